@@ -1,0 +1,2 @@
+//! A heap for kernels, hypervisors, unikernels and firmware.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Recorded allocation traces.
+#![no_std]
