@@ -1,2 +1,39 @@
-//! Placeholder crate root.
+//! The contract between the `archipelago` heap and the machine it runs on.
+//!
+//! Two traits, written so that third parties implement them:
+//!
+//! - [`Machine`] owns address space and memory: it moves ranges between the states None, Reserved,
+//!   Prepared and Ready, and turns addresses into pointers. A value of it is moved into the heap.
+//! - [`Kernel`] has associated functions alone, which work from the first instruction: masking
+//!   interrupts, naming the CPU, choosing flags, stopping with a report.
+//!
+//! The conformance suite turns the contract into tests that any machine's author runs.
+//!
+//! ```text
+//!            reserve             prepare               commit
+//!   None ─────────────▶ Reserved ─────────▶ Prepared ─────────▶ Ready
+//!     ▲                  │ ▲  ▲                │ ▲               │ │
+//!     │                  │ │  └───── fault ────┘ └── decommit ───┘ │
+//!     │                  │ └──────────────── fault ────────────────┘
+//!     └───── release ────┴─────────── (from any state) ────────────
+//! ```
 #![no_std]
+#![deny(clippy::arithmetic_side_effects)]
+
+mod addr;
+mod error;
+mod flags;
+mod geometry;
+mod kernel;
+mod machine;
+mod range;
+mod report;
+
+pub use addr::{Offset, PhysAddr, VirtAddr};
+pub use error::{Busy, CommitError, PrepareError, ReserveError};
+pub use flags::AllocFlags;
+pub use geometry::Geometry;
+pub use kernel::{CpuId, InterruptState, Kernel};
+pub use machine::{Contents, Footprint, IndexRoot, IndexWord, Machine, Patience};
+pub use range::VirtRange;
+pub use report::{Fault, Report, SpanReport};

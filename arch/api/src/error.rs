@@ -1,0 +1,124 @@
+//! What a machine answers when it cannot do what it was asked.
+
+use core::fmt;
+
+use crate::VirtRange;
+
+/// A lock around the mapper or the frame source is held by somebody else, and the caller must not
+/// wait for it. The range is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// Why a range could not be reserved. The whole range is in state None, as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// Something lives in the range already.
+    Occupied {
+        /// The part of the range that was found occupied.
+        occupied: VirtRange,
+    },
+    /// The range reaches beyond what this machine can serve.
+    Outside {
+        /// The range that was asked for.
+        range: VirtRange,
+    },
+    /// See [`Busy`].
+    Busy,
+}
+
+/// Why a range could not be prepared. The whole range is Reserved, as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// There were not enough frames for page tables.
+    PageTables {
+        /// Frames that the tables of the range need.
+        needed: usize,
+        /// Frames that could be had for them; they have been given back or are held.
+        available: usize,
+    },
+    /// See [`Busy`].
+    Busy,
+}
+
+/// Why a range could not be committed. The whole range is Prepared, as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// There were not enough frames.
+    Frames {
+        /// Frames that the range needs.
+        needed: usize,
+        /// Frames that could be had for it; they have been given back or are held.
+        available: usize,
+    },
+    /// See [`Busy`].
+    Busy,
+}
+
+impl From<Busy> for ReserveError {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<Busy> for PrepareError {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<Busy> for CommitError {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+const BUSY: &str = "a lock of the machine is busy and the caller must not wait";
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(BUSY)
+    }
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Occupied { occupied } => write!(f, "{occupied} is occupied already"),
+            Self::Outside { range } => write!(f, "{range} lies outside what the machine serves"),
+            Self::Busy => f.write_str(BUSY),
+        }
+    }
+}
+
+impl fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PageTables { needed, available } => {
+                write!(
+                    f,
+                    "{needed} frames needed for page tables, {available} available"
+                )
+            }
+            Self::Busy => f.write_str(BUSY),
+        }
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames { needed, available } => {
+                write!(f, "{needed} frames needed, {available} available")
+            }
+            Self::Busy => f.write_str(BUSY),
+        }
+    }
+}
+
+impl core::error::Error for Busy {}
+impl core::error::Error for ReserveError {}
+impl core::error::Error for PrepareError {}
+impl core::error::Error for CommitError {}

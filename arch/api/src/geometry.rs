@@ -1,0 +1,231 @@
+//! The compile-time shape of an address space.
+
+use crate::{Offset, VirtAddr, VirtRange};
+
+/// The compile-time shape of an address space and of the heap's division of it.
+///
+/// | machine | address bits | base | page | chunk | arena | index |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | x86_64 | 48 | `0xffff_8000_0000_0000` | 4 KiB | 2 MiB | 64 MiB | 1024 × 4096 |
+/// | 32-bit ARM | 32 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 1024 |
+/// | 32-bit MIPS | 31 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 512 |
+///
+/// The address space is a line of 2^`address_bits` bytes; position 0 on it is the address `base`, so
+/// that x86_64's two halves, and nothing between them, make one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// log2 of the bytes of the address space.
+    pub address_bits: u32,
+    /// The address at offset 0.
+    pub base: usize,
+    /// log2 of the bytes of a granule, the smallest unit that the MMU maps.
+    pub granule_shift: u32,
+    /// log2 of the bytes of a page, the heap's unit; at least a granule.
+    pub page_shift: u32,
+    /// log2 of the bytes of a chunk, the pages of one bitmap; at most 512 pages.
+    pub chunk_shift: u32,
+    /// log2 of the bytes of an arena; at least a chunk.
+    pub arena_shift: u32,
+    /// log2 of the entries of the arena index's first level.
+    pub index_root_shift: u32,
+    /// log2 of the entries of one second-level table of the arena index.
+    pub index_table_shift: u32,
+}
+
+impl Geometry {
+    /// x86_64 with four levels of page tables: both halves of the space, upper half first.
+    #[cfg(target_pointer_width = "64")]
+    pub const X86_64: Self = Self {
+        address_bits: 48,
+        base: 0xffff_8000_0000_0000,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 26,
+        index_root_shift: 10,
+        index_table_shift: 12,
+    };
+
+    /// A 32-bit space with 4 KiB granules, as on ARM.
+    pub const PLAIN_32: Self = Self {
+        address_bits: 32,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 22,
+        index_root_shift: 0,
+        index_table_shift: 10,
+    };
+
+    /// The 31-bit user segment of 32-bit MIPS.
+    pub const PLAIN_31: Self = Self {
+        address_bits: 31,
+        index_table_shift: 9,
+        ..Self::PLAIN_32
+    };
+
+    /// Stops the compilation, or panics, unless the parts of the geometry add up.
+    ///
+    /// # Panics
+    /// With a message that names the rule which the geometry breaks.
+    pub const fn check(&self) {
+        assert!(
+            self.address_bits <= usize::BITS,
+            "the address space is wider than a pointer"
+        );
+        assert!(
+            self.granule_shift <= self.page_shift,
+            "a page is a multiple of the granule"
+        );
+        assert!(
+            self.page_shift < self.chunk_shift,
+            "a chunk has at least two pages"
+        );
+        assert!(
+            self.chunk_shift <= self.arena_shift,
+            "an arena has at least one chunk"
+        );
+        assert!(
+            self.arena_shift <= self.address_bits,
+            "an arena fits the address space"
+        );
+        assert!(
+            self.chunk_shift.wrapping_sub(self.page_shift) <= 9,
+            "a chunk has at most 512 pages"
+        );
+        assert!(
+            self.index_root_shift
+                .wrapping_add(self.index_table_shift)
+                .wrapping_add(self.arena_shift)
+                == self.address_bits,
+            "index levels and arena together cover the address space"
+        );
+        assert!(
+            self.base & self.arena_bytes().wrapping_sub(1) == 0,
+            "the base of the space is aligned to an arena"
+        );
+    }
+
+    /// The highest offset of the space.
+    #[must_use]
+    pub const fn last_offset(&self) -> Offset {
+        Offset::new(usize::MAX >> usize::BITS.wrapping_sub(self.address_bits))
+    }
+
+    /// Where `addr` lies on the line of the space, or `None` if it is no address of the space
+    /// (non-canonical, or beyond its top).
+    #[must_use]
+    #[inline]
+    pub const fn offset(&self, addr: VirtAddr) -> Option<Offset> {
+        let offset = addr.value().wrapping_sub(self.base);
+        if offset <= self.last_offset().value() {
+            Some(Offset::new(offset))
+        } else {
+            None
+        }
+    }
+
+    /// The address at `offset`.
+    #[must_use]
+    #[inline]
+    pub const fn address(&self, offset: Offset) -> VirtAddr {
+        VirtAddr::new(offset.value().wrapping_add(self.base))
+    }
+
+    /// Whether every address of `range` is one of the space, with offsets that rise with the
+    /// addresses.
+    #[must_use]
+    pub const fn contains(&self, range: VirtRange) -> bool {
+        let Some(last) = range.last() else {
+            return self.offset(range.base()).is_some();
+        };
+        match (self.offset(range.base()), self.offset(last)) {
+            (Some(first), Some(last)) => first.value() <= last.value(),
+            _ => false,
+        }
+    }
+
+    /// Bytes of a granule.
+    #[must_use]
+    pub const fn granule_bytes(&self) -> usize {
+        1 << self.granule_shift
+    }
+
+    /// Bytes of a page.
+    #[must_use]
+    pub const fn page_bytes(&self) -> usize {
+        1 << self.page_shift
+    }
+
+    /// Bytes of a chunk.
+    #[must_use]
+    pub const fn chunk_bytes(&self) -> usize {
+        1 << self.chunk_shift
+    }
+
+    /// Pages of a chunk.
+    #[must_use]
+    pub const fn chunk_pages(&self) -> usize {
+        1 << self.chunk_shift.wrapping_sub(self.page_shift)
+    }
+
+    /// Bytes of an arena.
+    #[must_use]
+    pub const fn arena_bytes(&self) -> usize {
+        1 << self.arena_shift
+    }
+
+    /// Pages of an arena.
+    #[must_use]
+    pub const fn arena_pages(&self) -> usize {
+        1 << self.arena_shift.wrapping_sub(self.page_shift)
+    }
+
+    /// log2 of the pages of the address space.
+    #[must_use]
+    pub const fn page_number_bits(&self) -> u32 {
+        self.address_bits.wrapping_sub(self.page_shift)
+    }
+
+    /// log2 of the chunks of the address space.
+    #[must_use]
+    pub const fn chunk_number_bits(&self) -> u32 {
+        self.address_bits.wrapping_sub(self.chunk_shift)
+    }
+}
+
+const _: () = {
+    #[cfg(target_pointer_width = "64")]
+    Geometry::X86_64.check();
+    Geometry::PLAIN_32.check();
+    Geometry::PLAIN_31.check();
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_halves_of_x86_64_are_one_line_and_the_hole_is_outside() {
+        let g = Geometry::X86_64;
+        let at = |value| g.offset(VirtAddr::new(value)).map(Offset::value);
+        assert_eq!(at(0xffff_8000_0000_0000), Some(0));
+        assert_eq!(at(0xffff_ffff_ffff_ffff), Some((1 << 47) - 1));
+        assert_eq!(at(0), Some(1 << 47));
+        assert_eq!(at(0x7fff_ffff_ffff), Some((1 << 48) - 1));
+        assert_eq!(at(0x8000_0000_0000), None);
+        assert_eq!(at(0xffff_7fff_ffff_ffff), None);
+        let hole = VirtRange::new(VirtAddr::new(0x7fff_ffff_f000), 0x2000).expect("does not wrap");
+        assert!(!g.contains(hole));
+    }
+
+    #[test]
+    fn the_top_of_a_narrow_space_is_inside_and_the_next_address_is_not() {
+        let g = Geometry::PLAIN_31;
+        assert!(g.offset(VirtAddr::new(0x7fff_ffff)).is_some());
+        assert!(g.offset(VirtAddr::new(0x8000_0000)).is_none());
+        assert_eq!(Geometry::PLAIN_32.last_offset().value(), 0xffff_ffff);
+    }
+}

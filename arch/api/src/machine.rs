@@ -1,0 +1,145 @@
+//! The machine: address space, and the memory behind it.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicPtr;
+
+use crate::{Busy, CommitError, Geometry, PrepareError, ReserveError, VirtAddr, VirtRange};
+
+/// Whether a call may wait for the machine's locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Wait.
+    Wait,
+    /// Try each lock once and answer `Busy` if it is taken: the caller may have interrupted its
+    /// holder.
+    Try,
+}
+
+/// What is known of memory that became Ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Every byte is zero.
+    Zeroed,
+    /// Nothing is known.
+    Unknown,
+}
+
+/// Frames that a machine has taken from its source and that are not behind Ready memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Frames that hold page tables which the machine made for the heap.
+    pub table_frames: usize,
+    /// Frames in stock that the source would not take back; they are used first.
+    pub held_frames: usize,
+}
+
+/// A machine on which a heap runs: it owns the address space of the heap's windows and the memory
+/// behind it. Every range is a multiple of the granule in base and length and is never empty.
+///
+/// The heap calls it with none of its locks held and with interrupts as its own caller left them; one call at
+/// a time (the heap queues them). What a machine allocates from the heap within a call it asks for with
+/// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC); anything else is reported. It may free at will.
+///
+/// # Safety
+/// The heap hands the memory out on the word of its machine. An implementor promises that:
+/// - after a successful `commit`, every byte of the range can be read and written through
+///   [`pointer`](Self::pointer) on every CPU, is shared with nothing else, and stays so until `decommit`, `fault`
+///   or `release`;
+/// - memory reported as [`Contents::Zeroed`] is zero;
+/// - a failed call leaves the whole range in the state it was in;
+/// - after `decommit`, `fault` and `release` no CPU's translation of the range remains;
+/// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a window, and pointers keep
+///   their window's provenance.
+pub unsafe trait Machine: Send + Sync + 'static {
+    /// The shape of the address space.
+    const GEOMETRY: Geometry;
+
+    /// Storage for the first level of the arena index: `[IndexWord; N]` with N = 2^`index_root_shift`.
+    type IndexRoot: IndexRoot;
+
+    /// None → Reserved: takes exactly this range of address space. It needs no memory.
+    ///
+    /// # Errors
+    /// The range is in state None, as before.
+    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
+
+    /// Reserved → Prepared: makes page tables down to the last level, so that [`commit`](Self::commit) can
+    /// fail only for want of frames.
+    ///
+    /// # Errors
+    /// The whole range is Reserved, as before, and the tables made for it are gone.
+    /// # Safety
+    /// The whole range is Reserved.
+    unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError>;
+
+    /// Prepared → Ready: puts frames behind the range, read-write and never executable.
+    ///
+    /// # Errors
+    /// The whole range is Prepared, as before.
+    /// # Safety
+    /// The whole range is Prepared.
+    unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError>;
+
+    /// Ready → Prepared: takes the frames away and returns them; page tables stay. The contents
+    /// are lost.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: the whole range is Ready, as before.
+    /// # Safety
+    /// The whole range is Ready, and nobody uses it any more.
+    unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
+
+    /// Ready or Prepared → Reserved: takes frames and page tables away. The range may mix the two
+    /// states. A table that also serves addresses outside the range stays until those are gone.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
+    /// # Safety
+    /// Every granule of the range is Ready or Prepared, and nobody uses it any more.
+    unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
+
+    /// Any state → None: gives back frames, page tables and address space. The range may mix states.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
+    /// # Safety
+    /// The range was reserved, and nobody uses it any more.
+    unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
+
+    /// The pointer to `addr`, an address other than 0 inside a reserved window, with the provenance of that
+    /// window. For any other address the result must not be dereferenced. Takes no lock.
+    fn pointer(&self, addr: VirtAddr) -> NonNull<u8>;
+
+    /// The address of `pointer`, or `None` if no window can hold it. Any pointer whatsoever may be
+    /// asked about. Takes no lock.
+    fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr>;
+
+    /// Frames taken that are not behind Ready memory. A machine without page tables and without a
+    /// stock has none.
+    fn footprint(&self) -> Footprint {
+        Footprint::default()
+    }
+}
+
+/// One word of the arena index: it names a second-level table and says which of its parts are Ready.
+pub type IndexWord = AtomicPtr<u8>;
+
+/// Storage for the first level of the arena index. Stable Rust takes no array whose length is an
+/// associated const; the machine names the array, and the heap checks its length at compile time.
+pub trait IndexRoot: Send + Sync + 'static {
+    /// How many words there are.
+    const LEN: usize;
+    /// All words empty.
+    const EMPTY: Self;
+    /// The words.
+    fn words(&self) -> &[IndexWord];
+}
+
+impl<const N: usize> IndexRoot for [IndexWord; N] {
+    const LEN: usize = N;
+    const EMPTY: Self = [const { AtomicPtr::new(ptr::null_mut()) }; N];
+
+    fn words(&self) -> &[IndexWord] {
+        self
+    }
+}

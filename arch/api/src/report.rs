@@ -1,0 +1,88 @@
+//! What the heap says before it stops the machine.
+
+use core::alloc::Layout;
+use core::fmt;
+
+use crate::VirtAddr;
+
+/// What was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The heap never handed out memory at this address.
+    ForeignPointer,
+    /// The object was freed already.
+    DoubleFree,
+    /// The address lies inside an object, not at its start.
+    InteriorPointer,
+    /// The layout is not the one that the object was allocated with.
+    WrongLayout,
+    /// The mapper or the frame source allocated from within a call of the heap without
+    /// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC).
+    MachineAllocates,
+    /// A structure of the heap is damaged; the name says which rule it breaks.
+    Corruption(&'static str),
+}
+
+/// A span, as a report shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanReport {
+    /// Its first address.
+    pub base: VirtAddr,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// Its size class, or `None` for a large object.
+    pub class: Option<u8>,
+    /// Bytes of one slot.
+    pub slot_bytes: usize,
+}
+
+/// What the heap says before it stops the machine: which address, in which span, and what was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What was wrong.
+    pub fault: Fault,
+    /// The address that it was about.
+    pub address: VirtAddr,
+    /// The layout that the caller gave, if any.
+    pub layout: Option<Layout>,
+    /// The span that holds the address, if any.
+    pub span: Option<SpanReport>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForeignPointer => f.write_str("not an address of this heap"),
+            Self::DoubleFree => f.write_str("freed twice"),
+            Self::InteriorPointer => f.write_str("not the start of an object"),
+            Self::WrongLayout => f.write_str("not the layout it was allocated with"),
+            Self::MachineAllocates => f.write_str(
+                "the mapper or frame source allocated from within a call of the heap without ATOMIC",
+            ),
+            Self::Corruption(rule) => write!(f, "corrupted: {rule}"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "archipelago: {}: {}", self.address, self.fault)?;
+        if let Some(layout) = self.layout {
+            write!(
+                f,
+                "; layout: {} bytes aligned to {}",
+                layout.size(),
+                layout.align()
+            )?;
+        }
+        let Some(span) = self.span else {
+            return Ok(());
+        };
+        write!(f, "; span at {} of {} bytes, ", span.base, span.bytes)?;
+        match span.class {
+            Some(class) => write!(f, "class {class} ({} bytes a slot)", span.slot_bytes),
+            None => f.write_str("one large object"),
+        }
+    }
+}
