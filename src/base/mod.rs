@@ -1,0 +1,14 @@
+//! Layer 1: what knows nothing of heaps. Page numbers, sparse tables, locks, the sync facade.
+//!
+//! It hands up [`PageIdx`] and [`PageRun`], [`sparse`] tables, and [`lock::RankedLock`]; it takes nothing
+//! from below but typed addresses and the geometry.
+
+#[cfg(not(loom))]
+pub(crate) mod lock;
+#[cfg(not(loom))]
+mod number;
+pub(crate) mod sparse;
+pub(crate) mod sync;
+
+#[cfg(not(loom))]
+pub(crate) use number::{PageIdx, PageRun, Shape};

@@ -1,0 +1,227 @@
+//! Sparse tables: the one mechanism behind the arena index, the page maps and the summary tree.
+//!
+//! A [`Word`] names a block of entries in metadata memory and says which parts of the block are Ready, so
+//! that a table indexed by address costs what is used of it, and an entry without memory is never
+//! touched. A block starts at a multiple of its own size; the low bits of its address, which are
+//! therefore zero, say which of its parts are Ready: one bit a part, 16 parts of 4 KiB in a block of 64 KiB.
+//!
+//! A part goes from absent to Ready once, zero-filled, published with Release, and never back; readers load
+//! the word with Acquire and take no lock. Absent reads as "nothing here".
+
+use core::marker::PhantomData;
+use core::mem::size_of;
+use core::ptr::{self, NonNull};
+
+use super::sync::{AtomicPtr, Ordering};
+
+/// What may live in metadata memory.
+///
+/// # Safety
+/// All-zero bytes are a valid value; values are shared between CPUs through atomics alone and need no drop.
+pub(crate) unsafe trait Entry: Sync + 'static {}
+
+// SAFETY: zero is a valid number, and atomics are made for sharing.
+unsafe impl Entry for core::sync::atomic::AtomicUsize {}
+// SAFETY: zero is a valid number, and atomics are made for sharing.
+unsafe impl Entry for core::sync::atomic::AtomicU32 {}
+// SAFETY: an array of entries is zero when each is, and is shared as each is.
+unsafe impl<T: Entry, const N: usize> Entry for [T; N] {}
+// SAFETY: a null word names no block; words are atomics.
+unsafe impl<T: Entry> Entry for Word<T> {}
+
+/// Memory that is Ready, zero-filled, aligned for `T`, and nobody else's for as long as the heap lives:
+/// room for `count` entries.
+#[derive(Debug)]
+pub(crate) struct Fresh<T> {
+    start: NonNull<T>,
+    count: usize,
+}
+
+impl<T: Entry> Fresh<T> {
+    /// Vouches for memory.
+    ///
+    /// # Safety
+    /// - `start` is aligned for `T`, and `count` entries from it are Ready, zero, and stay Ready;
+    /// - nothing else refers to them.
+    pub(crate) unsafe fn new(start: NonNull<T>, count: usize) -> Self {
+        Self { start, count }
+    }
+
+    /// The entries.
+    pub(crate) fn into_slice(self) -> &'static [T] {
+        // SAFETY: `from_raw_parts` needs aligned, initialised, live and immutable-but-for-atomics memory:
+        // the promises of `new`, and `Entry`, say just that; zero bytes are a valid `T`.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+/// How the entries of a block are divided into parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockShape {
+    /// Entries of the block, a power of two.
+    pub(crate) entries: usize,
+    /// Entries of one part, a power of two.
+    pub(crate) part_entries: usize,
+}
+
+impl BlockShape {
+    /// Divides `entries` entries of type `T` into parts of at most `part_bytes` bytes, doubled until the
+    /// bits for the parts fit below the block's alignment.
+    pub(crate) const fn new<T>(entries: usize, part_bytes: usize) -> Self {
+        let mut part_entries = part_bytes / size_of::<T>();
+        if part_entries == 0 {
+            part_entries = 1;
+        }
+        if part_entries > entries {
+            part_entries = entries;
+        }
+        while entries / part_entries > (entries * size_of::<T>()).trailing_zeros() as usize {
+            part_entries *= 2;
+        }
+        Self {
+            entries,
+            part_entries,
+        }
+    }
+
+    /// Bytes of the block, and its alignment.
+    pub(crate) const fn block_bytes<T>(self) -> usize {
+        self.entries * size_of::<T>()
+    }
+
+    /// Bytes of one part.
+    pub(crate) const fn part_bytes<T>(self) -> usize {
+        self.part_entries * size_of::<T>()
+    }
+}
+
+/// Names a block of entries and says which of its parts are Ready.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Word<T> {
+    tagged: AtomicPtr<u8>,
+    entries: PhantomData<fn() -> T>,
+}
+
+impl<T: Entry> Word<T> {
+    /// A word that names nothing.
+    #[cfg(not(loom))]
+    pub(crate) const EMPTY: Self = Self {
+        tagged: AtomicPtr::new(ptr::null_mut()),
+        entries: PhantomData,
+    };
+
+    /// The block's one entry, if it is Ready: the word of a block of one.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        entry_of(
+            &self.tagged,
+            BlockShape {
+                entries: 1,
+                part_entries: 1,
+            },
+            0,
+        )
+    }
+
+    /// Entry `index` of a block of `shape`, if its part is Ready.
+    #[inline]
+    pub(crate) fn entry(&self, shape: BlockShape, index: usize) -> Option<&T> {
+        entry_of(&self.tagged, shape, index)
+    }
+
+    /// Publishes the one entry of a block of one.
+    pub(crate) fn publish(&self, memory: Fresh<T>) {
+        publish_part(
+            &self.tagged,
+            BlockShape {
+                entries: 1,
+                part_entries: 1,
+            },
+            0,
+            memory,
+        );
+    }
+
+    /// The untyped word, as [`entry_of`] and [`publish_part`] take it.
+    pub(crate) fn raw(&self) -> &AtomicPtr<u8> {
+        &self.tagged
+    }
+}
+
+/// Entry `index` of the block that `word` names, if its part is Ready. One load, then arithmetic.
+///
+/// A word holds entries of one type and one shape for as long as it lives; [`publish_part`] put them there.
+#[inline]
+pub(crate) fn entry_of<T: Entry>(
+    word: &AtomicPtr<u8>,
+    shape: BlockShape,
+    index: usize,
+) -> Option<&T> {
+    let tagged = word.load(Ordering::Acquire);
+    let part = index / shape.part_entries;
+    if index >= shape.entries || tagged.addr() >> part & 1 == 0 {
+        return None;
+    }
+    let base = tagged.map_addr(|addr| addr & !(shape.block_bytes::<T>() - 1));
+    // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies in one
+    // metadata window, whose provenance the pointer has.
+    let entry = unsafe { base.cast::<T>().add(index) };
+    // SAFETY: the part's bit is set, so `publish_part` put a `Fresh<T>` there: aligned, zero or a later valid
+    // value, never given back. The Acquire load saw the Release store that followed the zeroing.
+    Some(unsafe { &*entry })
+}
+
+/// Publishes part `part` of the block that `word` names. Callers are serialised by the growth gate, so that the
+/// word is stored without compare-and-swap.
+pub(crate) fn publish_part<T: Entry>(
+    word: &AtomicPtr<u8>,
+    shape: BlockShape,
+    part: usize,
+    memory: Fresh<T>,
+) {
+    debug_assert_eq!(
+        memory.count, shape.part_entries,
+        "a part is published whole"
+    );
+    let before = word.load(Ordering::Relaxed);
+    let start = memory.start.as_ptr().cast::<u8>();
+    let base = start.map_addr(|addr| addr.wrapping_sub(part * shape.part_bytes::<T>()));
+    debug_assert_eq!(
+        base.addr() & (shape.block_bytes::<T>() - 1),
+        0,
+        "a block is aligned to its size"
+    );
+    let bits = before.addr() & (shape.block_bytes::<T>() - 1);
+    debug_assert_eq!(bits >> part & 1, 0, "a part is published once");
+    word.store(
+        base.map_addr(|addr| addr | bits | 1 << part),
+        Ordering::Release,
+    );
+}
+
+/// Where the block that `word` names begins, or `None` while none of it is Ready.
+pub(crate) fn block_base<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<usize> {
+    let tagged = word.load(Ordering::Acquire).addr();
+    if tagged == 0 {
+        None
+    } else {
+        Some(tagged & !(shape.block_bytes::<T>() - 1))
+    }
+}
+
+/// A node of a sparse tree with fan-out 8: a value for each child, the children that are nodes themselves, and,
+/// at the lowest level, the leaves.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Node<V, L> {
+    /// What is known of each child.
+    pub(crate) values: [V; 8],
+    /// The children of a node above the lowest level.
+    pub(crate) children: [Word<Node<V, L>>; 8],
+    /// The leaves of a node at the lowest level.
+    pub(crate) leaves: [Word<L>; 8],
+}
+
+// SAFETY: each field is zero and shared as an `Entry` is.
+unsafe impl<V: Entry, L: Entry> Entry for Node<V, L> {}
