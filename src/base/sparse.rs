@@ -2,8 +2,8 @@
 //!
 //! A [`Word`] names a block of entries in metadata memory and says which parts of the block are Ready, so
 //! that a table indexed by address costs what is used of it, and an entry without memory is never
-//! touched. A block starts at a multiple of its own size; the low bits of its address, which are
-//! therefore zero, say which of its parts are Ready: one bit a part, 16 parts of 4 KiB in a block of 64 KiB.
+//! touched. A block of several parts starts at a multiple of its own size; the low bits of its address,
+//! which are therefore zero, say which of its parts are Ready: 16 bits for 16 parts of 4 KiB in 64 KiB.
 //!
 //! A part goes from absent to Ready once, zero-filled, published with Release, and never back; readers load
 //! the word with Acquire and take no lock. Absent reads as "nothing here".
@@ -84,7 +84,12 @@ impl BlockShape {
         }
     }
 
-    /// Bytes of the block, and its alignment.
+    /// The bits of a word that say which parts are Ready.
+    const fn tag_mask(self) -> usize {
+        (1 << (self.entries / self.part_entries)) - 1
+    }
+
+    /// Bytes of the block, and its alignment if it has several parts.
     pub(crate) const fn block_bytes<T>(self) -> usize {
         self.entries * size_of::<T>()
     }
@@ -106,6 +111,10 @@ pub(crate) struct Word<T> {
 impl<T: Entry> Word<T> {
     /// A word that names nothing.
     #[cfg(not(loom))]
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "made for array initialisers"
+    )]
     pub(crate) const EMPTY: Self = Self {
         tagged: AtomicPtr::new(ptr::null_mut()),
         entries: PhantomData,
@@ -163,7 +172,7 @@ pub(crate) fn entry_of<T: Entry>(
     if index >= shape.entries || tagged.addr() >> part & 1 == 0 {
         return None;
     }
-    let base = tagged.map_addr(|addr| addr & !(shape.block_bytes::<T>() - 1));
+    let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
     // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies in one
     // metadata window, whose provenance the pointer has.
     let entry = unsafe { base.cast::<T>().add(index) };
@@ -188,11 +197,11 @@ pub(crate) fn publish_part<T: Entry>(
     let start = memory.start.as_ptr().cast::<u8>();
     let base = start.map_addr(|addr| addr.wrapping_sub(part * shape.part_bytes::<T>()));
     debug_assert_eq!(
-        base.addr() & (shape.block_bytes::<T>() - 1),
+        base.addr() & shape.tag_mask(),
         0,
         "a block is aligned to its size"
     );
-    let bits = before.addr() & (shape.block_bytes::<T>() - 1);
+    let bits = before.addr() & shape.tag_mask();
     debug_assert_eq!(bits >> part & 1, 0, "a part is published once");
     word.store(
         base.map_addr(|addr| addr | bits | 1 << part),
@@ -201,13 +210,9 @@ pub(crate) fn publish_part<T: Entry>(
 }
 
 /// Where the block that `word` names begins, or `None` while none of it is Ready.
-pub(crate) fn block_base<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<usize> {
-    let tagged = word.load(Ordering::Acquire).addr();
-    if tagged == 0 {
-        None
-    } else {
-        Some(tagged & !(shape.block_bytes::<T>() - 1))
-    }
+pub(crate) fn block_base(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<NonNull<u8>> {
+    NonNull::new(word.load(Ordering::Acquire))
+        .and_then(|tagged| NonNull::new(tagged.as_ptr().map_addr(|addr| addr & !shape.tag_mask())))
 }
 
 /// A node of a sparse tree with fan-out 8: a value for each child, the children that are nodes themselves, and,

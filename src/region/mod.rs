@@ -6,10 +6,13 @@
 
 mod cause;
 mod ledger;
+pub(crate) mod metadata;
+mod space;
 
 pub use cause::Cause;
 pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
+pub(crate) use space::{Leaving, Space};
 
 use crate::base::sparse::{Entry, Fresh};
 

@@ -1,0 +1,205 @@
+//! The arena index: a sparse two-level table from an address to the span that holds it.
+//!
+//! ```text
+//!   root (in the heap)      table (a part per 512 arenas)     page map (a part per 1024 pages)
+//!   word ──────────────▶    word of arena ───────────────▶    handle of the page's span
+//! ```
+//!
+//! Three dependent loads, whatever the address. Every word says which parts of its block are Ready, so a lookup touches
+//! nothing that is not; entries go from empty to set with Release and are read with Acquire.
+
+use core::num::NonZeroU32;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use archipelago_api::{IndexRoot, IndexWord, Machine, VirtAddr};
+
+use crate::base::sparse::{self, BlockShape, Word};
+use crate::base::{PageIdx, PageRun, Shape};
+use crate::region::metadata::MetadataSource;
+use crate::region::{Cause, Purpose, Source};
+
+/// Names a span's record. Page maps hold it as a number, 0 for no span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanHandle(pub(crate) NonZeroU32);
+
+/// The arena index of a heap on `M`.
+#[derive(Debug)]
+pub(crate) struct ArenaIndex<M: Machine> {
+    root: M::IndexRoot,
+}
+
+/// Where a page's entry is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    root: usize,
+    table: usize,
+    map: usize,
+}
+
+impl<M: Machine> ArenaIndex<M> {
+    const MAP: BlockShape =
+        BlockShape::new::<AtomicU32>(M::GEOMETRY.arena_pages(), M::GEOMETRY.page_bytes());
+    const TABLE: BlockShape = BlockShape::new::<Word<AtomicU32>>(
+        1 << M::GEOMETRY.index_table_shift,
+        M::GEOMETRY.page_bytes(),
+    );
+
+    /// The largest block that a page map or a table needs, in bytes.
+    pub(crate) const BLOCK_BYTES: usize = {
+        let (map, table) = (
+            Self::MAP.block_bytes::<AtomicU32>(),
+            Self::TABLE.block_bytes::<Word<AtomicU32>>(),
+        );
+        if map > table { map } else { table }
+    };
+
+    /// An index with nothing in it.
+    pub(crate) const fn new() -> Self {
+        const {
+            M::GEOMETRY.check();
+            assert!(
+                <M::IndexRoot as IndexRoot>::LEN == 1 << M::GEOMETRY.index_root_shift,
+                "the index root has as many words as the geometry says"
+            );
+        }
+        Self {
+            root: M::IndexRoot::EMPTY,
+        }
+    }
+
+    /// The span that holds `addr`, or `None` for any address that is not in one: foreign, non-canonical, free.
+    #[inline]
+    pub(crate) fn span_of(&self, addr: VirtAddr) -> Option<SpanHandle> {
+        let page = PageIdx::of::<M>(addr)?;
+        self.span_at(page)
+    }
+
+    /// The span that holds `page`, a page of the space.
+    #[inline]
+    pub(crate) fn span_at(&self, page: PageIdx) -> Option<SpanHandle> {
+        let place = Place::of::<M>(page);
+        let handle = self.entry(place)?.load(Ordering::Acquire);
+        NonZeroU32::new(handle).map(SpanHandle)
+    }
+
+    /// Whether the arena that holds `page` is in the index.
+    pub(crate) fn has_arena(&self, page: PageIdx) -> bool {
+        self.arena(Place::of::<M>(page))
+            .is_some_and(|arena| sparse::block_base(arena.raw(), Self::MAP).is_some())
+    }
+
+    /// Makes the entries of `run` Ready, all empty. Idempotent, and invisible to lookups.
+    ///
+    /// # Errors
+    /// What was made stays, empty and charged, for the next attempt.
+    pub(crate) fn ensure(
+        &self,
+        run: PageRun,
+        source: &mut MetadataSource<'_, M>,
+    ) -> Result<(), Cause> {
+        let step = Self::MAP.part_entries;
+        let mut page = run.first.0 & !(step - 1);
+        while page < run.end().0 {
+            self.ensure_part(Place::of::<M>(PageIdx(page)), source)?;
+            page += step;
+        }
+        Ok(())
+    }
+
+    /// Enters `handle` for every page of `run`, or clears the entries. The run was ensured.
+    pub(crate) fn set(&self, run: PageRun, handle: Option<SpanHandle>) {
+        let value = handle.map_or(0, |handle| handle.0.get());
+        for page in run.first.0..run.end().0 {
+            match self.entry(Place::of::<M>(PageIdx(page))) {
+                Some(entry) => entry.store(value, Ordering::Release),
+                None => debug_assert!(false, "page {page:#x} has no entry"),
+            }
+        }
+    }
+
+    #[inline]
+    fn word(&self, place: Place) -> Option<&IndexWord> {
+        self.root.words().get(place.root)
+    }
+
+    #[inline]
+    fn arena(&self, place: Place) -> Option<&Word<AtomicU32>> {
+        sparse::entry_of(self.word(place)?, Self::TABLE, place.table)
+    }
+
+    #[inline]
+    fn entry(&self, place: Place) -> Option<&AtomicU32> {
+        self.arena(place)?.entry(Self::MAP, place.map)
+    }
+
+    fn ensure_part(&self, place: Place, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
+        let (Some(word), None) = (self.word(place), self.entry(place)) else {
+            return Ok(());
+        };
+        if self.arena(place).is_none() {
+            let part = place.table / Self::TABLE.part_entries;
+            make_part::<M, Word<AtomicU32>>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;
+        }
+        if let Some(arena) = self.arena(place) {
+            let part = place.map / Self::MAP.part_entries;
+            make_part::<M, AtomicU32>(
+                arena.raw(),
+                Self::MAP,
+                part,
+                Purpose::ArenaMetadata,
+                source,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    #[inline]
+    fn of<S: Shape>(page: PageIdx) -> Self {
+        let pages_shift = S::GEOMETRY.arena_shift - S::GEOMETRY.page_shift;
+        let arena = page.0 >> pages_shift;
+        Self {
+            root: arena >> S::GEOMETRY.index_table_shift,
+            table: arena & ((1 << S::GEOMETRY.index_table_shift) - 1),
+            map: page.0 & ((1 << pages_shift) - 1),
+        }
+    }
+}
+
+/// Makes one part of the block that `word` names Ready and publishes it, finding the block a place if it has
+/// none.
+fn make_part<M: Machine, T: sparse::Entry>(
+    word: &IndexWord,
+    shape: BlockShape,
+    part: usize,
+    purpose: Purpose,
+    source: &mut MetadataSource<'_, M>,
+) -> Result<(), Cause> {
+    let block_bytes = shape.block_bytes::<T>();
+    if shape.part_entries == shape.entries {
+        let memory = source.take::<T>(purpose, shape.entries, block_bytes)?;
+        sparse::publish_part(word, shape, 0, memory);
+        return Ok(());
+    }
+    let placed = sparse::block_base(word, shape);
+    let block = match placed {
+        Some(base) => source
+            .offset_of(base)
+            .ok_or(Cause::MetadataWindow { bytes: block_bytes })?,
+        None => source.take_block(block_bytes)?,
+    };
+    let offset = archipelago_api::Offset::new(block.value() + part * shape.part_bytes::<T>());
+    match source.furnish_part::<T>(purpose, offset, shape.part_entries) {
+        Ok(memory) => {
+            sparse::publish_part(word, shape, part, memory);
+            Ok(())
+        }
+        Err(cause) => {
+            if placed.is_none() {
+                source.put_back_block(block, block_bytes);
+            }
+            Err(cause)
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Metadata memory: where tables, bitmaps and records live.
+//!
+//! It is carved from the far end of the first window (heap pages come from its front, so neither needs a
+//! share set aside), or from a window of its own, in **extents**: aligned pieces of address space, each as
+//! large as the largest table. In an extent, small pieces are bumped from the bottom and whole pages are
+//! taken from the top, each page made Ready when it is reached. Nothing is ever unmapped; arrays that were
+//! outgrown are kept in stock and handed out again.
+
+use core::mem::{align_of, size_of};
+use core::ptr::NonNull;
+
+use archipelago_api::{Machine, Offset, VirtRange};
+
+use super::space::Space;
+use super::{Cause, Purpose, Source};
+use crate::base::sparse::{Entry, Fresh};
+use crate::base::{PageIdx, PageRun, Shape};
+
+/// Smallest piece and smallest alignment of metadata memory, in bytes: a cache line.
+pub(crate) const UNIT: usize = 64;
+
+/// Pieces in stock at most; what comes beyond them stays charged as unused.
+const STOCK: usize = 16;
+
+/// Metadata memory, and the address space it comes from. Guarded by the growth gate.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    /// Address space that extents are taken from, highest first, and that heap pages may be taken from, lowest
+    /// first.
+    room: PageRun,
+    extent_bytes: usize,
+    extent: Extent,
+    stock: [Piece; STOCK],
+}
+
+/// An extent, by offsets in bytes: `bump..ready` is Ready and unused, `ready..top` is Reserved.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    bump: usize,
+    ready: usize,
+    top: usize,
+}
+
+/// Ready memory that nobody uses.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    offset: usize,
+    bytes: usize,
+}
+
+impl Metadata {
+    /// No memory yet; extents will have `extent_bytes` bytes, a power of two and at least a page.
+    pub(crate) const fn new(extent_bytes: usize) -> Self {
+        Self {
+            room: PageRun::new(PageIdx(0), 0),
+            extent_bytes,
+            extent: Extent {
+                bump: 0,
+                ready: 0,
+                top: 0,
+            },
+            stock: [Piece {
+                offset: 0,
+                bytes: 0,
+            }; STOCK],
+        }
+    }
+
+    /// Address space that is Reserved and neither metadata's nor handed out.
+    pub(crate) const fn room(&self) -> PageRun {
+        self.room
+    }
+
+    /// Replaces the room: at `init`, when heap pages were taken from its front, or when it is exhausted and
+    /// another piece of unused address space takes its place.
+    pub(crate) fn set_room(&mut self, room: PageRun) {
+        self.room = room;
+    }
+
+    /// A source of memory for tables.
+    pub(crate) fn source<'a, M: Machine>(
+        &'a mut self,
+        space: &'a Space<'a, M>,
+    ) -> MetadataSource<'a, M> {
+        MetadataSource {
+            metadata: self,
+            space,
+        }
+    }
+
+    /// Bytes on hand that no purpose has taken.
+    #[cfg(test)]
+    pub(crate) fn unused(&self) -> usize {
+        let stock: usize = self.stock.iter().map(|piece| piece.bytes).sum();
+        stock + (self.extent.ready - self.extent.bump)
+    }
+
+    /// Puts an outgrown array in stock.
+    pub(crate) fn give_back(&mut self, offset: Offset, bytes: usize) {
+        if let Some(slot) = self.stock.iter_mut().find(|piece| piece.bytes == 0) {
+            *slot = Piece {
+                offset: offset.value(),
+                bytes,
+            };
+        }
+    }
+
+    fn find_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {
+        let fits = |piece: &&mut Piece| piece.bytes >= bytes && piece.offset % align == 0;
+        let piece = self
+            .stock
+            .iter_mut()
+            .filter(fits)
+            .min_by_key(|piece| piece.bytes)?;
+        let offset = piece.offset;
+        piece.offset += bytes;
+        piece.bytes -= bytes;
+        Some(offset)
+    }
+
+    /// Takes `bytes` of address space, aligned to `align`, off the far end of the room.
+    fn off_the_end<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+        let shift = S::GEOMETRY.page_shift;
+        let refused = Cause::MetadataWindow { bytes };
+        let end = self.room.end().0 << shift;
+        let start = end.checked_sub(bytes).ok_or(refused)? & !(align - 1);
+        if start < self.room.first.0 << shift {
+            return Err(refused);
+        }
+        self.room.count = (start >> shift) - self.room.first.0;
+        Ok(start)
+    }
+
+    /// Starts a new extent; what was Ready and unused in the old one goes to stock.
+    fn next_extent<S: Shape>(&mut self) -> Result<(), Cause> {
+        let start = self.off_the_end::<S>(self.extent_bytes, self.extent_bytes)?;
+        let old = self.extent;
+        if old.ready > old.bump {
+            self.give_back(Offset::new(old.bump), old.ready - old.bump);
+        }
+        self.extent = Extent {
+            bump: start,
+            ready: start,
+            top: start + self.extent_bytes,
+        };
+        Ok(())
+    }
+
+    /// Takes address space for whole pages off the top of the extent, or off the room if it is large.
+    fn take_address<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+        if bytes > self.extent_bytes / 2 {
+            return self.off_the_end::<S>(bytes, align.max(self.extent_bytes));
+        }
+        if !self.extent.has_top(bytes, align) {
+            self.next_extent::<S>()?;
+        }
+        let start = (self.extent.top - bytes) & !(align - 1);
+        self.extent.top = start;
+        Ok(start)
+    }
+}
+
+impl Extent {
+    fn has_top(&self, bytes: usize, align: usize) -> bool {
+        self.top
+            .checked_sub(bytes)
+            .is_some_and(|start| start & !(align - 1) >= self.ready)
+    }
+}
+
+/// Metadata memory together with the machine that makes it Ready.
+#[derive(Debug)]
+pub(crate) struct MetadataSource<'a, M> {
+    metadata: &'a mut Metadata,
+    space: &'a Space<'a, M>,
+}
+
+impl<M: Machine> MetadataSource<'_, M> {
+    /// Address space for a block of `bytes` bytes, aligned to its size, nothing of it Ready.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub(crate) fn take_block(&mut self, bytes: usize) -> Result<Offset, Cause> {
+        self.metadata
+            .take_address::<M>(bytes, bytes)
+            .map(Offset::new)
+    }
+
+    /// The offset of `block`, which this source handed out.
+    pub(crate) fn offset_of(&self, block: NonNull<u8>) -> Option<Offset> {
+        M::GEOMETRY.offset(self.space.machine().address(block)?)
+    }
+
+    /// Puts back the block that was taken last, nothing of which has become Ready.
+    pub(crate) fn put_back_block(&mut self, block: Offset, bytes: usize) {
+        let metadata = &mut *self.metadata;
+        if metadata.extent.top == block.value() {
+            metadata.extent.top += bytes;
+        } else if metadata.room.end().0 << M::GEOMETRY.page_shift == block.value() {
+            metadata.room.count += bytes >> M::GEOMETRY.page_shift;
+        }
+    }
+
+    /// Makes part of a block Ready.
+    ///
+    /// # Errors
+    /// The part is Reserved, as before.
+    pub(crate) fn furnish_part<T: Entry>(
+        &mut self,
+        purpose: Purpose,
+        offset: Offset,
+        count: usize,
+    ) -> Result<Fresh<T>, Cause> {
+        self.furnish(offset.value(), count * size_of::<T>(), purpose)?;
+        Ok(self.fresh(offset.value(), count))
+    }
+
+    fn furnish(&self, offset: usize, bytes: usize, purpose: Purpose) -> Result<(), Cause> {
+        let base = M::GEOMETRY.address(Offset::new(offset));
+        // Metadata lies inside windows, which do not wrap.
+        let range = VirtRange::new(base, bytes).ok_or(Cause::MetadataWindow { bytes })?;
+        self.space.furnish(range, purpose)
+    }
+
+    /// Vouches for `count` entries at `offset`, which this source has just taken and zeroed.
+    fn fresh<T: Entry>(&self, offset: usize, count: usize) -> Fresh<T> {
+        let start = self
+            .space
+            .machine()
+            .pointer(M::GEOMETRY.address(Offset::new(offset)));
+        // SAFETY: the memory is Ready and zero, either furnished just now or taken from stock and zeroed; its
+        // offset is aligned for `T`, and cursors and stock hand every byte out once.
+        unsafe { Fresh::new(start.cast::<T>(), count) }
+    }
+
+    /// Bumps a small piece, making pages Ready as they are reached.
+    fn bump(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+        let page_bytes = M::GEOMETRY.page_bytes();
+        let start = loop {
+            let extent = self.metadata.extent;
+            let start = extent.bump.next_multiple_of(align);
+            if start + bytes <= extent.top {
+                break start;
+            }
+            self.metadata.next_extent::<M>()?;
+        };
+        while self.metadata.extent.ready < start + bytes {
+            self.furnish(
+                self.metadata.extent.ready,
+                page_bytes,
+                Purpose::UnusedMetadata,
+            )?;
+            self.metadata.extent.ready += page_bytes;
+        }
+        self.metadata.extent.bump = start + bytes;
+        Ok(start)
+    }
+
+    fn zeroed_from_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {
+        let offset = self.metadata.find_stock(bytes, align)?;
+        let start: NonNull<u8> = self
+            .space
+            .machine()
+            .pointer(M::GEOMETRY.address(Offset::new(offset)));
+        // SAFETY: stock is Ready memory that nobody uses.
+        unsafe { start.write_bytes(0, bytes) };
+        Some(offset)
+    }
+}
+
+impl<M: Machine> Source for MetadataSource<'_, M> {
+    fn take<T: Entry>(
+        &mut self,
+        purpose: Purpose,
+        count: usize,
+        align: usize,
+    ) -> Result<Fresh<T>, Cause> {
+        let page_bytes = M::GEOMETRY.page_bytes();
+        let align = align.max(align_of::<T>()).max(UNIT);
+        let bytes = (count * size_of::<T>()).next_multiple_of(UNIT);
+        if let Some(offset) = self.zeroed_from_stock(bytes, align) {
+            self.space
+                .ledger()
+                .transfer(Purpose::UnusedMetadata, purpose, bytes);
+            return Ok(self.fresh(offset, count));
+        }
+        if bytes < page_bytes {
+            let offset = self.bump(bytes, align)?;
+            self.space
+                .ledger()
+                .transfer(Purpose::UnusedMetadata, purpose, bytes);
+            return Ok(self.fresh(offset, count));
+        }
+        let bytes = bytes.next_multiple_of(page_bytes);
+        let offset = self
+            .metadata
+            .take_address::<M>(bytes, align.max(page_bytes))?;
+        match self.furnish(offset, bytes, purpose) {
+            Ok(()) => Ok(self.fresh(offset, count)),
+            Err(cause) => {
+                self.put_back_block(Offset::new(offset), bytes);
+                Err(cause)
+            }
+        }
+    }
+}

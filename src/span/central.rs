@@ -1,0 +1,296 @@
+//! The central lists: all spans of each span class, partial and full.
+//!
+//! Guarded by the central lock, the outermost. A per-CPU cache will refill from and flush to these lists; until then every
+//! request takes its slot here.
+
+use core::num::NonZeroU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use archipelago_api::Machine;
+
+use super::record::{Kind, Record, WideRecord};
+use super::records::{Pool, RecordKind, Records};
+use crate::arena::SpanHandle;
+use crate::base::PageRun;
+use crate::base::sparse::Fresh;
+
+/// Size classes at most.
+pub(crate) const CLASSES: usize = 128;
+
+/// The spans of one span class.
+#[derive(Clone, Copy, Debug)]
+struct Lists {
+    /// The first span that has free slots.
+    partial: u32,
+    /// The first span that has none.
+    full: u32,
+    /// The span on the partial list that was kept although it has no live slots.
+    kept: u32,
+}
+
+/// All spans of slots, and the records for more.
+#[derive(Debug)]
+pub(crate) struct Central {
+    lists: [Lists; CLASSES],
+    pool: Pool,
+    /// Records that only atomic requests may take.
+    kept_records: usize,
+    objects: usize,
+}
+
+/// A slot that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    /// The span's pages.
+    pub(crate) run: PageRun,
+    /// The slot in it.
+    pub(crate) slot: usize,
+    /// The slot's memory is known to be zero.
+    pub(crate) zeroed: bool,
+}
+
+/// What giving a slot back came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// The span stays.
+    Kept,
+    /// The span was the last to lose its slots: it is off the lists, and its pages are the caller's.
+    Empty(PageRun),
+    /// The slot was free already; nothing has changed.
+    WasFree,
+}
+
+impl Central {
+    /// No spans, no records.
+    pub(crate) const fn new() -> Self {
+        Self {
+            lists: [Lists {
+                partial: 0,
+                full: 0,
+            }; CLASSES],
+            pool: Pool::new(),
+            kept_records: 0,
+            objects: 0,
+        }
+    }
+
+    /// Live small objects.
+    pub(crate) const fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// Takes a slot of a span that has one.
+    pub(crate) fn take<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+        slots: usize,
+    ) -> Option<Taken> {
+        let handle = SpanHandle(NonZeroU32::new(self.lists[usize::from(class)].partial)?);
+        let span = records.get(handle);
+        let taken = span.take_slot(slots)?;
+        self.objects += 1;
+        let lists = &mut self.lists[usize::from(class)];
+        if lists.kept == handle.0.get() {
+            lists.kept = 0;
+        }
+        if span.record.free_slots() == 0 {
+            self.unlink(records, class, handle, List::Partial);
+            self.link(records, class, handle, List::Full);
+        }
+        Some(Taken {
+            run: span.record.run(),
+            slot: taken.slot,
+            zeroed: taken.zeroed,
+        })
+    }
+
+    /// Gives a slot back. A span without live slots leaves the lists, unless it is the only one of its class that
+    /// has free slots: then it waits for the next request.
+    pub(crate) fn give<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        class: u8,
+        slot: usize,
+        slots: usize,
+    ) -> Given {
+        let span = records.get(handle);
+        let was_full = span.record.free_slots() == 0;
+        if !span.give_slot(slot) {
+            return Given::WasFree;
+        }
+        self.objects -= 1;
+        if was_full {
+            self.unlink(records, class, handle, List::Full);
+            self.link(records, class, handle, List::Partial);
+        }
+        if span.record.free_slots() < slots {
+            return Given::Kept;
+        }
+        if self.is_only_partial(span.record) {
+            self.lists[usize::from(class)].kept = handle.0.get();
+            return Given::Kept;
+        }
+        self.unlink(records, class, handle, List::Partial);
+        Given::Empty(self.retire(records, handle))
+    }
+
+    /// Puts a new span on its list.
+    pub(crate) fn insert<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+        handle: SpanHandle,
+    ) {
+        self.link(records, class, handle, List::Partial);
+    }
+
+    /// Takes the span of `class` that was kept without live slots off the list, if there is one.
+    pub(crate) fn reclaim<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+    ) -> Option<PageRun> {
+        let kept = core::mem::take(&mut self.lists[usize::from(class)].kept);
+        let handle = SpanHandle(NonZeroU32::new(kept)?);
+        self.unlink(records, class, handle, List::Partial);
+        Some(self.retire(records, handle))
+    }
+
+    /// Returns the record of a span that is on no list to the pool, and its pages to the caller.
+    pub(crate) fn retire<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+    ) -> PageRun {
+        let record = records.get(handle).record;
+        let run = record.run();
+        record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
+        self.pool.give(records, handle);
+        run
+    }
+
+    /// Takes an unused record, leaving those that are kept for atomic requests unless `atomic`.
+    pub(crate) fn take_record<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        kind: RecordKind,
+        atomic: bool,
+    ) -> Option<SpanHandle> {
+        let kept = if atomic || kind == RecordKind::Wide {
+            0
+        } else {
+            self.kept_records
+        };
+        if self.pool.count(kind) <= kept {
+            return None;
+        }
+        self.pool.take(records, kind)
+    }
+
+    /// Unused records of `kind` that an ordinary request may take.
+    pub(crate) const fn spare_records(&self, kind: RecordKind) -> usize {
+        match kind {
+            RecordKind::Narrow => self.pool.count(kind).saturating_sub(self.kept_records),
+            RecordKind::Wide => self.pool.count(kind),
+        }
+    }
+
+    /// Keeps `count` records for atomic requests.
+    pub(crate) const fn keep_records(&mut self, count: usize) {
+        self.kept_records = count;
+    }
+
+    /// Adds records in fresh memory.
+    pub(crate) fn add_records<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        memory: Fresh<Record>,
+    ) {
+        self.pool.add(records, memory);
+    }
+
+    /// Adds wide records in fresh memory.
+    pub(crate) fn add_wide_records<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        memory: Fresh<WideRecord>,
+    ) {
+        self.pool.add_wide(records, memory);
+    }
+
+    /// Calls `visit` with each span of `class`, and whether it is on the partial list.
+    pub(crate) fn for_each<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        class: usize,
+        mut visit: impl FnMut(SpanHandle, bool),
+    ) {
+        let lists = self.lists[class];
+        for (mut next, partial) in [(lists.partial, true), (lists.full, false)] {
+            while let Some(handle) = NonZeroU32::new(next).map(SpanHandle) {
+                visit(handle, partial);
+                next = records.get(handle).record.next.load(Relaxed);
+            }
+        }
+    }
+
+    fn is_only_partial(&self, record: &Record) -> bool {
+        record.next.load(Relaxed) == 0 && record.previous.load(Relaxed) == 0
+    }
+
+    fn head(&mut self, class: u8, list: List) -> &mut u32 {
+        let lists = &mut self.lists[usize::from(class)];
+        match list {
+            List::Partial => &mut lists.partial,
+            List::Full => &mut lists.full,
+        }
+    }
+
+    fn link<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+        handle: SpanHandle,
+        list: List,
+    ) {
+        let head = self.head(class, list);
+        let record = records.get(handle).record;
+        record.previous.store(0, Relaxed);
+        record.next.store(*head, Relaxed);
+        if let Some(next) = NonZeroU32::new(*head).map(SpanHandle) {
+            records
+                .get(next)
+                .record
+                .previous
+                .store(handle.0.get(), Relaxed);
+        }
+        *head = handle.0.get();
+    }
+
+    fn unlink<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+        handle: SpanHandle,
+        list: List,
+    ) {
+        let record = records.get(handle).record;
+        let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
+        match NonZeroU32::new(previous).map(SpanHandle) {
+            Some(before) => records.get(before).record.next.store(next, Relaxed),
+            None => *self.head(class, list) = next,
+        }
+        if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
+            records.get(after).record.previous.store(previous, Relaxed);
+        }
+    }
+}
+
+/// Which list of a class.
+#[derive(Clone, Copy, Debug)]
+enum List {
+    Partial,
+    Full,
+}

@@ -1,0 +1,13 @@
+//! Layer 4: runs of pages cut into slots.
+//!
+//! It owns size classes, span records with their alloc bits, and the partial and full lists of each span class. It
+//! hands up slots; it takes memory for records from the region layer. All state is beside the objects, never in
+//! them. The lists and records are guarded by the central lock.
+
+mod central;
+mod record;
+mod records;
+
+pub(crate) use central::{CLASSES, Central, Given, Taken};
+pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef, WideRecord};
+pub(crate) use records::{RecordKind, Records};

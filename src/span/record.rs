@@ -1,0 +1,216 @@
+//! Span records: what is known of a span, beside it.
+//!
+//! A record is one cache line, and its alloc bits are part of it. A span of more slots than the line has bits for has a
+//! wide record, three lines of which two hold bits. Fields are atomics because lookups read them without a lock; all
+//! writes are made under the central lock or before the span is entered in the arena index.
+
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::base::sparse::Entry;
+use crate::base::{PageIdx, PageRun};
+
+/// Slots that a record has bits for.
+pub(crate) const NARROW_SLOTS: usize = 256;
+/// Slots that a wide record has bits for.
+pub(crate) const WIDE_SLOTS: usize = NARROW_SLOTS + 1024;
+
+const WORD_BITS: usize = usize::BITS as usize;
+const NARROW_WORDS: usize = NARROW_SLOTS / WORD_BITS;
+const MORE_WORDS: usize = (WIDE_SLOTS - NARROW_SLOTS) / WORD_BITS;
+
+/// What a record describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing: it is in the pool.
+    Unused,
+    /// A span of slots of this size class.
+    Small(u8),
+    /// One large object.
+    Large,
+}
+
+/// A span record. All zero is an unused one.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    first: AtomicUsize,
+    pages: AtomicU32,
+    /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was made.
+    kind: AtomicU32,
+    free_slots: AtomicU32,
+    /// Slots from here on were never handed out.
+    fresh_slot: AtomicU32,
+    pub(super) next: AtomicU32,
+    pub(super) previous: AtomicU32,
+    bits: [AtomicUsize; NARROW_WORDS],
+}
+
+const _: () = assert!(size_of::<Record>() == 64, "a record is one cache line");
+
+/// A record with room for more bits.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct WideRecord {
+    pub(super) record: Record,
+    pub(super) more: [AtomicUsize; MORE_WORDS],
+}
+
+// SAFETY: zero is an unused record; all fields are atomics.
+unsafe impl Entry for Record {}
+// SAFETY: zero is an unused record; all fields are atomics.
+unsafe impl Entry for WideRecord {}
+
+const KIND_MASK: u32 = 0xffff;
+const WIDE: u32 = 1 << 16;
+const ZEROED: u32 = 1 << 17;
+
+impl Record {
+    /// What the record describes.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.kind.load(Relaxed) & KIND_MASK {
+            0 => Kind::Unused,
+            1 => Kind::Large,
+            // Classes are below 254, so that 2 + class fits a byte.
+            small => u8::try_from(small - 2).map_or(Kind::Unused, Kind::Small),
+        }
+    }
+
+    /// The span's pages.
+    pub(crate) fn run(&self) -> PageRun {
+        PageRun::new(
+            PageIdx(self.first.load(Relaxed)),
+            self.pages.load(Relaxed) as usize,
+        )
+    }
+
+    /// Slots that are not taken.
+    pub(crate) fn free_slots(&self) -> usize {
+        self.free_slots.load(Relaxed) as usize
+    }
+
+    pub(super) fn is_wide(&self) -> bool {
+        self.kind.load(Relaxed) & WIDE != 0
+    }
+
+    pub(super) fn mark_wide(&self) {
+        self.kind.store(WIDE, Relaxed);
+    }
+
+    /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is zero.
+    pub(crate) fn describe(&self, kind: Kind, run: PageRun, slots: u32, zeroed: bool) {
+        let number = match kind {
+            Kind::Unused => 0,
+            Kind::Large => 1,
+            Kind::Small(class) => 2 + u32::from(class),
+        };
+        let wide = self.kind.load(Relaxed) & WIDE;
+        self.first.store(run.first.0, Relaxed);
+        self.set_pages(run.count);
+        self.free_slots.store(slots, Relaxed);
+        self.fresh_slot.store(0, Relaxed);
+        self.kind
+            .store(number | wide | if zeroed { ZEROED } else { 0 }, Relaxed);
+    }
+
+    /// Changes the length of a large object's run.
+    pub(crate) fn set_pages(&self, pages: usize) {
+        debug_assert!(
+            u32::try_from(pages).is_ok(),
+            "the heap owns less than 2^32 pages"
+        );
+        self.pages
+            .store(u32::try_from(pages).unwrap_or(u32::MAX), Relaxed);
+    }
+}
+
+/// A record with all of its bits. Changes are made under the central lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpanRef<'a> {
+    /// The record.
+    pub(crate) record: &'a Record,
+    more: &'a [AtomicUsize],
+}
+
+/// A slot that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotTaken {
+    pub(crate) slot: usize,
+    /// The slot's memory is known to be zero.
+    pub(crate) zeroed: bool,
+}
+
+impl<'a> SpanRef<'a> {
+    pub(super) fn new(record: &'a Record, more: &'a [AtomicUsize]) -> Self {
+        Self { record, more }
+    }
+
+    fn word(self, index: usize) -> &'a AtomicUsize {
+        match self.record.bits.get(index) {
+            Some(word) => word,
+            None => &self.more[index - NARROW_WORDS],
+        }
+    }
+
+    /// Whether `slot` is taken.
+    pub(crate) fn is_taken(self, slot: usize) -> bool {
+        self.word(slot / WORD_BITS).load(Relaxed) >> (slot % WORD_BITS) & 1 != 0
+    }
+
+    /// Takes the lowest free slot of `slots`.
+    pub(crate) fn take_slot(self, slots: usize) -> Option<SlotTaken> {
+        for index in 0..slots.div_ceil(WORD_BITS) {
+            let word = self.word(index);
+            let taken = word.load(Relaxed);
+            if taken == usize::MAX {
+                continue;
+            }
+            let slot = index * WORD_BITS + taken.trailing_ones() as usize;
+            if slot >= slots {
+                return None;
+            }
+            word.store(taken | taken.wrapping_add(1), Relaxed);
+            let free = self.record.free_slots.load(Relaxed);
+            self.record.free_slots.store(free.wrapping_sub(1), Relaxed);
+            return Some(SlotTaken {
+                slot,
+                zeroed: self.was_fresh(slot),
+            });
+        }
+        None
+    }
+
+    /// Gives `slot` back; `false` if it was not taken, and nothing has changed.
+    pub(crate) fn give_slot(self, slot: usize) -> bool {
+        let word = self.word(slot / WORD_BITS);
+        let (taken, bit) = (word.load(Relaxed), 1 << (slot % WORD_BITS));
+        if taken & bit == 0 {
+            return false;
+        }
+        word.store(taken & !bit, Relaxed);
+        let free = self.record.free_slots.load(Relaxed);
+        self.record.free_slots.store(free.wrapping_add(1), Relaxed);
+        true
+    }
+
+    /// Slots whose bits are set, of `slots`.
+    pub(crate) fn count_taken(self, slots: usize) -> usize {
+        let words = 0..slots.div_ceil(WORD_BITS);
+        words
+            .map(|index| self.word(index).load(Relaxed).count_ones() as usize)
+            .sum()
+    }
+
+    /// Whether `slot`, which is being handed out, was never handed out and lies in pages that were zero.
+    fn was_fresh(self, slot: usize) -> bool {
+        let fresh = self.record.fresh_slot.load(Relaxed) as usize;
+        if slot < fresh {
+            return false;
+        }
+        // Slots are taken lowest first, so none above `slot` was handed out either. At most 1280 slots.
+        self.record
+            .fresh_slot
+            .store(u32::try_from(slot + 1).unwrap_or(u32::MAX), Relaxed);
+        self.record.kind.load(Relaxed) & ZEROED != 0
+    }
+}

@@ -1,0 +1,174 @@
+//! The pool of span records: memory that is a record for ever, named by handles.
+//!
+//! A handle counts cache lines below the **anchor**, the end of the window that metadata memory comes from, so that 32 bits
+//! reach 128 GiB to either side, whatever the width of the address space.
+
+use core::num::NonZeroU32;
+
+use archipelago_api::{Machine, Offset};
+
+use super::record::{Record, SpanRef, WideRecord};
+use crate::arena::SpanHandle;
+use crate::base::sparse::Fresh;
+use crate::region::metadata::UNIT;
+
+/// The two sizes of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    /// One cache line, bits for 256 slots.
+    Narrow,
+    /// Three cache lines, bits for 1280 slots.
+    Wide,
+}
+
+/// Turns handles into records and back.
+#[derive(Debug)]
+pub(crate) struct Records<'a, M> {
+    machine: &'a M,
+    anchor: Offset,
+}
+
+impl<M> Clone for Records<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Records<'_, M> {}
+
+impl<'a, M: Machine> Records<'a, M> {
+    pub(crate) const fn new(machine: &'a M, anchor: Offset) -> Self {
+        Self { machine, anchor }
+    }
+
+    /// The handle of a record, or `None` if the record is out of reach of the anchor.
+    pub(crate) fn handle(&self, record: &Record) -> Option<SpanHandle> {
+        let address = self
+            .machine
+            .address(core::ptr::NonNull::from(record).cast())?;
+        let offset = M::GEOMETRY.offset(address)?;
+        let below = self.anchor.value().wrapping_sub(offset.value());
+        // Below or above the anchor: as a number of two's complement, less than 2^37 bytes either way.
+        if (below as u64).wrapping_add(1 << 37) >= 1 << 38 {
+            return None;
+        }
+        let lines = u32::try_from((below / UNIT) & 0xffff_ffff).ok()?;
+        NonZeroU32::new(lines).map(SpanHandle)
+    }
+
+    /// The record that `handle` names.
+    #[inline]
+    pub(crate) fn get(&self, handle: SpanHandle) -> SpanRef<'a> {
+        let pointer = self.pointer(handle);
+        // SAFETY: handles are made by `handle` of a `&Record` alone, so this is the address of a record in metadata
+        // memory, which is never unmapped and never becomes anything else; all its fields are atomics.
+        let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
+        if !record.is_wide() {
+            return SpanRef::new(record, &[]);
+        }
+        // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they are its first
+        // field; the pointer has the provenance of the whole window.
+        let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };
+        SpanRef::new(&wide.record, &wide.more)
+    }
+
+    #[inline]
+    fn pointer(&self, handle: SpanHandle) -> core::ptr::NonNull<u8> {
+        const SIGN: usize = 1 << 31;
+        let lines = (handle.0.get() as usize ^ SIGN).wrapping_sub(SIGN);
+        let offset = self.anchor.value().wrapping_sub(lines.wrapping_mul(UNIT));
+        self.machine
+            .pointer(M::GEOMETRY.address(Offset::new(offset)))
+    }
+}
+
+/// Unused records, linked through their handles. Guarded by the central lock.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    narrow: Stack,
+    wide: Stack,
+}
+
+#[derive(Debug, Default)]
+struct Stack {
+    top: u32,
+    count: usize,
+}
+
+impl Pool {
+    pub(super) const fn new() -> Self {
+        Self {
+            narrow: Stack { top: 0, count: 0 },
+            wide: Stack { top: 0, count: 0 },
+        }
+    }
+
+    /// Unused records of `kind`.
+    pub(super) const fn count(&self, kind: RecordKind) -> usize {
+        match kind {
+            RecordKind::Narrow => self.narrow.count,
+            RecordKind::Wide => self.wide.count,
+        }
+    }
+
+    const fn stack(&mut self, kind: RecordKind) -> &mut Stack {
+        match kind {
+            RecordKind::Narrow => &mut self.narrow,
+            RecordKind::Wide => &mut self.wide,
+        }
+    }
+
+    pub(super) fn take<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        kind: RecordKind,
+    ) -> Option<SpanHandle> {
+        let stack = self.stack(kind);
+        let handle = SpanHandle(NonZeroU32::new(stack.top)?);
+        stack.top = records
+            .get(handle)
+            .record
+            .next
+            .load(core::sync::atomic::Ordering::Relaxed);
+        stack.count -= 1;
+        Some(handle)
+    }
+
+    pub(super) fn give<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        let record = records.get(handle).record;
+        let kind = if record.is_wide() {
+            RecordKind::Wide
+        } else {
+            RecordKind::Narrow
+        };
+        let stack = self.stack(kind);
+        record
+            .next
+            .store(stack.top, core::sync::atomic::Ordering::Relaxed);
+        stack.top = handle.0.get();
+        stack.count += 1;
+    }
+
+    /// Adds records in fresh memory. Those out of reach of the anchor are left out.
+    pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Fresh<Record>) {
+        for record in memory.into_slice() {
+            if let Some(handle) = records.handle(record) {
+                self.give(records, handle);
+            }
+        }
+    }
+
+    /// Adds wide records in fresh memory.
+    pub(super) fn add_wide<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        memory: Fresh<WideRecord>,
+    ) {
+        for wide in memory.into_slice() {
+            wide.record.mark_wide();
+            if let Some(handle) = records.handle(&wide.record) {
+                self.give(records, handle);
+            }
+        }
+    }
+}
