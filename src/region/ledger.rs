@@ -114,6 +114,14 @@ impl Ledger {
         self.limit.store(bytes, Ordering::Relaxed);
     }
 
+    /// Clears all but the limit: the heap was not opened after all.
+    pub(crate) fn clear(&self) {
+        let totals = [&self.mapped_ready, &self.prepared, &self.reserved];
+        for total in self.purposes.iter().chain(totals) {
+            total.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Moves bytes that stay Ready from one purpose to another.
     pub(crate) fn transfer(&self, from: Purpose, to: Purpose, bytes: usize) {
         self.credit(from, bytes);

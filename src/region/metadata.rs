@@ -6,7 +6,7 @@
 //! taken from the top, each page made Ready when it is reached. Nothing is ever unmapped; arrays that were
 //! outgrown are kept in stock and handed out again.
 
-use core::mem::{align_of, size_of};
+use core::mem::{align_of, size_of, size_of_val};
 use core::ptr::NonNull;
 
 use archipelago_api::{Machine, Offset, VirtRange};
@@ -66,6 +66,11 @@ impl Metadata {
         }
     }
 
+    /// Bytes of an extent.
+    pub(crate) const fn extent_bytes(&self) -> usize {
+        self.extent_bytes
+    }
+
     /// Address space that is Reserved and neither metadata's nor handed out.
     pub(crate) const fn room(&self) -> PageRun {
         self.room
@@ -95,13 +100,27 @@ impl Metadata {
         stock + (self.extent.ready - self.extent.bump)
     }
 
-    /// Puts an outgrown array in stock.
-    pub(crate) fn give_back(&mut self, offset: Offset, bytes: usize) {
+    /// Puts an array that was outgrown in stock.
+    pub(crate) fn outgrown<T: Entry, M: Machine>(
+        &mut self,
+        array: &'static [T],
+        purpose: Purpose,
+        space: &Space<'_, M>,
+    ) {
+        let bytes = size_of_val(array).next_multiple_of(UNIT);
+        let address = space.machine().address(NonNull::from(array).cast());
+        if let Some(offset) = address.and_then(|address| M::GEOMETRY.offset(address)) {
+            space
+                .ledger()
+                .transfer(purpose, Purpose::UnusedMetadata, bytes);
+            self.stock_up(offset.value(), bytes);
+        }
+    }
+
+    /// Puts unused Ready memory in stock. What finds the stock full stays charged as unused.
+    fn stock_up(&mut self, offset: usize, bytes: usize) {
         if let Some(slot) = self.stock.iter_mut().find(|piece| piece.bytes == 0) {
-            *slot = Piece {
-                offset: offset.value(),
-                bytes,
-            };
+            *slot = Piece { offset, bytes };
         }
     }
 
@@ -136,7 +155,7 @@ impl Metadata {
         let start = self.off_the_end::<S>(self.extent_bytes, self.extent_bytes)?;
         let old = self.extent;
         if old.ready > old.bump {
-            self.give_back(Offset::new(old.bump), old.ready - old.bump);
+            self.stock_up(old.bump, old.ready - old.bump);
         }
         self.extent = Extent {
             bump: start,

@@ -27,8 +27,8 @@ pub(crate) enum Leaving {
     Reserved,
     /// Prepared.
     Prepared,
-    /// Ready, charged to a purpose.
-    Ready(Purpose),
+    /// A mix, in a window of a heap that was never opened: the caller clears the whole account.
+    Mixed,
 }
 
 impl<'a, M: Machine> Space<'a, M> {
@@ -196,7 +196,7 @@ impl<'a, M: Machine> Space<'a, M> {
         match from {
             Leaving::Reserved => self.ledger.moved(Plain::Reserved, false, range.bytes()),
             Leaving::Prepared => self.ledger.moved(Plain::Prepared, false, range.bytes()),
-            Leaving::Ready(purpose) => self.ledger.was_ready(purpose, range.bytes()),
+            Leaving::Mixed => {}
         }
     }
 

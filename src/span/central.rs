@@ -35,8 +35,14 @@ pub(crate) struct Central {
     pool: Pool,
     /// Records that only atomic requests may take.
     kept_records: usize,
+    /// Spans kept without live slots.
+    kept_spans: usize,
     objects: usize,
 }
+
+/// Spans kept without live slots at most: enough to take the edge off a program that frees and allocates the last object of a
+/// span by turns, and little enough not to be seen in the memory overhead (one a class would be).
+const KEPT_SPANS: usize = 4;
 
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +71,13 @@ impl Central {
     pub(crate) const fn new() -> Self {
         Self {
             lists: [Lists {
+                kept: 0,
                 partial: 0,
                 full: 0,
             }; CLASSES],
             pool: Pool::new(),
             kept_records: 0,
+            kept_spans: 0,
             objects: 0,
         }
     }
@@ -93,6 +101,7 @@ impl Central {
         let lists = &mut self.lists[usize::from(class)];
         if lists.kept == handle.0.get() {
             lists.kept = 0;
+            self.kept_spans -= 1;
         }
         if span.record.free_slots() == 0 {
             self.unlink(records, class, handle, List::Partial);
@@ -128,7 +137,9 @@ impl Central {
         if span.record.free_slots() < slots {
             return Given::Kept;
         }
-        if self.is_only_partial(span.record) {
+        let small = span.record.run().count == 1 && self.kept_spans < KEPT_SPANS;
+        if small && self.is_only_partial(span.record) {
+            self.kept_spans += 1;
             self.lists[usize::from(class)].kept = handle.0.get();
             return Given::Kept;
         }
@@ -146,14 +157,17 @@ impl Central {
         self.link(records, class, handle, List::Partial);
     }
 
-    /// Takes the span of `class` that was kept without live slots off the list, if there is one.
-    pub(crate) fn reclaim<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: u8,
-    ) -> Option<PageRun> {
-        let kept = core::mem::take(&mut self.lists[usize::from(class)].kept);
-        let handle = SpanHandle(NonZeroU32::new(kept)?);
+    /// Takes a span that was kept without live slots off its list, if there is one.
+    pub(crate) fn reclaim<M: Machine>(&mut self, records: Records<'_, M>) -> Option<PageRun> {
+        if self.kept_spans == 0 {
+            return None;
+        }
+        let index = self.lists.iter().position(|lists| lists.kept != 0)?;
+        let class = u8::try_from(index).ok()?;
+        let handle = SpanHandle(NonZeroU32::new(core::mem::take(
+            &mut self.lists[index].kept,
+        ))?);
+        self.kept_spans -= 1;
         self.unlink(records, class, handle, List::Partial);
         Some(self.retire(records, handle))
     }
