@@ -5,6 +5,8 @@
 mod arena;
 mod base;
 #[cfg(not(loom))]
+mod page;
+#[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
 mod span;

@@ -7,6 +7,7 @@
 mod cause;
 mod ledger;
 pub(crate) mod metadata;
+pub(crate) mod ranges;
 mod space;
 
 pub use cause::Cause;

@@ -1,0 +1,269 @@
+//! Bitmaps of one chunk: which of its pages are free, and which are scavenged.
+//!
+//! A set bit is a free page, so that memory which is zero, because nobody has published a page of the chunk
+//! yet, holds no free page; the same goes for the pages of a chunk that belong to somebody else.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::summary::Summary;
+
+/// Bits of a word.
+pub(crate) const WORD: usize = usize::BITS as usize;
+
+/// Pages of the largest chunk.
+pub(crate) const MAX_PAGES: usize = 512;
+
+/// The words of one bitmap. Chunks with fewer pages leave the rest zero.
+pub(crate) type Words = [AtomicUsize; MAX_PAGES / WORD];
+
+/// The bitmaps of one chunk in metadata memory: free pages, then scavenged pages.
+pub(crate) type ChunkBits = [Words; 2];
+
+/// A run that was found in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The first page of the run.
+    pub(crate) first: usize,
+    /// The lowest set bit that the search met.
+    pub(crate) lowest: usize,
+}
+
+/// One bitmap of a chunk of `pages` pages.
+///
+/// Loads and stores are Relaxed: the page lock orders them. Page numbers count from the start of the chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bits<'a> {
+    words: &'a [AtomicUsize],
+    pages: usize,
+}
+
+impl<'a> Bits<'a> {
+    /// The bitmap in `words`, of which the first `pages` bits are used.
+    #[inline]
+    pub(crate) fn new(words: &'a Words, pages: usize) -> Self {
+        Self {
+            words: &words[..pages.div_ceil(WORD)],
+            pages,
+        }
+    }
+
+    /// Pages of the chunk.
+    #[inline]
+    pub(crate) const fn pages(self) -> usize {
+        self.pages
+    }
+
+    #[inline]
+    fn word(self, index: usize) -> usize {
+        self.words[index].load(Ordering::Relaxed)
+    }
+
+    /// Sets `count` bits from `first`.
+    #[inline]
+    pub(crate) fn set(self, first: usize, count: usize) {
+        for (index, mask) in masks(first, count) {
+            self.words[index].store(self.word(index) | mask, Ordering::Relaxed);
+        }
+    }
+
+    /// Clears `count` bits from `first`.
+    #[inline]
+    pub(crate) fn clear(self, first: usize, count: usize) {
+        for (index, mask) in masks(first, count) {
+            self.words[index].store(self.word(index) & !mask, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether all of the `count` bits from `first` are set.
+    #[inline]
+    pub(crate) fn all_set(self, first: usize, count: usize) -> bool {
+        masks(first, count).all(|(index, mask)| self.word(index) & mask == mask)
+    }
+
+    /// Whether none of the `count` bits from `first` is set.
+    #[inline]
+    pub(crate) fn none_set(self, first: usize, count: usize) -> bool {
+        masks(first, count).all(|(index, mask)| self.word(index) & mask == 0)
+    }
+
+    /// How many of the `count` bits from `first` are set.
+    #[inline]
+    pub(crate) fn count(self, first: usize, count: usize) -> usize {
+        masks(first, count)
+            .map(|(index, mask)| (self.word(index) & mask).count_ones() as usize)
+            .sum()
+    }
+
+    /// How many of the `count` bits from `first` are set both here and in `other`.
+    pub(crate) fn count_both(self, other: Bits<'_>, first: usize, count: usize) -> usize {
+        masks(first, count)
+            .map(|(index, mask)| self.word(index) & other.word(index) & mask)
+            .map(|both| both.count_ones() as usize)
+            .sum()
+    }
+
+    /// How many bits are set from `page` up, without a gap.
+    #[inline]
+    pub(crate) fn run_above(self, page: usize) -> usize {
+        let mut at = page;
+        while at < self.pages {
+            let bit = at % WORD;
+            let ones = (self.word(at / WORD) >> bit).trailing_ones() as usize;
+            at += ones;
+            // The shift brings zeros in from above, so a run to the top of the word has this length.
+            if ones < WORD - bit {
+                break;
+            }
+        }
+        at - page
+    }
+
+    /// How many bits are set below `page`, without a gap.
+    #[inline]
+    pub(crate) fn run_below(self, page: usize) -> usize {
+        let mut at = page;
+        while at > 0 {
+            let used = (at - 1) % WORD + 1;
+            let ones = (self.word((at - 1) / WORD) << (WORD - used)).leading_ones() as usize;
+            at -= ones;
+            if ones < used {
+                break;
+            }
+        }
+        page - at
+    }
+
+    /// The lowest set bit at or above `page`.
+    #[inline]
+    pub(crate) fn next_set(self, page: usize) -> Option<usize> {
+        self.find(1, page).map(|found| found.first)
+    }
+
+    /// The lowest run of `count` set bits (at least one) among the bits from `from` up.
+    #[inline]
+    pub(crate) fn find(self, count: usize, from: usize) -> Option<Found> {
+        let mut lowest = None;
+        // Set bits directly below the word that is looked at.
+        let mut run = 0;
+        let mut ignored = from % WORD;
+        for index in from / WORD..self.words.len() {
+            let word = self.word(index) >> ignored << ignored;
+            ignored = 0;
+            if word == 0 {
+                run = 0;
+                continue;
+            }
+            let base = index * WORD;
+            let lowest = *lowest.get_or_insert(base + word.trailing_zeros() as usize);
+            let low = word.trailing_ones() as usize;
+            if run + low >= count {
+                let first = base - run;
+                return Some(Found { first, lowest });
+            }
+            if low == WORD {
+                run += WORD;
+                continue;
+            }
+            if let Some(bit) = first_run(word, count) {
+                let first = base + bit;
+                return Some(Found { first, lowest });
+            }
+            run = word.leading_ones() as usize;
+        }
+        None
+    }
+
+    /// Runs of set bits at the start, at the end, and the longest.
+    pub(crate) fn summary(self) -> Summary {
+        let mut start = None;
+        let mut max = 0;
+        let mut run = 0;
+        for index in 0..self.words.len() {
+            let word = self.word(index);
+            let low = word.trailing_ones() as usize;
+            run += low;
+            max = max.max(run);
+            if low == WORD {
+                continue;
+            }
+            start.get_or_insert(run);
+            max = longer_run(word, max);
+            run = word.leading_ones() as usize;
+        }
+        // A chunk smaller than a word ends below the top of the word, which is clear.
+        let end = if self.pages < WORD {
+            self.run_below(self.pages)
+        } else {
+            run
+        };
+        Summary {
+            start: start.unwrap_or(run),
+            max,
+            end,
+        }
+    }
+
+    /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.
+    pub(crate) fn block(self, first: usize) -> u64 {
+        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
+        words.enumerate().fold(0, |block, (position, word)| {
+            block | (word.load(Ordering::Relaxed) as u64) << (position * WORD)
+        })
+    }
+}
+
+/// The words that the `count` bits from `first` lie in, each with a mask of these bits.
+#[inline]
+fn masks(first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = first;
+    let end = first + count;
+    core::iter::from_fn(move || {
+        if at >= end {
+            return None;
+        }
+        let bit = at % WORD;
+        let here = (end - at).min(WORD - bit);
+        let item = (at / WORD, usize::MAX >> (WORD - here) << bit);
+        at += here;
+        Some(item)
+    })
+}
+
+/// The bits of `word` that begin a run of at least `count` ones; `count` is at least one.
+///
+/// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been looked at.
+#[inline]
+fn run_starts(word: usize, count: usize) -> usize {
+    if count > WORD {
+        return 0;
+    }
+    let mut starts = word;
+    let mut left = count - 1;
+    let mut step = 1;
+    while left > 0 && starts != 0 {
+        let shift = step.min(left);
+        starts &= starts >> shift;
+        left -= shift;
+        step *= 2;
+    }
+    starts
+}
+
+/// Where the first run of `count` ones in `word` begins.
+#[inline]
+pub(crate) fn first_run(word: usize, count: usize) -> Option<usize> {
+    let starts = run_starts(word, count);
+    (starts != 0).then(|| starts.trailing_zeros() as usize)
+}
+
+/// The length of the longest run of ones in `word`, or `known` if that is longer.
+#[inline]
+fn longer_run(word: usize, known: usize) -> usize {
+    let mut max = known;
+    let mut starts = run_starts(word, known + 1);
+    while starts != 0 {
+        max += 1;
+        starts &= starts >> 1;
+    }
+    max
+}

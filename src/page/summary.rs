@@ -1,0 +1,87 @@
+//! Summaries: what a chunk, or a subtree of chunks, has to offer.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Free pages at the start, the longest free run, and free pages at the end, of pages that lie side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Free pages at the start.
+    pub(crate) start: usize,
+    /// Pages of the longest free run.
+    pub(crate) max: usize,
+    /// Free pages at the end.
+    pub(crate) end: usize,
+}
+
+impl Summary {
+    /// No page is free.
+    pub(crate) const NONE: Self = Self {
+        start: 0,
+        max: 0,
+        end: 0,
+    };
+}
+
+/// A summary in metadata memory, and a hint: `[start, max, end, ready]`.
+///
+/// A hint of zero says that no page below is free and Ready; any other, that there may be some. A heap owns
+/// fewer than 2^32 pages; the counts of a larger one saturate, which hides runs but never makes one up.
+pub(crate) type Value = [AtomicU32; 4];
+
+const READY: usize = 3;
+
+/// Reads the summary.
+#[inline]
+pub(crate) fn load(value: &Value) -> Summary {
+    Summary {
+        start: value[0].load(Ordering::Relaxed) as usize,
+        max: value[1].load(Ordering::Relaxed) as usize,
+        end: value[2].load(Ordering::Relaxed) as usize,
+    }
+}
+
+/// Writes the summary and says whether it changed.
+#[inline]
+pub(crate) fn store(value: &Value, summary: Summary) -> bool {
+    let mut changed = false;
+    for (field, count) in value.iter().zip([summary.start, summary.max, summary.end]) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        changed |= field.load(Ordering::Relaxed) != count;
+        field.store(count, Ordering::Relaxed);
+    }
+    changed
+}
+
+/// Whether pages below may be free and Ready.
+#[inline]
+pub(crate) fn may_be_ready(value: &Value) -> bool {
+    value[READY].load(Ordering::Relaxed) != 0
+}
+
+/// Writes the hint.
+#[inline]
+pub(crate) fn hint_ready(value: &Value, ready: bool) {
+    value[READY].store(u32::from(ready), Ordering::Relaxed);
+}
+
+/// The summary of `children` side by side, each of `pages` pages.
+#[inline]
+pub(crate) fn merge(children: &[Value; 8], pages: usize) -> Summary {
+    let mut merged = Summary::NONE;
+    // Whether every page so far is free.
+    let mut open = true;
+    for child in children {
+        let child = load(child);
+        if open {
+            merged.start += child.start;
+            open = child.start == pages;
+        }
+        merged.max = merged.max.max(merged.end + child.start).max(child.max);
+        merged.end = if child.end == pages {
+            merged.end + pages
+        } else {
+            child.end
+        };
+    }
+    merged
+}
