@@ -79,9 +79,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            match error.downcast_ref::<setup::Missing>() {
-                Some(_) => ExitCode::from(BAD_INPUT),
-                None => ExitCode::FAILURE,
+            if error.is::<setup::Missing>() || error.is::<run::BadInput>() {
+                ExitCode::from(BAD_INPUT)
+            } else {
+                ExitCode::FAILURE
             }
         }
     }

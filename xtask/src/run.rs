@@ -1,5 +1,6 @@
 //! `cargo xtask run` and `cargo xtask replay`: kernels that somebody watches.
 
+use core::fmt;
 use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,18 @@ use crate::toolchain::Toolchain;
 
 /// Far above what any trace takes.
 const LIMIT: Duration = Duration::from_secs(1800);
+
+/// What the user gave cannot be used.
+#[derive(Debug)]
+pub(crate) struct BadInput(String);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for BadInput {}
 
 /// How kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +93,16 @@ pub(crate) fn demo(machine: &Machine, memory: MemorySize, install: Install) -> R
 /// Replays one trace.
 ///
 /// # Errors
-/// As for [`demo`], and if the file cannot be read.
+/// As for [`demo`]; [`BadInput`] if the file cannot be read.
 pub(crate) fn replay(
     file: &Path,
     machine: &Machine,
     memory: MemorySize,
     install: Install,
 ) -> Result<ExitCode> {
-    fs::File::open(file).with_context(|| format!("{}", file.display()))?;
+    if let Err(error) = fs::File::open(file) {
+        bail!(BadInput(format!("{}: {error}", file.display())));
+    }
     let kernel = prepare(machine, REPLAY, install)?;
     let passed = boot(machine, &kernel, memory, file)?;
     Ok(if passed {
