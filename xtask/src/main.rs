@@ -1,2 +1,101 @@
-//! The project's commands.
-fn main() {}
+//! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
+
+mod kernels;
+mod machine;
+mod process;
+mod project;
+mod qemu;
+mod report;
+mod run;
+mod setup;
+mod stages;
+mod toolchain;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use machine::{Machine, MemorySize};
+use setup::Install;
+use stages::Part;
+
+/// The exit code for what the user has to put right: a missing program, a bad input.
+const BAD_INPUT: u8 = 2;
+
+/// The project's commands. Each installs what it needs, or says how.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Install nothing: print the commands that would, and stop with exit code 2.
+    #[arg(long, global = true)]
+    no_install: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Boot the demo kernel and replay every trace in `traces/`.
+    Run(Boot),
+    /// Replay one trace in a kernel, without rebuilding the kernel.
+    Replay {
+        /// The trace, gzip or not; `traces/README.md` describes the format.
+        file: PathBuf,
+        #[command(flatten)]
+        boot: Boot,
+    },
+    /// Test everything, or one part of it.
+    ///
+    /// Closes with `N passed, N failed`; the exit code is 0 if nothing failed.
+    Test {
+        #[command(subcommand)]
+        part: Option<Part>,
+    },
+    /// List the machines, what each needs and whether it is there.
+    Machines,
+}
+
+/// Where a kernel boots.
+#[derive(Args, Clone, Copy, Debug)]
+struct Boot {
+    /// The machine; `cargo xtask machines` lists them.
+    #[arg(long, default_value = "x86_64", value_parser = machine::find)]
+    machine: &'static Machine,
+    /// The machine's memory, in bytes or with a suffix of K, M or G.
+    #[arg(long, default_value = "256M")]
+    memory: MemorySize,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let install = if cli.no_install {
+        Install::Never
+    } else {
+        Install::AsNeeded
+    };
+    match dispatch(cli.command, install) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<setup::Missing>() || error.is::<run::BadInput>() {
+                ExitCode::from(BAD_INPUT)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
+    match command {
+        Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
+        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
+        Command::Test { part } => stages::run(part, install),
+        Command::Machines => {
+            machine::list()?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The frame pool: what it hands out, counts, takes back and refuses.
+#![no_std]
+#![no_main]
+
+use archipelago_qemu::protocol::{self, Test};
+use archipelago_qemu::{
+    Boot, FILL, FRAME_BYTES, FramePool, MemoryKind, Refusal, entry, physmap, println,
+};
+
+entry!(main);
+
+fn main(mut boot: Boot) -> ! {
+    let tests = [
+        Test {
+            name: "a frame is filled before it is handed out",
+            run: filled,
+        },
+        Test {
+            name: "a frame given back is filled again",
+            run: filled_again,
+        },
+        Test {
+            name: "the n-th request is refused once",
+            run: refused_once,
+        },
+        Test {
+            name: "requests from the n-th on are refused",
+            run: refused_from,
+        },
+        Test {
+            name: "every frame is usable memory, handed out once",
+            run: all,
+        },
+        Test {
+            name: "all frames are back and can be taken again",
+            run: all,
+        },
+    ];
+    protocol::run(&tests, &mut boot)
+}
+
+fn take(frames: &mut FramePool) -> u64 {
+    frames.take().expect("a frame is free")
+}
+
+fn contents(frame: u64) -> &'static mut [u8] {
+    let first = physmap(frame).as_mut_ptr();
+    // SAFETY: the physmap maps the frame for ever. The tests use a frame between taking it and
+    // giving it back only, and one slice of it at a time.
+    unsafe { core::slice::from_raw_parts_mut(first, FRAME_BYTES) }
+}
+
+fn filled(boot: &mut Boot) {
+    let frame = take(&mut boot.frames);
+    assert!(contents(frame).iter().all(|byte| *byte == FILL));
+    boot.frames.give_back(frame);
+}
+
+fn filled_again(boot: &mut Boot) {
+    let frame = take(&mut boot.frames);
+    contents(frame).fill(0);
+    boot.frames.give_back(frame);
+    assert_eq!(
+        take(&mut boot.frames),
+        frame,
+        "the lowest frame comes first"
+    );
+    assert!(contents(frame).iter().all(|byte| *byte == FILL));
+    boot.frames.give_back(frame);
+}
+
+fn refused_once(boot: &mut Boot) {
+    let (taken, returned) = (boot.frames.taken(), boot.frames.returned());
+    boot.frames.refuse(Refusal::Once(2));
+    let first = take(&mut boot.frames);
+    assert_eq!(boot.frames.take(), None);
+    let third = take(&mut boot.frames);
+    assert_ne!(first, third);
+    boot.frames.give_back(first);
+    boot.frames.give_back(third);
+    assert_eq!(
+        (boot.frames.taken(), boot.frames.returned()),
+        (taken + 2, returned + 2)
+    );
+}
+
+fn refused_from(boot: &mut Boot) {
+    boot.frames.refuse(Refusal::From(2));
+    let first = take(&mut boot.frames);
+    assert_eq!(boot.frames.take(), None);
+    assert_eq!(boot.frames.take(), None);
+    boot.frames.refuse(Refusal::Never);
+    let second = take(&mut boot.frames);
+    boot.frames.give_back(second);
+    boot.frames.give_back(first);
+}
+
+fn all(boot: &mut Boot) {
+    let frames = &mut boot.frames;
+    let managed = frames.managed_frames();
+    let taken_before = frames.taken();
+    // The frames themselves are the list of frames: each one holds the address of the one before.
+    let mut last = 0;
+    while let Some(frame) = frames.take() {
+        assert!(frame > last, "{frame:#x} after {last:#x}");
+        let usable = boot.start_info.memory_map().any(|region| {
+            region.kind == MemoryKind::Usable
+                && region.range.start <= frame
+                && frame + FRAME_BYTES as u64 <= region.range.end
+        });
+        assert!(usable, "{frame:#x} is not usable memory");
+        contents(frame)[..8].copy_from_slice(&last.to_le_bytes());
+        last = frame;
+    }
+    println!("# {managed} frames, the last at {last:#x}");
+    assert_eq!(frames.taken() - taken_before, managed);
+    assert_eq!(frames.free_frames(), 0);
+    while last != 0 {
+        let before = u64::from_le_bytes(contents(last)[..8].try_into().expect("eight bytes"));
+        frames.give_back(last);
+        last = before;
+    }
+    assert_eq!(frames.free_frames(), managed);
+    assert_eq!(frames.taken(), frames.returned());
+}

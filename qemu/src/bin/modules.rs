@@ -1,0 +1,72 @@
+//! Files that are loaded beside the kernel arrive whole, and stay.
+//!
+//! The harness passes a file and the command line `bytes=N sum=M`: the file's length and the sum of
+//! its bytes.
+#![no_std]
+#![no_main]
+
+use archipelago_qemu::protocol::{self, Test};
+use archipelago_qemu::{Boot, FILL, FRAME_BYTES, Module, PhysRange, entry, physmap, println};
+
+entry!(main);
+
+fn main(mut boot: Boot) -> ! {
+    let tests = [
+        Test {
+            name: "the module has the length and the bytes of the file",
+            run: whole,
+        },
+        Test {
+            name: "no frame of a module is ever handed out",
+            run: kept,
+        },
+        Test {
+            name: "the module is whole after all memory was used",
+            run: whole,
+        },
+    ];
+    protocol::run(&tests, &mut boot)
+}
+
+fn only_module(boot: &Boot) -> Module {
+    let mut modules = boot.start_info.modules();
+    let module = modules.next().expect("the harness passes a module");
+    assert!(modules.next().is_none(), "the harness passes one module");
+    module
+}
+
+/// The number that follows `name=` on the command line.
+fn expected(boot: &Boot, name: &str) -> u64 {
+    let words = boot.start_info.command_line().split_ascii_whitespace();
+    words
+        .filter_map(|word| word.split_once('='))
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or_else(|| panic!("{name}=N on the command line"))
+}
+
+fn whole(boot: &mut Boot) {
+    let module = only_module(boot);
+    println!(
+        "# {} bytes at {:#x}",
+        module.bytes.len(),
+        module.range.start
+    );
+    assert_eq!(module.bytes.len() as u64, expected(boot, "bytes"));
+    let sum: u64 = module.bytes.iter().copied().map(u64::from).sum();
+    assert_eq!(sum, expected(boot, "sum"));
+}
+
+fn kept(boot: &mut Boot) {
+    let PhysRange { start, end } = only_module(boot).range;
+    while let Some(frame) = boot.frames.take() {
+        assert!(
+            frame + FRAME_BYTES as u64 <= start || frame >= end,
+            "{frame:#x}"
+        );
+        // Written to, so that the next test would see it.
+        let first = physmap(frame).as_mut_ptr::<u8>();
+        // SAFETY: the physmap maps the frame, and the pool has handed it to this kernel.
+        unsafe { first.write(!FILL) };
+    }
+}

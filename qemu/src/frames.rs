@@ -1,0 +1,276 @@
+//! The kernel's frames: which of the machine's real memory is free, and an exact count.
+//!
+//! State is kept in two bitmaps outside of the frames it describes, so that a freed frame holds
+//! nothing. Every frame is filled with [`FILL`] before it is handed out: memory that the heap
+//! takes to be zero without knowing is found at once.
+
+use core::fmt;
+
+use crate::PhysRange;
+
+/// Bytes of a frame.
+pub const FRAME_BYTES: usize = 4096;
+
+/// The same, in the unit of physical addresses.
+const FRAME: u64 = FRAME_BYTES as u64;
+
+/// What every byte of a frame holds when it is handed out.
+pub const FILL: u8 = 0xa5;
+
+/// Which requests for a frame are refused, counted from 1 since the refusal was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// None but those that find no free frame.
+    Never,
+    /// The n-th one only.
+    Once(u64),
+    /// The n-th one and all that follow.
+    From(u64),
+}
+
+/// Why there is no pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FramePoolError {
+    /// No usable range of memory holds the pool's own bitmaps.
+    NoRoom {
+        /// What they need.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for FramePoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom { bytes } => write!(f, "no room for {bytes} bytes of frame bitmaps"),
+        }
+    }
+}
+
+impl core::error::Error for FramePoolError {}
+
+/// The machine's free frames, handed out lowest address first.
+#[derive(Debug)]
+pub struct FramePool {
+    free: Bitmap,
+    /// Frames that were free at the start: the only ones that may be given back.
+    managed: Bitmap,
+    /// No word of `free` below this one has a bit set.
+    search_word: usize,
+    fill: fn(u64),
+    managed_frames: u64,
+    taken: u64,
+    returned: u64,
+    refusal: Refusal,
+    requests: u64,
+}
+
+impl FramePool {
+    /// A pool of every whole frame in the `usable` ranges that touches none of the `kept` ones.
+    ///
+    /// `direct` turns a physical address into a pointer. The pool's bitmaps live in the first
+    /// usable range that has room for them, and are never handed out.
+    ///
+    /// # Safety
+    /// - `direct` gives, for every address in the usable ranges, a pointer to that byte, valid for
+    ///   reads and writes up to the range's end, for ever.
+    /// - Nobody else uses memory in the usable ranges outside of the kept ones.
+    ///
+    /// # Errors
+    /// [`FramePoolError::NoRoom`] when no usable range has room for the bitmaps.
+    pub unsafe fn new(
+        usable: &[PhysRange],
+        kept: &[PhysRange],
+        direct: fn(u64) -> *mut u8,
+        fill: fn(u64),
+    ) -> Result<Self, FramePoolError> {
+        let frames = usable
+            .iter()
+            .map(|range| range.end / FRAME)
+            .max()
+            .unwrap_or(0);
+        let words = frames.div_ceil(u64::from(u64::BITS));
+        let home = place(usable, kept, 2 * words * 8)?;
+        let words = frame_index(words);
+        let first: *mut u64 = direct(home.start).cast();
+        // SAFETY: `place` found room for both bitmaps in a usable range that nothing is kept in, so
+        // `direct` gives a pointer valid for that many bytes that nobody else uses; it is aligned
+        // to a frame. The bytes are initialised because they are memory of the machine.
+        let free = unsafe { core::slice::from_raw_parts_mut(first, words) };
+        // SAFETY: as above; the second half of the room starts `words` words on.
+        let second = unsafe { first.add(words) };
+        // SAFETY: as above, and the two slices do not overlap.
+        let managed = unsafe { core::slice::from_raw_parts_mut(second, words) };
+
+        let mut pool = Self {
+            free: Bitmap::new(free),
+            managed: Bitmap::new(managed),
+            search_word: 0,
+            fill,
+            managed_frames: 0,
+            taken: 0,
+            returned: 0,
+            refusal: Refusal::Never,
+            requests: 0,
+        };
+        for range in usable {
+            let whole = range.start.div_ceil(FRAME)..range.end / FRAME;
+            whole.for_each(|frame| pool.managed.set(frame_index(frame)));
+        }
+        for range in kept.iter().chain([&home]) {
+            let touched = range.start / FRAME..range.end.div_ceil(FRAME).min(frames);
+            touched.for_each(|frame| pool.managed.clear(frame_index(frame)));
+        }
+        pool.free.copy_from(&pool.managed);
+        pool.managed_frames = pool.managed.count();
+        Ok(pool)
+    }
+
+    /// Takes the lowest free frame, filled with [`FILL`], and returns its physical address.
+    ///
+    /// `None` when no frame is free or the request is one to refuse.
+    pub fn take(&mut self) -> Option<u64> {
+        self.requests += 1;
+        let refused = match self.refusal {
+            Refusal::Never => false,
+            Refusal::Once(request) => self.requests == request,
+            Refusal::From(request) => self.requests >= request,
+        };
+        if refused {
+            return None;
+        }
+        let frame = self.free.first_set_from(self.search_word)?;
+        self.search_word = frame / Bitmap::WORD_BITS;
+        self.free.clear(frame);
+        self.taken += 1;
+        let address = frame as u64 * FRAME;
+        (self.fill)(address);
+        Some(address)
+    }
+
+    /// Takes back the frame at a physical address.
+    ///
+    /// # Panics
+    /// If the pool did not hand out that frame, or has it already: the kernel is broken, and its
+    /// tests must not go on.
+    pub fn give_back(&mut self, address: u64) {
+        assert!(
+            address % FRAME == 0,
+            "{address:#x} is not the address of a frame"
+        );
+        let frame = frame_index(address / FRAME);
+        assert!(
+            self.managed.get(frame),
+            "the frame at {address:#x} is not the pool's"
+        );
+        assert!(
+            !self.free.get(frame),
+            "the frame at {address:#x} was given back twice"
+        );
+        self.free.set(frame);
+        self.search_word = self.search_word.min(frame / Bitmap::WORD_BITS);
+        self.returned += 1;
+    }
+
+    /// Sets which requests from now on are refused.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = refusal;
+        self.requests = 0;
+    }
+
+    /// Frames handed out since the start, those given back included.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Frames given back since the start.
+    #[must_use]
+    pub fn returned(&self) -> u64 {
+        self.returned
+    }
+
+    /// Frames that are free now.
+    #[must_use]
+    pub fn free_frames(&self) -> u64 {
+        self.managed_frames + self.returned - self.taken
+    }
+
+    /// Frames that were free at the start.
+    #[must_use]
+    pub fn managed_frames(&self) -> u64 {
+        self.managed_frames
+    }
+}
+
+/// The lowest room for `bytes` in a usable range, aligned to a frame and clear of the kept ones.
+fn place(
+    usable: &[PhysRange],
+    kept: &[PhysRange],
+    bytes: u64,
+) -> Result<PhysRange, FramePoolError> {
+    for range in usable {
+        let mut start = range.start.next_multiple_of(FRAME);
+        while start + bytes <= range.end {
+            let home = PhysRange {
+                start,
+                end: start + bytes,
+            };
+            match kept
+                .iter()
+                .find(|kept| kept.start < home.end && home.start < kept.end)
+            {
+                Some(kept) => start = kept.end.next_multiple_of(FRAME),
+                None => return Ok(home),
+            }
+        }
+    }
+    Err(FramePoolError::NoRoom { bytes })
+}
+
+fn frame_index(number: u64) -> usize {
+    usize::try_from(number).expect("a frame number fits the machine's word")
+}
+
+/// One bit a frame.
+#[derive(Debug)]
+struct Bitmap(&'static mut [u64]);
+
+impl Bitmap {
+    const WORD_BITS: usize = u64::BITS as usize;
+
+    /// All bits clear.
+    fn new(words: &'static mut [u64]) -> Self {
+        words.fill(0);
+        Self(words)
+    }
+
+    /// The bit; clear beyond the last word.
+    fn get(&self, bit: usize) -> bool {
+        self.0
+            .get(bit / Self::WORD_BITS)
+            .is_some_and(|word| word >> (bit % Self::WORD_BITS) & 1 == 1)
+    }
+
+    fn set(&mut self, bit: usize) {
+        self.0[bit / Self::WORD_BITS] |= 1 << (bit % Self::WORD_BITS);
+    }
+
+    fn clear(&mut self, bit: usize) {
+        self.0[bit / Self::WORD_BITS] &= !(1 << (bit % Self::WORD_BITS));
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        self.0.copy_from_slice(other.0);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The lowest set bit in the words from `first_word` on.
+    fn first_set_from(&self, first_word: usize) -> Option<usize> {
+        let words = self.0.get(first_word..)?;
+        let (skipped, word) = words.iter().enumerate().find(|(_, word)| **word != 0)?;
+        Some((first_word + skipped) * Self::WORD_BITS + word.trailing_zeros() as usize)
+    }
+}

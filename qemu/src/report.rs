@@ -1,0 +1,29 @@
+//! Stopping the machine with a reason: panics, faults, and what a kernel calls a failure itself.
+
+use core::fmt;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Verdict, exit, protocol};
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Prints the reason, reports the running test as failed and ends the machine.
+pub fn stop(reason: fmt::Arguments<'_>) -> ! {
+    if STOPPING.swap(true, Ordering::Relaxed) {
+        // The report itself failed, so another one would too.
+        exit(Verdict::Fail);
+    }
+    // SAFETY: this function does not return, and the kernels run on one CPU.
+    unsafe { crate::x86_64::seize_console() };
+    protocol::fail(reason);
+    exit(Verdict::Fail);
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(at) => stop(format_args!("{} ({at})", info.message())),
+        None => stop(format_args!("{}", info.message())),
+    }
+}

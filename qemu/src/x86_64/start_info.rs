@@ -1,0 +1,343 @@
+//! What the boot loader says: the PVH start information.
+//!
+//! # Source
+//! Xen, `xen/include/public/arch-x86/hvm/start_info.h`.
+
+use core::fmt;
+use core::str::Utf8Error;
+
+use super::paging;
+use crate::PhysRange;
+
+const MAGIC: u32 = 0x336e_c578;
+
+/// The most entries of a memory map that are taken; QEMU's `pc` machine has fewer than ten.
+pub(super) const REGIONS_MAX: usize = 32;
+/// The most modules that are taken.
+const MODULES_MAX: usize = 8;
+/// The most bytes of a command line that are taken.
+const COMMAND_LINE_MAX: usize = 4096;
+/// What [`StartInfo::kept`] writes at most.
+pub(super) const KEPT_MAX: usize = MODULES_MAX + 4;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct RawStartInfo {
+    magic: u32,
+    version: u32,
+    flags: u32,
+    module_count: u32,
+    modules: u64,
+    command_line: u64,
+    rsdp: u64,
+    memory_map: u64,
+    memory_map_entries: u32,
+    reserved: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct RawModule {
+    address: u64,
+    bytes: u64,
+    command_line: u64,
+    reserved: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct RawRegion {
+    address: u64,
+    bytes: u64,
+    kind: u32,
+    reserved: u32,
+}
+
+/// What a range of the memory map is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// Memory for the kernel to use.
+    Usable,
+    /// Anything else, as the firmware's number for it.
+    Other(u32),
+}
+
+/// An entry of the machine's memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRegion {
+    /// Where it is.
+    pub range: PhysRange,
+    /// What it is.
+    pub kind: MemoryKind,
+}
+
+impl MemoryRegion {
+    /// Whether the kernel may use it.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.kind == MemoryKind::Usable
+    }
+}
+
+/// A file that was loaded beside the kernel (QEMU's `-initrd`).
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// Where it is.
+    pub range: PhysRange,
+    /// What is in it.
+    pub bytes: &'static [u8],
+}
+
+/// Why the start information cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartInfoError {
+    /// There is none where there should be.
+    Magic {
+        /// What is there instead.
+        found: u32,
+    },
+    /// It is of a version without a memory map.
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// A list is longer than this kernel takes.
+    TooMany {
+        /// Which one.
+        what: &'static str,
+        /// Its length.
+        found: u32,
+        /// What this kernel takes.
+        most: usize,
+    },
+    /// Something lies where the physmap does not reach.
+    OutOfReach {
+        /// What.
+        what: &'static str,
+        /// Where.
+        address: u64,
+    },
+    /// The command line does not end, or is not UTF-8.
+    CommandLine(Option<Utf8Error>),
+}
+
+impl fmt::Display for StartInfoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic { found } => write!(f, "magic number {found:#x} instead of {MAGIC:#x}"),
+            Self::Version { found } => write!(f, "version {found} has no memory map"),
+            Self::TooMany { what, found, most } => {
+                write!(f, "{found} {what}, but {most} at most are taken")
+            }
+            Self::OutOfReach { what, address } => {
+                write!(f, "the {what} at {address:#x} lies beyond the physmap")
+            }
+            Self::CommandLine(Some(error)) => write!(f, "command line: {error}"),
+            Self::CommandLine(None) => {
+                write!(
+                    f,
+                    "the command line is longer than {COMMAND_LINE_MAX} bytes"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for StartInfoError {}
+
+/// The start information, checked.
+#[derive(Clone, Copy, Debug)]
+pub struct StartInfo {
+    address: u64,
+    memory_map: Table<RawRegion>,
+    modules: Table<RawModule>,
+    command_line: &'static str,
+}
+
+impl StartInfo {
+    /// Reads what the boot loader left at a physical address.
+    ///
+    /// # Safety
+    /// The boot loader left start information there, and it and all it points to are never written
+    /// again.
+    pub(super) unsafe fn read(address: u64) -> Result<Self, StartInfoError> {
+        let table = Table::<RawStartInfo>::new("start information", address, 1, 1)?;
+        let raw = table.get(0);
+        if raw.magic != MAGIC {
+            return Err(StartInfoError::Magic { found: raw.magic });
+        }
+        if raw.version == 0 {
+            return Err(StartInfoError::Version { found: raw.version });
+        }
+        let entries = raw.memory_map_entries;
+        let memory_map = Table::new("memory map", raw.memory_map, entries, REGIONS_MAX)?;
+        let modules = Table::new("modules", raw.modules, raw.module_count, MODULES_MAX)?;
+        for index in 0..modules.count {
+            let module: RawModule = modules.get(index);
+            reach("module", module.address, module.bytes)?;
+        }
+        let command_line = command_line(raw.command_line)?;
+        Ok(Self {
+            address,
+            memory_map,
+            modules,
+            command_line,
+        })
+    }
+
+    /// The machine's memory map, in the firmware's order.
+    pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<> {
+        let table = self.memory_map;
+        (0..table.count).map(move |index| {
+            let raw = table.get(index);
+            let end = raw.address.saturating_add(raw.bytes);
+            let kind = if raw.kind == 1 {
+                MemoryKind::Usable
+            } else {
+                MemoryKind::Other(raw.kind)
+            };
+            MemoryRegion {
+                range: PhysRange {
+                    start: raw.address,
+                    end,
+                },
+                kind,
+            }
+        })
+    }
+
+    /// The modules, in the order of the command that started the machine.
+    pub fn modules(&self) -> impl Iterator<Item = Module> + use<> {
+        let table = self.modules;
+        (0..table.count).map(move |index| {
+            let raw = table.get(index);
+            let range = PhysRange {
+                start: raw.address,
+                end: raw.address + raw.bytes,
+            };
+            Module {
+                range,
+                bytes: bytes(range),
+            }
+        })
+    }
+
+    /// The kernel's command line, empty where there is none.
+    #[must_use]
+    pub fn command_line(&self) -> &'static str {
+        self.command_line
+    }
+
+    /// Writes the ranges that hold all of this to `kept`, and returns how many.
+    pub(super) fn kept(&self, kept: &mut [PhysRange]) -> usize {
+        let text = self.command_line.as_bytes().as_ptr_range();
+        let own = [
+            PhysRange {
+                start: self.address,
+                end: self.address + size_of::<RawStartInfo>() as u64,
+            },
+            self.memory_map.range(),
+            self.modules.range(),
+            PhysRange {
+                start: paging::physical(text.start),
+                end: paging::physical(text.end) + 1,
+            },
+        ];
+        let mut count = 0;
+        for range in own
+            .into_iter()
+            .chain(self.modules().map(|module| module.range))
+        {
+            kept[count] = range;
+            count += 1;
+        }
+        count
+    }
+}
+
+/// A table in physical memory, within the physmap.
+#[derive(Debug)]
+struct Table<T> {
+    first: *const T,
+    count: usize,
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Table<T> {}
+
+impl<T: Copy> Table<T> {
+    fn new(
+        what: &'static str,
+        address: u64,
+        count: u32,
+        most: usize,
+    ) -> Result<Self, StartInfoError> {
+        let too_many = StartInfoError::TooMany {
+            what,
+            found: count,
+            most,
+        };
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= most)
+            .ok_or(too_many)?;
+        reach(what, address, (count * size_of::<T>()) as u64)?;
+        Ok(Self {
+            first: paging::physmap_pointer(address).cast(),
+            count,
+        })
+    }
+
+    fn get(&self, index: usize) -> T {
+        assert!(index < self.count, "entry {index} of {}", self.count);
+        // SAFETY: the table lies within the physmap (`new` checked), and the index within the table.
+        let entry = unsafe { self.first.add(index) };
+        // SAFETY: as above; the boot loader wrote the entry, whose fields take any bits, and the
+        // read makes no assumption about alignment.
+        unsafe { entry.read_unaligned() }
+    }
+
+    fn range(&self) -> PhysRange {
+        let start = paging::physical(self.first.cast());
+        PhysRange {
+            start,
+            end: start + (self.count * size_of::<T>()) as u64,
+        }
+    }
+}
+
+/// Checks that a range lies within the physmap.
+fn reach(what: &'static str, address: u64, bytes: u64) -> Result<(), StartInfoError> {
+    match address.checked_add(bytes) {
+        Some(end) if end <= paging::PHYSMAP_BYTES => Ok(()),
+        _ => Err(StartInfoError::OutOfReach { what, address }),
+    }
+}
+
+fn bytes(range: PhysRange) -> &'static [u8] {
+    let length = usize::try_from(range.end - range.start).expect("the physmap is in reach");
+    // SAFETY: the range lies within the physmap (`StartInfo::read` checked), which is mapped for
+    // ever, and is never written: the frame pool keeps what the boot loader left.
+    unsafe { core::slice::from_raw_parts(paging::physmap_pointer(range.start), length) }
+}
+
+fn command_line(address: u64) -> Result<&'static str, StartInfoError> {
+    if address == 0 {
+        return Ok("");
+    }
+    reach("command line", address, COMMAND_LINE_MAX as u64)?;
+    let room = bytes(PhysRange {
+        start: address,
+        end: address + COMMAND_LINE_MAX as u64,
+    });
+    let length = room
+        .iter()
+        .position(|byte| *byte == 0)
+        .ok_or(StartInfoError::CommandLine(None))?;
+    core::str::from_utf8(&room[..length]).map_err(|error| StartInfoError::CommandLine(Some(error)))
+}

@@ -1,0 +1,135 @@
+//! Exceptions and the one software interrupt, from the processor to Rust.
+//!
+//! The `x86-interrupt` calling convention is not stable, so every vector has a stub that brings
+//! the stack to one shape, [`TrapFrame`], and enters [`handle`].
+
+use core::arch::{asm, global_asm};
+
+use spin::Once;
+use x86_64::VirtAddr;
+use x86_64::registers::control::Cr2;
+
+use super::fault::Fault;
+use super::probe;
+use crate::stop;
+
+/// The processor's exceptions, and [`INTERRUPT`].
+pub(super) const VECTORS: usize = 33;
+
+/// The vector of [`raise_interrupt`].
+const INTERRUPT: u64 = 32;
+
+/// Bytes from one stub to the next.
+const STUB_BYTES: usize = 16;
+
+/// The interrupted code's registers, in the order of the pushes below.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct TrapFrame {
+    general: [u64; 15],
+    vector: u64,
+    error: u64,
+    pub(super) rip: u64,
+    code_segment: u64,
+    flags: u64,
+    pub(super) rsp: u64,
+    stack_segment: u64,
+}
+
+global_asm!(
+    r#"
+    .text
+    .balign 16
+trap_stubs:
+    .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32
+    .balign 16
+    // The vectors for which the processor pushes an error code itself.
+    .if !((\vector == 8) || ((\vector >= 10) && (\vector <= 14)) || (\vector == 17) || (\vector == 21) || (\vector == 29) || (\vector == 30))
+    push 0
+    .endif
+    push \vector
+    jmp trap_common
+    .endr
+
+trap_common:
+    push rax
+    push rcx
+    push rdx
+    push rbx
+    push rbp
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    cld
+    mov rdi, rsp
+    call {handle}
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbp
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 16
+    iretq
+    "#,
+    handle = sym handle,
+);
+
+unsafe extern "C" {
+    /// The first stub.
+    static trap_stubs: [u8; STUB_BYTES * VECTORS];
+}
+
+/// The address of a vector's stub.
+pub(super) fn stub(vector: usize) -> VirtAddr {
+    VirtAddr::from_ptr(&raw const trap_stubs) + (vector * STUB_BYTES) as u64
+}
+
+static ON_INTERRUPT: Once<fn()> = Once::new();
+
+/// Sets what [`raise_interrupt`] runs; the first call decides.
+pub fn on_interrupt(handler: fn()) {
+    ON_INTERRUPT.call_once(|| handler);
+}
+
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
+/// of whatever is going on, and then the code goes on.
+pub fn raise_interrupt() {
+    // SAFETY: the vector's stub saves and restores every register.
+    unsafe { asm!("int {vector}", vector = const INTERRUPT) };
+}
+
+extern "C" fn handle(frame: &mut TrapFrame) {
+    if frame.vector == INTERRUPT {
+        if let Some(handler) = ON_INTERRUPT.get() {
+            return handler();
+        }
+    }
+    let vector = u8::try_from(frame.vector).expect("a stub pushes a vector below 256");
+    let address = (vector == Fault::PAGE_FAULT).then(Cr2::read_raw);
+    let fault = Fault {
+        vector,
+        error: frame.error,
+        address,
+        rip: frame.rip,
+    };
+    if !probe::recover(frame, fault) {
+        stop(format_args!("{fault}"));
+    }
+}

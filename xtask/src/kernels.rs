@@ -1,0 +1,160 @@
+//! The kernels that the test runs, and how each of them has to end.
+
+use core::time::Duration;
+
+use crate::qemu::Verdict;
+
+/// How a kernel has to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expected {
+    /// Every test passes.
+    Pass,
+    /// The kernel reports a failure, in a line that contains this.
+    Failure(&'static str),
+    /// It never ends.
+    Hang,
+    /// It resets the machine.
+    Reset,
+    /// It claims a pass, but not all of its tests ran.
+    ShortPlan,
+}
+
+impl Expected {
+    /// Whether a kernel that ended like that, with that output, did what it has to.
+    pub(crate) fn met_by(self, verdict: &Verdict, lines: &[String]) -> bool {
+        match (self, verdict) {
+            (Self::Pass, Verdict::Passed { .. })
+            | (Self::Hang, Verdict::TimedOut)
+            | (Self::Reset, Verdict::Reset)
+            | (Self::ShortPlan, Verdict::ShortPlan { .. }) => true,
+            (Self::Failure(says), Verdict::Failed { .. }) => {
+                lines.iter().any(|line| line.contains(says))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A kernel: a file in `qemu/src/bin`.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) expected: Expected,
+    /// The memory sizes to run it with, in MiB.
+    pub(crate) memory_mib: &'static [u64],
+    /// A file it takes as its module, from the project's root.
+    pub(crate) module: Option<&'static str>,
+    /// Far above what it needs, unless it has to run out of time.
+    pub(crate) limit: Duration,
+}
+
+/// A kernel with nothing special about it.
+const PASSES: Kernel = Kernel {
+    name: "",
+    expected: Expected::Pass,
+    memory_mib: &[256],
+    module: None,
+    limit: Duration::from_secs(120),
+};
+
+pub(crate) const KERNELS: &[Kernel] = &[
+    // With 4 GiB, part of the memory lies beyond the physmap.
+    Kernel {
+        name: "smoke",
+        memory_mib: &[256, 4096],
+        ..PASSES
+    },
+    Kernel {
+        name: "frames",
+        memory_mib: &[16, 256],
+        ..PASSES
+    },
+    Kernel {
+        name: "faults",
+        ..PASSES
+    },
+    Kernel {
+        name: "modules",
+        memory_mib: &[64, 256],
+        module: Some("traces/git.trace.gz"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_assertion",
+        expected: Expected::Failure("assertion `left == right` failed"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_page_fault",
+        expected: Expected::Failure("page fault (vector 14, error 0x0) reading 0xffffc000deadb000"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_stack_overflow",
+        expected: Expected::Failure("double fault"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_triple_fault",
+        expected: Expected::Reset,
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_short_plan",
+        expected: Expected::ShortPlan,
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_hang",
+        expected: Expected::Hang,
+        limit: Duration::from_secs(3),
+        ..PASSES
+    },
+];
+
+/// Kernels that commands boot, and that are no tests.
+pub(crate) const DEMO: &str = "demo";
+pub(crate) const REPLAY: &str = "replay";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_another_kind_does_not_count() {
+        let failed = Verdict::Failed {
+            tests: 1,
+            passed: 0,
+        };
+        let says = [String::from("# double fault")];
+        let expected = Expected::Failure("double fault");
+        assert!(expected.met_by(&failed, &says));
+        assert!(!expected.met_by(&failed, &[]));
+        assert!(!expected.met_by(&Verdict::TimedOut, &says));
+        assert!(!expected.met_by(&Verdict::Passed { tests: 1 }, &says));
+        assert!(!Expected::Hang.met_by(&failed, &says));
+        assert!(!Expected::Pass.met_by(&failed, &says));
+    }
+
+    #[test]
+    fn every_kernel_is_a_file_and_every_file_a_kernel() {
+        let folder = crate::project::root().join("qemu/src/bin");
+        let files = std::fs::read_dir(folder).expect("the kernels' folder");
+        let mut files: Vec<_> = files
+            .map(|file| file.expect("an entry").path())
+            .filter_map(|path| {
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned())
+            })
+            .collect();
+        files.retain(|file| ![DEMO, REPLAY].contains(&&file[..]));
+        files.sort();
+        let mut kernels: Vec<_> = KERNELS
+            .iter()
+            .map(|kernel| kernel.name.to_owned())
+            .collect();
+        kernels.sort();
+        kernels.dedup();
+        assert_eq!(files, kernels);
+    }
+}

@@ -1,0 +1,25 @@
+//! Where things are in the project.
+
+use std::path::{Path, PathBuf};
+
+/// The project's root.
+pub(crate) fn root() -> &'static Path {
+    // The manifest of this very package stands one folder below it.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Where everything that is built goes.
+pub(crate) fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// A build folder of its own, for builds that would evict one another's results elsewhere.
+pub(crate) fn target_of(name: &str) -> PathBuf {
+    target().join(name)
+}
+
+/// The package of the kernels.
+pub(crate) fn kernels_manifest() -> PathBuf {
+    root().join("qemu/Cargo.toml")
+}

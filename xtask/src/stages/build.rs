@@ -1,0 +1,27 @@
+//! Builds of the portable crates for targets of every shape: 64 and 32 bits, with an operating
+//! system and without, with an MMU and without.
+
+use super::step;
+use crate::project;
+use crate::report::Stage;
+use crate::toolchain::Toolchain;
+
+pub(super) const TARGETS: &[&str] = &[
+    "x86_64-unknown-none",
+    "i686-unknown-linux-gnu",
+    "armv7a-none-eabi",
+    "thumbv7m-none-eabi",
+];
+
+const PORTABLE: &[&str] = &["archipelago", "archipelago-api"];
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    for target in TARGETS {
+        let mut build = toolchain.cargo_for("build", target);
+        build
+            .current_dir(project::root())
+            .args(["--lib", "--all-features"]);
+        build.args(PORTABLE.iter().flat_map(|package| ["--package", package]));
+        step(stage, target, &mut build);
+    }
+}

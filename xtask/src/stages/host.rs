@@ -1,0 +1,90 @@
+//! The tests that run on the host.
+
+use super::explain;
+use crate::process::{self, Progress};
+use crate::project;
+use crate::report::Stage;
+use crate::toolchain::Toolchain;
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    let mut command = toolchain.cargo("test");
+    command
+        .current_dir(project::root())
+        .args(["--workspace", "--no-fail-fast"]);
+
+    let mut progress = Progress::start("cargo test");
+    let mut counts = Counts::default();
+    let result = process::run(&mut command, None, |line| {
+        counts.add(line);
+        progress.update(&format!("{} tests; {line}", counts.passed + counts.failed));
+    });
+    let success = result
+        .as_ref()
+        .is_ok_and(|finished| finished.ending.success());
+    if !success && counts.failed == 0 {
+        // A test that does not compile, or that ended its whole process, has no line of its own.
+        counts.failed = 1;
+    }
+    let ignored = counts.ignored;
+    let outcome = format!(
+        "{} passed, {} failed, {ignored} ignored",
+        counts.passed, counts.failed
+    );
+    progress.finish(&outcome);
+    stage.count(counts.passed, counts.failed);
+    if counts.failed > 0 {
+        explain(&command, &result);
+    }
+}
+
+/// Sums over the result lines of the test programs.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    /// Adds what a line says, if it is a result line.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        // "ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+        for part in result.split(['.', ';']) {
+            match part.trim().split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                Some((number, "ignored")) => self.ignored += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_add_up_and_other_lines_count_for_nothing() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 5 tests",
+            "test a ... ok",
+            "test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished",
+            "test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; f",
+        ] {
+            counts.add(line);
+        }
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 12,
+                failed: 2,
+                ignored: 1
+            }
+        );
+    }
+}

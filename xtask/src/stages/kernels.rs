@@ -1,0 +1,108 @@
+//! Kernels under QEMU.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::step;
+use crate::kernels::{Expected, KERNELS, Kernel};
+use crate::machine::{Machine, MemorySize};
+use crate::process::{Finished, Progress};
+use crate::project;
+use crate::qemu::{Boot, Verdict};
+use crate::report::Stage;
+use crate::run::{self, Profile};
+use crate::toolchain::Toolchain;
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, machine: &Machine) {
+    let mut build = run::build(toolchain, machine, Profile::Checked, &["--bins"]);
+    if !step(
+        stage,
+        &format!("{}: build the kernels", machine.name),
+        &mut build,
+    ) {
+        return;
+    }
+    for kernel in KERNELS {
+        for mib in kernel.memory_mib {
+            boot(stage, machine, kernel, *mib);
+        }
+    }
+}
+
+fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, mib: u64) {
+    let module: Option<PathBuf> = kernel.module.map(|file| project::root().join(file));
+    let boot = Boot {
+        machine,
+        kernel: run::kernel_file(machine, Profile::Checked, kernel.name),
+        memory: MemorySize::from_mib(mib),
+        module: module.as_deref(),
+        command_line: String::new(),
+        count_instructions: false,
+        limit: kernel.limit,
+    };
+    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.name));
+    let result = boot.run(|line| progress.update(line));
+    let judged = Judged::of(kernel.expected, &result);
+    progress.finish(&judged.text);
+    stage.count(judged.passed, judged.failed);
+    if judged.failed == 0 {
+        return;
+    }
+    match &result {
+        Ok(finished) => finished
+            .lines
+            .iter()
+            .for_each(|line| println!("  | {line}")),
+        Err(error) => println!("  | {error:#}"),
+    }
+}
+
+/// What a boot counts for.
+#[derive(Debug)]
+struct Judged {
+    passed: u64,
+    failed: u64,
+    text: String,
+}
+
+impl Judged {
+    fn of(expected: Expected, result: &Result<Finished>) -> Self {
+        let Ok(finished) = result else {
+            return Self {
+                passed: 0,
+                failed: 1,
+                text: "FAILED to start".to_owned(),
+            };
+        };
+        let verdict = Verdict::of(finished.ending, &finished.lines);
+        let met = expected.met_by(&verdict, &finished.lines);
+        match (expected, &verdict) {
+            (Expected::Pass, Verdict::Passed { tests }) if met => Self {
+                passed: *tests,
+                failed: 0,
+                text: format!("{tests} tests ok"),
+            },
+            // A kernel that has to fail is one test of the harness.
+            (_, verdict) if met => Self {
+                passed: 1,
+                failed: 0,
+                text: format!("ok, it has to fail: {verdict}"),
+            },
+            (Expected::Pass, verdict) => {
+                let text = format!("FAILED: {verdict}");
+                let (tests, passed) = verdict.counts();
+                Self {
+                    passed,
+                    failed: tests.saturating_sub(passed).max(1),
+                    text,
+                }
+            }
+            (_, verdict) => Self {
+                passed: 0,
+                failed: 1,
+                text: format!("FAILED: it has to end as {expected:?}, but: {verdict}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Formatting and clippy, of the workspace and of the kernels.
+
+use super::step;
+use crate::machine::MACHINES;
+use crate::project;
+use crate::report::Stage;
+use crate::toolchain::Toolchain;
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    let root = project::root();
+    let kernels = project::kernels_manifest();
+
+    let mut format = toolchain.cargo("fmt");
+    step(
+        stage,
+        "format, workspace",
+        format.current_dir(root).args(["--all", "--check"]),
+    );
+    let mut format = toolchain.cargo("fmt");
+    format
+        .current_dir(root)
+        .arg("--check")
+        .arg("--manifest-path")
+        .arg(&kernels);
+    step(stage, "format, kernels", &mut format);
+
+    let mut clippy = toolchain.cargo("clippy");
+    clippy
+        .current_dir(root)
+        .args(["--workspace", "--all-targets", "--all-features"]);
+    step(
+        stage,
+        "clippy, workspace",
+        clippy.args(["--", "-D", "warnings"]),
+    );
+    for machine in MACHINES {
+        let mut clippy = toolchain.cargo_for("clippy", machine.target);
+        clippy
+            .current_dir(root)
+            .arg("--manifest-path")
+            .arg(&kernels);
+        clippy.arg("--target-dir").arg(project::target_of("qemu"));
+        let name = format!("clippy, kernels for {}", machine.name);
+        step(stage, &name, clippy.args(["--", "-D", "warnings"]));
+    }
+}

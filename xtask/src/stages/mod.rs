@@ -1,0 +1,161 @@
+//! `cargo xtask test`: its stages.
+
+mod build;
+mod docs;
+mod host;
+mod kernels;
+mod lint;
+mod msrv;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::machine::{self, MACHINES, Machine};
+use crate::process::{self, Finished, Progress};
+use crate::report::{self, Stage};
+use crate::setup::{CLIPPY, Install, Needs, RUSTFMT};
+use crate::toolchain::Toolchain;
+
+/// One part of the test.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Part {
+    /// Formatting, and clippy with warnings denied.
+    Lint,
+    /// The tests that run on the host.
+    Host,
+    /// The documentation, with warnings denied.
+    Docs,
+    /// Builds of the portable crates for bare targets and with the oldest supported compiler.
+    Build,
+    /// Kernels under QEMU.
+    Qemu {
+        /// The machine; all of them if none is named.
+        #[arg(value_parser = machine::find)]
+        machine: Option<&'static Machine>,
+    },
+}
+
+/// In the order of what is quickest to fail.
+const ALL: &[Part] = &[
+    Part::Lint,
+    Part::Host,
+    Part::Docs,
+    Part::Build,
+    Part::Qemu { machine: None },
+];
+
+/// Runs a part of the test, or all of it, and prints the summary.
+///
+/// # Errors
+/// If something that it needs is missing. What fails is counted and reported instead.
+pub(crate) fn run(part: Option<Part>, install: Install) -> Result<ExitCode> {
+    let parts = part.as_ref().map_or(ALL, core::slice::from_ref);
+    let toolchain = needs(parts).ensure(install)?;
+    println!("{}", toolchain.version);
+    let stages: Vec<_> = parts
+        .iter()
+        .map(|part| part.run(&toolchain, install))
+        .collect();
+    let (text, passed) = report::summary(&stages);
+    println!("{text}");
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn needs(parts: &[Part]) -> Needs<'static> {
+    let mut needs = Needs::default();
+    for part in parts {
+        match part {
+            Part::Host => {}
+            Part::Build => needs.targets.extend(build::TARGETS),
+            Part::Qemu { .. } => {
+                needs.machines.extend(part.machines());
+                needs
+                    .targets
+                    .extend(part.machines().map(|machine| machine.target));
+            }
+            Part::Lint | Part::Docs => {
+                needs
+                    .targets
+                    .extend(part.machines().map(|machine| machine.target));
+            }
+        }
+        if matches!(part, Part::Lint) {
+            needs.components.extend([&RUSTFMT, &CLIPPY]);
+        }
+    }
+    needs.targets.sort_unstable();
+    needs.targets.dedup();
+    needs
+}
+
+impl Part {
+    fn machines(self) -> impl Iterator<Item = &'static Machine> {
+        let wanted = match self {
+            Self::Qemu { machine } => machine,
+            _ => None,
+        };
+        MACHINES
+            .iter()
+            .filter(move |machine| wanted.is_none_or(|one| one.name == machine.name))
+    }
+
+    fn run(self, toolchain: &Toolchain, install: Install) -> Stage {
+        let mut stage = Stage::start(match self {
+            Self::Lint => "lint",
+            Self::Host => "host",
+            Self::Docs => "docs",
+            Self::Build => "build",
+            Self::Qemu { .. } => "qemu",
+        });
+        match self {
+            Self::Lint => lint::run(&mut stage, toolchain),
+            Self::Host => host::run(&mut stage, toolchain),
+            Self::Docs => docs::run(&mut stage, toolchain),
+            Self::Build => {
+                build::run(&mut stage, toolchain);
+                msrv::run(&mut stage, toolchain, install);
+            }
+            Self::Qemu { .. } => {
+                self.machines()
+                    .for_each(|machine| kernels::run(&mut stage, toolchain, machine));
+            }
+        }
+        stage.finish()
+    }
+}
+
+/// Runs a command that passes or fails as a whole; says whether it passed.
+fn step(stage: &mut Stage, name: &str, command: &mut Command) -> bool {
+    let mut progress = Progress::start(name);
+    let result = process::run(command, None, |line| progress.update(line));
+    let passed = result
+        .as_ref()
+        .is_ok_and(|finished| finished.ending.success());
+    progress.finish(if passed { "ok" } else { "FAILED" });
+    stage.count(passed.into(), (!passed).into());
+    if !passed {
+        explain(command, &result);
+    }
+    passed
+}
+
+/// Prints what a failed command was and said.
+fn explain(command: &Command, result: &Result<Finished>) {
+    println!("  | {}", process::describe(command));
+    match result {
+        Ok(finished) => {
+            finished
+                .lines
+                .iter()
+                .for_each(|line| println!("  | {line}"));
+            println!("  | ended: {:?}", finished.ending);
+        }
+        Err(error) => println!("  | {error:#}"),
+    }
+}
