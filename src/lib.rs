@@ -5,6 +5,10 @@
 mod arena;
 mod base;
 #[cfg(not(loom))]
+mod global;
+#[cfg(not(loom))]
+mod heap;
+#[cfg(not(loom))]
 mod page;
 #[cfg(not(loom))]
 mod region;
@@ -12,6 +16,8 @@ mod region;
 mod span;
 
 #[cfg(not(loom))]
-pub use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr, VirtRange};
+pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
+#[cfg(not(loom))]
+pub use heap::{AllocError, EarlyRegion, Heap, InitError, InitFailure, Stats, Window, WindowRule};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

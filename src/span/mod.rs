@@ -5,9 +5,11 @@
 //! them. The lists and records are guarded by the central lock.
 
 mod central;
+mod class;
 mod record;
 mod records;
 
 pub(crate) use central::{CLASSES, Central, Given, Taken};
+pub(crate) use class::{ClassTable, SizeClass, table};
 pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef, WideRecord};
 pub(crate) use records::{RecordKind, Records};

@@ -1,0 +1,44 @@
+//! `GlobalAlloc`, for `#[global_allocator]`.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use crate::heap::Heap;
+
+// SAFETY: memory that `allocate` hands out is Ready, aligned, as large as asked for and shared with nobody until it is freed;
+// nothing here unwinds.
+unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        pointer_or_null(self.allocate(layout, K::context()).ok())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        pointer_or_null(
+            self.allocate(layout, K::context().union(AllocFlags::ZEROED))
+                .ok(),
+        )
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if let Some(pointer) = NonNull::new(pointer) {
+            // SAFETY: the caller's promise is that of `GlobalAlloc::dealloc`, which is the same.
+            unsafe { self.deallocate(pointer, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let new = Layout::from_size_align(new_size, layout.align()).ok();
+        let (Some(pointer), Some(new)) = (NonNull::new(pointer), new) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: the caller's promise is that of `GlobalAlloc::realloc`, which is the same.
+        let memory = unsafe { self.reallocate(pointer, layout, new, K::context()) };
+        pointer_or_null(memory.ok())
+    }
+}
+
+fn pointer_or_null(memory: Option<NonNull<[u8]>>) -> *mut u8 {
+    memory.map_or(ptr::null_mut(), |memory| memory.cast::<u8>().as_ptr())
+}

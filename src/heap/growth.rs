@@ -1,0 +1,301 @@
+//! Growth: more pages out of the windows.
+//!
+//! A step takes a piece of unused address space, whole chunks where the window allows it, and makes a
+//! request's run in it Ready, in this order: metadata for the piece, empty and invisible; page tables;
+//! frames for the run alone; then, in one section under the page lock that cannot fail, the pages are
+//! published with the run taken. Nobody sees a piece whose memory was refused, so undoing a step is
+//! giving back what nobody saw.
+//!
+//! Pieces come from the lowest unused address space that fits, so what one step leaves over is where the
+//! next begins: there is no cursor that could forget it.
+
+use archipelago_api::{Contents, Kernel, Machine, VirtRange};
+
+use super::runs::{ReadyRun, Want};
+use super::{Heap, PageSide, certain};
+use crate::base::{PageIdx, PageRun, Shape};
+use crate::region::metadata::Metadata;
+use crate::region::ranges::Ranges;
+use crate::region::{Cause, Purpose, Source, Space};
+
+/// What only the holder of the growth gate touches.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    pub(super) metadata: Metadata,
+    /// Address space of the windows that is Reserved, neither handed out nor in the metadata's room.
+    pub(super) unused: Ranges,
+    /// All windows.
+    pub(super) windows: Ranges,
+    /// Where heap pages that come from the metadata's room must end.
+    pub(super) border: PageIdx,
+    /// A range that could not be undone because the machine was busy.
+    pub(super) unsettled: Option<VirtRange>,
+}
+
+/// A step that has been decided on and is invisible yet.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// Address space to publish.
+    piece: PageRun,
+    /// The request's run: free pages directly below the piece, if any, then the first of the piece.
+    run: PageRun,
+}
+
+impl Plan {
+    /// The part of the run that was free before.
+    const fn tail(&self) -> PageRun {
+        PageRun::between(self.run.first, self.piece.first)
+    }
+
+    /// The part of the run that is new.
+    const fn head(&self) -> PageRun {
+        PageRun::between(self.piece.first, self.run.end())
+    }
+}
+
+impl Growth {
+    /// Nothing given yet. Metadata extents will have `extent_bytes` bytes.
+    pub(super) const fn new(extent_bytes: usize) -> Self {
+        Self {
+            metadata: Metadata::new(extent_bytes),
+            unused: Ranges::new(),
+            windows: Ranges::new(),
+            border: PageIdx(0),
+            unsettled: None,
+        }
+    }
+
+    /// Unused address space that heap pages may come from, in no particular order.
+    fn candidates(&self) -> impl Iterator<Item = PageRun> + '_ {
+        let room = self.metadata.room();
+        let end = if room.end() < self.border {
+            room.end()
+        } else {
+            self.border
+        };
+        let front = PageRun::between(room.first, end);
+        self.unused
+            .iter()
+            .chain(core::iter::once(front))
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// Takes `piece` off the unused address space, for which [`ensure_ranges`](Self::ensure_ranges) made room.
+    fn hand_out<K: Kernel>(&mut self, piece: PageRun) {
+        let room = self.metadata.room();
+        if !room.contains(piece.first) {
+            return certain::<K, _, _>(self.unused.remove(piece), "a piece is unused");
+        }
+        let below = PageRun::between(room.first, piece.first);
+        if !below.is_empty() {
+            certain::<K, _, _>(
+                self.unused.add(below),
+                "unused address space is not unused twice",
+            );
+        }
+        self.metadata
+            .set_room(PageRun::between(piece.end(), room.end()));
+    }
+
+    /// Makes room for one more range of each kind.
+    pub(super) fn ensure_ranges<M: Machine>(&mut self, space: &Space<'_, M>) -> Result<(), Cause> {
+        ensure_room(&mut self.unused, &mut self.metadata, space)?;
+        ensure_room(&mut self.windows, &mut self.metadata, space)
+    }
+
+    /// Lets metadata go on in the largest piece of unused address space when its room is exhausted.
+    fn extend_room<K: Kernel>(&mut self) -> bool {
+        let Some(largest) = self.unused.iter().max_by_key(|piece| piece.count) else {
+            return false;
+        };
+        // The rest of the room takes the slot of the piece that takes its place.
+        let rest = self.metadata.room();
+        certain::<K, _, _>(self.unused.remove(largest), "the largest piece is unused");
+        if !rest.is_empty() {
+            certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
+        }
+        self.metadata.set_room(largest);
+        self.border = largest.end();
+        true
+    }
+}
+
+/// Doubles the array of `ranges` if the next range could find it full.
+pub(super) fn ensure_room<M: Machine>(
+    ranges: &mut Ranges,
+    metadata: &mut Metadata,
+    space: &Space<'_, M>,
+) -> Result<(), Cause> {
+    if let Some(capacity) = ranges.needs_room() {
+        let memory = metadata.source(space).take(Purpose::Ranges, capacity, 0)?;
+        if let Some(old) = ranges.adopt(memory) {
+            metadata.outgrown(old, Purpose::Ranges, space);
+        }
+    }
+    Ok(())
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Grows the heap by a piece that holds `want`, and makes the run Ready.
+    ///
+    /// # Errors
+    /// Objects, free pages, ranges, index and `prepared` are as before. Metadata that was made for the piece
+    /// stays: linked, empty and charged.
+    pub(super) fn grow(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        want: Want,
+    ) -> Result<ReadyRun, Cause> {
+        let mut plan = self.plan(growth, want)?;
+        loop {
+            match self.furnish_metadata(space, growth, plan.piece) {
+                Ok(()) => {}
+                Err(Cause::MetadataWindow { .. }) if growth.extend_room::<K>() => {}
+                Err(cause) => return Err(cause),
+            }
+            // Metadata comes out of the same address space, and free pages below may have been taken since.
+            let mut page = self.page.lock();
+            let again = self.plan_under_lock(&page, growth, want)?;
+            if again.piece == plan.piece {
+                plan = again;
+                if !plan.tail().is_empty() {
+                    let taken = self.pages.take(&mut page.pages, plan.tail());
+                    certain::<K, _, _>(taken.ok_or(()), "pages counted as free are free");
+                }
+                break;
+            }
+            plan = again;
+        }
+        self.realise(space, growth, plan)
+    }
+
+    /// Finds the lowest unused address space in which `want` fits, together with free pages directly below.
+    fn plan(&self, growth: &Growth, want: Want) -> Result<Plan, Cause> {
+        let page = self.page.lock();
+        self.plan_under_lock(&page, growth, want)
+    }
+
+    fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
+        let mut best: Option<Plan> = None;
+        let mut largest = 0;
+        for candidate in growth.candidates() {
+            let below = self
+                .pages
+                .free_below(&page.pages, candidate.first, want.pages);
+            largest = largest.max(candidate.count + below);
+            let Some(plan) = Plan::within::<M>(candidate, below, want) else {
+                continue;
+            };
+            if best.is_none_or(|best| plan.piece.first < best.piece.first) {
+                best = Some(plan);
+            }
+        }
+        let shift = M::GEOMETRY.page_shift;
+        best.ok_or(Cause::Window {
+            bytes: want.pages << shift,
+            largest: largest << shift,
+        })
+    }
+
+    /// All the metadata that publishing `piece` needs.
+    fn furnish_metadata(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        piece: PageRun,
+    ) -> Result<(), Cause> {
+        growth.ensure_ranges(space)?;
+        let mut source = growth.metadata.source(space);
+        self.index.ensure(piece, &mut source)?;
+        self.pages.ensure(piece, &mut source)?;
+        // Only the gate's holder adds ranges, so that what is needed cannot change until they are added.
+        let needed = self.page.lock().pages.owned().needs_room();
+        if let Some(capacity) = needed {
+            let memory = source.take(Purpose::Ranges, capacity, 0)?;
+            let old = self.page.lock().pages.owned_mut().adopt(memory);
+            if let Some(old) = old {
+                growth.metadata.outgrown(old, Purpose::Ranges, space);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepares the piece, commits the run, of which the free pages below are taken, and publishes.
+    fn realise(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        plan: Plan,
+    ) -> Result<ReadyRun, Cause> {
+        let tail = plan.tail();
+        let ready = self.back(space, plan);
+        let mut page = self.page.lock();
+        match ready {
+            Ok(zeroed) => {
+                growth.hand_out::<K>(plan.piece);
+                let grown = self.pages.grow(&mut page.pages, plan.piece);
+                certain::<K, _, _>(grown, "a piece is ensured and not owned");
+                let taken = self.pages.take(&mut page.pages, plan.head());
+                certain::<K, _, _>(taken.ok_or(()), "pages that were just published are free");
+                let made = self.pages.made_ready(&mut page.pages, plan.run);
+                certain::<K, _, _>(made, "a run in transit is taken");
+                Ok(ReadyRun {
+                    run: plan.run,
+                    zeroed,
+                })
+            }
+            Err(cause) => {
+                if !tail.is_empty() {
+                    let freed = self.pages.free(&mut page.pages, tail);
+                    certain::<K, _, _>(freed, "a run in transit is taken");
+                }
+                Err(cause)
+            }
+        }
+    }
+
+    /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part of the run comes
+    /// last, so that nothing has to undo it.
+    fn back(&self, space: &Space<'_, M>, plan: Plan) -> Result<bool, Cause> {
+        let (Some(piece), Some(head)) = (plan.piece.range::<M>(), plan.head().range::<M>()) else {
+            return Err(Cause::TooLarge {
+                bytes: plan.run.bytes::<M>(),
+            });
+        };
+        let tail = plan.tail();
+        let zeroed = self.commit_scavenged(space, tail)?;
+        let prepared = space.prepare(piece);
+        let committed = prepared.and_then(|()| {
+            space
+                .commit(head, Purpose::Objects)
+                .inspect_err(|_| space.unprepare(piece))
+        });
+        match committed {
+            Ok(contents) => Ok((zeroed || tail.is_empty()) && contents == Contents::Zeroed),
+            Err(cause) => {
+                self.uncommit_scavenged(space, tail);
+                Err(cause)
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// The step that serves `want` from `candidate` and the `below` free pages under it.
+    fn within<S: Shape>(candidate: PageRun, below: usize, want: Want) -> Option<Self> {
+        let lowest = candidate.first.0 - below;
+        let first = lowest.checked_next_multiple_of(want.align_pages)?;
+        let end = first.checked_add(want.pages)?;
+        if end > candidate.end().0 || end <= candidate.first.0 {
+            return None;
+        }
+        let chunk_pages = S::GEOMETRY.chunk_pages();
+        let piece_end = end.next_multiple_of(chunk_pages).min(candidate.end().0);
+        let piece_first = first.max(candidate.first.0);
+        Some(Self {
+            piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
+            run: PageRun::new(PageIdx(first), want.pages),
+        })
+    }
+}

@@ -1,0 +1,256 @@
+//! Initialisation, and windows that come later.
+
+use core::cell::Cell;
+use core::fmt;
+
+use archipelago_api::{Kernel, Machine, Offset};
+
+use super::gate::{Closed, Pass};
+use super::growth::Growth;
+use super::window::{InitError, Window, WindowRule};
+use super::{Heap, Opened, certain};
+use crate::base::{PageIdx, PageRun};
+use crate::region::{Leaving, Space};
+
+/// The share of the first window that growth leaves to metadata: one in this many pages. Records, page maps
+/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
+const METADATA_SHARE: usize = 20;
+
+/// Why the heap was not initialised, and the machine, which the caller gets back.
+pub struct InitFailure<M> {
+    /// Why.
+    pub error: InitError,
+    /// The machine, as it was.
+    pub machine: M,
+}
+
+impl<M> fmt::Debug for InitFailure<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.error, self.error)
+    }
+}
+
+impl<M> fmt::Display for InitFailure<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<M> core::error::Error for InitFailure<M> {}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Gives the heap its windows and its machine; requests are served from them from now on. Blocks of the early
+    /// heap stay where they are.
+    ///
+    /// Metadata comes from the window marked for it, or else from the far end of the first.
+    ///
+    /// # Errors
+    /// The range and the rule it breaks, or why there is no memory. The heap is as it was, every window is None again,
+    /// and the machine comes back in the failure.
+    pub fn init(&self, windows: &[Window], machine: M) -> Result<(), InitFailure<M>> {
+        let mut pass = match self.enter_for_init() {
+            Ok(pass) => pass,
+            Err(error) => return Err(InitFailure { error, machine }),
+        };
+        if self.opened.is_completed() {
+            return Err(InitFailure {
+                error: InitError::AlreadyInitialised,
+                machine,
+            });
+        }
+        let unsettled = Cell::new(None);
+        let opening = {
+            let space = Space::new::<K>(&machine, &self.ledger, pass.patience, &unsettled);
+            space
+                .map_err(|_| InitError::Busy)
+                .and_then(|space| self.open(&space, &mut pass, windows))
+        };
+        match opening {
+            Ok(anchor) => {
+                self.opened.call_once(|| Opened { machine, anchor });
+                Ok(())
+            }
+            Err(error) => Err(InitFailure { error, machine }),
+        }
+    }
+
+    /// Adds a window to an initialised heap.
+    ///
+    /// # Errors
+    /// The range and the rule it breaks, or why there is no memory. The heap is as it was; metadata that was made for the
+    /// window stays charged.
+    pub fn add_window(&self, window: Window) -> Result<(), InitError> {
+        let Some(opened) = self.opened.get() else {
+            return Err(InitError::NotInitialised);
+        };
+        let mut pass = self.enter_for_init()?;
+        let unsettled = Cell::new(pass.unsettled.take());
+        let space = Space::new::<K>(&opened.machine, &self.ledger, pass.patience, &unsettled);
+        let answer = match space {
+            Ok(space) => add_window::<M, K>(&space, &mut pass, window),
+            Err(archipelago_api::Busy) => Err(InitError::Busy),
+        };
+        pass.unsettled = unsettled.take();
+        answer
+    }
+
+    fn enter_for_init(&self) -> Result<Pass<'_, Growth>, InitError> {
+        match self.gate.enter::<K>() {
+            Ok(pass) => Ok(pass),
+            Err(Closed::Busy) => Err(InitError::Busy),
+            Err(Closed::Inside) => self.machine_allocates(),
+        }
+    }
+
+    /// Reserves the windows and makes the first metadata; answers where span handles count from.
+    fn open(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        windows: &[Window],
+    ) -> Result<Offset, InitError> {
+        let Some(first) = windows.iter().find(|window| !window.for_metadata) else {
+            return Err(InitError::NoWindow);
+        };
+        let home = windows
+            .iter()
+            .find(|window| window.for_metadata)
+            .unwrap_or(first);
+        let room = home.pages::<M>()?;
+        check_together::<M>(windows)?;
+        reserve_all(space, windows)?;
+        growth.metadata.set_room(room);
+        growth.border = border(room, home.for_metadata);
+        match self.add_all(space, growth, windows, home) {
+            Ok(()) => Ok(Offset::new(room.end().0 << M::GEOMETRY.page_shift)),
+            Err(error) => {
+                self.close(space, growth, windows);
+                Err(error)
+            }
+        }
+    }
+
+    fn add_all(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        windows: &[Window],
+        home: &Window,
+    ) -> Result<(), InitError> {
+        for window in windows {
+            let pages = window.pages::<M>()?;
+            growth
+                .ensure_ranges(space)
+                .map_err(|cause| InitError::Metadata { cause })?;
+            growth.add::<K>(pages, window == home);
+        }
+        Ok(())
+    }
+
+    /// Undoes an `open` that failed: nothing but metadata was made, and nobody has seen it.
+    fn close(&self, space: &Space<'_, M>, growth: &mut Growth, windows: &[Window]) {
+        *growth = Growth::new(growth.metadata.extent_bytes());
+        for window in windows {
+            release(space, *window, Leaving::Mixed);
+        }
+        self.ledger.clear();
+    }
+}
+
+impl Growth {
+    /// Enters the pages of a window that is Reserved.
+    fn add<K: Kernel>(&mut self, pages: PageRun, is_home: bool) {
+        certain::<K, _, _>(self.windows.add(pages), "windows do not overlap");
+        if !is_home {
+            certain::<K, _, _>(self.unused.add(pages), "windows do not overlap");
+        }
+    }
+}
+
+/// How far heap pages may come up to the metadata at the far end of its room.
+fn border(room: PageRun, for_metadata: bool) -> PageIdx {
+    if for_metadata {
+        return room.first;
+    }
+    PageIdx(room.end().0 - (room.count / METADATA_SHARE).max(1))
+}
+
+fn add_window<M: Machine, K: Kernel>(
+    space: &Space<'_, M>,
+    growth: &mut Growth,
+    window: Window,
+) -> Result<(), InitError> {
+    let pages = window.pages::<M>()?;
+    if let Some(other) = growth.windows.iter().find(|other| overlap(*other, pages)) {
+        return Err(overlapping::<M>(window, other));
+    }
+    growth
+        .ensure_ranges(space)
+        .map_err(|cause| InitError::Metadata { cause })?;
+    reserve(space, window)?;
+    growth.add::<K>(pages, false);
+    Ok(())
+}
+
+/// Checks every window, and every pair of them.
+fn check_together<M: Machine>(windows: &[Window]) -> Result<(), InitError> {
+    for (index, window) in windows.iter().enumerate() {
+        let pages = window.pages::<M>()?;
+        for before in &windows[..index] {
+            let other = before.pages::<M>()?;
+            if overlap(pages, other) {
+                return Err(overlapping::<M>(*window, other));
+            }
+        }
+    }
+    Ok(())
+}
+
+const fn overlap(one: PageRun, other: PageRun) -> bool {
+    one.first.0 < other.end().0 && other.first.0 < one.end().0
+}
+
+fn overlapping<M: Machine>(window: Window, other: PageRun) -> InitError {
+    match other.range::<M>() {
+        Some(other) => InitError::Window {
+            window,
+            rule: WindowRule::Overlaps { other },
+        },
+        None => InitError::Window {
+            window,
+            rule: WindowRule::Wraps,
+        },
+    }
+}
+
+/// Reserves all windows, or none.
+fn reserve_all<M: Machine>(space: &Space<'_, M>, windows: &[Window]) -> Result<(), InitError> {
+    for (index, window) in windows.iter().enumerate() {
+        if let Err(error) = reserve(space, *window) {
+            for before in &windows[..index] {
+                release(space, *before, Leaving::Reserved);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn reserve<M: Machine>(space: &Space<'_, M>, window: Window) -> Result<(), InitError> {
+    match window.pages::<M>()?.range::<M>() {
+        Some(range) => space
+            .reserve(range)
+            .map_err(|error| InitError::Reserve { window, error }),
+        None => Err(InitError::Window {
+            window,
+            rule: WindowRule::Wraps,
+        }),
+    }
+}
+
+fn release<M: Machine>(space: &Space<'_, M>, window: Window, from: Leaving) {
+    if let Some(range) = window.pages::<M>().ok().and_then(PageRun::range::<M>) {
+        let released = space.release(range, from);
+        debug_assert!(released.is_ok(), "a machine that reserved can release");
+    }
+}

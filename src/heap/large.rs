@@ -1,0 +1,48 @@
+//! Large objects: runs of pages of their own.
+
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::runs::{ReadyRun, Want};
+use super::{Heap, Opened};
+use crate::region::Cause;
+use crate::span::{Kind, RecordKind};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// A run of its own.
+    pub(super) fn allocate_large(
+        &self,
+        opened: &Opened<M>,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let handle = self.take_record(opened, RecordKind::Narrow, flags)?;
+        let ready = match self.obtain(opened, want, flags) {
+            Ok(ready) => ready,
+            Err(cause) => {
+                self.central.lock().retire(opened.records(), handle);
+                return Err(cause);
+            }
+        };
+        let memory = self.run_memory(opened, ready, flags);
+        let _central = self.central.lock();
+        opened
+            .records()
+            .get(handle)
+            .record
+            .describe(Kind::Large, ready.run, 0, ready.zeroed);
+        self.index.set(ready.run, Some(handle));
+        Ok(memory)
+    }
+
+    fn run_memory(&self, opened: &Opened<M>, ready: ReadyRun, flags: AllocFlags) -> NonNull<[u8]> {
+        let start = opened.machine.pointer(ready.run.first.address::<M>());
+        let bytes = ready.run.bytes::<M>();
+        if flags.contains(AllocFlags::ZEROED) && !ready.zeroed {
+            // SAFETY: the run is Ready and allocated to this request alone.
+            unsafe { start.write_bytes(0, bytes) };
+        }
+        NonNull::slice_from_raw_parts(start, bytes)
+    }
+}

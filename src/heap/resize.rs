@@ -1,0 +1,165 @@
+//! Reallocation: in place where class or neighbouring pages allow.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::free::{Object, address_of, stop};
+use super::object::{AllocError, Served};
+use super::{Heap, Opened};
+use crate::arena::SpanHandle;
+use crate::base::PageRun;
+use crate::region::{Cause, Purpose};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Changes the size of an object to that of `new`, in place if its class stays or, for a large object, if the pages behind
+    /// it are free; else by moving it. With [`AllocFlags::ZEROED`] the bytes beyond the old size are zero.
+    ///
+    /// # Errors
+    /// [`AllocError`]: the object stays where it is, with its old layout. Shrinking to a smaller class moves the object, so it
+    /// can be refused too.
+    /// # Safety
+    /// `pointer` was allocated by this heap with `old`. After success it must not be used; `new` is the layout from then on.
+    /// # Locks
+    /// As [`allocate`](Self::allocate).
+    /// # Cost
+    /// In place: constant, and linear in the pages that are added or given back. Else a copy of the smaller size.
+    pub unsafe fn reallocate(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let in_place = match self.opened.get() {
+            Some(opened) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
+                self.resize_in_place(opened, pointer, old, new, flags)
+            }
+            _ => None,
+        };
+        let memory = match in_place {
+            Some(memory) => memory,
+            // SAFETY: the caller's obligations are those of `move_object`.
+            None => unsafe { self.move_object(pointer, old, new, flags) }?,
+        };
+        if flags.contains(AllocFlags::ZEROED) {
+            clear_tail(memory, old.size());
+        }
+        Ok(memory)
+    }
+
+    /// Allocates for `new`, copies, frees the old object.
+    ///
+    /// # Safety
+    /// As for [`reallocate`](Self::reallocate).
+    unsafe fn move_object(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let memory = self.allocate(new, flags.difference(AllocFlags::ZEROED))?;
+        let bytes = old.size().min(new.size());
+        // SAFETY: both objects are live, different, and at least `bytes` long.
+        unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
+        // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
+        unsafe { self.deallocate(pointer, old) };
+        Ok(memory)
+    }
+
+    fn resize_in_place(
+        &self,
+        opened: &Opened<M>,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Option<NonNull<[u8]>> {
+        let central = self.central.lock();
+        let object = self.object(opened, pointer, old);
+        drop(central);
+        let object = match object {
+            Ok(object) => object,
+            Err((fault, span)) => stop::<K>(fault, address_of(pointer), old, span),
+        };
+        let bytes = match (object, Self::served(new).ok()?) {
+            (Object::Small { class, .. }, Served::Small(wanted)) if class == wanted => {
+                Self::TABLE.bytes(class)
+            }
+            (Object::Large { handle }, Served::Large(want)) => {
+                let run = opened.records().get(handle).record.run();
+                if !want.starts_at(run.first) {
+                    return None;
+                }
+                self.resize_run(opened, handle, run, want.pages, flags)?;
+                want.pages << M::GEOMETRY.page_shift
+            }
+            _ => return None,
+        };
+        Some(NonNull::slice_from_raw_parts(pointer, bytes))
+    }
+
+    /// Changes the length of a large object's run to `pages` if that is possible where it stands. The caller owns the object, so
+    /// nobody else changes it.
+    fn resize_run(
+        &self,
+        opened: &Opened<M>,
+        handle: SpanHandle,
+        run: PageRun,
+        pages: usize,
+        flags: AllocFlags,
+    ) -> Option<()> {
+        if pages < run.count {
+            let kept = PageRun::new(run.first, pages);
+            opened.records().get(handle).record.set_pages(pages);
+            self.free_run(PageRun::between(kept.end(), run.end()));
+        } else if pages > run.count {
+            let added = self
+                .extend_run(opened, run, pages - run.count, flags)
+                .ok()?;
+            opened.records().get(handle).record.set_pages(pages);
+            self.index.set(added, Some(handle));
+        }
+        Some(())
+    }
+
+    /// Takes `more` pages directly behind `run` and makes them Ready.
+    fn extend_run(
+        &self,
+        opened: &Opened<M>,
+        run: PageRun,
+        more: usize,
+        flags: AllocFlags,
+    ) -> Result<PageRun, Cause> {
+        let added = PageRun::new(run.end(), more);
+        let refused = Cause::NotReady {
+            bytes: added.bytes::<M>(),
+        };
+        let taken = {
+            let mut page = self.page.lock();
+            self.pages.take(&mut page.pages, added).ok_or(refused)?
+        };
+        if taken.scavenged == 0 {
+            self.ledger
+                .transfer(Purpose::Free, Purpose::Objects, added.bytes::<M>());
+            return Ok(added);
+        }
+        if flags.contains(AllocFlags::NO_GROW) {
+            return self.settle(added, Err(refused)).map(|ready| ready.run);
+        }
+        self.commit_found(opened, added).map(|ready| ready.run)
+    }
+}
+
+/// Zeroes what lies beyond `kept` bytes of an object that the caller owns.
+fn clear_tail(memory: NonNull<[u8]>, kept: usize) {
+    let Some(bytes) = memory.len().checked_sub(kept) else {
+        return;
+    };
+    // SAFETY: `kept` is not above the length of the object.
+    let tail = unsafe { memory.cast::<u8>().add(kept) };
+    // SAFETY: the bytes up to the end of the object are Ready and the caller's.
+    unsafe { tail.write_bytes(0, bytes) };
+}

@@ -1,0 +1,301 @@
+//! Runs of pages that are Ready: found, committed, or grown.
+
+use archipelago_api::{AllocFlags, Contents, Fault, Kernel, Machine, Report, VirtAddr};
+use core::cell::Cell;
+
+use super::gate::Closed;
+use super::growth::Growth;
+use super::{Heap, Opened, certain};
+use crate::base::{PageIdx, PageRun};
+use crate::region::{Cause, Purpose, Space};
+
+/// A run that a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    pub(crate) pages: usize,
+    /// The first page is a multiple of this, a power of two.
+    pub(crate) align_pages: usize,
+}
+
+/// A run that is allocated, Ready, and charged to objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadyRun {
+    pub(crate) run: PageRun,
+    /// Every byte is known to be zero.
+    pub(crate) zeroed: bool,
+}
+
+/// What looking for free pages came to.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    /// A run that is Ready and charged.
+    Ready(ReadyRun),
+    /// A run of which pages are scavenged; it is allocated, and its scavenged bits are set.
+    Scavenged(PageRun),
+    Nothing,
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// A run for an ordinary request.
+    ///
+    /// # Errors
+    /// As [`obtain`](Self::obtain).
+    pub(super) fn obtain_ordinary(
+        &self,
+        opened: &Opened<M>,
+        want: Want,
+    ) -> Result<ReadyRun, Cause> {
+        match self.find(want) {
+            Found::Ready(ready) => Ok(ready),
+            Found::Scavenged(run) => self.commit_found(opened, run),
+            Found::Nothing => self.with_machine(opened, |space, growth| {
+                self.find_or_grow(opened, space, growth, want)
+            }),
+        }
+    }
+
+    /// A run for a request with `flags`.
+    ///
+    /// # Errors
+    /// Which step refused; the heap is as it was.
+    pub(super) fn obtain(
+        &self,
+        opened: &Opened<M>,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<ReadyRun, Cause> {
+        if flags.contains(AllocFlags::NO_GROW) {
+            return self.obtain_ready(want, flags);
+        }
+        match self.obtain_ordinary(opened, want) {
+            // Interrupts are masked and the machine is in use: what is Ready has to do.
+            Err(Cause::Busy) => self.obtain_ready(want, AllocFlags::ATOMIC),
+            answer => answer,
+        }
+    }
+
+    /// Runs `work` inside the growth gate.
+    ///
+    /// # Errors
+    /// What `work` answers, or [`Cause::Busy`].
+    pub(super) fn with_machine<R>(
+        &self,
+        opened: &Opened<M>,
+        work: impl FnOnce(&Space<'_, M>, &mut Growth) -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
+        let mut pass = match self.gate.enter::<K>() {
+            Ok(pass) => pass,
+            Err(Closed::Busy) => return Err(Cause::Busy),
+            Err(Closed::Inside) => self.machine_allocates(),
+        };
+        let unsettled = Cell::new(pass.unsettled.take());
+        let patience = pass.patience;
+        let space = Space::new::<K>(&opened.machine, &self.ledger, patience, &unsettled);
+        let answer = match space {
+            Ok(space) => work(&space, &mut pass),
+            Err(archipelago_api::Busy) => Err(Cause::Busy),
+        };
+        pass.unsettled = unsettled.take();
+        answer
+    }
+
+    /// Stops the machine, because its mapper or frame source allocated without ATOMIC.
+    pub(super) fn machine_allocates(&self) -> ! {
+        K::stop(&Report {
+            fault: Fault::MachineAllocates,
+            address: VirtAddr::new(0),
+            layout: None,
+            span: None,
+        })
+    }
+
+    /// Looks for free pages, small requests in the page cache first.
+    fn find(&self, want: Want) -> Found {
+        let mut page = self.page.lock();
+        let page = &mut *page;
+        let taken = if want.align_pages > 1 {
+            None::<crate::page::Taken>
+        } else {
+            self.pages.alloc(&mut page.pages, want.pages)
+        };
+        let Some(taken) = taken else {
+            return Found::Nothing;
+        };
+        if taken.scavenged > 0 {
+            return Found::Scavenged(taken.run);
+        }
+        self.ledger
+            .transfer(Purpose::Free, Purpose::Objects, taken.run.bytes::<M>());
+        Found::Ready(ReadyRun {
+            run: taken.run,
+            zeroed: false,
+        })
+    }
+
+    /// Makes a run that was found Ready, or frees it again.
+    pub(super) fn commit_found(&self, opened: &Opened<M>, run: PageRun) -> Result<ReadyRun, Cause> {
+        let committed = self.with_machine(opened, |space, _| self.commit_scavenged(space, run));
+        self.settle(run, committed)
+    }
+
+    /// Hands out a run whose commit succeeded; frees one whose commit failed, with its scavenged bits as they are.
+    pub(super) fn settle(
+        &self,
+        run: PageRun,
+        committed: Result<bool, Cause>,
+    ) -> Result<ReadyRun, Cause> {
+        let mut page = self.page.lock();
+        match committed {
+            Ok(zeroed) => {
+                let made = self.pages.made_ready(&mut page.pages, run);
+                certain::<K, _, _>(made, "a run in transit is taken");
+                Ok(ReadyRun { run, zeroed })
+            }
+            Err(cause) => {
+                let freed = self.pages.free(&mut page.pages, run);
+                certain::<K, _, _>(freed, "a run in transit is taken");
+                Err(cause)
+            }
+        }
+    }
+
+    /// Makes the scavenged pages of an allocated run Ready and charges the whole run to objects. Answers whether all of
+    /// it is known to be zero. The scavenged bits stay.
+    ///
+    /// # Errors
+    /// The pages that were scavenged are so again.
+    pub(super) fn commit_scavenged(
+        &self,
+        space: &Space<'_, M>,
+        run: PageRun,
+    ) -> Result<bool, Cause> {
+        let mut zeroed = true;
+        let mut scavenged = 0;
+        for part in self.pages.scavenged_runs(run) {
+            let Some(range) = part.range::<M>() else {
+                continue;
+            };
+            match space.commit(range, Purpose::Objects) {
+                Ok(contents) => zeroed &= contents == Contents::Zeroed,
+                Err(cause) => {
+                    self.decommit_scavenged(space, PageRun::between(run.first, part.first));
+                    return Err(cause);
+                }
+            }
+            scavenged += part.count;
+        }
+        let before = run.bytes::<M>() - (scavenged << M::GEOMETRY.page_shift);
+        self.ledger
+            .transfer(Purpose::Free, Purpose::Objects, before);
+        Ok(zeroed && scavenged == run.count)
+    }
+
+    /// Undoes [`commit_scavenged`](Self::commit_scavenged): the run is charged as it was before.
+    pub(super) fn uncommit_scavenged(&self, space: &Space<'_, M>, run: PageRun) {
+        let scavenged: usize = self.pages.scavenged_runs(run).map(|part| part.count).sum();
+        let before = run.bytes::<M>() - (scavenged << M::GEOMETRY.page_shift);
+        self.ledger
+            .transfer(Purpose::Objects, Purpose::Free, before);
+        self.decommit_scavenged(space, run);
+    }
+
+    /// Takes the frames of the scavenged pages of `run` away again. Where the machine has become busy, they stay
+    /// Ready and become free pages like any other.
+    fn decommit_scavenged(&self, space: &Space<'_, M>, run: PageRun) {
+        for part in self.pages.scavenged_runs(run) {
+            let Some(range) = part.range::<M>() else {
+                continue;
+            };
+            if space.decommit(range, Purpose::Objects).is_err() {
+                self.ledger
+                    .transfer(Purpose::Objects, Purpose::Free, part.bytes::<M>());
+                let made = self.pages.made_ready(&mut self.page.lock().pages, part);
+                certain::<K, _, _>(made, "a run in transit is taken");
+            }
+        }
+    }
+
+    /// Inside the gate: what was freed or grown while the caller waited, then what was kept back, then growth.
+    fn find_or_grow(
+        &self,
+        opened: &Opened<M>,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        want: Want,
+    ) -> Result<ReadyRun, Cause> {
+        let mut found = self.find(want);
+        if matches!(found, Found::Nothing) {
+            self.return_what_is_kept(opened);
+            found = self.find(want);
+        }
+        match found {
+            Found::Ready(ready) => Ok(ready),
+            Found::Scavenged(run) => self.settle(run, self.commit_scavenged(space, run)),
+            Found::Nothing => self.grow(space, growth, want),
+        }
+    }
+
+    /// Returns spans without live slots, and the page cache, to the free pages.
+    pub(super) fn return_what_is_kept(&self, opened: &Opened<M>) {
+        loop {
+            let kept = self.central.lock().reclaim(opened.records());
+            match kept {
+                Some(run) => self.free_run(run),
+                None => break,
+            }
+        }
+    }
+
+    /// Frees the pages of a span, which stay Ready.
+    pub(super) fn free_run(&self, run: PageRun) {
+        self.index.set(run, None);
+        self.ledger
+            .transfer(Purpose::Objects, Purpose::Free, run.bytes::<M>());
+        let freed = self.pages.free(&mut self.page.lock().pages, run);
+        certain::<K, _, _>(freed, "the pages of a span are taken");
+    }
+
+    /// A run that is Ready as it stands, for requests that must not call the machine: from the page cache, the lowest run, or for
+    /// atomic requests the reserve.
+    fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+        let mut page = self.page.lock();
+        let page = &mut *page;
+        let lowest = self.pages.lowest_run(&page.pages, want.pages);
+        let ready =
+            lowest.filter(|lowest| lowest.scavenged == 0 && want.starts_at(lowest.run.first));
+        let bytes = want.pages << M::GEOMETRY.page_shift;
+        if let Some(run) = ready.and_then(|lowest| self.pages.take(&mut page.pages, lowest.run)) {
+            let run = run.run;
+            self.ledger.transfer(Purpose::Free, Purpose::Objects, bytes);
+            return Ok(ReadyRun { run, zeroed: false });
+        }
+        if flags.contains(AllocFlags::ATOMIC) {
+            if let Some(first) = page.reserve.take(want) {
+                self.ledger
+                    .transfer(Purpose::Reserve, Purpose::Objects, bytes);
+                self.reserve_low
+                    .store(true, core::sync::atomic::Ordering::Relaxed);
+                return Ok(ReadyRun {
+                    run: PageRun::new(first, want.pages),
+                    zeroed: false,
+                });
+            }
+        }
+        Err(Cause::NotReady { bytes })
+    }
+}
+
+impl Want {
+    /// A run of `pages` pages anywhere.
+    pub(crate) const fn pages(pages: usize) -> Self {
+        Self {
+            pages,
+            align_pages: 1,
+        }
+    }
+
+    /// Whether `page` may be the first.
+    pub(crate) const fn starts_at(self, page: PageIdx) -> bool {
+        page.0 % self.align_pages == 0
+    }
+}

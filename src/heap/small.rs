@@ -1,0 +1,148 @@
+//! Small objects: slots of spans.
+
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::runs::Want;
+use super::{Heap, Opened};
+use crate::arena::SpanHandle;
+use crate::region::{Cause, Purpose, Source};
+use crate::span::{Kind, NARROW_SLOTS, RecordKind, SizeClass, Taken};
+
+/// Records made at a time: as many as fill a kilobyte.
+const BATCH: usize = 16;
+/// Wide records made at a time.
+const WIDE_BATCH: usize = 2;
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// A slot of `class`.
+    pub(super) fn allocate_small(
+        &self,
+        opened: &Opened<M>,
+        class: SizeClass,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let slots = Self::TABLE.slots(class);
+        loop {
+            let taken = self
+                .central
+                .lock()
+                .take(opened.records(), class.index(), slots);
+            if let Some(taken) = taken {
+                return Ok(self.slot_memory(opened, class, taken, flags));
+            }
+            // Whoever comes between takes a slot of the new span; then there is one more span to make.
+            self.add_span(opened, class, flags)?;
+        }
+    }
+
+    fn slot_memory(
+        &self,
+        opened: &Opened<M>,
+        class: SizeClass,
+        taken: Taken,
+        flags: AllocFlags,
+    ) -> NonNull<[u8]> {
+        let bytes = Self::TABLE.bytes(class);
+        let start = opened.machine.pointer(taken.run.first.address::<M>());
+        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots, and a span's slots
+        // fit its run.
+        let start = unsafe { start.add(taken.slot * bytes) };
+        if flags.contains(AllocFlags::ZEROED) && !taken.zeroed {
+            // SAFETY: the slot is Ready, and nobody else's since its bit was taken.
+            unsafe { start.write_bytes(0, bytes) };
+        }
+        NonNull::slice_from_raw_parts(start, bytes)
+    }
+
+    /// Makes a span of `class` and puts it on its list.
+    fn add_span(
+        &self,
+        opened: &Opened<M>,
+        class: SizeClass,
+        flags: AllocFlags,
+    ) -> Result<(), Cause> {
+        let pages = Self::TABLE.pages(class);
+        let slots = Self::TABLE.slots(class);
+        let handle = self.take_record(opened, record_kind(slots), flags)?;
+        let ready = match self.obtain(opened, Want::pages(pages), flags) {
+            Ok(ready) => ready,
+            Err(cause) => {
+                self.central.lock().retire(opened.records(), handle);
+                return Err(cause);
+            }
+        };
+        let record = opened.records().get(handle).record;
+        let mut central = self.central.lock();
+        // A span has at most 1280 slots.
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        record.describe(Kind::Small(class.index()), ready.run, slots, ready.zeroed);
+        self.index.set(ready.run, Some(handle));
+        central.insert(opened.records(), class.index(), handle);
+        Ok(())
+    }
+
+    /// Takes an unused record, making more where that is allowed.
+    pub(super) fn take_record(
+        &self,
+        opened: &Opened<M>,
+        kind: RecordKind,
+        flags: AllocFlags,
+    ) -> Result<SpanHandle, Cause> {
+        let atomic = flags.contains(AllocFlags::ATOMIC);
+        loop {
+            let taken = self
+                .central
+                .lock()
+                .take_record(opened.records(), kind, atomic);
+            if let Some(handle) = taken {
+                return Ok(handle);
+            }
+            if flags.contains(AllocFlags::NO_GROW) {
+                return Err(Cause::NotReady { bytes: 0 });
+            }
+            match self.make_records(opened, kind) {
+                Ok(()) => {}
+                Err(Cause::Busy) => {
+                    let taken = self
+                        .central
+                        .lock()
+                        .take_record(opened.records(), kind, true);
+                    return taken.ok_or(Cause::Busy);
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+
+    /// Makes records until an ordinary request may take one.
+    pub(super) fn make_records(&self, opened: &Opened<M>, kind: RecordKind) -> Result<(), Cause> {
+        self.with_machine(opened, |space, growth| {
+            while self.central.lock().spare_records(kind) == 0 {
+                let mut source = growth.metadata.source(space);
+                match kind {
+                    RecordKind::Narrow => {
+                        let memory = source.take(Purpose::Spans, BATCH, 0)?;
+                        self.central.lock().add_records(opened.records(), memory);
+                    }
+                    RecordKind::Wide => {
+                        let memory = source.take(Purpose::Spans, WIDE_BATCH, 0)?;
+                        self.central
+                            .lock()
+                            .add_wide_records(opened.records(), memory);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+const fn record_kind(slots: usize) -> RecordKind {
+    if slots > NARROW_SLOTS {
+        RecordKind::Wide
+    } else {
+        RecordKind::Narrow
+    }
+}
