@@ -1,0 +1,105 @@
+//! What the machine was asked, and how often.
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use archipelago_api::{Patience, VirtRange};
+
+/// The six calls that change memory states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// None → Reserved.
+    Reserve,
+    /// Reserved → Prepared.
+    Prepare,
+    /// Prepared → Ready.
+    Commit,
+    /// Ready → Prepared.
+    Decommit,
+    /// Ready or Prepared → Reserved.
+    Fault,
+    /// Any state → None.
+    Release,
+}
+
+impl Kind {
+    /// Every kind, in the order of the contract.
+    pub const ALL: [Self; 6] = [
+        Self::Reserve,
+        Self::Prepare,
+        Self::Commit,
+        Self::Decommit,
+        Self::Fault,
+        Self::Release,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reserve => "reserve",
+            Self::Prepare => "prepare",
+            Self::Commit => "commit",
+            Self::Decommit => "decommit",
+            Self::Fault => "fault",
+            Self::Release => "release",
+        })
+    }
+}
+
+/// One call of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What was asked.
+    pub kind: Kind,
+    /// Of which range.
+    pub range: VirtRange,
+    /// Whether the call may wait.
+    pub patience: Patience,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.kind, self.range)
+    }
+}
+
+/// How often each call was made, failed ones included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    counts: [usize; Kind::ALL.len()],
+}
+
+impl Calls {
+    /// Calls of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> usize {
+        self.counts[kind as usize]
+    }
+
+    /// Calls of every kind.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+}
+
+/// The counters behind [`Calls`].
+#[derive(Debug, Default)]
+pub(crate) struct CallCounters {
+    counts: [AtomicUsize; Kind::ALL.len()],
+}
+
+impl CallCounters {
+    /// Counts one call.
+    pub(crate) fn count(&self, kind: Kind) {
+        self.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    pub(crate) fn read(&self) -> Calls {
+        Calls {
+            counts: core::array::from_fn(|kind| self.counts[kind].load(Ordering::Relaxed)),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The frame source, and the ledger of what was taken from it.
+
+/// The frame source of a simulated machine and its stock.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    available: usize,
+    takes_back: bool,
+    taken: usize,
+    returned: usize,
+    held: usize,
+}
+
+/// Fewer frames could be had than were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooFew {
+    pub(crate) available: usize,
+}
+
+impl Frames {
+    /// A source of `available` frames.
+    pub(crate) fn new(available: usize, takes_back: bool) -> Self {
+        Self {
+            available,
+            takes_back,
+            taken: 0,
+            returned: 0,
+            held: 0,
+        }
+    }
+
+    /// Takes `count` frames, those in stock first. A failure takes what there is and gives it back,
+    /// as a machine does that asks for one frame after the other: with a source that does not take
+    /// frames back, they end up in stock.
+    pub(crate) fn take(&mut self, count: usize) -> Result<(), TooFew> {
+        let stocked = count.min(self.held);
+        let fresh = (count - stocked).min(self.available);
+        self.held -= stocked;
+        self.available -= fresh;
+        self.taken += fresh;
+        if stocked + fresh == count {
+            return Ok(());
+        }
+        self.held += stocked;
+        self.give(fresh);
+        Err(TooFew {
+            available: stocked + fresh,
+        })
+    }
+
+    /// Gives `count` frames back to the source, or puts them in stock if it does not want them.
+    pub(crate) fn give(&mut self, count: usize) {
+        if self.takes_back {
+            self.available += count;
+            self.returned += count;
+        } else {
+            self.held += count;
+        }
+    }
+
+    /// Sets how many more frames the source has.
+    pub(crate) fn set_available(&mut self, count: usize) {
+        self.available = count;
+    }
+
+    /// How many more frames the source has.
+    pub(crate) fn available(&self) -> usize {
+        self.available
+    }
+
+    /// Frames ever taken from the source.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Frames ever returned to the source.
+    pub(crate) fn returned(&self) -> usize {
+        self.returned
+    }
+
+    /// Frames in stock.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_takes_frames_back_never_leaves_a_stock() {
+        let mut frames = Frames::new(10, true);
+        frames.take(8).expect("ten are there");
+        assert_eq!(frames.take(3), Err(TooFew { available: 2 }));
+        frames.give(5);
+        assert_eq!((frames.available(), frames.held()), (7, 0));
+        assert_eq!(frames.taken() - frames.returned(), 3);
+    }
+
+    #[test]
+    fn what_a_source_does_not_take_back_is_held_and_used_first() {
+        let mut frames = Frames::new(10, false);
+        frames.take(8).expect("ten are there");
+        frames.give(5);
+        assert_eq!((frames.available(), frames.held()), (2, 5));
+        frames.take(4).expect("five are held");
+        assert_eq!(
+            (frames.available(), frames.held(), frames.taken()),
+            (2, 1, 8)
+        );
+        assert_eq!(frames.take(4), Err(TooFew { available: 3 }));
+        assert_eq!(
+            (frames.available(), frames.held(), frames.taken()),
+            (0, 3, 10)
+        );
+        assert_eq!(frames.returned(), 0);
+    }
+}

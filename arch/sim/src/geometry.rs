@@ -1,0 +1,136 @@
+//! The shapes of address space that a simulated machine may have.
+
+use archipelago_api::{Geometry, IndexRoot, IndexWord};
+
+/// The shape of a simulated machine.
+pub trait SimGeometry: Send + Sync + 'static {
+    /// The shape of the address space.
+    const GEOMETRY: Geometry;
+
+    /// Storage for the first level of the arena index.
+    type IndexRoot: IndexRoot;
+
+    /// log2 of the bytes that one page table covers, from the last level up. The root is not among
+    /// them: it belongs to the kernel. Empty on a machine without MMU.
+    const TABLE_SHIFTS: &'static [u32];
+}
+
+/// x86_64 with four levels of page tables.
+#[cfg(target_pointer_width = "64")]
+#[derive(Clone, Copy, Debug)]
+pub struct X86_64;
+
+#[cfg(target_pointer_width = "64")]
+impl SimGeometry for X86_64 {
+    const GEOMETRY: Geometry = Geometry::X86_64;
+    type IndexRoot = [IndexWord; 1024];
+    const TABLE_SHIFTS: &'static [u32] = &[21, 30, 39];
+}
+
+/// A 32-bit space with three levels of page tables, as on ARM with the long descriptor format.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain32;
+
+impl SimGeometry for Plain32 {
+    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[21, 30];
+}
+
+/// The 31-bit user segment of 32-bit MIPS, with the two levels that its kernels usually walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain31;
+
+impl SimGeometry for Plain31 {
+    const GEOMETRY: Geometry = Geometry::PLAIN_31;
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[22];
+}
+
+/// A small part without MMU: 16 MiB of space, pages of 1 KiB, chunks and arenas of 64 KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Small;
+
+impl SimGeometry for Small {
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 24,
+        base: 0,
+        granule_shift: 10,
+        page_shift: 10,
+        chunk_shift: 16,
+        arena_shift: 16,
+        index_root_shift: 0,
+        index_table_shift: 8,
+    };
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[];
+}
+
+/// A 32-bit space whose heap pages are two granules each: pages of 8 KiB, chunks and arenas of 4 MiB.
+#[derive(Clone, Copy, Debug)]
+pub struct WidePage;
+
+impl SimGeometry for WidePage {
+    const GEOMETRY: Geometry = Geometry {
+        page_shift: 13,
+        chunk_shift: 22,
+        ..Geometry::PLAIN_32
+    };
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[22];
+}
+
+/// Stops the compilation unless geometry, index root and page tables of `G` fit each other.
+pub(crate) const fn check<G: SimGeometry>() {
+    let geometry = G::GEOMETRY;
+    geometry.check();
+    assert!(
+        <G::IndexRoot as IndexRoot>::LEN == 1 << geometry.index_root_shift,
+        "the index root has the length that the geometry says"
+    );
+    assert!(
+        geometry.granule_shift > 0,
+        "the simulated machine numbers granules, and their count must fit a usize"
+    );
+    check_tables(G::TABLE_SHIFTS, geometry.granule_shift);
+}
+
+/// Panics unless each level of tables covers more than the one below it.
+pub(crate) const fn check_tables(shifts: &[u32], granule_shift: u32) {
+    let mut below = granule_shift;
+    let mut level = 0;
+    while level < shifts.len() {
+        assert!(
+            shifts[level] > below && shifts[level] < usize::BITS,
+            "each level of page tables covers more than the one below it"
+        );
+        below = shifts[level];
+        level += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ready_made_shape_adds_up() {
+        #[cfg(target_pointer_width = "64")]
+        const {
+            check::<X86_64>()
+        };
+        const { check::<Plain32>() };
+        const { check::<Plain31>() };
+        const { check::<Small>() };
+        const { check::<WidePage>() };
+        assert_eq!(Small::GEOMETRY.chunk_pages(), 64);
+        assert_eq!(WidePage::GEOMETRY.chunk_pages(), 512);
+        assert_eq!(WidePage::GEOMETRY.arena_pages(), 512);
+    }
+
+    #[test]
+    #[should_panic(expected = "covers more than the one below it")]
+    fn table_levels_in_the_wrong_order_are_refused() {
+        check_tables(&[30, 21], 12);
+    }
+}

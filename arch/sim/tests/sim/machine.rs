@@ -1,0 +1,398 @@
+//! The simulated machine does what the contract says, in every shape of address space.
+
+use crate::common::{
+    check_frames, commit, decommit, fault, granules, make_ready, prepare, range, read, release,
+    write,
+};
+use archipelago_api::{
+    Busy, CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtAddr, VirtRange,
+};
+use archipelago_sim::{Kind, Mode, Plain31, Plain32, Sim, SimGeometry, Small, State, WidePage};
+
+/// Windows at both ends of the space, one of odd granules, and on x86_64 the ends of both halves.
+fn windows<G: SimGeometry>() -> Vec<VirtRange> {
+    let geometry = G::GEOMETRY;
+    let granule = geometry.granule_bytes();
+    let bytes = 8 * granule;
+    let top = geometry.address(geometry.last_offset()).value();
+    let mut bases = vec![
+        geometry.base,
+        top - (bytes - 1),
+        geometry.base + 5 * granule + (1 << 20),
+    ];
+    if geometry.base != 0 {
+        bases.extend([0, usize::MAX - (bytes - 1)]);
+    }
+    bases.into_iter().map(|base| range(base, bytes)).collect()
+}
+
+/// Everything that holds of a window from None to Ready and back, whatever the geometry.
+fn round_trip<G: SimGeometry>(sim: &Sim<G>) {
+    let granule = G::GEOMETRY.granule_bytes();
+    for window in windows::<G>() {
+        let last = window.last().expect("a window is not empty");
+        assert_eq!(sim.state(window.base()), State::None);
+        sim.reserve(window, Patience::Wait)
+            .expect("nothing is there");
+        assert_eq!(sim.ranges(), [(window, State::Reserved)]);
+        prepare(sim, window);
+        assert_eq!(sim.ranges(), [(window, State::Prepared)]);
+        commit(sim, window);
+        assert_eq!(sim.ranges(), [(window, State::Ready)]);
+        sim.check_access(window.base(), window.bytes());
+        for addr in [window.base(), last] {
+            write(sim, addr, 17);
+            assert_eq!(read(sim, addr), 17);
+            let pointer = sim.pointer(addr);
+            assert_eq!(sim.address(pointer), Some(addr));
+            assert_eq!(pointer.addr().get() % (1 << 28), addr.value() % (1 << 28));
+        }
+        check_frames(sim);
+        let (low, high) = window.split_at(window.bytes() / 2).expect("half of it");
+        decommit(sim, low);
+        assert_eq!(sim.ranges(), [(low, State::Prepared), (high, State::Ready)]);
+        assert_eq!(sim.count(State::Ready), high.bytes() / granule);
+        assert_eq!(read(sim, last), 17);
+        fault(sim, window);
+        assert_eq!(sim.ranges(), [(window, State::Reserved)]);
+        assert_eq!(sim.footprint().table_frames, 0);
+        release(sim, window);
+        assert_eq!(sim.ranges(), []);
+        assert_eq!(sim.frames_taken(), sim.frames_returned());
+    }
+}
+
+/// Contents after commit, anew after each decommit, down to a single granule.
+fn contents<G: SimGeometry>(traps: bool) {
+    for (zeroed, contents, fill) in [
+        (true, Contents::Zeroed, 0),
+        (false, Contents::Unknown, 0xA5),
+    ] {
+        let sim = Sim::<G>::builder()
+            .zeroed_frames(zeroed)
+            .traps(traps)
+            .build();
+        let window = windows::<G>()[2];
+        make_ready(&sim, window);
+        let granule = G::GEOMETRY.granule_bytes();
+        for position in 0..window.bytes() / granule {
+            let base = window.base().value() + position * granule;
+            let one = granules::<G>(base, 1);
+            for addr in base..base + granule {
+                assert_eq!(read(&sim, VirtAddr::new(addr)), fill);
+                write(&sim, VirtAddr::new(addr), 1);
+            }
+            decommit(&sim, one);
+            // SAFETY: the simulated machine checks the state itself.
+            let found = unsafe { sim.commit(one, Patience::Wait) };
+            assert_eq!(found, Ok(contents));
+            for addr in base..base + granule {
+                assert_eq!(read(&sim, VirtAddr::new(addr)), fill);
+            }
+        }
+    }
+}
+
+macro_rules! for_every_shape {
+    ($($module:ident: $shape:ty),* $(,)?) => {$(
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn states_frames_and_bias_hold_at_every_edge_of_the_space() {
+                round_trip(&Sim::<$shape>::default());
+                round_trip(&Sim::<$shape>::builder().traps(false).build());
+            }
+
+            #[test]
+            fn commit_fills_anew_whatever_was_there() {
+                contents::<$shape>(true);
+                contents::<$shape>(false);
+            }
+        }
+    )*};
+}
+
+for_every_shape! {
+    plain32: Plain32,
+    plain31: Plain31,
+    small: Small,
+    wide_page: WidePage,
+}
+
+#[cfg(target_pointer_width = "64")]
+for_every_shape!(x86_64: archipelago_sim::X86_64);
+
+#[test]
+fn tables_come_from_the_same_frames_and_go_when_nothing_needs_them() {
+    let sim = Sim::<Plain32>::builder().frames(10).build();
+    let window = range(0x1ff_f000, 0x2000);
+    sim.reserve(window, Patience::Wait)
+        .expect("nothing is there");
+    prepare(&sim, window);
+    assert_eq!(
+        sim.footprint().table_frames,
+        3,
+        "two last-level tables below one upper table"
+    );
+    assert_eq!(sim.available_frames(), 7);
+    let (low, high) = window.split_at(0x1000).expect("half of it");
+    fault(&sim, low);
+    assert_eq!(sim.footprint().table_frames, 2);
+    fault(&sim, high);
+    assert_eq!(
+        (sim.footprint().table_frames, sim.available_frames()),
+        (0, 10)
+    );
+}
+
+#[test]
+fn prepare_and_commit_that_lack_frames_leave_everything_as_it_was() {
+    let sim = Sim::<Plain32>::builder().frames(1).build();
+    let window = range(0x10_0000, 0x4000);
+    sim.reserve(window, Patience::Wait)
+        .expect("nothing is there");
+    // SAFETY: the simulated machine checks the state itself.
+    let refused = unsafe { sim.prepare(window, Patience::Wait) };
+    assert_eq!(
+        refused,
+        Err(PrepareError::PageTables {
+            needed: 2,
+            available: 1
+        })
+    );
+    assert_eq!(sim.ranges(), [(window, State::Reserved)]);
+    sim.set_available_frames(5);
+    prepare(&sim, window);
+    // SAFETY: the simulated machine checks the state itself.
+    let refused = unsafe { sim.commit(window, Patience::Wait) };
+    assert_eq!(
+        refused,
+        Err(CommitError::Frames {
+            needed: 4,
+            available: 3
+        })
+    );
+    assert_eq!(sim.ranges(), [(window, State::Prepared)]);
+    assert_eq!(sim.available_frames(), 3);
+    check_frames(&sim);
+}
+
+#[test]
+fn frames_that_are_not_taken_back_are_held_and_used_first() {
+    let sim = Sim::<Plain32>::builder()
+        .frames(8)
+        .takes_back(false)
+        .build();
+    let window = range(0x10_0000, 0x6000);
+    make_ready(&sim, window);
+    assert_eq!(sim.available_frames(), 0);
+    decommit(&sim, window);
+    assert_eq!((sim.footprint().held_frames, sim.frames_returned()), (6, 0));
+    check_frames(&sim);
+    commit(&sim, window);
+    assert_eq!((sim.footprint().held_frames, sim.frames_taken()), (0, 8));
+    release(&sim, window);
+    assert_eq!(
+        (sim.footprint().held_frames, sim.footprint().table_frames),
+        (8, 0)
+    );
+    check_frames(&sim);
+}
+
+#[test]
+fn reserve_refuses_what_is_taken_and_what_is_outside() {
+    let sim = Sim::<Plain31>::default();
+    let window = range(0x10_0000, 0x4000);
+    sim.reserve(window, Patience::Wait)
+        .expect("nothing is there");
+    let over = range(0xf_f000, 0x2000);
+    let occupied = ReserveError::Occupied {
+        occupied: range(0x10_0000, 0x1000),
+    };
+    assert_eq!(sim.reserve(over, Patience::Wait), Err(occupied));
+    let foreign = range(0x20_0000, 0x1000);
+    sim.occupy(foreign);
+    let around = range(0x1f_0000, 0x20_0000);
+    let occupied = ReserveError::Occupied { occupied: foreign };
+    assert_eq!(sim.reserve(around, Patience::Wait), Err(occupied));
+    let beyond = range(0x7fff_f000, 0x2000);
+    let outside = ReserveError::Outside { range: beyond };
+    assert_eq!(sim.reserve(beyond, Patience::Wait), Err(outside));
+    assert_eq!(sim.ranges(), [(window, State::Reserved)]);
+}
+
+#[test]
+fn a_released_window_is_reserved_again_in_any_cut() {
+    let sim = Sim::<Plain32>::default();
+    for _ in 0..1000 {
+        let window = range(0x10_0000, 0x4000);
+        make_ready(&sim, window);
+        release(&sim, window);
+    }
+    let shifted = range(0x10_2000, 0x4000);
+    make_ready(&sim, shifted);
+    for addr in [shifted.base(), VirtAddr::new(0x10_5fff)] {
+        write(&sim, addr, 3);
+        assert_eq!(sim.address(sim.pointer(addr)), Some(addr));
+    }
+}
+
+#[test]
+fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    let local = 0_u8;
+    assert_eq!(sim.address((&local).into()), None);
+    sim.reserve(window, Patience::Wait)
+        .expect("nothing is there");
+    assert_eq!(sim.address((&local).into()), None);
+    assert_eq!(sim.address(core::ptr::NonNull::dangling()), None);
+    let above = VirtAddr::new(0x10_4000);
+    assert_eq!(sim.pointer(above), core::ptr::NonNull::dangling());
+    assert_eq!(
+        sim.pointer(VirtAddr::new(usize::MAX)),
+        core::ptr::NonNull::dangling()
+    );
+}
+
+#[test]
+fn calls_are_counted_by_kind() {
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    make_ready(&sim, window);
+    decommit(&sim, window);
+    commit(&sim, window);
+    release(&sim, window);
+    let calls = sim.calls();
+    let counts = Kind::ALL.map(|kind| calls.of(kind));
+    assert_eq!(counts, [1, 1, 2, 1, 0, 1]);
+    assert_eq!(calls.total(), 6);
+}
+
+#[test]
+fn an_injected_failure_is_the_calls_own_and_changes_nothing() {
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    sim.fail_nth(1, Mode::Once);
+    let refused = sim.reserve(window, Patience::Wait);
+    assert_eq!(refused, Err(ReserveError::Occupied { occupied: window }));
+    sim.fail_nth(2, Mode::FromThenOn);
+    sim.reserve(window, Patience::Wait)
+        .expect("the first call succeeds");
+    for _ in 0..2 {
+        // SAFETY: the simulated machine checks the state itself.
+        let refused = unsafe { sim.prepare(window, Patience::Wait) };
+        assert_eq!(
+            refused,
+            Err(PrepareError::PageTables {
+                needed: 2,
+                available: 1
+            })
+        );
+    }
+    assert_eq!(sim.injected(), 2);
+    sim.disarm();
+    prepare(&sim, window);
+    sim.fail_nth(1, Mode::Once);
+    // SAFETY: the simulated machine checks the state itself.
+    let refused = unsafe { sim.commit(window, Patience::Wait) };
+    assert_eq!(
+        refused,
+        Err(CommitError::Frames {
+            needed: 4,
+            available: 3
+        })
+    );
+    assert_eq!(sim.ranges(), [(window, State::Prepared)]);
+    commit(&sim, window);
+    sim.fail_nth(1, Mode::Once);
+    decommit(&sim, window);
+    assert_eq!(
+        sim.injected(),
+        0,
+        "decommit cannot fail for want of anything"
+    );
+}
+
+#[test]
+fn a_call_that_must_not_wait_finds_the_held_machine_busy() {
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    make_ready(&sim, window);
+    let held = sim.hold();
+    // SAFETY: the simulated machine checks the state itself.
+    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Err(Busy));
+    assert_eq!(sim.ranges(), [(window, State::Ready)]);
+    drop(held);
+    // SAFETY: as above.
+    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Ok(()));
+    sim.busy_nth(2, Mode::Once);
+    // SAFETY: as above.
+    assert!(unsafe { sim.commit(window, Patience::Try) }.is_ok());
+    // SAFETY: as above.
+    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Err(Busy));
+    // SAFETY: as above.
+    assert_eq!(unsafe { sim.decommit(window, Patience::Wait) }, Ok(()));
+    assert_eq!(sim.injected(), 1);
+}
+
+#[test]
+fn a_call_that_may_wait_does() {
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    let held = sim.hold();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| sim.reserve(window, Patience::Wait));
+        while sim.calls().total() == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(sim.ranges(), []);
+        drop(held);
+        assert_eq!(call.join().expect("no panic"), Ok(()));
+    });
+    assert_eq!(sim.ranges(), [(window, State::Reserved)]);
+}
+
+#[test]
+fn the_hook_runs_before_the_call_takes_effect_and_may_look_at_the_machine() {
+    use alloc::sync::Arc;
+    use std::sync::Mutex;
+
+    let sim = Sim::<Plain32>::default();
+    let window = range(0x10_0000, 0x4000);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (inner, log) = (sim.clone(), Arc::clone(&seen));
+    sim.on_call(move |call| {
+        log.lock()
+            .expect("nobody panics")
+            .push((call.kind, inner.state(call.range.base())));
+    });
+    make_ready(&sim, window);
+    sim.clear_hook();
+    release(&sim, window);
+    assert_eq!(
+        *seen.lock().expect("nobody panics"),
+        [
+            (Kind::Reserve, State::None),
+            (Kind::Prepare, State::Reserved),
+            (Kind::Commit, State::Prepared),
+        ]
+    );
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+fn a_window_of_a_terabyte_costs_what_is_touched_of_it() {
+    let sim = Sim::<archipelago_sim::X86_64>::default();
+    let window = range(0xffff_c000_0000_0000, 1 << 40);
+    sim.reserve(window, Patience::Wait)
+        .expect("nothing is there");
+    let far = range(0xffff_c0ff_ffff_f000, 0x1000);
+    prepare(&sim, far);
+    commit(&sim, far);
+    write(&sim, far.base(), 9);
+    assert_eq!(read(&sim, far.base()), 9);
+    assert_eq!(sim.footprint().table_frames, 3);
+    assert_eq!(sim.frames_taken(), 4);
+}
