@@ -270,11 +270,14 @@ where
     /// writing, is refused; so is one more range than [`MAX_WINDOWS`](crate::MAX_WINDOWS).
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let mut state = self.lock(patience)?;
-        if !Self::GEOMETRY.contains(range) || !state.windows.has_room(range) {
+        if !Self::GEOMETRY.contains(range) {
             return Err(ReserveError::Outside { range });
         }
         if let Some(occupied) = state.windows.overlap(range) {
             return Err(ReserveError::Occupied { occupied });
+        }
+        if !state.windows.has_room(range) {
+            return Err(ReserveError::Outside { range });
         }
         let occupied = self.with(&mut state, patience, |tree, _, _| {
             steps::occupied(tree, range)

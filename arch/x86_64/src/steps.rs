@@ -10,7 +10,7 @@ use x86_64::structures::paging::{FrameAllocator, Size4KiB};
 use crate::PageTables;
 use crate::entry::{Leaf, Link};
 use crate::frames::{Chain, Supply, Taken};
-use crate::walk::{Piece, Step, Tree, Visitor, entry_bytes};
+use crate::walk::{Piece, Step, Table, Tree, Visitor, entry_bytes};
 
 /// The lowest part of `range` that something lives in, or `None` if nothing does.
 pub(crate) fn occupied<P: PageTables>(
@@ -235,11 +235,11 @@ impl<P: PageTables> Visitor for Prune<'_, P> {
         }
     }
 
-    fn leave(&mut self, entry: &mut PageTableEntry, child_is_empty: bool) {
+    fn leave(&mut self, entry: &mut PageTableEntry, child: &Table<'_>) {
         let Link::Table { frame, ours: true } = Link::read(entry) else {
             return;
         };
-        if child_is_empty {
+        if child.is_empty() {
             entry.set_unused();
             // SAFETY: the machine made the table, nothing is in it, and no entry links it any more;
             // a CPU that still walks it reads entries that are not present.

@@ -35,7 +35,7 @@ pub(crate) trait Visitor {
     fn enter(&mut self, entry: &mut PageTableEntry, piece: Piece) -> Step;
 
     /// At an entry, after the table that it links. Level 1 is not left.
-    fn leave(&mut self, _entry: &mut PageTableEntry, _child_is_empty: bool) {}
+    fn leave(&mut self, _entry: &mut PageTableEntry, _child: &Table<'_>) {}
 }
 
 /// A hierarchy of tables, borrowed for as long as the mapper is.
@@ -83,8 +83,7 @@ impl<'a, P: PageTables> Tree<'a, P> {
                 continue;
             };
             self.descend(self.linked(frame), below, range, visitor)?;
-            let child_is_empty = self.linked(frame).is_empty();
-            visitor.leave(table.entry(index), child_is_empty);
+            visitor.leave(table.entry(index), &self.linked(frame));
         }
         ControlFlow::Continue(())
     }
@@ -101,7 +100,7 @@ impl<'a, P: PageTables> Tree<'a, P> {
 /// mutably for `'a`. References into it live for one visit, so that a kernel which links a table to
 /// itself makes no two of them meet.
 #[derive(Debug)]
-struct Table<'a> {
+pub(crate) struct Table<'a> {
     at: NonNull<PageTable>,
     _borrow: PhantomData<&'a mut PageTable>,
 }
@@ -121,7 +120,8 @@ impl Table<'_> {
         &mut table[index]
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether every entry is zero.
+    pub(crate) fn is_empty(&self) -> bool {
         // SAFETY: as in `entry`.
         let table = unsafe { self.at.as_ref() };
         table.is_empty()
