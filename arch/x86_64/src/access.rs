@@ -1,0 +1,118 @@
+//! The locks that mapper and frame source live behind.
+
+use core::hint;
+
+use archipelago_api::{Busy, Patience};
+use spin::Mutex;
+
+/// A mapper `P` and a frame source `F` behind whatever locks their kernel keeps around them.
+///
+/// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
+/// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A kernel
+/// with locks of its own writes the one function:
+///
+/// ```
+/// use archipelago_api::{Busy, Patience};
+/// use archipelago_x86_64::Access;
+/// use std::sync::Mutex; // Stands for the kernel's lock.
+///
+/// struct Behind<P: 'static, F: 'static>(&'static Mutex<(P, F)>);
+///
+/// impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Behind<P, F> {
+///     fn with<R>(
+///         &self,
+///         patience: Patience,
+///         work: impl FnOnce(&mut P, &mut F) -> R,
+///     ) -> Result<R, Busy> {
+///         let guard = match patience {
+///             Patience::Wait => self.0.lock().ok(),
+///             Patience::Try => self.0.try_lock().ok(),
+///         };
+///         let mut guard = guard.ok_or(Busy)?;
+///         let (mapper, frames) = &mut *guard;
+///         Ok(work(mapper, frames))
+///     }
+/// }
+/// ```
+pub trait Access<P, F>: Send + Sync + 'static {
+    /// Runs `work` with both locks held, or answers [`Busy`] without having run it. Under [`Patience::Try`]
+    /// each lock is tried once and never waited for; under [`Patience::Wait`] the answer is never `Busy`.
+    /// Interrupts stay as they are: a handler that interrupts `work` comes with `Try`.
+    ///
+    /// # Errors
+    /// A lock is held by somebody else, and `patience` is [`Patience::Try`].
+    fn with<R>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce(&mut P, &mut F) -> R,
+    ) -> Result<R, Busy>;
+}
+
+/// Mapper and frame source that the machine owns, behind a spin lock of its own.
+#[derive(Debug)]
+pub struct Owned<P, F>(Mutex<(P, F)>);
+
+impl<P, F> Owned<P, F> {
+    /// Takes both over.
+    pub const fn new(mapper: P, frames: F) -> Self {
+        Self(Mutex::new((mapper, frames)))
+    }
+}
+
+fn with_pair<P, F, R>(
+    pair: &Mutex<(P, F)>,
+    patience: Patience,
+    work: impl FnOnce(&mut P, &mut F) -> R,
+) -> Result<R, Busy> {
+    let mut guard = match patience {
+        Patience::Wait => pair.lock(),
+        Patience::Try => pair.try_lock().ok_or(Busy)?,
+    };
+    let (mapper, frames) = &mut *guard;
+    Ok(work(mapper, frames))
+}
+
+impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Owned<P, F> {
+    fn with<R>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce(&mut P, &mut F) -> R,
+    ) -> Result<R, Busy> {
+        with_pair(&self.0, patience, work)
+    }
+}
+
+impl<P: Send + 'static, F: Send + 'static> Access<P, F> for &'static Mutex<(P, F)> {
+    fn with<R>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce(&mut P, &mut F) -> R,
+    ) -> Result<R, Busy> {
+        with_pair(self, patience, work)
+    }
+}
+
+impl<P: Send + 'static, F: Send + 'static> Access<P, F> for (&'static Mutex<P>, &'static Mutex<F>) {
+    /// Never waits for one lock while it holds the other, so the kernel may take them in any order.
+    fn with<R>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce(&mut P, &mut F) -> R,
+    ) -> Result<R, Busy> {
+        loop {
+            let mapper = match patience {
+                Patience::Wait => Some(self.0.lock()),
+                Patience::Try => self.0.try_lock(),
+            };
+            if let Some(mut mapper) = mapper {
+                if let Some(mut frames) = self.1.try_lock() {
+                    return Ok(work(&mut mapper, &mut frames));
+                }
+            }
+            if patience == Patience::Try {
+                return Err(Busy);
+            }
+            hint::spin_loop();
+        }
+    }
+}
