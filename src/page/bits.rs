@@ -121,16 +121,7 @@ impl<'a> Bits<'a> {
     /// How many bits are set below `page`, without a gap.
     #[inline]
     pub(crate) fn run_below(self, page: usize) -> usize {
-        let mut at = page;
-        while at > 0 {
-            let used = (at - 1) % WORD + 1;
-            let ones = (self.word((at - 1) / WORD) << (WORD - used)).leading_ones() as usize;
-            at -= ones;
-            if ones < used {
-                break;
-            }
-        }
-        page - at
+        run_below(page, |index| self.word(index))
     }
 
     /// The lowest set bit at or above `page`.
@@ -164,7 +155,7 @@ impl<'a> Bits<'a> {
                 run += WORD;
                 continue;
             }
-            if let Some(bit) = first_run(word, count) {
+            if let Some(bit) = first_run(word as u64, count) {
                 let first = base + bit;
                 return Some(Found { first, lowest });
             }
@@ -187,7 +178,7 @@ impl<'a> Bits<'a> {
                 continue;
             }
             start.get_or_insert(run);
-            max = longer_run(word, max);
+            max = longer_run(word as u64, max);
             run = word.leading_ones() as usize;
         }
         // A chunk smaller than a word ends below the top of the word, which is clear.
@@ -203,6 +194,29 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// The highest run of pages below `below` whose bits are set here and clear in `other`: first page and length.
+    pub(crate) fn highest_without(self, other: Bits<'_>, below: usize) -> Option<(usize, usize)> {
+        let without = |index| self.word(index) & !other.word(index);
+        let mut end = below;
+        while end > 0 {
+            let used = (end - 1) % WORD + 1;
+            let word = without((end - 1) / WORD) << (WORD - used);
+            if word != 0 {
+                end -= word.leading_zeros() as usize;
+                let count = run_below(end, without);
+                return Some((end - count, count));
+            }
+            end -= used;
+        }
+        None
+    }
+
+    /// Whether the bits past the chunk are clear.
+    pub(crate) fn unused_are_clear(self) -> bool {
+        masks(self.pages, self.words.len() * WORD - self.pages)
+            .all(|(index, mask)| self.word(index) & mask == 0)
+    }
+
     /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.
     pub(crate) fn block(self, first: usize) -> u64 {
         let words = self.words.iter().skip(first / WORD).take(64 / WORD);
@@ -210,6 +224,21 @@ impl<'a> Bits<'a> {
             block | (word.load(Ordering::Relaxed) as u64) << (position * WORD)
         })
     }
+}
+
+/// How many bits are set below `page`, without a gap, in the words that `word` answers with.
+#[inline]
+fn run_below(page: usize, word: impl Fn(usize) -> usize) -> usize {
+    let mut at = page;
+    while at > 0 {
+        let used = (at - 1) % WORD + 1;
+        let ones = (word((at - 1) / WORD) << (WORD - used)).leading_ones() as usize;
+        at -= ones;
+        if ones < used {
+            break;
+        }
+    }
+    page - at
 }
 
 /// The words that the `count` bits from `first` lie in, each with a mask of these bits.
@@ -233,8 +262,8 @@ fn masks(first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
 ///
 /// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been looked at.
 #[inline]
-fn run_starts(word: usize, count: usize) -> usize {
-    if count > WORD {
+fn run_starts(word: u64, count: usize) -> u64 {
+    if count > 64 {
         return 0;
     }
     let mut starts = word;
@@ -251,14 +280,14 @@ fn run_starts(word: usize, count: usize) -> usize {
 
 /// Where the first run of `count` ones in `word` begins.
 #[inline]
-pub(crate) fn first_run(word: usize, count: usize) -> Option<usize> {
+pub(crate) fn first_run(word: u64, count: usize) -> Option<usize> {
     let starts = run_starts(word, count);
     (starts != 0).then(|| starts.trailing_zeros() as usize)
 }
 
 /// The length of the longest run of ones in `word`, or `known` if that is longer.
 #[inline]
-fn longer_run(word: usize, known: usize) -> usize {
+fn longer_run(word: u64, known: usize) -> usize {
     let mut max = known;
     let mut starts = run_starts(word, known + 1);
     while starts != 0 {

@@ -12,12 +12,20 @@
 //! If that fails, the bits that are still set say exactly what was not Ready before.
 #![forbid(unsafe_code)]
 
+mod aligned;
 mod bits;
+mod cache;
 mod find;
 mod pages;
 mod state;
 mod summary;
+mod survey;
 mod tree;
+mod verify;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
+pub(crate) use cache::PageCache;
 pub(crate) use pages::{Pages, Taken};
-pub(crate) use state::State;
+pub(crate) use state::{PagesError, State};
+pub(crate) use survey::ChunkCount;

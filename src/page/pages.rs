@@ -166,6 +166,12 @@ impl<S: Shape> Pages<S> {
             .sum()
     }
 
+    /// Whether `page` is free.
+    pub(crate) fn is_free(&self, _: &State, page: PageIdx) -> bool {
+        let chunk = self.tree.chunk(page.0 / Tree::<S>::CHUNK_PAGES);
+        chunk.is_some_and(|chunk| chunk.free.all_set(page.0 % Tree::<S>::CHUNK_PAGES, 1))
+    }
+
     /// How many pages directly below `end` are free, counted up to `max`.
     pub(crate) fn free_below(&self, _: &State, end: PageIdx, max: usize) -> usize {
         let mut found = 0;
@@ -192,7 +198,7 @@ impl<S: Shape> Pages<S> {
 
     /// The lowest run of `count` pages.
     #[inline]
-    fn lowest(&self, state: &State, count: usize) -> Option<Hit> {
+    pub(super) fn lowest(&self, state: &State, count: usize) -> Option<Hit> {
         if count == 0 {
             return None;
         }
@@ -219,7 +225,7 @@ impl<S: Shape> Pages<S> {
     }
 
     /// Marks `run`, all of which is free, taken.
-    fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
+    pub(super) fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
         let mut scavenged = 0;
         self.change(run, |chunk, piece| {
             scavenged += chunk.scavenged.count(piece.first, piece.count);
@@ -233,7 +239,7 @@ impl<S: Shape> Pages<S> {
     /// Runs `change`, which answers with the chunk's new summary, on every piece of `run`; then brings the
     /// summaries above up to date.
     #[inline]
-    fn change(&self, run: PageRun, mut change: impl FnMut(Chunk<'_>, Piece) -> Summary) {
+    pub(super) fn change(&self, run: PageRun, mut change: impl FnMut(Chunk<'_>, Piece) -> Summary) {
         let mut changed = None;
         for piece in Tree::<S>::pieces(run) {
             let Some(chunk) = self.tree.chunk(piece.chunk) else {
@@ -280,7 +286,7 @@ impl<S: Shape> Pages<S> {
     }
 
     /// Whether every page of `run` has tables.
-    fn is_ensured(&self, run: PageRun) -> bool {
+    pub(super) fn is_ensured(&self, run: PageRun) -> bool {
         Tree::<S>::pieces(run).all(|piece| self.tree.chunk(piece.chunk).is_some())
     }
 

@@ -1,5 +1,7 @@
 //! What the page lock guards: what is owned, how much of it is free, and where to begin a search.
 
+use core::fmt;
+
 use crate::base::PageIdx;
 use crate::region::ranges::{Ranges, RangesError};
 
@@ -14,6 +16,17 @@ pub(crate) enum PagesError {
     Ranges(RangesError),
     /// Pages of the run are not taken: they are free, or not the heap's.
     NotTaken,
+}
+
+impl fmt::Display for PagesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutsideSpace => f.write_str("the run is empty or leaves the address space"),
+            Self::NotEnsured => f.write_str("the run has no tables"),
+            Self::Ranges(error) => error.fmt(f),
+            Self::NotTaken => f.write_str("pages of the run are not taken"),
+        }
+    }
 }
 
 /// The part of the page layer that the page lock guards. Holding it mutably proves the lock.
