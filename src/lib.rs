@@ -14,6 +14,12 @@ mod page;
 mod region;
 #[cfg(not(loom))]
 mod span;
+#[cfg(all(any(test, feature = "testing"), not(loom)))]
+#[doc(hidden)]
+pub mod testing;
+
+#[cfg(all(any(test, feature = "testing"), not(loom)))]
+extern crate std;
 
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
