@@ -24,6 +24,9 @@ extern crate std;
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitError, InitFailure, Stats, Window, WindowRule};
+pub use heap::{
+    AllocError, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats, Violation, Window,
+    WindowRule,
+};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -82,12 +82,6 @@ impl<M: Machine> ArenaIndex<M> {
         NonZeroU32::new(handle).map(SpanHandle)
     }
 
-    /// Whether the arena that holds `page` is in the index.
-    pub(crate) fn has_arena(&self, page: PageIdx) -> bool {
-        self.arena(Place::of::<M>(page))
-            .is_some_and(|arena| sparse::block_base(arena.raw(), Self::MAP).is_some())
-    }
-
     /// Makes the entries of `run` Ready, all empty. Idempotent, and invisible to lookups.
     ///
     /// # Errors

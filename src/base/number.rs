@@ -30,6 +30,11 @@ impl PageIdx {
         Some(Self(offset.value() >> S::GEOMETRY.page_shift))
     }
 
+    /// The page at `offset`.
+    pub(crate) const fn at<S: Shape>(offset: Offset) -> Self {
+        Self(offset.value() >> S::GEOMETRY.page_shift)
+    }
+
     /// The first address of the page, which is not the one past the last.
     #[inline]
     pub(crate) fn address<S: Shape>(self) -> VirtAddr {

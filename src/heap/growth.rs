@@ -80,6 +80,12 @@ impl Growth {
             .filter(|piece| !piece.is_empty())
     }
 
+    /// Whether `page`, which is not owned, may hold metadata.
+    pub(super) fn is_metadata(&self, page: PageIdx) -> bool {
+        let is_unused = self.unused.contains(page) || self.metadata.room().contains(page);
+        self.windows.contains(page) && !is_unused
+    }
+
     /// Takes `piece` off the unused address space, for which [`ensure_ranges`](Self::ensure_ranges) made room.
     fn hand_out<K: Kernel>(&mut self, piece: PageRun) {
         let room = self.metadata.room();

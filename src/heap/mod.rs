@@ -14,8 +14,11 @@ mod object;
 mod reserve;
 mod resize;
 mod runs;
+mod scavenge;
 mod small;
 mod stats;
+mod tools;
+mod verify;
 mod window;
 
 use core::fmt;
@@ -26,7 +29,7 @@ use spin::once::Once;
 
 use crate::arena::ArenaIndex;
 use crate::base::lock::{RankedLock, rank};
-use crate::page::{Pages, State};
+use crate::page::{PageCache, Pages, State};
 use crate::region::Ledger;
 use crate::span::{Central, Records};
 use early::Early;
@@ -38,6 +41,8 @@ pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object::AllocError;
 pub use stats::Stats;
+pub use tools::{ChunkView, SpanView};
+pub use verify::Violation;
 pub use window::{InitError, Window, WindowRule};
 
 /// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it is initialised.
@@ -60,6 +65,8 @@ pub struct Heap<M: Machine, K: Kernel> {
 #[derive(Debug)]
 struct PageSide {
     pages: State,
+    /// The one CPU's cache that there is for now; a cache per CPU has its seam here.
+    cache: PageCache,
     reserve: Reserve,
 }
 
@@ -100,6 +107,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             pages: Pages::new(),
             page: RankedLock::new(PageSide {
                 pages: State::new(),
+                cache: PageCache::EMPTY,
                 reserve: Reserve::new(),
             }),
             central: RankedLock::new(Central::new()),

@@ -139,6 +139,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let taken = {
             let mut page = self.page.lock();
+            let page = &mut *page;
+            if page.cache.holds_any(added) {
+                self.pages.flush_cache(&mut page.pages, &mut page.cache);
+            }
             self.pages.take(&mut page.pages, added).ok_or(refused)?
         };
         if taken.scavenged == 0 {

@@ -5,9 +5,13 @@ use core::cell::Cell;
 
 use super::gate::Closed;
 use super::growth::Growth;
-use super::{Heap, Opened, certain};
+use super::{Heap, Opened, PageSide, certain};
 use crate::base::{PageIdx, PageRun};
+use crate::page::Taken;
 use crate::region::{Cause, Purpose, Space};
+
+/// Runs shorter than this come from the page cache: a quarter of its pages.
+const CACHED_RUN: usize = 16;
 
 /// A run that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +118,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut page = self.page.lock();
         let page = &mut *page;
         let taken = if want.align_pages > 1 {
-            None::<crate::page::Taken>
+            self.pages
+                .alloc_aligned(&mut page.pages, want.pages, want.align_pages)
+        } else if want.pages < CACHED_RUN {
+            self.find_cached(page, want.pages)
         } else {
             self.pages.alloc(&mut page.pages, want.pages)
         };
@@ -130,6 +137,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             run: taken.run,
             zeroed: false,
         })
+    }
+
+    /// A short run out of the page cache, which is filled when it is empty; past it if it has none that long.
+    fn find_cached(&self, page: &mut PageSide, pages: usize) -> Option<Taken> {
+        if page.cache.is_empty() {
+            page.cache = self.pages.fill_cache(&mut page.pages)?;
+        }
+        let cached = page.cache.alloc(pages);
+        cached.or_else(|| self.pages.alloc(&mut page.pages, pages))
     }
 
     /// Makes a run that was found Ready, or frees it again.
@@ -244,6 +260,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 None => break,
             }
         }
+        let mut page = self.page.lock();
+        let page = &mut *page;
+        self.pages.flush_cache(&mut page.pages, &mut page.cache);
     }
 
     /// Frees the pages of a span, which stay Ready.
@@ -260,6 +279,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let mut page = self.page.lock();
         let page = &mut *page;
+        // The cached pages are the lowest: they are looked at with the others.
+        self.pages.flush_cache(&mut page.pages, &mut page.cache);
         let lowest = self.pages.lowest_run(&page.pages, want.pages);
         let ready =
             lowest.filter(|lowest| lowest.scavenged == 0 && want.starts_at(lowest.run.first));

@@ -90,8 +90,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 .unwrap_or_default(),
             small_objects,
             owned_pages: page.pages.owned().total_pages(),
-            free_pages: page.pages.free_pages(),
-            scavenged_pages: page.pages.scavenged_pages(),
+            free_pages: page.pages.free_pages() + page.cache.pages(),
+            scavenged_pages: page.pages.scavenged_pages() + page.cache.scavenged_pages(),
             largest_free_run: self.pages.largest_run(&page.pages),
             early_bytes: self.early.bytes(),
         }

@@ -41,6 +41,36 @@ impl PageCache {
         self.free.count_ones() as usize
     }
 
+    /// How many of the pages that are left are scavenged.
+    pub(crate) const fn scavenged_pages(&self) -> usize {
+        self.scavenged.count_ones() as usize
+    }
+
+    /// Whether `page` is left.
+    pub(crate) fn holds(&self, page: PageIdx) -> bool {
+        self.bit_of(page)
+            .is_some_and(|bit| self.free >> bit & 1 == 1)
+    }
+
+    /// Whether `page` is left and scavenged.
+    pub(crate) fn is_scavenged(&self, page: PageIdx) -> bool {
+        self.bit_of(page)
+            .is_some_and(|bit| self.scavenged >> bit & 1 == 1)
+    }
+
+    /// Whether a page of `run` is left.
+    pub(crate) fn holds_any(&self, run: PageRun) -> bool {
+        runs(self.free).any(|(first, count)| {
+            let own = PageRun::new(self.base.plus(first), count);
+            own.first < run.end() && run.first < own.end()
+        })
+    }
+
+    fn bit_of(&self, page: PageIdx) -> Option<usize> {
+        let bit = page.0.checked_sub(self.base.0)?;
+        (bit < BLOCK_PAGES).then_some(bit)
+    }
+
     /// The first page of the block.
     pub(crate) const fn base(&self) -> PageIdx {
         self.base

@@ -31,6 +31,8 @@ pub(crate) struct Metadata {
     extent_bytes: usize,
     extent: Extent,
     stock: [Piece; STOCK],
+    /// Bytes that found the stock full.
+    lost: usize,
 }
 
 /// An extent, by offsets in bytes: `bump..ready` is Ready and unused, `ready..top` is Reserved.
@@ -63,6 +65,7 @@ impl Metadata {
                 offset: 0,
                 bytes: 0,
             }; STOCK],
+            lost: 0,
         }
     }
 
@@ -94,10 +97,9 @@ impl Metadata {
     }
 
     /// Bytes on hand that no purpose has taken.
-    #[cfg(test)]
     pub(crate) fn unused(&self) -> usize {
         let stock: usize = self.stock.iter().map(|piece| piece.bytes).sum();
-        stock + (self.extent.ready - self.extent.bump)
+        stock + self.lost + (self.extent.ready - self.extent.bump)
     }
 
     /// Puts an array that was outgrown in stock.
@@ -119,8 +121,9 @@ impl Metadata {
 
     /// Puts unused Ready memory in stock. What finds the stock full stays charged as unused.
     fn stock_up(&mut self, offset: usize, bytes: usize) {
-        if let Some(slot) = self.stock.iter_mut().find(|piece| piece.bytes == 0) {
-            *slot = Piece { offset, bytes };
+        match self.stock.iter_mut().find(|piece| piece.bytes == 0) {
+            Some(slot) => *slot = Piece { offset, bytes },
+            None => self.lost += bytes,
         }
     }
 

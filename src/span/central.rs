@@ -234,20 +234,51 @@ impl Central {
         self.pool.add_wide(records, memory);
     }
 
-    /// Calls `visit` with each span of `class`, and whether it is on the partial list.
+    /// Calls `visit` with each span on the lists of `class` and where it is, until it answers `false`, and for at most
+    /// `most` spans a list, so that a ring ends.
     pub(crate) fn for_each<M: Machine>(
         &self,
         records: Records<'_, M>,
         class: usize,
-        mut visit: impl FnMut(SpanHandle, bool),
+        most: usize,
+        mut visit: impl FnMut(SpanHandle, Listed) -> bool,
     ) {
         let lists = self.lists[class];
-        for (mut next, partial) in [(lists.partial, true), (lists.full, false)] {
-            while let Some(handle) = NonZeroU32::new(next).map(SpanHandle) {
-                visit(handle, partial);
-                next = records.get(handle).record.next.load(Relaxed);
+        for (first, partial) in [(lists.partial, true), (lists.full, false)] {
+            let (mut next, mut before) = (first, 0);
+            for _ in 0..=most {
+                let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
+                    break;
+                };
+                let record = records.get(handle).record;
+                let linked = record.previous.load(Relaxed) == before;
+                if !visit(handle, Listed { partial, linked }) {
+                    return;
+                }
+                (before, next) = (next, record.next.load(Relaxed));
             }
         }
+    }
+
+    /// The span of `class` that was kept without live slots.
+    pub(crate) fn kept(&self, class: usize) -> Option<SpanHandle> {
+        NonZeroU32::new(self.lists[class].kept).map(SpanHandle)
+    }
+
+    /// Whether the spans that are kept are as many as counted.
+    pub(crate) fn kept_are_counted(&self) -> bool {
+        self.lists.iter().filter(|lists| lists.kept != 0).count() == self.kept_spans
+    }
+
+    /// Bytes of all records, in use or not.
+    pub(crate) const fn record_bytes(&self) -> usize {
+        self.pool.bytes()
+    }
+
+    /// Whether the records of the pool describe nothing, and whether they are as many as counted.
+    pub(crate) fn pool_is_sound<M: Machine>(&self, records: Records<'_, M>) -> (bool, bool) {
+        self.pool
+            .all_unused(records, |record| record.kind() == Kind::Unused)
     }
 
     fn is_only_partial(&self, record: &Record) -> bool {
@@ -300,6 +331,15 @@ impl Central {
             records.get(after).record.previous.store(previous, Relaxed);
         }
     }
+}
+
+/// Where a walk over the lists of a class found a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    /// On the partial list, not the full one.
+    pub(crate) partial: bool,
+    /// Its link back is to the span before it.
+    pub(crate) linked: bool,
 }
 
 /// Which list of a class.

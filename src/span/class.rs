@@ -26,6 +26,9 @@ pub(crate) const fn table(shift: u32) -> &'static ClassTable {
     }
 }
 impl ClassTable {
+    pub(crate) fn len(&self) -> usize {
+        13
+    }
     pub(crate) fn class_for(&self, size: usize, align: usize) -> Option<SizeClass> {
         let b = size.max(align).max(8).next_power_of_two();
         if b > 8 * self.page || align > self.page {

@@ -11,5 +11,5 @@ mod records;
 
 pub(crate) use central::{CLASSES, Central, Given, Taken};
 pub(crate) use class::{ClassTable, SizeClass, table};
-pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef, WideRecord};
+pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};

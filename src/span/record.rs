@@ -201,6 +201,19 @@ impl<'a> SpanRef<'a> {
             .sum()
     }
 
+    /// Slots whose bits are set, whatever the span's length.
+    pub(crate) fn count_all_taken(self) -> usize {
+        let bits = self.record.bits.iter().chain(self.more);
+        bits.map(|word| word.load(Relaxed).count_ones() as usize)
+            .sum()
+    }
+
+    /// Whether no slot of `slots` is live that was never handed out.
+    pub(crate) fn fresh_holds(self, slots: usize) -> bool {
+        let fresh = self.record.fresh_slot.load(Relaxed) as usize;
+        (fresh..slots).all(|slot| !self.is_taken(slot))
+    }
+
     /// Whether `slot`, which is being handed out, was never handed out and lies in pages that were zero.
     fn was_fresh(self, slot: usize) -> bool {
         let fresh = self.record.fresh_slot.load(Relaxed) as usize;

@@ -72,13 +72,18 @@ impl<'a, M: Machine> Records<'a, M> {
         SpanRef::new(&wide.record, &wide.more)
     }
 
+    /// Where the record that `handle` names would be.
     #[inline]
-    fn pointer(&self, handle: SpanHandle) -> core::ptr::NonNull<u8> {
+    pub(crate) fn offset(&self, handle: SpanHandle) -> Offset {
         const SIGN: usize = 1 << 31;
         let lines = (handle.0.get() as usize ^ SIGN).wrapping_sub(SIGN);
-        let offset = self.anchor.value().wrapping_sub(lines.wrapping_mul(UNIT));
+        Offset::new(self.anchor.value().wrapping_sub(lines.wrapping_mul(UNIT)))
+    }
+
+    #[inline]
+    fn pointer(&self, handle: SpanHandle) -> core::ptr::NonNull<u8> {
         self.machine
-            .pointer(M::GEOMETRY.address(Offset::new(offset)))
+            .pointer(M::GEOMETRY.address(self.offset(handle)))
     }
 }
 
@@ -87,6 +92,8 @@ impl<'a, M: Machine> Records<'a, M> {
 pub(crate) struct Pool {
     narrow: Stack,
     wide: Stack,
+    /// Bytes of all records ever added.
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +107,7 @@ impl Pool {
         Self {
             narrow: Stack { top: 0, count: 0 },
             wide: Stack { top: 0, count: 0 },
+            bytes: 0,
         }
     }
 
@@ -109,6 +117,37 @@ impl Pool {
             RecordKind::Narrow => self.narrow.count,
             RecordKind::Wide => self.wide.count,
         }
+    }
+
+    /// Bytes of all records, in use or not.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Calls `check` with each unused record until it answers `false`; answers whether it never did, and whether there
+    /// are as many as counted.
+    pub(super) fn all_unused<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        mut check: impl FnMut(&Record) -> bool,
+    ) -> (bool, bool) {
+        let mut counted = true;
+        for stack in [&self.narrow, &self.wide] {
+            let (mut next, mut left) = (stack.top, stack.count);
+            while let Some(handle) = NonZeroU32::new(next).map(SpanHandle) {
+                let Some(fewer) = left.checked_sub(1) else {
+                    return (true, false);
+                };
+                left = fewer;
+                let record = records.get(handle).record;
+                if !check(record) {
+                    return (false, true);
+                }
+                next = record.next.load(core::sync::atomic::Ordering::Relaxed);
+            }
+            counted &= left == 0;
+        }
+        (true, counted)
     }
 
     const fn stack(&mut self, kind: RecordKind) -> &mut Stack {
@@ -151,7 +190,9 @@ impl Pool {
 
     /// Adds records in fresh memory. Those out of reach of the anchor are left out.
     pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Fresh<Record>) {
-        for record in memory.into_slice() {
+        let added = memory.into_slice();
+        self.bytes += size_of_val(added);
+        for record in added {
             if let Some(handle) = records.handle(record) {
                 self.give(records, handle);
             }
@@ -164,7 +205,9 @@ impl Pool {
         records: Records<'_, M>,
         memory: Fresh<WideRecord>,
     ) {
-        for wide in memory.into_slice() {
+        let added = memory.into_slice();
+        self.bytes += size_of_val(added);
+        for wide in added {
             wide.record.mark_wide();
             if let Some(handle) = records.handle(&wide.record) {
                 self.give(records, handle);

@@ -1,0 +1,113 @@
+//! What tools see: arenas, chunks and spans.
+
+use archipelago_api::{Kernel, Machine, VirtAddr};
+
+use super::Heap;
+use crate::base::PageIdx;
+use crate::span::{Kind, SizeClass};
+
+/// A chunk, or the part of one that the heap owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkView {
+    /// The first address that the heap owns in it.
+    pub base: VirtAddr,
+    /// The first address of its arena.
+    pub arena: VirtAddr,
+    /// Pages that the heap owns in it.
+    pub pages: usize,
+    /// Pages in spans, in the reserve, and in the page cache.
+    pub used: usize,
+    /// Free pages that are Ready.
+    pub ready: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+}
+
+/// A span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanView {
+    /// Its first address.
+    pub base: VirtAddr,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// Its size class, or `None` for a large object.
+    pub class: Option<u8>,
+    /// Bytes of a slot.
+    pub slot_bytes: usize,
+    /// Slots.
+    pub slots: usize,
+    /// Live slots.
+    pub live: usize,
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Calls `visit` with every chunk that the heap owns pages of, lowest offset first.
+    ///
+    /// # Locks
+    /// The page lock, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the chunks.
+    pub fn for_each_chunk(&self, mut visit: impl FnMut(ChunkView)) {
+        let page = self.page.lock();
+        for chunk in self.pages.chunks(&page.pages) {
+            let arena_pages = M::GEOMETRY.arena_pages();
+            let arena = PageIdx(chunk.run.first.0 & !(arena_pages - 1));
+            visit(ChunkView {
+                base: chunk.run.first.address::<M>(),
+                arena: arena.address::<M>(),
+                pages: chunk.run.count,
+                used: chunk.taken,
+                ready: chunk.ready,
+                scavenged: chunk.scavenged,
+            });
+        }
+    }
+
+    /// Calls `visit` with every span, lowest offset first.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the pages that the heap owns.
+    pub fn for_each_span(&self, mut visit: impl FnMut(SpanView)) {
+        let Some(opened) = self.opened.get() else {
+            return;
+        };
+        let _central = self.central.lock();
+        let page = self.page.lock();
+        for range in page.pages.owned().iter() {
+            let mut at = range.first;
+            while at < range.end() {
+                let Some(handle) = self.index.span_at(at) else {
+                    at = at.plus(1);
+                    continue;
+                };
+                let span = opened.records().get(handle);
+                let run = span.record.run();
+                let bytes = run.bytes::<M>();
+                let (class, slot_bytes, slots, live) = match span.record.kind() {
+                    Kind::Small(index) => {
+                        let class = SizeClass::new(index);
+                        let slots = Self::TABLE.slots(class);
+                        (
+                            Some(index),
+                            Self::TABLE.bytes(class),
+                            slots,
+                            span.count_taken(slots),
+                        )
+                    }
+                    Kind::Large | Kind::Unused => (None, bytes, 1, 1),
+                };
+                visit(SpanView {
+                    base: at.address::<M>(),
+                    bytes,
+                    class,
+                    slot_bytes,
+                    slots,
+                    live,
+                });
+                at = at.plus(run.count.max(1));
+            }
+        }
+    }
+}
