@@ -25,8 +25,8 @@ extern crate std;
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
 pub use heap::{
-    AllocError, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats, Violation, Window,
-    WindowRule,
+    AllocError, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats, Violation,
+    Window, WindowRule,
 };
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};
