@@ -32,7 +32,7 @@ pub(crate) const MACHINES: &[Machine] = &[Machine {
         debian: "qemu-system-x86",
         fedora: "qemu-system-x86-core",
         arch: "qemu-system-x86",
-        homebrew: "qemu",
+        homebrew: Some("qemu"),
     },
     target: "x86_64-unknown-none",
     arguments: &[

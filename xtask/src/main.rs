@@ -1,5 +1,6 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
+mod fresh;
 mod kernels;
 mod machine;
 mod process;
@@ -55,6 +56,15 @@ enum Command {
     },
     /// List the machines, what each needs and whether it is there.
     Machines,
+    /// Run `run` and `test` in a fresh Debian, in a chroot under `target`. Needs root.
+    Fresh {
+        /// Where the Rust toolchain of the fresh machine comes from.
+        #[arg(long, value_enum, default_value = "rustup")]
+        toolchain: fresh::Source,
+        /// Keep the chroot afterwards.
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 /// Where a kernel boots.
@@ -93,6 +103,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
         Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
         Command::Test { part } => stages::run(part, install),
+        Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
         Command::Machines => {
             machine::list()?;
             Ok(ExitCode::SUCCESS)

@@ -24,7 +24,8 @@ pub(crate) struct Package {
     pub(crate) debian: &'static str,
     pub(crate) fedora: &'static str,
     pub(crate) arch: &'static str,
-    pub(crate) homebrew: &'static str,
+    /// Not everything is for the Mac.
+    pub(crate) homebrew: Option<&'static str>,
 }
 
 /// The libraries' sources, where rustup is missing.
@@ -32,13 +33,19 @@ const RUST_SOURCE: Package = Package {
     debian: "rust-src",
     fedora: "rust-src",
     arch: "rust-src",
-    homebrew: "rustup",
+    homebrew: Some("rustup"),
 };
 const LINKER: Package = Package {
     debian: "lld",
     fedora: "lld",
     arch: "lld",
-    homebrew: "lld",
+    homebrew: Some("lld"),
+};
+const BOOTSTRAP: Package = Package {
+    debian: "debootstrap",
+    fedora: "debootstrap",
+    arch: "debootstrap",
+    homebrew: None,
 };
 
 /// A part of the toolchain that is installed by itself.
@@ -58,7 +65,7 @@ pub(crate) const RUSTFMT: Component = Component {
         debian: "rustfmt",
         fedora: "rustfmt",
         arch: "rust",
-        homebrew: "rustup",
+        homebrew: Some("rustup"),
     },
 };
 pub(crate) const CLIPPY: Component = Component {
@@ -68,7 +75,7 @@ pub(crate) const CLIPPY: Component = Component {
         debian: "rust-clippy",
         fedora: "clippy",
         arch: "rust",
-        homebrew: "rustup",
+        homebrew: Some("rustup"),
     },
 };
 
@@ -78,11 +85,13 @@ pub(crate) struct Needs<'a> {
     pub(crate) machines: Vec<&'a Machine>,
     pub(crate) targets: Vec<&'a str>,
     pub(crate) components: Vec<&'a Component>,
+    /// Whether a Debian in a folder is going to be made.
+    pub(crate) bootstrap: bool,
 }
 
 /// Something is missing and may not or cannot be installed; the text says how to.
 #[derive(Debug)]
-pub(crate) struct Missing(String);
+pub(crate) struct Missing(pub(crate) String);
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,6 +152,9 @@ impl Needs<'_> {
         }
         if !self.machines.is_empty() && !toolchain.links() {
             plan.package(LINKER);
+        }
+        if self.bootstrap && !on_path("debootstrap") {
+            plan.package(BOOTSTRAP);
         }
         plan
     }
@@ -215,24 +227,39 @@ impl Plan {
         let mut lines =
             vec!["some of what this command needs is missing; to install it:".to_owned()];
         if !self.packages.is_empty() {
-            let names = |of: fn(&Package) -> &'static str| {
-                let mut names: Vec<_> = self.packages.iter().map(of).collect();
+            let names = |of: fn(&Package) -> Option<&'static str>| {
+                let mut names: Vec<_> = self.packages.iter().filter_map(of).collect();
+                names.sort_unstable();
                 names.dedup();
                 names.join(" ")
             };
-            lines.push(format!(
-                "  Debian:    sudo apt-get update && sudo apt-get install {}",
-                self.debian_names().join(" ")
-            ));
-            lines.push(format!(
-                "  Fedora:    sudo dnf install {}",
-                names(|p| p.fedora)
-            ));
-            lines.push(format!("  Arch:      sudo pacman -S {}", names(|p| p.arch)));
-            lines.push(format!(
-                "  Homebrew:  brew install {}",
-                names(|p| p.homebrew)
-            ));
+            let debian = self.debian_names().join(" ");
+            for (system, install, names) in [
+                (
+                    "Debian",
+                    "sudo apt-get update && sudo apt-get install",
+                    debian,
+                ),
+                (
+                    "Fedora",
+                    "sudo dnf install",
+                    names(|package| Some(package.fedora)),
+                ),
+                (
+                    "Arch",
+                    "sudo pacman -S",
+                    names(|package| Some(package.arch)),
+                ),
+                (
+                    "Homebrew",
+                    "brew install",
+                    names(|package| package.homebrew),
+                ),
+            ] {
+                if !names.is_empty() {
+                    lines.push(format!("  {:<10} {install} {names}", format!("{system}:")));
+                }
+            }
         }
         lines.extend(
             self.rustup()
@@ -309,7 +336,7 @@ mod tests {
         debian: "qemu-system-x86",
         fedora: "qemu-system-x86-core",
         arch: "qemu-system-x86",
-        homebrew: "qemu",
+        homebrew: Some("qemu"),
     };
 
     #[test]
