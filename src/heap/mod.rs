@@ -11,6 +11,8 @@ mod growth;
 mod init;
 mod large;
 mod object;
+#[cfg(test)]
+mod planted;
 mod reserve;
 mod resize;
 mod runs;

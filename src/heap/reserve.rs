@@ -121,3 +121,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 }
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl Reserve {
+    pub(super) fn plant(&mut self, run: PageRun) {
+        self.add(run);
+    }
+}

@@ -348,3 +348,39 @@ enum List {
     Partial,
     Full,
 }
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl Central {
+    pub(crate) fn plant_objects(&mut self, more: usize) {
+        self.objects += more;
+    }
+
+    pub(crate) fn plant_full_list(&mut self, class: u8, first: u32) {
+        self.lists[usize::from(class)].full = first;
+    }
+
+    pub(crate) fn plant_partial_list(&mut self, class: u8, first: u32) {
+        self.lists[usize::from(class)].partial = first;
+    }
+
+    pub(crate) fn plant_kept(&mut self, class: u8, kept: u32) {
+        self.lists[usize::from(class)].kept = kept;
+    }
+
+    pub(crate) fn plant_kept_count(&mut self, more: usize) {
+        self.kept_spans += more;
+    }
+
+    pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
+        if let Some(handle) = self.pool.take(records, RecordKind::Narrow) {
+            let record = records.get(handle).record;
+            self.pool.give(records, handle);
+            record.describe(Kind::Large, record.run(), 0, false);
+        }
+    }
+
+    pub(crate) fn plant_pool_count(&mut self, more: usize) {
+        self.pool.plant_count(more);
+    }
+}

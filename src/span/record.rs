@@ -227,3 +227,23 @@ impl<'a> SpanRef<'a> {
         self.record.kind.load(Relaxed) & ZEROED != 0
     }
 }
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl Record {
+    pub(crate) fn plant_free_slots(&self, more: u32) {
+        self.free_slots.fetch_add(more, Relaxed);
+    }
+
+    pub(crate) fn plant_bit(&self, slot: usize) {
+        self.bits[slot / WORD_BITS].fetch_or(1 << (slot % WORD_BITS), Relaxed);
+    }
+
+    pub(crate) fn plant_fresh_slot(&self, slot: u32) {
+        self.fresh_slot.store(slot, Relaxed);
+    }
+
+    pub(crate) fn plant_previous(&self, handle: u32) {
+        self.previous.store(handle, Relaxed);
+    }
+}

@@ -215,3 +215,11 @@ impl Pool {
         }
     }
 }
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl Pool {
+    pub(super) fn plant_count(&mut self, more: usize) {
+        self.narrow.count += more;
+    }
+}

@@ -1,0 +1,315 @@
+//! Planted corruptions: each breaks one rule in a sound heap, and `verify()` names that rule.
+
+use core::alloc::Layout;
+use core::num::NonZeroU32;
+use std::boxed::Box;
+use std::vec::Vec;
+
+use archipelago_api::{AllocFlags, VirtAddr, VirtRange};
+use archipelago_sim::{Hosted, Sim, X86_64};
+
+use super::{Heap, Window};
+use crate::arena::SpanHandle;
+use crate::base::{PageIdx, PageRun};
+use crate::region::Purpose;
+use crate::span::{Kind, Record};
+
+type Subject = Heap<Sim<X86_64>, Hosted>;
+
+const WINDOW: usize = 0xffff_9000_0000_0000;
+
+/// A heap with small objects of several classes, a full span, large objects, free pages and a reserve.
+struct Bed {
+    heap: Box<Subject>,
+    first: PageIdx,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let heap: Box<Subject> = Box::new(Heap::new());
+        let windows = [
+            Window::new(WINDOW, 1 << 28),
+            Window::new(WINDOW + (1 << 32), 1 << 28),
+        ];
+        heap.init(&windows, Sim::builder().build()).expect("init");
+        heap.set_reserve(3).expect("reserve");
+        let mut kept = Vec::new();
+        for bytes in [16, 16, 200, 4096, 4096, 40_000, 100_000, 12_000] {
+            let layout = Layout::from_size_align(bytes, 8).expect("layout");
+            kept.push((
+                heap.allocate(layout, AllocFlags::empty()).expect("memory"),
+                layout,
+            ));
+        }
+        let (freed, layout) = kept.swap_remove(5);
+        // SAFETY: it was allocated above with this layout and is used by nobody.
+        unsafe { heap.deallocate(freed.cast(), layout) };
+        heap.verify().expect("a heap that nobody damaged is sound");
+        let first = PageIdx::of::<Sim<X86_64>>(VirtAddr::new(WINDOW)).expect("in the space");
+        Self { heap, first }
+    }
+
+    fn records(&self) -> Vec<(PageIdx, SpanHandle)> {
+        let owned = self.heap.page.lock().pages.owned().total_pages();
+        let mut found: Vec<(PageIdx, SpanHandle)> = Vec::new();
+        for page in (0..owned).map(|index| self.first.plus(index)) {
+            if let Some(handle) = self.heap.index.span_at(page) {
+                if found.last().is_none_or(|last| last.1 != handle) {
+                    found.push((page, handle));
+                }
+            }
+        }
+        found
+    }
+
+    fn record(&self, handle: SpanHandle) -> &Record {
+        self.heap
+            .opened
+            .get()
+            .expect("initialised")
+            .records()
+            .get(handle)
+            .record
+    }
+
+    fn span(&self, wanted: impl Fn(Kind) -> bool) -> (PageIdx, SpanHandle) {
+        let all = self.records();
+        let found = all
+            .into_iter()
+            .find(|(_, handle)| wanted(self.record(*handle).kind()));
+        found.expect("the bed has one")
+    }
+
+    fn large(&self) -> (PageIdx, SpanHandle) {
+        self.span(|kind| kind == Kind::Large)
+    }
+
+    /// A small span with free slots.
+    fn partial(&self) -> (PageIdx, SpanHandle) {
+        let all = self.records();
+        let is_partial =
+            |record: &Record| matches!(record.kind(), Kind::Small(_)) && record.free_slots() > 0;
+        let found = all
+            .into_iter()
+            .find(|(_, handle)| is_partial(self.record(*handle)));
+        found.expect("the bed has one")
+    }
+
+    /// A small span without free slots.
+    fn full(&self) -> (PageIdx, SpanHandle) {
+        let all = self.records();
+        let is_full =
+            |record: &Record| matches!(record.kind(), Kind::Small(_)) && record.free_slots() == 0;
+        let found = all
+            .into_iter()
+            .find(|(_, handle)| is_full(self.record(*handle)));
+        found.expect("the bed has one")
+    }
+
+    fn class_of(&self, handle: SpanHandle) -> u8 {
+        match self.record(handle).kind() {
+            Kind::Small(class) => class,
+            Kind::Large | Kind::Unused => 0,
+        }
+    }
+
+    /// A free page that is Ready.
+    fn free_page(&self) -> PageIdx {
+        let mut page = self.heap.page.lock();
+        let top = PageIdx(usize::MAX >> 20);
+        self.heap
+            .pages
+            .highest_ready(&mut page.pages, top, 1)
+            .expect("the bed has one")
+            .first
+    }
+}
+
+/// Breaks a rule with `damage` and expects that `verify` names it.
+fn planted(rule: &str, damage: impl FnOnce(&Bed)) {
+    let bed = Bed::new();
+    damage(&bed);
+    let violation = bed.heap.verify().expect_err("the damage is found");
+    assert_eq!(violation.rule, rule, "{violation}");
+}
+
+macro_rules! planted {
+    ($($name:ident: $rule:literal, $damage:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            planted($rule, $damage);
+        })*
+
+        #[test]
+        fn at_least_25_rules_are_damaged() {
+            let mut rules = [$($rule),*];
+            rules.sort_unstable();
+            assert!(rules.windows(2).all(|pair| pair[0] != pair[1]), "each rule once");
+            assert!(rules.len() >= 25, "{} rules", rules.len());
+        }
+    };
+}
+
+fn run(first: PageIdx, count: usize) -> PageRun {
+    PageRun::new(first, count)
+}
+
+planted! {
+    a_purpose_gains: "the purposes add up to what is ready", |bed| {
+        bed.heap.ledger.plant(Purpose::Ranges, 64);
+    };
+    free_pages_are_charged_to_objects: "free pages that are ready are charged as free", |bed| {
+        bed.heap.ledger.transfer(Purpose::Free, Purpose::Objects, 4096);
+    };
+    objects_are_charged_to_ranges: "pages of spans are charged as objects", |bed| {
+        bed.heap.ledger.transfer(Purpose::Objects, Purpose::Ranges, 4096);
+    };
+    the_reserve_gains: "the reserve is charged as such", |bed| {
+        bed.heap.ledger.transfer(Purpose::ArenaMetadata, Purpose::Reserve, 4096);
+    };
+    spans_gain: "records are charged as spans", |bed| {
+        bed.heap.ledger.transfer(Purpose::Ranges, Purpose::Spans, 64);
+    };
+    unused_metadata_gains: "unused metadata is on hand", |bed| {
+        bed.heap.ledger.transfer(Purpose::Ranges, Purpose::UnusedMetadata, 64);
+    };
+    a_range_stays_unsettled: "scavenged pages are prepared", |bed| {
+        let range = VirtRange::new(VirtAddr::new(WINDOW), 4096);
+        bed.heap.gate.enter::<Hosted>().expect("quiet").unsettled = range;
+    };
+    a_page_of_a_span_is_freed: "the pages of a span are not free", |bed| {
+        let (first, _) = bed.large();
+        bed.heap.pages.free(&mut bed.heap.page.lock().pages, run(first, 1)).expect("was taken");
+    };
+    a_page_of_a_span_is_scavenged: "the pages of a span are ready", |bed| {
+        let (first, _) = bed.large();
+        let mut page = bed.heap.page.lock();
+        bed.heap.pages.set_scavenged(&mut page.pages, run(first, 1)).expect("was taken");
+    };
+    an_inner_page_leaves_the_index: "every page of a span names it in the index", |bed| {
+        let (first, _) = bed.large();
+        bed.heap.index.set(run(first.plus(1), 1), None);
+    };
+    a_first_page_leaves_the_index: "a page that is not free belongs to a span or the reserve", |bed| {
+        let (first, _) = bed.partial();
+        bed.heap.index.set(run(first, 1), None);
+    };
+    a_free_page_enters_the_index: "a span begins where the index says", |bed| {
+        bed.heap.index.set(run(bed.free_page(), 1), Some(bed.large().1));
+    };
+    a_wild_handle_enters_the_index: "the index names records in metadata memory", |bed| {
+        let wild = NonZeroU32::new(0x4000_0000).map(SpanHandle);
+        bed.heap.index.set(run(bed.free_page(), 1), wild);
+    };
+    a_live_record_is_cleared: "the index names spans in use", |bed| {
+        let (first, handle) = bed.large();
+        bed.record(handle).describe(Kind::Unused, run(first, 1), 0, false);
+    };
+    a_span_leaves_the_heap: "a span lies in owned pages", |bed| {
+        bed.record(bed.large().1).set_pages(1 << 24);
+    };
+    a_class_is_wild: "a span's class is in the table", |bed| {
+        let (first, handle) = bed.partial();
+        bed.record(handle).describe(Kind::Small(250), run(first, 1), 1, false);
+    };
+    a_span_has_another_class: "a span is as long as its class says", |bed| {
+        let (first, handle) = bed.large();
+        let pages = bed.record(handle).run().count;
+        bed.record(handle).describe(Kind::Small(0), run(first, pages), 0, false);
+    };
+    free_slots_are_miscounted: "free slots and live slots add up", |bed| {
+        let (_, handle) = bed.partial();
+        bed.record(handle).plant_free_slots(1);
+    };
+    a_bit_is_set_beyond_the_slots: "no bit is set beyond the slots of a span", |bed| {
+        bed.record(bed.full().1).plant_bit(255);
+    };
+    a_fresh_slot_is_live: "a slot that was never handed out is not live", |bed| {
+        bed.record(bed.partial().1).plant_fresh_slot(0);
+    };
+    objects_are_miscounted: "live small objects are counted", |bed| {
+        bed.heap.central.lock().plant_objects(1);
+    };
+    a_span_falls_off_its_list: "every small span is on one list", |bed| {
+        let class = bed.class_of(bed.full().1);
+        bed.heap.central.lock().plant_full_list(class, 0);
+    };
+    a_full_span_is_on_the_partial_list: "a span is on the partial list while it has free slots", |bed| {
+        let (_, handle) = bed.full();
+        let class = bed.class_of(handle);
+        let mut central = bed.heap.central.lock();
+        central.plant_full_list(class, 0);
+        central.plant_partial_list(class, handle.0.get());
+    };
+    a_list_holds_another_class: "a list holds spans of its class", |bed| {
+        let (_, handle) = bed.full();
+        let class = bed.class_of(handle);
+        let mut central = bed.heap.central.lock();
+        central.plant_full_list(class, 0);
+        central.plant_full_list(class + 1, handle.0.get());
+    };
+    a_link_back_is_wrong: "a span's neighbours on its list know it", |bed| {
+        bed.record(bed.full().1).plant_previous(bed.partial().1.0.get());
+    };
+    a_span_in_use_is_kept: "a span that is kept has no live slot", |bed| {
+        let (_, handle) = bed.partial();
+        bed.heap.central.lock().plant_kept(bed.class_of(handle), handle.0.get());
+    };
+    kept_spans_are_miscounted: "spans that are kept are counted", |bed| {
+        bed.heap.central.lock().plant_kept_count(1);
+    };
+    a_record_in_the_pool_is_in_use: "records in the pool describe nothing", |bed| {
+        let opened = bed.heap.opened.get().expect("initialised");
+        let mut central = bed.heap.central.lock();
+        central.plant_pool_kind(opened.records());
+    };
+    the_pool_is_miscounted: "records in the pool are counted", |bed| {
+        bed.heap.central.lock().plant_pool_count(1);
+    };
+    owned_pages_are_unused_too: "owned pages are not unused", |bed| {
+        let mut growth = bed.heap.gate.enter::<Hosted>().expect("quiet");
+        growth.unused.add(run(bed.first, 1)).expect("room");
+    };
+    unused_space_is_outside: "unused address space lies in windows", |bed| {
+        let mut growth = bed.heap.gate.enter::<Hosted>().expect("quiet");
+        growth.unused.add(run(bed.first.plus(1 << 30), 1)).expect("room");
+    };
+    a_window_shrinks: "owned pages lie in windows", |bed| {
+        let mut growth = bed.heap.gate.enter::<Hosted>().expect("quiet");
+        growth.windows.remove(run(bed.first, 1)).expect("held");
+    };
+    a_window_grows: "the states of the windows add up", |bed| {
+        let mut growth = bed.heap.gate.enter::<Hosted>().expect("quiet");
+        growth.windows.add(run(bed.first.plus(1 << 30), 1)).expect("room");
+    };
+    owned_pages_are_metadata: "owned pages are not metadata's", |bed| {
+        let mut growth = bed.heap.gate.enter::<Hosted>().expect("quiet");
+        let room = growth.metadata.room();
+        growth.metadata.set_room(PageRun::between(bed.first, room.end()));
+    };
+    a_free_page_is_in_the_reserve: "a page is free, in the reserve or in the page cache", |bed| {
+        let free = bed.free_page();
+        bed.heap.page.lock().reserve.plant(run(free, 1));
+    };
+    a_span_is_in_the_reserve: "the pages of a span are not in the reserve", |bed| {
+        let (first, _) = bed.large();
+        bed.heap.page.lock().reserve.plant(run(first, 1));
+    };
+    the_reserve_is_scavenged: "the pages of the reserve are ready", |bed| {
+        let mut page = bed.heap.page.lock();
+        let first = page.reserve.runs().next().expect("the bed has one").first;
+        bed.heap.pages.set_scavenged(&mut page.pages, run(first, 1)).expect("was taken");
+    };
+    the_reserve_is_outside: "the runs of the reserve are owned and apart", |bed| {
+        bed.heap.page.lock().reserve.plant(run(bed.first.plus(1 << 30), 1));
+    };
+}
+
+#[test]
+fn a_violation_says_where() {
+    let bed = Bed::new();
+    let (first, _) = bed.partial();
+    bed.heap.index.set(run(first, 1), None);
+    let violation = bed.heap.verify().expect_err("the damage is found");
+    assert_eq!(violation.address, Some(first.address::<Sim<X86_64>>()));
+}
