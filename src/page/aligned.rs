@@ -31,31 +31,13 @@ impl<S: Shape> Pages<S> {
             let hit = self.tree.find(count, from)?;
             let first = align_up::<S>(hit.first, align)?;
             let run = PageRun::new(first, count);
-            let free = self.free_above(first, count);
+            let free = self.run_above(first, count, |chunk| chunk.free);
             if free == count {
                 return Some(self.mark_taken(state, run));
             }
             // Nothing that is aligned begins below `first`, and what begins at it ends too soon.
             from = first.plus(free);
         }
-    }
-
-    /// How many pages from `page` up are free, counted up to `max`.
-    fn free_above(&self, page: PageIdx, max: usize) -> usize {
-        let mut found = 0;
-        while found < max {
-            let at = page.0 + found;
-            let Some(chunk) = self.tree.chunk(at / Tree::<S>::CHUNK_PAGES) else {
-                break;
-            };
-            let first = at % Tree::<S>::CHUNK_PAGES;
-            let run = chunk.free.run_above(first);
-            found += run;
-            if first + run < Tree::<S>::CHUNK_PAGES {
-                break;
-            }
-        }
-        found.min(max)
     }
 }
 

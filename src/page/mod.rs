@@ -29,3 +29,6 @@ pub(crate) use cache::PageCache;
 pub(crate) use pages::{Pages, Taken};
 pub(crate) use state::{PagesError, State};
 pub(crate) use survey::ChunkCount;
+
+#[cfg(test)]
+mod tests;

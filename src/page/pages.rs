@@ -3,6 +3,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::{Cause, Source};
 
+use super::bits::Bits;
 use super::find::Hit;
 use super::state::{PagesError, State};
 use super::summary::{self, Summary};
@@ -146,7 +147,7 @@ impl<S: Shape> Pages<S> {
     }
 
     /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed before the run
-    /// is used, or given back if that fails. Runs end at the end of a chunk.
+    /// is used, or given back if that fails.
     ///
     /// Whoever holds `run` taken need not hold the page lock: nobody else changes the bits of these pages.
     pub(crate) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
@@ -290,16 +291,40 @@ impl<S: Shape> Pages<S> {
         Tree::<S>::pieces(run).all(|piece| self.tree.chunk(piece.chunk).is_some())
     }
 
-    /// The first maximal scavenged run inside `run`, up to the end of a chunk.
+    /// The first maximal scavenged run inside `run`.
     fn next_scavenged(&self, run: PageRun) -> Option<PageRun> {
-        Tree::<S>::pieces(run).find_map(|piece| {
+        let first = Tree::<S>::pieces(run).find_map(|piece| {
             let bits = self.tree.chunk(piece.chunk)?.scavenged;
             let first = bits.next_set(piece.first)?;
-            let end = piece.first + piece.count;
-            let count = bits.run_above(first).min(end.checked_sub(first)?);
-            let base = piece.chunk * Tree::<S>::CHUNK_PAGES;
-            (count > 0).then(|| PageRun::new(PageIdx(base + first), count))
-        })
+            let inside = first < piece.first + piece.count;
+            inside.then(|| PageIdx(piece.chunk * Tree::<S>::CHUNK_PAGES + first))
+        })?;
+        let rest = run.end().0 - first.0;
+        let count = self.run_above(first, rest, |chunk| chunk.scavenged);
+        Some(PageRun::new(first, count))
+    }
+
+    /// How many pages from `page` up have their bit set in the bitmap that `bits` picks, counted up to `max`.
+    pub(super) fn run_above<'a>(
+        &'a self,
+        page: PageIdx,
+        max: usize,
+        bits: impl Fn(Chunk<'a>) -> Bits<'a>,
+    ) -> usize {
+        let mut found = 0;
+        while found < max {
+            let at = page.0 + found;
+            let Some(chunk) = self.tree.chunk(at / Tree::<S>::CHUNK_PAGES) else {
+                break;
+            };
+            let first = at % Tree::<S>::CHUNK_PAGES;
+            let run = bits(chunk).run_above(first);
+            found += run;
+            if first + run < Tree::<S>::CHUNK_PAGES {
+                break;
+            }
+        }
+        found.min(max)
     }
 }
 

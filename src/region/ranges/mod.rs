@@ -327,3 +327,6 @@ fn write(slot: &Slot, run: PageRun) {
     slot[0].store(run.first.0, Ordering::Relaxed);
     slot[1].store(run.count, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests;

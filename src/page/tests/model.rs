@@ -1,0 +1,300 @@
+//! Two bit vectors that say what the page layer has to answer, and the layer beside them.
+
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+use super::run;
+use crate::base::{PageIdx, PageRun};
+use crate::page::cache::BLOCK_PAGES;
+use crate::page::{PageCache, Pages, PagesError, State, Taken};
+use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
+
+/// What the model knows of an owned page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) free: bool,
+    pub(super) scavenged: bool,
+}
+
+/// The page layer and its model. Every operation is done to both and compared.
+pub(super) struct Fixture<G> {
+    pub(super) pages: Pages<Shaped<G>>,
+    pub(super) state: State,
+    pub(super) source: HostSource,
+    pub(super) cache: PageCache,
+    pub(super) model: BTreeMap<usize, Page>,
+}
+
+impl<G: TestGeometry> Fixture<G> {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Pages::new(),
+            state: State::new(),
+            source: HostSource::default(),
+            cache: PageCache::EMPTY,
+            model: BTreeMap::new(),
+        }
+    }
+
+    /// Every invariant holds, and every page is as the model has it.
+    pub(super) fn check(&self) {
+        assert_eq!(self.pages.verify(&self.state), Ok(()));
+        for (page, known) in &self.model {
+            let run = run(*page, 1);
+            let seen = Page {
+                free: self.pages.is_free(&self.state, run.first),
+                scavenged: self.pages.count_scavenged(run) == 1,
+            };
+            assert_eq!(seen, *known, "page {page:#x}");
+        }
+        let free = self.model.values().filter(|page| page.free);
+        assert_eq!(self.state.free_pages(), free.clone().count());
+        let scavenged = free.filter(|page| page.scavenged).count();
+        assert_eq!(self.state.scavenged_pages(), scavenged);
+        assert_eq!(self.state.owned().total_pages(), self.model.len());
+    }
+
+    /// Grows by pages that are not owned yet.
+    pub(super) fn grow(&mut self, run: PageRun) {
+        let ensured = self.pages.ensure(run, &mut self.source);
+        ensured.expect("the source has memory");
+        top_up(self.state.owned_mut(), &mut self.source);
+        assert_eq!(self.pages.grow(&mut self.state, run), Ok(()));
+        for page in run.first.0..run.end().0 {
+            let fresh = Page {
+                free: true,
+                scavenged: true,
+            };
+            assert_eq!(self.model.insert(page, fresh), None);
+        }
+    }
+
+    /// Allocates, with the answer that the model gives.
+    pub(super) fn alloc(&mut self, count: usize) -> Option<Taken> {
+        let wanted = self.first_fit(count, 1).map(|first| run(first, count));
+        let queried = self.pages.lowest_run(&self.state, count);
+        let taken = self.pages.alloc(&mut self.state, count);
+        assert_eq!(queried, taken, "the query and the allocation agree");
+        self.expect_taken(taken, wanted)
+    }
+
+    pub(super) fn alloc_aligned(&mut self, count: usize, align: usize) -> Option<Taken> {
+        let wanted = self.first_fit(count, align).map(|first| run(first, count));
+        let taken = self.pages.alloc_aligned(&mut self.state, count, align);
+        if let Some(taken) = taken {
+            let address = taken.run.first.address::<Shaped<G>>();
+            assert_eq!((address.value() >> G::GEOMETRY.page_shift) % align, 0);
+        }
+        self.expect_taken(taken, wanted)
+    }
+
+    pub(super) fn take(&mut self, asked: PageRun) -> Option<Taken> {
+        let wanted = (self.all(asked, |page| page.free) && asked.count > 0).then_some(asked);
+        let taken = self.pages.take(&mut self.state, asked);
+        self.expect_taken(taken, wanted)
+    }
+
+    pub(super) fn free(&mut self, asked: PageRun) -> Result<(), PagesError> {
+        let answer = self.pages.free(&mut self.state, asked);
+        self.expect_noted(asked, answer, |page| page.free = true)
+    }
+
+    pub(super) fn made_ready(&mut self, asked: PageRun) -> Result<(), PagesError> {
+        let answer = self.pages.made_ready(&mut self.state, asked);
+        self.expect_noted(asked, answer, |page| page.scavenged = false)
+    }
+
+    pub(super) fn set_scavenged(&mut self, asked: PageRun) -> Result<(), PagesError> {
+        let answer = self.pages.set_scavenged(&mut self.state, asked);
+        self.expect_noted(asked, answer, |page| page.scavenged = true)
+    }
+
+    /// Fills the cache, which is empty, and says with how many pages.
+    pub(super) fn fill_cache(&mut self) -> usize {
+        assert!(self.cache.is_empty());
+        let lowest = self.first_fit(1, 1);
+        let filled = self.pages.fill_cache(&mut self.state);
+        assert_eq!(filled.is_some(), lowest.is_some());
+        let (Some(cache), Some(lowest)) = (filled, lowest) else {
+            return 0;
+        };
+        let block = BLOCK_PAGES.min(G::GEOMETRY.chunk_pages());
+        assert_eq!(cache.base().0, lowest / block * block);
+        let (free, scavenged) = cache.bitmaps();
+        for bit in 0..block {
+            let known = self.model.get_mut(&(cache.base().0 + bit));
+            let was = known.as_ref().is_some_and(|page| page.free);
+            let lost = known
+                .as_ref()
+                .is_some_and(|page| page.free && page.scavenged);
+            assert_eq!(
+                (free >> bit & 1 == 1, scavenged >> bit & 1 == 1),
+                (was, lost)
+            );
+            if let Some(page) = known {
+                page.free = false;
+            }
+        }
+        self.cache = cache;
+        self.cache.pages()
+    }
+
+    pub(super) fn cache_alloc(&mut self, count: usize) -> Option<Taken> {
+        let (free, _) = self.cache.bitmaps();
+        let ones = |bit: usize| (bit..bit + count).all(|bit| free >> bit & 1 == 1);
+        let first = (0..(BLOCK_PAGES + 1).saturating_sub(count)).find(|bit| ones(*bit));
+        let first = first.filter(|_| count > 0);
+        let wanted = first.map(|bit| PageRun::new(self.cache.base().plus(bit), count));
+        let taken = self.cache.alloc(count);
+        assert_eq!(taken.map(|taken| taken.run), wanted);
+        let scavenged = taken.map(|taken| self.scavenged_in(taken.run));
+        assert_eq!(taken.map(|taken| taken.scavenged), scavenged);
+        taken
+    }
+
+    pub(super) fn flush_cache(&mut self) {
+        let (free, _) = self.cache.bitmaps();
+        for bit in (0..BLOCK_PAGES).filter(|bit| free >> bit & 1 == 1) {
+            let page = self.model.get_mut(&(self.cache.base().0 + bit));
+            page.expect("a cached page is owned").free = true;
+        }
+        self.pages.flush_cache(&mut self.state, &mut self.cache);
+        assert!(self.cache.is_empty());
+    }
+
+    /// The queries, asked about `page`.
+    pub(super) fn query(&mut self, page: usize, count: usize) {
+        let free = |page: &usize| self.model.get(page).is_some_and(|page| page.free);
+        let below = (0..page).rev().take(count).take_while(free).count();
+        let asked = self.pages.free_below(&self.state, PageIdx(page), count);
+        assert_eq!(asked, below, "free pages below {page:#x}");
+        let longest = self.free_runs().map(|run| run.count).max();
+        assert_eq!(self.pages.largest_run(&self.state), longest.unwrap_or(0));
+        self.query_scavenged(run(page, count));
+        self.query_ready(page, count);
+        self.query_chunks();
+    }
+
+    /// The scavenged runs inside a run are maximal and complete.
+    fn query_scavenged(&self, asked: PageRun) {
+        let inside = |page: &usize| self.model.get(page).is_some_and(|page| page.scavenged);
+        let wanted = joined((asked.first.0..asked.end().0).filter(inside));
+        let runs: Vec<PageRun> = self.pages.scavenged_runs(asked).collect();
+        assert_eq!(runs, wanted);
+        assert_eq!(self.pages.count_scavenged(asked), self.scavenged_in(asked));
+    }
+
+    /// The highest free pages that are Ready, below `page`.
+    fn query_ready(&mut self, page: usize, count: usize) {
+        let ready =
+            |(number, page): (&usize, &Page)| (page.free && !page.scavenged).then_some(*number);
+        let highest = self.model.range(..page).rev().find_map(ready);
+        let found = self
+            .pages
+            .highest_ready(&mut self.state, PageIdx(page), count);
+        assert_eq!(found.map(|run| run.end().0 - 1), highest);
+        let Some(found) = found else { return };
+        assert!(found.count <= count);
+        let chunk = G::GEOMETRY.chunk_pages();
+        let all_ready = |run| self.all(run, |page| page.free && !page.scavenged);
+        assert!(all_ready(found));
+        if found.count < count && found.first.0 % chunk != 0 {
+            assert!(!all_ready(run(found.first.0 - 1, 1)), "the run is maximal");
+        }
+    }
+
+    /// The counts by chunk add up to the model's.
+    fn query_chunks(&self) {
+        let mut covered = 0;
+        for count in self.pages.chunks(&self.state) {
+            let pages = count.run.first.0..count.run.end().0;
+            let known = || pages.clone().filter_map(|page| self.model.get(&page));
+            covered += known().count();
+            assert_eq!(count.taken, known().filter(|page| !page.free).count());
+            let free = known().filter(|page| page.free);
+            assert_eq!(
+                count.ready,
+                free.clone().filter(|page| !page.scavenged).count()
+            );
+            assert_eq!(count.scavenged, free.filter(|page| page.scavenged).count());
+        }
+        assert_eq!(covered, self.model.len());
+    }
+
+    /// The lowest page of a free run that fits, by looking at every page.
+    pub(super) fn first_fit(&self, count: usize, align: usize) -> Option<usize> {
+        let base = G::GEOMETRY.base >> G::GEOMETRY.page_shift;
+        if count == 0 {
+            return None;
+        }
+        self.free_runs().find_map(|free| {
+            let bias = base % align;
+            let first = (free.first.0 + bias).next_multiple_of(align) - bias;
+            (first + count <= free.end().0).then_some(first)
+        })
+    }
+
+    /// The maximal free runs.
+    fn free_runs(&self) -> impl Iterator<Item = PageRun> {
+        let free = self.model.iter().filter(|(_, page)| page.free);
+        joined(free.map(|(page, _)| *page)).into_iter()
+    }
+
+    /// Whether all of a run is owned and as asked.
+    pub(super) fn all(&self, asked: PageRun, holds: impl Fn(&Page) -> bool) -> bool {
+        let mut numbers = asked.first.0..asked.end().0;
+        numbers.all(|page| self.model.get(&page).is_some_and(&holds))
+    }
+
+    fn scavenged_in(&self, asked: PageRun) -> usize {
+        let known = self.model.range(asked.first.0..asked.end().0);
+        known.filter(|(_, page)| page.scavenged).count()
+    }
+
+    /// Compares what was taken with what should have been, and takes it from the model.
+    fn expect_taken(&mut self, taken: Option<Taken>, wanted: Option<PageRun>) -> Option<Taken> {
+        let wanted = wanted.map(|run| Taken {
+            run,
+            scavenged: self.scavenged_in(run),
+        });
+        assert_eq!(taken, wanted);
+        let run = taken?.run;
+        for (_, page) in self.model.range_mut(run.first.0..run.end().0) {
+            page.free = false;
+        }
+        taken
+    }
+
+    /// What is said of a run holds for the model, too, if all of it is taken; else it is refused.
+    fn expect_noted(
+        &mut self,
+        asked: PageRun,
+        answer: Result<(), PagesError>,
+        note: impl Fn(&mut Page),
+    ) -> Result<(), PagesError> {
+        let taken = asked.count > 0 && self.all(asked, |page| !page.free);
+        let wanted = if taken {
+            Ok(())
+        } else {
+            Err(PagesError::NotTaken)
+        };
+        assert_eq!(answer, wanted);
+        if taken {
+            let known = self.model.range_mut(asked.first.0..asked.end().0);
+            known.for_each(|(_, page)| note(page));
+        }
+        answer
+    }
+}
+
+/// Page numbers that rise, joined to runs.
+fn joined(pages: impl Iterator<Item = usize>) -> Vec<PageRun> {
+    let mut runs: Vec<PageRun> = Vec::new();
+    for page in pages {
+        match runs.last_mut() {
+            Some(last) if last.end().0 == page => last.count += 1,
+            _ => runs.push(run(page, 1)),
+        }
+    }
+    runs
+}

@@ -1,0 +1,331 @@
+//! Random operations, each compared with the model, and the properties that hold of any order of them.
+
+use std::vec::Vec;
+
+use super::{Fixture, chunk, places, run};
+use crate::base::PageRun;
+use crate::testing::{Random, TestGeometry};
+
+on_every_geometry! {
+    the_model_gives_the_same_answers,
+    the_order_of_growth_does_not_matter,
+    an_allocation_fails_only_if_no_run_exists,
+    an_aligned_run_is_found_if_one_exists,
+    freeing_undoes_allocating,
+}
+
+/// Chunks that the tests spread over.
+const CHUNKS: usize = 20;
+
+/// The runs that make up a heap in `CHUNKS` chunks from chunk `base`: whole chunks, parts of chunks, some
+/// adjacent and some not, on both sides of the bounds of tree nodes, and, with the right base, of the space.
+fn pieces<G: TestGeometry>(base: usize) -> Vec<PageRun> {
+    let c = chunk::<G>();
+    let at = |chunk: usize, first: usize, count: usize| run((base + chunk) * c + first, count);
+    std::vec![
+        at(0, 0, c),
+        at(1, 0, c + c / 2),
+        at(2, c / 2, 3),
+        at(2, c - 2, 2),
+        at(4, 0, c),
+        at(6, 1, c - 2),
+        at(7, 0, c),
+        at(8, 0, c / 4),
+        at(8, c / 2, c / 2),
+        at(9, 0, c),
+        at(CHUNKS - 2, c - 1, 1),
+        at(CHUNKS - 1, 0, c),
+    ]
+}
+
+/// How many rounds, or steps, the tests make: few under Miri.
+fn times(usual: usize, miri: usize) -> usize {
+    if cfg!(miri) { miri } else { usual }
+}
+
+fn the_model_gives_the_same_answers<G: TestGeometry>() {
+    for (seed, base) in places::<G>(CHUNKS).into_iter().enumerate() {
+        for round in 0..times(4, 1) {
+            let seed = (round * 3 + seed) as u64;
+            let mut actor = Actor::<G>::new(seed, pieces::<G>(base));
+            for step in 0..times(500, 25) {
+                actor.step();
+                if step % times(1, 8) == 0 {
+                    actor.heap.check();
+                }
+            }
+            actor.give_all_back();
+        }
+    }
+}
+
+/// Whoever works on a heap: what it may still grow by, and what it holds.
+struct Actor<G> {
+    random: Random,
+    heap: Fixture<G>,
+    ungrown: Vec<PageRun>,
+    live: Vec<PageRun>,
+    bounds: PageRun,
+}
+
+impl<G: TestGeometry> Actor<G> {
+    fn new(seed: u64, mut ungrown: Vec<PageRun>) -> Self {
+        let mut random = Random::new(seed);
+        let first = ungrown.iter().map(|run| run.first).min();
+        let end = ungrown.iter().map(|run| run.end()).max();
+        let bounds = PageRun::between(
+            first.expect("there are pieces"),
+            end.expect("there are pieces"),
+        );
+        random.shuffle(&mut ungrown);
+        let mut heap = Fixture::new();
+        heap.grow(ungrown.pop().expect("there are pieces"));
+        Self {
+            random,
+            heap,
+            ungrown,
+            live: Vec::new(),
+            bounds,
+        }
+    }
+
+    /// Sizes that kernels ask for: mostly a page, sometimes more than a chunk.
+    fn size(&mut self) -> usize {
+        match self.random.below(10) {
+            0..=4 => 1,
+            5..=7 => 1 + self.random.below(8),
+            8 => 1 + self.random.below(chunk::<G>()),
+            _ => 1 + self.random.below(3 * chunk::<G>()),
+        }
+    }
+
+    fn somewhere(&mut self) -> usize {
+        self.bounds.first.0 + self.random.below(self.bounds.count)
+    }
+
+    fn step(&mut self) {
+        match self.random.below(32) {
+            0 => {
+                if let Some(run) = self.ungrown.pop() {
+                    self.heap.grow(run);
+                }
+            }
+            1..=8 => {
+                let count = self.size();
+                let taken = self.heap.alloc(count);
+                self.keep(taken.map(|taken| taken.run));
+            }
+            9..=11 => {
+                let (count, align) = (self.size(), 1 << self.random.below(12));
+                let taken = self.heap.alloc_aligned(count, align);
+                self.keep(taken.map(|taken| taken.run));
+            }
+            12 => {
+                let asked = run(self.somewhere(), 1 + self.random.below(6));
+                let taken = self.heap.take(asked);
+                self.keep(taken.map(|taken| taken.run));
+            }
+            13..=14 => self.extend(),
+            15..=23 => self.give_back(),
+            24..=26 => self.work_cache(),
+            27 => self.misuse(),
+            28 => self.scavenge(),
+            _ => {
+                let count = 1 + self.random.below(2 * chunk::<G>());
+                let page = self.somewhere();
+                let count = count.min(self.bounds.end().0 - page);
+                self.heap.query(page, count);
+            }
+        }
+    }
+
+    /// Keeps a run that was taken; mostly its memory arrives, sometimes that fails.
+    fn keep(&mut self, taken: Option<PageRun>) {
+        let Some(run) = taken else { return };
+        if self.random.below(8) == 0 {
+            self.heap.free(run).expect("just taken");
+            return;
+        }
+        if self.random.below(4) != 0 {
+            self.heap.made_ready(run).expect("just taken");
+        }
+        self.live.push(run);
+    }
+
+    fn extend(&mut self) {
+        let Some(last) = self.live.last_mut() else {
+            return;
+        };
+        let more = 1 + self.random.below(4);
+        if self.heap.take(run(last.end().0, more)).is_some() {
+            last.count += more;
+        }
+    }
+
+    /// Frees a live run, or a part of it from either end or out of its middle.
+    fn give_back(&mut self) {
+        if self.live.is_empty() {
+            return;
+        }
+        let victim = self.live.swap_remove(self.random.below(self.live.len()));
+        let first = self.random.below(2) * self.random.below(victim.count);
+        let rest = victim.count - first;
+        let count = if self.random.below(2) == 0 {
+            rest
+        } else {
+            1 + self.random.below(rest)
+        };
+        let freed = run(victim.first.0 + first, count);
+        self.heap.free(freed).expect("it is live");
+        for kept in [
+            PageRun::between(victim.first, freed.first),
+            PageRun::between(freed.end(), victim.end()),
+        ] {
+            if !kept.is_empty() {
+                self.live.push(kept);
+            }
+        }
+    }
+
+    fn work_cache(&mut self) {
+        if self.heap.cache.is_empty() {
+            self.heap.fill_cache();
+        }
+        if self.random.below(5) == 0 {
+            self.heap.flush_cache();
+            return;
+        }
+        let count = self.random.below(10);
+        let taken = self.heap.cache_alloc(count);
+        self.keep(taken.map(|taken| taken.run));
+    }
+
+    /// Frees what may not be taken; the fixture checks that it is refused then, and the model forgets what was not.
+    fn misuse(&mut self) {
+        let asked = run(self.somewhere(), self.random.below(4));
+        if !self.heap.all(asked, |page| !page.free) || asked.is_empty() {
+            let refused = self.heap.free(asked);
+            refused.expect_err("a page of the run is not taken");
+        }
+    }
+
+    /// Takes the highest pages that are Ready and gives them back without memory.
+    fn scavenge(&mut self) {
+        let end = self.bounds.end();
+        let max = 1 + self.random.below(chunk::<G>());
+        let ready = self
+            .heap
+            .pages
+            .highest_ready(&mut self.heap.state, end, max);
+        let Some(ready) = ready else { return };
+        self.heap.take(ready).expect("free");
+        self.heap.set_scavenged(ready).expect("taken");
+        self.heap.free(ready).expect("taken");
+    }
+
+    /// Afterwards the heap is as if nothing had been taken.
+    fn give_all_back(mut self) {
+        self.heap.flush_cache();
+        for run in std::mem::take(&mut self.live) {
+            self.heap.free(run).expect("it is live");
+        }
+        self.heap.check();
+        assert!(self.heap.model.values().all(|page| page.free));
+    }
+}
+
+fn the_order_of_growth_does_not_matter<G: TestGeometry>() {
+    for base in places::<G>(CHUNKS) {
+        let mut random = Random::new(base as u64);
+        let mut answers: Vec<Vec<Option<usize>>> = Vec::new();
+        for _ in 0..times(6, 2) {
+            let mut pieces = pieces::<G>(base);
+            random.shuffle(&mut pieces);
+            let mut heap = Fixture::<G>::new();
+            for piece in pieces {
+                heap.grow(piece);
+                heap.check();
+            }
+            let c = chunk::<G>();
+            let sizes = [1, c, 2, c / 2, c + 1, 3, 1, 2 * c, c / 4];
+            let first = |count| heap.alloc(count).map(|taken| taken.run.first.0);
+            answers.push(sizes.map(first).to_vec());
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+    }
+}
+
+fn an_allocation_fails_only_if_no_run_exists<G: TestGeometry>() {
+    let base = places::<G>(CHUNKS)[2];
+    let c = chunk::<G>();
+    for count in [1, 2, 3, 5, c / 4, c / 2, c - 1, c, c + 1, c + c / 2, 2 * c] {
+        if cfg!(miri) && count < 5 {
+            continue;
+        }
+        let mut heap = Fixture::<G>::new();
+        for piece in pieces::<G>(base) {
+            heap.grow(piece);
+        }
+        while heap.alloc(count).is_some() {}
+        heap.check();
+        assert!(heap.first_fit(count, 1).is_none());
+        assert!(heap.pages.largest_run(&heap.state) < count);
+    }
+}
+
+fn an_aligned_run_is_found_if_one_exists<G: TestGeometry>() {
+    let c = chunk::<G>();
+    let arena = G::GEOMETRY.arena_pages();
+    for base in places::<G>(CHUNKS) {
+        for align in [
+            1,
+            2,
+            16,
+            c / 2,
+            c,
+            2 * c,
+            4 * c,
+            arena,
+            2 * arena,
+            8 * arena,
+        ] {
+            for count in [1, 3, c / 2 + 1, c + 1] {
+                if cfg!(miri) && count == 3 {
+                    continue;
+                }
+                let mut heap = Fixture::<G>::new();
+                for piece in pieces::<G>(base) {
+                    heap.grow(piece);
+                }
+                for _ in 0..times(30, 2) {
+                    if heap.alloc_aligned(count, align).is_none() {
+                        break;
+                    }
+                    // Crooks what comes next.
+                    heap.alloc(1);
+                }
+                heap.check();
+            }
+        }
+    }
+}
+
+fn freeing_undoes_allocating<G: TestGeometry>() {
+    let base = places::<G>(CHUNKS)[1];
+    let mut random = Random::new(11);
+    let mut heap = Fixture::<G>::new();
+    for piece in pieces::<G>(base) {
+        heap.grow(piece);
+    }
+    for _ in 0..times(60, 4) {
+        let keep = 1 + random.below(chunk::<G>() / 4);
+        heap.alloc(keep);
+        let before = heap.model.clone();
+        let count = 1 + random.below(2 * chunk::<G>());
+        if let Some(taken) = heap.alloc(count) {
+            heap.free(taken.run).expect("just taken");
+        }
+        assert_eq!(heap.model, before);
+        heap.check();
+    }
+}
