@@ -21,6 +21,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod addr;
+pub mod conformance;
 mod error;
 mod flags;
 mod geometry;

@@ -50,7 +50,8 @@ impl Frames {
     /// Gives `count` frames back to the source, or puts them in stock if it does not want them.
     pub(crate) fn give(&mut self, count: usize) {
         if self.takes_back {
-            self.available += count;
+            // A source that was told to have all there are has no fewer now.
+            self.available = self.available.saturating_add(count);
             self.returned += count;
         } else {
             self.held += count;

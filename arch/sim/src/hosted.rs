@@ -152,12 +152,19 @@ mod tests {
 
     #[test]
     fn a_test_chooses_cpu_thread_and_context() {
-        Hosted::set_cpu(CpuId(7));
-        Hosted::set_thread(70);
-        Hosted::set_context(AllocFlags::ATOMIC);
-        assert_eq!(Hosted::current_cpu(), CpuId(7));
-        assert_eq!(Hosted::current_thread(), 70);
-        assert_eq!(Hosted::context(), AllocFlags::ATOMIC);
+        // In a thread of its own, which may be the only one that runs tests otherwise.
+        let chosen = thread::spawn(|| {
+            Hosted::set_cpu(CpuId(7));
+            Hosted::set_thread(70);
+            Hosted::set_context(AllocFlags::ATOMIC);
+            (
+                Hosted::current_cpu(),
+                Hosted::current_thread(),
+                Hosted::context(),
+            )
+        });
+        let chosen = chosen.join().expect("no panic");
+        assert_eq!(chosen, (CpuId(7), 70, AllocFlags::ATOMIC));
     }
 
     #[test]

@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod builder;
 mod calls;
+mod conformance;
 mod flight;
 mod frames;
 mod geometry;

@@ -82,7 +82,11 @@ impl Block {
         match self {
             #[cfg(all(target_os = "linux", not(miri)))]
             Self::Mapped(mapped) => mapped.make_ready(at, fill, any_ready),
-            Self::Plain(plain) => plain.make_ready(at, fill),
+            Self::Plain(plain) => {
+                // Its granules are independent of each other.
+                let _ = any_ready;
+                plain.make_ready(at, fill)
+            }
         }
     }
 
@@ -92,7 +96,10 @@ impl Block {
         match self {
             #[cfg(all(target_os = "linux", not(miri)))]
             Self::Mapped(mapped) => mapped.make_unready(at, any_ready),
-            Self::Plain(plain) => plain.make_unready(at),
+            Self::Plain(plain) => {
+                let _ = any_ready;
+                plain.make_unready(at);
+            }
         }
     }
 }
@@ -101,6 +108,7 @@ impl Block {
 ///
 /// # Safety
 /// The bytes are readable, initialised, and written by nobody meanwhile.
+#[cfg(not(miri))]
 unsafe fn find_other(first: NonNull<u8>, bytes: usize, value: u8) -> Option<usize> {
     let slice = NonNull::slice_from_raw_parts(first, bytes);
     // SAFETY: readable, initialised and unwritten by this function's contract; bytes have no

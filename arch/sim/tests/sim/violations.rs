@@ -3,7 +3,7 @@
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use crate::common::{commit, decommit, fault, make_ready, prepare, range, release, write};
+use crate::common::{commit, decommit, fault, make_ready, prepare, range, release};
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_sim::{Kind, Plain31, Plain32, Sim, State};
 
@@ -210,6 +210,8 @@ fn an_access_to_a_granule_that_is_not_ready_is_caught_by_asking() {
 #[cfg(not(miri))]
 fn writing_to_memory_that_does_not_trap_is_found_at_the_next_commit() {
     use archipelago_sim::Small;
+
+    use crate::common::write;
 
     let window = range(0x10_0000, 0x4000);
     let plain = Sim::<Plain32>::builder().traps(false).build();

@@ -1,0 +1,262 @@
+//! The contract with the machine as tests that any machine's author runs.
+//!
+//! In a kernel, [`run`] reports on one rule after the other; on a host,
+//! [`conformance!`](crate::conformance!) makes a `#[test]` of each:
+//!
+//! ```text
+//! archipelago_api::conformance!(my_machine, (MyMachine::new(), window()));
+//! ```
+//!
+//! What a machine cannot be asked through [`Machine`] it may offer beside it: [`Exhaust`] makes its
+//! frames run out, [`Contend`] holds its lock. The rules about these run only on machines that do.
+//!
+//! A machine that breaks the contract may do anything, as its `unsafe impl` promised that it does not:
+//! the suite finds a fault where it shows, and cannot protect itself from one.
+
+mod exhaustion;
+mod ground;
+mod memory;
+mod states;
+mod translation;
+
+use core::fmt;
+
+use crate::{Machine, VirtRange};
+use ground::Ground;
+
+/// What a rule found: nothing wrong, or the sentence of the contract that does not hold.
+pub type Outcome = Result<(), &'static str>;
+
+/// A machine whose frame source a test controls.
+pub trait Exhaust {
+    /// From now on the source has `frames` more frames to give, apart from those that the machine
+    /// holds; `usize::MAX` stands for all there are.
+    fn set_available_frames(&self, frames: usize);
+
+    /// Frames taken from the source and not returned to it.
+    #[must_use]
+    fn frames_in_use(&self) -> usize;
+}
+
+/// A machine whose lock a test can hold.
+pub trait Contend {
+    /// Runs `act` while the lock around the mapper or the frame source is held.
+    fn while_held(&self, act: &mut dyn FnMut());
+}
+
+/// A machine under test, and what can be done with it beside calling it.
+pub struct Subject<'a, M> {
+    machine: &'a M,
+    window: VirtRange,
+    exhaust: Option<&'a dyn Exhaust>,
+    contend: Option<&'a dyn Contend>,
+}
+
+impl<M> Clone for Subject<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Subject<'_, M> {}
+
+impl<M> fmt::Debug for Subject<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject")
+            .field("window", &self.window)
+            .field("exhaust", &self.exhaust.is_some())
+            .field("contend", &self.contend.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs every rule that needs nothing but the machine; see [`Subject::run`].
+pub fn run<M: Machine>(
+    machine: &M,
+    window: VirtRange,
+    report: &mut dyn FnMut(&'static str, Outcome),
+) {
+    Subject::new(machine, window).run(report);
+}
+
+impl<'a, M: Machine> Subject<'a, M> {
+    /// A machine to be tested in `window`: at least 16 granules in state None that nobody else uses,
+    /// without the granule at address 0. All of it becomes Ready, so the machine needs a frame for
+    /// each granule, and those of the page tables. A window over the ends of page tables tests most.
+    #[must_use]
+    pub fn new(machine: &'a M, window: VirtRange) -> Self {
+        Self {
+            machine,
+            window,
+            exhaust: None,
+            contend: None,
+        }
+    }
+
+    /// Adds the rules about a machine that runs out of frames.
+    #[must_use]
+    pub fn exhaust(self, exhaust: &'a dyn Exhaust) -> Self {
+        Self {
+            exhaust: Some(exhaust),
+            ..self
+        }
+    }
+
+    /// Adds the rules about a machine whose lock somebody holds.
+    #[must_use]
+    pub fn contend(self, contend: &'a dyn Contend) -> Self {
+        Self {
+            contend: Some(contend),
+            ..self
+        }
+    }
+
+    /// Tests every rule that this subject can be asked about, and reports on each by name. Each rule
+    /// finds the window in state None and leaves it so.
+    pub fn run(&self, report: &mut dyn FnMut(&'static str, Outcome)) {
+        let (exhaust, contend) = (self.exhaust.is_some(), self.contend.is_some());
+        let always = Self::RULES.iter().map(|rule| (true, rule));
+        let exhaust = Self::EXHAUST_RULES.iter().map(|rule| (exhaust, rule));
+        let contend = Self::CONTEND_RULES.iter().map(|rule| (contend, rule));
+        for (asked, &(name, rule)) in always.chain(exhaust).chain(contend) {
+            if asked {
+                report(name, self.test(rule));
+            }
+        }
+    }
+
+    /// Tests one rule by name.
+    ///
+    /// # Errors
+    /// What does not hold; or that there is no such rule for this subject.
+    pub fn check(&self, rule: &str) -> Outcome {
+        let mut found = Err("there is no rule of this name for this machine");
+        let exhaust = self.exhaust.map_or(&[][..], |_| Self::EXHAUST_RULES);
+        let contend = self.contend.map_or(&[][..], |_| Self::CONTEND_RULES);
+        for &(name, test) in [Self::RULES, exhaust, contend].into_iter().flatten() {
+            if name == rule {
+                found = self.test(test);
+            }
+        }
+        found
+    }
+
+    fn test(&self, rule: Rule<M>) -> Outcome {
+        let ground = Ground::new(*self)?;
+        let outcome = rule(&ground);
+        // What the rule found is the cause of what cleaning up may find.
+        outcome.and(ground.clear())
+    }
+}
+
+/// One rule.
+type Rule<M> = fn(&Ground<'_, M>) -> Outcome;
+
+/// Hands the rules' names to another macro, after its own arguments.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_rules {
+    (always, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            states::reserve_takes_exactly_its_range
+            states::reserve_refuses_what_overlaps
+            states::reserve_refuses_what_lies_outside
+            states::every_path_through_the_states_is_open
+            states::fault_takes_a_mix_of_states
+            states::release_takes_a_mix_of_states
+            states::a_call_that_must_not_wait_is_done_or_busy
+            states::decommit_keeps_page_tables
+            states::page_tables_go_with_the_last_that_needs_them
+            memory::committed_memory_keeps_what_is_written
+            memory::memory_reported_zeroed_is_zero
+            memory::reserve_and_commit_leave_their_neighbours_alone
+            memory::decommit_leaves_its_neighbours_alone
+            memory::fault_leaves_its_neighbours_alone
+            memory::release_leaves_its_neighbours_alone
+            translation::pointer_and_address_are_inverse
+            translation::neighbouring_addresses_have_neighbouring_pointers
+            translation::any_pointer_may_be_asked_about
+        }
+    };
+    (exhaust, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            exhaustion::every_frame_is_accounted_for
+            exhaustion::prepare_is_all_or_nothing
+            exhaustion::commit_is_all_or_nothing
+        }
+    };
+    (contend, $then:ident $args:tt) => {
+        $crate::$then! { $args
+            exhaustion::a_busy_machine_changes_nothing
+        }
+    };
+}
+
+/// The table of rules.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_table {
+    ([] $($module:ident::$rule:ident)*) => {
+        &[$((stringify!($rule), $module::$rule::<M>)),*]
+    };
+}
+
+impl<M: Machine> Subject<'_, M> {
+    const RULES: &'static [(&'static str, Rule<M>)] =
+        crate::__conformance_rules!(always, __conformance_table []);
+    const EXHAUST_RULES: &'static [(&'static str, Rule<M>)] =
+        crate::__conformance_rules!(exhaust, __conformance_table []);
+    const CONTEND_RULES: &'static [(&'static str, Rule<M>)] =
+        crate::__conformance_rules!(contend, __conformance_table []);
+}
+
+/// Makes a module of tests, one for each rule of the contract.
+///
+/// The second argument is an expression that makes a machine and names a window of it, as
+/// [`Subject::new`](crate::conformance::Subject::new) wants it; each test evaluates it anew. Where
+/// the machine implements [`Exhaust`](crate::conformance::Exhaust) or
+/// [`Contend`](crate::conformance::Contend), `exhaust` and `contend` add the rules that need them:
+///
+/// ```text
+/// archipelago_api::conformance!(mine, (MyMachine::new(), window()), exhaust, contend);
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    ($name:ident, $make:expr $(, $control:ident)* $(,)?) => {
+        mod $name {
+            use super::*;
+
+            $crate::__conformance_rules!(always, __conformance_tests [$make, always]);
+            $($crate::__conformance_rules!($control, __conformance_tests [$make, $control]);)*
+        }
+    };
+}
+
+/// The tests of one table.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ([$make:expr, $control:ident] $($module:ident::$rule:ident)*) => {
+        $(
+            #[test]
+            fn $rule() {
+                let (machine, window) = $make;
+                let subject = $crate::conformance::Subject::new(&machine, window);
+                let subject = $crate::__conformance_control!(subject, machine, $control);
+                assert_eq!(subject.check(stringify!($rule)), Ok(()));
+            }
+        )*
+    };
+}
+
+/// The subject with what the machine offers.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_control {
+    ($subject:ident, $machine:ident, always) => {
+        $subject
+    };
+    ($subject:ident, $machine:ident, $control:ident) => {
+        $subject.$control(&$machine)
+    };
+}

@@ -1,0 +1,519 @@
+//! Machines that break the contract are caught by the rule that they break.
+//!
+//! Each is a simulated machine with one flaw. Every rule of the suite catches at least one of them.
+#![cfg(target_pointer_width = "64")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+extern crate alloc;
+
+use alloc::collections::BTreeSet;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use archipelago_api::conformance::{Contend, Exhaust, Subject};
+use archipelago_api::{
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    ReserveError, VirtAddr, VirtRange,
+};
+use archipelago_sim::{Plain32, Sim, SimGeometry, State};
+
+/// What is wrong with a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    Nothing,
+    ReserveTakesMore,
+    ReserveTakesWhatIsTaken,
+    ReserveNamesAnotherPart,
+    ReserveTakesWhatIsOutside,
+    CommitThatWaitsIsBusy,
+    CommitAfterDecommitIsRefused,
+    FaultLeavesThePrepared,
+    ReleaseLeavesTheLastGranule,
+    DecommitIsDoneAndBusy,
+    PrepareThatMustNotWaitIsRefused,
+    DecommitDropsATable,
+    FaultLeaksATable,
+    MemoryIsShared,
+    ZeroedIsNotZero,
+    CommitSpillsOver,
+    DecommitSpillsOver,
+    FaultSpillsOver,
+    ReleaseSpillsOver,
+    TheLastByteHasNoAddress,
+    PointersAreTorn,
+    ForeignPointersHaveAddresses,
+    ReleaseLeaksAFrame,
+    PrepareKeepsAPart,
+    CommitKeepsAPart,
+    CommitSaysNoFigures,
+    CommitFindsMoreFrames,
+    TheLockIsIgnored,
+    DecommitUnderTheLock,
+}
+
+/// Which rule catches a flaw, and what it says.
+const CAUGHT: &[(Flaw, &str, &str)] = &[
+    (
+        Flaw::ReserveTakesMore,
+        "reserve_takes_exactly_its_range",
+        "refuses a range that is free",
+    ),
+    (
+        Flaw::ReserveTakesWhatIsTaken,
+        "reserve_refuses_what_overlaps",
+        "takes what is taken already",
+    ),
+    (
+        Flaw::ReserveNamesAnotherPart,
+        "reserve_refuses_what_overlaps",
+        "does not name the part that is occupied",
+    ),
+    (
+        Flaw::ReserveTakesWhatIsOutside,
+        "reserve_refuses_what_lies_outside",
+        "does not refuse a range outside",
+    ),
+    (
+        Flaw::CommitThatWaitsIsBusy,
+        "every_path_through_the_states_is_open",
+        "may wait is answered Busy",
+    ),
+    (
+        Flaw::CommitAfterDecommitIsRefused,
+        "every_path_through_the_states_is_open",
+        "commit refuses although there are frames",
+    ),
+    (
+        Flaw::FaultLeavesThePrepared,
+        "fault_takes_a_mix_of_states",
+        "leaves page tables",
+    ),
+    (
+        Flaw::ReleaseLeavesTheLastGranule,
+        "release_takes_a_mix_of_states",
+        "refuses a range that is free",
+    ),
+    (
+        Flaw::DecommitIsDoneAndBusy,
+        "a_call_that_must_not_wait_is_done_or_busy",
+        "a decommit that is Busy changes memory",
+    ),
+    (
+        Flaw::PrepareThatMustNotWaitIsRefused,
+        "a_call_that_must_not_wait_is_done_or_busy",
+        "refused for no reason",
+    ),
+    (
+        Flaw::DecommitDropsATable,
+        "decommit_keeps_page_tables",
+        "decommit changes the number of page tables",
+    ),
+    (
+        Flaw::FaultLeaksATable,
+        "page_tables_go_with_the_last_that_needs_them",
+        "page tables are left over",
+    ),
+    (
+        Flaw::MemoryIsShared,
+        "committed_memory_keeps_what_is_written",
+        "or is shared",
+    ),
+    (
+        Flaw::ZeroedIsNotZero,
+        "memory_reported_zeroed_is_zero",
+        "is not zero",
+    ),
+    (
+        Flaw::CommitSpillsOver,
+        "reserve_and_commit_leave_their_neighbours_alone",
+        "the memory below the range changes",
+    ),
+    (
+        Flaw::DecommitSpillsOver,
+        "decommit_leaves_its_neighbours_alone",
+        "the memory below the range changes",
+    ),
+    (
+        Flaw::FaultSpillsOver,
+        "fault_leaves_its_neighbours_alone",
+        "the memory below the range changes",
+    ),
+    (
+        Flaw::ReleaseSpillsOver,
+        "release_leaves_its_neighbours_alone",
+        "the memory below the range changes",
+    ),
+    (
+        Flaw::TheLastByteHasNoAddress,
+        "pointer_and_address_are_inverse",
+        "is not the one that it was made from",
+    ),
+    (
+        Flaw::PointersAreTorn,
+        "neighbouring_addresses_have_neighbouring_pointers",
+        "as far apart as their addresses",
+    ),
+    (
+        Flaw::ForeignPointersHaveAddresses,
+        "any_pointer_may_be_asked_about",
+        "outside the address space",
+    ),
+    (
+        Flaw::ReleaseLeaksAFrame,
+        "every_frame_is_accounted_for",
+        "frames in use are not",
+    ),
+    (
+        Flaw::PrepareKeepsAPart,
+        "prepare_is_all_or_nothing",
+        "a refused prepare leaves page tables",
+    ),
+    (
+        Flaw::CommitKeepsAPart,
+        "commit_is_all_or_nothing",
+        "frames in use are not",
+    ),
+    (
+        Flaw::CommitSaysNoFigures,
+        "commit_is_all_or_nothing",
+        "how many frames are short",
+    ),
+    (
+        Flaw::CommitFindsMoreFrames,
+        "commit_is_all_or_nothing",
+        "fewer frames than granules",
+    ),
+    (
+        Flaw::TheLockIsIgnored,
+        "a_busy_machine_changes_nothing",
+        "is done while the lock is held",
+    ),
+    (
+        Flaw::DecommitUnderTheLock,
+        "a_busy_machine_changes_nothing",
+        "a call that is Busy changes memory",
+    ),
+];
+
+const GRANULE: usize = 0x1000;
+
+/// The window under test: 21 granules over the end of a page table.
+fn window() -> VirtRange {
+    VirtRange::new(VirtAddr::new(0x1f_7000), 21 * GRANULE).expect("does not wrap")
+}
+
+/// A simulated machine with one flaw. Its memory does not trap, so that the suite finds the flaw and
+/// not the host.
+struct Faulty {
+    sim: Sim<Plain32>,
+    flaw: Flaw,
+    /// Frames or page tables that went missing.
+    lost: AtomicUsize,
+    /// Whether a commit comes after a decommit.
+    decommitted: AtomicBool,
+    /// Whether somebody is said to hold the lock.
+    held: AtomicBool,
+}
+
+impl Faulty {
+    fn new(flaw: Flaw) -> Self {
+        Self {
+            sim: Sim::<Plain32>::builder().traps(false).build(),
+            flaw,
+            lost: AtomicUsize::new(0),
+            decommitted: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+        }
+    }
+
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    /// How much went missing, if this is the machine that loses it.
+    fn lost_by(&self, flaw: Flaw) -> usize {
+        if self.is(flaw) {
+            self.lost.load(Ordering::Relaxed)
+        } else {
+            0
+        }
+    }
+
+    fn lose_one(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn busy(&self, patience: Patience) -> Result<(), Busy> {
+        if patience == Patience::Try && self.held.load(Ordering::Relaxed) {
+            return Err(Busy);
+        }
+        Ok(())
+    }
+
+    /// Damages the bytes on both sides of `range` as far as they are Ready.
+    fn spill(&self, range: VirtRange) {
+        let beside = [range.base().checked_sub(1), range.end()];
+        for addr in beside.into_iter().flatten() {
+            if self.sim.state(addr) == State::Ready {
+                let byte = self.sim.pointer(addr);
+                // SAFETY: the byte is Ready, and the suite runs in this thread alone.
+                let value = unsafe { byte.read_volatile() };
+                // SAFETY: as above.
+                unsafe { byte.write_volatile(!value) };
+            }
+        }
+    }
+
+    /// Trades the first granule of the window for its last one.
+    fn torn(addr: VirtAddr) -> VirtAddr {
+        let (window, inside) = (window(), addr.value() % GRANULE);
+        let first = window.base().value();
+        let last = first + window.bytes() - GRANULE;
+        VirtAddr::new(match addr.value() - inside {
+            granule if granule == first => last + inside,
+            granule if granule == last => first + inside,
+            _ => addr.value(),
+        })
+    }
+}
+
+/// The first quarter of a range, in whole granules.
+fn quarter(range: VirtRange) -> VirtRange {
+    let bytes = range.bytes() / 4 / GRANULE * GRANULE;
+    range.split_at(bytes).expect("a part of it").0
+}
+
+/// The granules of a range.
+fn granules(range: VirtRange) -> impl Iterator<Item = VirtRange> {
+    let first = range.base().value();
+    (first..first + range.bytes())
+        .step_by(GRANULE)
+        .map(|base| VirtRange::new(VirtAddr::new(base), GRANULE).expect("does not wrap"))
+}
+
+// SAFETY: none: these machines break the contract on purpose. Their memory is the simulated
+// machine's, which stays accessible whatever its state, so a flaw harms nobody but the suite.
+unsafe impl Machine for Faulty {
+    const GEOMETRY: Geometry = Plain32::GEOMETRY;
+    type IndexRoot = <Plain32 as SimGeometry>::IndexRoot;
+
+    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+        self.busy(patience)?;
+        if self.is(Flaw::ReserveTakesMore) {
+            let more = VirtRange::new(range.base(), range.bytes() + GRANULE);
+            if self
+                .sim
+                .reserve(more.expect("does not wrap"), patience)
+                .is_ok()
+            {
+                return Ok(());
+            }
+        }
+        match self.sim.reserve(range, patience) {
+            Err(ReserveError::Occupied { .. }) if self.is(Flaw::ReserveTakesWhatIsTaken) => Ok(()),
+            Err(ReserveError::Occupied { .. }) if self.is(Flaw::ReserveNamesAnotherPart) => {
+                let end = range.end().expect("not at the top");
+                let occupied = VirtRange::new(end, GRANULE).expect("does not wrap");
+                Err(ReserveError::Occupied { occupied })
+            }
+            Err(ReserveError::Outside { .. }) if self.is(Flaw::ReserveTakesWhatIsOutside) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
+        self.busy(patience)?;
+        if self.is(Flaw::PrepareThatMustNotWaitIsRefused) && patience == Patience::Try {
+            return Err(PrepareError::PageTables {
+                needed: 1,
+                available: 0,
+            });
+        }
+        // SAFETY: the simulated machine checks the state itself.
+        let answer = unsafe { self.sim.prepare(range, patience) };
+        if answer.is_err() && self.is(Flaw::PrepareKeepsAPart) {
+            // SAFETY: as above. Whether it works does not matter to the answer.
+            let _ = unsafe { self.sim.prepare(quarter(range), patience) };
+        }
+        answer
+    }
+
+    unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
+        self.busy(patience)?;
+        if self.is(Flaw::CommitThatWaitsIsBusy) && patience == Patience::Wait {
+            return Err(CommitError::Busy);
+        }
+        let refuses = self.is(Flaw::CommitAfterDecommitIsRefused);
+        if refuses && self.decommitted.swap(false, Ordering::Relaxed) {
+            return Err(CommitError::Frames {
+                needed: 1,
+                available: 0,
+            });
+        }
+        // SAFETY: the simulated machine checks the state itself.
+        let answer = unsafe { self.sim.commit(range, patience) };
+        if self.is(Flaw::CommitSpillsOver) {
+            self.spill(range);
+        }
+        match (self.flaw, answer) {
+            (Flaw::ZeroedIsNotZero, Ok(_)) => Ok(Contents::Zeroed),
+            (Flaw::CommitKeepsAPart, Err(error)) => {
+                // SAFETY: as above. Whether it works does not matter to the answer.
+                let _ = unsafe { self.sim.commit(quarter(range), patience) };
+                Err(error)
+            }
+            (Flaw::CommitSaysNoFigures, Err(_)) => Err(CommitError::Frames {
+                needed: 0,
+                available: 0,
+            }),
+            (Flaw::CommitFindsMoreFrames, Err(_)) => {
+                self.sim.set_available_frames(usize::MAX);
+                // SAFETY: as above.
+                unsafe { self.sim.commit(range, patience) }
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        let busy = self.busy(patience);
+        if busy.is_err() && !self.is(Flaw::DecommitUnderTheLock) {
+            return busy;
+        }
+        // SAFETY: the simulated machine checks the state itself.
+        unsafe { self.sim.decommit(range, patience) }?;
+        self.decommitted.store(true, Ordering::Relaxed);
+        if self.is(Flaw::DecommitSpillsOver) {
+            self.spill(range);
+        }
+        if self.is(Flaw::DecommitDropsATable) {
+            self.lose_one();
+        }
+        if self.is(Flaw::DecommitIsDoneAndBusy) && patience == Patience::Try {
+            return Err(Busy);
+        }
+        busy
+    }
+
+    unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        self.busy(patience)?;
+        if self.is(Flaw::FaultLeavesThePrepared) {
+            for granule in granules(range) {
+                if self.sim.state(granule.base()) == State::Ready {
+                    // SAFETY: the simulated machine checks the state itself.
+                    unsafe { self.sim.fault(granule, patience) }?;
+                }
+            }
+            return Ok(());
+        }
+        // SAFETY: as above.
+        unsafe { self.sim.fault(range, patience) }?;
+        if self.is(Flaw::FaultSpillsOver) {
+            self.spill(range);
+        }
+        if self.is(Flaw::FaultLeaksATable) {
+            self.lose_one();
+        }
+        Ok(())
+    }
+
+    unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        self.busy(patience)?;
+        if self.is(Flaw::ReleaseLeaksAFrame) {
+            self.lose_one();
+        }
+        let last = granules(range).last().expect("a range is not empty");
+        for granule in granules(range) {
+            let keeps = self.is(Flaw::ReleaseLeavesTheLastGranule) && granule == last;
+            if !keeps {
+                // SAFETY: the simulated machine checks the state itself.
+                unsafe { self.sim.release(granule, patience) }?;
+            } else if self.sim.state(granule.base()) != State::Reserved {
+                // SAFETY: as above.
+                unsafe { self.sim.fault(granule, patience) }?;
+            }
+        }
+        if self.is(Flaw::ReleaseSpillsOver) {
+            self.spill(range);
+        }
+        Ok(())
+    }
+
+    fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
+        if self.is(Flaw::PointersAreTorn) {
+            return self.sim.pointer(Self::torn(addr));
+        }
+        let last = granules(window()).last().expect("a window is not empty");
+        if self.is(Flaw::MemoryIsShared) && last.contains(addr) {
+            let below = addr.checked_sub(GRANULE).expect("the window is longer");
+            return self.sim.pointer(below);
+        }
+        self.sim.pointer(addr)
+    }
+
+    fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr> {
+        let addr = self.sim.address(pointer);
+        match self.flaw {
+            Flaw::PointersAreTorn => addr.map(Self::torn),
+            Flaw::TheLastByteHasNoAddress => addr.filter(|&addr| window().last() != Some(addr)),
+            Flaw::ForeignPointersHaveAddresses => addr.or(Some(VirtAddr::new(usize::MAX))),
+            _ => addr,
+        }
+    }
+
+    fn footprint(&self) -> Footprint {
+        let footprint = self.sim.footprint();
+        let grown = footprint.table_frames + self.lost_by(Flaw::FaultLeaksATable);
+        Footprint {
+            table_frames: grown.saturating_sub(self.lost_by(Flaw::DecommitDropsATable)),
+            ..footprint
+        }
+    }
+}
+
+impl Exhaust for Faulty {
+    fn set_available_frames(&self, frames: usize) {
+        self.sim.set_available_frames(frames);
+    }
+
+    fn frames_in_use(&self) -> usize {
+        self.sim.frames_in_use() + self.lost_by(Flaw::ReleaseLeaksAFrame)
+    }
+}
+
+impl Contend for Faulty {
+    fn while_held(&self, act: &mut dyn FnMut()) {
+        self.held
+            .store(!self.is(Flaw::TheLockIsIgnored), Ordering::Relaxed);
+        act();
+        self.held.store(false, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn every_flaw_is_caught_by_its_rule() {
+    for &(flaw, rule, expected) in CAUGHT {
+        let faulty = Faulty::new(flaw);
+        let subject = Subject::new(&faulty, window());
+        let subject = subject.exhaust(&faulty).contend(&faulty);
+        let said = subject
+            .check(rule)
+            .expect_err(&format!("{rule} misses {flaw:?}"));
+        assert!(said.contains(expected), "{rule} on {flaw:?}: {said}");
+    }
+}
+
+#[test]
+fn every_rule_catches_a_flaw_and_finds_none_where_none_is() {
+    let sound = Faulty::new(Flaw::Nothing);
+    let subject = Subject::new(&sound, window())
+        .exhaust(&sound)
+        .contend(&sound);
+    let mut rules = BTreeSet::new();
+    subject.run(&mut |rule, outcome| {
+        assert_eq!(outcome, Ok(()), "{rule}");
+        rules.insert(rule);
+    });
+    let catching: BTreeSet<_> = CAUGHT.iter().map(|&(_, rule, _)| rule).collect();
+    assert_eq!(rules, catching);
+}
