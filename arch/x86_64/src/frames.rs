@@ -49,7 +49,7 @@ impl Chain {
         self.len += 1;
     }
 
-    /// Takes a frame out; its link is wiped, so that a frame that was zero is so again.
+    /// Takes a frame out.
     pub(crate) fn pop<P: PageTables>(&mut self, mapper: &P) -> Option<PhysFrame> {
         self.len = self.len.checked_sub(1)?;
         let frame = PhysFrame::containing_address(PhysAddr::new_truncate(self.head));
@@ -57,8 +57,6 @@ impl Chain {
         let link = unsafe { link(mapper, frame) };
         // SAFETY: as above; `push` wrote the word, and nobody has since.
         self.head = unsafe { link.read_volatile() };
-        // SAFETY: as above.
-        unsafe { link.write_volatile(0) };
         Some(frame)
     }
 

@@ -89,9 +89,7 @@ struct Install<'a, P> {
 impl<P: PageTables> Visitor for Install<'_, P> {
     fn enter(&mut self, entry: &mut PageTableEntry, piece: Piece) -> Step {
         if piece.level == PageTableLevel::One {
-            if Leaf::read(entry) == Leaf::Empty {
-                Leaf::Prepared.write(entry);
-            }
+            Leaf::Prepared.write(entry);
             return Step::Over;
         }
         if entry.is_unused() {
