@@ -109,11 +109,32 @@ impl Growth {
         ensure_room(&mut self.windows, &mut self.metadata, space)
     }
 
-    /// Lets metadata go on in the largest piece of unused address space when its room is exhausted.
+    /// Runs `work`, which takes metadata memory, again as long as another piece of address space can be found for
+    /// what its room does not hold.
+    ///
+    /// # Errors
+    /// What `work` answers.
+    pub(super) fn with_metadata<K: Kernel>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        loop {
+            match work(self) {
+                Err(Cause::MetadataWindow { .. }) if self.extend_room::<K>() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Lets metadata go on in the largest piece of unused address space when its room is exhausted. A piece that is no
+    /// larger than what is left of the room would not help, and the two would take each other's place for ever.
     fn extend_room<K: Kernel>(&mut self) -> bool {
         let Some(largest) = self.unused.iter().max_by_key(|piece| piece.count) else {
             return false;
         };
+        if largest.count <= self.metadata.room().count {
+            return false;
+        }
         // The rest of the room takes the slot of the piece that takes its place.
         let rest = self.metadata.room();
         certain::<K, _, _>(self.unused.remove(largest), "the largest piece is unused");
@@ -155,11 +176,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut plan = self.plan(growth, want)?;
         loop {
-            match self.furnish_metadata(space, growth, plan.piece) {
-                Ok(()) => {}
-                Err(Cause::MetadataWindow { .. }) if growth.extend_room::<K>() => {}
-                Err(cause) => return Err(cause),
-            }
+            growth.with_metadata::<K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
             // Metadata comes out of the same address space, and free pages below may have been taken since.
             let mut page = self.page.lock();
             let again = self.plan_under_lock(&page, growth, want)?;

@@ -185,7 +185,7 @@ fn add_window<M: Machine, K: Kernel>(
         return Err(overlapping::<M>(window, other));
     }
     growth
-        .ensure_ranges(space)
+        .with_metadata::<K>(|growth| growth.ensure_ranges(space))
         .map_err(|cause| InitError::Metadata { cause })?;
     reserve(space, window)?;
     growth.add::<K>(pages, false);

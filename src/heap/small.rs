@@ -119,22 +119,24 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Makes records until an ordinary request may take one.
     pub(super) fn make_records(&self, opened: &Opened<M>, kind: RecordKind) -> Result<(), Cause> {
         self.with_machine(opened, |space, growth| {
-            while self.central.lock().spare_records(kind) == 0 {
-                let mut source = growth.metadata.source(space);
-                match kind {
-                    RecordKind::Narrow => {
-                        let memory = source.take(Purpose::Spans, BATCH, 0)?;
-                        self.central.lock().add_records(opened.records(), memory);
-                    }
-                    RecordKind::Wide => {
-                        let memory = source.take(Purpose::Spans, WIDE_BATCH, 0)?;
-                        self.central
-                            .lock()
-                            .add_wide_records(opened.records(), memory);
+            growth.with_metadata::<K>(|growth| {
+                while self.central.lock().spare_records(kind) == 0 {
+                    let mut source = growth.metadata.source(space);
+                    match kind {
+                        RecordKind::Narrow => {
+                            let memory = source.take(Purpose::Spans, BATCH, 0)?;
+                            self.central.lock().add_records(opened.records(), memory);
+                        }
+                        RecordKind::Wide => {
+                            let memory = source.take(Purpose::Spans, WIDE_BATCH, 0)?;
+                            self.central
+                                .lock()
+                                .add_wide_records(opened.records(), memory);
+                        }
                     }
                 }
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 }

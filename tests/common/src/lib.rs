@@ -1,0 +1,20 @@
+//! What the tests of the heap share.
+//!
+//! [`Rig`] is a heap on a simulated machine, with the handle of the machine beside it, and checks what can be
+//! checked from outside: the two identities of the account, and that the account and the machine agree on every byte.
+//! [`Block`] is an object that knows its layout and can be filled and checked. [`places`] puts windows where address
+//! arithmetic breaks. [`on_every_geometry!`] makes tests of functions that are generic in the geometry.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "this crate is for tests, which stop at the first surprise"
+)]
+
+mod block;
+mod geometries;
+mod places;
+mod rig;
+
+pub use block::{Block, layout};
+pub use places::{Place, lone_window, places};
+pub use rig::Rig;
