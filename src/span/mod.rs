@@ -5,9 +5,13 @@
 //! them. The lists and records are guarded by the central lock.
 
 mod central;
+mod class;
+mod class_table;
 mod record;
 mod records;
 
 pub(crate) use central::{CLASSES, Central, Given, Taken};
+pub(crate) use class::{ClassTable, NamedClass, SizeClass};
+pub(crate) use class_table::table;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef, WideRecord};
 pub(crate) use records::{RecordKind, Records};

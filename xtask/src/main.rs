@@ -1,5 +1,6 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
+mod classes;
 mod kernels;
 mod machine;
 mod process;
@@ -55,6 +56,8 @@ enum Command {
     },
     /// List the machines, what each needs and whether it is there.
     Machines,
+    /// Choose the size classes for every page size, and check or write the library's table of them.
+    Classes(classes::Options),
 }
 
 /// Where a kernel boots.
@@ -95,6 +98,10 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Test { part } => stages::run(part, install),
         Command::Machines => {
             machine::list()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Classes(options) => {
+            classes::command(options)?;
             Ok(ExitCode::SUCCESS)
         }
     }
