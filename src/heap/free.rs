@@ -80,9 +80,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Kind::Large if offset == 0 => Object::Large { handle },
             Kind::Large => return Err((Fault::InteriorPointer, span)),
             Kind::Small(class) => {
-                let class = SizeClass::new(class);
-                let slot = Self::TABLE.slot_of(class, offset);
-                if slot * Self::TABLE.bytes(class) != offset || slot >= Self::TABLE.slots(class) {
+                let class = Self::TABLE.class(class);
+                let class = class.ok_or((Fault::Corruption("class of a span"), span))?;
+                let slot = Self::TABLE.slot_at(class, offset);
+                if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
                     return Err((Fault::InteriorPointer, span));
                 }
                 if !opened.records().get(handle).is_taken(slot) {
@@ -129,7 +130,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 slot,
             } => {
                 let slots = Self::TABLE.slots(class);
-                match central.give(records, handle, class.index(), slot, slots) {
+                match central.give(records, handle, class.number(), slot, slots) {
                     Given::Kept => {}
                     Given::Empty(run) => self.free_run(run),
                     Given::WasFree => {
@@ -156,7 +157,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn describe(record: &Record) -> SpanReport {
         let run = record.run();
         let (class, slot_bytes) = match record.kind() {
-            Kind::Small(class) => (Some(class), Self::TABLE.bytes(SizeClass::new(class))),
+            Kind::Small(class) => (
+                Some(class),
+                Self::TABLE
+                    .class(class)
+                    .map_or(0, |class| Self::TABLE.size(class)),
+            ),
             Kind::Large | Kind::Unused => (None, run.bytes::<M>()),
         };
         SpanReport {

@@ -45,7 +45,10 @@ pub(super) enum Served {
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The size classes for this machine's page.
-    pub(super) const TABLE: &'static ClassTable = table(M::GEOMETRY.page_shift);
+    pub(super) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
+        Some(table) => table,
+        None => panic!("there are size classes for pages of 256 bytes to 16 KiB"),
+    };
 
     /// How `layout`, which is not empty, is served.
     pub(super) fn served(layout: Layout) -> Result<Served, Cause> {

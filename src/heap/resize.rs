@@ -86,7 +86,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let bytes = match (object, Self::served(new).ok()?) {
             (Object::Small { class, .. }, Served::Small(wanted)) if class == wanted => {
-                Self::TABLE.bytes(class)
+                Self::TABLE.size(class)
             }
             (Object::Large { handle }, Served::Large(want)) => {
                 let run = opened.records().get(handle).record.run();
@@ -143,7 +143,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             if page.cache.holds_any(added) {
                 self.pages.flush_cache(&mut page.pages, &mut page.cache);
             }
-            self.pages.take(&mut page.pages, added).ok_or(refused)?
+            self.pages
+                .extend(&mut page.pages, run, more)
+                .ok_or(refused)?
         };
         if taken.scavenged == 0 {
             self.ledger

@@ -28,7 +28,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             let taken = self
                 .central
                 .lock()
-                .take(opened.records(), class.index(), slots);
+                .take(opened.records(), class.number(), slots);
             if let Some(taken) = taken {
                 return Ok(self.slot_memory(opened, class, taken, flags));
             }
@@ -44,7 +44,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         taken: Taken,
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
-        let bytes = Self::TABLE.bytes(class);
+        let bytes = Self::TABLE.size(class);
         let start = opened.machine.pointer(taken.run.first.address::<M>());
         // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots, and a span's slots
         // fit its run.
@@ -77,9 +77,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut central = self.central.lock();
         // A span has at most 1280 slots.
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-        record.describe(Kind::Small(class.index()), ready.run, slots, ready.zeroed);
+        record.describe(Kind::Small(class.number()), ready.run, slots, ready.zeroed);
         self.index.set(ready.run, Some(handle));
-        central.insert(opened.records(), class.index(), handle);
+        central.insert(opened.records(), class.number(), handle);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use archipelago_api::{Kernel, Machine, VirtAddr};
 
 use super::Heap;
 use crate::base::PageIdx;
-use crate::span::{Kind, SizeClass};
+use crate::span::Kind;
 
 /// A chunk, or the part of one that the heap owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,26 +85,19 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 let span = opened.records().get(handle);
                 let run = span.record.run();
                 let bytes = run.bytes::<M>();
-                let (class, slot_bytes, slots, live) = match span.record.kind() {
-                    Kind::Small(index) => {
-                        let class = SizeClass::new(index);
-                        let slots = Self::TABLE.slots(class);
-                        (
-                            Some(index),
-                            Self::TABLE.bytes(class),
-                            slots,
-                            span.count_taken(slots),
-                        )
-                    }
-                    Kind::Large | Kind::Unused => (None, bytes, 1, 1),
+                let number = match span.record.kind() {
+                    Kind::Small(number) => Some(number),
+                    Kind::Large | Kind::Unused => None,
                 };
+                let class = number.and_then(|number| Self::TABLE.class(number));
+                let slots = class.map_or(1, |class| Self::TABLE.slots(class));
                 visit(SpanView {
                     base: at.address::<M>(),
                     bytes,
-                    class,
-                    slot_bytes,
+                    class: number,
+                    slot_bytes: class.map_or(bytes, |class| Self::TABLE.size(class)),
                     slots,
-                    live,
+                    live: class.map_or(1, |_| span.count_taken(slots)),
                 });
                 at = at.plus(run.count.max(1));
             }

@@ -12,7 +12,7 @@ use super::{Heap, Opened, PageSide};
 use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun};
 use crate::region::Purpose;
-use crate::span::{CLASSES, Central, Kind, Record, SizeClass};
+use crate::span::{CLASSES, Central, Kind, Record};
 
 /// A rule of the heap that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         at: PageIdx,
         walked: &mut Walked,
     ) -> Result<usize, Violation> {
-        let is_free = self.pages.free_below(&page.pages, at.plus(1), 1) == 1;
+        let is_free = self.pages.is_free(&page.pages, at);
         let in_reserve = page.reserve.runs().any(|run| run.contains(at));
         let in_cache = page.cache.holds(at);
         let owners = [is_free, in_reserve, in_cache]
@@ -193,7 +193,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             let page_idx = run.first.plus(index);
             let here = self.index.span_at(page_idx) == Some(handle);
             rule_at::<M>(here, page_idx, "every page of a span names it in the index")?;
-            let is_free = self.pages.free_below(&page.pages, page_idx.plus(1), 1) == 1;
+            let is_free = self.pages.is_free(&page.pages, page_idx);
             rule_at::<M>(!is_free, page_idx, "the pages of a span are not free")?;
         }
         at_rule(
@@ -220,11 +220,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         class: u8,
     ) -> Result<usize, Violation> {
         let at_rule = |holds, name| rule_at::<M>(holds, record.run().first, name);
-        at_rule(
-            usize::from(class) < Self::TABLE.len(),
-            "a span's class is in the table",
-        )?;
-        let class = SizeClass::new(class);
+        let Some(class) = Self::TABLE.class(class) else {
+            return at_rule(false, "a span's class is in the table").map(|()| 0);
+        };
         let slots = Self::TABLE.slots(class);
         at_rule(
             record.run().count == Self::TABLE.pages(class),
@@ -361,7 +359,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             match record.kind() {
                 Kind::Small(own) => {
                     usize::from(own) == class
-                        && record.free_slots() == Self::TABLE.slots(SizeClass::new(own))
+                        && Self::TABLE
+                            .class(own)
+                            .is_some_and(|class| record.free_slots() == Self::TABLE.slots(class))
                 }
                 Kind::Unused | Kind::Large => false,
             }

@@ -27,8 +27,9 @@ mod verify;
 pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::PageCache;
 pub(crate) use pages::{Pages, Taken};
-pub(crate) use state::{PagesError, State};
-pub(crate) use survey::ChunkCount;
+pub(crate) use state::State;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use {state::PagesError, survey::ChunkCount};
 
 #[cfg(test)]
 mod tests;

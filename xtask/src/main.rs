@@ -1,5 +1,6 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
+mod classes;
 mod fresh;
 mod kernels;
 mod machine;
@@ -65,6 +66,8 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Choose the size classes for every page size, and check or write the library's table of them.
+    Classes(classes::Options),
 }
 
 /// Where a kernel boots.
@@ -106,6 +109,10 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
         Command::Machines => {
             machine::list()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Classes(options) => {
+            classes::command(options)?;
             Ok(ExitCode::SUCCESS)
         }
     }
