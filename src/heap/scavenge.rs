@@ -8,7 +8,7 @@ use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel decides on
-    /// which thread and when; nothing is scavenged behind its back.
+    /// which thread and when; behind its back only what a request would otherwise be refused for is scavenged.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was decommitted.
@@ -23,6 +23,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.with_machine(opened, |space, _| {
             self.scavenge_within(opened, space, pages)
         })
+    }
+
+    /// Scavenges what a request was refused for, if the free pages make up for it; answers whether the request is worth
+    /// another try. Nothing is scavenged where that would not help.
+    #[cold]
+    pub(super) fn relieve(&self, opened: &Opened<M>, cause: Cause) -> bool {
+        let Some(bytes) = missing_bytes::<M>(cause) else {
+            return false;
+        };
+        if bytes > self.ledger.of(Purpose::Free) {
+            return false;
+        }
+        let pages = bytes.div_ceil(M::GEOMETRY.page_bytes());
+        let scavenged = self.with_machine(opened, |space, _| {
+            self.scavenge_within(opened, space, pages)
+        });
+        scavenged.is_ok_and(|scavenged| scavenged >= pages)
     }
 
     fn scavenge_within(
@@ -69,4 +86,20 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         certain::<K, _, _>(freed, "a run in transit is taken");
         done
     }
+}
+
+/// How many bytes less would have to be Ready for the request not to be refused for `cause`.
+fn missing_bytes<M: Machine>(cause: Cause) -> Option<usize> {
+    match cause {
+        Cause::Frames { needed, available } | Cause::PageTables { needed, available } => needed
+            .saturating_sub(available)
+            .checked_mul(M::GEOMETRY.granule_bytes()),
+        Cause::Limit {
+            bytes,
+            limit,
+            mapped_ready,
+        } => Some(bytes.saturating_sub(limit.saturating_sub(mapped_ready))),
+        _ => None,
+    }
+    .filter(|bytes| *bytes > 0)
 }
