@@ -76,7 +76,7 @@ fn main(boot: Boot) -> ! {
 }
 
 fn early_blocks(context: &mut Context) {
-    let before = context.running.check().small_objects;
+    let before = context.running.checked_stats().small_objects;
     assert_eq!(before, 0, "early blocks are none of the heap's");
     let (number, mut list, text) = context.early.take().expect("the early blocks");
     assert_eq!((*number, &text[..]), (42, "before paging"));
@@ -90,7 +90,10 @@ fn collections(context: &mut Context) {
     let mut names = BTreeMap::new();
     let mut queue = VecDeque::new();
     for number in 0..5_000_u32 {
-        names.insert(number.wrapping_mul(2_654_435_761), format!("number {number}"));
+        names.insert(
+            number.wrapping_mul(2_654_435_761),
+            format!("number {number}"),
+        );
         queue.push_back(Box::new(number));
         if number % 3 == 0 {
             queue.pop_front();
@@ -104,12 +107,25 @@ fn collections(context: &mut Context) {
     assert_eq!(names.len(), 2_500);
     assert!(queue.iter().map(|number| **number).eq(1_667..5_000));
     drop((names, queue));
-    let stats = context.running.check();
+    let stats = context.running.checked_stats();
     assert_eq!(stats.small_objects, 0);
 }
 
 fn layouts(context: &mut Context) {
-    let sizes = [1, 7, 8, 9, 100, 1024, 4095, 4096, 4097, 32 << 10, 100_000, 3 << 20];
+    let sizes = [
+        1,
+        7,
+        8,
+        9,
+        100,
+        1024,
+        4095,
+        4096,
+        4097,
+        32 << 10,
+        100_000,
+        3 << 20,
+    ];
     let aligns = [1, 16, 64, 4096, 8192, 2 << 20];
     for layout in sizes
         .iter()
@@ -137,7 +153,10 @@ fn zeroed(_: &mut Context) {
             assert!(!block.is_null(), "{layout:?}");
             // SAFETY: the block is that large, and was zeroed, so it is initialised.
             let bytes = unsafe { core::slice::from_raw_parts_mut(block, size) };
-            assert!(bytes.iter().all(|byte| *byte == 0), "{layout:?}, round {round}");
+            assert!(
+                bytes.iter().all(|byte| *byte == 0),
+                "{layout:?}, round {round}"
+            );
             bytes.fill(0x5a);
             // SAFETY: it was allocated with this layout, and the slice is not used any more.
             unsafe { dealloc(block, layout) };
@@ -147,7 +166,9 @@ fn zeroed(_: &mut Context) {
 }
 
 fn reallocated(context: &mut Context) {
-    let sizes = [10, 16, 17, 500, 5_000, 50_000, 500_000, 70_000, 4_000, 3, 900];
+    let sizes = [
+        10, 16, 17, 500, 5_000, 50_000, 500_000, 70_000, 4_000, 3, 900,
+    ];
     let mut layout = Layout::from_size_align(sizes[0], 8).expect("a small size");
     // SAFETY: the size is not 0.
     let mut block = unsafe { alloc(layout) };
@@ -173,7 +194,7 @@ fn reallocated(context: &mut Context) {
 
 fn windows(context: &mut Context) {
     use archipelago::{InitError, Window, WindowRule};
-    let before = context.running.check();
+    let before = context.running.checked_stats();
     let refused = |base, bytes| match HEAP.add_window(Window::new(base, bytes)) {
         Err(InitError::Window { window, rule }) => {
             assert_eq!((window.base, window.bytes), (base, bytes));
@@ -183,19 +204,31 @@ fn windows(context: &mut Context) {
     };
     let lower = 0x4444_4444_0000;
     assert_eq!(refused(lower, 0), WindowRule::Empty);
-    assert_eq!(refused(lower + 8, 4096), WindowRule::Misaligned { granule: 4096 });
-    assert_eq!(refused(lower, 4097), WindowRule::Misaligned { granule: 4096 });
+    assert_eq!(
+        refused(lower + 8, 4096),
+        WindowRule::Misaligned { granule: 4096 }
+    );
+    assert_eq!(
+        refused(lower, 4097),
+        WindowRule::Misaligned { granule: 4096 }
+    );
     assert_eq!(refused(!0xfff, 8192), WindowRule::Wraps);
     assert_eq!(refused(0x7fff_ffff_f000, 8192), WindowRule::NotCanonical);
     assert_eq!(refused(0x9000_0000_0000, 4096), WindowRule::NotCanonical);
     let overlap = refused(HEAP_WINDOW.base + HEAP_WINDOW.bytes - 4096, 8192);
-    assert!(matches!(overlap, WindowRule::Overlaps { .. }), "{overlap:?}");
+    assert!(
+        matches!(overlap, WindowRule::Overlaps { .. }),
+        "{overlap:?}"
+    );
     // The kernel's own image, and the physmap: nothing of the heap's, but not free either.
     for occupied in [0xffff_ffff_8010_0000, 0xffff_8000_0000_0000] {
         let answer = HEAP.add_window(Window::new(occupied, 4 << 20));
-        assert!(matches!(answer, Err(InitError::Reserve { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(InitError::Reserve { .. })),
+            "{answer:?}"
+        );
     }
-    let after = context.running.check();
+    let after = context.running.checked_stats();
     assert_eq!(
         (after.reserved, after.prepared, after.owned_pages),
         (before.reserved, before.prepared, before.owned_pages)
@@ -207,8 +240,11 @@ fn given_back(context: &mut Context) {
     let full = context.running.heap_frames();
     drop(block);
     let scavenged = HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
-    let stats = context.running.check();
-    println!("# {scavenged} pages scavenged, {} frames left", context.running.heap_frames());
+    let stats = context.running.checked_stats();
+    println!(
+        "# {scavenged} pages scavenged, {} frames left",
+        context.running.heap_frames()
+    );
     assert!(scavenged >= (5 << 20) / 4096);
     assert!(context.running.heap_frames() + (5 << 20) / 4096 <= full);
     assert_eq!(stats.free_pages, stats.scavenged_pages);

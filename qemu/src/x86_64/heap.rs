@@ -94,7 +94,19 @@ fn memory() -> &'static Memory {
 }
 
 impl<C: Context> Running<C> {
+    /// The account, checked by [`check`](Self::check) first.
+    ///
+    /// # Panics
+    /// As [`check`](Self::check).
+    #[must_use]
+    #[track_caller]
+    pub fn checked_stats(&self) -> Stats {
+        self.check();
+        self.heap.stats()
+    }
+
     /// The page tables and the frames. While the guard lives, the heap cannot grow.
+    #[must_use]
     pub fn memory(&self) -> MutexGuard<'static, (OffsetPageTable<'static>, FramePool)> {
         self.memory.lock()
     }
@@ -109,25 +121,22 @@ impl<C: Context> Running<C> {
     ///
     /// # Errors
     /// The identity that does not hold.
-    pub fn balance(&self) -> Result<Stats, Imbalance> {
+    pub fn balance(&self) -> Result<(), Imbalance> {
         let stats = self.heap.stats();
-        self.account
-            .check(&self.memory.lock().1, &stats)
-            .map(|()| stats)
+        self.account.check(&self.memory.lock().1, &stats)
     }
 
-    /// Checks the account and every invariant of the heap, and returns the account.
+    /// Checks the account and every invariant of the heap.
     ///
     /// # Panics
     /// If one does not hold; the message says which.
     #[track_caller]
-    pub fn check(&self) -> Stats {
+    pub fn check(&self) {
         if let Err(violation) = self.heap.verify() {
             panic!("the heap is not sound: {violation}");
         }
-        match self.balance() {
-            Ok(stats) => stats,
-            Err(imbalance) => panic!("the account is wrong: {imbalance}"),
+        if let Err(imbalance) = self.balance() {
+            panic!("the account is wrong: {imbalance}");
         }
     }
 }
