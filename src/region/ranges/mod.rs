@@ -41,6 +41,22 @@ impl fmt::Display for RangesError {
     }
 }
 
+/// A rule of the ranges that tests break.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Corruption {
+    /// A range is empty.
+    Empty,
+    /// A range comes twice.
+    OutOfOrder,
+    /// A range lies in two pieces.
+    NotJoined,
+    /// The total of pages.
+    Total,
+    /// There are more ranges than the array has slots.
+    Overfull,
+}
+
 /// Sorted ranges of pages, none of which is empty or touches another.
 ///
 /// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move up to n slots.
@@ -277,6 +293,27 @@ impl Ranges {
             Ok(())
         } else {
             Err("page total of the ranges differs from their sum")
+        }
+    }
+
+    /// Breaks one rule; there is a range of two pages or more, and a free slot.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn corrupt(&mut self, corruption: Corruption) {
+        let Some(last) = self.last() else { return };
+        let end = self.len - 1;
+        match corruption {
+            Corruption::Empty => self.put(end, PageRun::new(last.first, 0)),
+            Corruption::OutOfOrder => {
+                self.put(self.len, last);
+                self.len += 1;
+            }
+            Corruption::NotJoined => {
+                self.put(end, PageRun::new(last.first, 1));
+                self.put(self.len, PageRun::between(last.first.plus(1), last.end()));
+                self.len += 1;
+            }
+            Corruption::Total => self.pages += 1,
+            Corruption::Overfull => self.len = self.capacity() + 1,
         }
     }
 
