@@ -32,8 +32,6 @@ pub(crate) use cache::PageCache;
 pub(crate) use corrupt::Corruption;
 pub(crate) use pages::{Pages, Taken};
 pub(crate) use state::State;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use {state::PagesError, survey::ChunkCount};
 
 #[cfg(test)]
 mod tests;

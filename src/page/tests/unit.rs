@@ -1,12 +1,13 @@
 //! Bitmaps and summaries against slow ones, and the tables that growth needs.
 
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
-use std::vec::Vec;
 
 use super::{Fixture, chunk, places, run};
+use crate::page::PageCache;
 use crate::page::bits::{Bits, MAX_PAGES, WORD, first_run};
+use crate::page::state::PagesError;
 use crate::page::summary::{self, Summary, Value};
-use crate::page::{PageCache, PagesError};
 use crate::region::ranges::RangesError;
 use crate::region::{Cause, Purpose};
 use crate::testing::{Random, TestGeometry};
@@ -125,8 +126,8 @@ fn merged_summaries_are_those_of_all_pages_together() {
         let mut all = Vec::new();
         let children: [Value; 8] = core::array::from_fn(|_| {
             let list = match random.below(4) {
-                0 => std::vec![true; pages],
-                1 => std::vec![false; pages],
+                0 => alloc::vec![true; pages],
+                1 => alloc::vec![false; pages],
                 _ => pattern(&mut random, pages),
             };
             let value = Value::default();

@@ -76,11 +76,6 @@ impl Ranges {
         }
     }
 
-    /// How many ranges there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
     /// How many ranges the array has room for.
     pub(crate) const fn capacity(&self) -> usize {
         self.slots.len()
@@ -94,11 +89,6 @@ impl Ranges {
     /// The ranges, lowest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PageRun> + '_ {
         (0..self.len).map(|index| self.at(index))
-    }
-
-    /// The highest range.
-    pub(crate) fn last(&self) -> Option<PageRun> {
-        Some(self.at(self.len.checked_sub(1)?))
     }
 
     /// Slots of the array that is needed before one more range is certain to fit, if the present one is full.
@@ -129,7 +119,7 @@ impl Ranges {
         if old.is_empty() { None } else { Some(old) }
     }
 
-    /// The index of the first range that begins above `page`; [`len`](Self::len) if none does.
+    /// The index of the first range that begins above `page`; the number of ranges if none does.
     pub(crate) fn find_succ(&self, page: PageIdx) -> usize {
         let (mut low, mut high) = (0, self.len);
         while low < high {
@@ -231,6 +221,79 @@ impl Ranges {
         Ok(())
     }
 
+    /// Recounts what is kept on the side, and names the first rule that is broken.
+    ///
+    /// # Errors
+    /// With the name of the rule.
+    pub(crate) fn verify(&self) -> Result<(), &'static str> {
+        if self.len > self.capacity() {
+            return Err("more ranges than slots");
+        }
+        let mut pages = 0;
+        let mut end = None;
+        for range in self.iter() {
+            if range.is_empty() {
+                return Err("a range is empty");
+            }
+            if end.is_some_and(|end| range.first < end) {
+                return Err("ranges overlap or are out of order");
+            }
+            if end == Some(range.first) {
+                return Err("neighbouring ranges are not joined");
+            }
+            end = Some(range.end());
+            pages += range.count;
+        }
+        if pages == self.pages {
+            Ok(())
+        } else {
+            Err("page total of the ranges differs from their sum")
+        }
+    }
+
+    fn at(&self, index: usize) -> PageRun {
+        read(&self.slots[index])
+    }
+
+    fn put(&self, index: usize, run: PageRun) {
+        write(&self.slots[index], run);
+    }
+
+    /// Makes room for a range at `index`; fails, with nothing changed, if the array is full.
+    fn insert(&mut self, index: usize, run: PageRun) -> Result<(), RangesError> {
+        if self.len == self.capacity() {
+            return Err(RangesError::NoRoom);
+        }
+        for later in (index..self.len).rev() {
+            self.put(later + 1, self.at(later));
+        }
+        self.len += 1;
+        self.put(index, run);
+        Ok(())
+    }
+
+    /// Drops the range at `index`.
+    fn close_gap(&mut self, index: usize) {
+        for later in index + 1..self.len {
+            self.put(later - 1, self.at(later));
+        }
+        self.len -= 1;
+    }
+}
+
+/// What no heap needs yet: windows are not given back.
+#[cfg(any(test, feature = "testing"))]
+impl Ranges {
+    /// How many ranges there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The highest range.
+    pub(crate) fn last(&self) -> Option<PageRun> {
+        Some(self.at(self.len.checked_sub(1)?))
+    }
+
     /// Removes every page from `page` up, and says how many there were.
     pub(crate) fn remove_from(&mut self, page: PageIdx) -> usize {
         let before = self.pages;
@@ -266,38 +329,7 @@ impl Ranges {
         Some(PageRun::new(range.first.plus(kept), removed))
     }
 
-    /// Recounts what is kept on the side, and names the first rule that is broken.
-    ///
-    /// # Errors
-    /// With the name of the rule.
-    pub(crate) fn verify(&self) -> Result<(), &'static str> {
-        if self.len > self.capacity() {
-            return Err("more ranges than slots");
-        }
-        let mut pages = 0;
-        let mut end = None;
-        for range in self.iter() {
-            if range.is_empty() {
-                return Err("a range is empty");
-            }
-            if end.is_some_and(|end| range.first < end) {
-                return Err("ranges overlap or are out of order");
-            }
-            if end == Some(range.first) {
-                return Err("neighbouring ranges are not joined");
-            }
-            end = Some(range.end());
-            pages += range.count;
-        }
-        if pages == self.pages {
-            Ok(())
-        } else {
-            Err("page total of the ranges differs from their sum")
-        }
-    }
-
     /// Breaks one rule; there is a range of two pages or more, and a free slot.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn corrupt(&mut self, corruption: Corruption) {
         let Some(last) = self.last() else { return };
         let end = self.len - 1;
@@ -315,35 +347,6 @@ impl Ranges {
             Corruption::Total => self.pages += 1,
             Corruption::Overfull => self.len = self.capacity() + 1,
         }
-    }
-
-    fn at(&self, index: usize) -> PageRun {
-        read(&self.slots[index])
-    }
-
-    fn put(&self, index: usize, run: PageRun) {
-        write(&self.slots[index], run);
-    }
-
-    /// Makes room for a range at `index`; fails, with nothing changed, if the array is full.
-    fn insert(&mut self, index: usize, run: PageRun) -> Result<(), RangesError> {
-        if self.len == self.capacity() {
-            return Err(RangesError::NoRoom);
-        }
-        for later in (index..self.len).rev() {
-            self.put(later + 1, self.at(later));
-        }
-        self.len += 1;
-        self.put(index, run);
-        Ok(())
-    }
-
-    /// Drops the range at `index`.
-    fn close_gap(&mut self, index: usize) {
-        for later in index + 1..self.len {
-            self.put(later - 1, self.at(later));
-        }
-        self.len -= 1;
     }
 }
 

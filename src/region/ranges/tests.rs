@@ -1,5 +1,7 @@
-use std::collections::BTreeSet;
-use std::vec::Vec;
+//! Ranges against a set of pages, and at the limits of their array.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::*;
 use crate::region::{Purpose, Source};
