@@ -203,20 +203,20 @@ struct Nobody;
 
 // SAFETY: no block is ever returned.
 unsafe impl Target for Nobody {
-    fn allocate(&mut self, _: std::alloc::Layout, _: bool) -> Option<std::ptr::NonNull<u8>> {
+    fn allocate(&mut self, _: core::alloc::Layout, _: bool) -> Option<core::ptr::NonNull<u8>> {
         panic!("a request in the null mode");
     }
 
     unsafe fn reallocate(
         &mut self,
-        _: std::ptr::NonNull<u8>,
-        _: std::alloc::Layout,
+        _: core::ptr::NonNull<u8>,
+        _: core::alloc::Layout,
         _: usize,
-    ) -> Option<std::ptr::NonNull<u8>> {
+    ) -> Option<core::ptr::NonNull<u8>> {
         panic!("a request in the null mode");
     }
 
-    unsafe fn deallocate(&mut self, _: std::ptr::NonNull<u8>, _: std::alloc::Layout) {
+    unsafe fn deallocate(&mut self, _: core::ptr::NonNull<u8>, _: core::alloc::Layout) {
         panic!("a request in the null mode");
     }
 }

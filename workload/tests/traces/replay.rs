@@ -1,8 +1,9 @@
 //! Replays against the host's allocator, and against allocators that do wrong.
 
-use std::alloc::{GlobalAlloc as _, Layout, System};
-use std::num::NonZeroU64;
-use std::ptr::NonNull;
+use core::alloc::{GlobalAlloc as _, Layout};
+use core::num::NonZeroU64;
+use core::ptr::NonNull;
+use std::alloc::System;
 
 use crate::common::{allocate, check, free, reallocate, record, recorded, table};
 use archipelago_workload::replay::{Fault, Mode, Moment, Progress, Replay, Target, When, replay};
@@ -77,7 +78,7 @@ unsafe impl Target for Host {
             // SAFETY: the block is live in the test that asks for this, and its last byte is inside it.
             let last = unsafe { pointer.add(size - 1) };
             // SAFETY: as above; all bytes are initialised.
-            unsafe { last.write(last.read() ^ 0x40) };
+            unsafe { flip(last) };
         }
         // SAFETY: the padding makes room for that.
         Some(unsafe { pointer.add(self.shift()) })
@@ -97,8 +98,8 @@ unsafe impl Target for Host {
         let moved = unsafe { System.realloc(pointer.as_ptr(), layout, new_size) };
         let moved = NonNull::new(moved)?;
         if self.fails == Fails::Copying {
-            // SAFETY: the first byte of the block.
-            unsafe { moved.write(moved.read() ^ 0x80) };
+            // SAFETY: the first byte of the block, which the test has filled.
+            unsafe { flip(moved) };
         }
         Some(moved)
     }
@@ -111,6 +112,18 @@ unsafe impl Target for Host {
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(pointer.as_ptr(), self.padded(layout)) };
     }
+}
+
+/// Changes a byte.
+///
+/// # Safety
+///
+/// It lies in a live block and is initialised.
+unsafe fn flip(byte: NonNull<u8>) {
+    // SAFETY: as the caller promises.
+    let value = unsafe { byte.read() };
+    // SAFETY: as the caller promises.
+    unsafe { byte.write(value ^ 0x40) };
 }
 
 /// Replays `file` in `mode`; every block must have been freed.
