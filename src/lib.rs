@@ -19,6 +19,8 @@ mod span;
 pub mod testing;
 
 #[cfg(all(any(test, feature = "testing"), not(loom)))]
+extern crate alloc;
+#[cfg(all(any(test, feature = "testing"), not(loom)))]
 extern crate std;
 
 #[cfg(not(loom))]

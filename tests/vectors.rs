@@ -3,10 +3,11 @@
 //! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same form.
 #![cfg(not(loom))]
 
-use std::error::Error;
-use std::fmt::Write as _;
+use core::error::Error;
+use core::fmt::{Debug, Write as _};
+use core::iter;
+use core::ops::Range;
 use std::io::Write as _;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -240,7 +241,7 @@ impl<G: TestGeometry> Heap<G> {
         let mut at = 0;
         for run in runs(&chunk["alloc"])?
             .into_iter()
-            .chain([CHUNK_PAGES..CHUNK_PAGES])
+            .chain(iter::once(CHUNK_PAGES..CHUNK_PAGES))
         {
             if run.start > at {
                 let freed = self.layer.free(first + at, run.start - at);
@@ -380,7 +381,7 @@ fn addr_ranges(case: &Value) -> Result<usize, Failure> {
     Ok(ops.len())
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Result<(), Failure> {
+fn expect<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Result<(), Failure> {
     if got == wanted {
         return Ok(());
     }

@@ -71,16 +71,6 @@ impl PageCache {
         (bit < BLOCK_PAGES).then_some(bit)
     }
 
-    /// The first page of the block.
-    pub(crate) const fn base(&self) -> PageIdx {
-        self.base
-    }
-
-    /// The pages that are left, and those of them that are scavenged: bit `i` is page `base + i`.
-    pub(crate) const fn bitmaps(&self) -> (u64, u64) {
-        (self.free, self.scavenged)
-    }
-
     /// Takes the lowest run of `count` pages out of the cache; `None` if there is none, or `count` is zero.
     #[inline]
     pub(crate) fn alloc(&mut self, count: usize) -> Option<Taken> {
@@ -96,6 +86,19 @@ impl PageCache {
             run: PageRun::new(self.base.plus(bit), count),
             scavenged,
         })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl PageCache {
+    /// The first page of the block.
+    pub(crate) const fn base(&self) -> PageIdx {
+        self.base
+    }
+
+    /// The pages that are left, and those of them that are scavenged: bit `i` is page `base + i`.
+    pub(crate) const fn bitmaps(&self) -> (u64, u64) {
+        (self.free, self.scavenged)
     }
 }
 

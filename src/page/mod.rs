@@ -15,6 +15,8 @@
 mod aligned;
 mod bits;
 mod cache;
+#[cfg(any(test, feature = "testing"))]
+mod corrupt;
 mod find;
 mod pages;
 mod state;
@@ -26,10 +28,10 @@ mod verify;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::PageCache;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use corrupt::Corruption;
 pub(crate) use pages::{Pages, Taken};
 pub(crate) use state::State;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use {state::PagesError, survey::ChunkCount};
 
 #[cfg(test)]
 mod tests;

@@ -95,6 +95,12 @@ impl State {
         }
     }
 
+    /// Sets the search address to what may be wrong.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn set_search_unchecked(&mut self, page: Option<PageIdx>) {
+        self.search = page;
+    }
+
     /// Notes that no page is free.
     #[inline]
     pub(super) fn none_free(&mut self) {

@@ -69,7 +69,11 @@ impl Audit<'_> {
                 });
             }
             if hint && !summary::may_be_ready(value) {
-                return Err("a hint hides free pages that are Ready");
+                return Err(if height > 0 {
+                    "a hint hides that of a child"
+                } else {
+                    "a hint hides free pages that are Ready"
+                });
             }
         }
         Ok(())

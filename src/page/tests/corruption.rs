@@ -1,1 +1,31 @@
+//! Every rule that `verify` knows can be broken, and is then called by its name.
 
+use super::{Fixture, chunk, places, run};
+use crate::page::Corruption;
+use crate::testing::TestGeometry;
+
+on_every_geometry! {
+    planted_corruptions_are_named,
+}
+
+/// A heap of two ranges with free pages of either kind, taken pages, and a free page at its end.
+fn sound<G: TestGeometry>() -> Fixture<G> {
+    let base = places::<G>(20)[1] * chunk::<G>();
+    let mut heap = Fixture::<G>::new();
+    heap.grow(run(base, chunk::<G>()));
+    heap.grow(run(base + 9 * chunk::<G>(), chunk::<G>()));
+    let taken = heap.alloc(4).expect("fresh");
+    heap.made_ready(taken.run).expect("taken");
+    heap.free(run(base + 1, 2)).expect("taken");
+    heap.check();
+    heap
+}
+
+fn planted_corruptions_are_named<G: TestGeometry>() {
+    for (corruption, name) in Corruption::ALL {
+        let mut heap = sound::<G>();
+        let planted = heap.pages.corrupt(&mut heap.state, corruption);
+        assert!(planted, "{corruption:?} cannot be planted");
+        assert_eq!(heap.pages.verify(&heap.state), Err(name), "{corruption:?}");
+    }
+}

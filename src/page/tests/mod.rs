@@ -3,7 +3,7 @@
 use archipelago_api::Geometry;
 
 use crate::base::{PageIdx, PageRun};
-use crate::testing::{Shaped, TestGeometry};
+use crate::testing::TestGeometry;
 
 use self::model::Fixture;
 

@@ -1,12 +1,13 @@
 //! Two bit vectors that say what the page layer has to answer, and the layer beside them.
 
-use std::collections::BTreeMap;
-use std::vec::Vec;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::run;
 use crate::base::{PageIdx, PageRun};
 use crate::page::cache::BLOCK_PAGES;
-use crate::page::{PageCache, Pages, PagesError, State, Taken};
+use crate::page::state::PagesError;
+use crate::page::{PageCache, Pages, State, Taken};
 use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
 
 /// What the model knows of an owned page.

@@ -1,6 +1,6 @@
 //! Random operations, each compared with the model, and the properties that hold of any order of them.
 
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 use super::{Fixture, chunk, places, run};
 use crate::base::PageRun;
@@ -22,7 +22,7 @@ const CHUNKS: usize = 20;
 fn pieces<G: TestGeometry>(base: usize) -> Vec<PageRun> {
     let c = chunk::<G>();
     let at = |chunk: usize, first: usize, count: usize| run((base + chunk) * c + first, count);
-    std::vec![
+    alloc::vec![
         at(0, 0, c),
         at(1, 0, c + c / 2),
         at(2, c / 2, 3),
@@ -226,7 +226,7 @@ impl<G: TestGeometry> Actor<G> {
     /// Afterwards the heap is as if nothing had been taken.
     fn give_all_back(mut self) {
         self.heap.flush_cache();
-        for run in std::mem::take(&mut self.live) {
+        for run in core::mem::take(&mut self.live) {
             self.heap.free(run).expect("it is live");
         }
         self.heap.check();

@@ -41,6 +41,22 @@ impl fmt::Display for RangesError {
     }
 }
 
+/// A rule of the ranges that tests break.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Corruption {
+    /// A range is empty.
+    Empty,
+    /// A range comes twice.
+    OutOfOrder,
+    /// A range lies in two pieces.
+    NotJoined,
+    /// The total of pages.
+    Total,
+    /// There are more ranges than the array has slots.
+    Overfull,
+}
+
 /// Sorted ranges of pages, none of which is empty or touches another.
 ///
 /// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move up to n slots.
@@ -60,11 +76,6 @@ impl Ranges {
         }
     }
 
-    /// How many ranges there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
     /// How many ranges the array has room for.
     pub(crate) const fn capacity(&self) -> usize {
         self.slots.len()
@@ -78,11 +89,6 @@ impl Ranges {
     /// The ranges, lowest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PageRun> + '_ {
         (0..self.len).map(|index| self.at(index))
-    }
-
-    /// The highest range.
-    pub(crate) fn last(&self) -> Option<PageRun> {
-        Some(self.at(self.len.checked_sub(1)?))
     }
 
     /// Slots of the array that is needed before one more range is certain to fit, if the present one is full.
@@ -113,7 +119,7 @@ impl Ranges {
         if old.is_empty() { None } else { Some(old) }
     }
 
-    /// The index of the first range that begins above `page`; [`len`](Self::len) if none does.
+    /// The index of the first range that begins above `page`; the number of ranges if none does.
     pub(crate) fn find_succ(&self, page: PageIdx) -> usize {
         let (mut low, mut high) = (0, self.len);
         while low < high {
@@ -215,41 +221,6 @@ impl Ranges {
         Ok(())
     }
 
-    /// Removes every page from `page` up, and says how many there were.
-    pub(crate) fn remove_from(&mut self, page: PageIdx) -> usize {
-        let before = self.pages;
-        while let Some(range) = self.last() {
-            if range.end() <= page {
-                break;
-            }
-            let kept = PageRun::between(range.first, page);
-            self.pages -= range.count - kept.count;
-            if kept.is_empty() {
-                self.len -= 1;
-            } else {
-                self.put(self.len - 1, kept);
-            }
-        }
-        before - self.pages
-    }
-
-    /// Removes up to `count` pages from the top of the highest range, and says which.
-    pub(crate) fn remove_last(&mut self, count: usize) -> Option<PageRun> {
-        let range = self.last()?;
-        let removed = count.min(range.count);
-        if removed == 0 {
-            return None;
-        }
-        let kept = range.count - removed;
-        if kept == 0 {
-            self.len -= 1;
-        } else {
-            self.put(self.len - 1, PageRun::new(range.first, kept));
-        }
-        self.pages -= removed;
-        Some(PageRun::new(range.first.plus(kept), removed))
-    }
-
     /// Recounts what is kept on the side, and names the first rule that is broken.
     ///
     /// # Errors
@@ -307,6 +278,75 @@ impl Ranges {
             self.put(later - 1, self.at(later));
         }
         self.len -= 1;
+    }
+}
+
+/// What no heap needs yet: windows are not given back.
+#[cfg(any(test, feature = "testing"))]
+impl Ranges {
+    /// How many ranges there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The highest range.
+    pub(crate) fn last(&self) -> Option<PageRun> {
+        Some(self.at(self.len.checked_sub(1)?))
+    }
+
+    /// Removes every page from `page` up, and says how many there were.
+    pub(crate) fn remove_from(&mut self, page: PageIdx) -> usize {
+        let before = self.pages;
+        while let Some(range) = self.last() {
+            if range.end() <= page {
+                break;
+            }
+            let kept = PageRun::between(range.first, page);
+            self.pages -= range.count - kept.count;
+            if kept.is_empty() {
+                self.len -= 1;
+            } else {
+                self.put(self.len - 1, kept);
+            }
+        }
+        before - self.pages
+    }
+
+    /// Removes up to `count` pages from the top of the highest range, and says which.
+    pub(crate) fn remove_last(&mut self, count: usize) -> Option<PageRun> {
+        let range = self.last()?;
+        let removed = count.min(range.count);
+        if removed == 0 {
+            return None;
+        }
+        let kept = range.count - removed;
+        if kept == 0 {
+            self.len -= 1;
+        } else {
+            self.put(self.len - 1, PageRun::new(range.first, kept));
+        }
+        self.pages -= removed;
+        Some(PageRun::new(range.first.plus(kept), removed))
+    }
+
+    /// Breaks one rule; there is a range of two pages or more, and a free slot.
+    pub(crate) fn corrupt(&mut self, corruption: Corruption) {
+        let Some(last) = self.last() else { return };
+        let end = self.len - 1;
+        match corruption {
+            Corruption::Empty => self.put(end, PageRun::new(last.first, 0)),
+            Corruption::OutOfOrder => {
+                self.put(self.len, last);
+                self.len += 1;
+            }
+            Corruption::NotJoined => {
+                self.put(end, PageRun::new(last.first, 1));
+                self.put(self.len, PageRun::between(last.first.plus(1), last.end()));
+                self.len += 1;
+            }
+            Corruption::Total => self.pages += 1,
+            Corruption::Overfull => self.len = self.capacity() + 1,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
-use std::collections::BTreeSet;
-use std::vec::Vec;
+//! Ranges against a set of pages, and at the limits of their array.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::*;
 use crate::region::{Purpose, Source};
@@ -253,28 +255,21 @@ fn the_order_of_adding_does_not_matter() {
 
 #[test]
 fn planted_corruptions_are_named() {
-    let planted: [(&str, fn(&mut Ranges)); 5] = [
-        ("a range is empty", |ranges| ranges.put(1, run(20, 0))),
-        ("ranges overlap or are out of order", |ranges| {
-            ranges.put(1, run(12, 3))
-        }),
-        ("neighbouring ranges are not joined", |ranges| {
-            ranges.put(1, run(15, 10))
-        }),
+    for (corruption, name) in [
+        (Corruption::Empty, "a range is empty"),
+        (Corruption::OutOfOrder, "ranges overlap or are out of order"),
+        (Corruption::NotJoined, "neighbouring ranges are not joined"),
         (
+            Corruption::Total,
             "page total of the ranges differs from their sum",
-            |ranges| ranges.pages += 1,
         ),
-        ("more ranges than slots", |ranges| {
-            ranges.len = ranges.capacity() + 1
-        }),
-    ];
-    for (name, corrupt) in planted {
+        (Corruption::Overfull, "more ranges than slots"),
+    ] {
         let mut ranges = Ranges::new();
         let mut source = HostSource::default();
         add(&mut ranges, &mut source, run(10, 5));
         add(&mut ranges, &mut source, run(20, 5));
-        corrupt(&mut ranges);
+        ranges.corrupt(corruption);
         assert_eq!(ranges.verify(), Err(name));
     }
 }

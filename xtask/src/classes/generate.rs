@@ -8,7 +8,7 @@
 //!
 //! Only additions, multiplications and divisions of `f64` are used, so the result is the same on every host.
 
-use std::ops::Range;
+use core::ops::Range;
 
 /// All multiples of this up to [`EXACT`] are classes.
 const GRAIN: u32 = 8;

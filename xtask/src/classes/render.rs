@@ -1,6 +1,6 @@
 //! The chosen classes as the library's source file.
 
-use std::fmt::{Display, Write as _};
+use core::fmt::{Display, Write as _};
 
 use super::generate::{Class, Classes, largest};
 
@@ -102,7 +102,7 @@ fn row<T: Display>(text: &mut String, name: &str, values: impl Iterator<Item = T
     text.push_str("\n    ],\n");
 }
 
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+fn push(text: &mut String, arguments: core::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = text.write_fmt(arguments);
 }

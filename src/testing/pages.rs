@@ -1,111 +1,17 @@
-//! Doors into single layers for the tests and measurements of this repository.
-//!
-//! Not part of the crate's interface: nothing here follows semantic versioning.
-//!
-//! Pages are plain numbers here, counted from offset 0 of the address space.
+//! The page layer alone.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-use core::marker::PhantomData;
 use core::ops::Range;
-use core::ptr::NonNull;
 use core::sync::atomic::AtomicUsize;
-use std::alloc::{Layout, alloc_zeroed};
-use std::string::String;
-use std::sync::Mutex;
-use std::vec::Vec;
 
-pub use archipelago_api::Geometry;
+use crate::base::{PageIdx, PageRun};
+use crate::page::{self, Bits, Corruption, MAX_PAGES, PageCache, Pages, State, WORD, Words};
+use crate::region::Purpose;
 
-use crate::base::sparse::{Entry, Fresh};
-use crate::base::{PageIdx, PageRun, Shape};
-use crate::page::{self, Bits, MAX_PAGES, PageCache, Pages, State, WORD, Words};
-use crate::region::ranges::{Ranges, Slot};
-use crate::region::{Cause, Purpose, Source};
-
-/// A geometry as a type.
-pub trait TestGeometry: 'static {
-    /// The geometry.
-    const GEOMETRY: Geometry;
-}
-
-/// The shape that a geometry gives.
-#[derive(Debug)]
-pub(crate) struct Shaped<G>(PhantomData<fn() -> G>);
-
-impl<G: TestGeometry> Shape for Shaped<G> {
-    const GEOMETRY: Geometry = {
-        G::GEOMETRY.check();
-        G::GEOMETRY
-    };
-}
-
-/// Metadata memory off the host's heap. It is never given back.
-#[derive(Debug, Default)]
-pub(crate) struct HostSource {
-    bytes: [usize; Purpose::ALL.len()],
-    requests: usize,
-    refused: Option<usize>,
-}
-
-/// Keeps what was handed out in reach, so that leak checkers do not mind it.
-static HANDED_OUT: Mutex<Vec<HandedOut>> = Mutex::new(Vec::new());
-
-struct HandedOut(#[expect(dead_code, reason = "kept for leak checkers alone")] NonNull<u8>);
-
-// SAFETY: the pointer is never read through.
-unsafe impl Send for HandedOut {}
-
-impl HostSource {
-    /// Bytes handed out for `purpose`.
-    pub(crate) fn bytes(&self, purpose: Purpose) -> usize {
-        self.bytes[purpose as usize]
-    }
-
-    /// Requests so far, refused ones among them.
-    pub(crate) fn requests(&self) -> usize {
-        self.requests
-    }
-
-    /// Refuses the request that comes after `served` more, once.
-    pub(crate) fn refuse_after(&mut self, served: usize) {
-        self.refused = Some(self.requests + served);
-    }
-}
-
-impl Source for HostSource {
-    fn take<T: Entry>(
-        &mut self,
-        purpose: Purpose,
-        count: usize,
-        align: usize,
-    ) -> Result<Fresh<T>, Cause> {
-        let request = self.requests;
-        self.requests += 1;
-        let refusal = Cause::Frames {
-            needed: 1,
-            available: 0,
-        };
-        if self.refused == Some(request) {
-            self.refused = None;
-            return Err(refusal);
-        }
-        let layout = Layout::array::<T>(count)
-            .and_then(|layout| layout.align_to(align))
-            .map_err(|_| refusal)?;
-        if layout.size() == 0 {
-            return Err(refusal);
-        }
-        // SAFETY: the layout has a size other than zero.
-        let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
-        if let Ok(mut handed_out) = HANDED_OUT.lock() {
-            handed_out.push(HandedOut(memory));
-        }
-        self.bytes[purpose as usize] += layout.size();
-        // SAFETY: the host's allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
-        // freed, and this is the only reference to it.
-        Ok(unsafe { Fresh::new(memory.cast(), count) })
-    }
-}
+use super::source::{HostSource, top_up};
+use super::{Shaped, TestGeometry, run};
 
 /// A run that was taken: its first page, and how many of its pages had no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,10 +69,10 @@ impl<G: TestGeometry> PageLayer<G> {
     pub fn grow(&mut self, page: usize, count: usize) -> Result<(), String> {
         let run = run(page, count);
         let ensured = self.pages.ensure(run, &mut self.source);
-        ensured.map_err(|cause| std::format!("{cause}"))?;
+        ensured.map_err(|cause| alloc::format!("{cause}"))?;
         top_up(self.state.owned_mut(), &mut self.source);
         let grown = self.pages.grow(&mut self.state, run);
-        grown.map_err(|error| std::format!("{error}"))
+        grown.map_err(|error| alloc::format!("{error}"))
     }
 
     /// Takes the lowest run of `count` pages.
@@ -272,6 +178,20 @@ impl<G: TestGeometry> PageLayer<G> {
         runs
     }
 
+    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls that; `None` if there are no more
+    /// rules, or this layer has not what it takes: free pages with memory, and a free last page.
+    pub fn corrupt(&mut self, rule: usize) -> Option<&'static str> {
+        let (corruption, name) = Corruption::ALL.get(rule)?;
+        let planted = self.pages.corrupt(&mut self.state, *corruption);
+        planted.then_some(*name)
+    }
+
+    /// Pages of the longest free run.
+    #[must_use]
+    pub fn largest_run(&self) -> usize {
+        self.pages.largest_run(&self.state)
+    }
+
     /// Free pages, and those of them without memory.
     #[must_use]
     pub fn totals(&self) -> (usize, usize) {
@@ -352,110 +272,5 @@ impl Bitmap {
 impl fmt::Debug for Bitmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Bitmap").field(&self.bits()).finish()
-    }
-}
-
-/// Sorted, coalescing ranges of whatever is counted.
-#[derive(Debug)]
-pub struct RangeList {
-    ranges: Ranges,
-    source: HostSource,
-}
-
-impl RangeList {
-    /// No ranges.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            ranges: Ranges::new(),
-            source: HostSource::default(),
-        }
-    }
-
-    /// Adds a range; false if it is empty or overlaps one that is there.
-    pub fn add(&mut self, range: Range<usize>) -> bool {
-        top_up(&mut self.ranges, &mut self.source);
-        self.ranges.add(run(range.start, range.len())).is_ok()
-    }
-
-    /// The index of the first range that begins above `at`.
-    #[must_use]
-    pub fn find_succ(&self, at: usize) -> usize {
-        self.ranges.find_succ(PageIdx(at))
-    }
-
-    /// The ranges, lowest first.
-    #[must_use]
-    pub fn ranges(&self) -> Vec<Range<usize>> {
-        let ranges = self.ranges.iter();
-        ranges.map(|run| run.first.0..run.end().0).collect()
-    }
-
-    /// The sum of all lengths.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.ranges.total_pages()
-    }
-
-    /// Checks every invariant.
-    ///
-    /// # Errors
-    /// With the name of the first that is broken.
-    pub fn verify(&self) -> Result<(), &'static str> {
-        self.ranges.verify()
-    }
-}
-
-impl Default for RangeList {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Numbers that look random and are the same in every run: splitmix64.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// The sequence that belongs to `seed`.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub const fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    /// A number below `bound`; 0 if that is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        let number = usize::try_from(self.bits() >> 33).unwrap_or(0);
-        number.checked_rem(bound).unwrap_or(0)
-    }
-
-    /// Puts `items` in another order.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (1..items.len()).rev() {
-            items.swap(end, self.below(end + 1));
-        }
-    }
-}
-
-fn run(page: usize, count: usize) -> PageRun {
-    PageRun::new(PageIdx(page), count)
-}
-
-/// Makes sure that one more range fits.
-pub(crate) fn top_up(ranges: &mut Ranges, source: &mut HostSource) {
-    let Some(slots) = ranges.needs_room() else {
-        return;
-    };
-    if let Ok(memory) = source.take(Purpose::Ranges, slots, align_of::<Slot>()) {
-        ranges.adopt(memory);
     }
 }

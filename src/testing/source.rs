@@ -1,0 +1,91 @@
+//! Metadata memory for tests of single layers.
+
+use alloc::alloc::alloc_zeroed;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::sync::Mutex;
+
+use crate::base::sparse::{Entry, Fresh};
+use crate::region::ranges::{Ranges, Slot};
+use crate::region::{Cause, Purpose, Source};
+
+/// Metadata memory off the host's heap. It is never given back.
+#[derive(Debug, Default)]
+pub(crate) struct HostSource {
+    bytes: [usize; Purpose::ALL.len()],
+    requests: usize,
+    refused: Option<usize>,
+}
+
+/// Keeps what was handed out in reach, so that leak checkers do not mind it.
+static HANDED_OUT: Mutex<Vec<HandedOut>> = Mutex::new(Vec::new());
+
+struct HandedOut(#[expect(dead_code, reason = "kept for leak checkers alone")] NonNull<u8>);
+
+// SAFETY: the pointer is never read through.
+unsafe impl Send for HandedOut {}
+
+impl HostSource {
+    /// Bytes handed out for `purpose`.
+    pub(crate) fn bytes(&self, purpose: Purpose) -> usize {
+        self.bytes[purpose as usize]
+    }
+
+    /// Requests so far, refused ones among them.
+    #[cfg(test)]
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Refuses the request that comes after `served` more, once.
+    #[cfg(test)]
+    pub(crate) fn refuse_after(&mut self, served: usize) {
+        self.refused = Some(self.requests + served);
+    }
+}
+
+impl Source for HostSource {
+    fn take<T: Entry>(
+        &mut self,
+        purpose: Purpose,
+        count: usize,
+        align: usize,
+    ) -> Result<Fresh<T>, Cause> {
+        let request = self.requests;
+        self.requests += 1;
+        let refusal = Cause::Frames {
+            needed: 1,
+            available: 0,
+        };
+        if self.refused == Some(request) {
+            self.refused = None;
+            return Err(refusal);
+        }
+        let layout = Layout::array::<T>(count)
+            .and_then(|layout| layout.align_to(align))
+            .map_err(|_| refusal)?;
+        if layout.size() == 0 {
+            return Err(refusal);
+        }
+        // SAFETY: the layout has a size other than zero.
+        let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
+        if let Ok(mut handed_out) = HANDED_OUT.lock() {
+            handed_out.push(HandedOut(memory));
+        }
+        self.bytes[purpose as usize] += layout.size();
+        // SAFETY: the host's allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
+        // freed, and this is the only reference to it.
+        Ok(unsafe { Fresh::new(memory.cast(), count) })
+    }
+}
+
+/// Makes sure that one more range fits.
+pub(crate) fn top_up(ranges: &mut Ranges, source: &mut HostSource) {
+    let Some(slots) = ranges.needs_room() else {
+        return;
+    };
+    if let Ok(memory) = source.take(Purpose::Ranges, slots, align_of::<Slot>()) {
+        ranges.adopt(memory);
+    }
+}
