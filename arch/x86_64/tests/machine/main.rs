@@ -5,6 +5,8 @@
 extern crate alloc;
 
 mod failures;
+#[cfg(target_os = "linux")]
+mod hosted;
 mod kernel;
 mod life;
 mod locks;
