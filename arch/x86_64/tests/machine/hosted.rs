@@ -1,5 +1,6 @@
-//! The machine with memory that can be touched: the host's mappings follow its page tables, as an MMU
-//! would, so that its addresses are addresses of this process. The contract's own suite and a whole heap run on it.
+//! The machine with memory that can be touched: the host's mappings follow its page tables, as an
+//! MMU would, so that its addresses are addresses of this process. The contract's own suite and a
+//! whole heap run on it.
 
 use core::alloc::Layout;
 use core::ptr;
@@ -109,8 +110,8 @@ unsafe impl Tlb for Board {
     }
 }
 
-/// The machine, with the host following what becomes Ready. What ceases to be is followed when it is flushed, and if
-/// it is not flushed, it stays reachable.
+/// The machine, with the host following what becomes Ready. What ceases to be is followed when it
+/// is flushed, and if it is not flushed, it stays reachable.
 #[derive(Debug)]
 struct Following {
     paging: Paging<Mapped, Source, &'static Mutex<(Mapped, Source)>, Board>,
@@ -234,8 +235,8 @@ fn made(returning: bool) -> (Following, VirtRange) {
 archipelago_api::conformance!(returning, made(true), exhaust, contend);
 archipelago_api::conformance!(holding, made(false), exhaust, contend);
 
-/// Allocates blocks of many sizes, frees every other, and allocates again, each filled with its number; checks the
-/// account along the way.
+/// Allocates blocks of many sizes, frees every other, and allocates again, each filled with its
+/// number; checks the account along the way.
 fn exercise(returning: bool) {
     let machine = Following::new(4096, returning);
     let source = machine.board.source.clone();

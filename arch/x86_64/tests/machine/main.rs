@@ -5,7 +5,7 @@
 extern crate alloc;
 
 mod failures;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod life;

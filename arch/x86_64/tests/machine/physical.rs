@@ -1,5 +1,5 @@
-//! Physical memory made of ordinary memory: frames, the source that hands them out, and the page walk of a
-//! CPU, written apart from the library so that it can judge it.
+//! Physical memory made of ordinary memory: frames, the source that hands them out, and the page
+//! walk of a CPU, written apart from the library so that it can judge it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -83,8 +83,8 @@ impl Physical {
         unsafe { words.wrapping_add(index % 512).read() }
     }
 
-    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down, as far as they
-    /// are present.
+    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down,
+    /// as far as they are present.
     fn path(&self, address: VirtAddr) -> Vec<u64> {
         let mut words = Vec::new();
         let mut table = 1;
