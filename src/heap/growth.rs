@@ -9,7 +9,7 @@
 //! Pieces come from the lowest unused address space that fits, so what one step leaves over is where the
 //! next begins: there is no cursor that could forget it.
 
-use archipelago_api::{Contents, Kernel, Machine, VirtRange};
+use archipelago_api::{Contents, Kernel, Machine, Offset, VirtRange};
 
 use super::runs::{ReadyRun, Want};
 use super::{Heap, PageSide, certain};
@@ -17,6 +17,7 @@ use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::metadata::Metadata;
 use crate::region::ranges::Ranges;
 use crate::region::{Cause, Purpose, Source, Space};
+use crate::span::reach;
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Growth {
     pub(super) windows: Ranges,
     /// Where heap pages that come from the metadata's room must end.
     pub(super) border: PageIdx,
+    /// Where span handles count from: metadata stays within their reach.
+    pub(super) anchor: Offset,
     /// A range that could not be undone because the machine was busy.
     pub(super) unsettled: Option<VirtRange>,
 }
@@ -61,6 +64,7 @@ impl Growth {
             unused: Ranges::new(),
             windows: Ranges::new(),
             border: PageIdx(0),
+            anchor: Offset::new(0),
             unsettled: None,
         }
     }
@@ -114,29 +118,38 @@ impl Growth {
     ///
     /// # Errors
     /// What `work` answers.
-    pub(super) fn with_metadata<K: Kernel>(
+    pub(super) fn with_metadata<S: Shape, K: Kernel>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         loop {
             match work(self) {
-                Err(Cause::MetadataWindow { .. }) if self.extend_room::<K>() => {}
+                Err(Cause::MetadataWindow { .. }) if self.extend_room::<S, K>() => {}
                 answer => return answer,
             }
         }
     }
 
-    /// Lets metadata go on in the largest piece of unused address space when its room is exhausted. A piece that is no
-    /// larger than what is left of the room would not help, and the two would take each other's place for ever.
-    fn extend_room<K: Kernel>(&mut self) -> bool {
-        let Some(largest) = self.unused.iter().max_by_key(|piece| piece.count) else {
+    /// Lets metadata go on in the largest piece of unused address space that span handles reach when its room is
+    /// exhausted. A piece that is no larger than what is left of the room would not help, and the two would take each
+    /// other's place for ever.
+    fn extend_room<S: Shape, K: Kernel>(&mut self) -> bool {
+        let reach = reach::<S>(self.anchor);
+        let reached = |piece: PageRun| {
+            let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));
+            (part.count, part == piece, part)
+        };
+        let Some((count, is_whole, largest)) =
+            self.unused.iter().map(reached).max_by_key(|part| part.0)
+        else {
             return false;
         };
-        if largest.count <= self.metadata.room().count {
+        let rest = self.metadata.room();
+        // The rest of the room takes the slot of the piece that takes its place, if all of that goes.
+        let has_slot = is_whole || self.unused.needs_room().is_none();
+        if count <= rest.count || !has_slot {
             return false;
         }
-        // The rest of the room takes the slot of the piece that takes its place.
-        let rest = self.metadata.room();
         certain::<K, _, _>(self.unused.remove(largest), "the largest piece is unused");
         if !rest.is_empty() {
             certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
@@ -176,7 +189,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut plan = self.plan(growth, want)?;
         loop {
-            growth.with_metadata::<K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
+            growth
+                .with_metadata::<M, K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
             // Metadata comes out of the same address space, and free pages below may have been taken since.
             let mut page = self.page.lock();
             let again = self.plan_under_lock(&page, growth, want)?;

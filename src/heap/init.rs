@@ -121,8 +121,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         reserve_all(space, windows)?;
         growth.metadata.set_room(room);
         growth.border = border(room, home.for_metadata);
+        growth.anchor = Offset::new(room.end().0 << M::GEOMETRY.page_shift);
         match self.add_all(space, growth, windows, home) {
-            Ok(()) => Ok(Offset::new(room.end().0 << M::GEOMETRY.page_shift)),
+            Ok(()) => Ok(growth.anchor),
             Err(error) => {
                 self.close(space, growth, windows);
                 Err(error)
@@ -185,7 +186,7 @@ fn add_window<M: Machine, K: Kernel>(
         return Err(overlapping::<M>(window, other));
     }
     growth
-        .with_metadata::<K>(|growth| growth.ensure_ranges(space))
+        .with_metadata::<M, K>(|growth| growth.ensure_ranges(space))
         .map_err(|cause| InitError::Metadata { cause })?;
     reserve(space, window)?;
     growth.add::<K>(pages, false);
