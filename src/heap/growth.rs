@@ -19,6 +19,10 @@ use crate::region::ranges::Ranges;
 use crate::region::{Cause, Purpose, Source, Space};
 use crate::span::reach;
 
+/// The share of the room that growth leaves to metadata: one in this many pages. Records, page maps
+/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
+const METADATA_SHARE: usize = 20;
+
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
 pub(crate) struct Growth {
@@ -155,9 +159,17 @@ impl Growth {
             certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
         }
         self.metadata.set_room(largest);
-        self.border = largest.end();
+        self.border = border(largest, false);
         true
     }
+}
+
+/// How far heap pages may come up to the metadata at the far end of its room.
+pub(super) fn border(room: PageRun, for_metadata: bool) -> PageIdx {
+    if for_metadata {
+        return room.first;
+    }
+    PageIdx(room.end().0 - (room.count / METADATA_SHARE).max(1))
 }
 
 /// Doubles the array of `ranges` if the next range could find it full.

@@ -6,15 +6,11 @@ use core::fmt;
 use archipelago_api::{Kernel, Machine, Offset};
 
 use super::gate::{Closed, Pass};
-use super::growth::Growth;
+use super::growth::{Growth, border};
 use super::window::{InitError, Window, WindowRule};
 use super::{Heap, Opened, certain};
 use crate::base::{PageIdx, PageRun};
 use crate::region::{Leaving, Space};
-
-/// The share of the first window that growth leaves to metadata: one in this many pages. Records, page maps
-/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
-const METADATA_SHARE: usize = 20;
 
 /// Why the heap was not initialised, and the machine, which the caller gets back.
 pub struct InitFailure<M> {
@@ -166,14 +162,6 @@ impl Growth {
             certain::<K, _, _>(self.unused.add(pages), "windows do not overlap");
         }
     }
-}
-
-/// How far heap pages may come up to the metadata at the far end of its room.
-fn border(room: PageRun, for_metadata: bool) -> PageIdx {
-    if for_metadata {
-        return room.first;
-    }
-    PageIdx(room.end().0 - (room.count / METADATA_SHARE).max(1))
 }
 
 fn add_window<M: Machine, K: Kernel>(
