@@ -33,6 +33,8 @@ pub(crate) struct Growth {
     pub(super) windows: Ranges,
     /// Where heap pages that come from the metadata's room must end.
     pub(super) border: PageIdx,
+    /// Whether windows keep a share for metadata, because no window is set aside for it.
+    pub(super) keeps_share: bool,
     /// Where span handles count from: metadata stays within their reach.
     pub(super) anchor: Offset,
     /// A range that could not be undone because the machine was busy.
@@ -68,6 +70,7 @@ impl Growth {
             unused: Ranges::new(),
             windows: Ranges::new(),
             border: PageIdx(0),
+            keeps_share: false,
             anchor: Offset::new(0),
             unsettled: None,
         }
@@ -86,6 +89,13 @@ impl Growth {
             .iter()
             .chain(core::iter::once(front))
             .filter(|piece| !piece.is_empty())
+    }
+
+    /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays for metadata.
+    fn allowance(&self, owned: usize) -> usize {
+        let total = self.windows.total_pages();
+        let kept = if self.keeps_share { share(total) } else { 0 };
+        total.saturating_sub(owned).saturating_sub(kept)
     }
 
     /// Whether `page`, which is not owned, may hold metadata.
@@ -169,7 +179,12 @@ pub(super) fn border(room: PageRun, for_metadata: bool) -> PageIdx {
     if for_metadata {
         return room.first;
     }
-    PageIdx(room.end().0 - (room.count / METADATA_SHARE).max(1))
+    PageIdx(room.end().0 - share(room.count))
+}
+
+/// How many of `pages` pages growth leaves to metadata.
+fn share(pages: usize) -> usize {
+    (pages / METADATA_SHARE).max(1)
 }
 
 /// Doubles the array of `ranges` if the next range could find it full.
@@ -228,12 +243,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let mut best: Option<Plan> = None;
         let mut largest = 0;
+        let allowance = growth.allowance(page.pages.owned().total_pages());
         for candidate in growth.candidates() {
             let below = self
                 .pages
                 .free_below(&page.pages, candidate.first, want.pages);
-            largest = largest.max(candidate.count + below);
-            let Some(plan) = Plan::within::<M>(candidate, below, want) else {
+            largest = largest.max(candidate.count.min(allowance) + below);
+            let Some(plan) = Plan::within::<M>(candidate, below, want, allowance) else {
                 continue;
             };
             if best.is_none_or(|best| plan.piece.first < best.piece.first) {
@@ -331,17 +347,26 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 }
 
 impl Plan {
-    /// The step that serves `want` from `candidate` and the `below` free pages under it.
-    fn within<S: Shape>(candidate: PageRun, below: usize, want: Want) -> Option<Self> {
+    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below` free pages under it.
+    fn within<S: Shape>(
+        candidate: PageRun,
+        below: usize,
+        want: Want,
+        allowance: usize,
+    ) -> Option<Self> {
         let lowest = candidate.first.0 - below;
         let first = lowest.checked_next_multiple_of(want.align_pages)?;
         let end = first.checked_add(want.pages)?;
         if end > candidate.end().0 || end <= candidate.first.0 {
             return None;
         }
-        let chunk_pages = S::GEOMETRY.chunk_pages();
-        let piece_end = end.next_multiple_of(chunk_pages).min(candidate.end().0);
         let piece_first = first.max(candidate.first.0);
+        if end - piece_first > allowance {
+            return None;
+        }
+        let most = candidate.end().0.min(piece_first.saturating_add(allowance));
+        let chunk_pages = S::GEOMETRY.chunk_pages();
+        let piece_end = end.next_multiple_of(chunk_pages).min(most);
         Some(Self {
             piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
             run: PageRun::new(PageIdx(first), want.pages),
