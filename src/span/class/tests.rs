@@ -1,3 +1,5 @@
+//! Every size and alignment, for every page size; every offset of every span.
+
 extern crate alloc;
 
 use alloc::format;
