@@ -1,6 +1,7 @@
 //! `cargo xtask classes`: the table of size classes, chosen, written, checked and tried.
 
 pub(crate) mod generate;
+mod model;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,9 @@ use generate::{Classes, generate};
 /// The page sizes that the library has tables for, in bytes.
 pub(crate) const PAGE_BYTES: [u32; 7] = [256, 512, 1024, 2048, 4096, 8192, 16384];
 
+/// The page size of the model.
+const MODEL_PAGE_BYTES: u32 = 4096;
+
 /// The generated file.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/span/class_table.rs");
 
@@ -27,15 +31,22 @@ pub(crate) struct Options {
     /// Write `src/span/class_table.rs`.
     #[arg(long, conflicts_with = "check")]
     write: bool,
+    /// Also replay `traces/` in a model of the heap, and print the memory that the classes for 4 KiB pages cost.
+    #[arg(long)]
+    model: bool,
 }
 
 /// Does what `options` ask.
 ///
 /// # Errors
 ///
-/// As those of [`run`].
+/// As those of [`run`], or the traces cannot be read.
 pub(crate) fn command(options: Options) -> Result<()> {
-    run(options.check || !options.write)
+    run(options.check || !options.write)?;
+    if options.model {
+        model::print(&generate(MODEL_PAGE_BYTES))?;
+    }
+    Ok(())
 }
 
 /// Chooses the classes for every page size, and writes them to the library's table.

@@ -55,9 +55,9 @@ fn every_class_takes_less_memory_an_object_than_the_next() {
 #[test]
 fn a_lookup_of_128_bytes_meets_two_class_boundaries_at_most() {
     for page_bytes in PAGE_BYTES {
+        let classes = generate(page_bytes).list;
         for first in (1024..largest(page_bytes)).step_by(128) {
             let inside = |class: &&Class| class.size > first && class.size < first + 128;
-            let classes = generate(page_bytes).list;
             assert!(
                 classes.iter().filter(inside).count() <= 2,
                 "{page_bytes}: {first}"
