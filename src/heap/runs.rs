@@ -113,18 +113,29 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// Looks for free pages, small requests in the page cache first.
+    /// Looks for free pages, for short runs in the page cache first.
     fn find(&self, want: Want) -> Found {
         let mut page = self.page.lock();
-        let page = &mut *page;
-        let taken = if want.align_pages > 1 {
+        let taken = if want.align_pages == 1 && want.pages < CACHED_RUN {
+            self.find_cached(&mut page, want.pages)
+        } else {
+            self.find_past_cache(&mut page, want)
+        };
+        self.found(taken)
+    }
+
+    /// A run that is not the page cache's.
+    fn find_past_cache(&self, page: &mut PageSide, want: Want) -> Option<Taken> {
+        if want.align_pages > 1 {
             self.pages
                 .alloc_aligned(&mut page.pages, want.pages, want.align_pages)
-        } else if want.pages < CACHED_RUN {
-            self.find_cached(page, want.pages)
         } else {
             self.pages.alloc(&mut page.pages, want.pages)
-        };
+        }
+    }
+
+    /// What pages that were just taken, under the page lock, are worth.
+    fn found(&self, taken: Option<Taken>) -> Found {
         let Some(taken) = taken else {
             return Found::Nothing;
         };
@@ -242,7 +253,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut found = self.find(want);
         if matches!(found, Found::Nothing) {
             self.return_what_is_kept(opened);
-            found = self.find(want);
+            // Growth joins free pages below a piece with it: they must not be back in the cache by then.
+            let taken = self.find_past_cache(&mut self.page.lock(), want);
+            found = self.found(taken);
         }
         match found {
             Found::Ready(ready) => Ok(ready),
