@@ -2,8 +2,9 @@
 
 use core::alloc::Layout;
 use core::cell::Cell;
+use core::panic::AssertUnwindSafe;
 use core::ptr::NonNull;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use archipelago::{AllocError, AllocFlags, Machine, VirtAddr, VirtRange};
 use archipelago_api::Patience;
