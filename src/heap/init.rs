@@ -9,7 +9,7 @@ use super::gate::{Closed, Pass};
 use super::growth::{Growth, border};
 use super::window::{InitError, Window, WindowRule};
 use super::{Heap, Opened, certain};
-use crate::base::{PageIdx, PageRun};
+use crate::base::PageRun;
 use crate::region::{Leaving, Space};
 
 /// Why the heap was not initialised, and the machine, which the caller gets back.

@@ -8,7 +8,7 @@ use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel decides on
-    /// which thread and when; nothing is scavenged behind its back.
+    /// which thread and when; behind its back, pages are scavenged only where a request would be refused without their memory.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was decommitted.
@@ -23,6 +23,30 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.with_machine(opened, |space, _| {
             self.scavenge_within(opened, space, pages)
         })
+    }
+
+    /// Scavenges as many free pages as `cause`, a refusal, says were missing; `false` if there are not so many, or the
+    /// machine has become busy.
+    #[cold]
+    pub(super) fn make_up_for(
+        &self,
+        opened: &Opened<M>,
+        space: &Space<'_, M>,
+        cause: Cause,
+    ) -> bool {
+        let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
+        let pages = missing.div_ceil(M::GEOMETRY.page_bytes());
+        if pages == 0 {
+            return false;
+        }
+        self.return_what_is_kept(opened);
+        let spare = self.ledger.of(Purpose::Free) >> M::GEOMETRY.page_shift;
+        let done = if pages > spare {
+            Ok(0)
+        } else {
+            self.scavenge_within(opened, space, pages)
+        };
+        done.is_ok_and(|done| done > 0)
     }
 
     fn scavenge_within(

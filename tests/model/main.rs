@@ -10,6 +10,10 @@
 //!                                                                    a long run, which says how far it is
 //! ```
 
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+extern crate alloc;
+
 mod faults;
 mod operations;
 mod places;

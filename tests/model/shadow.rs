@@ -1,7 +1,7 @@
 //! The shadow map: what is live, where, and what it holds.
 
+use alloc::collections::BTreeMap;
 use core::alloc::Layout;
-use std::collections::BTreeMap;
 
 use archipelago::{AllocError, AllocFlags, Cause};
 use archipelago_sim::SimGeometry;
