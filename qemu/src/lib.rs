@@ -6,6 +6,7 @@
 //! [`protocol::run`], or [`exit`] where it has no tests of its own.
 #![no_std]
 
+mod account;
 mod frames;
 pub mod protocol;
 mod report;
@@ -13,14 +14,16 @@ mod report;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use account::{Account, Imbalance};
 pub use frames::{FILL, FRAME_BYTES, FramePool, FramePoolError, Refusal};
 pub use report::stop;
 
 #[cfg(target_arch = "x86_64")]
 pub use self::x86_64::{
-    Boot, Fault, MemoryKind, MemoryRegion, Module, PHYSMAP_BASE, PHYSMAP_BYTES, StartInfo,
-    StartInfoError, exit, on_interrupt, physmap, probe_execute, probe_read, probe_write,
-    raise_interrupt, write_console,
+    Boot, Fault, HEAP_WINDOW, HeapMachine, KernelHeap, Memory, MemoryKind, MemoryRegion, Module,
+    PHYSMAP_BASE, PHYSMAP_BYTES, Running, StartInfo, StartInfoError, exit, on_interrupt, physmap,
+    probe_execute, probe_read, probe_write, raise_interrupt, share_memory, start_heap,
+    write_console,
 };
 
 /// What a kernel found, as the harness reads it from QEMU's exit code. Anything else that ends

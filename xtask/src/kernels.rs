@@ -80,6 +80,16 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
+        name: "heap",
+        memory_mib: &[32, 256],
+        ..PASSES
+    },
+    Kernel {
+        name: "growth",
+        memory_mib: &[16, 32],
+        ..PASSES
+    },
+    Kernel {
         name: "fail_assertion",
         expected: Expected::Failure("assertion `left == right` failed"),
         ..PASSES

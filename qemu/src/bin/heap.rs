@@ -1,0 +1,251 @@
+//! The heap as the kernel's global allocator: collections of all kinds, before and after it is
+//! initialised, with every frame accounted for.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::alloc::{alloc, alloc_zeroed, dealloc, realloc};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+
+use archipelago::EarlyRegion;
+use archipelago_qemu::protocol::{self, Test};
+use archipelago_qemu::{Boot, HEAP_WINDOW, KernelHeap, Running, entry, println, start_heap};
+
+entry!(main);
+
+static EARLY: EarlyRegion<{ 16 << 10 }> = EarlyRegion::new();
+
+#[global_allocator]
+static HEAP: KernelHeap = KernelHeap::with_early(&EARLY);
+
+/// What the tests share: the heap, and what was allocated before there was one.
+struct Context {
+    running: Running,
+    early: Option<(Box<u64>, Vec<u32>, String)>,
+}
+
+fn main(boot: Boot) -> ! {
+    let early = (
+        Box::new(42),
+        (0..100).collect(),
+        String::from("before paging"),
+    );
+    let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
+    let tests = [
+        Test {
+            name: "what was allocated before init is there, moves over and is freed",
+            run: early_blocks,
+        },
+        Test {
+            name: "collections work",
+            run: collections,
+        },
+        Test {
+            name: "layouts of every size and alignment are met",
+            run: layouts,
+        },
+        Test {
+            name: "zeroed memory is zero, though the frames are not",
+            run: zeroed,
+        },
+        Test {
+            name: "a block that is reallocated keeps its contents",
+            run: reallocated,
+        },
+        Test {
+            name: "a window is refused that overlaps, wraps or is not canonical",
+            run: windows,
+        },
+        Test {
+            name: "all free memory goes back to the frame pool",
+            run: given_back,
+        },
+    ];
+    let mut context = Context {
+        running,
+        early: Some(early),
+    };
+    protocol::run(&tests, &mut context)
+}
+
+fn early_blocks(context: &mut Context) {
+    let before = context.running.checked_stats().small_objects;
+    assert_eq!(before, 0, "early blocks are none of the heap's");
+    let (number, mut list, text) = context.early.take().expect("the early blocks");
+    assert_eq!((*number, &text[..]), (42, "before paging"));
+    list.extend(100..10_000);
+    assert!(list.iter().copied().eq(0..10_000));
+    drop((number, list, text));
+    context.running.check();
+}
+
+fn collections(context: &mut Context) {
+    let mut names = BTreeMap::new();
+    let mut queue = VecDeque::new();
+    for number in 0..5_000_u32 {
+        names.insert(
+            number.wrapping_mul(2_654_435_761),
+            format!("number {number}"),
+        );
+        queue.push_back(Box::new(number));
+        if number % 3 == 0 {
+            queue.pop_front();
+        }
+    }
+    context.running.check();
+    for number in (0..5_000_u32).step_by(2) {
+        let name = names.remove(&number.wrapping_mul(2_654_435_761));
+        assert_eq!(name, Some(format!("number {number}")));
+    }
+    assert_eq!(names.len(), 2_500);
+    assert!(queue.iter().map(|number| **number).eq(1_667..5_000));
+    drop((names, queue));
+    let stats = context.running.checked_stats();
+    assert_eq!(stats.small_objects, 0);
+}
+
+fn layouts(context: &mut Context) {
+    let sizes = [
+        1,
+        7,
+        8,
+        9,
+        100,
+        1024,
+        4095,
+        4096,
+        4097,
+        32 << 10,
+        100_000,
+        3 << 20,
+    ];
+    let aligns = [1, 16, 64, 4096, 8192, 2 << 20];
+    for layout in sizes
+        .iter()
+        .flat_map(|size| aligns.map(|align| Layout::from_size_align(*size, align)))
+    {
+        let layout = layout.expect("a small size and a power of two");
+        // SAFETY: the size is not 0.
+        let block = unsafe { alloc(layout) };
+        assert!(!block.is_null(), "{layout:?}");
+        assert_eq!(block.addr() % layout.align(), 0, "{layout:?}");
+        // SAFETY: the block is that large.
+        unsafe { block.write_bytes(0x5a, layout.size()) };
+        // SAFETY: it was allocated with this layout.
+        unsafe { dealloc(block, layout) };
+    }
+    context.running.check();
+}
+
+fn zeroed(_: &mut Context) {
+    for size in [24, 4096, 200_000] {
+        let layout = Layout::from_size_align(size, 8).expect("a small size");
+        for round in 0..2 {
+            // SAFETY: the size is not 0.
+            let block = unsafe { alloc_zeroed(layout) };
+            assert!(!block.is_null(), "{layout:?}");
+            // SAFETY: the block is that large, and was zeroed, so it is initialised.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(block, size) };
+            assert!(
+                bytes.iter().all(|byte| *byte == 0),
+                "{layout:?}, round {round}"
+            );
+            bytes.fill(0x5a);
+            // SAFETY: it was allocated with this layout, and the slice is not used any more.
+            unsafe { dealloc(block, layout) };
+        }
+    }
+    assert!(vec![0_u64; 100_000].iter().all(|word| *word == 0));
+}
+
+fn reallocated(context: &mut Context) {
+    let sizes = [
+        10, 16, 17, 500, 5_000, 50_000, 500_000, 70_000, 4_000, 3, 900,
+    ];
+    let mut layout = Layout::from_size_align(sizes[0], 8).expect("a small size");
+    // SAFETY: the size is not 0.
+    let mut block = unsafe { alloc(layout) };
+    assert!(!block.is_null());
+    for (seed, new_size) in (1..).zip(sizes) {
+        // SAFETY: the block has the layout, and the new size is neither 0 nor near the top.
+        block = unsafe { realloc(block, layout, new_size) };
+        assert!(!block.is_null());
+        let kept = layout.size().min(new_size);
+        layout = Layout::from_size_align(new_size, 8).expect("a small size");
+        if seed > 1 {
+            // SAFETY: the previous round filled the block, and that much of it was kept.
+            let bytes = unsafe { core::slice::from_raw_parts(block, kept) };
+            assert!(bytes.iter().all(|byte| *byte == seed - 1), "to {new_size}");
+        }
+        // SAFETY: the block is that large.
+        unsafe { block.write_bytes(seed, new_size) };
+    }
+    // SAFETY: it was allocated with this layout.
+    unsafe { dealloc(block, layout) };
+    context.running.check();
+}
+
+fn windows(context: &mut Context) {
+    use archipelago::{InitError, Window, WindowRule};
+    let before = context.running.checked_stats();
+    let refused = |base, bytes| match HEAP.add_window(Window::new(base, bytes)) {
+        Err(InitError::Window { window, rule }) => {
+            assert_eq!((window.base, window.bytes), (base, bytes));
+            rule
+        }
+        other => panic!("{base:#x}, {bytes:#x} bytes: {other:?}"),
+    };
+    let lower = 0x4444_4444_0000;
+    assert_eq!(refused(lower, 0), WindowRule::Empty);
+    assert_eq!(
+        refused(lower + 8, 4096),
+        WindowRule::Misaligned { granule: 4096 }
+    );
+    assert_eq!(
+        refused(lower, 4097),
+        WindowRule::Misaligned { granule: 4096 }
+    );
+    assert_eq!(refused(!0xfff, 8192), WindowRule::Wraps);
+    assert_eq!(refused(0x7fff_ffff_f000, 8192), WindowRule::NotCanonical);
+    assert_eq!(refused(0x9000_0000_0000, 4096), WindowRule::NotCanonical);
+    let overlap = refused(HEAP_WINDOW.base + HEAP_WINDOW.bytes - 4096, 8192);
+    assert!(
+        matches!(overlap, WindowRule::Overlaps { .. }),
+        "{overlap:?}"
+    );
+    // The kernel's own image, and the physmap: nothing of the heap's, but not free either.
+    for occupied in [0xffff_ffff_8010_0000, 0xffff_8000_0000_0000] {
+        let answer = HEAP.add_window(Window::new(occupied, 4 << 20));
+        assert!(
+            matches!(answer, Err(InitError::Reserve { .. })),
+            "{answer:?}"
+        );
+    }
+    let after = context.running.checked_stats();
+    assert_eq!(
+        (after.reserved, after.prepared, after.owned_pages),
+        (before.reserved, before.prepared, before.owned_pages)
+    );
+}
+
+fn given_back(context: &mut Context) {
+    let block = vec![1_u8; 5 << 20];
+    let full = context.running.heap_frames();
+    drop(block);
+    let scavenged = HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    let stats = context.running.checked_stats();
+    println!(
+        "# {scavenged} pages scavenged, {} frames left",
+        context.running.heap_frames()
+    );
+    assert!(scavenged >= (5 << 20) / 4096);
+    assert!(context.running.heap_frames() + (5 << 20) / 4096 <= full);
+    assert_eq!(stats.free_pages, stats.scavenged_pages);
+}

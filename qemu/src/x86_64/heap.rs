@@ -1,0 +1,142 @@
+//! The heap on this machine: over the boot code's page tables and frame pool, which the kernel goes
+//! on using beside it.
+
+use core::fmt;
+
+use archipelago::{Heap, Stats, Window};
+use archipelago_x86_64::{Context, Ordinary, Paging, SingleCpu};
+use spin::{Mutex, MutexGuard, Once};
+use x86_64::structures::paging::OffsetPageTable;
+
+use super::{PHYSMAP_BYTES, StartInfo};
+use crate::{Account, Boot, FramePool, Imbalance};
+
+/// The page tables and the frames, behind the lock that the kernel shares with the heap.
+pub type Memory = Mutex<(OffsetPageTable<'static>, FramePool)>;
+
+/// The heap's machine.
+pub type HeapMachine = Paging<OffsetPageTable<'static>, FramePool, &'static Memory>;
+
+/// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
+pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
+
+/// Address space in the upper half that nothing else uses, as much as there can be memory: what
+/// runs out first is frames.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "this machine's words have 64 bits"
+)]
+pub const HEAP_WINDOW: Window = Window::new(0xffff_a000_0000_0000, PHYSMAP_BYTES as usize);
+
+static MEMORY: Once<Memory> = Once::new();
+
+/// A kernel whose heap is initialised.
+pub struct Running<C: Context = Ordinary> {
+    /// What the boot loader said.
+    pub start_info: StartInfo,
+    /// The heap.
+    pub heap: &'static KernelHeap<C>,
+    memory: &'static Memory,
+    account: Account,
+}
+
+impl<C: Context> fmt::Debug for Running<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The machine over the boot code's page tables and frames, and the account of what it takes.
+/// Frames go back to the pool as soon as the heap does not need them.
+///
+/// # Panics
+/// On a second call: there is one set of page tables.
+#[must_use]
+pub fn share_memory(mapper: OffsetPageTable<'static>, frames: FramePool) -> (HeapMachine, Account) {
+    assert!(!MEMORY.is_completed(), "the memory is shared once");
+    let account = Account::open(&frames);
+    let memory = MEMORY.call_once(|| Mutex::new((mapper, frames)));
+    // SAFETY:
+    // - a reference leads to the same mapper and frames always;
+    // - there is one CPU and one level-4 table, the mapper's;
+    // - the pool's frames lie in the physmap, where the mapper says, which is not at address 0;
+    // - the entry code sets `EFER.NXE`;
+    // - the kernels touch no page-table entry of a heap's window.
+    let machine = unsafe { Paging::shared(memory) };
+    (machine.returning(), account)
+}
+
+/// Initialises `heap` with `windows`, on the boot code's page tables and frames.
+///
+/// # Panics
+/// If the heap refuses; the reason is the message.
+pub fn start_heap<C: Context>(
+    boot: Boot,
+    heap: &'static KernelHeap<C>,
+    windows: &[Window],
+) -> Running<C> {
+    let (machine, account) = share_memory(boot.mapper, boot.frames);
+    if let Err(failure) = heap.init(windows, machine) {
+        panic!("the heap is not initialised: {failure}");
+    }
+    Running {
+        start_info: boot.start_info,
+        heap,
+        memory: memory(),
+        account,
+    }
+}
+
+fn memory() -> &'static Memory {
+    MEMORY.get().expect("the memory was shared")
+}
+
+impl<C: Context> Running<C> {
+    /// The account, checked by [`check`](Self::check) first.
+    ///
+    /// # Panics
+    /// As [`check`](Self::check).
+    #[must_use]
+    #[track_caller]
+    pub fn checked_stats(&self) -> Stats {
+        self.check();
+        self.heap.stats()
+    }
+
+    /// The page tables and the frames. While the guard lives, the heap cannot grow.
+    #[must_use]
+    pub fn memory(&self) -> MutexGuard<'static, (OffsetPageTable<'static>, FramePool)> {
+        self.memory.lock()
+    }
+
+    /// Frames that the heap has.
+    #[must_use]
+    pub fn heap_frames(&self) -> u64 {
+        self.account.frames(&self.memory.lock().1)
+    }
+
+    /// Checks the heap's account against the frame pool's.
+    ///
+    /// # Errors
+    /// The identity that does not hold.
+    pub fn balance(&self) -> Result<(), Imbalance> {
+        let stats = self.heap.stats();
+        self.account.check(&self.memory.lock().1, &stats)
+    }
+
+    /// Checks the account and every invariant of the heap.
+    ///
+    /// # Panics
+    /// If one does not hold; the message says which.
+    #[track_caller]
+    pub fn check(&self) {
+        if let Err(violation) = self.heap.verify() {
+            panic!("the heap is not sound: {violation}");
+        }
+        if let Err(imbalance) = self.balance() {
+            panic!("the account is wrong: {imbalance}");
+        }
+    }
+}
