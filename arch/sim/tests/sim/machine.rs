@@ -244,7 +244,7 @@ fn a_released_window_is_reserved_again_in_any_cut() {
 
 #[test]
 fn a_pointer_into_a_window_that_another_took_over_has_no_address() {
-    let sim = Sim::<Plain32>::default();
+    let sim = Sim::<Plain32>::builder().traps(false).build();
     let window = range(0x10_0000, 0x4000);
     let addr = VirtAddr::new(0x10_2000);
     make_ready(&sim, window);
@@ -274,7 +274,7 @@ fn windows_that_meet_where_addresses_wrap_stay_two_ranges() {
 
 #[test]
 fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
-    let sim = Sim::<Plain32>::default();
+    let sim = Sim::<Plain32>::builder().traps(false).build();
     let window = range(0x10_0000, 0x4000);
     let local = 0_u8;
     assert_eq!(sim.address((&local).into()), None);
