@@ -274,8 +274,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if matches!(found, Found::Nothing) {
             self.return_what_is_kept(opened);
             // Growth joins free pages below a piece with it: they must not be back in the cache by then.
-            let taken = self.find_past_cache(&mut self.page.lock(), want);
-            found = self.found(taken);
+            let mut page = self.page.lock();
+            found = self.found(self.find_past_cache(&mut page, want));
         }
         match found {
             Found::Ready(ready) => Ok(ready),

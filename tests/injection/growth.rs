@@ -1,8 +1,8 @@
 //! Growth: within an arena, to the next one, to one elsewhere, to another window.
 
 use archipelago::AllocFlags;
-use archipelago_sim::SimGeometry;
-use archipelago_testing::{layout, on_geometry};
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{Rig, layout, on_geometry};
 
 use crate::case::{Case, home, large, metadata_window, window};
 use crate::inject;
@@ -108,7 +108,17 @@ fn growth_to_another_window<G: SimGeometry>() {
 
 fn an_object_larger_than_an_arena<G: SimGeometry>() {
     inject!(
-        || filled::<G>(&[window::<G>(chunk::<G>() / 2, 3 * arena::<G>())], 1),
+        || {
+            // Frames that are zero as they come cost nothing until they are touched.
+            let machine = Sim::builder().zeroed_frames(true).build();
+            let windows = [
+                window::<G>(chunk::<G>() / 2, 3 * arena::<G>()),
+                metadata_window::<G>(),
+            ];
+            let mut case = Case::of(Rig::<G>::on(machine, &windows));
+            case.get(100, 8);
+            case
+        },
         |case| {
             let bytes = G::GEOMETRY.arena_bytes() + G::GEOMETRY.chunk_bytes();
             // Filling it would take longer than all the rest.

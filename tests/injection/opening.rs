@@ -29,7 +29,7 @@ fn early<G: SimGeometry>() -> Case<G> {
         case.adopt(Block {
             pointer,
             layout,
-            bytes: layout.size(),
+            bytes: size,
         });
     }
     case

@@ -27,7 +27,7 @@ pub(crate) struct Scenario<G: SimGeometry> {
 
 /// What is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Injection {
+pub(crate) enum Injection {
     /// Calls that can fail for want of something fail.
     Failure(Mode),
     /// Interrupts are masked, and the machine is busy.
@@ -43,31 +43,69 @@ const INJECTIONS: [Injection; 4] = [
 
 /// Fails every call of the scenario's operation in turn, in every way. Answers how many failures were injected.
 pub(crate) fn calls<G: SimGeometry>(scenario: &Scenario<G>) -> usize {
+    for_each_injection(|injection, nth| inject(scenario, injection, nth))
+}
+
+/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was injected. Answers how much
+/// was, altogether.
+pub(crate) fn for_each_injection(mut inject: impl FnMut(Injection, usize) -> usize) -> usize {
     let mut injected = 0;
     for injection in INJECTIONS {
         let mut nth = 1;
         loop {
             assert!(nth <= MOST_CALLS, "{injection:?} never runs out of calls");
-            let count = inject(scenario, injection, nth);
-            injected += count;
+            println!("{injection:?} at call {nth}");
+            let count = inject(injection, nth);
             if count == 0 {
                 break;
             }
+            injected += count;
             nth += 1;
         }
     }
     injected
 }
 
+impl Injection {
+    /// Arms `machine` and runs `operate`, with interrupts masked where the machine is to be busy.
+    pub(crate) fn during<G: SimGeometry, R>(
+        self,
+        machine: &Sim<G>,
+        nth: usize,
+        operate: impl FnOnce() -> R,
+    ) -> R {
+        let answer = match self {
+            Self::Failure(mode) => {
+                machine.fail_nth(nth, mode);
+                operate()
+            }
+            Self::Busy(mode) => {
+                machine.busy_nth(nth, mode);
+                masked(operate)
+            }
+        };
+        machine.disarm();
+        answer
+    }
+}
+
+/// Runs `operate` with interrupts masked.
+pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
+    let interrupts = Hosted::disable_interrupts();
+    let answer = operate();
+    Hosted::restore_interrupts(interrupts);
+    answer
+}
+
 /// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed. Answers how many failures were
 /// injected, which is 0 when the operation makes fewer calls.
 fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
-    println!("{injection:?} at call {nth}");
     let mut case = (scenario.set_up)();
     case.check();
     let before = Snapshot::of(&case);
     let calls = record_calls(&case.rig.machine);
-    let answer = attempt(scenario, &mut case, injection, nth);
+    let machine = case.rig.machine.clone();
+    let answer = injection.during(&machine, nth, || (scenario.operate)(&mut case));
     case.rig.machine.clear_hook();
     let injected = case.rig.machine.injected();
     let calls = take(&calls);
@@ -106,31 +144,6 @@ fn look<G: SimGeometry>(case: &Case<G>, injection: Injection) -> Snapshot {
     }
 }
 
-/// Runs the operation once with its `nth` call failing.
-fn attempt<G: SimGeometry>(
-    scenario: &Scenario<G>,
-    case: &mut Case<G>,
-    injection: Injection,
-    nth: usize,
-) -> Result<(), Refusal> {
-    let machine = case.rig.machine.clone();
-    let answer = match injection {
-        Injection::Failure(mode) => {
-            machine.fail_nth(nth, mode);
-            (scenario.operate)(case)
-        }
-        Injection::Busy(mode) => {
-            machine.busy_nth(nth, mode);
-            let interrupts = Hosted::disable_interrupts();
-            let answer = (scenario.operate)(case);
-            Hosted::restore_interrupts(interrupts);
-            answer
-        }
-    };
-    machine.disarm();
-    answer
-}
-
 /// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now that some metadata is in
 /// stock; a machine that was busy is busy again from its first call on.
 fn repeat<G: SimGeometry>(
@@ -139,13 +152,14 @@ fn repeat<G: SimGeometry>(
     injection: Injection,
     call: Option<Call>,
 ) {
+    let machine = case.rig.machine.clone();
     if let Injection::Failure(mode) = injection {
         let call = call.expect("the call that failed was made");
         let target = (call.kind, call.range.bytes());
-        let machine = case.rig.machine.clone();
-        case.rig.machine.on_call(move |call| {
+        let armed = machine.clone();
+        machine.on_call(move |call| {
             if (call.kind, call.range.bytes()) == target {
-                machine.fail_nth(1, mode);
+                armed.fail_nth(1, mode);
             }
         });
     }
@@ -153,14 +167,16 @@ fn repeat<G: SimGeometry>(
         let answer = match injection {
             Injection::Failure(_) => {
                 let answer = (scenario.operate)(case);
-                case.rig.machine.disarm();
+                machine.disarm();
                 answer
             }
-            Injection::Busy(_) => attempt(scenario, case, Injection::Busy(Mode::FromThenOn), 1),
+            Injection::Busy(_) => {
+                Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
+            }
         };
         assert!(answer.is_err(), "the call that failed did not come again");
     }
-    case.rig.machine.clear_hook();
+    machine.clear_hook();
 }
 
 fn check_answer<G: SimGeometry>(
