@@ -2,7 +2,11 @@
 //!
 //! Each check also runs over a planted fault, which it has to find.
 
-use std::collections::BTreeMap;
+#![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
+
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 

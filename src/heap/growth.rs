@@ -9,7 +9,7 @@
 //! Pieces come from the lowest unused address space that fits, so what one step leaves over is where the
 //! next begins: there is no cursor that could forget it.
 
-use archipelago_api::{Contents, Kernel, Machine, VirtRange};
+use archipelago_api::{Contents, Kernel, Machine, Offset, VirtRange};
 
 use super::runs::{ReadyRun, Want};
 use super::{Heap, PageSide, certain};
@@ -17,6 +17,11 @@ use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::metadata::Metadata;
 use crate::region::ranges::Ranges;
 use crate::region::{Cause, Purpose, Source, Space};
+use crate::span::reach;
+
+/// The share of the room that growth leaves to metadata: one in this many pages. Records, page maps
+/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
+const METADATA_SHARE: usize = 20;
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
@@ -28,6 +33,10 @@ pub(crate) struct Growth {
     pub(super) windows: Ranges,
     /// Where heap pages that come from the metadata's room must end.
     pub(super) border: PageIdx,
+    /// Whether windows keep a share for metadata, because no window is set aside for it.
+    pub(super) keeps_share: bool,
+    /// Where span handles count from: metadata stays within their reach.
+    pub(super) anchor: Offset,
     /// A range that could not be undone because the machine was busy.
     pub(super) unsettled: Option<VirtRange>,
 }
@@ -61,6 +70,8 @@ impl Growth {
             unused: Ranges::new(),
             windows: Ranges::new(),
             border: PageIdx(0),
+            keeps_share: false,
+            anchor: Offset::new(0),
             unsettled: None,
         }
     }
@@ -78,6 +89,13 @@ impl Growth {
             .iter()
             .chain(core::iter::once(front))
             .filter(|piece| !piece.is_empty())
+    }
+
+    /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays for metadata.
+    fn allowance(&self, owned: usize) -> usize {
+        let total = self.windows.total_pages();
+        let kept = if self.keeps_share { share(total) } else { 0 };
+        total.saturating_sub(owned).saturating_sub(kept)
     }
 
     /// Whether `page`, which is not owned, may hold metadata.
@@ -114,37 +132,59 @@ impl Growth {
     ///
     /// # Errors
     /// What `work` answers.
-    pub(super) fn with_metadata<K: Kernel>(
+    pub(super) fn with_metadata<S: Shape, K: Kernel>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         loop {
             match work(self) {
-                Err(Cause::MetadataWindow { .. }) if self.extend_room::<K>() => {}
+                Err(Cause::MetadataWindow { .. }) if self.extend_room::<S, K>() => {}
                 answer => return answer,
             }
         }
     }
 
-    /// Lets metadata go on in the largest piece of unused address space when its room is exhausted. A piece that is no
-    /// larger than what is left of the room would not help, and the two would take each other's place for ever.
-    fn extend_room<K: Kernel>(&mut self) -> bool {
-        let Some(largest) = self.unused.iter().max_by_key(|piece| piece.count) else {
+    /// Lets metadata go on in the largest piece of unused address space that span handles reach when its room is
+    /// exhausted. A piece that is no larger than what is left of the room would not help, and the two would take each
+    /// other's place for ever.
+    fn extend_room<S: Shape, K: Kernel>(&mut self) -> bool {
+        let reach = reach::<S>(self.anchor);
+        let reached = |piece: PageRun| {
+            let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));
+            (part.count, part == piece, part)
+        };
+        let Some((count, is_whole, largest)) =
+            self.unused.iter().map(reached).max_by_key(|part| part.0)
+        else {
             return false;
         };
-        if largest.count <= self.metadata.room().count {
+        let rest = self.metadata.room();
+        // The rest of the room takes the slot of the piece that takes its place, if all of that goes.
+        let has_slot = is_whole || self.unused.needs_room().is_none();
+        if count <= rest.count || !has_slot {
             return false;
         }
-        // The rest of the room takes the slot of the piece that takes its place.
-        let rest = self.metadata.room();
         certain::<K, _, _>(self.unused.remove(largest), "the largest piece is unused");
         if !rest.is_empty() {
             certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
         }
         self.metadata.set_room(largest);
-        self.border = largest.end();
+        self.border = border(largest, false);
         true
     }
+}
+
+/// How far heap pages may come up to the metadata at the far end of its room.
+pub(super) fn border(room: PageRun, for_metadata: bool) -> PageIdx {
+    if for_metadata {
+        return room.first;
+    }
+    PageIdx(room.end().0 - share(room.count))
+}
+
+/// How many of `pages` pages growth leaves to metadata.
+fn share(pages: usize) -> usize {
+    (pages / METADATA_SHARE).max(1)
 }
 
 /// Doubles the array of `ranges` if the next range could find it full.
@@ -176,7 +216,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut plan = self.plan(growth, want)?;
         loop {
-            growth.with_metadata::<K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
+            growth
+                .with_metadata::<M, K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
             // Metadata comes out of the same address space, and free pages below may have been taken since.
             let mut page = self.page.lock();
             let again = self.plan_under_lock(&page, growth, want)?;
@@ -202,12 +243,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let mut best: Option<Plan> = None;
         let mut largest = 0;
+        let allowance = growth.allowance(page.pages.owned().total_pages());
         for candidate in growth.candidates() {
             let below = self
                 .pages
                 .free_below(&page.pages, candidate.first, want.pages);
-            largest = largest.max(candidate.count + below);
-            let Some(plan) = Plan::within::<M>(candidate, below, want) else {
+            largest = largest.max(candidate.count.min(allowance) + below);
+            let Some(plan) = Plan::within::<M>(candidate, below, want, allowance) else {
                 continue;
             };
             if best.is_none_or(|best| plan.piece.first < best.piece.first) {
@@ -305,17 +347,26 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 }
 
 impl Plan {
-    /// The step that serves `want` from `candidate` and the `below` free pages under it.
-    fn within<S: Shape>(candidate: PageRun, below: usize, want: Want) -> Option<Self> {
+    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below` free pages under it.
+    fn within<S: Shape>(
+        candidate: PageRun,
+        below: usize,
+        want: Want,
+        allowance: usize,
+    ) -> Option<Self> {
         let lowest = candidate.first.0 - below;
         let first = lowest.checked_next_multiple_of(want.align_pages)?;
         let end = first.checked_add(want.pages)?;
         if end > candidate.end().0 || end <= candidate.first.0 {
             return None;
         }
-        let chunk_pages = S::GEOMETRY.chunk_pages();
-        let piece_end = end.next_multiple_of(chunk_pages).min(candidate.end().0);
         let piece_first = first.max(candidate.first.0);
+        if end - piece_first > allowance {
+            return None;
+        }
+        let most = candidate.end().0.min(piece_first.saturating_add(allowance));
+        let chunk_pages = S::GEOMETRY.chunk_pages();
+        let piece_end = end.next_multiple_of(chunk_pages).min(most);
         Some(Self {
             piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
             run: PageRun::new(PageIdx(first), want.pages),

@@ -6,15 +6,11 @@ use core::fmt;
 use archipelago_api::{Kernel, Machine, Offset};
 
 use super::gate::{Closed, Pass};
-use super::growth::Growth;
+use super::growth::{Growth, border};
 use super::window::{InitError, Window, WindowRule};
 use super::{Heap, Opened, certain};
-use crate::base::{PageIdx, PageRun};
+use crate::base::PageRun;
 use crate::region::{Leaving, Space};
-
-/// The share of the first window that growth leaves to metadata: one in this many pages. Records, page maps
-/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
-const METADATA_SHARE: usize = 20;
 
 /// Why the heap was not initialised, and the machine, which the caller gets back.
 pub struct InitFailure<M> {
@@ -121,8 +117,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         reserve_all(space, windows)?;
         growth.metadata.set_room(room);
         growth.border = border(room, home.for_metadata);
+        growth.keeps_share = !home.for_metadata;
+        growth.anchor = Offset::new(room.end().0 << M::GEOMETRY.page_shift);
         match self.add_all(space, growth, windows, home) {
-            Ok(()) => Ok(Offset::new(room.end().0 << M::GEOMETRY.page_shift)),
+            Ok(()) => Ok(growth.anchor),
             Err(error) => {
                 self.close(space, growth, windows);
                 Err(error)
@@ -167,14 +165,6 @@ impl Growth {
     }
 }
 
-/// How far heap pages may come up to the metadata at the far end of its room.
-fn border(room: PageRun, for_metadata: bool) -> PageIdx {
-    if for_metadata {
-        return room.first;
-    }
-    PageIdx(room.end().0 - (room.count / METADATA_SHARE).max(1))
-}
-
 fn add_window<M: Machine, K: Kernel>(
     space: &Space<'_, M>,
     growth: &mut Growth,
@@ -185,7 +175,7 @@ fn add_window<M: Machine, K: Kernel>(
         return Err(overlapping::<M>(window, other));
     }
     growth
-        .with_metadata::<K>(|growth| growth.ensure_ranges(space))
+        .with_metadata::<M, K>(|growth| growth.ensure_ranges(space))
         .map_err(|cause| InitError::Metadata { cause })?;
     reserve(space, window)?;
     growth.add::<K>(pages, false);
@@ -250,7 +240,6 @@ fn reserve<M: Machine>(space: &Space<'_, M>, window: Window) -> Result<(), InitE
 
 fn release<M: Machine>(space: &Space<'_, M>, window: Window, from: Leaving) {
     if let Some(range) = window.pages::<M>().ok().and_then(PageRun::range::<M>) {
-        let released = space.release(range, from);
-        debug_assert!(released.is_ok(), "a machine that reserved can release");
+        space.release(range, from);
     }
 }

@@ -73,8 +73,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The slice may be longer than asked for; all of it can be used.
     ///
     /// # Errors
-    /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges are as before. Free pages that
-    /// are Ready are scavenged first where that makes up for what is missing.
+    /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges are as before.
     /// # Locks
     /// Takes central, page, and unless [`AllocFlags::NO_GROW`] is set the growth gate. With interrupts masked it waits for
     /// no lock of the machine: where one is busy, the request is served as [`AllocFlags::ATOMIC`].
@@ -92,17 +91,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if !flags.contains(AllocFlags::ATOMIC) {
             self.before_ordinary(opened, flags);
         }
-        let served = Self::served(layout).map_err(refused)?;
-        loop {
-            let allocated = match served {
-                Served::Small(class) => self.allocate_small(opened, class, flags),
-                Served::Large(want) => self.allocate_large(opened, want, flags),
-            };
-            match allocated {
-                Err(cause) if self.relieve(opened, cause) => {}
-                answer => return answer.map_err(refused),
-            }
-        }
+        let allocated = match Self::served(layout).map_err(refused)? {
+            Served::Small(class) => self.allocate_small(opened, class, flags),
+            Served::Large(want) => self.allocate_large(opened, want, flags),
+        };
+        allocated.map_err(refused)
     }
 
     /// What every request but an atomic one does first: report a machine that allocates, refill the reserve.

@@ -1,9 +1,9 @@
 //! Planted corruptions: each breaks one rule in a sound heap, and `verify()` names that rule.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::num::NonZeroU32;
-use std::boxed::Box;
-use std::vec::Vec;
 
 use archipelago_api::{AllocFlags, VirtAddr, VirtRange};
 use archipelago_sim::{Hosted, Sim, X86_64};
@@ -26,7 +26,7 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        let heap: Box<Subject> = Box::new(Heap::new());
+        let heap: Box<Subject> = Box::default();
         let windows = [
             Window::new(WINDOW, 1 << 28),
             Window::new(WINDOW + (1 << 32), 1 << 28),

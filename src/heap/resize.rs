@@ -111,16 +111,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         pages: usize,
         flags: AllocFlags,
     ) -> Option<()> {
-        if pages < run.count {
-            let kept = PageRun::new(run.first, pages);
-            opened.records().get(handle).record.set_pages(pages);
-            self.free_run(PageRun::between(kept.end(), run.end()));
-        } else if pages > run.count {
-            let added = self
-                .extend_run(opened, run, pages - run.count, flags)
-                .ok()?;
-            opened.records().get(handle).record.set_pages(pages);
-            self.index.set(added, Some(handle));
+        let added = if pages > run.count {
+            Some(
+                self.extend_run(opened, run, pages - run.count, flags)
+                    .ok()?,
+            )
+        } else {
+            None
+        };
+        // Record and index change together, so that a walk over the spans sees neither without the other.
+        let _central = self.central.lock();
+        opened.records().get(handle).record.set_pages(pages);
+        match added {
+            Some(added) => self.index.set(added, Some(handle)),
+            None if pages < run.count => {
+                self.free_run(PageRun::between(run.first.plus(pages), run.end()));
+            }
+            None => {}
         }
         Some(())
     }

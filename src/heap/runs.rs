@@ -78,14 +78,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Runs `work` inside the growth gate.
+    /// Runs `work` inside the growth gate. Where it is refused for want of memory that free pages have, they are
+    /// scavenged and it runs again.
     ///
     /// # Errors
     /// What `work` answers, or [`Cause::Busy`].
     pub(super) fn with_machine<R>(
         &self,
         opened: &Opened<M>,
-        work: impl FnOnce(&Space<'_, M>, &mut Growth) -> Result<R, Cause>,
+        mut work: impl FnMut(&Space<'_, M>, &mut Growth) -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         let mut pass = match self.gate.enter::<K>() {
             Ok(pass) => pass,
@@ -96,11 +97,30 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let patience = pass.patience;
         let space = Space::new::<K>(&opened.machine, &self.ledger, patience, &unsettled);
         let answer = match space {
-            Ok(space) => work(&space, &mut pass),
+            Ok(space) => self.with_what_is_free(opened, &space, || work(&space, &mut pass)),
             Err(archipelago_api::Busy) => Err(Cause::Busy),
         };
         pass.unsettled = unsettled.take();
         answer
+    }
+
+    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for.
+    fn with_what_is_free<R>(
+        &self,
+        opened: &Opened<M>,
+        space: &Space<'_, M>,
+        mut work: impl FnMut() -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
+        let mut refused = None;
+        loop {
+            match work() {
+                // The same refusal as before: more of the same would not help either.
+                Err(cause) if refused != Some(cause) && self.make_up_for(opened, space, cause) => {
+                    refused = Some(cause);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Stops the machine, because its mapper or frame source allocated without ATOMIC.
@@ -113,18 +133,29 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// Looks for free pages, small requests in the page cache first.
+    /// Looks for free pages, for short runs in the page cache first.
     fn find(&self, want: Want) -> Found {
         let mut page = self.page.lock();
-        let page = &mut *page;
-        let taken = if want.align_pages > 1 {
+        let taken = if want.align_pages == 1 && want.pages < CACHED_RUN {
+            self.find_cached(&mut page, want.pages)
+        } else {
+            self.find_past_cache(&mut page, want)
+        };
+        self.found(taken)
+    }
+
+    /// A run that is not the page cache's.
+    fn find_past_cache(&self, page: &mut PageSide, want: Want) -> Option<Taken> {
+        if want.align_pages > 1 {
             self.pages
                 .alloc_aligned(&mut page.pages, want.pages, want.align_pages)
-        } else if want.pages < CACHED_RUN {
-            self.find_cached(page, want.pages)
         } else {
             self.pages.alloc(&mut page.pages, want.pages)
-        };
+        }
+    }
+
+    /// What pages that were just taken, under the page lock, are worth.
+    fn found(&self, taken: Option<Taken>) -> Found {
         let Some(taken) = taken else {
             return Found::Nothing;
         };
@@ -242,7 +273,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut found = self.find(want);
         if matches!(found, Found::Nothing) {
             self.return_what_is_kept(opened);
-            found = self.find(want);
+            // Growth joins free pages below a piece with it: they must not be back in the cache by then.
+            let mut page = self.page.lock();
+            found = self.found(self.find_past_cache(&mut page, want));
         }
         match found {
             Found::Ready(ready) => Ok(ready),

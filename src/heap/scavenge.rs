@@ -8,7 +8,7 @@ use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel decides on
-    /// which thread and when; behind its back only what a request would otherwise be refused for is scavenged.
+    /// which thread and when; behind its back, pages are scavenged only where a request would be refused without their memory.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was decommitted.
@@ -25,21 +25,28 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// Scavenges what a request was refused for, if the free pages make up for it; answers whether the request is worth
-    /// another try. Nothing is scavenged where that would not help.
+    /// Scavenges as many free pages as `cause`, a refusal, says were missing; `false` if there are not so many, or the
+    /// machine has become busy.
     #[cold]
-    pub(super) fn relieve(&self, opened: &Opened<M>, cause: Cause) -> bool {
-        let Some(bytes) = missing_bytes::<M>(cause) else {
-            return false;
-        };
-        if bytes > self.ledger.of(Purpose::Free) {
+    pub(super) fn make_up_for(
+        &self,
+        opened: &Opened<M>,
+        space: &Space<'_, M>,
+        cause: Cause,
+    ) -> bool {
+        let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
+        let pages = missing.div_ceil(M::GEOMETRY.page_bytes());
+        if pages == 0 {
             return false;
         }
-        let pages = bytes.div_ceil(M::GEOMETRY.page_bytes());
-        let scavenged = self.with_machine(opened, |space, _| {
+        self.return_what_is_kept(opened);
+        let spare = self.ledger.of(Purpose::Free) >> M::GEOMETRY.page_shift;
+        let done = if pages > spare {
+            Ok(0)
+        } else {
             self.scavenge_within(opened, space, pages)
-        });
-        scavenged.is_ok_and(|scavenged| scavenged >= pages)
+        };
+        done.is_ok_and(|done| done > 0)
     }
 
     fn scavenge_within(
@@ -86,20 +93,4 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         certain::<K, _, _>(freed, "a run in transit is taken");
         done
     }
-}
-
-/// How many bytes less would have to be Ready for the request not to be refused for `cause`.
-fn missing_bytes<M: Machine>(cause: Cause) -> Option<usize> {
-    match cause {
-        Cause::Frames { needed, available } | Cause::PageTables { needed, available } => needed
-            .saturating_sub(available)
-            .checked_mul(M::GEOMETRY.granule_bytes()),
-        Cause::Limit {
-            bytes,
-            limit,
-            mapped_ready,
-        } => Some(bytes.saturating_sub(limit.saturating_sub(mapped_ready))),
-        _ => None,
-    }
-    .filter(|bytes| *bytes > 0)
 }

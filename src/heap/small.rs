@@ -119,7 +119,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Makes records until an ordinary request may take one.
     pub(super) fn make_records(&self, opened: &Opened<M>, kind: RecordKind) -> Result<(), Cause> {
         self.with_machine(opened, |space, growth| {
-            growth.with_metadata::<K>(|growth| {
+            growth.with_metadata::<M, K>(|growth| {
                 while self.central.lock().spare_records(kind) == 0 {
                     let mut source = growth.metadata.source(space);
                     match kind {

@@ -117,7 +117,7 @@ impl<S: Shape> Pages<S> {
             base,
             ..PageCache::EMPTY
         };
-        self.change(PageRun::new(base, block), |chunk, piece| {
+        self.change(state.top(), PageRun::new(base, block), |chunk, piece| {
             cache.free = chunk.free.block(piece.first);
             cache.scavenged = chunk.scavenged.block(piece.first) & cache.free;
             chunk.free.clear(piece.first, block);
@@ -127,7 +127,7 @@ impl<S: Shape> Pages<S> {
         state.scavenged -= cache.scavenged.count_ones() as usize;
         // The page above the block may not be owned, the highest page that was free is.
         let highest = (u64::BITS - 1).saturating_sub(cache.free.leading_zeros()) as usize;
-        state.none_free_below(base.plus(highest));
+        state.none_free_below_owned(base.plus(highest));
         Some(cache)
     }
 
@@ -143,15 +143,19 @@ impl<S: Shape> Pages<S> {
         }
         let lowest = free.trailing_zeros() as usize;
         let pages = (u64::BITS - free.leading_zeros()) as usize - lowest;
-        self.change(PageRun::new(base.plus(lowest), pages), |chunk, piece| {
-            for (first, count) in runs(free) {
-                chunk.free.set(piece.first + first - lowest, count);
-            }
-            if free != scavenged && !summary::may_be_ready(chunk.value) {
-                self.tree.hint_ready(piece.chunk);
-            }
-            chunk.free.summary()
-        });
+        self.change(
+            state.top(),
+            PageRun::new(base.plus(lowest), pages),
+            |chunk, piece| {
+                for (first, count) in runs(free) {
+                    chunk.free.set(piece.first + first - lowest, count);
+                }
+                if free != scavenged && !summary::may_be_ready(chunk.value) {
+                    self.tree.hint_ready(piece.chunk);
+                }
+                chunk.free.summary()
+            },
+        );
         state.free += free.count_ones() as usize;
         state.scavenged += scavenged.count_ones() as usize;
         state.became_free(base.plus(lowest));

@@ -29,6 +29,8 @@ pub(crate) enum Corruption {
     Hint,
     /// A hint at the root.
     RootHint,
+    /// The top of the tree.
+    Top,
     /// The total of free pages.
     FreeTotal,
     /// The total of scavenged pages.
@@ -43,7 +45,7 @@ pub(crate) enum Corruption {
 
 impl Corruption {
     /// Every corruption, and what `verify` calls it.
-    pub(crate) const ALL: [(Self, &'static str); 18] = [
+    pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Ranges(RangesCorruption::Empty), "a range is empty"),
         (
             Self::Ranges(RangesCorruption::OutOfOrder),
@@ -72,6 +74,10 @@ impl Corruption {
         (Self::RootSummary, "a summary differs from its children"),
         (Self::Hint, "a hint hides free pages that are Ready"),
         (Self::RootHint, "a hint hides that of a child"),
+        (
+            Self::Top,
+            "the top of the tree is not that of the owned ranges",
+        ),
         (Self::FreeTotal, "the total of free pages is wrong"),
         (
             Self::ScavengedTotal,
@@ -142,6 +148,7 @@ impl<S: Shape> Pages<S> {
             Corruption::RootHint => root
                 .iter()
                 .for_each(|value| summary::hint_ready(value, false)),
+            Corruption::Top => state.set_top(state.top() + 1),
             Corruption::FreeTotal => state.free += 1,
             Corruption::ScavengedTotal => state.scavenged += 1,
             Corruption::SearchAbove => state.set_search_unchecked(Some(last.first)),

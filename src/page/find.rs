@@ -10,107 +10,107 @@ use super::tree::{FAN_OUT, Tree, TreeNode};
 pub(super) struct Hit {
     /// The first page of the run.
     pub(super) first: PageIdx,
-    /// No page from where the search began up to this one is free.
+    /// No page below this one is free. It may be a page that nobody owns.
     pub(super) lowest: PageIdx,
 }
 
-/// A search on its way through the tree, in page numbers.
+/// Where a search stands, in page numbers.
 struct Search {
     count: usize,
-    from: usize,
-    /// Free pages directly below where the search stands, none of them below `from`.
+    /// Free pages directly below.
     run: usize,
-    /// The smallest stretch, start and end, known to hold the lowest free page.
-    window: Option<(usize, usize)>,
+    /// Where the lowest part of the space begins that is known to hold a free page.
+    lowest: Option<usize>,
 }
 
-impl Search {
-    /// Notes that some page from `start` up to `end` is free.
-    ///
-    /// Stretches come in the order of the walk: what lies in the window was descended into from its lowest
-    /// part, and what lies outside is above it.
-    #[inline]
-    fn saw_free(&mut self, start: usize, end: usize) {
-        match self.window {
-            None => self.window = Some((start, end)),
-            Some((low, high)) if low <= start && end <= high => self.window = Some((start, end)),
-            Some(_) => {}
-        }
-    }
+/// What the children of a node have to offer.
+enum Step {
+    /// A run that begins at this page.
+    Run(usize),
+    /// A run inside the child in this column.
+    Child(usize),
 }
 
 impl<S: Shape> Tree<S> {
-    /// The lowest run of `count` pages (at least one) among the free pages from `from` up.
+    /// The lowest run of `count` free pages (at least one) in the tree up to height `top`. No page below `from` is free.
     ///
-    /// At most 8 summaries are read for each level of the tree, and as many again on the way to `from`.
-    pub(super) fn find(&self, count: usize, from: PageIdx) -> Option<Hit> {
+    /// At most 8 summaries are read for each height from `top` down, and one bitmap.
+    pub(super) fn find(&self, top: usize, count: usize, from: PageIdx) -> Option<Hit> {
         let mut search = Search {
             count,
-            from: from.0,
             run: 0,
-            window: None,
+            lowest: None,
         };
-        let first = Self::find_in(self.root(), Self::LEVELS - 1, 0, &mut search)?;
-        let lowest = search.window.map_or(first, |(low, _)| low);
+        let chunk = from.0 >> Self::CHUNK_SHIFT;
+        let mut node = self.node(chunk, top)?;
+        let mut base = Self::node_base(chunk, top);
+        let mut height = top;
+        loop {
+            let shift = Self::child_shift(height);
+            // The search address is in this node or below it.
+            let skipped = from.0.saturating_sub(base) >> shift;
+            let column = match search.scan(node, base, shift, skipped)? {
+                Step::Run(page) => {
+                    let lowest = search.lowest.unwrap_or(page);
+                    return Some(Hit {
+                        first: PageIdx(page),
+                        lowest: PageIdx(lowest.max(from.0)),
+                    });
+                }
+                Step::Child(column) => column,
+            };
+            base += column << shift;
+            if search.lowest == Some(base) {
+                // The part that is descended into will say it better.
+                search.lowest = None;
+            }
+            if height == 0 {
+                return Self::find_in_chunk(node, column, base, &search);
+            }
+            node = node.children[column].get()?;
+            height -= 1;
+        }
+    }
+
+    /// The end of the search, in the chunk in `column`, whose first page is `base`.
+    fn find_in_chunk(node: &TreeNode, column: usize, base: usize, search: &Search) -> Option<Hit> {
+        let found = Self::chunk_in(node, column)?.free.find(search.count, 0)?;
+        let lowest = search.lowest.unwrap_or(base + found.lowest);
         Some(Hit {
-            first: PageIdx(first),
-            lowest: PageIdx(lowest.max(from.0)),
+            first: PageIdx(base + found.first),
+            lowest: PageIdx(lowest),
         })
     }
+}
 
-    /// The search in one node of `height`, whose first page is `base`. Without a hit, the search stands at the
-    /// node's end.
-    fn find_in(node: &TreeNode, height: usize, base: usize, search: &mut Search) -> Option<usize> {
-        let pages = Self::child_pages(height);
-        let skipped = search.from.saturating_sub(base) / pages;
+impl Search {
+    /// Looks at the children of a node, each of 2^`shift` pages, from column `skipped` on. A run that begins in an earlier
+    /// child and ends in a later one is lower than any inside the later one.
+    #[inline]
+    fn scan(&mut self, node: &TreeNode, base: usize, shift: usize, skipped: usize) -> Option<Step> {
+        let pages = 1 << shift;
         for column in skipped..FAN_OUT {
-            let summary = summary::load(&node.values[column]);
-            if summary.max == 0 {
-                search.run = 0;
+            let child = summary::load(&node.values[column]);
+            if child.max == 0 {
+                self.run = 0;
                 continue;
             }
-            let start = base + column * pages;
-            search.saw_free(start, start + pages);
-            // Only the first column can begin below where the search does; nothing runs into that one.
-            let whole = start >= search.from;
-            if whole && search.run + summary.start >= search.count {
-                return Some(start - search.run);
+            let start = base + (column << shift);
+            if self.lowest.is_none() {
+                self.lowest = Some(start);
             }
-            if summary.max >= search.count {
-                let hit = Self::find_below(node, height, column, start, search);
-                if hit.is_some() {
-                    return hit;
-                }
-                debug_assert!(!whole, "a summary promises a run that is not there");
-            } else if whole && summary.start == pages {
-                search.run += pages;
+            if self.run + child.start >= self.count {
+                return Some(Step::Run(start - self.run));
+            }
+            if child.max >= self.count {
+                return Some(Step::Child(column));
+            }
+            self.run = if child.start == pages {
+                self.run + pages
             } else {
-                search.run = summary.end.min(start + pages - search.from.max(start));
-            }
+                child.end
+            };
         }
-        None
-    }
-
-    /// The search in the child in `column`, whose first page is `start`.
-    fn find_below(
-        node: &TreeNode,
-        height: usize,
-        column: usize,
-        start: usize,
-        search: &mut Search,
-    ) -> Option<usize> {
-        if height > 0 {
-            let child = node.children[column].get()?;
-            return Self::find_in(child, height - 1, start, search);
-        }
-        let chunk = Self::chunk_in(node, column)?;
-        let from = search.from.saturating_sub(start);
-        if let Some(found) = chunk.free.find(search.count, from) {
-            search.saw_free(start + found.lowest, start + found.lowest + 1);
-            return Some(start + found.first);
-        }
-        let end = chunk.free.run_below(Self::CHUNK_PAGES);
-        search.run = end.min(Self::CHUNK_PAGES - from);
         None
     }
 }

@@ -18,6 +18,7 @@ mod cache;
 #[cfg(any(test, feature = "testing"))]
 mod corrupt;
 mod find;
+mod marks;
 mod pages;
 mod state;
 mod summary;

@@ -6,7 +6,7 @@ use crate::region::{Cause, Source};
 use super::bits::Bits;
 use super::find::Hit;
 use super::state::{PagesError, State};
-use super::summary::{self, Summary};
+use super::summary;
 use super::tree::{Chunk, Piece, Tree};
 
 /// A run that was taken.
@@ -52,21 +52,43 @@ impl<S: Shape> Pages<S> {
         if !self.is_ensured(run) {
             return Err(PagesError::NotEnsured);
         }
+        let before = state.owned.iter().next();
         state.owned.add(run).map_err(PagesError::Ranges)?;
-        self.change(run, |chunk, piece| {
+        self.raise_top(state, before);
+        let bits = |piece: Piece| self.tree.chunk(piece.chunk).map(|chunk| (chunk, piece));
+        for (chunk, piece) in Tree::<S>::pieces(run).filter_map(bits) {
             chunk.scavenged.set(piece.first, piece.count);
-            freed(chunk, piece)
-        });
-        state.free += run.count;
-        state.scavenged += run.count;
-        state.became_free(run.first);
+        }
+        self.mark_free(state, run);
         Ok(())
+    }
+
+    /// Moves the top of the tree up over all owned pages, `before` being some of those that it stood over until now.
+    fn raise_top(&self, state: &mut State, before: Option<PageRun>) {
+        let (old, new) = (state.top(), Self::height_of_top(state));
+        if let Some(before) = before {
+            let chunk = before.first.0 >> Tree::<S>::CHUNK_SHIFT;
+            self.tree.lift(chunk, old, new);
+        }
+        state.set_top(new);
+    }
+
+    /// The height of the lowest node above every owned page.
+    pub(super) fn height_of_top(state: &State) -> usize {
+        let mut ranges = state.owned.iter();
+        let Some(first) = ranges.next() else {
+            return 0;
+        };
+        let last = ranges.next_back().unwrap_or(first);
+        Tree::<S>::height_above(
+            first.first.0 >> Tree::<S>::CHUNK_SHIFT,
+            (last.end().0 - 1) >> Tree::<S>::CHUNK_SHIFT,
+        )
     }
 
     /// Takes the lowest free run of `count` pages; `None` if there is none, or `count` is zero.
     pub(crate) fn alloc(&self, state: &mut State, count: usize) -> Option<Taken> {
-        let hit = self.lowest(state, count);
-        let Some(hit) = hit else {
+        let Some(hit) = self.lowest(state, count) else {
             if count == 1 {
                 state.none_free();
             }
@@ -111,18 +133,7 @@ impl<S: Shape> Pages<S> {
         if !self.is_taken(state, run) {
             return Err(PagesError::NotTaken);
         }
-        let mut scavenged = 0;
-        self.change(run, |chunk, piece| {
-            let here = chunk.scavenged.count(piece.first, piece.count);
-            if here < piece.count && !summary::may_be_ready(chunk.value) {
-                self.tree.hint_ready(piece.chunk);
-            }
-            scavenged += here;
-            freed(chunk, piece)
-        });
-        state.free += run.count;
-        state.scavenged += scavenged;
-        state.became_free(run.first);
+        self.mark_free(state, run);
         Ok(())
     }
 
@@ -192,9 +203,15 @@ impl<S: Shape> Pages<S> {
     }
 
     /// Pages of the longest free run.
-    pub(crate) fn largest_run(&self, _: &State) -> usize {
-        let pages = Tree::<S>::child_pages(Tree::<S>::LEVELS - 1);
-        summary::merge(&self.tree.root().values, pages).max
+    pub(crate) fn largest_run(&self, state: &State) -> usize {
+        let top = state.search().and_then(|search| {
+            let chunk = search.0 >> Tree::<S>::CHUNK_SHIFT;
+            self.tree.node(chunk, state.top())
+        });
+        top.map_or(0, |node| {
+            let shift = Tree::<S>::child_shift(state.top());
+            summary::merge(&node.values, shift).max
+        })
     }
 
     /// The lowest run of `count` pages.
@@ -205,7 +222,7 @@ impl<S: Shape> Pages<S> {
         }
         let search = state.search()?;
         self.find_near(search, count)
-            .or_else(|| self.tree.find(count, search))
+            .or_else(|| self.tree.find(state.top(), count, search))
     }
 
     /// The search in the chunk of the search address alone.
@@ -223,39 +240,6 @@ impl<S: Shape> Pages<S> {
             first: PageIdx(base + found.first),
             lowest: PageIdx(base + found.lowest),
         })
-    }
-
-    /// Marks `run`, all of which is free, taken.
-    pub(super) fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
-        let mut scavenged = 0;
-        self.change(run, |chunk, piece| {
-            scavenged += chunk.scavenged.count(piece.first, piece.count);
-            taken(chunk, piece)
-        });
-        state.free -= run.count;
-        state.scavenged -= scavenged;
-        Taken { run, scavenged }
-    }
-
-    /// Runs `change`, which answers with the chunk's new summary, on every piece of `run`; then brings the
-    /// summaries above up to date.
-    #[inline]
-    pub(super) fn change(&self, run: PageRun, mut change: impl FnMut(Chunk<'_>, Piece) -> Summary) {
-        let mut changed = None;
-        for piece in Tree::<S>::pieces(run) {
-            let Some(chunk) = self.tree.chunk(piece.chunk) else {
-                debug_assert!(false, "owned pages have bitmaps");
-                continue;
-            };
-            let summary = change(chunk, piece);
-            if summary::store(chunk.value, summary) {
-                let (first, _) = changed.unwrap_or((piece.chunk, 0));
-                changed = Some((first, piece.chunk));
-            }
-        }
-        if let Some((first, last)) = changed {
-            self.tree.refresh(first, last);
-        }
     }
 
     /// Runs `note` on every piece of `run` if all of it is taken.
@@ -325,52 +309,5 @@ impl<S: Shape> Pages<S> {
             }
         }
         found.min(max)
-    }
-}
-
-/// Frees the pages of `piece`, none of which is free, and answers with the chunk's new summary.
-#[inline]
-fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
-    let old = summary::load(chunk.value);
-    let end = piece.first + piece.count;
-    let below = chunk.free.run_below(piece.first);
-    let above = chunk.free.run_above(end);
-    chunk.free.set(piece.first, piece.count);
-    let run = below + piece.count + above;
-    Summary {
-        start: if below == piece.first { run } else { old.start },
-        max: old.max.max(run),
-        end: if end + above == chunk.free.pages() {
-            run
-        } else {
-            old.end
-        },
-    }
-}
-
-/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary.
-#[inline]
-fn taken(chunk: Chunk<'_>, piece: Piece) -> Summary {
-    let old = summary::load(chunk.value);
-    let end = piece.first + piece.count;
-    let below = chunk.free.run_below(piece.first);
-    let above = chunk.free.run_above(end);
-    chunk.free.clear(piece.first, piece.count);
-    if below + piece.count + above == old.max {
-        // It may have been the only run of that length.
-        return chunk.free.summary();
-    }
-    Summary {
-        start: if below == piece.first {
-            below
-        } else {
-            old.start
-        },
-        max: old.max,
-        end: if end + above == chunk.free.pages() {
-            above
-        } else {
-            old.end
-        },
     }
 }

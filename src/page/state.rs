@@ -39,6 +39,8 @@ pub(crate) struct State {
     /// Free pages that are scavenged.
     pub(super) scavenged: usize,
     search: Option<PageIdx>,
+    /// The height of the top of the tree: the lowest node above every owned page.
+    top: usize,
 }
 
 impl State {
@@ -49,6 +51,7 @@ impl State {
             free: 0,
             scavenged: 0,
             search: None,
+            top: 0,
         }
     }
 
@@ -78,6 +81,17 @@ impl State {
         self.search
     }
 
+    /// The height of the top of the tree.
+    #[inline]
+    pub(super) const fn top(&self) -> usize {
+        self.top
+    }
+
+    /// Sets the height of the top of the tree.
+    pub(super) const fn set_top(&mut self, height: usize) {
+        self.top = height;
+    }
+
     /// Notes that the owned page `page` became free, and may be the lowest.
     #[inline]
     pub(super) fn became_free(&mut self, page: PageIdx) {
@@ -93,6 +107,14 @@ impl State {
         if self.search.is_some_and(|search| search < bound) {
             self.search = self.owned.find_at_or_above(bound);
         }
+    }
+
+    /// Notes that no page below the owned page `page` is free.
+    #[inline]
+    pub(super) fn none_free_below_owned(&mut self, page: PageIdx) {
+        debug_assert!(self.owned.contains(page), "the search address is owned");
+        debug_assert!(self.search.is_some(), "a page was free just now");
+        self.search = self.search.max(Some(page));
     }
 
     /// Sets the search address to what may be wrong.

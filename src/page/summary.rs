@@ -64,24 +64,28 @@ pub(crate) fn hint_ready(value: &Value, ready: bool) {
     value[READY].store(u32::from(ready), Ordering::Relaxed);
 }
 
-/// The summary of `children` side by side, each of `pages` pages.
+/// The summary of `children` side by side, each of 2^`shift` pages.
 #[inline]
-pub(crate) fn merge(children: &[Value; 8], pages: usize) -> Summary {
-    let mut merged = Summary::NONE;
-    // Whether every page so far is free.
-    let mut open = true;
+pub(crate) fn merge(children: &[Value; 8], shift: usize) -> Summary {
+    let pages = 1 << shift;
+    let mut start = 0;
     for child in children {
         let child = load(child);
-        if open {
-            merged.start += child.start;
-            open = child.start == pages;
+        start += child.start;
+        if child.start != pages {
+            break;
         }
-        merged.max = merged.max.max(merged.end + child.start).max(child.max);
-        merged.end = if child.end == pages {
-            merged.end + pages
+    }
+    let mut max = 0;
+    let mut end = 0;
+    for child in children {
+        let child = load(child);
+        max = max.max(end + child.start).max(child.max);
+        end = if child.start == pages {
+            end + pages
         } else {
             child.end
         };
     }
-    merged
+    Summary { start, max, end }
 }

@@ -56,9 +56,9 @@ impl<S: Shape> Pages<S> {
     }
 
     fn ready_in(node: &TreeNode, height: usize, base: usize, below: usize) -> Option<PageRun> {
-        let pages = Tree::<S>::child_pages(height);
+        let shift = Tree::<S>::child_shift(height);
         for column in (0..FAN_OUT).rev() {
-            let start = base + column * pages;
+            let start = base + (column << shift);
             let value = &node.values[column];
             if start >= below || !summary::may_be_ready(value) {
                 continue;
@@ -72,7 +72,7 @@ impl<S: Shape> Pages<S> {
             if run.is_some() {
                 return run;
             }
-            if start + pages <= below {
+            if start + (1 << shift) <= below {
                 summary::hint_ready(value, false);
             }
         }

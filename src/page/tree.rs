@@ -1,7 +1,8 @@
 //! The tree of summaries over every chunk of the address space: sparse, with the chunk bitmaps for leaves.
 //!
-//! Fan-out 8, and as many levels as the geometry needs, so that a search takes as many steps in a heap of a
-//! few chunks as in one of many. Nodes are told by height: the children of a node of height 0 are chunks.
+//! Fan-out 8, and as many levels as the geometry needs. Nodes are told by height: the children of a node of
+//! height 0 are chunks. The **top** is the lowest node above every chunk that the heap owns pages of: searches begin there, and
+//! nodes above it say nothing, so that a small heap in a large space pays for the heap's size alone.
 //! An absent node reads as "no page below is free".
 
 use core::marker::PhantomData;
@@ -63,6 +64,8 @@ enum Missing<'a> {
 impl<S: Shape> Tree<S> {
     /// Pages of a chunk.
     pub(super) const CHUNK_PAGES: usize = S::GEOMETRY.chunk_pages();
+    /// log2 of them.
+    pub(super) const CHUNK_SHIFT: usize = Self::CHUNK_PAGES.trailing_zeros() as usize;
     /// Pages of the address space.
     const SPACE_PAGES: usize = 1 << S::GEOMETRY.page_number_bits();
     /// Levels of the tree.
@@ -90,10 +93,26 @@ impl<S: Shape> Tree<S> {
         &self.root
     }
 
-    /// Pages of one child of a node of `height`.
+    /// log2 of the pages of one child of a node of `height`.
     #[inline]
-    pub(super) const fn child_pages(height: usize) -> usize {
-        Self::CHUNK_PAGES << (height * FAN_OUT_SHIFT)
+    pub(super) const fn child_shift(height: usize) -> usize {
+        Self::CHUNK_SHIFT + height * FAN_OUT_SHIFT
+    }
+
+    /// The first page of the node of `height` above `chunk`.
+    #[inline]
+    pub(super) const fn node_base(chunk: usize, height: usize) -> usize {
+        let below = (height + 1) * FAN_OUT_SHIFT;
+        chunk >> below << below << Self::CHUNK_SHIFT
+    }
+
+    /// The height of the lowest node above both chunks.
+    pub(super) const fn height_above(first: usize, last: usize) -> usize {
+        let mut height = 0;
+        while first >> ((height + 1) * FAN_OUT_SHIFT) != last >> ((height + 1) * FAN_OUT_SHIFT) {
+            height += 1;
+        }
+        height
     }
 
     /// The column of `chunk` in the node of `height` above it.
@@ -117,7 +136,7 @@ impl<S: Shape> Tree<S> {
             if at >= end {
                 return None;
             }
-            let chunk = at / Self::CHUNK_PAGES;
+            let chunk = at >> Self::CHUNK_SHIFT;
             let first = at % Self::CHUNK_PAGES;
             let count = (end - at).min(Self::CHUNK_PAGES - first);
             at += count;
@@ -129,14 +148,20 @@ impl<S: Shape> Tree<S> {
         })
     }
 
+    /// The node of `height` above `chunk`, if it is there.
+    #[inline]
+    pub(super) fn node(&self, chunk: usize, height: usize) -> Option<&TreeNode> {
+        let mut node = &self.root;
+        for height in (height + 1..Self::LEVELS).rev() {
+            node = node.children[Self::column(chunk, height)].get()?;
+        }
+        Some(node)
+    }
+
     /// Chunk number `chunk`, if it has bitmaps.
     #[inline]
     pub(super) fn chunk(&self, chunk: usize) -> Option<Chunk<'_>> {
-        let mut node = &self.root;
-        for height in (1..Self::LEVELS).rev() {
-            node = node.children[Self::column(chunk, height)].get()?;
-        }
-        Self::chunk_in(node, Self::column(chunk, 0))
+        Self::chunk_in(self.node(chunk, 0)?, Self::column(chunk, 0))
     }
 
     /// The chunk in `column` of a node of height 0.
@@ -198,8 +223,8 @@ impl<S: Shape> Tree<S> {
         word.get().is_none().then_some(Missing::Bitmaps(word))
     }
 
-    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right.
-    pub(super) fn refresh(&self, first: usize, last: usize) {
+    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right, up to height `top`.
+    pub(super) fn refresh(&self, top: usize, first: usize, last: usize) {
         // A group is the chunks of one node of height 0.
         let (first_group, last_group) = (first >> FAN_OUT_SHIFT, last >> FAN_OUT_SHIFT);
         for group in first_group..=last_group {
@@ -208,22 +233,35 @@ impl<S: Shape> Tree<S> {
                 debug_assert!(false, "chunks that changed have nodes");
                 return;
             };
-            for height in 1..Self::LEVELS {
+            for height in 1..=top {
                 let below = (height - 1) * FAN_OUT_SHIFT;
                 if group < last_group && group >> below == (group + 1) >> below {
                     // The next group's way up leads through this node as well.
                     break;
                 }
-                let merged =
-                    summary::merge(&path[height - 1].values, Self::child_pages(height - 1));
-                let value = &path[height].values[Self::column(chunk, height)];
-                let changed = summary::store(value, merged);
+                let changed = Self::sum_up(&path, chunk, height);
                 // With several groups, an earlier one may have left changes above to this one.
                 if !changed && first_group == last_group {
                     return;
                 }
             }
         }
+    }
+
+    /// Carries what the node of height `from` above `chunk` says up to height `to`.
+    pub(super) fn lift(&self, chunk: usize, from: usize, to: usize) {
+        if let Some(path) = self.path(chunk) {
+            for height in from + 1..=to {
+                Self::sum_up(&path, chunk, height);
+            }
+        }
+    }
+
+    /// Recomputes what the node of `height` on a path says of the one below it, and whether that is news.
+    #[inline]
+    fn sum_up(path: &[&TreeNode; MAX_LEVELS], chunk: usize, height: usize) -> bool {
+        let merged = summary::merge(&path[height - 1].values, Self::child_shift(height - 1));
+        summary::store(&path[height].values[Self::column(chunk, height)], merged)
     }
 
     /// Notes that `chunk` may have free pages that are Ready.

@@ -33,6 +33,9 @@ impl<S: Shape> Pages<S> {
                 return Err("an owned chunk has no bitmaps");
             }
         }
+        if Self::height_of_top(state) != state.top() {
+            return Err("the top of the tree is not that of the owned ranges");
+        }
         let mut audit = Audit {
             state,
             free: 0,
@@ -52,9 +55,8 @@ impl Audit<'_> {
         height: usize,
         base: usize,
     ) -> Result<(), &'static str> {
-        let pages = Tree::<S>::child_pages(height);
         for column in 0..FAN_OUT {
-            let start = base + column * pages;
+            let start = base + (column << Tree::<S>::child_shift(height));
             let value = &node.values[column];
             let (children, hint) = if height > 0 {
                 self.child::<S>(node, height, column, start)?
@@ -91,8 +93,12 @@ impl Audit<'_> {
             return Ok((Summary::NONE, false));
         };
         self.node::<S>(child, height - 1, start)?;
-        let merged = summary::merge(&child.values, Tree::<S>::child_pages(height - 1));
-        Ok((merged, child.values.iter().any(summary::may_be_ready)))
+        let hint = child.values.iter().any(summary::may_be_ready);
+        if height > self.state.top() {
+            return Ok((Summary::NONE, hint));
+        }
+        let shift = Tree::<S>::child_shift(height - 1);
+        Ok((summary::merge(&child.values, shift), hint))
     }
 
     /// Counts a chunk, and says what its node has to say of it.

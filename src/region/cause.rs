@@ -59,6 +59,24 @@ pub enum Cause {
     Busy,
 }
 
+impl Cause {
+    /// Bytes of memory that would have helped, on a machine with granules of `granule` bytes; 0 if the refusal was not for
+    /// want of memory.
+    pub(crate) const fn missing_bytes(self, granule: usize) -> usize {
+        match self {
+            Self::Frames { needed, available } | Self::PageTables { needed, available } => {
+                needed.saturating_sub(available).saturating_mul(granule)
+            }
+            Self::Limit {
+                bytes,
+                limit,
+                mapped_ready,
+            } => mapped_ready.saturating_add(bytes).saturating_sub(limit),
+            _ => 0,
+        }
+    }
+}
+
 impl From<PrepareError> for Cause {
     fn from(error: PrepareError) -> Self {
         match error {

@@ -274,6 +274,10 @@ impl<M: Machine> MetadataSource<'_, M> {
             )?;
             self.metadata.extent.ready += page_bytes;
         }
+        let gap = start - self.metadata.extent.bump;
+        if gap > 0 {
+            self.metadata.stock_up(self.metadata.extent.bump, gap);
+        }
         self.metadata.extent.bump = start + bytes;
         Ok(start)
     }

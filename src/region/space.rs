@@ -180,16 +180,17 @@ impl<'a, M: Machine> Space<'a, M> {
         }
     }
 
-    /// Any state → None.
+    /// Any state → None: undoes the [`reserve`](Self::reserve) of a window that nobody has seen, and what was done in it
+    /// since.
     ///
-    /// # Errors
-    /// The range is as it was.
-    pub(crate) fn release(&self, range: VirtRange, from: Leaving) -> Result<(), Busy> {
+    /// It waits for the machine, even with interrupts masked. The locks that it needs are those that the steps to be
+    /// undone have had: who holds one now came later, so it runs on another CPU and was not interrupted by the caller.
+    pub(crate) fn release(&self, range: VirtRange, from: Leaving) {
         self.called(range);
         // SAFETY: `release` needs the range reserved and unused. Callers pass windows that nobody has seen.
-        unsafe { self.machine.release(range, self.patience) }?;
+        let released = unsafe { self.machine.release(range, Patience::Wait) };
+        debug_assert!(released.is_ok(), "who may wait is not told `Busy`");
         self.left(range, from);
-        Ok(())
     }
 
     fn left(&self, range: VirtRange, from: Leaving) {

@@ -14,4 +14,4 @@ pub(crate) use central::{CLASSES, Central, Given, Taken};
 pub(crate) use class::{ClassTable, SizeClass};
 pub(crate) use class_table::table;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
-pub(crate) use records::{RecordKind, Records};
+pub(crate) use records::{RecordKind, Records, reach};

@@ -10,6 +10,7 @@ use archipelago_api::{Machine, Offset};
 use super::record::{Record, SpanRef, WideRecord};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
+use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::metadata::UNIT;
 
 /// The two sizes of record.
@@ -19,6 +20,19 @@ pub(crate) enum RecordKind {
     Narrow,
     /// Three cache lines, bits for 1280 slots.
     Wide,
+}
+
+/// How far handles reach, in bytes to either side of the anchor.
+const REACH: u64 = 1 << 37;
+
+/// The pages on which handles that count from `anchor` can name records.
+pub(crate) fn reach<S: Shape>(anchor: Offset) -> PageRun {
+    let bytes = usize::try_from(REACH).unwrap_or(usize::MAX);
+    let page = |offset: usize| PageIdx(offset >> S::GEOMETRY.page_shift);
+    PageRun::between(
+        page(anchor.value().saturating_sub(bytes)),
+        page(anchor.value().saturating_add(bytes)),
+    )
 }
 
 /// Turns handles into records and back.
@@ -48,8 +62,8 @@ impl<'a, M: Machine> Records<'a, M> {
             .address(core::ptr::NonNull::from(record).cast())?;
         let offset = M::GEOMETRY.offset(address)?;
         let below = self.anchor.value().wrapping_sub(offset.value());
-        // Below or above the anchor: as a number of two's complement, less than 2^37 bytes either way.
-        if (below as u64).wrapping_add(1 << 37) >= 1 << 38 {
+        // Below or above the anchor: as a number of two's complement, less than `REACH` either way.
+        if (below as u64).wrapping_add(REACH) >= 2 * REACH {
             return None;
         }
         let lines = u32::try_from((below / UNIT) & 0xffff_ffff).ok()?;

@@ -15,6 +15,10 @@ pub struct Block {
     state: State,
 }
 
+// SAFETY: a table is emptied before it is used, so a pointer that came from another thread is never followed; what it
+// points to belongs to the target, not to the block.
+unsafe impl Send for Block {}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]

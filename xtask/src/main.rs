@@ -1,6 +1,7 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
 mod classes;
+mod deep;
 mod fresh;
 mod kernels;
 mod machine;
@@ -66,6 +67,12 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Run the model of the heap for 10^8 operations on every geometry.
+    Soak(deep::Soak),
+    /// Run the library's tests and the model under Miri, with strict provenance.
+    Miri(deep::Miri),
+    /// Run the model of publication under loom.
+    Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),
 }
@@ -111,6 +118,9 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
             machine::list()?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Soak(options) => deep::soak(options),
+        Command::Miri(options) => deep::miri(&options, install),
+        Command::Loom => deep::loom(),
         Command::Classes(options) => {
             classes::command(options)?;
             Ok(ExitCode::SUCCESS)

@@ -34,7 +34,8 @@ pub struct Footprint {
 }
 
 /// A machine on which a heap runs: it owns the address space of the heap's windows and the memory
-/// behind it. Every range is a multiple of the granule in base and length and is never empty.
+/// behind it. Every range is a multiple of the granule in base and length and is never empty. Windows
+/// that are adjacent are one piece: a range, and an object, may reach from one into the next.
 ///
 /// The heap calls it with none of its locks held and with interrupts as its own caller left them; one call at
 /// a time (the heap queues them). What a machine allocates from the heap within a call it asks for with

@@ -23,6 +23,9 @@ const UNKNOWN: u8 = 0xA5;
 /// Addresses are biased by a multiple of this many bytes, or of an arena if that is more.
 const BIAS: usize = 1 << 28;
 
+/// log2 of the address space within which adjacent windows are one piece of host memory.
+const REACH_BITS: u32 = 40;
+
 // SAFETY:
 // - committed memory is host memory that is mapped read-write, of one window, whose block is shared
 //   with nothing; it stays so until `make_unready`, called from the three calls that may;
@@ -109,7 +112,8 @@ impl Shared {
             return Err(ReserveError::Occupied { occupied });
         }
         let modulus = BIAS.max(self.geometry.arena_bytes());
-        self.windows.open(range, modulus, self.traps);
+        let reach = 1 << self.geometry.address_bits.min(REACH_BITS);
+        self.windows.open(range, reach, modulus, self.traps);
         books.states.set(granules, State::Reserved);
         Ok(())
     }

@@ -7,14 +7,14 @@ use std::sync::OnceLock;
 
 use archipelago_api::{VirtAddr, VirtRange};
 
-use crate::host::{AnyReady, Block, Placement, Tampered};
+use crate::host::{AnyReady, Block, Placement, TRAPS, Tampered};
 use crate::violation::violation;
 
 /// How many blocks of host memory a machine can have in its life. Reserving anew what was released
 /// takes the block that is there.
 const WINDOWS_MAX: usize = 256;
 
-/// A reserved range and the host memory behind it.
+/// A range that was reserved, often with what lies around it, and the host memory behind it.
 #[derive(Debug)]
 pub(crate) struct Window {
     range: VirtRange,
@@ -71,6 +71,15 @@ impl Window {
     }
 }
 
+/// The multiples of `reach`, a power of two, that enclose `range`.
+fn around(range: VirtRange, reach: usize) -> VirtRange {
+    let base = range.base().align_down(reach);
+    let last = range
+        .last()
+        .map_or(base.value(), |last| last.value() | (reach - 1));
+    VirtRange::new(base, last - base.value() + 1).unwrap_or(range)
+}
+
 /// All windows a machine ever had. The newest that holds an address is the one that counts: older
 /// ones were released.
 #[derive(Debug)]
@@ -101,11 +110,22 @@ impl Windows {
             .filter(|window| window.range.contains_range(range))
     }
 
-    /// Makes sure that there is a window for `range`. One caller at a time.
-    pub(crate) fn open(&self, range: VirtRange, modulus: usize, traps: bool) {
+    /// Makes sure that there is host memory for `range`, and where the host can reserve address space for nothing, for
+    /// all of the `reach` bytes around it: windows that are adjacent are then one piece of memory, as on metal.
+    /// One caller at a time.
+    pub(crate) fn open(&self, range: VirtRange, reach: usize, modulus: usize, traps: bool) {
         if self.holding(range).is_some() {
             return;
         }
+        let around = if traps && TRAPS {
+            around(range, reach)
+        } else {
+            range
+        };
+        let is_apart = self
+            .newest_first()
+            .all(|window| !window.range.overlaps(around));
+        let range = if is_apart { around } else { range };
         let count = self.count.load(Ordering::Relaxed);
         let Some(slot) = self.slots.get(count) else {
             violation(format_args!(

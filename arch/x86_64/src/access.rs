@@ -35,9 +35,10 @@ use spin::Mutex;
 /// }
 /// ```
 pub trait Access<P, F>: Send + Sync + 'static {
-    /// Runs `work` with both locks held, or answers [`Busy`] without having run it. Under [`Patience::Try`]
-    /// each lock is tried once and never waited for; under [`Patience::Wait`] the answer is never `Busy`.
-    /// Interrupts stay as they are: a handler that interrupts `work` comes with `Try`.
+    /// Runs `work` with both locks held, or answers [`Busy`] without having run it. Under
+    /// [`Patience::Try`] each lock is tried once and never waited for; under [`Patience::Wait`] the
+    /// answer is never `Busy`. Interrupts stay as they are: a handler that interrupts `work` comes
+    /// with `Try`.
     ///
     /// # Errors
     /// A lock is held by somebody else, and `patience` is [`Patience::Try`].

@@ -16,9 +16,10 @@
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTableFlags, PhysFrame};
 
-/// The bits that say "the heap's", which the MMU leaves to software: 9 and 58. In an entry that links a
-/// table they say that the machine made it and may free it; in a last-level entry, that the page is the
-/// heap's. A kernel that uses both bits at once in entries of its own must not do so inside the heap's windows.
+/// The bits that say "the heap's", which the MMU leaves to software: 9 and 58. In an entry that
+/// links a table they say that the machine made it and may free it; in a last-level entry, that the
+/// page is the heap's. A kernel that uses both bits at once in entries of its own must not do so
+/// inside the heap's windows.
 pub const MARK: PageTableFlags = PageTableFlags::BIT_9.union(PageTableFlags::BIT_58);
 
 const LINK: PageTableFlags = MARK

@@ -16,8 +16,8 @@ pub(crate) type GiveBack<F> = unsafe fn(&mut F, PhysFrame);
 /// Frames that nobody uses, linked through their own first words: any number of them, in no memory but
 /// their own. Invariant: every frame of the chain belongs to the chain alone.
 ///
-/// The link is an address of a frame, so read as a page-table entry it is not present: a frame that was a
-/// table may join a chain while a CPU still holds on to it.
+/// The link is an address of a frame, so read as a page-table entry it is not present: a frame that
+/// was a table may join a chain while a CPU still holds on to it.
 #[derive(Debug)]
 pub(crate) struct Chain {
     /// Meaningless unless `len` is above 0.

@@ -22,7 +22,8 @@ impl Context for Ordinary {
     }
 }
 
-/// Requests are [`AllocFlags::ATOMIC`] while a [`HandlerGuard`] lives: never the machine, only the reserve.
+/// Requests are [`AllocFlags::ATOMIC`] while a [`HandlerGuard`] lives: never the machine, only the
+/// reserve.
 #[derive(Debug)]
 pub enum Handlers {}
 
@@ -62,8 +63,8 @@ impl Drop for HandlerGuard {
     }
 }
 
-/// A kernel that runs on one CPU: masks interrupts with `cli` and `sti`, and stops with a panic whose message is
-/// the report. `C` says which flags requests have that come through `GlobalAlloc`.
+/// A kernel that runs on one CPU: masks interrupts with `cli` and `sti`, and stops with a panic
+/// whose message is the report. `C` says which flags requests have that come through `GlobalAlloc`.
 #[derive(Debug)]
 pub struct SingleCpu<C = Ordinary> {
     _context: PhantomData<C>,

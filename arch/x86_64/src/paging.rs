@@ -20,16 +20,17 @@ use crate::tlb::{LocalTlb, Tlb};
 use crate::walk::Tree;
 use crate::windows::Windows;
 
-/// The machine of an x86_64 kernel: its page tables `P` and its frame source `F`, behind the locks `A`,
-/// with `T` to make its CPUs forget translations. See the [crate's page](crate) for how it is plugged in.
+/// The machine of an x86_64 kernel: its page tables `P` and its frame source `F`, behind the locks
+/// `A`, with `T` to make its CPUs forget translations. See the [crate's page](crate) for how it is
+/// plugged in.
 #[derive(Debug)]
 pub struct Paging<P, F, A = Owned<P, F>, T = LocalTlb> {
     access: A,
     tlb: T,
     give_back: Option<GiveBack<F>>,
     zeroed: bool,
-    /// Held for the whole of a call, so that a call sees no other's half. Outermost: the kernel's locks are
-    /// taken inside of it, and nobody takes it who holds one of those.
+    /// Held for the whole of a call, so that a call sees no other's half. Outermost: the kernel's
+    /// locks are taken inside of it, and nobody takes it who holds one of those.
     state: Mutex<State>,
     /// Copies for [`Machine::footprint`], which takes no lock.
     table_frames: AtomicUsize,
@@ -45,14 +46,16 @@ struct State {
 }
 
 impl<P, F> Paging<P, F> {
-    /// A machine that owns mapper and frame source. What `frames` handed out it does not get back, until
-    /// [`returning`](Self::returning) says that it may: frames that are no longer needed are held and used first.
+    /// A machine that owns mapper and frame source. What `frames` handed out it does not get back,
+    /// until [`returning`](Self::returning) says that it may: frames that are no longer needed are
+    /// held and used first.
     ///
     /// # Safety
     /// As for [`shared`](Self::shared).
     #[must_use]
     pub const unsafe fn new(mapper: P, frames: F) -> Self {
-        // SAFETY: the caller promises what `shared` asks for, and an `Owned` never changes what it holds.
+        // SAFETY: the caller promises what `shared` asks for, and an `Owned` never changes what it
+        // holds.
         unsafe { Self::shared(Owned::new(mapper, frames)) }
     }
 }
@@ -62,8 +65,9 @@ impl<P, F, A> Paging<P, F, A> {
     ///
     /// # Safety
     /// - `access` always leads to the same mapper and the same frame source.
-    /// - The mapper's tables translate the heap's windows on every CPU that uses the heap. Where several
-    ///   level-4 tables are in use, all link the same tables for the windows: the kernel links those beforehand.
+    /// - The mapper's tables translate the heap's windows on every CPU that uses the heap. Where
+    ///   several level-4 tables are in use, all link the same tables for the windows: the kernel
+    ///   links those beforehand.
     /// - Every frame of the source is mapped where [`PageTables::table`] says, not at address 0.
     /// - `EFER.NXE` is set.
     /// - While a range is reserved, nobody but the machine changes entries that translate it.
@@ -170,8 +174,8 @@ where
         Ok(answer)
     }
 
-    /// Takes frames away from `range` and leaves its pages as `left` says; with Empty, tables that are no
-    /// longer needed go too.
+    /// Takes frames away from `range` and leaves its pages as `left` says; with Empty, tables that
+    /// are no longer needed go too.
     fn clear(
         &self,
         state: &mut State,
@@ -199,7 +203,7 @@ where
             if !loose.is_empty() {
                 self.tlb.flush(range);
             }
-            *table_frames -= loose.len();
+            *table_frames = table_frames.saturating_sub(loose.len());
             supply.return_all(loose);
         })
     }
@@ -218,7 +222,7 @@ where
         }
         self.tlb.flush(range);
         self.wait(state, |_, supply, table_frames| {
-            *table_frames -= loose.len();
+            *table_frames = table_frames.saturating_sub(loose.len());
             supply.return_all(core::mem::replace(&mut loose, Chain::EMPTY));
         });
     }
@@ -248,12 +252,13 @@ fn prune_unless_prepared<P: PageTables>(
 }
 
 // SAFETY:
-// - Ready pages are present and writable with a frame of their own, which the source gave to nobody else; the mapper's
-//   tables are in use on every CPU, as whoever made the machine promised.
+// - Ready pages are present and writable with a frame of their own, which the source gave to nobody
+//   else; the mapper's tables are in use on every CPU, as whoever made the machine promised.
 // - `Zeroed` is reported on the promise of `zeroed` alone, and never for frames that were held.
-// - `prepare` and `commit` take all frames before a page changes its state; the others fail before they begin.
-// - `clear` flushes whatever was present before its frame is given back, through a `Tlb`, which promises to
-//   reach every CPU; tables likewise.
+// - `prepare` and `commit` take all frames before a page changes its state; the others fail before
+//   they begin.
+// - `clear` flushes whatever was present before its frame is given back, through a `Tlb`, which
+//   promises to reach every CPU; tables likewise.
 // - Address and pointer are the same number.
 unsafe impl<P, F, A, T> Machine for Paging<P, F, A, T>
 where
@@ -311,7 +316,8 @@ where
             steps::activate(tree, range);
             Ok::<_, CommitError>(staged)
         })??;
-        // Entries that become present need no flush, but they must be written before the memory is touched.
+        // Entries that become present need no flush, but they must be written before the memory is
+        // touched.
         atomic::fence(Ordering::SeqCst);
         if self.zeroed && staged.all_fresh {
             Ok(Contents::Zeroed)

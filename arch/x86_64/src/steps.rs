@@ -1,5 +1,6 @@
-//! The steps that the transitions are made of, each one walk over the tables of a range. A step that can fail
-//! for want of frames says so before it changes anything, or has a step that undoes it.
+//! The steps that the transitions are made of, each one walk over the tables of a range. A step
+//! that can fail for want of frames says so before it changes anything, or has a step that undoes
+//! it.
 
 use core::ops::ControlFlow;
 
@@ -74,8 +75,8 @@ fn entries_touched(range: VirtRange, level: PageTableLevel) -> usize {
     last.value() / bytes - range.base().value() / bytes + 1
 }
 
-/// Links the tables that `range` needs, out of `tables`, and makes its pages Prepared. Cannot fail: `tables`
-/// holds what [`missing_tables`] counted.
+/// Links the tables that `range` needs, out of `tables`, and makes its pages Prepared. Cannot fail:
+/// `tables` holds what [`missing_tables`] counted.
 pub(crate) fn install<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange, tables: &mut Chain) {
     let mapper = tree.mapper();
     let _ = tree.walk(range, &mut Install { mapper, tables });
@@ -209,8 +210,8 @@ pub(crate) fn collect<P: PageTables, F: FrameAllocator<Size4KiB>>(
     });
 }
 
-/// Unlinks every table that the machine made, that serves addresses of `range` and that is empty. A flush must
-/// follow before the frames are used again.
+/// Unlinks every table that the machine made, that serves addresses of `range` and that is empty. A
+/// flush must follow before the frames are used again.
 pub(crate) fn prune<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) -> Chain {
     let mut prune = Prune {
         mapper: tree.mapper(),

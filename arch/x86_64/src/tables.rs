@@ -8,17 +8,18 @@ use x86_64::structures::paging::{MappedPageTable, OffsetPageTable, PageTable, Ph
 
 /// A mapper whose tables can be reached.
 ///
-/// `Mapper` makes no table without a page in it, a `map_to` that fails leaves the tables above it linked,
-/// and `CleanUp` frees every empty table, no matter who made it. What the heap owes its kernel (a step
-/// that fails leaves nothing behind, and the kernel's tables are never freed) needs the tables themselves,
-/// so this is what is asked of a mapper. [`OffsetPageTable`] and [`MappedPageTable`] have it.
+/// `Mapper` makes no table without a page in it, a `map_to` that fails leaves the tables above it
+/// linked, and `CleanUp` frees every empty table, no matter who made it. What the heap owes its
+/// kernel (a step that fails leaves nothing behind, and the kernel's tables are never freed) needs
+/// the tables themselves, so this is what is asked of a mapper. [`OffsetPageTable`] and
+/// [`MappedPageTable`] have it.
 ///
 /// # Safety
 /// An implementor promises that:
 /// - [`root`](Self::root) answers the level-4 table of one well-formed hierarchy, always the same;
-/// - [`table`](Self::table) answers a pointer through which the whole frame can be read and written, for
-///   every frame that an entry of the hierarchy links as a table and for every frame of memory that is
-///   in use by nobody;
+/// - [`table`](Self::table) answers a pointer through which the whole frame can be read and
+///   written, for every frame that an entry of the hierarchy links as a table and for every frame
+///   of memory that is in use by nobody;
 /// - while the mapper is borrowed mutably, nobody else on this machine accesses those tables.
 pub unsafe trait PageTables: Send + 'static {
     /// The level-4 table.

@@ -5,23 +5,25 @@ use archipelago_api::VirtRange;
 /// What makes every CPU forget translations.
 ///
 /// [`LocalTlb`] will do on one CPU. A kernel that runs on several tells the others, usually by an
-/// inter-processor interrupt whose handler calls [`LocalTlb::flush_local`], and waits until all have done it.
+/// inter-processor interrupt whose handler calls [`LocalTlb::flush_local`], and waits until all
+/// have done it.
 ///
 /// # Safety
-/// An implementor promises that after [`flush`](Self::flush) no CPU remembers a translation of an address in
-/// the range, or a table on the way to it, that was taken out of the page tables before the call.
+/// An implementor promises that after [`flush`](Self::flush) no CPU remembers a translation of an
+/// address in the range, or a table on the way to it, that was taken out of the page tables before
+/// the call.
 pub unsafe trait Tlb: Send + Sync + 'static {
     /// Makes every CPU forget what it remembers of `range`: once for each range that loses its frames,
     /// and once more if tables go with them.
     ///
-    /// When the caller of the machine could wait, no lock of mapper or frame source is held. When it could not
-    /// (interrupts are masked), they are: an implementor that waits for other CPUs must answer their requests in the
-    /// meantime.
+    /// When the caller of the machine could wait, no lock of mapper or frame source is held. When
+    /// it could not (interrupts are masked), they are: an implementor that waits for other CPUs
+    /// must answer their requests in the meantime.
     fn flush(&self, range: VirtRange);
 }
 
-/// The TLB of the CPU that this runs on, for kernels that use one CPU and no process-context identifiers, or that
-/// keep the heap's windows out of them.
+/// The TLB of the CPU that this runs on, for kernels that use one CPU and no process-context
+/// identifiers, or that keep the heap's windows out of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalTlb;
 
@@ -55,9 +57,9 @@ mod local {
         }
     }
 
-    // SAFETY: `invlpg` drops the page's translation and all that is remembered of tables; a reload of
-    // CR3 drops both for everything that is not global, and the heap's pages are not. With one CPU, this
-    // is every CPU.
+    // SAFETY: `invlpg` drops the page's translation and all that is remembered of tables; a reload
+    // of CR3 drops both for everything that is not global, and the heap's pages are not. With one
+    // CPU, this is every CPU.
     unsafe impl Tlb for LocalTlb {
         fn flush(&self, range: VirtRange) {
             Self::flush_local(range);

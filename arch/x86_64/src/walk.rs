@@ -96,9 +96,9 @@ impl<'a, P: PageTables> Tree<'a, P> {
     }
 }
 
-/// One table of a [`Tree`]. Invariant: it is part of the tree's hierarchy, and the tree's mapper is borrowed
-/// mutably for `'a`. References into it live for one visit, so that a kernel which links a table to
-/// itself makes no two of them meet.
+/// One table of a [`Tree`]. Invariant: it is part of the tree's hierarchy, and the tree's mapper is
+/// borrowed mutably for `'a`. References into it live for one visit, so that a kernel which links a
+/// table to itself makes no two of them meet.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     at: NonNull<PageTable>,

@@ -47,8 +47,8 @@ pub(crate) struct ClassTable {
     pub(super) magic: &'static [u32],
     /// The class of each multiple of [`FINE`] up to [`FINE_LIMIT`].
     pub(super) fine: &'static [u8],
-    /// The class of the smallest size of each [`COARSE`] bytes above [`FINE_LIMIT`]; the others are in it or in one of the
-    /// next two.
+    /// The class of the smallest size of each [`COARSE`] bytes above [`FINE_LIMIT`]; the others are in it or in one of
+    /// the next two.
     pub(super) coarse: &'static [u8],
 }
 
@@ -86,8 +86,8 @@ impl ClassTable {
         (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)
     }
 
-    /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power of two. `None` means that the object is
-    /// a large one: it is too large for any class, or aligned to more than a page.
+    /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power of two. `None` means
+    /// that the object is a large one: it is too large for any class, or aligned to more than a page.
     #[inline]
     pub(crate) const fn class_for(&self, size: usize, align: usize) -> Option<SizeClass> {
         if size > self.largest || align > self.page_bytes {

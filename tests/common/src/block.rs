@@ -16,6 +16,8 @@ pub struct Block {
     pub pointer: NonNull<u8>,
     /// Its layout.
     pub layout: Layout,
+    /// Bytes that may be used, which can be more than the layout asks for.
+    pub bytes: usize,
 }
 
 impl Block {
@@ -58,10 +60,10 @@ impl Block {
         differs.map(|at| start + at)
     }
 
-    /// The first byte from `from` on, up to the object's size, that is not zero.
+    /// The first byte from `from` on, up to the last that may be used, that is not zero.
     #[must_use]
     pub fn find_dirt(&self, from: usize) -> Option<usize> {
-        let contents = self.contents(self.layout.size());
+        let contents = self.contents(self.bytes);
         let tail = contents.get(from..)?;
         tail.iter().position(|byte| *byte != 0).map(|at| from + at)
     }

@@ -35,14 +35,14 @@ pub fn lone_window<G: SimGeometry>(bytes: usize) -> Window {
     )
 }
 
-/// Windows of about `bytes` bytes altogether, at most a quarter of the space, in every place where address arithmetic
+/// Windows of about `bytes` bytes altogether, at most an eighth of the space, in every place where address arithmetic
 /// breaks.
 #[must_use]
 pub fn places<G: SimGeometry>(bytes: usize) -> Vec<Place> {
     let geometry = G::GEOMETRY;
     let (page, arena) = (geometry.page_bytes(), geometry.arena_bytes());
     let last = geometry.last_offset().value();
-    let bytes = whole_pages::<G>(bytes.min(last / 4 + 1));
+    let bytes = whole_pages::<G>(bytes.min(last / 8 + 1));
     let third = whole_pages::<G>(bytes / 3);
     let at = |offset: usize, bytes: usize| Window::new(address::<G>(offset), bytes);
     let middle = last / 2 + 1;

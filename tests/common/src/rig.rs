@@ -115,7 +115,12 @@ impl<G: SimGeometry> Rig<G> {
         unsafe { self.heap.deallocate(block.pointer, block.layout) };
     }
 
-    fn vouch(&self, memory: NonNull<[u8]>, layout: Layout) -> Block {
+    /// Checks what is promised of memory that the heap handed out for `layout`.
+    ///
+    /// # Panics
+    /// If it is too short, misaligned, not the heap's, or not Ready from end to end.
+    #[must_use]
+    pub fn vouch(&self, memory: NonNull<[u8]>, layout: Layout) -> Block {
         let pointer = memory.cast::<u8>();
         assert!(
             memory.len() >= layout.size(),
@@ -143,7 +148,11 @@ impl<G: SimGeometry> Rig<G> {
             );
             self.machine.check_access(address, memory.len());
         }
-        Block { pointer, layout }
+        Block {
+            pointer,
+            layout,
+            bytes: memory.len(),
+        }
     }
 
     /// Where a block is, as the machine counts.
@@ -152,6 +161,15 @@ impl<G: SimGeometry> Rig<G> {
         self.machine
             .address(block.pointer)
             .expect("an address in a window")
+    }
+
+    /// Has the heap check its invariants.
+    ///
+    /// # Panics
+    /// If one is broken.
+    pub fn verify(&self) {
+        let verified = self.heap.verify();
+        assert_eq!(verified, Ok(()), "{}", self.heap.stats());
     }
 
     /// Checks all that can be seen from outside in a quiet moment: the identity of frames, the sum by purpose, the

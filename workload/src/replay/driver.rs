@@ -223,8 +223,8 @@ impl<T: Target> Driver<'_, T> {
         new: Layout,
     ) -> Option<NonNull<u8>> {
         self.check(id, pointer, old, When::BeforeReallocation);
-        // SAFETY: the table holds pointers of live blocks of the target alone, with the size and alignment they were asked
-        // for with; `new` is a valid layout of the same alignment, and no layout here is of no bytes.
+        // SAFETY: the table holds pointers of live blocks of the target alone, with the size and alignment they were
+        // asked for with; `new` is a valid layout of the same alignment, and no layout here is of no bytes.
         let moved = unsafe { self.target.reallocate(pointer, old, new.size()) };
         let Some(moved) = moved else {
             self.fail(id, new);

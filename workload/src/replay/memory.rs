@@ -11,8 +11,8 @@ use core::slice;
 /// They are of one live block of a target, and nothing else uses them while the borrow lives.
 pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut [MaybeUninit<u8>] {
     let pointer = pointer.as_ptr().cast::<MaybeUninit<u8>>();
-    // SAFETY: the caller promises a block that can be written and is not aliased; a `Layout` allows no block larger than
-    // a slice may be, and a `MaybeUninit` need not be initialised.
+    // SAFETY: the caller promises a block that can be written and is not aliased; a `Layout` allows no block larger
+    // than a slice may be, and a `MaybeUninit` need not be initialised.
     unsafe { slice::from_raw_parts_mut(pointer, bytes) }
 }
 

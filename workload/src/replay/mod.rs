@@ -15,9 +15,9 @@ pub use progress::{ContentError, Failure, Fault, Moment, Progress, When};
 ///
 /// # Safety
 ///
-/// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be read and written, is aligned as its layout
-/// says, and overlaps nothing else that is in use, until it is deallocated or reallocated. Its bytes are initialised as far as they
-/// are said to be zero or were taken over.
+/// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be read and written, is
+/// aligned as its layout says, and overlaps nothing else that is in use, until it is deallocated or reallocated. Its
+/// bytes are initialised as far as they are said to be zero or were taken over.
 pub unsafe trait Target {
     /// Allocates a block, of zeros if `zeroed`; `None` if that fails. The size is never 0.
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>>;

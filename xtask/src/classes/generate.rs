@@ -1,10 +1,10 @@
 //! Which size classes there are, and how many pages a span of each has.
 //!
-//! The bounds are Go's: at most an eighth of a slot is lost to rounding, at most an eighth of a span to its tail. Within
-//! them, Go steps upwards and replaces a class by the next where both have the same spans. Here the whole list is chosen
-//! at once: the classes are the shortest path from the smallest size to the largest, where a step costs the bytes that a
-//! heap of typical size loses by it. Losses are rounding, tails and span records, which finer classes and longer spans
-//! lessen, and the partly filled span of each class, which they make worse.
+//! The bounds are Go's: at most an eighth of a slot is lost to rounding, at most an eighth of a span to its tail.
+//! Within them, Go steps upwards and replaces a class by the next where both have the same spans. Here the whole list
+//! is chosen at once: the classes are the shortest path from the smallest size to the largest, where a step costs the
+//! bytes that a heap of typical size loses by it. Losses are rounding, tails and span records, which finer classes and
+//! longer spans lessen, and the partly filled span of each class, which they make worse.
 //!
 //! Only additions, multiplications and divisions of `f64` are used, so the result is the same on every host.
 
@@ -28,9 +28,9 @@ const HEAP_PAGES: u32 = 3072;
 const HEAP_SMALL_PAGES: u32 = 512;
 /// Pages from here on are for machines with an MMU and memory to match.
 const MMU_PAGE_BYTES: u32 = 4096;
-/// Sizes that recorded programs ask for by the thousand, rounded to what malloc aligns to, with the part of the heap that
-/// they are taken to be, in percent: 392 B in `jq`, 4368 B in `sqlite`. The rest of the heap is spread evenly over the
-/// doublings of size.
+/// Sizes that recorded programs have hundreds of live at once, rounded to what malloc aligns to, with the part of the heap
+/// that they are taken to be, in percent: 392 B in `jq`, 4368 B in `sqlite`. The rest of the heap is spread evenly
+/// over the doublings of size.
 const RECORDED: [(u32, u32); 2] = [(400, 10), (4368, 10)];
 /// Slots that a span record of one cache line has bits for.
 const NARROW_SLOTS: u32 = 256;

@@ -243,8 +243,38 @@ fn a_released_window_is_reserved_again_in_any_cut() {
 }
 
 #[test]
+fn a_pointer_into_a_window_that_another_took_over_has_no_address() {
+    let sim = Sim::<Plain32>::builder().traps(false).build();
+    let window = range(0x10_0000, 0x4000);
+    let addr = VirtAddr::new(0x10_2000);
+    make_ready(&sim, window);
+    let stale = sim.pointer(addr);
+    assert_eq!(sim.address(stale), Some(addr));
+    release(&sim, window);
+    make_ready(&sim, range(0x10_2000, 0x4000));
+    assert_ne!(sim.pointer(addr), stale);
+    assert_eq!(sim.address(stale), None);
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn windows_that_meet_where_addresses_wrap_stay_two_ranges() {
+    let sim = Sim::<archipelago_sim::X86_64>::default();
+    let upper = range(usize::MAX - 0x3fff, 0x4000);
+    let lower = range(0, 0x4000);
+    for window in [upper, lower] {
+        sim.reserve(window, Patience::Wait)
+            .expect("nothing is there");
+    }
+    assert_eq!(
+        sim.ranges(),
+        [(upper, State::Reserved), (lower, State::Reserved)]
+    );
+}
+
+#[test]
 fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
-    let sim = Sim::<Plain32>::default();
+    let sim = Sim::<Plain32>::builder().traps(false).build();
     let window = range(0x10_0000, 0x4000);
     let local = 0_u8;
     assert_eq!(sim.address((&local).into()), None);

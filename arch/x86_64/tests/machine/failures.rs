@@ -19,8 +19,8 @@ fn reserved(returning: bool) -> (Source, Machine<Mapped>, VirtRange) {
     (source, machine, window)
 }
 
-/// Fails `step` at its n-th request for every n, and checks that it left what it found, until it succeeds;
-/// answers how many failures that took.
+/// Fails `step` at its n-th request for every n, and checks that it left what it found, until it
+/// succeeds; answers how many failures that took.
 fn fail_at_each<E: core::fmt::Debug>(
     source: &Source,
     machine: &Machine<Mapped>,

@@ -5,6 +5,8 @@
 extern crate alloc;
 
 mod failures;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod hosted;
 mod kernel;
 mod life;
 mod locks;

@@ -1,5 +1,5 @@
-//! Physical memory made of ordinary memory: frames, the source that hands them out, and the page walk of a
-//! CPU, written apart from the library so that it can judge it.
+//! Physical memory made of ordinary memory: frames, the source that hands them out, and the page
+//! walk of a CPU, written apart from the library so that it can judge it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -43,7 +43,19 @@ impl Physical {
     pub(crate) fn new(frames: usize) -> Self {
         let memory: Vec<Frame> = (0..frames).map(|_| Frame([JUNK; PAGE])).collect();
         let base = Box::leak(memory.into_boxed_slice()).as_mut_ptr();
-        let physical = Self { base, frames };
+        // SAFETY: the memory was just leaked.
+        unsafe { Self::at(base.cast(), frames) }
+    }
+
+    /// Over memory that is there already.
+    ///
+    /// # Safety
+    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
+        let physical = Self {
+            base: base.cast(),
+            frames,
+        };
         physical.fill(1, 0);
         physical
     }
@@ -71,8 +83,8 @@ impl Physical {
         unsafe { words.wrapping_add(index % 512).read() }
     }
 
-    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down, as far as they
-    /// are present.
+    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down,
+    /// as far as they are present.
     fn path(&self, address: VirtAddr) -> Vec<u64> {
         let mut words = Vec::new();
         let mut table = 1;
@@ -236,8 +248,12 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(frames: usize) -> Self {
+        Self::over(Physical::new(frames))
+    }
+
+    pub(crate) fn over(physical: Physical) -> Self {
         // Number 0 is a frame like any other.
-        let free = (0..frames as u64)
+        let free = (0..physical.frames as u64)
             .rev()
             .filter(|&number| number != 1)
             .collect();
@@ -247,7 +263,7 @@ impl Source {
             ..Books::default()
         };
         Self {
-            physical: Physical::new(frames),
+            physical,
             books: Arc::new(Mutex::new(books)),
         }
     }

@@ -1,0 +1,74 @@
+//! Prints figures, one a line: `figure PART ROW COLUMN VALUE`. `cargo xtask bench` puts them in tables.
+
+use core::alloc::Layout;
+use std::process::ExitCode;
+
+use archipelago_bench::{
+    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, Talc, fill, metadata, stride,
+};
+use archipelago_sim::{Plain31, Plain32, SimGeometry, X86_64};
+
+/// Memory that is filled with objects.
+const MEMORY: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    for part in std::env::args().skip(1) {
+        match &*part {
+            "metadata" => {
+                print_metadata::<X86_64>("x86_64");
+                print_metadata::<Plain32>("plain32");
+                print_metadata::<Plain31>("plain31");
+            }
+            "fill" => {
+                print_fill(Archipelago::<X86_64>::with_memory(MEMORY), true);
+                print_fill(Talc::new(Block::new(MEMORY)), true);
+                print_fill(Rlsf::new(Block::new(MEMORY)), true);
+                // Refilling a fragmented list takes it minutes.
+                print_fill(LinkedList::new(Block::new(MEMORY)), false);
+            }
+            "strides" => {
+                print_strides(|| Archipelago::<X86_64>::with_memory(MEMORY));
+                print_strides(|| Talc::new(Block::new(MEMORY)));
+                print_strides(|| Rlsf::new(Block::new(MEMORY)));
+                print_strides(|| LinkedList::new(Block::new(MEMORY)));
+            }
+            _ => {
+                eprintln!("there is no part {part}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_metadata<G: SimGeometry>(geometry: &str) {
+    let metadata = metadata::<G>();
+    println!("figure metadata {geometry} static {}", metadata.heap);
+    for (purpose, bytes) in &metadata.by_purpose {
+        let name = purpose.name().replace(' ', "-");
+        println!("figure metadata {geometry} {name} {bytes}");
+    }
+    println!("figure metadata {geometry} total {}", metadata.total());
+}
+
+fn print_fill<S: Subject>(mut subject: S, refill: bool) {
+    let (first, again) = fill(&mut subject, refill);
+    for (row, filled) in [("filled", Some(first)), ("refilled", again)] {
+        if let Some(filled) = filled {
+            let (ready, all) = (filled.share() * 100.0, filled.share_of(MEMORY) * 100.0);
+            println!("figure fill {row},-of-Ready {} {ready:.2}", S::NAME);
+            println!("figure fill {row},-of-16-MiB {} {all:.2}", S::NAME);
+        }
+    }
+}
+
+fn print_strides<S: Subject>(mut subject: impl FnMut() -> S) {
+    let small = (3..=12).map(|shift| (1 << shift, 8));
+    for (size, align) in small.chain([(PAGE, PAGE)]) {
+        let layout = Layout::from_size_align(size, align);
+        // Powers of two are valid alignments.
+        let Ok(layout) = layout else { continue };
+        let stride = stride(&mut subject(), layout);
+        println!("figure strides {size}@{align} {} {stride}", S::NAME);
+    }
+}

@@ -1,0 +1,70 @@
+//! Allocators as measurements drive them.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago::{AllocFlags, Stats};
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{Rig, lone_window};
+
+/// An allocator that a measurement drives.
+pub trait Subject {
+    /// Its name in tables.
+    const NAME: &'static str;
+
+    /// Allocates, or answers `None` when memory is exhausted.
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>>;
+
+    /// Frees a live object.
+    ///
+    /// # Safety
+    /// `pointer` was allocated by this subject with `layout`, and nobody uses it any more.
+    unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout);
+
+    /// Bytes of memory that the subject has at its disposal or has taken so far, its own metadata included.
+    fn memory_bytes(&self) -> usize;
+}
+
+/// The heap on a simulated machine.
+#[derive(Debug)]
+pub struct Archipelago<G: SimGeometry> {
+    rig: Rig<G>,
+}
+
+impl<G: SimGeometry> Archipelago<G> {
+    /// A heap on a machine of `bytes` bytes of frames, in a window that is never the limit.
+    #[must_use]
+    pub fn with_memory(bytes: usize) -> Self {
+        let frames = bytes / G::GEOMETRY.granule_bytes();
+        // Touching memory that is not Ready is not what is measured here.
+        let machine = Sim::builder().frames(frames).traps(false).build();
+        let window = lone_window::<G>(16 * G::GEOMETRY.arena_bytes());
+        Self {
+            rig: Rig::on(machine, &[window]),
+        }
+    }
+
+    /// The heap's account.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.rig.heap.stats()
+    }
+}
+
+impl<G: SimGeometry> Subject for Archipelago<G> {
+    const NAME: &'static str = "archipelago";
+
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let memory = self.rig.heap.allocate(layout, AllocFlags::empty());
+        memory.ok().map(NonNull::cast)
+    }
+
+    unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller promises the same.
+        unsafe { self.rig.heap.deallocate(pointer, layout) };
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.stats().mapped_ready
+    }
+}

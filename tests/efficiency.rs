@@ -1,0 +1,56 @@
+//! What the heap may cost: bytes of metadata, the share of memory that is live, what an object occupies. All of it is counted;
+//! `cargo xtask bench` prints the same figures beside those of other heaps, and those that take a kernel to count.
+
+use core::alloc::Layout;
+
+use archipelago_bench::{Archipelago, PAGE, fill, metadata, occupied, stride};
+use archipelago_sim::{Plain31, Plain32, SimGeometry, X86_64};
+
+const MIB: usize = 1 << 20;
+
+fn first_metadata_is_at_most<G: SimGeometry>(bytes: usize) {
+    let metadata = metadata::<G>();
+    assert!(metadata.total() <= bytes, "{metadata:?}");
+    assert!(
+        metadata.by_purpose.iter().any(|(_, bytes)| *bytes > 0),
+        "the first object cannot do without metadata: {metadata:?}"
+    );
+}
+
+#[test]
+fn a_first_object_costs_little_metadata() {
+    first_metadata_is_at_most::<X86_64>(64 << 10);
+    first_metadata_is_at_most::<Plain32>(24 << 10);
+    first_metadata_is_at_most::<Plain31>(24 << 10);
+}
+
+fn small_objects_fill_memory<G: SimGeometry>() {
+    let (filled, refilled) = fill(&mut Archipelago::<G>::with_memory(16 * MIB), true);
+    assert!(filled.memory > 15 * MIB, "{filled:?}: most of it was used");
+    assert!(filled.share() >= 0.90, "{filled:?}");
+    let refilled = refilled.expect("asked for");
+    assert!(refilled.share() >= 0.85, "{refilled:?}");
+}
+
+#[test]
+fn small_objects_fill_memory_and_fill_it_again() {
+    small_objects_fill_memory::<X86_64>();
+    small_objects_fill_memory::<Plain32>();
+}
+
+fn occupies_its_size<G: SimGeometry>(size: usize, align: usize) {
+    let layout = Layout::from_size_align(size, align).expect("a valid layout");
+    let heap = || Archipelago::<G>::with_memory(16 * MIB);
+    assert_eq!(stride(&mut heap(), layout), size, "{layout:?}");
+    let (bytes, objects) = occupied(&mut heap(), layout);
+    assert_eq!(bytes, objects * size, "{layout:?}");
+}
+
+#[test]
+fn powers_of_two_and_pages_occupy_their_size() {
+    for shift in 3..=12 {
+        occupies_its_size::<X86_64>(1 << shift, 8);
+        occupies_its_size::<Plain32>(1 << shift, 1 << shift);
+    }
+    occupies_its_size::<X86_64>(PAGE, PAGE);
+}

@@ -1,0 +1,41 @@
+//! What is left behind when the machine refuses: nothing but metadata in stock.
+//!
+//! [`inject!`] runs an operation with its n-th machine call failing, for every n until the operation needs fewer calls, once
+//! and from then on; the same with the machine busy and interrupts masked; and with a frame source of k frames, for every
+//! k until they suffice. After each refusal the error has to be the documented one, the heap has to be what it was, and a
+//! hundred more refusals of the same call must not leave more than one did. Then the operation has to succeed.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod case;
+mod growers;
+mod growth;
+mod opening;
+mod planted;
+mod refusal;
+mod requests;
+mod reserve;
+mod shortage;
+mod snapshot;
+mod sweep;
+
+/// Runs [`sweep::calls`] and [`shortage::frames`] on an operation: `inject!(set_up, operate)`. Both are functions of the
+/// geometry alone, so that every injection finds the same heap. With `absorbs`, the operation may succeed in spite of a
+/// failure, because it has another way.
+macro_rules! inject {
+    ($set_up:expr, $operate:expr) => {
+        inject!($set_up, $operate, absorbs: false)
+    };
+    ($set_up:expr, $operate:expr, absorbs: $absorbs:expr) => {{
+        let scenario = $crate::sweep::Scenario {
+            set_up: $set_up,
+            operate: $operate,
+            absorbs: $absorbs,
+        };
+        let calls = $crate::sweep::calls(&scenario);
+        let frames = $crate::shortage::frames(&scenario);
+        println!("{calls} failures of calls and {frames} shortages of frames injected");
+        assert!(calls >= 4, "an operation that needs the machine can fail");
+        assert!(frames >= 1, "an operation that needs frames can lack them");
+    }};
+}
+pub(crate) use inject;

@@ -1,0 +1,151 @@
+//! What can be seen of a heap and its machine, to be compared with what could be seen before.
+
+use archipelago::{Purpose, Stats, VirtAddr, VirtRange};
+use archipelago_sim::{SimGeometry, State};
+
+use crate::case::Case;
+
+/// What can be seen of a heap and its machine in a quiet moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    stats: Stats,
+    chunks: Vec<Chunk>,
+    spans: Vec<Span>,
+    states: Vec<(VirtRange, State)>,
+    /// Frames taken from the source and not returned.
+    frames: usize,
+    objects: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    base: VirtAddr,
+    pages: usize,
+    used: usize,
+    ready: usize,
+    scavenged: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    base: VirtAddr,
+    bytes: usize,
+    class: Option<u8>,
+    live: usize,
+}
+
+impl Snapshot {
+    /// Looks at `case`. What the heap keeps back for its own convenience is put back first, so that one and the same
+    /// heap always looks the same; that calls the machine for nothing.
+    pub(crate) fn of<G: SimGeometry>(case: &Case<G>) -> Self {
+        let machine = &case.rig.machine;
+        let calls = machine.calls();
+        let snapshot = Self::settled(case);
+        assert_eq!(machine.calls(), calls, "a failure left work behind");
+        snapshot
+    }
+
+    /// Looks at `case` when the step that a busy machine left to be undone is undone, which the next does who comes to
+    /// the machine.
+    pub(crate) fn settled<G: SimGeometry>(case: &Case<G>) -> Self {
+        let (heap, machine) = (&case.rig.heap, &case.rig.machine);
+        assert_eq!(heap.scavenge(0), Ok(0), "nothing was asked for");
+        let (mut chunks, mut spans) = (Vec::new(), Vec::new());
+        heap.for_each_chunk(|chunk| {
+            chunks.push(Chunk {
+                base: chunk.base,
+                pages: chunk.pages,
+                used: chunk.used,
+                ready: chunk.ready,
+                scavenged: chunk.scavenged,
+            });
+        });
+        heap.for_each_span(|span| {
+            spans.push(Span {
+                base: span.base,
+                bytes: span.bytes,
+                class: span.class,
+                live: span.live,
+            });
+        });
+        Self {
+            stats: heap.stats(),
+            chunks,
+            spans,
+            states: machine.ranges(),
+            frames: machine.frames_taken() - machine.frames_returned(),
+            objects: case.objects(),
+        }
+    }
+
+    /// Panics unless `self` is what was `before` it, but for metadata in stock: Ready, charged, and behind it frames and page
+    /// tables for no more than that.
+    ///
+    /// The account has to agree with the machine on both: that is checked elsewhere.
+    pub(crate) fn assert_only_stocked(&self, before: &Self) {
+        assert_eq!(self.objects, before.objects, "objects");
+        assert_eq!(self.chunks, before.chunks, "free pages and ranges");
+        assert_eq!(self.spans, before.spans, "spans");
+        assert_eq!(
+            without_stock(self.stats),
+            without_stock(before.stats),
+            "the account without stock"
+        );
+        assert_eq!(addressed(self.stats), addressed(before.stats), "windows");
+        for (range, state) in &before.states {
+            let stays = *state == State::Reserved || self.holds(*range, *state);
+            assert!(stays, "{range} is not {state:?} any more");
+        }
+        let stocked = self.stats.metadata() - before.stats.metadata();
+        let tables = self.stats.footprint.table_frames - before.stats.footprint.table_frames;
+        assert!(stocked > 0 || tables == 0, "page tables for nothing");
+    }
+
+    /// Panics unless nothing at all differs from `once`: what the same refusal left when it came for the first time.
+    pub(crate) fn assert_no_more_than(&self, once: &Self) {
+        assert_eq!(self, once, "a hundred refusals leave more than one");
+    }
+
+    /// The same, without the difference between free pages that have memory and those that have none: a machine that is
+    /// busy cannot take memory back, which then counts as free.
+    pub(crate) fn with_free_pages_alike(&self) -> Self {
+        let mut alike = self.clone();
+        let free = self.stats.of(Purpose::Free);
+        alike.stats.by_purpose[Purpose::Free as usize] = 0;
+        alike.stats.mapped_ready -= free;
+        alike.stats.prepared += free;
+        alike.stats.scavenged_pages = self.stats.free_pages;
+        for chunk in &mut alike.chunks {
+            chunk.scavenged += chunk.ready;
+            chunk.ready = 0;
+        }
+        alike.states.retain(|(_, state)| *state == State::Reserved);
+        alike
+    }
+
+    fn holds(&self, range: VirtRange, state: State) -> bool {
+        self.states
+            .iter()
+            .any(|(whole, found)| *found == state && whole.contains_range(range))
+    }
+}
+
+/// Bytes of address space, whatever is behind them.
+fn addressed(stats: Stats) -> usize {
+    stats.mapped_ready + stats.prepared + stats.reserved
+}
+
+/// The part of the account that a refusal must not move.
+fn without_stock(stats: Stats) -> Stats {
+    let mut kept = stats;
+    kept.mapped_ready = stats.mapped_ready - stats.metadata();
+    kept.reserved = 0;
+    kept.footprint.table_frames = 0;
+    kept.footprint.held_frames = 0;
+    for (purpose, bytes) in Purpose::ALL.iter().zip(&mut kept.by_purpose) {
+        if !matches!(purpose, Purpose::Objects | Purpose::Free | Purpose::Reserve) {
+            *bytes = 0;
+        }
+    }
+    kept
+}

@@ -1,0 +1,218 @@
+//! The n-th machine call failing, or finding the machine busy, for every n.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use archipelago_api::Kernel;
+use archipelago_sim::{Call, Hosted, Kind, Mode, Sim, SimGeometry};
+
+use crate::case::Case;
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+
+/// How often the same refusal is repeated.
+pub(crate) const REPEATS: usize = 100;
+
+/// More calls than any operation makes: one that goes on failing beyond them does not end.
+const MOST_CALLS: usize = 1000;
+
+/// An operation on a heap.
+pub(crate) struct Scenario<G: SimGeometry> {
+    /// Makes the heap that the operation finds.
+    pub(crate) set_up: fn() -> Case<G>,
+    /// The operation. What it allocates stays in the case.
+    pub(crate) operate: fn(&mut Case<G>) -> Result<(), Refusal>,
+    /// Whether the operation may succeed although a call failed.
+    pub(crate) absorbs: bool,
+}
+
+/// What is injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Injection {
+    /// Calls that can fail for want of something fail.
+    Failure(Mode),
+    /// Interrupts are masked, and the machine is busy.
+    Busy(Mode),
+}
+
+const INJECTIONS: [Injection; 4] = [
+    Injection::Failure(Mode::Once),
+    Injection::Failure(Mode::FromThenOn),
+    Injection::Busy(Mode::Once),
+    Injection::Busy(Mode::FromThenOn),
+];
+
+/// Fails every call of the scenario's operation in turn, in every way. Answers how many failures were injected.
+pub(crate) fn calls<G: SimGeometry>(scenario: &Scenario<G>) -> usize {
+    for_each_injection(|injection, nth| inject(scenario, injection, nth))
+}
+
+/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was injected. Answers how much
+/// was, altogether.
+pub(crate) fn for_each_injection(mut inject: impl FnMut(Injection, usize) -> usize) -> usize {
+    let mut injected = 0;
+    for injection in INJECTIONS {
+        let mut nth = 1;
+        loop {
+            assert!(nth <= MOST_CALLS, "{injection:?} never runs out of calls");
+            println!("{injection:?} at call {nth}");
+            let count = inject(injection, nth);
+            if count == 0 {
+                break;
+            }
+            injected += count;
+            nth += 1;
+        }
+    }
+    injected
+}
+
+impl Injection {
+    /// Arms `machine` and runs `operate`, with interrupts masked where the machine is to be busy.
+    pub(crate) fn during<G: SimGeometry, R>(
+        self,
+        machine: &Sim<G>,
+        nth: usize,
+        operate: impl FnOnce() -> R,
+    ) -> R {
+        let answer = match self {
+            Self::Failure(mode) => {
+                machine.fail_nth(nth, mode);
+                operate()
+            }
+            Self::Busy(mode) => {
+                machine.busy_nth(nth, mode);
+                masked(operate)
+            }
+        };
+        machine.disarm();
+        answer
+    }
+}
+
+/// Runs `operate` with interrupts masked.
+pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
+    let interrupts = Hosted::disable_interrupts();
+    let answer = operate();
+    Hosted::restore_interrupts(interrupts);
+    answer
+}
+
+/// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed. Answers how many failures were
+/// injected, which is 0 when the operation makes fewer calls.
+fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
+    let mut case = (scenario.set_up)();
+    case.check();
+    let before = Snapshot::of(&case);
+    let calls = record_calls(&case.rig.machine);
+    let machine = case.rig.machine.clone();
+    let answer = injection.during(&machine, nth, || (scenario.operate)(&mut case));
+    case.rig.machine.clear_hook();
+    let injected = case.rig.machine.injected();
+    let calls = take(&calls);
+    match answer {
+        Ok(()) => {
+            let may = injected == 0 || scenario.absorbs || matches!(injection, Injection::Busy(_));
+            assert!(may, "a failure was lost");
+        }
+        Err(refusal) => {
+            assert!(injected > 0, "{refusal}, although nothing failed");
+            check_answer::<G>(refusal, injection, nth, &calls);
+            case.check();
+            let once = look(&case, injection);
+            match injection {
+                Injection::Failure(_) => once.assert_only_stocked(&before),
+                Injection::Busy(_) => once
+                    .with_free_pages_alike()
+                    .assert_only_stocked(&before.with_free_pages_alike()),
+            }
+            repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
+            case.check();
+            look(&case, injection).assert_no_more_than(&once);
+            let answer = (scenario.operate)(&mut case);
+            assert_eq!(answer, Ok(()), "the same operation, with nothing failing");
+        }
+    }
+    case.finish();
+    injected
+}
+
+/// What is left. A machine that is busy may leave one step to be undone.
+fn look<G: SimGeometry>(case: &Case<G>, injection: Injection) -> Snapshot {
+    match injection {
+        Injection::Failure(_) => Snapshot::of(case),
+        Injection::Busy(_) => Snapshot::settled(case),
+    }
+}
+
+/// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now that some metadata is in
+/// stock; a machine that was busy is busy again from its first call on.
+fn repeat<G: SimGeometry>(
+    scenario: &Scenario<G>,
+    case: &mut Case<G>,
+    injection: Injection,
+    call: Option<Call>,
+) {
+    let machine = case.rig.machine.clone();
+    if let Injection::Failure(mode) = injection {
+        let call = call.expect("the call that failed was made");
+        let target = (call.kind, call.range.bytes());
+        let armed = machine.clone();
+        machine.on_call(move |call| {
+            if (call.kind, call.range.bytes()) == target {
+                armed.fail_nth(1, mode);
+            }
+        });
+    }
+    for _ in 1..REPEATS {
+        let answer = match injection {
+            Injection::Failure(_) => {
+                let answer = (scenario.operate)(case);
+                machine.disarm();
+                answer
+            }
+            Injection::Busy(_) => {
+                Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
+            }
+        };
+        assert!(answer.is_err(), "the call that failed did not come again");
+    }
+    machine.clear_hook();
+}
+
+fn check_answer<G: SimGeometry>(
+    refusal: Refusal,
+    injection: Injection,
+    nth: usize,
+    calls: &[Call],
+) {
+    let documented = match injection {
+        Injection::Failure(Mode::Once) => refusal.is_of(calls[nth - 1], G::GEOMETRY),
+        // An operation with a second way reports how that ended.
+        Injection::Failure(Mode::FromThenOn) => calls[nth - 1..]
+            .iter()
+            .any(|call| refusal.is_of(*call, G::GEOMETRY)),
+        Injection::Busy(_) => refusal.is_busy(),
+    };
+    assert!(documented, "{refusal:?} after {calls:?}");
+}
+
+type Recorded = Arc<Mutex<Vec<Call>>>;
+
+/// Records the calls that can fail for want of something.
+fn record_calls<G: SimGeometry>(machine: &Sim<G>) -> Recorded {
+    let recorded = Recorded::default();
+    let record = Arc::clone(&recorded);
+    machine.on_call(move |call| {
+        if matches!(call.kind, Kind::Reserve | Kind::Prepare | Kind::Commit) {
+            record
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(call);
+        }
+    });
+    recorded
+}
+
+fn take(recorded: &Recorded) -> Vec<Call> {
+    core::mem::take(&mut recorded.lock().unwrap_or_else(PoisonError::into_inner))
+}
