@@ -26,7 +26,11 @@ fn early<G: SimGeometry>() -> Case<G> {
         let layout = layout(size, 8);
         let memory = case.rig.heap.allocate(layout, AllocFlags::empty());
         let pointer = memory.expect("the early region has room").cast();
-        case.adopt(Block { pointer, layout });
+        case.adopt(Block {
+            pointer,
+            layout,
+            bytes: size,
+        });
     }
     case
 }
@@ -79,10 +83,8 @@ fn windows_in_stock<G: SimGeometry>() -> usize {
 
 /// The arrays of ranges are full, and what they need to grow is not in stock.
 fn a_window_for_which_the_ranges_have_no_room<G: SimGeometry>() {
-    inject!(
-        || with_windows::<G>(windows_in_stock::<G>()),
-        |case| case.add_window(window::<G>(1000, 3))
-    );
+    inject!(|| with_windows::<G>(windows_in_stock::<G>()), |case| case
+        .add_window(window::<G>(1000, 3)));
 }
 
 /// Reserving a window is all that can fail where the ranges have room.

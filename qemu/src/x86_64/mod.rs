@@ -1,6 +1,7 @@
 //! The PC: how a kernel starts on it, and what it gives the kernel.
 
 mod boot;
+mod counter;
 mod descriptors;
 mod entry;
 mod exit;
@@ -15,6 +16,7 @@ mod trap;
 
 pub use boot::Boot;
 pub(crate) use boot::start;
+pub use counter::count_instructions;
 pub use exit::exit;
 pub use fault::Fault;
 pub use heap::{HEAP_WINDOW, HeapMachine, KernelHeap, Memory, Running, share_memory, start_heap};
