@@ -89,6 +89,10 @@ pub(crate) const KERNELS: &[Kernel] = &[
         memory_mib: &[16, 32],
         ..PASSES
     },
+    replay_of("traces/git.trace.gz"),
+    replay_of("traces/jq.trace.gz"),
+    replay_of("traces/rustc.trace.gz"),
+    replay_of("traces/sqlite.trace.gz"),
     Kernel {
         name: "fail_assertion",
         expected: Expected::Failure("assertion `left == right` failed"),
@@ -122,9 +126,18 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
-/// Kernels that commands boot, and that are no tests.
-pub(crate) const DEMO: &str = "demo";
+/// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
+
+/// A replay of a recorded trace, on machines of every size.
+const fn replay_of(trace: &'static str) -> Kernel {
+    Kernel {
+        name: REPLAY,
+        memory_mib: &[64, 128, 256],
+        module: Some(trace),
+        ..PASSES
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +170,8 @@ mod tests {
                     .map(|stem| stem.to_string_lossy().into_owned())
             })
             .collect();
-        files.retain(|file| ![DEMO, REPLAY].contains(&&file[..]));
+        // Those that measure are booted by `bench`.
+        files.retain(|file| !file.starts_with("bench_"));
         files.sort();
         let mut kernels: Vec<_> = KERNELS
             .iter()

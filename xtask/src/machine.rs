@@ -104,6 +104,15 @@ impl MemorySize {
     pub(crate) const fn from_mib(mib: u64) -> Self {
         Self { kib: mib << 10 }
     }
+
+    /// As one reads it.
+    pub(crate) fn in_words(self) -> String {
+        if self.kib % 1024 == 0 {
+            format!("{} MiB", self.kib / 1024)
+        } else {
+            format!("{} KiB", self.kib)
+        }
+    }
 }
 
 /// In QEMU's form.

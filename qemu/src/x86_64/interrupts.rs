@@ -12,9 +12,10 @@ const SECOND_CONTROLLER: u8 = TIMER_VECTOR + 8;
 const ALL_LINES: u8 = 0xff;
 const TIMER_LINE: u8 = 1 << 0;
 
-// SAFETY: the vectors are none of the processor's exceptions.
-static CONTROLLERS: Mutex<ChainedPics> =
-    Mutex::new(unsafe { ChainedPics::new(TIMER_VECTOR, SECOND_CONTROLLER) });
+static CONTROLLERS: Mutex<ChainedPics> = Mutex::new({
+    // SAFETY: the vectors are none of the processor's exceptions.
+    unsafe { ChainedPics::new(TIMER_VECTOR, SECOND_CONTROLLER) }
+});
 
 /// Unmasks interrupts, of which there are none until [`start_timer`].
 pub fn enable_interrupts() {

@@ -22,7 +22,7 @@ mod watched;
 
 use core::num::NonZeroU64;
 
-use archipelago::{Violation, Window};
+use archipelago::{AllocError, Violation, Window};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     Boot, FRAME_BYTES, HEAP_WINDOW, Imbalance, KernelHeap, PHYSMAP_BYTES, Running,
@@ -71,6 +71,7 @@ struct Found {
     progress: Progress,
     checks: u64,
     imbalance: Option<Imbalance>,
+    refusal: Option<AllocError>,
     violation: Option<Violation>,
 }
 
@@ -168,6 +169,7 @@ impl Context {
         figure("peak_ready_bytes", watched.peak_ready_bytes);
         figure("peak_frames", watched.peak_frames);
         found.checks = watched.checks;
+        found.refusal = watched.refusal;
         found.imbalance = watched.imbalance.or(self.running.balance().err());
         found.violation = violation.or(HEAP.verify().err());
         found.progress = outcome.unwrap_or_else(|error| panic!("{error}"));
@@ -195,7 +197,11 @@ fn whole(context: &mut Context) {
 }
 
 fn served(context: &mut Context) {
-    let progress = context.found().progress;
+    let found = context.found();
+    let progress = found.progress;
+    if let Some(error) = found.refusal {
+        println!("# {error}");
+    }
     if let Some(failure) = progress.first_failure {
         panic!(
             "{} requests failed; the first: {failure}",

@@ -10,7 +10,7 @@ const CHUNK_PAGES: usize = 512;
 const CHUNK_BYTES: usize = CHUNK_PAGES * 4096;
 const MIB: usize = 1 << 20;
 
-/// How full a chunk is, in eighths; the first one is for a chunk with a single page.
+/// How full a chunk is, in whole eighths; the first one is for any part of it.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const FREE: char = '░';
 const NOT_OWNED: char = ' ';
@@ -22,9 +22,9 @@ struct Cell(ChunkView);
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chunk = self.0;
-        let shade = match (chunk.used * BARS.len()).div_ceil(CHUNK_PAGES) {
-            0 => FREE,
-            eighths => BARS[eighths - 1],
+        let shade = match chunk.used * BARS.len() / CHUNK_PAGES {
+            0 if chunk.used == 0 => FREE,
+            eighths => BARS[eighths.max(1) - 1],
         };
         let mark = if chunk.scavenged > 0 { SCAVENGED } else { ' ' };
         write!(f, "{shade}{mark}")
@@ -54,8 +54,8 @@ pub(crate) fn draw(base: usize, for_each_chunk: impl FnOnce(&mut dyn FnMut(Chunk
     });
     println!();
     println!(
-        "# {} to {} pages of a chunk in use, in eighths; {FREE} none; {SCAVENGED} some of its \
-         free pages have no memory",
+        "# {} up to an eighth of the chunk in use … {} all of it; {FREE} none; {SCAVENGED} some of \
+         its free pages have no memory",
         BARS[0],
         BARS[BARS.len() - 1]
     );

@@ -4,6 +4,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use archipelago::{AllocError, AllocFlags};
 use archipelago_qemu::{Imbalance, KernelHeap, Running};
 use archipelago_workload::replay::Target;
 
@@ -21,6 +22,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) checks: u64,
     /// The first time that it was wrong.
     pub(crate) imbalance: Option<Imbalance>,
+    /// Why the first request was refused, if one was.
+    pub(crate) refusal: Option<AllocError>,
 }
 
 impl<'a> Watched<'a> {
@@ -33,12 +36,23 @@ impl<'a> Watched<'a> {
             peak_ready_bytes: 0,
             checks: 0,
             imbalance: None,
+            refusal: None,
         }
     }
 
     /// Frames that the heap has.
     pub(crate) fn frames(&self) -> u64 {
         self.running.heap_frames()
+    }
+
+    /// Asks why a request was refused, which the global allocator's caller never hears.
+    #[cold]
+    fn ask_why(&mut self, layout: Layout) {
+        match HEAP.allocate(layout, AllocFlags::empty()) {
+            Err(error) => _ = self.refusal.get_or_insert(error),
+            // SAFETY: the block was allocated just now, with this layout.
+            Ok(block) => unsafe { HEAP.deallocate(block.cast(), layout) },
+        }
     }
 
     /// Follows every request.
@@ -59,6 +73,9 @@ impl<'a> Watched<'a> {
 unsafe impl Target for Watched<'_> {
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
         let block = self.heap.allocate(layout, zeroed);
+        if block.is_none() && self.refusal.is_none() {
+            self.ask_why(layout);
+        }
         self.look();
         block
     }
