@@ -171,6 +171,24 @@ impl FramePool {
         self.returned += 1;
     }
 
+    /// Takes frames for `bytes` bytes that follow one another, the highest there are, out of the pool for good: they are
+    /// managed no more, and count as neither taken nor returned.
+    ///
+    /// `None` when no free frames in a row suffice.
+    pub fn carve(&mut self, bytes: usize) -> Option<PhysRange> {
+        let count = bytes.div_ceil(FRAME_BYTES);
+        let end = self.free.last_run(count)?;
+        for frame in end - count..end {
+            self.free.clear(frame);
+            self.managed.clear(frame);
+        }
+        self.managed_frames -= count as u64;
+        Some(PhysRange {
+            start: (end - count) as u64 * FRAME,
+            end: end as u64 * FRAME,
+        })
+    }
+
     /// Sets which requests from now on are refused.
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refusal = refusal;
@@ -265,6 +283,19 @@ impl Bitmap {
 
     fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The end of the highest run of `count` set bits.
+    fn last_run(&self, count: usize) -> Option<usize> {
+        let mut end = self.0.len() * Self::WORD_BITS;
+        let mut first = end;
+        while end - first < count {
+            first = first.checked_sub(1)?;
+            if !self.get(first) {
+                end = first;
+            }
+        }
+        Some(end)
     }
 
     /// The lowest set bit in the words from `first_word` on.

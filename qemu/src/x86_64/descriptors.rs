@@ -57,7 +57,7 @@ pub(super) fn load() {
     unsafe { load_tss(state) };
 
     let interrupts = INTERRUPTS.call_once(interrupt_table);
-    let limit = u16::try_from(size_of_val(interrupts) - 1).expect("256 entries are 4 KiB");
+    let limit = u16::try_from(size_of_val(interrupts) - 1).expect("at most 256 entries, 4 KiB");
     let base = VirtAddr::from_ptr(interrupts.as_ptr());
     // SAFETY: the table is static, its entries hold the trap stubs, and the code segment they name
     // is loaded.

@@ -8,7 +8,7 @@ use archipelago_x86_64::{Context, Ordinary, Paging, SingleCpu};
 use spin::{Mutex, MutexGuard, Once};
 use x86_64::structures::paging::OffsetPageTable;
 
-use super::{PHYSMAP_BYTES, StartInfo};
+use super::{PHYSMAP_BYTES, StartInfo, physmap};
 use crate::{Account, Boot, FramePool, Imbalance};
 
 /// The page tables and the frames, behind the lock that the kernel shares with the heap.
@@ -48,16 +48,40 @@ impl<C: Context> fmt::Debug for Running<C> {
     }
 }
 
-/// The machine over the boot code's page tables and frames, and the account of what it takes.
-/// Frames go back to the pool as soon as the heap does not need them.
+/// Initialises `heap` with `windows`, on the boot code's page tables and frames. Frames go back to the
+/// pool as soon as the heap does not need them.
 ///
 /// # Panics
-/// On a second call: there is one set of page tables.
-#[must_use]
-pub fn share_memory(mapper: OffsetPageTable<'static>, frames: FramePool) -> (HeapMachine, Account) {
-    assert!(!MEMORY.is_completed(), "the memory is shared once");
-    let account = Account::open(&frames);
-    let memory = MEMORY.call_once(|| Mutex::new((mapper, frames)));
+/// On a second call, and if the heap refuses; the reason is the message.
+pub fn start_heap<C: Context>(
+    boot: Boot,
+    heap: &'static KernelHeap<C>,
+    windows: &[Window],
+) -> Running<C> {
+    assert!(!MEMORY.is_completed(), "there is one set of page tables");
+    let account = Account::open(&boot.frames);
+    let memory = MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)));
+    initialise(heap, windows, memory);
+    Running {
+        start_info: boot.start_info,
+        heap,
+        memory,
+        account,
+    }
+}
+
+fn initialise<C: Context>(
+    heap: &'static KernelHeap<C>,
+    windows: &[Window],
+    memory: &'static Memory,
+) {
+    if let Err(failure) = heap.init(windows, machine(memory)) {
+        panic!("the heap is not initialised: {failure}");
+    }
+}
+
+/// A machine over the shared page tables and frames.
+fn machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
     // - a reference leads to the same mapper and frames always;
     // - there is one CPU and one level-4 table, the mapper's;
@@ -65,32 +89,7 @@ pub fn share_memory(mapper: OffsetPageTable<'static>, frames: FramePool) -> (Hea
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
     let machine = unsafe { Paging::shared(memory) };
-    (machine.returning(), account)
-}
-
-/// Initialises `heap` with `windows`, on the boot code's page tables and frames.
-///
-/// # Panics
-/// If the heap refuses; the reason is the message.
-pub fn start_heap<C: Context>(
-    boot: Boot,
-    heap: &'static KernelHeap<C>,
-    windows: &[Window],
-) -> Running<C> {
-    let (machine, account) = share_memory(boot.mapper, boot.frames);
-    if let Err(failure) = heap.init(windows, machine) {
-        panic!("the heap is not initialised: {failure}");
-    }
-    Running {
-        start_info: boot.start_info,
-        heap,
-        memory: memory(),
-        account,
-    }
-}
-
-fn memory() -> &'static Memory {
-    MEMORY.get().expect("the memory was shared")
+    machine.returning()
 }
 
 impl<C: Context> Running<C> {
@@ -109,6 +108,41 @@ impl<C: Context> Running<C> {
     #[must_use]
     pub fn memory(&self) -> MutexGuard<'static, (OffsetPageTable<'static>, FramePool)> {
         self.memory.lock()
+    }
+
+    /// Another heap on the same memory, with an account of its own: what this one has now counts as the rest of
+    /// the kernel's, and must not change while the other's account is checked. Its windows lie under
+    /// level-4 entries of their own.
+    ///
+    /// # Panics
+    /// If the other heap refuses; the reason is the message.
+    #[must_use]
+    pub fn beside(&self, heap: &'static KernelHeap<C>, windows: &[Window]) -> Self {
+        let account = Account::open(&self.memory.lock().1);
+        initialise(heap, windows, self.memory);
+        Self {
+            start_info: self.start_info,
+            heap,
+            memory: self.memory,
+            account,
+        }
+    }
+
+    /// Takes memory for `count` values of `value` out of the frame pool, for good.
+    #[must_use]
+    pub fn carve<T: Copy>(&self, count: usize, value: T) -> Option<&'static mut [T]> {
+        let bytes = count.checked_mul(size_of::<T>())?;
+        let range = self.memory.lock().1.carve(bytes)?;
+        let first: *mut T = physmap(range.start).as_mut_ptr();
+        for index in 0..count {
+            // SAFETY: the range is that large.
+            let place = unsafe { first.add(index) };
+            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are aligned
+            // for everything up to their size.
+            unsafe { place.write(value) };
+        }
+        // SAFETY: all values were written just now; the range is this slice's for ever.
+        Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 
     /// Frames that the heap has.

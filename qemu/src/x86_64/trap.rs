@@ -1,4 +1,4 @@
-//! Exceptions and the one software interrupt, from the processor to Rust.
+//! Exceptions, the one software interrupt and the timer, from the processor to Rust.
 //!
 //! The `x86-interrupt` calling convention is not stable, so every vector has a stub that brings
 //! the stack to one shape, [`TrapFrame`], and enters [`handle`].
@@ -10,11 +10,11 @@ use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
 use super::fault::Fault;
-use super::probe;
+use super::{interrupts, probe};
 use crate::stop;
 
-/// The processor's exceptions, and [`INTERRUPT`].
-pub(super) const VECTORS: usize = 33;
+/// The processor's exceptions, [`INTERRUPT`], and up to the first interrupt controller's last line.
+pub(super) const VECTORS: usize = interrupts::TIMER_VECTOR as usize + 8;
 
 /// The vector of [`raise_interrupt`].
 const INTERRUPT: u64 = 32;
@@ -41,14 +41,16 @@ global_asm!(
     .text
     .balign 16
 trap_stubs:
-    .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32
+    .set vector, 0
+    .rept {vectors}
     .balign 16
     // The vectors for which the processor pushes an error code itself.
-    .if !((\vector == 8) || ((\vector >= 10) && (\vector <= 14)) || (\vector == 17) || (\vector == 21) || (\vector == 29) || (\vector == 30))
+    .if !((vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30))
     push 0
     .endif
-    push \vector
+    push vector
     jmp trap_common
+    .set vector, vector + 1
     .endr
 
 trap_common:
@@ -89,6 +91,7 @@ trap_common:
     iretq
     "#,
     handle = sym handle,
+    vectors = const VECTORS,
 );
 
 unsafe extern "C" {
@@ -102,10 +105,16 @@ pub(super) fn stub(vector: usize) -> VirtAddr {
 }
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
+static ON_TIMER: Once<fn()> = Once::new();
 
 /// Sets what [`raise_interrupt`] runs; the first call decides.
 pub fn on_interrupt(handler: fn()) {
     ON_INTERRUPT.call_once(|| handler);
+}
+
+/// Sets what runs, with interrupts masked, whenever the timer goes off; the first call decides.
+pub fn on_timer(handler: fn()) {
+    ON_TIMER.call_once(|| handler);
 }
 
 /// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
@@ -119,6 +128,12 @@ extern "C" fn handle(frame: &mut TrapFrame) {
     if frame.vector == INTERRUPT {
         if let Some(handler) = ON_INTERRUPT.get() {
             return handler();
+        }
+    }
+    if frame.vector == u64::from(interrupts::TIMER_VECTOR) {
+        if let Some(handler) = ON_TIMER.get() {
+            handler();
+            return interrupts::end_of_timer();
         }
     }
     let vector = u8::try_from(frame.vector).expect("a stub pushes a vector below 256");

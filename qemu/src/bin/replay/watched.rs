@@ -1,0 +1,83 @@
+//! The kernel's global allocator as a target, watched: whenever it has taken or returned frames, its
+//! account is checked.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_qemu::{Imbalance, KernelHeap, Running};
+use archipelago_workload::replay::Target;
+
+use crate::HEAP;
+use crate::measure::Plain;
+
+/// The heap, and what was seen of it.
+pub(crate) struct Watched<'a> {
+    running: &'a Running,
+    heap: Plain<'a, KernelHeap>,
+    frames: u64,
+    pub(crate) peak_frames: u64,
+    pub(crate) peak_ready_bytes: usize,
+    /// How often the account was checked.
+    pub(crate) checks: u64,
+    /// The first time that it was wrong.
+    pub(crate) imbalance: Option<Imbalance>,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(running: &'a Running) -> Self {
+        Self {
+            running,
+            heap: Plain(&HEAP),
+            frames: 0,
+            peak_frames: 0,
+            peak_ready_bytes: 0,
+            checks: 0,
+            imbalance: None,
+        }
+    }
+
+    /// Frames that the heap has.
+    pub(crate) fn frames(&self) -> u64 {
+        self.running.heap_frames()
+    }
+
+    /// Follows every request.
+    fn look(&mut self) {
+        let frames = self.frames();
+        if frames == self.frames {
+            return;
+        }
+        self.frames = frames;
+        self.peak_frames = self.peak_frames.max(frames);
+        self.peak_ready_bytes = self.peak_ready_bytes.max(HEAP.stats().mapped_ready);
+        self.checks += 1;
+        self.imbalance = self.imbalance.or(self.running.balance().err());
+    }
+}
+
+// SAFETY: every call is the heap's own.
+unsafe impl Target for Watched<'_> {
+    fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
+        let block = self.heap.allocate(layout, zeroed);
+        self.look();
+        block
+    }
+
+    unsafe fn reallocate(
+        &mut self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise is the same.
+        let block = unsafe { self.heap.reallocate(pointer, layout, new_size) };
+        self.look();
+        block
+    }
+
+    unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.deallocate(pointer, layout) };
+        self.look();
+    }
+}
