@@ -20,7 +20,7 @@ pub mod testing;
 
 #[cfg(all(any(test, feature = "testing"), not(loom)))]
 extern crate alloc;
-#[cfg(all(any(test, feature = "testing"), not(loom)))]
+#[cfg(all(test, not(loom)))]
 extern crate std;
 
 #[cfg(not(loom))]

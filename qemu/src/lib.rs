@@ -21,9 +21,9 @@ pub use report::stop;
 #[cfg(target_arch = "x86_64")]
 pub use self::x86_64::{
     Boot, Fault, HEAP_WINDOW, HeapMachine, KernelHeap, Memory, MemoryKind, MemoryRegion, Module,
-    PHYSMAP_BASE, PHYSMAP_BYTES, Running, StartInfo, StartInfoError, enable_interrupts, exit,
-    instructions, on_interrupt, on_timer, physmap, probe_execute, probe_read, probe_write,
-    raise_interrupt, start_heap, start_timer, write_console,
+    PHYSMAP_BASE, PHYSMAP_BYTES, Running, StartInfo, StartInfoError, count_instructions,
+    enable_interrupts, exit, instructions, on_interrupt, on_timer, physmap, probe_execute,
+    probe_read, probe_write, raise_interrupt, start_heap, start_timer, write_console,
 };
 
 /// What a kernel found, as the harness reads it from QEMU's exit code. Anything else that ends

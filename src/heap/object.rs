@@ -47,7 +47,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The size classes for this machine's page.
     pub(super) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
         Some(table) => table,
-        None => panic!("there are size classes for pages of 256 bytes to 16 KiB"),
+        None => panic!("there are size classes for pages of 256 bytes to 8 KiB"),
     };
 
     /// How `layout`, which is not empty, is served.

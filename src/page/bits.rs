@@ -223,6 +223,17 @@ impl<'a> Bits<'a> {
             .all(|(index, mask)| self.word(index) & mask == 0)
     }
 
+    /// Clears those of the 64 bits from `first`, a multiple of 64, that are set in `block`.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn clear_block(self, first: usize, block: u64) {
+        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
+        for (position, word) in words.enumerate() {
+            let part = block >> (position * WORD) & usize::MAX as u64;
+            let mask = usize::try_from(part).unwrap_or(usize::MAX);
+            word.store(word.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
+        }
+    }
+
     /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.
     pub(crate) fn block(self, first: usize) -> u64 {
         let words = self.words.iter().skip(first / WORD).take(64 / WORD);

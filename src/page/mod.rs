@@ -20,6 +20,8 @@ mod corrupt;
 mod find;
 mod marks;
 mod pages;
+#[cfg(any(test, feature = "testing"))]
+mod pattern;
 mod state;
 mod summary;
 mod survey;

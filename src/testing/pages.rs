@@ -99,6 +99,13 @@ impl<G: TestGeometry> PageLayer<G> {
         taken.map(Taken::from)
     }
 
+    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are set in what `pattern` answers,
+    /// the lowest block first. The pages are owned, and are whole aligned blocks.
+    pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
+        self.pages
+            .take_pattern(&mut self.state, run(page, count), pattern);
+    }
+
     /// Frees the `count` pages from `page`; false if one of them was not taken.
     pub fn free(&mut self, page: usize, count: usize) -> bool {
         self.pages.free(&mut self.state, run(page, count)).is_ok()

@@ -1,16 +1,17 @@
-//! Metadata memory for tests of single layers.
+//! Metadata memory for tests of single layers: off the global allocator, so that it serves in a kernel too.
 
 use alloc::alloc::alloc_zeroed;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use std::sync::Mutex;
+
+use spin::mutex::SpinMutex;
 
 use crate::base::sparse::{Entry, Fresh};
 use crate::region::ranges::{Ranges, Slot};
 use crate::region::{Cause, Purpose, Source};
 
-/// Metadata memory off the host's heap. It is never given back.
+/// Metadata memory off the global allocator. It is never given back.
 #[derive(Debug, Default)]
 pub(crate) struct HostSource {
     bytes: [usize; Purpose::ALL.len()],
@@ -19,7 +20,7 @@ pub(crate) struct HostSource {
 }
 
 /// Keeps what was handed out in reach, so that leak checkers do not mind it.
-static HANDED_OUT: Mutex<Vec<HandedOut>> = Mutex::new(Vec::new());
+static HANDED_OUT: SpinMutex<Vec<HandedOut>> = SpinMutex::new(Vec::new());
 
 struct HandedOut(#[expect(dead_code, reason = "kept for leak checkers alone")] NonNull<u8>);
 
@@ -70,11 +71,9 @@ impl Source for HostSource {
         }
         // SAFETY: the layout has a size other than zero.
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
-        if let Ok(mut handed_out) = HANDED_OUT.lock() {
-            handed_out.push(HandedOut(memory));
-        }
+        HANDED_OUT.lock().push(HandedOut(memory));
         self.bytes[purpose as usize] += layout.size();
-        // SAFETY: the host's allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
+        // SAFETY: the global allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
         // freed, and this is the only reference to it.
         Ok(unsafe { Fresh::new(memory.cast(), count) })
     }

@@ -1,6 +1,7 @@
 //! The PC: how a kernel starts on it, and what it gives the kernel.
 
 mod boot;
+mod counter;
 mod descriptors;
 mod entry;
 mod exit;
@@ -16,6 +17,7 @@ mod trap;
 
 pub use boot::Boot;
 pub(crate) use boot::start;
+pub use counter::count_instructions;
 pub use exit::exit;
 pub use fault::Fault;
 pub use heap::{HEAP_WINDOW, HeapMachine, KernelHeap, Memory, Running, start_heap};
