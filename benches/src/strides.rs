@@ -1,7 +1,7 @@
 //! What one object of many occupies.
 
-use core::alloc::Layout;
 use alloc::collections::BTreeMap;
+use core::alloc::Layout;
 
 use archipelago::Purpose;
 use archipelago_sim::SimGeometry;
