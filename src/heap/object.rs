@@ -105,7 +105,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.machine_allocates();
         }
         if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
-            self.refill_reserve(opened);
+            // The request goes on without: the reserve is for others.
+            drop(self.fill_reserve(opened));
         }
     }
 }
