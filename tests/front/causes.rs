@@ -1,6 +1,6 @@
 //! Refusals: which step, with figures.
 
-use archipelago::{AllocError, AllocFlags, Cause, Kernel, Purpose};
+use archipelago::{AllocError, AllocFlags, Cause, Kernel, Purpose, Window};
 use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window};
 
@@ -69,19 +69,23 @@ fn window<G: SimGeometry>() {
 }
 
 fn metadata_window<G: SimGeometry>() {
-    // In some window that is a little too small, metadata runs out before pages do.
-    let refusals = (1..200).filter_map(|pages| {
+    // Where a window is set aside for metadata, growth leaves it nothing of the others; some are too small.
+    let sizes = [60, G::GEOMETRY.chunk_pages()];
+    let pairs = sizes
+        .into_iter()
+        .flat_map(|objects| (1..40).map(move |metadata| (objects, metadata)));
+    let refusal = pairs.into_iter().find_map(|(objects, metadata)| {
         let rig = Rig::<G>::uninitialised(Sim::default());
-        rig.init(&[lone_window::<G>(pages * Rig::<G>::PAGE)]).ok()?;
-        let refused = (0..2000).find_map(|_| rig.allocate(layout(8, 8), NONE).err());
+        let objects = lone_window::<G>(objects * Rig::<G>::PAGE);
+        let above = objects.base + 2 * objects.bytes;
+        let metadata = Window::for_metadata(above, metadata * Rig::<G>::PAGE);
+        rig.init(&[objects, metadata]).ok()?;
+        let refused = (0..).find_map(|_| rig.allocate(layout(8, 8), NONE).err());
         rig.check();
         rig.verify();
-        refused
+        refused.filter(|error| matches!(error.cause, Cause::MetadataWindow { .. }))
     });
-    let mut refusals = refusals.filter(|error| matches!(error.cause, Cause::MetadataWindow { .. }));
-    let error = refusals
-        .next()
-        .expect("some window is too small for metadata");
+    let error = refusal.expect("some window is too small for metadata");
     let Cause::MetadataWindow { bytes } = error.cause else {
         panic!("{error}");
     };
@@ -105,24 +109,28 @@ fn frames<G: SimGeometry>() {
 }
 
 fn page_tables<G: SimGeometry>() {
-    let rig = Rig::<G>::on(
-        Sim::builder()
-            .page_tables(&[G::GEOMETRY.granule_shift + 3])
-            .build(),
-        &[lone_window::<G>(1000 * Rig::<G>::PAGE)],
-    );
-    let block = rig.get(8, 8);
-    rig.machine.set_available_frames(2);
-    let error = rig
-        .allocate(layout(900 * Rig::<G>::PAGE, 8), NONE)
-        .expect_err("too few frames");
-    let Cause::PageTables { needed, available } = error.cause else {
-        panic!("{error}");
-    };
-    assert!(needed > available && available <= 2);
+    // Some number of frames is enough for metadata and not for the tables of a large object.
+    let refusal = (0..200).find_map(|frames| {
+        let tables = [G::GEOMETRY.granule_shift + 3];
+        let rig = Rig::<G>::on(
+            Sim::builder().page_tables(&tables).build(),
+            &[lone_window::<G>(1000 * Rig::<G>::PAGE)],
+        );
+        rig.machine.set_available_frames(frames);
+        let error = rig
+            .allocate(layout(900 * Rig::<G>::PAGE, 8), NONE)
+            .expect_err("too few frames");
+        rig.check();
+        match error.cause {
+            Cause::PageTables { needed, available } if needed > 2 => {
+                Some((error, needed, available))
+            }
+            _ => None,
+        }
+    });
+    let (error, needed, available) = refusal.expect("too few for the tables");
+    assert!(needed > available);
     check_text(error, "page tables:", &[needed, available]);
-    rig.check();
-    rig.free(block);
 }
 
 fn limit<G: SimGeometry>() {
@@ -153,20 +161,23 @@ fn limit<G: SimGeometry>() {
 
 fn a_limit_is_kept_by_scavenging_what_is_free<G: SimGeometry>() {
     let rig = Rig::<G>::new();
-    let low = rig.get(50 * Rig::<G>::PAGE, 8);
-    let high = rig.get(60 * Rig::<G>::PAGE, 8);
-    let limit = rig.heap.stats().mapped_ready;
+    let blocks: Vec<_> = [30, 20, 30, 20]
+        .map(|pages| rig.get(pages * Rig::<G>::PAGE, 8))
+        .into();
+    let limit = rig.heap.stats().mapped_ready + Rig::<G>::PAGE;
     rig.heap.set_limit(limit);
-    rig.free(high);
-    rig.free(low);
-    // Longer than each, and than both without the memory of a page.
-    let both = rig.get(105 * Rig::<G>::PAGE, 8);
+    rig.free(blocks[0]);
+    rig.free(blocks[2]);
+    // Longer than each hole, shorter than both: it goes elsewhere, and the memory of the holes behind it.
+    let elsewhere = rig.get(50 * Rig::<G>::PAGE, 8);
     assert!(rig.heap.stats().mapped_ready <= limit);
+    assert!(rig.heap.stats().scavenged_pages >= 49);
     rig.check();
     rig.verify();
-    rig.free(both);
-    let apart = rig.get(150 * Rig::<G>::PAGE, 8);
-    rig.free(apart);
+    for block in [blocks[1], blocks[3], elsewhere] {
+        rig.free(block);
+    }
+    rig.verify();
 }
 
 fn not_ready<G: SimGeometry>() {

@@ -152,6 +152,37 @@ fn a_reserve_that_cannot_be_had_is_an_error_and_filled_later<G: SimGeometry>() {
     rig.verify();
 }
 
+fn a_reserve_in_too_many_pieces_is_an_error_and_no_loop<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let page = layout(Rig::<G>::PAGE, Rig::<G>::PAGE);
+    let mut blocks = Vec::new();
+    while let Ok(block) = rig.allocate(page, AllocFlags::empty()) {
+        blocks.push(block);
+    }
+    let (freed, kept): (Vec<_>, Vec<_>) =
+        (0..).zip(blocks).partition(|(number, _)| number % 2 == 0);
+    for (_, block) in freed {
+        rig.free(block);
+    }
+    let cause = rig.heap.set_reserve(20).expect_err("single pages are left");
+    assert!(matches!(cause, Cause::Window { .. }), "{cause}");
+    assert!(
+        rig.heap.stats().of(Purpose::Reserve) >= Rig::<G>::PAGE,
+        "what could be had"
+    );
+    let ordinary = rig
+        .allocate(page, AllocFlags::empty())
+        .expect("there is a page");
+    rig.free(ordinary);
+    for (_, block) in kept {
+        rig.free(block);
+    }
+    rig.free(rig.get(8, 8));
+    assert_eq!(rig.heap.stats().of(Purpose::Reserve), 20 * Rig::<G>::PAGE);
+    rig.check();
+    rig.verify();
+}
+
 fn a_heap_without_machine_has_no_reserve<G: SimGeometry>() {
     let rig = Rig::<G>::uninitialised(Sim::default());
     assert_eq!(rig.heap.set_reserve(1), Err(Cause::NotInitialised));
@@ -183,6 +214,7 @@ archipelago_testing::on_every_geometry!(
     the_next_ordinary_request_refills_the_reserve,
     the_reserve_can_be_made_larger_and_smaller,
     a_reserve_that_cannot_be_had_is_an_error_and_filled_later,
+    a_reserve_in_too_many_pieces_is_an_error_and_no_loop,
     a_heap_without_machine_has_no_reserve,
     the_kernels_context_decides_for_global_alloc,
 );
