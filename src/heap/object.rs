@@ -105,8 +105,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.machine_allocates();
         }
         if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
-            // The request goes on without: the reserve is for others.
-            drop(self.fill_reserve(opened));
+            self.refill_reserve(opened);
         }
     }
 }

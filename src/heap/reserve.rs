@@ -107,13 +107,18 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.fill_reserve(opened)
     }
 
-    /// Refills the reserve as far as memory allows. One that cannot be filled now is tried again by the next ordinary
+    /// Refills the reserve as far as memory allows, for a request that goes on without it.
+    #[cold]
+    pub(super) fn refill_reserve(&self, opened: &Opened<M>) {
+        self.fill_reserve(opened).ok();
+    }
+
+    /// Fills the reserve as far as memory allows. One that cannot be filled now is tried again by the next ordinary
     /// allocation.
     ///
     /// # Errors
     /// Which step refused.
-    #[cold]
-    pub(super) fn fill_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
+    fn fill_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
         self.reserve_low.store(false, Ordering::Relaxed);
         // Each for itself: pages serve although there is no memory for records, and the other way round.
         let narrow = self.make_records(opened, RecordKind::Narrow);
