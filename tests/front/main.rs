@@ -1,5 +1,9 @@
 //! What callers see of the heap: the early region, `GlobalAlloc` and `Allocator`, reallocation, requests with flags.
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 extern crate alloc;
 
