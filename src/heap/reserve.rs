@@ -92,6 +92,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn fill_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
         self.reserve_low.store(false, Ordering::Relaxed);
         self.make_records(opened, RecordKind::Narrow)?;
+        self.make_records(opened, RecordKind::Wide)?;
         let mut pages = self.page.lock().reserve.missing();
         while pages > 0 {
             match self.obtain_ordinary(opened, Want::pages(pages)) {
