@@ -18,7 +18,7 @@
 //!
 //! let layout = Layout::new::<[u64; 100]>();
 //! let memory = HEAP.allocate(layout, AllocFlags::ZEROED)?;
-//! // SAFETY: it was allocated by this heap with this layout, and nobody uses it.
+//! // It was allocated by this heap with this layout, and nobody uses it any more.
 //! unsafe { HEAP.deallocate(memory.cast(), layout) };
 //!
 //! // Out of memory is an error that says which step refused, with figures.

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::runs::Want;
-use super::{Heap, Opened};
+use super::Heap;
 use crate::region::Cause;
 use crate::span::{ClassTable, SizeClass, table};
 

@@ -1,7 +1,5 @@
 //! Interrupts from devices: the two interrupt controllers, all of whose lines are off but for the
-//! timer's once it is started, and the instruction counter.
-
-use core::arch::x86_64::_rdtsc;
+//! timer's once it is started.
 
 use pic8259::ChainedPics;
 use spin::Mutex;
@@ -61,12 +59,4 @@ pub fn start_timer(divisor: u16) {
 pub(super) fn end_of_timer() {
     // SAFETY: the handler of this vector calls this, once.
     unsafe { CONTROLLERS.lock().notify_end_of_interrupt(TIMER_VECTOR) };
-}
-
-/// Instructions carried out so far, where QEMU lets virtual time follow them (`-icount shift=0`);
-/// elsewhere a clock.
-#[must_use]
-pub fn instructions() -> u64 {
-    // SAFETY: every processor of this architecture has the counter, and reading it touches no memory.
-    unsafe { _rdtsc() }
 }
