@@ -7,8 +7,8 @@ use core::sync::atomic::Ordering;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::runs::Want;
 use super::Heap;
+use super::runs::Want;
 use crate::region::Cause;
 use crate::span::{ClassTable, SizeClass, table};
 
