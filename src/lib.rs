@@ -1,4 +1,49 @@
 //! A heap for kernels, hypervisors, unikernels and firmware.
+//!
+//! It keeps address space apart from memory. The kernel gives it [`Window`]s of address space and a [`Machine`]:
+//! a mapper and a frame source. The heap grows out of the windows arena by arena, finds every object through a
+//! sparse index, makes every byte behind it Ready by name, metadata included, and gives memory back when it is
+//! asked to.
+//!
+//! ```
+//! use archipelago::{AllocFlags, Cause, Heap, Window};
+//! use archipelago_sim::{Hosted, Plain32, Sim};
+//! use core::alloc::Layout;
+//!
+//! // On metal: a machine crate in place of the simulated machine, and `#[global_allocator]`.
+//! static HEAP: Heap<Sim<Plain32>, Hosted> = Heap::new();
+//!
+//! let machine = Sim::builder().frames(100).build();
+//! HEAP.init(&[Window::new(0x4000_0000, 64 << 20)], machine)?;
+//!
+//! let layout = Layout::new::<[u64; 100]>();
+//! let memory = HEAP.allocate(layout, AllocFlags::ZEROED)?;
+//! // It was allocated by this heap with this layout, and nobody uses it any more.
+//! unsafe { HEAP.deallocate(memory.cast(), layout) };
+//!
+//! // Out of memory is an error that says which step refused, with figures.
+//! let refused = HEAP.allocate(Layout::new::<[u8; 1 << 20]>(), AllocFlags::empty()).unwrap_err();
+//! assert!(matches!(refused.cause, Cause::Frames { needed: 256, .. }));
+//!
+//! let stats = HEAP.stats();
+//! assert_eq!(stats.sum(), stats.mapped_ready);
+//! HEAP.verify()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Requests
+//!
+//! [`Heap`] implements `GlobalAlloc`, whose requests have the flags of [`Kernel::context`]. [`Heap::allocate`] takes
+//! [`AllocFlags`]: `ZEROED`, `NO_GROW` (never call the machine), `ATOMIC` (that, and use the reserve).
+//!
+//! # Interrupts and locks
+//!
+//! The heap's locks are held with interrupts off, for bounded work. The machine is called with none of them held, one
+//! call at a time; with interrupts masked nobody waits for it. See [`Machine`] for what a mapper may do within a call.
+//!
+//! # Features
+//!
+//! - `allocator-api2`: `Allocator` for `&Heap`.
 #![no_std]
 
 #[cfg(not(loom))]
@@ -27,8 +72,8 @@ extern crate std;
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
 pub use heap::{
-    AllocError, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats, Violation,
-    Window, WindowRule,
+    AllocError, ArenaView, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats,
+    Violation, Window, WindowRule,
 };
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -9,6 +9,8 @@
     reason = "measurements stop at the first surprise, as tests do"
 )]
 
+extern crate alloc;
+
 mod fill;
 mod metadata;
 mod peers;

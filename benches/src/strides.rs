@@ -1,7 +1,7 @@
 //! What one object of many occupies.
 
+use alloc::collections::BTreeMap;
 use core::alloc::Layout;
-use std::collections::BTreeMap;
 
 use archipelago::Purpose;
 use archipelago_sim::SimGeometry;

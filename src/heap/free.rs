@@ -42,7 +42,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return;
         }
         let Some(opened) = self.opened.get() else {
-            stop::<K>(Fault::ForeignPointer, address_of(pointer), layout, None);
+            stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None);
         };
         let mut central = self.central.lock();
         let freed = self
@@ -51,7 +51,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         // The report is made with no lock held, so that whoever prints it may free.
         drop(central);
         if let Err((fault, span)) = freed {
-            stop::<K>(fault, address_of(pointer), layout, span);
+            stop::<K>(fault, address_of(&opened.machine, pointer), layout, span);
         }
     }
 
@@ -192,7 +192,14 @@ pub(super) fn stop<K: Kernel>(
     })
 }
 
-/// The number of a pointer, for reports: a foreign one has no address in any window.
-pub(super) fn address_of(pointer: NonNull<u8>) -> VirtAddr {
+/// The address of a pointer, for reports.
+pub(super) fn address_of<M: Machine>(machine: &M, pointer: NonNull<u8>) -> VirtAddr {
+    machine
+        .address(pointer)
+        .unwrap_or_else(|| number_of(pointer))
+}
+
+/// The number of a pointer that no window can hold, for reports.
+fn number_of(pointer: NonNull<u8>) -> VirtAddr {
     VirtAddr::new(pointer.addr().get())
 }

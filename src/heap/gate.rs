@@ -12,6 +12,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use archipelago_api::{Kernel, Patience};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
+use crate::base::lock;
+
 /// Why the gate was not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
@@ -42,6 +44,10 @@ impl<T> Gate<T> {
     /// # Errors
     /// See [`Closed`].
     pub(crate) fn enter<K: Kernel>(&self) -> Result<Pass<'_, T>, Closed> {
+        debug_assert!(
+            !lock::any_held::<K>(),
+            "the gate is never waited for under a heap lock"
+        );
         let enabled = K::interrupts_enabled();
         loop {
             if let Some(inner) = self.inner.try_lock() {
@@ -115,5 +121,71 @@ impl<T> DerefMut for Pass<'_, T> {
 impl<T> Drop for Pass<'_, T> {
     fn drop(&mut self) {
         self.holder.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Planted violations of the rule that no heap lock is held when the machine is called. Only debug builds keep track of the
+/// locks that a CPU holds.
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use std::boxed::Box;
+
+    use archipelago_sim::{Hosted, Plain32, Sim};
+
+    use super::super::{Heap, Window};
+    use crate::region::ranges::Slot;
+    use crate::region::{Cause, Purpose, Source};
+
+    type Subject = Heap<Sim<Plain32>, Hosted>;
+
+    fn subject() -> Box<Subject> {
+        let heap: Box<Subject> = Box::new(Heap::new());
+        let machine = Sim::builder().build();
+        heap.init(&[Window::new(0x4000_0000, 1 << 24)], machine)
+            .expect("a good window");
+        heap
+    }
+
+    /// Makes the machine be called, inside the gate, while what `hold` answers is held.
+    fn call_machine<R>(heap: &Subject, hold: impl Fn() -> R) -> Result<(), Cause> {
+        let opened = heap.opened.get().expect("it is initialised");
+        heap.with_machine(opened, |space, growth| {
+            let _held = hold();
+            let mut source = growth.metadata.source(space);
+            // More than can be in stock.
+            let memory = source.take::<Slot>(Purpose::Ranges, 4096, 0);
+            memory.map(drop)
+        })
+    }
+
+    #[test]
+    fn a_call_without_locks_is_fine() {
+        let heap = subject();
+        assert_eq!(call_machine(&heap, || ()), Ok(()));
+    }
+
+    #[test]
+    #[should_panic(expected = "the machine is never called under a heap lock")]
+    fn a_call_under_the_page_lock_is_caught() {
+        let heap = subject();
+        let answer = call_machine(&heap, || heap.page.lock());
+        assert_eq!(answer, Ok(()));
+    }
+
+    #[test]
+    #[should_panic(expected = "the machine is never called under a heap lock")]
+    fn a_call_under_the_central_lock_is_caught() {
+        let heap = subject();
+        let answer = call_machine(&heap, || heap.central.lock());
+        assert_eq!(answer, Ok(()));
+    }
+
+    #[test]
+    #[should_panic(expected = "the gate is never waited for under a heap lock")]
+    fn waiting_for_the_gate_under_a_lock_is_caught() {
+        let heap = subject();
+        let _held = heap.page.lock();
+        let answer = heap.scavenge(0);
+        assert_eq!(answer, Ok(0));
     }
 }

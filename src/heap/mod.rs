@@ -43,7 +43,7 @@ pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object::AllocError;
 pub use stats::Stats;
-pub use tools::{ChunkView, SpanView};
+pub use tools::{ArenaView, ChunkView, SpanView};
 pub use verify::Violation;
 pub use window::{InitError, Window, WindowRule};
 

@@ -7,8 +7,8 @@ use core::sync::atomic::Ordering;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
+use super::Heap;
 use super::runs::Want;
-use super::{Heap, Opened};
 use crate::region::Cause;
 use crate::span::{ClassTable, SizeClass, table};
 
@@ -47,7 +47,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The size classes for this machine's page.
     pub(super) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
         Some(table) => table,
-        None => panic!("there are size classes for pages of 256 bytes to 16 KiB"),
+        None => panic!("there are size classes for pages of 256 bytes to 8 KiB"),
     };
 
     /// How `layout`, which is not empty, is served.
@@ -85,28 +85,20 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if layout.size() == 0 {
             return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
         }
+        if !flags.contains(AllocFlags::ATOMIC) && self.gate.is_inside::<K>() {
+            self.machine_allocates();
+        }
         let Some(opened) = self.opened.get() else {
             return self.allocate_early(layout, flags).map_err(refused);
         };
-        if !flags.contains(AllocFlags::ATOMIC) {
-            self.before_ordinary(opened, flags);
+        if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
+            self.refill_reserve(opened);
         }
         let allocated = match Self::served(layout).map_err(refused)? {
             Served::Small(class) => self.allocate_small(opened, class, flags),
             Served::Large(want) => self.allocate_large(opened, want, flags),
         };
         allocated.map_err(refused)
-    }
-
-    /// What every request but an atomic one does first: report a machine that allocates, refill the reserve.
-    #[inline]
-    fn before_ordinary(&self, opened: &Opened<M>, flags: AllocFlags) {
-        if self.gate.is_inside::<K>() {
-            self.machine_allocates();
-        }
-        if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
-            self.refill_reserve(opened);
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use archipelago_api::{Kernel, Machine};
 
 use super::runs::Want;
-use super::{Heap, Opened, certain};
+use super::{Heap, Opened, PageSide, certain};
 use crate::base::{PageIdx, PageRun};
 use crate::region::{Cause, Purpose};
 use crate::span::RecordKind;
@@ -53,9 +53,29 @@ impl Reserve {
         Some(first)
     }
 
-    /// Pages that are missing.
+    /// Pages of the run that would fill the reserve; 0 if it is full. Where there is no slot for another run, this one
+    /// has to stand in for the shortest too.
     fn missing(&self) -> usize {
-        self.goal.saturating_sub(self.pages())
+        let missing = self.goal.saturating_sub(self.pages());
+        let shortest = self.runs.iter().map(|run| run.count).min();
+        if missing == 0 {
+            0
+        } else {
+            missing + shortest.unwrap_or(0)
+        }
+    }
+
+    /// Takes off what is above the goal, a run at a time.
+    fn take_surplus(&mut self) -> Option<PageRun> {
+        let surplus = self.pages().saturating_sub(self.goal);
+        let run = self.runs.iter_mut().min_by_key(|run| match run.count {
+            0 => usize::MAX,
+            count => count,
+        })?;
+        let kept = run.count.saturating_sub(surplus);
+        let gone = PageRun::between(run.first.plus(kept), run.end());
+        run.count = kept;
+        if gone.is_empty() { None } else { Some(gone) }
     }
 
     /// Adds a run; answers what has to go for it, the shortest.
@@ -67,8 +87,8 @@ impl Reserve {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Keeps `pages` Ready pages, and as many span records, for atomic requests. The next ordinary allocation
-    /// refills what they take.
+    /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. The next ordinary
+    /// allocation refills what they take. Pages above the goal become free.
     ///
     /// # Errors
     /// Which step refused: the reserve holds what could be had, and ordinary allocations go on filling it.
@@ -76,49 +96,82 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             return Err(Cause::NotInitialised);
         };
-        self.page.lock().reserve.goal = pages;
+        {
+            let mut page = self.page.lock();
+            page.reserve.goal = pages;
+            while let Some(run) = page.reserve.take_surplus() {
+                self.free_reserved(&mut page, run);
+            }
+        }
         self.central.lock().keep_records(pages);
         self.fill_reserve(opened)
     }
 
-    /// Refills the reserve as far as memory allows.
+    /// Refills the reserve as far as memory allows, for a request that goes on without it.
     #[cold]
     pub(super) fn refill_reserve(&self, opened: &Opened<M>) {
-        // A reserve that cannot be filled now is tried again by the next ordinary allocation.
-        let filled = self.fill_reserve(opened);
-        self.reserve_low.store(filled.is_err(), Ordering::Relaxed);
+        self.fill_reserve(opened).ok();
     }
 
+    /// Fills the reserve as far as memory allows. One that cannot be filled now is tried again by the next ordinary
+    /// allocation.
+    ///
+    /// # Errors
+    /// Which step refused.
     fn fill_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
         self.reserve_low.store(false, Ordering::Relaxed);
-        self.make_records(opened, RecordKind::Narrow)?;
+        // Each for itself: pages serve although there is no memory for records, and the other way round.
+        let narrow = self.make_records(opened, RecordKind::Narrow);
+        let pages = self.add_to_reserve(opened);
+        let wide = self.make_records(opened, RecordKind::Wide);
+        let filled = narrow.and(pages).and(wide);
+        if filled.is_err() {
+            self.reserve_low.store(true, Ordering::Relaxed);
+        }
+        filled
+    }
+
+    fn add_to_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
         let mut pages = self.page.lock().reserve.missing();
         while pages > 0 {
             match self.obtain_ordinary(opened, Want::pages(pages)) {
-                Ok(ready) => self.put_in_reserve(ready.run),
+                Ok(ready) => self.put_in_reserve(ready.run)?,
                 // In pieces if it cannot be had whole.
                 Err(_) if pages > 1 => pages = pages.div_ceil(2),
-                Err(cause) => {
-                    self.reserve_low.store(true, Ordering::Relaxed);
-                    return Err(cause);
-                }
+                Err(cause) => return Err(cause),
             }
             pages = pages.min(self.page.lock().reserve.missing());
         }
         Ok(())
     }
 
-    fn put_in_reserve(&self, run: PageRun) {
+    /// Adds a run to the reserve.
+    ///
+    /// # Errors
+    /// The reserve is in as many runs as it can be in, and none of them is shorter.
+    fn put_in_reserve(&self, run: PageRun) -> Result<(), Cause> {
         let mut page = self.page.lock();
-        let page = &mut *page;
         self.ledger
             .transfer(Purpose::Objects, Purpose::Reserve, run.bytes::<M>());
-        if let Some(gone) = page.reserve.add(run) {
-            self.ledger
-                .transfer(Purpose::Reserve, Purpose::Free, gone.bytes::<M>());
-            let freed = self.pages.free(&mut page.pages, gone);
-            certain::<K, _, _>(freed, "the pages of the reserve are taken");
+        let Some(gone) = page.reserve.add(run) else {
+            return Ok(());
+        };
+        self.free_reserved(&mut page, gone);
+        if gone.count < run.count {
+            return Ok(());
         }
+        Err(Cause::Window {
+            bytes: page.reserve.missing() << M::GEOMETRY.page_shift,
+            largest: run.bytes::<M>(),
+        })
+    }
+
+    /// Frees a run that was taken off the reserve.
+    fn free_reserved(&self, page: &mut PageSide, run: PageRun) {
+        self.ledger
+            .transfer(Purpose::Reserve, Purpose::Free, run.bytes::<M>());
+        let freed = self.pages.free(&mut page.pages, run);
+        certain::<K, _, _>(freed, "the pages of the reserve are taken");
     }
 }
 

@@ -82,7 +82,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         drop(central);
         let object = match object {
             Ok(object) => object,
-            Err((fault, span)) => stop::<K>(fault, address_of(pointer), old, span),
+            Err((fault, span)) => stop::<K>(fault, address_of(&opened.machine, pointer), old, span),
         };
         let bytes = match (object, Self::served(new).ok()?) {
             (Object::Small { class, .. }, Served::Small(wanted)) if class == wanted => {

@@ -100,7 +100,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 return Ok(handle);
             }
             if flags.contains(AllocFlags::NO_GROW) {
-                return Err(Cause::NotReady { bytes: 0 });
+                let bytes = kind.bytes();
+                return Err(Cause::NotReady { bytes });
             }
             match self.make_records(opened, kind) {
                 Ok(()) => {}

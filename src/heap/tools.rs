@@ -6,6 +6,23 @@ use super::Heap;
 use crate::base::PageIdx;
 use crate::span::Kind;
 
+/// An arena, or the parts of one that the heap owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaView {
+    /// Its first address, which the heap need not own.
+    pub base: VirtAddr,
+    /// Chunks of which the heap owns pages.
+    pub chunks: usize,
+    /// Pages that the heap owns in it.
+    pub pages: usize,
+    /// Pages in spans, in the reserve, and in the page cache.
+    pub used: usize,
+    /// Free pages that are Ready.
+    pub ready: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+}
+
 /// A chunk, or the part of one that the heap owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkView {
@@ -40,7 +57,44 @@ pub struct SpanView {
     pub live: usize,
 }
 
+impl ArenaView {
+    const fn empty(base: VirtAddr) -> Self {
+        Self {
+            base,
+            chunks: 0,
+            pages: 0,
+            used: 0,
+            ready: 0,
+            scavenged: 0,
+        }
+    }
+}
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Calls `visit` with every arena that the heap owns pages of, lowest offset first.
+    ///
+    /// # Locks
+    /// The page lock, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the chunks.
+    pub fn for_each_arena(&self, mut visit: impl FnMut(ArenaView)) {
+        let mut arena: Option<ArenaView> = None;
+        self.for_each_chunk(|chunk| {
+            if let Some(done) = arena.take_if(|arena| arena.base != chunk.arena) {
+                visit(done);
+            }
+            let arena = arena.get_or_insert(ArenaView::empty(chunk.arena));
+            arena.chunks += 1;
+            arena.pages += chunk.pages;
+            arena.used += chunk.used;
+            arena.ready += chunk.ready;
+            arena.scavenged += chunk.scavenged;
+        });
+        if let Some(last) = arena {
+            visit(last);
+        }
+    }
+
     /// Calls `visit` with every chunk that the heap owns pages of, lowest offset first.
     ///
     /// # Locks

@@ -171,13 +171,19 @@ impl<'a> Bits<'a> {
         let mut run = 0;
         for index in 0..self.words.len() {
             let word = self.word(index);
-            let low = word.trailing_ones() as usize;
-            run += low;
-            max = max.max(run);
-            if low == WORD {
+            if word == usize::MAX {
+                run += WORD;
+                max = max.max(run);
                 continue;
             }
+            if word == 0 {
+                start.get_or_insert(run);
+                run = 0;
+                continue;
+            }
+            run += word.trailing_ones() as usize;
             start.get_or_insert(run);
+            max = max.max(run);
             max = longer_run(word as u64, max);
             run = word.leading_ones() as usize;
         }

@@ -107,12 +107,12 @@ impl<S: Shape> Pages<S> {
     ///
     /// What the cache still holds in the end goes back with [`flush_cache`](Self::flush_cache).
     pub(crate) fn fill_cache(&self, state: &mut State) -> Option<PageCache> {
-        let Some(hit) = self.lowest(state, 1) else {
+        let Some(lowest) = self.lowest(state, 1) else {
             state.none_free();
             return None;
         };
         let block = BLOCK_PAGES.min(Tree::<S>::CHUNK_PAGES);
-        let base = PageIdx(hit.first.0 / block * block);
+        let base = PageIdx(lowest.0 / block * block);
         let mut cache = PageCache {
             base,
             ..PageCache::EMPTY

@@ -1,6 +1,6 @@
 //! Marking pages taken and free, with every summary brought up to date.
 
-use crate::base::{PageRun, Shape};
+use crate::base::{PageIdx, PageRun, Shape};
 
 use super::pages::{Pages, Taken};
 use super::state::State;
@@ -13,11 +13,33 @@ impl<S: Shape> Pages<S> {
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
             scavenged += chunk.scavenged.count(piece.first, piece.count);
-            taken(chunk, piece)
+            taken(chunk, piece, 0)
         });
         state.free -= run.count;
         state.scavenged -= scavenged;
         Taken { run, scavenged }
+    }
+
+    /// Marks `piece` of `chunk`, all of which is free, taken. No page of the chunk below `floor` is free.
+    #[inline]
+    pub(super) fn mark_piece_taken(
+        &self,
+        state: &mut State,
+        chunk: Chunk<'_>,
+        piece: Piece,
+        floor: usize,
+    ) -> Taken {
+        let scavenged = chunk.scavenged.count(piece.first, piece.count);
+        if summary::store(chunk.value, taken(chunk, piece, floor)) {
+            self.tree.refresh(state.top(), piece.chunk, piece.chunk);
+        }
+        state.free -= piece.count;
+        state.scavenged -= scavenged;
+        let first = (piece.chunk << Tree::<S>::CHUNK_SHIFT) + piece.first;
+        Taken {
+            run: PageRun::new(PageIdx(first), piece.count),
+            scavenged,
+        }
     }
 
     /// Marks `run`, none of which is free, free.
@@ -83,27 +105,36 @@ fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
     }
 }
 
-/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary.
+/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No page below `floor` is free.
 #[inline]
-fn taken(chunk: Chunk<'_>, piece: Piece) -> Summary {
+fn taken(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
     let old = summary::load(chunk.value);
     let pages = chunk.free.pages();
     let end = piece.first + piece.count;
     let below = chunk.free.run_below(piece.first);
     let above = chunk.free.run_above(end);
     chunk.free.clear(piece.first, piece.count);
-    let longest = below + piece.count + above == old.max;
-    // Two runs of more than half the chunk do not fit into it.
-    if longest && (old.max > pages / 2 || chunk.free.find(old.max, 0).is_none()) {
-        return chunk.free.summary();
-    }
+    let max = if below + piece.count + above == old.max {
+        // It may have been the only run of that length.
+        let left = below.max(above);
+        let elsewhere = (piece.first - below - floor).max(pages - end - above);
+        if left >= elsewhere {
+            left
+        } else if chunk.free.find(old.max, floor).is_some() {
+            old.max
+        } else {
+            return chunk.free.summary();
+        }
+    } else {
+        old.max
+    };
     Summary {
         start: if below == piece.first {
             below
         } else {
             old.start
         },
-        max: old.max,
+        max,
         end: if end + above == pages { above } else { old.end },
     }
 }

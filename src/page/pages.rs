@@ -4,7 +4,6 @@ use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::{Cause, Source};
 
 use super::bits::Bits;
-use super::find::Hit;
 use super::state::{PagesError, State};
 use super::summary;
 use super::tree::{Chunk, Piece, Tree};
@@ -88,7 +87,17 @@ impl<S: Shape> Pages<S> {
 
     /// Takes the lowest free run of `count` pages; `None` if there is none, or `count` is zero.
     pub(crate) fn alloc(&self, state: &mut State, count: usize) -> Option<Taken> {
-        let Some(hit) = self.lowest(state, count) else {
+        if count == 0 {
+            return None;
+        }
+        let search = state.search()?;
+        if let Some((chunk, piece, lowest)) = self.find_near(search, count) {
+            let floor = lowest.0 % Tree::<S>::CHUNK_PAGES;
+            let taken = self.mark_piece_taken(state, chunk, piece, floor);
+            state.none_free_below_owned(lowest);
+            return Some(taken);
+        }
+        let Some(hit) = self.tree.find(state.top(), count, search) else {
             if count == 1 {
                 state.none_free();
             }
@@ -101,7 +110,7 @@ impl<S: Shape> Pages<S> {
 
     /// The run that [`alloc`](Self::alloc) would take.
     pub(crate) fn lowest_run(&self, state: &State, count: usize) -> Option<Taken> {
-        let run = PageRun::new(self.lowest(state, count)?.first, count);
+        let run = PageRun::new(self.lowest(state, count)?, count);
         let scavenged = self.count_scavenged(run);
         Some(Taken { run, scavenged })
     }
@@ -214,32 +223,37 @@ impl<S: Shape> Pages<S> {
         })
     }
 
-    /// The lowest run of `count` pages.
-    #[inline]
-    pub(super) fn lowest(&self, state: &State, count: usize) -> Option<Hit> {
+    /// The first page of the lowest run of `count` pages.
+    pub(super) fn lowest(&self, state: &State, count: usize) -> Option<PageIdx> {
         if count == 0 {
             return None;
         }
         let search = state.search()?;
-        self.find_near(search, count)
-            .or_else(|| self.tree.find(state.top(), count, search))
+        if let Some((_, piece, _)) = self.find_near(search, count) {
+            let base = piece.chunk << Tree::<S>::CHUNK_SHIFT;
+            return Some(PageIdx(base + piece.first));
+        }
+        let hit = self.tree.find(state.top(), count, search)?;
+        Some(hit.first)
     }
 
-    /// The search in the chunk of the search address alone.
+    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the lowest free page: most requests
+    /// are answered here.
     #[inline]
-    fn find_near(&self, search: PageIdx, count: usize) -> Option<Hit> {
-        let number = search.0 / Tree::<S>::CHUNK_PAGES;
-        let from = search.0 % Tree::<S>::CHUNK_PAGES;
+    fn find_near(&self, search: PageIdx, count: usize) -> Option<(Chunk<'_>, Piece, PageIdx)> {
+        let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
         let chunk = self.tree.chunk(number)?;
         if summary::load(chunk.value).max < count {
             return None;
         }
-        let found = chunk.free.find(count, from)?;
-        let base = number * Tree::<S>::CHUNK_PAGES;
-        Some(Hit {
-            first: PageIdx(base + found.first),
-            lowest: PageIdx(base + found.lowest),
-        })
+        let found = chunk.free.find(count, search.0 % Tree::<S>::CHUNK_PAGES)?;
+        let piece = Piece {
+            chunk: number,
+            first: found.first,
+            count,
+        };
+        let lowest = (number << Tree::<S>::CHUNK_SHIFT) + found.lowest;
+        Some((chunk, piece, PageIdx(lowest)))
     }
 
     /// Runs `note` on every piece of `run` if all of it is taken.

@@ -28,15 +28,18 @@ impl Summary {
 /// fewer than 2^32 pages; the counts of a larger one saturate, which hides runs but never makes one up.
 pub(crate) type Value = [AtomicU32; 4];
 
+const START: usize = 0;
+const MAX: usize = 1;
+const END: usize = 2;
 const READY: usize = 3;
 
 /// Reads the summary.
 #[inline]
 pub(crate) fn load(value: &Value) -> Summary {
     Summary {
-        start: value[0].load(Ordering::Relaxed) as usize,
-        max: value[1].load(Ordering::Relaxed) as usize,
-        end: value[2].load(Ordering::Relaxed) as usize,
+        start: count(value, START),
+        max: count(value, MAX),
+        end: count(value, END),
     }
 }
 
@@ -70,22 +73,31 @@ pub(crate) fn merge(children: &[Value; 8], shift: usize) -> Summary {
     let pages = 1 << shift;
     let mut start = 0;
     for child in children {
-        let child = load(child);
-        start += child.start;
-        if child.start != pages {
+        let free = count(child, START);
+        start += free;
+        if free != pages {
             break;
         }
     }
     let mut max = 0;
     let mut end = 0;
     for child in children {
-        let child = load(child);
-        max = max.max(end + child.start).max(child.max);
-        end = if child.start == pages {
-            end + pages
+        let longest = count(child, MAX);
+        if longest == 0 {
+            // Nothing else need be read of the many that hold nothing.
+            end = 0;
+        } else if longest == pages {
+            end += pages;
+            max = max.max(end);
         } else {
-            child.end
-        };
+            max = max.max(end + count(child, START)).max(longest);
+            end = count(child, END);
+        }
     }
     Summary { start, max, end }
+}
+
+#[inline]
+fn count(value: &Value, field: usize) -> usize {
+    value[field].load(Ordering::Relaxed) as usize
 }

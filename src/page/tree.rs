@@ -225,6 +225,9 @@ impl<S: Shape> Tree<S> {
 
     /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right, up to height `top`.
     pub(super) fn refresh(&self, top: usize, first: usize, last: usize) {
+        if top == 0 {
+            return;
+        }
         // A group is the chunks of one node of height 0.
         let (first_group, last_group) = (first >> FAN_OUT_SHIFT, last >> FAN_OUT_SHIFT);
         for group in first_group..=last_group {

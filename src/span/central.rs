@@ -192,11 +192,7 @@ impl Central {
         kind: RecordKind,
         atomic: bool,
     ) -> Option<SpanHandle> {
-        let kept = if atomic || kind == RecordKind::Wide {
-            0
-        } else {
-            self.kept_records
-        };
+        let kept = if atomic { 0 } else { self.kept_records };
         if self.pool.count(kind) <= kept {
             return None;
         }
@@ -205,13 +201,10 @@ impl Central {
 
     /// Unused records of `kind` that an ordinary request may take.
     pub(crate) const fn spare_records(&self, kind: RecordKind) -> usize {
-        match kind {
-            RecordKind::Narrow => self.pool.count(kind).saturating_sub(self.kept_records),
-            RecordKind::Wide => self.pool.count(kind),
-        }
+        self.pool.count(kind).saturating_sub(self.kept_records)
     }
 
-    /// Keeps `count` records for atomic requests.
+    /// Keeps `count` records of each kind for atomic requests.
     pub(crate) const fn keep_records(&mut self, count: usize) {
         self.kept_records = count;
     }

@@ -22,6 +22,16 @@ pub(crate) enum RecordKind {
     Wide,
 }
 
+impl RecordKind {
+    /// Bytes of a record.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Narrow => size_of::<Record>(),
+            Self::Wide => size_of::<WideRecord>(),
+        }
+    }
+}
+
 /// How far handles reach, in bytes to either side of the anchor.
 const REACH: u64 = 1 << 37;
 

@@ -3,7 +3,7 @@
 use super::ClassTable;
 use crate::span::class_table::table;
 
-const SHIFTS: core::ops::RangeInclusive<u32> = 8..=14;
+const SHIFTS: core::ops::RangeInclusive<u32> = 8..=13;
 
 fn tables() -> impl Iterator<Item = &'static ClassTable> {
     SHIFTS.map(|shift| table(shift).expect("a table for every page size"))

@@ -14,7 +14,7 @@ use clap::Args;
 use generate::{Classes, generate};
 
 /// The page sizes that the library has tables for, in bytes.
-pub(crate) const PAGE_BYTES: [u32; 7] = [256, 512, 1024, 2048, 4096, 8192, 16384];
+pub(crate) const PAGE_BYTES: [u32; 6] = [256, 512, 1024, 2048, 4096, 8192];
 
 /// The page size of the model.
 const MODEL_PAGE_BYTES: u32 = 4096;

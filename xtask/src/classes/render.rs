@@ -14,7 +14,7 @@ const HEADER: &str = "\
 
 use super::class::ClassTable;
 
-/// The classes for pages of `1 << page_shift` bytes, from 256 B to 16 KiB.
+/// The classes for pages of `1 << page_shift` bytes, from 256 B to 8 KiB.
 pub(crate) const fn table(page_shift: u32) -> Option<&'static ClassTable> {
     match page_shift {
 ";

@@ -1,0 +1,223 @@
+//! Refusals: which step, with figures.
+
+use archipelago::{AllocError, AllocFlags, Cause, Kernel, Purpose, Window};
+use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
+use archipelago_testing::{Rig, layout, lone_window};
+
+const NONE: AllocFlags = AllocFlags::empty();
+
+/// What a refusal says begins with the request and goes on with the step.
+fn check_text(error: AllocError, step: &str, figures: &[usize]) {
+    let text = error.to_string();
+    let (size, align) = (error.layout.size(), error.layout.align());
+    let start = format!("cannot allocate {size} bytes aligned to {align}: {step}");
+    assert!(text.starts_with(&start), "{text}");
+    for figure in figures {
+        assert!(
+            text.contains(&figure.to_string()),
+            "{figure} is missing: {text}"
+        );
+    }
+}
+
+fn not_initialised<G: SimGeometry>() {
+    let rig = Rig::<G>::uninitialised(Sim::default());
+    let error = rig.allocate(layout(8, 8), NONE).expect_err("no heap");
+    assert_eq!(error.cause, Cause::NotInitialised);
+    check_text(error, "the heap is not initialised", &[]);
+}
+
+fn too_large<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let most = isize::MAX.unsigned_abs();
+    for wanted in [
+        layout(most, 1),
+        layout(1, 1 << (usize::BITS - 2)),
+        layout(most / 2, 8),
+    ] {
+        let error = rig
+            .allocate(wanted, NONE)
+            .expect_err("larger than any space");
+        let bytes = wanted.size().max(wanted.align());
+        assert_eq!(error.cause, Cause::TooLarge { bytes });
+        check_text(error, "class:", &[bytes]);
+    }
+    rig.check();
+}
+
+fn window<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let bytes = 5 * G::GEOMETRY.arena_bytes();
+    let error = rig
+        .allocate(layout(bytes, 8), NONE)
+        .expect_err("the window has 4 arenas");
+    let Cause::Window {
+        bytes: asked,
+        largest,
+    } = error.cause
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(asked, bytes);
+    assert!(largest > 3 * G::GEOMETRY.arena_bytes() && largest < bytes);
+    check_text(error, "window:", &[asked, largest]);
+    let served = rig
+        .allocate(layout(largest, 1), NONE)
+        .expect("what it says is left");
+    rig.free(served);
+    rig.check();
+}
+
+fn metadata_window<G: SimGeometry>() {
+    // Where a window is set aside for metadata, growth leaves it nothing of the others; some are too small.
+    let sizes = [60, G::GEOMETRY.chunk_pages()];
+    let pairs = sizes
+        .into_iter()
+        .flat_map(|objects| (1..40).map(move |metadata| (objects, metadata)));
+    let refusal = pairs.into_iter().find_map(|(objects, metadata)| {
+        let rig = Rig::<G>::uninitialised(Sim::default());
+        let objects = lone_window::<G>(objects * Rig::<G>::PAGE);
+        let above = objects.base + 2 * objects.bytes;
+        let metadata = Window::for_metadata(above, metadata * Rig::<G>::PAGE);
+        rig.init(&[objects, metadata]).ok()?;
+        let refused = (0..).find_map(|_| rig.allocate(layout(8, 8), NONE).err());
+        rig.check();
+        rig.verify();
+        refused.filter(|error| matches!(error.cause, Cause::MetadataWindow { .. }))
+    });
+    let error = refusal.expect("some window is too small for metadata");
+    let Cause::MetadataWindow { bytes } = error.cause else {
+        panic!("{error}");
+    };
+    check_text(error, "window: no address space", &[bytes]);
+}
+
+fn frames<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    rig.free(rig.get(40 * Rig::<G>::PAGE, 8));
+    rig.machine.set_available_frames(3);
+    let bytes = 50 * Rig::<G>::PAGE;
+    let error = rig
+        .allocate(layout(bytes, 8), NONE)
+        .expect_err("too few frames");
+    let Cause::Frames { needed, available } = error.cause else {
+        panic!("{error}");
+    };
+    assert!(needed > available);
+    check_text(error, "frames:", &[needed, available]);
+    rig.check();
+}
+
+fn page_tables<G: SimGeometry>() {
+    // Some number of frames is enough for metadata and not for the tables of a large object.
+    let refusal = (0..200).find_map(|frames| {
+        let tables = [G::GEOMETRY.granule_shift + 3];
+        let rig = Rig::<G>::on(
+            Sim::builder().page_tables(&tables).build(),
+            &[lone_window::<G>(1000 * Rig::<G>::PAGE)],
+        );
+        rig.machine.set_available_frames(frames);
+        let error = rig
+            .allocate(layout(900 * Rig::<G>::PAGE, 8), NONE)
+            .expect_err("too few frames");
+        rig.check();
+        match error.cause {
+            Cause::PageTables { needed, available } if needed > 2 => {
+                Some((error, needed, available))
+            }
+            _ => None,
+        }
+    });
+    let (error, needed, available) = refusal.expect("too few for the tables");
+    assert!(needed > available);
+    check_text(error, "page tables:", &[needed, available]);
+}
+
+fn limit<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let block = rig.get(8, 8);
+    let limit = rig.heap.stats().mapped_ready + 10 * Rig::<G>::PAGE;
+    rig.heap.set_limit(limit);
+    let error = rig.allocate(layout(11 * Rig::<G>::PAGE, Rig::<G>::PAGE), NONE);
+    let error = error.expect_err("above the limit");
+    let Cause::Limit {
+        bytes,
+        limit: told,
+        mapped_ready,
+    } = error.cause
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(told, limit);
+    assert!(mapped_ready + bytes > limit && mapped_ready <= limit);
+    check_text(error, "limit:", &[bytes, limit, mapped_ready]);
+    rig.check();
+    rig.heap.set_limit(usize::MAX);
+    let large = rig.get(11 * Rig::<G>::PAGE, Rig::<G>::PAGE);
+    rig.free(large);
+    rig.free(block);
+    rig.check();
+}
+
+fn a_limit_is_kept_by_scavenging_what_is_free<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let blocks: Vec<_> = [30, 20, 30, 20]
+        .map(|pages| rig.get(pages * Rig::<G>::PAGE, 8))
+        .into();
+    let limit = rig.heap.stats().mapped_ready + Rig::<G>::PAGE;
+    rig.heap.set_limit(limit);
+    rig.free(blocks[0]);
+    rig.free(blocks[2]);
+    // Longer than each hole, shorter than both: it goes elsewhere, and the memory of the holes behind it.
+    let elsewhere = rig.get(50 * Rig::<G>::PAGE, 8);
+    assert!(rig.heap.stats().mapped_ready <= limit);
+    assert!(rig.heap.stats().scavenged_pages >= 49);
+    rig.check();
+    rig.verify();
+    for block in [blocks[1], blocks[3], elsewhere] {
+        rig.free(block);
+    }
+    rig.verify();
+}
+
+fn not_ready<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let bytes = 40 * Rig::<G>::PAGE;
+    let error = rig
+        .allocate(layout(bytes, 8), AllocFlags::NO_GROW)
+        .expect_err("nothing is ready");
+    assert!(matches!(error.cause, Cause::NotReady { .. }), "{error}");
+    check_text(error, "growth: forbidden", &[]);
+}
+
+fn busy<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let state = Hosted::disable_interrupts();
+    rig.machine.busy_nth(1, Mode::FromThenOn);
+    let busy = rig.allocate(layout(8, 8), NONE);
+    rig.machine.disarm();
+    Hosted::restore_interrupts(state);
+    let error = busy.expect_err("nothing is ready, and the machine is busy");
+    assert!(
+        matches!(error.cause, Cause::Busy | Cause::NotReady { .. }),
+        "{error}"
+    );
+    check_text(error, "growth:", &[]);
+    assert_eq!(rig.heap.stats().of(Purpose::Objects), 0);
+    rig.check();
+    rig.free(rig.get(8, 8));
+    rig.check();
+}
+
+archipelago_testing::on_every_geometry!(
+    not_initialised,
+    too_large,
+    window,
+    metadata_window,
+    frames,
+    page_tables,
+    limit,
+    a_limit_is_kept_by_scavenging_what_is_free,
+    not_ready,
+    busy,
+);
