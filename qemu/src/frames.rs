@@ -60,6 +60,8 @@ pub struct FramePool {
     managed_frames: u64,
     taken: u64,
     returned: u64,
+    /// Frames that may be in use at once.
+    most_in_use: u64,
     refusal: Refusal,
     requests: u64,
 }
@@ -109,6 +111,7 @@ impl FramePool {
             managed_frames: 0,
             taken: 0,
             returned: 0,
+            most_in_use: u64::MAX,
             refusal: Refusal::Never,
             requests: 0,
         };
@@ -135,7 +138,7 @@ impl FramePool {
             Refusal::Once(request) => self.requests == request,
             Refusal::From(request) => self.requests >= request,
         };
-        if refused {
+        if refused || self.taken - self.returned >= self.most_in_use {
             return None;
         }
         let frame = self.free.first_set_from(self.search_word)?;
@@ -193,6 +196,11 @@ impl FramePool {
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refusal = refusal;
         self.requests = 0;
+    }
+
+    /// From now on, hands out `frames` frames more at most, those that come back not counted; `u64::MAX` is no limit.
+    pub fn set_available(&mut self, frames: u64) {
+        self.most_in_use = (self.taken - self.returned).saturating_add(frames);
     }
 
     /// Frames handed out since the start, those given back included.

@@ -22,8 +22,9 @@ pub use report::stop;
 pub use self::x86_64::{
     Boot, Fault, HEAP_WINDOW, HeapMachine, KernelHeap, Memory, MemoryKind, MemoryRegion, Module,
     PHYSMAP_BASE, PHYSMAP_BYTES, Running, StartInfo, StartInfoError, count_instructions,
-    enable_interrupts, exit, instructions, on_interrupt, on_timer, physmap, probe_execute,
-    probe_read, probe_write, raise_interrupt, start_heap, start_timer, write_console,
+    enable_interrupts, exit, instructions, machine, memory_is_busy, on_interrupt, on_timer,
+    physmap, probe_execute, probe_read, probe_write, raise_interrupt, share_memory, start_heap,
+    start_timer, write_console,
 };
 
 /// What a kernel found, as the harness reads it from QEMU's exit code. Anything else that ends

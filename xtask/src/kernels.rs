@@ -44,6 +44,8 @@ pub(crate) struct Kernel {
     pub(crate) memory_mib: &'static [u64],
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,
+    /// Whether virtual time follows the instructions, so that interrupts come at the same ones in every run.
+    pub(crate) counted: bool,
     /// Far above what it needs, unless it has to run out of time.
     pub(crate) limit: Duration,
 }
@@ -54,6 +56,7 @@ const PASSES: Kernel = Kernel {
     expected: Expected::Pass,
     memory_mib: &[256],
     module: None,
+    counted: false,
     limit: Duration::from_secs(120),
 };
 
@@ -93,6 +96,63 @@ pub(crate) const KERNELS: &[Kernel] = &[
     replay_of("traces/jq.trace.gz"),
     replay_of("traces/rustc.trace.gz"),
     replay_of("traces/sqlite.trace.gz"),
+    Kernel {
+        name: "conformance",
+        ..PASSES
+    },
+    Kernel {
+        name: "lookups",
+        memory_mib: &[64],
+        ..PASSES
+    },
+    Kernel {
+        name: "interrupts",
+        memory_mib: &[64],
+        counted: true,
+        ..PASSES
+    },
+    Kernel {
+        name: "too_little_memory",
+        memory_mib: &[2, 16],
+        ..PASSES
+    },
+    // What the heap says where a trace does not fit.
+    Kernel {
+        expected: Expected::Failure("bytes aligned to 16: frames: "),
+        memory_mib: &[8],
+        ..replay_of("traces/rustc.trace.gz")
+    },
+    Kernel {
+        name: "fail_double_free",
+        expected: Expected::Failure(
+            ": freed twice; layout: 64 bytes aligned to 8; span at 0xffff800000000000 of 4096 bytes, class ",
+        ),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_foreign_free",
+        expected: Expected::Failure(": not an address of this heap; layout: 8 bytes aligned to 8"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_interior_free",
+        expected: Expected::Failure(
+            "0xffff800000000010: not the start of an object; layout: 64 bytes aligned to 8; span at ",
+        ),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_wrong_layout",
+        expected: Expected::Failure(
+            "0xffff800000000000: not the layout it was allocated with; layout: 800 bytes aligned to 8; span at ",
+        ),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_decommitted",
+        expected: Expected::Failure("page fault (vector 14, error 0x0) reading 0xffff8000"),
+        ..PASSES
+    },
     Kernel {
         name: "fail_assertion",
         expected: Expected::Failure("assertion `left == right` failed"),

@@ -221,7 +221,7 @@ fn windows(context: &mut Context) {
         "{overlap:?}"
     );
     // The kernel's own image, and the physmap: nothing of the heap's, but not free either.
-    for occupied in [0xffff_ffff_8010_0000, 0xffff_8000_0000_0000] {
+    for occupied in [0xffff_ffff_8010_0000, 0xffff_a000_0000_0000] {
         let answer = HEAP.add_window(Window::new(occupied, 4 << 20));
         assert!(
             matches!(answer, Err(InitError::Reserve { .. })),

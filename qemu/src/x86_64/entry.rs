@@ -80,9 +80,9 @@ boot_gdt_pointer:
     .global boot_level_4
 boot_level_4:
     .quad boot_physmap_level_3 + 3
-    .fill 255, 8, 0
+    .fill 319, 8, 0
     .quad boot_physmap_level_3 + 0x8000000000000003
-    .fill 254, 8, 0
+    .fill 190, 8, 0
     .quad boot_kernel_level_3 + 3
 
 boot_physmap_level_3:

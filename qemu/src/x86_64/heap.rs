@@ -20,13 +20,12 @@ pub type HeapMachine = Paging<OffsetPageTable<'static>, FramePool, &'static Memo
 /// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
 pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
 
-/// Address space in the upper half that nothing else uses, as much as there can be memory: what
-/// runs out first is frames.
+/// The start of the upper half, as much of it as there can be memory: what runs out first is frames.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "this machine's words have 64 bits"
 )]
-pub const HEAP_WINDOW: Window = Window::new(0xffff_a000_0000_0000, PHYSMAP_BYTES as usize);
+pub const HEAP_WINDOW: Window = Window::new(0xffff_8000_0000_0000, PHYSMAP_BYTES as usize);
 
 static MEMORY: Once<Memory> = Once::new();
 
@@ -58,16 +57,25 @@ pub fn start_heap<C: Context>(
     heap: &'static KernelHeap<C>,
     windows: &[Window],
 ) -> Running<C> {
-    assert!(!MEMORY.is_completed(), "there is one set of page tables");
     let account = Account::open(&boot.frames);
-    let memory = MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)));
+    let start_info = boot.start_info;
+    let memory = share_memory(boot);
     initialise(heap, windows, memory);
     Running {
-        start_info: boot.start_info,
+        start_info,
         heap,
         memory,
         account,
     }
+}
+
+/// Puts the boot code's page tables and frames behind one lock.
+///
+/// # Panics
+/// On a second call.
+pub fn share_memory(boot: Boot) -> &'static Memory {
+    assert!(!MEMORY.is_completed(), "there is one set of page tables");
+    MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)))
 }
 
 fn initialise<C: Context>(
@@ -75,21 +83,28 @@ fn initialise<C: Context>(
     windows: &[Window],
     memory: &'static Memory,
 ) {
-    if let Err(failure) = heap.init(windows, machine(memory)) {
+    if let Err(failure) = heap.init(windows, machine(memory).returning()) {
         panic!("the heap is not initialised: {failure}");
     }
 }
 
-/// A machine over the shared page tables and frames.
-fn machine(memory: &'static Memory) -> HeapMachine {
+/// Whether somebody is using the shared page tables and frames.
+#[must_use]
+pub fn memory_is_busy() -> bool {
+    MEMORY.get().is_some_and(Mutex::is_locked)
+}
+
+/// A machine over the shared page tables and frames, which holds the frames that it needs no more. There may be several,
+/// each with windows under level-4 entries of their own.
+#[must_use]
+pub fn machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
     // - a reference leads to the same mapper and frames always;
     // - there is one CPU and one level-4 table, the mapper's;
     // - the pool's frames lie in the physmap, where the mapper says, which is not at address 0;
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
-    let machine = unsafe { Paging::shared(memory) };
-    machine.returning()
+    unsafe { Paging::shared(memory) }
 }
 
 impl<C: Context> Running<C> {

@@ -20,7 +20,10 @@ pub(crate) use boot::start;
 pub use counter::{count_instructions, instructions};
 pub use exit::exit;
 pub use fault::Fault;
-pub use heap::{HEAP_WINDOW, HeapMachine, KernelHeap, Memory, Running, start_heap};
+pub use heap::{
+    HEAP_WINDOW, HeapMachine, KernelHeap, Memory, Running, machine, memory_is_busy, share_memory,
+    start_heap,
+};
 pub use interrupts::{enable_interrupts, start_timer};
 pub use paging::{PHYSMAP_BASE, PHYSMAP_BYTES, physmap};
 pub use probe::{probe_execute, probe_read, probe_write};

@@ -8,8 +8,8 @@ use x86_64::structures::paging::{OffsetPageTable, PageTable, PageTableFlags};
 
 use crate::{FILL, FRAME_BYTES, PhysRange};
 
-/// Where physical address 0 is mapped.
-pub const PHYSMAP_BASE: u64 = 0xffff_8000_0000_0000;
+/// Where physical address 0 is mapped. The start of the upper half, offset 0, is left to the heap.
+pub const PHYSMAP_BASE: u64 = 0xffff_a000_0000_0000;
 
 /// How much physical memory is mapped there.
 pub const PHYSMAP_BYTES: u64 = 4 << 30;

@@ -38,7 +38,7 @@ fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, mib: u64) {
         memory: MemorySize::from_mib(mib),
         module: module.as_deref(),
         command_line: String::new(),
-        count_instructions: false,
+        count_instructions: kernel.counted,
         limit: kernel.limit,
     };
     let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.name));

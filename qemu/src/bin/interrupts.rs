@@ -1,0 +1,202 @@
+//! Allocating in interrupt handlers: the timer interrupts the kernel wherever it is, the mapper and the frame
+//! allocator included, and its handler allocates and frees. It is served or refused, and nothing ever waits for what it
+//! interrupted.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use archipelago::Purpose;
+use archipelago_qemu::protocol::{self, Test};
+use archipelago_qemu::{
+    Boot, HEAP_WINDOW, KernelHeap, Running, enable_interrupts, entry, memory_is_busy, on_timer,
+    println, start_heap, start_timer,
+};
+use spin::Mutex;
+use x86_64::instructions::interrupts;
+
+entry!(main);
+
+#[global_allocator]
+static HEAP: KernelHeap = KernelHeap::new();
+
+/// Pages that the heap keeps Ready for handlers.
+const RESERVE: usize = 16;
+
+/// Blocks that the handler has at once, at most.
+const SLOTS: usize = 24;
+
+/// Sizes that the handler asks for in turn: small, a page, and a large object.
+const SIZES: [usize; 7] = [16, 48, 200, 1500, 4096, 9000, 40_000];
+
+/// The timer's divisors: the ticks between interrupts, down to some hundred instructions.
+const DIVISORS: [u16; 8] = [1193, 307, 101, 53, 29, 17, 11, 7];
+
+static SERVED: AtomicUsize = AtomicUsize::new(0);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+/// Interrupts of code that held the lock around the mapper and the frames.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// What the handler has allocated, filled by the number of its slot.
+static BLOCKS: Mutex<[Vec<u8>; SLOTS]> = Mutex::new([const { Vec::new() }; SLOTS]);
+
+fn main(boot: Boot) -> ! {
+    let mut running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
+    let tests = [
+        Test {
+            name: "a kernel that boots with interrupts masked allocates, and grows the heap",
+            run: masked,
+        },
+        Test {
+            name: "a handler allocates while the kernel is anywhere in the heap",
+            run: in_the_heap,
+        },
+        Test {
+            name: "a handler allocates while the kernel is in its mapper or frame allocator",
+            run: in_the_mapper,
+        },
+        Test {
+            name: "a handler is served from the reserve, which the next ordinary request refills",
+            run: reserve,
+        },
+        Test {
+            name: "what the handlers allocated is whole and can be freed",
+            run: afterwards,
+        },
+    ];
+    protocol::run(&tests, &mut running)
+}
+
+fn handler() {
+    if memory_is_busy() {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+    }
+    let Some(mut blocks) = BLOCKS.try_lock() else {
+        return;
+    };
+    let turn = SERVED.load(Ordering::Relaxed) + REFUSED.load(Ordering::Relaxed);
+    let slot = turn % SLOTS;
+    let mark = u8::try_from(slot).expect("a small number");
+    assert!(blocks[slot].iter().all(|byte| *byte == mark));
+    let mut block = Vec::new();
+    if block.try_reserve_exact(SIZES[turn % SIZES.len()]).is_ok() {
+        block.resize(block.capacity(), mark);
+        SERVED.fetch_add(1, Ordering::Relaxed);
+    } else {
+        REFUSED.fetch_add(1, Ordering::Relaxed);
+    }
+    // Frees what was there, too.
+    blocks[slot] = block;
+}
+
+/// Checks the heap with no handler in between.
+fn check(running: &Running) {
+    interrupts::without_interrupts(|| running.check());
+}
+
+fn masked(running: &mut Running) {
+    assert!(!interrupts::are_enabled());
+    let before = HEAP.stats().owned_pages;
+    let large: Vec<u8> = (0..5_000_000_usize).map(|n| n.to_le_bytes()[0]).collect();
+    let small: BTreeMap<_, _> = (0..2000_u32).map(|n| (n, Box::new(n))).collect();
+    assert!(HEAP.stats().owned_pages > before);
+    assert!(small.iter().all(|(key, value)| *key == **value));
+    drop((large, small));
+    check(running);
+}
+
+/// Runs `work` under a timer of every speed, `rounds` times each.
+fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)) {
+    for divisor in DIVISORS {
+        start_timer(divisor);
+        for round in 0..rounds {
+            work(round);
+        }
+        // Slow again, for what is not under test.
+        start_timer(u16::MAX);
+        check(running);
+    }
+    let [served, refused, busy] = [&SERVED, &REFUSED, &BUSY].map(|n| n.load(Ordering::Relaxed));
+    println!(
+        "# {served} requests of handlers served, {refused} refused; {busy} while the machine was busy"
+    );
+}
+
+fn in_the_heap(running: &mut Running) {
+    HEAP.set_reserve(RESERVE).expect("there is memory");
+    on_timer(handler);
+    enable_interrupts();
+    let before = SERVED.load(Ordering::Relaxed);
+    under_the_timer(running, 40, |round| {
+        let list: Vec<_> = (0..50 + round).map(|n| Box::new([n; 9])).collect();
+        assert!(list.iter().enumerate().all(|(n, numbers)| numbers[0] == n));
+        let mut grown = Vec::new();
+        (0..3_000_u32).for_each(|n| grown.push(n));
+        assert!(grown.iter().copied().eq(0..3_000));
+    });
+    assert!(SERVED.load(Ordering::Relaxed) > before);
+}
+
+fn in_the_mapper(running: &mut Running) {
+    let before = BUSY.load(Ordering::Relaxed);
+    under_the_timer(running, 12, |round| {
+        // Commits and decommits hundreds of pages, which keeps the machine busy.
+        drop(alloc::vec![1_u8; 1_000_000 + round]);
+        HEAP.scavenge(usize::MAX).expect("interrupts are on");
+        // The kernel's own use of its frame allocator.
+        let mut memory = running.memory();
+        let frames: [_; 32] = core::array::from_fn(|_| memory.1.take());
+        frames
+            .into_iter()
+            .flatten()
+            .for_each(|frame| memory.1.give_back(frame));
+    });
+    assert!(
+        BUSY.load(Ordering::Relaxed) > before,
+        "the mapper was never interrupted"
+    );
+}
+
+fn reserve(running: &mut Running) {
+    let served = interrupts::without_interrupts(|| {
+        HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+        let full = HEAP.stats().of(Purpose::Reserve);
+        assert_eq!(full, RESERVE * 4096);
+        // As if a handler had interrupted the mapper: interrupts are masked, and its lock is held.
+        let memory = running.memory();
+        let mut served = Vec::new();
+        assert!(served.try_reserve_exact(3 * 4096).is_ok());
+        let mut refused = Vec::<u8>::new();
+        assert!(refused.try_reserve_exact(2 * RESERVE * 4096).is_err());
+        drop(memory);
+        assert!(HEAP.stats().of(Purpose::Reserve) < full);
+        served.resize(100, 7_u8);
+        served
+    });
+    drop(Box::new(1));
+    interrupts::without_interrupts(|| {
+        assert_eq!(HEAP.stats().of(Purpose::Reserve), RESERVE * 4096);
+    });
+    assert!(served.iter().all(|byte| *byte == 7));
+    drop(served);
+    check(running);
+}
+
+fn afterwards(running: &mut Running) {
+    interrupts::disable();
+    for (slot, block) in BLOCKS.lock().iter_mut().enumerate() {
+        assert!(block.iter().all(|byte| usize::from(*byte) == slot));
+        *block = Vec::new();
+    }
+    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    check(running);
+    let stats = HEAP.stats();
+    assert_eq!(stats.small_objects, 0);
+    assert_eq!(stats.of(Purpose::Objects), 0);
+    assert_eq!(stats.free_pages, stats.scavenged_pages);
+}
