@@ -1,12 +1,29 @@
 //! Figures: what programs and kernels counted, one a line: `figure PART ROW COLUMN VALUE`, spaces in names written as `~`.
 
+/// A number, or one that it is known to be above.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Number {
+    pub(super) value: f64,
+    pub(super) is_above: bool,
+}
+
+impl Number {
+    /// A number that is known.
+    pub(super) const fn exact(value: f64) -> Self {
+        Self {
+            value,
+            is_above: false,
+        }
+    }
+}
+
 /// One number and what it is of.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Figure {
+struct Figure {
     part: String,
     row: String,
     column: String,
-    value: f64,
+    number: Number,
 }
 
 /// All figures there are.
@@ -23,21 +40,29 @@ impl Figures {
     }
 
     /// Adds a figure.
-    pub(super) fn add(&mut self, part: &str, row: &str, column: &str, value: f64) {
+    pub(super) fn add(&mut self, part: &str, row: &str, column: &str, number: Number) {
         let [part, row, column] = [part, row, column].map(str::to_owned);
         self.0.push(Figure {
             part,
             row,
             column,
-            value,
+            number,
         });
     }
 
     /// The figure of that name.
-    pub(super) fn get(&self, part: &str, row: &str, column: &str) -> Option<f64> {
+    pub(super) fn number(&self, part: &str, row: &str, column: &str) -> Option<Number> {
         let found = self.of_part(part);
         let mut named = found.filter(|figure| figure.row == row && figure.column == column);
-        named.next().map(|figure| figure.value)
+        named.next().map(|figure| figure.number)
+    }
+
+    /// The figure of that name, if it is known.
+    pub(super) fn get(&self, part: &str, row: &str, column: &str) -> Option<f64> {
+        let known = self.number(part, row, column);
+        known
+            .filter(|number| !number.is_above)
+            .map(|number| number.value)
     }
 
     /// The rows of a part, in the order in which they came.
@@ -60,12 +85,12 @@ impl Figure {
         let mut words = line.strip_prefix("figure ")?.split_whitespace();
         let mut name = || words.next().map(str::to_owned);
         let (part, row, column) = (name()?, name()?, name()?);
-        let value = name()?.parse().ok()?;
+        let number = Number::exact(name()?.parse().ok()?);
         words.next().is_none().then_some(Self {
             part,
             row,
             column,
-            value,
+            number,
         })
     }
 }
@@ -102,5 +127,17 @@ mod tests {
         assert_eq!(figures.get("fill", "filled", "rlsf"), None);
         assert_eq!(figures.rows("fill"), ["filled", "refilled"]);
         assert_eq!(figures.columns("fill"), ["talc"]);
+    }
+
+    #[test]
+    fn what_a_number_is_above_is_not_the_number() {
+        let mut figures = Figures::default();
+        let above = Number {
+            value: 9.0,
+            is_above: true,
+        };
+        figures.add("traces", "jq", "linked_list", above);
+        assert_eq!(figures.number("traces", "jq", "linked_list"), Some(above));
+        assert_eq!(figures.get("traces", "jq", "linked_list"), None);
     }
 }

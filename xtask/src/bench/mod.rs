@@ -20,6 +20,9 @@ use crate::setup::{Install, Needs};
 use figures::Figures;
 use table::Verdict;
 
+/// The heap that is measured, as figures call it.
+const OWN: &str = "archipelago";
+
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {

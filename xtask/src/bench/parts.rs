@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::OWN;
 use super::figures::Figures;
 use super::sources::Source;
 use super::table::{Bound, Judged, Row, Table};
@@ -23,10 +24,13 @@ pub(crate) enum Part {
     Runs,
     /// From an address to its span
     Lookup,
+    /// What the sparse arena index costs on the recorded traces
+    Index,
+    /// Instructions per operation of the recorded traces
+    Traces,
+    /// Memory beyond the live bytes at the peak of the recorded traces
+    Overhead,
 }
-
-/// The heap that is measured, as figures call it.
-const OWN: &str = "archipelago";
 
 impl Part {
     /// The part's name on the command line and in figures.
@@ -39,6 +43,9 @@ impl Part {
             Self::Objects => "objects",
             Self::Runs => "runs",
             Self::Lookup => "lookup",
+            Self::Index => "index",
+            Self::Traces => "traces",
+            Self::Overhead => "overhead",
         }
     }
 
@@ -50,6 +57,8 @@ impl Part {
             Self::Frees | Self::Objects => &[Source::OBJECTS],
             Self::Runs => &[Source::RUNS],
             Self::Lookup => &[Source::Listing],
+            Self::Index => &[Source::REPLAYS, Source::FLAT_REPLAYS],
+            Self::Traces | Self::Overhead => &[Source::REPLAYS],
         }
     }
 
@@ -63,6 +72,9 @@ impl Part {
             Self::Objects => objects(figures),
             Self::Runs => runs(figures),
             Self::Lookup => lookup(figures),
+            Self::Index => index(figures),
+            Self::Traces => traces(figures),
+            Self::Overhead => overhead(figures),
         }
     }
 }
@@ -80,7 +92,7 @@ fn table(
         name: (*name).to_owned(),
         cells: columns
             .iter()
-            .map(|column| figures.get(part.name(), name, column))
+            .map(|column| figures.number(part.name(), name, column))
             .collect(),
         judged: judge(name),
     };
@@ -210,6 +222,52 @@ fn lookup(figures: &Figures) -> Table {
     let bound = Bound::AtMost(3.0);
     require(all, [("owns".to_owned(), Judged { value, bound })])
 }
+
+fn index(figures: &Figures) -> Table {
+    let title =
+        "index: instructions on the traces, with the sparse arena index and with a flat one";
+    let mut all = table(figures, Part::Index, title, "sparse / flat", |_| None);
+    all.digits = (0, 3);
+    require(
+        all,
+        TRACES.map(|(trace, _)| {
+            let value = quotient(
+                figures.get("index", trace, "sparse"),
+                figures.get("index", trace, "flat"),
+            );
+            let bound = Bound::AtMost(1.03);
+            (trace.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+fn traces(figures: &Figures) -> Table {
+    let title = "traces: instructions of one operation, reading the trace apart";
+    table(figures, Part::Traces, title, "", |_| None)
+}
+
+fn overhead(figures: &Figures) -> Table {
+    let title = "overhead: bytes of frames beyond the live bytes, at the peak of these, in percent; metadata and page tables included";
+    let mut all = table(figures, Part::Overhead, title, "frames", |_| None);
+    all.columns.clear();
+    all.digits = (1, 1);
+    require(
+        all,
+        TRACES.map(|(trace, most)| {
+            let value = figures.get("overhead", trace, "frames");
+            let bound = Bound::AtMost(most);
+            (trace.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+/// The recorded traces, and the percentage of memory beyond the live bytes that they may take.
+const TRACES: [(&str, f64); 4] = [
+    ("git", 12.5),
+    ("jq", 13.0),
+    ("rustc", 8.0),
+    ("sqlite", 28.0),
+];
 
 fn quotient(dividend: Option<f64>, divisor: Option<f64>) -> Option<f64> {
     Some(dividend? / divisor?)

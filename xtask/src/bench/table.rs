@@ -2,6 +2,8 @@
 
 use core::fmt::Write;
 
+use super::figures::Number;
+
 /// What a figure has to keep to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bound {
@@ -22,7 +24,7 @@ pub(super) struct Judged {
 pub(super) struct Row {
     pub(super) name: String,
     /// A figure for each column; not every subject has every figure.
-    pub(super) cells: Vec<Option<f64>>,
+    pub(super) cells: Vec<Option<Number>>,
     pub(super) judged: Option<Judged>,
 }
 
@@ -109,7 +111,11 @@ impl Table {
         let mut line = vec![row.name.replace('~', " ").replace(',', ", ")];
         for column in 0..self.columns.len() {
             let cell = row.cells.get(column).copied().flatten();
-            line.push(cell.map_or_else(String::new, |value| number(value, digits)));
+            let text = cell.map(|cell| {
+                let above = if cell.is_above { ">" } else { "" };
+                above.to_owned() + &number(cell.value, digits)
+            });
+            line.push(text.unwrap_or_default());
         }
         match &row.judged {
             None => line.extend([const { String::new() }; 3]),
@@ -152,7 +158,7 @@ mod tests {
     fn row(value: Option<f64>, bound: Bound) -> Row {
         Row {
             name: "a~row".to_owned(),
-            cells: vec![value, None],
+            cells: vec![value.map(Number::exact), None],
             judged: Some(Judged { value, bound }),
         }
     }
