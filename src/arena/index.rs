@@ -103,11 +103,18 @@ impl<M: Machine> ArenaIndex<M> {
     /// Enters `handle` for every page of `run`, or clears the entries. The run was ensured.
     pub(crate) fn set(&self, run: PageRun, handle: Option<SpanHandle>) {
         let value = handle.map_or(0, |handle| handle.0.get());
-        for page in run.first.0..run.end().0 {
-            match self.entry(Place::of::<M>(PageIdx(page))) {
-                Some(entry) => entry.store(value, Ordering::Release),
-                None => debug_assert!(false, "page {page:#x} has no entry"),
+        let step = Self::MAP.part_entries;
+        let mut page = run.first.0;
+        while page < run.end().0 {
+            let count = (step - page % step).min(run.end().0 - page);
+            let place = Place::of::<M>(PageIdx(page));
+            let arena = self.arena(place);
+            let entries = arena.and_then(|arena| arena.entries(Self::MAP, place.map, count));
+            debug_assert!(entries.is_some(), "page {page:#x} has no entry");
+            for entry in entries.into_iter().flatten() {
+                entry.store(value, Ordering::Release);
             }
+            page += count;
         }
     }
 

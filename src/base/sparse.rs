@@ -139,6 +139,18 @@ impl<T: Entry> Word<T> {
         entry_of(&self.tagged, shape, index)
     }
 
+    /// Entries `first..first + count` of a block of `shape`, which lie in one part, if it is Ready.
+    pub(crate) fn entries(&self, shape: BlockShape, first: usize, count: usize) -> Option<&[T]> {
+        debug_assert!(
+            first % shape.part_entries + count <= shape.part_entries,
+            "one part"
+        );
+        let start = find_entry::<T>(&self.tagged, shape, first)?;
+        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through atomics alone: they lie
+        // in the part of `first`, which was published whole.
+        Some(unsafe { core::slice::from_raw_parts(start, count) })
+    }
+
     /// Publishes the one entry of a block of one.
     pub(crate) fn publish(&self, memory: Fresh<T>) {
         publish_part(
@@ -167,6 +179,15 @@ pub(crate) fn entry_of<T: Entry>(
     shape: BlockShape,
     index: usize,
 ) -> Option<&T> {
+    let entry = find_entry::<T>(word, shape, index)?;
+    // SAFETY: `find_entry` answers with the place of a published entry: aligned, zero or a later valid value, never
+    // given back. Its Acquire load saw the Release store that followed the zeroing.
+    Some(unsafe { &*entry })
+}
+
+/// The place of entry `index`, never null, if its part is Ready.
+#[inline]
+fn find_entry<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape, index: usize) -> Option<*const T> {
     let tagged = word.load(Ordering::Acquire);
     let part = index / shape.part_entries;
     if index >= shape.entries || tagged.addr() >> part & 1 == 0 {
@@ -176,9 +197,9 @@ pub(crate) fn entry_of<T: Entry>(
     // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies in one
     // metadata window, whose provenance the pointer has.
     let entry = unsafe { base.cast::<T>().add(index) };
-    // SAFETY: the part's bit is set, so `publish_part` put a `Fresh<T>` there: aligned, zero or a later valid
-    // value, never given back. The Acquire load saw the Release store that followed the zeroing.
-    Some(unsafe { &*entry })
+    // SAFETY: the part's bit is set, so the block has a place, and no window reaches address 0.
+    unsafe { core::hint::assert_unchecked(!entry.is_null()) };
+    Some(entry)
 }
 
 /// Publishes part `part` of the block that `word` names. Callers are serialised by the growth gate, so that the

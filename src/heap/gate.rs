@@ -127,8 +127,9 @@ impl<T> Drop for Pass<'_, T> {
 /// Planted violations of the rule that no heap lock is held when the machine is called. Only debug builds keep track of the
 /// locks that a CPU holds.
 #[cfg(all(test, debug_assertions))]
+#[expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 mod tests {
-    use std::boxed::Box;
+    use alloc::boxed::Box;
 
     use archipelago_sim::{Hosted, Plain32, Sim};
 
@@ -139,7 +140,7 @@ mod tests {
     type Subject = Heap<Sim<Plain32>, Hosted>;
 
     fn subject() -> Box<Subject> {
-        let heap: Box<Subject> = Box::new(Heap::new());
+        let heap: Box<Subject> = Box::default();
         let machine = Sim::builder().build();
         heap.init(&[Window::new(0x4000_0000, 1 << 24)], machine)
             .expect("a good window");

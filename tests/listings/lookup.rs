@@ -21,7 +21,6 @@ unsafe impl FrameAllocator<Size4KiB> for NoFrames {
 static HEAP: Heap<Paging<OffsetPageTable<'static>, NoFrames>, SingleCpu> = Heap::new();
 
 /// Whether a span of the heap holds the address.
-// SAFETY: no other function here has the name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lookup(address: usize) -> bool {

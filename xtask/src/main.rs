@@ -1,5 +1,7 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
+extern crate alloc;
+
 mod bench;
 mod classes;
 mod deep;

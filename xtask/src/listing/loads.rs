@@ -4,7 +4,7 @@
 //! registers and along every path: a branch carries its state to its label, where states are joined by the longer chain. It
 //! knows the instructions that a lookup may be made of and refuses others, calls and loops among them, rather than guess.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 

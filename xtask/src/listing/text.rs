@@ -1,6 +1,6 @@
 //! Machine code as text: one function out of a compiler's output, without what differs from one build to the next.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 /// The instructions and labels of `function` in the compiler's assembly: directives left out, local labels numbered, and
 /// symbols, whose names hold hashes, numbered too. `None` if there is no such function.
