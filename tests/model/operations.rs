@@ -57,9 +57,19 @@ fn flags(random: &mut Rng) -> AllocFlags {
     growth | zeroed
 }
 
+/// One of 64 kinds. Under Miri, where a new span takes a third of a second, the ordinary ones are more frequent still.
+fn kind(random: &mut Rng) -> u8 {
+    let most = if cfg!(miri) && random.u8(..8) > 0 {
+        32
+    } else {
+        64
+    };
+    random.u8(..most)
+}
+
 /// Mostly small, sometimes pages, at times larger than an arena.
 fn size<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
-    let most = match random.u8(..64) {
+    let most = match kind(random) {
         0..32 => 128,
         32..48 => 1024,
         48..58 => Rig::<G>::PAGE,
@@ -71,7 +81,7 @@ fn size<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
 
 /// Mostly that of ordinary objects, sometimes above a page, at times above an arena.
 fn align<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
-    let most = match random.u8(..64) {
+    let most = match kind(random) {
         0..48 => 16,
         48..56 => 1024,
         56..62 => 8 * Rig::<G>::PAGE,

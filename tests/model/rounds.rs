@@ -27,6 +27,8 @@ struct Round {
     zeroed_frames: bool,
     takes_back: bool,
     frames: usize,
+    /// Steps from one check of the account to the next.
+    check_every: usize,
     /// Steps from one check of all invariants to the next.
     verify_every: usize,
     operations: usize,
@@ -120,7 +122,12 @@ fn choose<G: SimGeometry>(number: usize, random: &mut Rng) -> Round {
         } else {
             usize::MAX
         },
-        verify_every: if is_small { 1 } else { 64 },
+        check_every: if cfg!(miri) { 16 } else { 1 },
+        verify_every: match (cfg!(miri), is_small) {
+            (true, _) => 100,
+            (false, true) => 1,
+            (false, false) => 64,
+        },
         operations: if number < 100 {
             ROUND
         } else {
@@ -138,9 +145,18 @@ fn run<G: SimGeometry>(round: &Round, random: &mut Rng) -> usize {
         .build();
     let rig = Rig::<G>::on(machine, &round.place.windows);
     let mut shadow = Shadow::new(&rig, &*rig.heap);
+    let page = Rig::<G>::PAGE;
     let scale = Scale {
-        live_bytes: round.bytes / 2,
-        largest: round.bytes / 4,
+        live_bytes: if cfg!(miri) {
+            8 * page
+        } else {
+            round.bytes / 2
+        },
+        largest: if cfg!(miri) {
+            2 * page
+        } else {
+            round.bytes / 4
+        },
     };
     let mut served = 0;
     for number in 0..round.operations {
@@ -152,7 +168,9 @@ fn run<G: SimGeometry>(round: &Round, random: &mut Rng) -> usize {
             }
         }
         served += usize::from(step(&mut shadow, random, scale));
-        rig.check();
+        if number % round.check_every == 0 {
+            rig.check();
+        }
         if number % round.verify_every == 0 {
             rig.verify();
         }
