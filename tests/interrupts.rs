@@ -2,15 +2,22 @@
 //!
 //! A handler is code that runs on the same CPU, in the same thread of control, with interrupts masked, while what it
 //! interrupted stands still: here it is called from inside the machine.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
 use core::alloc::GlobalAlloc;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use archipelago::{AllocFlags, Cause, Purpose, Window};
-use archipelago_api::{Kernel, Machine, Patience};
+use archipelago_api::{Kernel, Patience};
 use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window, on_every_geometry};
 

@@ -4,7 +4,17 @@
 //! and from then on; the same with the machine busy and interrupts masked; and with a frame source of k frames, for every
 //! k until they suffice. After each refusal the error has to be the documented one, the heap has to be what it was, and a
 //! hundred more refusals of the same call must not leave more than one did. Then the operation has to succeed.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+extern crate alloc;
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{self, Write};
+use std::thread;
 
 mod case;
 mod growers;
@@ -33,9 +43,22 @@ macro_rules! inject {
         };
         let calls = $crate::sweep::calls(&scenario);
         let frames = $crate::shortage::frames(&scenario);
-        println!("{calls} failures of calls and {frames} shortages of frames injected");
+        $crate::report(calls + frames);
         assert!(calls >= 4, "an operation that needs the machine can fail");
         assert!(frames >= 1, "an operation that needs frames can lack them");
     }};
 }
 pub(crate) use inject;
+
+/// Prints how many failures were injected by this test, and by all that have run so far. It goes past the test runner, which
+/// would keep it to itself.
+fn report(injected: usize) {
+    static TOTAL: AtomicUsize = AtomicUsize::new(0);
+    let total = TOTAL.fetch_add(injected, Ordering::Relaxed) + injected;
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let line = format!("{test}: {injected} failures injected, {total} so far\n");
+    io::stderr()
+        .write_all(line.as_bytes())
+        .expect("stderr is there");
+}

@@ -102,7 +102,7 @@ fn add_window<G: SimGeometry>() {
         absorbs: false,
     };
     let injected = crate::sweep::calls(&scenario);
-    println!("{injected} failures injected");
+    crate::report(injected);
     assert_eq!(injected, 4, "one call, failing in every way");
 }
 

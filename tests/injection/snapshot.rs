@@ -106,6 +106,12 @@ impl Snapshot {
         assert_eq!(self, once, "a hundred refusals leave more than one");
     }
 
+    /// Panics unless as much memory is Ready, and as many frames are taken, as `once`.
+    pub(crate) fn assert_no_more_memory_than(&self, once: &Self) {
+        let memory = |seen: &Self| (seen.stats.mapped_ready, seen.stats.prepared, seen.frames);
+        assert_eq!(memory(self), memory(once), "a hundred refusals leave more");
+    }
+
     /// The same, without the difference between free pages that have memory and those that have none: a machine that is
     /// busy cannot take memory back, which then counts as free, and a request that lacks frames scavenges.
     pub(crate) fn with_free_pages_alike(&self) -> Self {

@@ -1,6 +1,7 @@
 //! The n-th machine call failing, or finding the machine busy, for every n.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use alloc::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use archipelago_api::Kernel;
 use archipelago_sim::{Call, Hosted, Kind, Mode, Sim, SimGeometry};

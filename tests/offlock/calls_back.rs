@@ -1,10 +1,11 @@
 //! A mapper and a frame source that use the heap from within a call.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use archipelago::AllocFlags;
-use archipelago_sim::{Kind, Sim, SimGeometry};
+use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{layout, on_every_geometry};
 
 use crate::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};

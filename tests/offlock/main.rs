@@ -2,7 +2,13 @@
 //!
 //! A mapper takes locks of its own, allocates, frees, and is called by several CPUs; nobody waits for ever. What does not end
 //! within [`PATIENCE`] is taken to be a deadlock.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+extern crate alloc;
 
 mod calls_back;
 mod held_back;
@@ -10,13 +16,12 @@ mod held_lock;
 mod reported;
 mod stress;
 
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::time::Duration;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
 
 use archipelago::{AllocFlags, Window};
-use archipelago_api::Machine;
 use archipelago_sim::{Call, Kind, Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout};
 
@@ -29,7 +34,7 @@ fn apart<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Receiv
     thread::spawn(move || {
         let answer = work();
         // Nobody listens if the test has failed.
-        drop(done.send(answer));
+        done.send(answer).ok();
     });
     answer
 }
