@@ -50,6 +50,16 @@ pub(crate) struct Kernel {
     pub(crate) limit: Duration,
 }
 
+impl Kernel {
+    /// The kernel, and with what it boots.
+    pub(crate) fn title(&self) -> String {
+        match self.module.and_then(|file| file.rsplit('/').next()) {
+            Some(file) => format!("{} with {file}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
 /// A kernel with nothing special about it.
 const PASSES: Kernel = Kernel {
     name: "",
@@ -89,7 +99,8 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
     Kernel {
         name: "growth",
-        memory_mib: &[16, 32],
+        // The second one holds more than two arenas.
+        memory_mib: &[16, 160],
         ..PASSES
     },
     replay_of("traces/git.trace.gz"),

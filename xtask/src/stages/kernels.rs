@@ -41,7 +41,7 @@ fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, mib: u64) {
         count_instructions: kernel.counted,
         limit: kernel.limit,
     };
-    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.name));
+    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.title()));
     let result = boot.run(|line| progress.update(line));
     let judged = Judged::of(kernel.expected, &result);
     progress.finish(&judged.text);
