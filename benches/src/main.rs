@@ -1,4 +1,5 @@
-//! Prints figures, one a line: `figure PART ROW COLUMN VALUE`. `cargo xtask bench` puts them in tables.
+//! Prints figures, one a line: `figure PART ROW COLUMN VALUE`, spaces in names written as `~`. `cargo xtask bench` puts them
+//! in tables.
 
 use core::alloc::Layout;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ fn print_metadata<G: SimGeometry>(geometry: &str) {
     let metadata = metadata::<G>();
     println!("figure metadata {geometry} static {}", metadata.heap);
     for (purpose, bytes) in &metadata.by_purpose {
-        let name = purpose.name().replace(' ', "-");
+        let name = purpose.name().replace(' ', "~");
         println!("figure metadata {geometry} {name} {bytes}");
     }
     println!("figure metadata {geometry} total {}", metadata.total());
@@ -56,8 +57,8 @@ fn print_fill<S: Subject>(mut subject: S, refill: bool) {
     for (row, filled) in [("filled", Some(first)), ("refilled", again)] {
         if let Some(filled) = filled {
             let (ready, all) = (filled.share() * 100.0, filled.share_of(MEMORY) * 100.0);
-            println!("figure fill {row},-of-Ready {} {ready:.2}", S::NAME);
-            println!("figure fill {row},-of-16-MiB {} {all:.2}", S::NAME);
+            println!("figure fill {row}~of~Ready {} {ready:.2}", S::NAME);
+            println!("figure fill {row}~of~16~MiB {} {all:.2}", S::NAME);
         }
     }
 }

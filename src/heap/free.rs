@@ -9,26 +9,28 @@ use super::object::Served;
 use super::{Heap, Opened};
 use crate::arena::SpanHandle;
 use crate::base::PageIdx;
-use crate::span::{Central, Given, Kind, Record, SizeClass};
+use crate::span::{Central, Kind, Record, SizeClass, SpanRef};
 
-/// A live object.
+/// A live object, found by its address and checked against its layout.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'a> {
+    pub(super) handle: SpanHandle,
+    pub(super) span: SpanRef<'a>,
+    pub(super) place: Place,
+}
+
+/// Where in its span an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Object {
-    Small {
-        handle: SpanHandle,
-        class: SizeClass,
-        slot: usize,
-    },
-    Large {
-        handle: SpanHandle,
-    },
+pub(super) enum Place {
+    Slot { class: SizeClass, slot: usize },
+    Whole,
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Frees an object. Memory of size zero needs no free and has no effect.
     ///
-    /// Its span is found by address, and the free is checked against it: the address is the start of a slot, the slot is
-    /// live, its class is the layout's. Anything else stops the machine with a report.
+    /// Its span is found by address, and the free is checked against it: the address is the start of a slot,
+    /// the slot is live, its class is the layout's. Anything else stops the machine with a report.
     ///
     /// # Safety
     /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and nobody uses it any more.
@@ -47,103 +49,104 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut central = self.central.lock();
         let freed = self
             .object(opened, pointer, layout)
-            .and_then(|object| self.give(opened, &mut central, object));
+            .map(|object| self.give(opened, &mut central, object));
         // The report is made with no lock held, so that whoever prints it may free.
         drop(central);
-        if let Err((fault, span)) = freed {
-            stop::<K>(fault, address_of(&opened.machine, pointer), layout, span);
+        if let Err(fault) = freed {
+            self.misused(opened, pointer, layout, fault);
         }
     }
 
     /// The object at `pointer`, checked against `layout`. The caller holds the central lock.
-    pub(super) fn object(
+    ///
+    /// # Errors
+    /// What is wrong with the pointer or the layout.
+    // Its answer is large; in line it stays in registers.
+    #[inline(always)]
+    pub(super) fn object<'a>(
         &self,
-        opened: &Opened<M>,
+        opened: &'a Opened<M>,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Result<Object, Misuse> {
+    ) -> Result<Object<'a>, Fault> {
         let address = opened
             .machine
             .address(pointer)
-            .ok_or((Fault::ForeignPointer, None))?;
+            .ok_or(Fault::ForeignPointer)?;
         let Some(handle) = self.index.span_of(address) else {
-            return Err((self.fault_outside(address), None));
+            return Err(self.fault_outside(address));
         };
-        let record = opened.records().get(handle).record;
-        let span = Some(Self::describe(record));
-        let first = record.run().first.address::<M>();
+        let span = opened.records().get(handle);
+        let first = span.record.first().address::<M>();
         let offset = address
             .bytes_above(first)
-            .ok_or((Fault::Corruption("page map"), span))?;
-        let object = match record.kind() {
-            Kind::Unused => return Err((Fault::Corruption("span of a page in use"), span)),
-            Kind::Large if offset == 0 => Object::Large { handle },
-            Kind::Large => return Err((Fault::InteriorPointer, span)),
-            Kind::Small(class) => {
-                let class = Self::TABLE.class(class);
-                let class = class.ok_or((Fault::Corruption("class of a span"), span))?;
-                let slot = Self::TABLE.slot_at(class, offset);
-                if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
-                    return Err((Fault::InteriorPointer, span));
-                }
-                if !opened.records().get(handle).is_taken(slot) {
-                    return Err((Fault::DoubleFree, span));
-                }
-                Object::Small {
-                    handle,
-                    class,
-                    slot,
-                }
+            .ok_or(Fault::Corruption("page map"))?;
+        let place = match span.kind() {
+            Kind::Small(class) => Self::slot_of(span, class, offset, layout)?,
+            Kind::Large => Self::whole(span.record, offset, layout)?,
+            Kind::Unused => return Err(Fault::Corruption("span of a page in use")),
+        };
+        Ok(Object {
+            handle,
+            span,
+            place,
+        })
+    }
+
+    #[inline]
+    fn slot_of(
+        span: SpanRef<'_>,
+        class: u8,
+        offset: usize,
+        layout: Layout,
+    ) -> Result<Place, Fault> {
+        let class = Self::TABLE
+            .class(class)
+            .ok_or(Fault::Corruption("class of a span"))?;
+        let slot = Self::TABLE.slot_at(class, offset);
+        if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
+            return Err(Fault::InteriorPointer);
+        }
+        if !span.is_taken(slot) {
+            return Err(Fault::DoubleFree);
+        }
+        if Self::TABLE.class_for(layout.size(), layout.align()) != Some(class) {
+            return Err(Fault::WrongLayout);
+        }
+        Ok(Place::Slot { class, slot })
+    }
+
+    fn whole(record: &Record, offset: usize, layout: Layout) -> Result<Place, Fault> {
+        if offset != 0 {
+            return Err(Fault::InteriorPointer);
+        }
+        let run = record.run();
+        match Self::served(layout) {
+            Ok(Served::Large(want)) if want.pages == run.count && want.starts_at(run.first) => {
+                Ok(Place::Whole)
+            }
+            _ => Err(Fault::WrongLayout),
+        }
+    }
+
+    #[inline]
+    fn give(&self, opened: &Opened<M>, central: &mut Central, object: Object<'_>) {
+        let (records, handle) = (opened.records(), object.handle);
+        let emptied = match object.place {
+            Place::Whole => Some(central.retire(records, handle)),
+            Place::Slot { class, slot } => {
+                let slots = Self::TABLE.slots(class);
+                central.give(records, handle, object.span, class.number(), slot, slots)
             }
         };
-        if Self::fits(record, object, layout) {
-            Ok(object)
-        } else {
-            Err((Fault::WrongLayout, span))
+        // Under the central lock: until the entries are gone, a lookup finds a record that is in the pool.
+        if let Some(run) = emptied {
+            self.free_run(run);
         }
-    }
-
-    /// Whether an object of `layout` would be served as `object` is.
-    fn fits(record: &Record, object: Object, layout: Layout) -> bool {
-        match (Self::served(layout), object) {
-            (Ok(Served::Small(wanted)), Object::Small { class, .. }) => wanted == class,
-            (Ok(Served::Large(want)), Object::Large { .. }) => {
-                want.pages == record.run().count && want.starts_at(record.run().first)
-            }
-            _ => false,
-        }
-    }
-
-    fn give(
-        &self,
-        opened: &Opened<M>,
-        central: &mut Central,
-        object: Object,
-    ) -> Result<(), Misuse> {
-        let records = opened.records();
-        match object {
-            // Pages are freed under the central lock: until their entries are gone, a lookup finds a record that is in the pool.
-            Object::Large { handle } => self.free_run(central.retire(records, handle)),
-            Object::Small {
-                handle,
-                class,
-                slot,
-            } => {
-                let slots = Self::TABLE.slots(class);
-                match central.give(records, handle, class.number(), slot, slots) {
-                    Given::Kept => {}
-                    Given::Empty(run) => self.free_run(run),
-                    Given::WasFree => {
-                        let span = Self::describe(records.get(handle).record);
-                        return Err((Fault::DoubleFree, Some(span)));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What is wrong with an address that no span holds: its page may be the heap's and free.
+    #[cold]
     fn fault_outside(&self, address: VirtAddr) -> Fault {
         let page = PageIdx::of::<M>(address);
         let owned = page.is_some_and(|page| self.page.lock().pages.owned().contains(page));
@@ -154,49 +157,45 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
+    /// Stops the machine over a pointer, with all that is known of it. The caller holds no lock.
+    #[cold]
+    pub(super) fn misused(
+        &self,
+        opened: &Opened<M>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+        fault: Fault,
+    ) -> ! {
+        let address = opened.machine.address(pointer);
+        let handle = address.and_then(|address| self.index.span_of(address));
+        let span = handle.map(|handle| Self::describe(opened.records().get(handle).record));
+        stop::<K>(fault, address.unwrap_or(number_of(pointer)), layout, span)
+    }
+
     fn describe(record: &Record) -> SpanReport {
         let run = record.run();
-        let (class, slot_bytes) = match record.kind() {
-            Kind::Small(class) => (
-                Some(class),
-                Self::TABLE
-                    .class(class)
-                    .map_or(0, |class| Self::TABLE.size(class)),
-            ),
-            Kind::Large | Kind::Unused => (None, run.bytes::<M>()),
+        let number = match record.kind() {
+            Kind::Small(number) => Some(number),
+            Kind::Large | Kind::Unused => None,
         };
+        let class = number.and_then(|number| Self::TABLE.class(number));
         SpanReport {
             base: run.first.address::<M>(),
             bytes: run.bytes::<M>(),
-            class,
-            slot_bytes,
+            class: number,
+            slot_bytes: class.map_or(run.bytes::<M>(), |class| Self::TABLE.size(class)),
         }
     }
 }
 
-/// What was wrong, and the span that it was about.
-pub(super) type Misuse = (Fault, Option<SpanReport>);
-
 /// Stops the machine over `address`.
-pub(super) fn stop<K: Kernel>(
-    fault: Fault,
-    address: VirtAddr,
-    layout: Layout,
-    span: Option<SpanReport>,
-) -> ! {
+fn stop<K: Kernel>(fault: Fault, address: VirtAddr, layout: Layout, span: Option<SpanReport>) -> ! {
     K::stop(&Report {
         fault,
         address,
         layout: Some(layout),
         span,
     })
-}
-
-/// The address of a pointer, for reports.
-pub(super) fn address_of<M: Machine>(machine: &M, pointer: NonNull<u8>) -> VirtAddr {
-    machine
-        .address(pointer)
-        .unwrap_or_else(|| number_of(pointer))
 }
 
 /// The number of a pointer that no window can hold, for reports.

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::free::{Object, address_of, stop};
+use super::free::Place;
 use super::object::{AllocError, Served};
 use super::{Heap, Opened};
 use crate::arena::SpanHandle;
@@ -82,18 +82,18 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         drop(central);
         let object = match object {
             Ok(object) => object,
-            Err((fault, span)) => stop::<K>(fault, address_of(&opened.machine, pointer), old, span),
+            Err(fault) => self.misused(opened, pointer, old, fault),
         };
-        let bytes = match (object, Self::served(new).ok()?) {
-            (Object::Small { class, .. }, Served::Small(wanted)) if class == wanted => {
+        let bytes = match (object.place, Self::served(new).ok()?) {
+            (Place::Slot { class, .. }, Served::Small(wanted)) if class == wanted => {
                 Self::TABLE.size(class)
             }
-            (Object::Large { handle }, Served::Large(want)) => {
-                let run = opened.records().get(handle).record.run();
+            (Place::Whole, Served::Large(want)) => {
+                let run = object.span.record.run();
                 if !want.starts_at(run.first) {
                     return None;
                 }
-                self.resize_run(opened, handle, run, want.pages, flags)?;
+                self.resize_run(opened, object.handle, run, want.pages, flags)?;
                 want.pages << M::GEOMETRY.page_shift
             }
             _ => return None,

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::Machine;
 
-use super::record::{Kind, Record, WideRecord};
+use super::record::{Kind, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
@@ -55,17 +55,6 @@ pub(crate) struct Taken {
     pub(crate) zeroed: bool,
 }
 
-/// What giving a slot back came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// The span stays.
-    Kept,
-    /// The span was the last to lose its slots: it is off the lists, and its pages are the caller's.
-    Empty(PageRun),
-    /// The slot was free already; nothing has changed.
-    WasFree,
-}
-
 impl Central {
     /// No spans, no records.
     pub(crate) const fn new() -> Self {
@@ -103,7 +92,7 @@ impl Central {
             lists.kept = 0;
             self.kept_spans -= 1;
         }
-        if span.record.free_slots() == 0 {
+        if taken.free_slots == 0 {
             self.unlink(records, class, handle, List::Partial);
             self.link(records, class, handle, List::Full);
         }
@@ -114,37 +103,35 @@ impl Central {
         })
     }
 
-    /// Gives a slot back. A span without live slots leaves the lists, unless it is the only one of its class that
-    /// has free slots: then it waits for the next request.
+    /// Gives a live slot of `span` back. A span without live slots leaves the lists, and its pages are the caller's,
+    /// unless it is the only one of its class that has free slots: then it waits for the next request.
+    #[inline]
     pub(crate) fn give<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
+        span: SpanRef<'_>,
         class: u8,
         slot: usize,
         slots: usize,
-    ) -> Given {
-        let span = records.get(handle);
-        let was_full = span.record.free_slots() == 0;
-        if !span.give_slot(slot) {
-            return Given::WasFree;
-        }
+    ) -> Option<PageRun> {
+        let free_slots = span.give_slot(slot);
         self.objects -= 1;
-        if was_full {
+        if free_slots == 1 {
             self.unlink(records, class, handle, List::Full);
             self.link(records, class, handle, List::Partial);
         }
-        if span.record.free_slots() < slots {
-            return Given::Kept;
+        if free_slots < slots {
+            return None;
         }
         let small = span.record.run().count == 1 && self.kept_spans < KEPT_SPANS;
         if small && self.is_only_partial(span.record) {
             self.kept_spans += 1;
             self.lists[usize::from(class)].kept = handle.0.get();
-            return Given::Kept;
+            return None;
         }
         self.unlink(records, class, handle, List::Partial);
-        Given::Empty(self.retire(records, handle))
+        Some(self.retire(records, handle))
     }
 
     /// Puts a new span on its list.

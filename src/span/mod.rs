@@ -10,8 +10,8 @@ mod class_table;
 mod record;
 mod records;
 
-pub(crate) use central::{CLASSES, Central, Given, Taken};
+pub(crate) use central::{CLASSES, Central, Taken};
 pub(crate) use class::{ClassTable, SizeClass};
 pub(crate) use class_table::table;
-pub(crate) use record::{Kind, NARROW_SLOTS, Record};
+pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef};
 pub(crate) use records::{RecordKind, Records, reach};

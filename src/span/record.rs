@@ -68,12 +68,13 @@ const ZEROED: u32 = 1 << 17;
 impl Record {
     /// What the record describes.
     pub(crate) fn kind(&self) -> Kind {
-        match self.kind.load(Relaxed) & KIND_MASK {
-            0 => Kind::Unused,
-            1 => Kind::Large,
-            // Classes are below 254, so that 2 + class fits a byte.
-            small => u8::try_from(small - 2).map_or(Kind::Unused, Kind::Small),
-        }
+        kind_of(self.kind.load(Relaxed))
+    }
+
+    /// The span's first page.
+    #[inline]
+    pub(crate) fn first(&self) -> PageIdx {
+        PageIdx(self.first.load(Relaxed))
     }
 
     /// The span's pages.
@@ -90,7 +91,12 @@ impl Record {
     }
 
     pub(super) fn is_wide(&self) -> bool {
-        self.kind.load(Relaxed) & WIDE != 0
+        is_wide(self.kind_word())
+    }
+
+    #[inline]
+    pub(super) fn kind_word(&self) -> u32 {
+        self.kind.load(Relaxed)
     }
 
     pub(super) fn mark_wide(&self) {
@@ -124,12 +130,30 @@ impl Record {
     }
 }
 
+#[inline]
+fn kind_of(word: u32) -> Kind {
+    match word & KIND_MASK {
+        0 => Kind::Unused,
+        1 => Kind::Large,
+        // Classes are below 254, so that 2 + class fits a byte.
+        small => u8::try_from(small - 2).map_or(Kind::Unused, Kind::Small),
+    }
+}
+
+/// Whether the record with this word of its kind is part of a wide one.
+#[inline]
+pub(super) const fn is_wide(word: u32) -> bool {
+    word & WIDE != 0
+}
+
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanRef<'a> {
     /// The record.
     pub(crate) record: &'a Record,
     more: &'a [AtomicUsize],
+    /// The record's kind as it was found.
+    kind: u32,
 }
 
 /// A slot that was taken.
@@ -138,13 +162,23 @@ pub(crate) struct SlotTaken {
     pub(crate) slot: usize,
     /// The slot's memory is known to be zero.
     pub(crate) zeroed: bool,
+    /// Slots that are left.
+    pub(crate) free_slots: u32,
 }
 
 impl<'a> SpanRef<'a> {
-    pub(super) fn new(record: &'a Record, more: &'a [AtomicUsize]) -> Self {
-        Self { record, more }
+    #[inline]
+    pub(super) fn new(record: &'a Record, more: &'a [AtomicUsize], kind: u32) -> Self {
+        Self { record, more, kind }
     }
 
+    /// What the record described when it was looked up.
+    #[inline]
+    pub(crate) fn kind(self) -> Kind {
+        kind_of(self.kind)
+    }
+
+    #[inline]
     fn word(self, index: usize) -> &'a AtomicUsize {
         match self.record.bits.get(index) {
             Some(word) => word,
@@ -153,11 +187,13 @@ impl<'a> SpanRef<'a> {
     }
 
     /// Whether `slot` is taken.
+    #[inline]
     pub(crate) fn is_taken(self, slot: usize) -> bool {
         self.word(slot / WORD_BITS).load(Relaxed) >> (slot % WORD_BITS) & 1 != 0
     }
 
     /// Takes the lowest free slot of `slots`.
+    #[inline]
     pub(crate) fn take_slot(self, slots: usize) -> Option<SlotTaken> {
         for index in 0..slots.div_ceil(WORD_BITS) {
             let word = self.word(index);
@@ -170,27 +206,26 @@ impl<'a> SpanRef<'a> {
                 return None;
             }
             word.store(taken | taken.wrapping_add(1), Relaxed);
-            let free = self.record.free_slots.load(Relaxed);
-            self.record.free_slots.store(free.wrapping_sub(1), Relaxed);
+            let free_slots = self.record.free_slots.load(Relaxed).wrapping_sub(1);
+            self.record.free_slots.store(free_slots, Relaxed);
             return Some(SlotTaken {
                 slot,
                 zeroed: self.was_fresh(slot),
+                free_slots,
             });
         }
         None
     }
 
-    /// Gives `slot` back; `false` if it was not taken, and nothing has changed.
-    pub(crate) fn give_slot(self, slot: usize) -> bool {
+    /// Gives `slot`, which is taken, back, and answers how many are free now.
+    #[inline]
+    pub(crate) fn give_slot(self, slot: usize) -> usize {
+        debug_assert!(self.is_taken(slot), "only a live slot is given back");
         let word = self.word(slot / WORD_BITS);
-        let (taken, bit) = (word.load(Relaxed), 1 << (slot % WORD_BITS));
-        if taken & bit == 0 {
-            return false;
-        }
-        word.store(taken & !bit, Relaxed);
-        let free = self.record.free_slots.load(Relaxed);
-        self.record.free_slots.store(free.wrapping_add(1), Relaxed);
-        true
+        word.store(word.load(Relaxed) & !(1 << (slot % WORD_BITS)), Relaxed);
+        let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
+        self.record.free_slots.store(free_slots, Relaxed);
+        free_slots as usize
     }
 
     /// Slots whose bits are set, of `slots`.
@@ -215,6 +250,7 @@ impl<'a> SpanRef<'a> {
     }
 
     /// Whether `slot`, which is being handed out, was never handed out and lies in pages that were zero.
+    #[inline]
     fn was_fresh(self, slot: usize) -> bool {
         let fresh = self.record.fresh_slot.load(Relaxed) as usize;
         if slot < fresh {
@@ -224,7 +260,7 @@ impl<'a> SpanRef<'a> {
         self.record
             .fresh_slot
             .store(u32::try_from(slot + 1).unwrap_or(u32::MAX), Relaxed);
-        self.record.kind.load(Relaxed) & ZEROED != 0
+        self.kind & ZEROED != 0
     }
 }
 

@@ -7,7 +7,7 @@ use core::num::NonZeroU32;
 
 use archipelago_api::{Machine, Offset};
 
-use super::record::{Record, SpanRef, WideRecord};
+use super::record::{Record, SpanRef, WideRecord, is_wide};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun, Shape};
@@ -87,13 +87,14 @@ impl<'a, M: Machine> Records<'a, M> {
         // SAFETY: handles are made by `handle` of a `&Record` alone, so this is the address of a record in metadata
         // memory, which is never unmapped and never becomes anything else; all its fields are atomics.
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
-        if !record.is_wide() {
-            return SpanRef::new(record, &[]);
+        let kind = record.kind_word();
+        if !is_wide(kind) {
+            return SpanRef::new(record, &[], kind);
         }
         // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they are its first
         // field; the pointer has the provenance of the whole window.
         let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };
-        SpanRef::new(&wide.record, &wide.more)
+        SpanRef::new(&wide.record, &wide.more, kind)
     }
 
     /// Where the record that `handle` names would be.

@@ -67,7 +67,7 @@ fn growth_across_the_end_of_an_arena<G: SimGeometry>() {
     );
 }
 
-/// The run begins in free pages of which one has memory and the others have none.
+/// The run begins in free pages of which one has memory and the others have none. That one's frame can help out.
 fn growth_behind_pages_that_are_ready_in_part<G: SimGeometry>() {
     inject!(
         || {
@@ -80,7 +80,8 @@ fn growth_behind_pages_that_are_ready_in_part<G: SimGeometry>() {
             case.rig.free(ready);
             case
         },
-        |case| allocate_at(case, arena::<G>() - 2)
+        |case| allocate_at(case, arena::<G>() - 2),
+        absorbs: true
     );
 }
 

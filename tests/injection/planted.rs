@@ -133,7 +133,7 @@ fn stock_that_grows_with_every_refusal() {
     sweep::calls(&Scenario {
         set_up,
         operate,
-        absorbs: false,
+        absorbs: true,
     });
 }
 

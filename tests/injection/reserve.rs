@@ -1,10 +1,11 @@
 //! The reserve for atomic requests: filled, used and refilled.
 
-use archipelago::{AllocFlags, Purpose};
+use archipelago::{AllocFlags, Cause, Purpose};
 use archipelago_sim::{Mode, SimGeometry};
 use archipelago_testing::{layout, on_every_geometry};
 
-use crate::case::{Case, small, window};
+use crate::case::{Case, metadata_window, small, window};
+use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::sweep::{Injection, REPEATS, for_each_injection};
 
@@ -112,7 +113,51 @@ fn using_the_reserve_does_not_call_the_machine<G: SimGeometry>() {
     case.finish();
 }
 
+/// A smaller reserve gives back what it does not need.
+fn a_reserve_that_shrinks<G: SimGeometry>() {
+    let mut case = untouched::<G>();
+    for pages in [PAGES, 2, 0, 3] {
+        assert_eq!(case.set_reserve(pages), Ok(()), "there is memory");
+        assert_eq!(reserve(&case), pages);
+        case.check();
+    }
+    case.finish();
+}
+
+/// Where free pages are scattered and nothing can grow, the reserve holds what it has room for, and says that it is not
+/// full.
+fn a_reserve_of_scattered_pages<G: SimGeometry>() {
+    let mut case = Case::<G>::on(&[window::<G>(0, 64), metadata_window::<G>()]);
+    let page = layout(G::GEOMETRY.page_bytes(), G::GEOMETRY.page_bytes());
+    let mut kept = Vec::new();
+    while let Ok(block) = case.rig.allocate(page, AllocFlags::empty()) {
+        kept.push(block);
+    }
+    assert_eq!(kept.len(), 64);
+    for pair in kept.chunks(2) {
+        case.rig.free(pair[0]);
+    }
+    let answer = case.set_reserve(20);
+    assert!(
+        matches!(answer, Err(Refusal::Reserve(Cause::Window { .. }))),
+        "{answer:?}"
+    );
+    let held = reserve(&case);
+    assert!(held > 0 && held < 20, "{held} pages in the reserve");
+    case.check();
+    for pair in kept.chunks(2) {
+        case.rig.free(pair[1]);
+    }
+    // The next ordinary request fills it.
+    let answer = case.allocate(small(), AllocFlags::empty());
+    assert_eq!(answer, Ok(()), "pages are free");
+    assert_eq!(reserve(&case), 20);
+    case.finish();
+}
+
 on_every_geometry!(
+    a_reserve_that_shrinks,
+    a_reserve_of_scattered_pages,
     filling_the_reserve,
     refilling_the_reserve,
     using_the_reserve_does_not_call_the_machine,

@@ -107,13 +107,14 @@ impl Snapshot {
     }
 
     /// The same, without the difference between free pages that have memory and those that have none: a machine that is
-    /// busy cannot take memory back, which then counts as free.
+    /// busy cannot take memory back, which then counts as free, and a request that lacks frames scavenges.
     pub(crate) fn with_free_pages_alike(&self) -> Self {
         let mut alike = self.clone();
         let free = self.stats.of(Purpose::Free);
         alike.stats.by_purpose[Purpose::Free as usize] = 0;
         alike.stats.mapped_ready -= free;
         alike.stats.prepared += free;
+        alike.frames = 0;
         alike.stats.scavenged_pages = self.stats.free_pages;
         for chunk in &mut alike.chunks {
             chunk.scavenged += chunk.ready;

@@ -102,7 +102,7 @@ pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
 fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
     let mut case = (scenario.set_up)();
     case.check();
-    let before = Snapshot::of(&case);
+    let before = look(scenario, &case, injection);
     let calls = record_calls(&case.rig.machine);
     let machine = case.rig.machine.clone();
     let answer = injection.during(&machine, nth, || (scenario.operate)(&mut case));
@@ -118,16 +118,11 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
             assert!(injected > 0, "{refusal}, although nothing failed");
             check_answer::<G>(refusal, injection, nth, &calls);
             case.check();
-            let once = look(&case, injection);
-            match injection {
-                Injection::Failure(_) => once.assert_only_stocked(&before),
-                Injection::Busy(_) => once
-                    .with_free_pages_alike()
-                    .assert_only_stocked(&before.with_free_pages_alike()),
-            }
+            let once = look(scenario, &case, injection);
+            once.assert_only_stocked(&before);
             repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
             case.check();
-            look(&case, injection).assert_no_more_than(&once);
+            look(scenario, &case, injection).assert_no_more_than(&once);
             let answer = (scenario.operate)(&mut case);
             assert_eq!(answer, Ok(()), "the same operation, with nothing failing");
         }
@@ -136,16 +131,18 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
     injected
 }
 
-/// What is left. A machine that is busy may leave one step to be undone.
-fn look<G: SimGeometry>(case: &Case<G>, injection: Injection) -> Snapshot {
+/// What there is to be seen. A machine that is busy may leave one step to be undone, and memory with free pages; an operation
+/// that has another way may have taken that away.
+fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injection) -> Snapshot {
     match injection {
+        Injection::Failure(_) if scenario.absorbs => Snapshot::of(case).with_free_pages_alike(),
         Injection::Failure(_) => Snapshot::of(case),
-        Injection::Busy(_) => Snapshot::settled(case),
+        Injection::Busy(_) => Snapshot::settled(case).with_free_pages_alike(),
     }
 }
 
 /// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now that some metadata is in
-/// stock; a machine that was busy is busy again from its first call on.
+/// stock. Where that may be another call each time, everything fails from the first call on.
 fn repeat<G: SimGeometry>(
     scenario: &Scenario<G>,
     case: &mut Case<G>,
@@ -153,22 +150,19 @@ fn repeat<G: SimGeometry>(
     call: Option<Call>,
 ) {
     let machine = case.rig.machine.clone();
-    if let Injection::Failure(mode) = injection {
-        let call = call.expect("the call that failed was made");
-        let target = (call.kind, call.range.bytes());
-        let armed = machine.clone();
-        machine.on_call(move |call| {
-            if (call.kind, call.range.bytes()) == target {
-                armed.fail_nth(1, mode);
-            }
-        });
-    }
     for _ in 1..REPEATS {
         let answer = match injection {
-            Injection::Failure(_) => {
+            Injection::Failure(mode) if !scenario.absorbs => {
+                let call = call.expect("the call that failed was made");
+                fail_like(&machine, call, mode);
                 let answer = (scenario.operate)(case);
+                machine.clear_hook();
                 machine.disarm();
                 answer
+            }
+            Injection::Failure(_) => {
+                Injection::Failure(Mode::FromThenOn)
+                    .during(&machine, 1, || (scenario.operate)(case))
             }
             Injection::Busy(_) => {
                 Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
@@ -176,7 +170,16 @@ fn repeat<G: SimGeometry>(
         };
         assert!(answer.is_err(), "the call that failed did not come again");
     }
-    machine.clear_hook();
+}
+
+/// Fails calls of the same kind and for as many bytes as `failed`.
+fn fail_like<G: SimGeometry>(machine: &Sim<G>, failed: Call, mode: Mode) {
+    let armed = machine.clone();
+    machine.on_call(move |call| {
+        if (call.kind, call.range.bytes()) == (failed.kind, failed.range.bytes()) {
+            armed.fail_nth(1, mode);
+        }
+    });
 }
 
 fn check_answer<G: SimGeometry>(

@@ -210,6 +210,18 @@ const fn replay_of(trace: &'static str) -> Kernel {
     }
 }
 
+/// Kernels that measure. They are built with a feature of their own, which no test needs.
+pub(crate) const BENCH_RUNS: &str = "bench_runs";
+pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
+pub(crate) const BENCHES: &[&str] = &[BENCH_RUNS, BENCH_OBJECTS];
+
+/// The arguments of cargo that choose the kernels `names` among those that measure.
+pub(crate) fn choose_benches<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut which = vec!["--features", "bench"];
+    which.extend(names.iter().flat_map(|name| ["--bin", name]));
+    which
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,11 @@
 //! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
 
+mod bench;
 mod classes;
 mod deep;
 mod fresh;
 mod kernels;
+mod listing;
 mod machine;
 mod process;
 mod project;
@@ -75,6 +77,12 @@ enum Command {
     Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),
+    /// Count what the heap costs, beside other heaps, and hold it against its bounds.
+    ///
+    /// Prints a table for each part. The exit code is 0 if every bound was kept.
+    Bench(bench::Options),
+    /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
+    Listing(listing::Options),
 }
 
 /// Where a kernel boots.
@@ -123,6 +131,11 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Loom => deep::loom(),
         Command::Classes(options) => {
             classes::command(options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(options) => bench::run(&options, install),
+        Command::Listing(options) => {
+            listing::command(options, install)?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -23,8 +23,12 @@ const UNKNOWN: u8 = 0xA5;
 /// Addresses are biased by a multiple of this many bytes, or of an arena if that is more.
 const BIAS: usize = 1 << 28;
 
-/// log2 of the address space within which adjacent windows are one piece of host memory.
+/// log2 of the address space within which adjacent windows are one piece of host memory, where the
+/// host reserves address space for nothing.
 const REACH_BITS: u32 = 40;
+
+/// The same where a window comes from the host's allocator.
+const REACH_BITS_ALLOCATED: u32 = 28;
 
 // SAFETY:
 // - committed memory is host memory that is mapped read-write, of one window, whose block is shared
@@ -112,7 +116,14 @@ impl Shared {
             return Err(ReserveError::Occupied { occupied });
         }
         let modulus = BIAS.max(self.geometry.arena_bytes());
-        let reach = 1 << self.geometry.address_bits.min(REACH_BITS);
+        let bits = if self.traps {
+            REACH_BITS
+        } else {
+            REACH_BITS_ALLOCATED
+        };
+        // At most a quarter of what the host itself can address.
+        let bits = bits.min(self.geometry.address_bits).min(usize::BITS - 2);
+        let reach = 1 << bits;
         self.windows.open(range, reach, modulus, self.traps);
         books.states.set(granules, State::Reserved);
         Ok(())

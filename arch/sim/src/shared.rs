@@ -176,7 +176,7 @@ impl Shared {
         match self.windows.holding(call.range) {
             Some(window) => window,
             None => violation(format_args!(
-                "{call}: the range reaches over the end of a window"
+                "{call}: the range reaches from one window into another that is apart on the host"
             )),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use archipelago_api::{VirtAddr, VirtRange};
 
-use crate::host::{AnyReady, Block, Placement, TRAPS, Tampered};
+use crate::host::{AnyReady, Block, Placement, Tampered};
 use crate::violation::violation;
 
 /// How many blocks of host memory a machine can have in its life. Reserving anew what was released
@@ -110,18 +110,14 @@ impl Windows {
             .filter(|window| window.range.contains_range(range))
     }
 
-    /// Makes sure that there is host memory for `range`, and where the host can reserve address space for nothing, for
-    /// all of the `reach` bytes around it: windows that are adjacent are then one piece of memory, as on metal.
-    /// One caller at a time.
+    /// Makes sure that there is host memory for `range`, and for all of the `reach` bytes around it:
+    /// windows that are adjacent are then one piece of memory, as on metal. Those that meet at a
+    /// multiple of `reach` are not, and a call over both is refused. One caller at a time.
     pub(crate) fn open(&self, range: VirtRange, reach: usize, modulus: usize, traps: bool) {
         if self.holding(range).is_some() {
             return;
         }
-        let around = if traps && TRAPS {
-            around(range, reach)
-        } else {
-            range
-        };
+        let around = around(range, reach);
         let is_apart = self
             .newest_first()
             .all(|window| !window.range.overlaps(around));

@@ -118,7 +118,7 @@ fn measure_metadata(running: &Running) {
     assert!(object.is_some(), "there is memory");
     let stats = running.heap.stats();
     let fixed = size_of::<KernelHeap>();
-    println!("figure metadata x86_64-kernel static {fixed}");
+    println!("figure metadata x86_64~kernel static {fixed}");
     let mut total = fixed;
     for purpose in Purpose::ALL {
         if matches!(purpose, Purpose::Objects | Purpose::Free | Purpose::Reserve) {
@@ -127,21 +127,21 @@ fn measure_metadata(running: &Running) {
         let bytes = stats.of(purpose);
         total += bytes;
         println!(
-            "figure metadata x86_64-kernel {} {bytes}",
-            Dashed(purpose.name())
+            "figure metadata x86_64~kernel {} {bytes}",
+            OneWord(purpose.name())
         );
     }
-    println!("figure metadata x86_64-kernel total {total}");
+    println!("figure metadata x86_64~kernel total {total}");
 }
 
-/// A name without spaces.
-struct Dashed(&'static str);
+/// A name with its spaces written as `~`, as a figure's line wants it.
+struct OneWord(&'static str);
 
-impl core::fmt::Display for Dashed {
+impl core::fmt::Display for OneWord {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         for (number, word) in self.0.split(' ').enumerate() {
             if number > 0 {
-                f.write_str("-")?;
+                f.write_str("~")?;
             }
             f.write_str(word)?;
         }
@@ -197,13 +197,9 @@ fn measure_frees<S: Subject>(subject: &S, pairs: usize) {
         }
     });
     let each = |instructions: u64| instructions / (2 * pairs as u64);
+    println!("figure frees free,{pairs} {} {}", S::NAME, each(freeing));
     println!(
-        "figure frees free,{pairs}-pairs {} {}",
-        S::NAME,
-        each(freeing)
-    );
-    println!(
-        "figure frees allocate,{pairs}-pairs {} {}",
+        "figure frees allocate,{pairs} {} {}",
         S::NAME,
         each(allocating)
     );

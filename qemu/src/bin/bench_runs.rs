@@ -25,10 +25,10 @@ const FIRST: usize = 0x2_0000_0000 + 5 * 512 + 64;
 
 /// Sizes of a heap, in pages.
 const SIZES: [(&str, usize); 4] = [
-    ("256-MiB", 1 << 16),
-    ("1-GiB", 1 << 18),
-    ("16-GiB", 1 << 22),
-    ("1-TiB", 1 << 28),
+    ("256~MiB", 1 << 16),
+    ("1~GiB", 1 << 18),
+    ("16~GiB", 1 << 22),
+    ("1~TiB", 1 << 28),
 ];
 
 /// Pages of a run.
@@ -38,9 +38,9 @@ const RUNS: [usize; 8] = [1, 2, 16, 64, 65, 512, 513, 5000];
 type State = (&'static str, fn(&mut Random) -> u64);
 
 const STATES: [State; 3] = [
-    ("full-but-one-run", |_| u64::MAX),
-    ("every-other-page", |_| 0x5555_5555_5555_5555),
-    ("random-pages", Random::bits),
+    ("full~but~one~run", |_| u64::MAX),
+    ("every~other~page", |_| 0x5555_5555_5555_5555),
+    ("random~pages", Random::bits),
 ];
 
 /// Pages at the end that are taken in any state, but for the run that is measured.

@@ -50,14 +50,23 @@ impl Figures {
         (live > 0.0).then(|| (frames * FRAME_BYTES / live - 1.0) * 100.0)
     }
 
-    /// An allocator's instructions per operation, less those of reading the trace.
-    pub(crate) fn instructions(&self, allocator: &str) -> Option<Figure> {
+    /// An allocator's instructions, less those of reading the trace.
+    pub(crate) fn all_instructions(&self, allocator: &str) -> Option<Figure> {
         let whole = self.figure(&format!("instructions_{allocator}"))?;
         let reading = self.get("instructions_reading")?;
+        Some(Figure {
+            value: whole.value.checked_sub(reading)?,
+            ..whole
+        })
+    }
+
+    /// An allocator's instructions per operation, less those of reading the trace.
+    pub(crate) fn instructions(&self, allocator: &str) -> Option<Figure> {
+        let all = self.all_instructions(allocator)?;
         let operations = self.get("operations").filter(|count| *count > 0)?;
         Some(Figure {
-            value: whole.value.checked_sub(reading)? / operations,
-            ..whole
+            value: all.value / operations,
+            ..all
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Building kernels, and the kernels that somebody watches: `cargo xtask run` and `cargo xtask replay`.
 
-mod figures;
+pub(crate) mod figures;
 mod table;
 
 use core::fmt;
@@ -150,7 +150,10 @@ fn validate(file: &[u8]) -> Result<(), TraceError> {
 }
 
 /// The recorded traces, by name.
-fn traces() -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// If their folder cannot be read.
+pub(crate) fn traces() -> Result<Vec<PathBuf>> {
     let folder = project::root().join("traces");
     let entries = fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))?;
     let mut traces = Vec::new();
@@ -186,8 +189,7 @@ fn prepare(machine: &Machine, kernel: &str, install: Install) -> Result<PathBuf>
 
 /// Boots the kernel with a trace, shows how far it is, and then the heap and what went wrong.
 fn boot(machine: &Machine, kernel: &Path, memory: MemorySize, trace: &Path) -> Result<Row> {
-    let name = trace.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".trace");
+    let name = name_of(trace);
     let boot = Boot {
         machine,
         kernel: kernel.to_owned(),
@@ -209,10 +211,18 @@ fn boot(machine: &Machine, kernel: &Path, memory: MemorySize, trace: &Path) -> R
     let shown = finished.lines.iter().filter(|line| is_shown(line, passed));
     shown.for_each(|line| println!("    {}", line.trim_start_matches("# ")));
     Ok(Row {
-        name: name.to_owned(),
+        name,
         figures: Figures::read(&finished.lines),
         passed,
     })
+}
+
+/// What a trace is called: its file's name without the endings.
+pub(crate) fn name_of(trace: &Path) -> String {
+    let name = trace.file_name().unwrap_or_default().to_string_lossy();
+    name.trim_end_matches(".gz")
+        .trim_end_matches(".trace")
+        .to_owned()
 }
 
 /// A line of the kernel's as news for the one who waits.

@@ -1,6 +1,7 @@
 //! Formatting and clippy, of the workspace and of the kernels.
 
 use super::step;
+use crate::kernels::{BENCHES, choose_benches};
 use crate::machine::MACHINES;
 use crate::project;
 use crate::report::Stage;
@@ -33,14 +34,21 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         "clippy, workspace",
         clippy.args(["--", "-D", "warnings"]),
     );
+    let selections = [
+        ("kernels", Vec::new()),
+        ("kernels that measure", choose_benches(BENCHES)),
+    ];
     for machine in MACHINES {
-        let mut clippy = toolchain.cargo_for("clippy", machine.target);
-        clippy
-            .current_dir(root)
-            .arg("--manifest-path")
-            .arg(&kernels);
-        clippy.arg("--target-dir").arg(project::target_of("qemu"));
-        let name = format!("clippy, kernels for {}", machine.name);
-        step(stage, &name, clippy.args(["--", "-D", "warnings"]));
+        for (name, which) in &selections {
+            let mut clippy = toolchain.cargo_for("clippy", machine.target);
+            clippy
+                .current_dir(root)
+                .arg("--manifest-path")
+                .arg(&kernels);
+            clippy.arg("--target-dir").arg(project::target_of("qemu"));
+            let name = format!("clippy, {name} for {}", machine.name);
+            clippy.args(which).args(["--", "-D", "warnings"]);
+            step(stage, &name, &mut clippy);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod docs;
 mod host;
 mod kernels;
 mod lint;
+mod listing;
 mod msrv;
 
 use std::process::{Command, ExitCode};
@@ -29,6 +30,8 @@ pub(crate) enum Part {
     Docs,
     /// Builds of the portable crates for bare targets and with the oldest supported compiler.
     Build,
+    /// The machine code of a lookup: its dependent loads.
+    Listing,
     /// Kernels under QEMU.
     Qemu {
         /// The machine; all of them if none is named.
@@ -43,6 +46,7 @@ const ALL: &[Part] = &[
     Part::Host,
     Part::Docs,
     Part::Build,
+    Part::Listing,
     Part::Qemu { machine: None },
 ];
 
@@ -73,6 +77,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
         match part {
             Part::Host => {}
             Part::Build => needs.targets.extend(build::TARGETS),
+            Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
                 needs.machines.extend(part.machines());
                 needs
@@ -111,6 +116,7 @@ impl Part {
             Self::Host => "host",
             Self::Docs => "docs",
             Self::Build => "build",
+            Self::Listing => "listing",
             Self::Qemu { .. } => "qemu",
         });
         match self {
@@ -121,6 +127,7 @@ impl Part {
                 build::run(&mut stage, toolchain);
                 msrv::run(&mut stage, toolchain, install);
             }
+            Self::Listing => listing::run(&mut stage, toolchain),
             Self::Qemu { .. } => {
                 self.machines()
                     .for_each(|machine| kernels::run(&mut stage, toolchain, machine));

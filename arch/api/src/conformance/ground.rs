@@ -279,6 +279,25 @@ impl<'a, M: Machine> Ground<'a, M> {
         .map(|_| ())
     }
 
+    /// Writes what `fill` does, all of it through the pointer to the first byte, as the owner of an
+    /// object does.
+    pub(super) fn fill_as_one(&self, cells: Range<usize>, salt: u8) -> Outcome {
+        let range = self.expect(cells.clone(), &[State::Ready])?;
+        let first = self.machine().pointer(range.base());
+        self.each_sample(cells, |byte, expected| {
+            let above = byte.addr().get().wrapping_sub(first.addr().get());
+            if above >= range.bytes() {
+                return false;
+            }
+            // SAFETY: the range is Ready and, by the contract, one piece.
+            let byte = unsafe { first.add(above) };
+            // SAFETY: the byte is Ready, and only the suite uses it.
+            unsafe { byte.write_volatile(expected ^ salt) };
+            true
+        })
+        .map(|_| ())
+    }
+
     /// Whether Ready cells hold the pattern that `fill` wrote.
     pub(super) fn holds(&self, cells: Range<usize>, salt: u8) -> Result<bool, &'static str> {
         self.each_sample(cells, |byte, expected| {

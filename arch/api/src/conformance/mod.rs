@@ -176,6 +176,7 @@ macro_rules! __conformance_rules {
             translation::pointer_and_address_are_inverse
             translation::neighbouring_addresses_have_neighbouring_pointers
             translation::any_pointer_may_be_asked_about
+            translation::adjacent_windows_are_one_piece
         }
     };
     (exhaust, $then:ident $args:tt) => {

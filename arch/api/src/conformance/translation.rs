@@ -75,3 +75,29 @@ pub(super) fn any_pointer_may_be_asked_about<M: Machine>(ground: &Ground<'_, M>)
     }
     Ok(())
 }
+
+/// Windows that were reserved apart and touch are one piece: a range reaches from one into the next,
+/// and so does an object, whose bytes all belong to the pointer to its first.
+pub(super) fn adjacent_windows_are_one_piece<M: Machine>(ground: &Ground<'_, M>) -> Outcome {
+    // The upper window first, so that a machine cannot just append to what it has.
+    ground.reserve(8..CELLS)?;
+    ground.reserve(0..8)?;
+    ground.prepare(4..12)?;
+    ground.commit(4..12)?;
+    let (low, high) = (ground.range(4..8)?.base(), ground.range(8..12)?.base());
+    let first = ground.machine().pointer(low).addr().get();
+    let above = ground.machine().pointer(high).addr().get();
+    if above.checked_sub(first) != high.bytes_above(low) {
+        return Err("adjacent windows are not one piece of memory");
+    }
+    ground.fill_as_one(4..12, 11)?;
+    if !ground.holds(4..12, 11)? {
+        return Err("an object that reaches into the next window loses what is written");
+    }
+    ground.decommit(6..10)?;
+    if !ground.holds(4..6, 11)? || !ground.holds(10..12, 11)? {
+        return Err("a decommit over two windows changes memory beside it");
+    }
+    ground.fault(4..12)?;
+    ground.release(0..CELLS)
+}

@@ -244,16 +244,52 @@ fn a_released_window_is_reserved_again_in_any_cut() {
 
 #[test]
 fn a_pointer_into_a_window_that_another_took_over_has_no_address() {
+    // Without traps, host memory is one piece up to a multiple of 256 MiB, here 0x1000_0000.
     let sim = Sim::<Plain32>::builder().traps(false).build();
-    let window = range(0x10_0000, 0x4000);
-    let addr = VirtAddr::new(0x10_2000);
+    let addr = VirtAddr::new(0xfff_e000);
+    let window = range(0xfff_c000, 0x4000);
     make_ready(&sim, window);
     let stale = sim.pointer(addr);
     assert_eq!(sim.address(stale), Some(addr));
     release(&sim, window);
-    make_ready(&sim, range(0x10_2000, 0x4000));
+    make_ready(&sim, range(0xfff_e000, 0x4000));
     assert_ne!(sim.pointer(addr), stale);
     assert_eq!(sim.address(stale), None);
+}
+
+/// Reserves two windows that touch, and checks that they are one piece of memory.
+fn adjacent<G: SimGeometry>(sim: &Sim<G>, base: usize, low_first: bool) {
+    let (low, high) = (granules::<G>(base, 3), granules::<G>(base, 7));
+    let high = high.split_at(low.bytes()).expect("longer").1;
+    let order = if low_first { [low, high] } else { [high, low] };
+    for window in order {
+        sim.reserve(window, Patience::Wait)
+            .expect("nothing is there");
+    }
+    let both = range(base, low.bytes() + high.bytes());
+    prepare(sim, both);
+    commit(sim, both);
+    let first = sim.pointer(low.base());
+    // SAFETY: both windows are Ready and one piece of memory.
+    let above = unsafe { first.add(low.bytes()) };
+    assert_eq!(sim.pointer(high.base()), above);
+    write(sim, high.base(), 23);
+    // SAFETY: as above.
+    assert_eq!(unsafe { above.read_volatile() }, 23);
+    release(sim, both);
+    assert_eq!(sim.frames_taken(), sim.frames_returned());
+}
+
+#[test]
+fn adjacent_windows_are_one_piece_of_memory() {
+    for low_first in [true, false] {
+        for traps in [true, false] {
+            let sim = Sim::<Plain32>::builder().traps(traps).build();
+            adjacent(&sim, 0x10_0000, low_first);
+            let sim = Sim::<Small>::builder().traps(traps).build();
+            adjacent(&sim, 0x1_0400, low_first);
+        }
+    }
 }
 
 #[test]
@@ -282,7 +318,7 @@ fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
         .expect("nothing is there");
     assert_eq!(sim.address((&local).into()), None);
     assert_eq!(sim.address(core::ptr::NonNull::dangling()), None);
-    let above = VirtAddr::new(0x10_4000);
+    let above = VirtAddr::new(0x2000_0000);
     assert_eq!(sim.pointer(above), core::ptr::NonNull::dangling());
     assert_eq!(
         sim.pointer(VirtAddr::new(usize::MAX)),

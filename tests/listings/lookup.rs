@@ -1,0 +1,29 @@
+//! A lookup as a kernel on x86_64 compiles it: from an address to its span.
+//!
+//! `cargo xtask listing` compiles this, compares the machine code with `lookup-x86_64.s`, and counts its dependent loads.
+#![no_std]
+
+use archipelago::{Heap, VirtAddr};
+use archipelago_x86_64::{Paging, SingleCpu};
+use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PhysFrame, Size4KiB};
+
+/// A frame source that has none.
+#[derive(Debug)]
+pub struct NoFrames;
+
+// SAFETY: no frame is handed out twice, since none is.
+unsafe impl FrameAllocator<Size4KiB> for NoFrames {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        None
+    }
+}
+
+static HEAP: Heap<Paging<OffsetPageTable<'static>, NoFrames>, SingleCpu> = Heap::new();
+
+/// Whether a span of the heap holds the address.
+// SAFETY: no other function here has the name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lookup(address: usize) -> bool {
+    HEAP.owns(VirtAddr::new(address))
+}

@@ -1,0 +1,147 @@
+//! The order in which windows come makes no difference.
+
+use archipelago::{AllocFlags, Window};
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{Rig, layout};
+use fastrand::Rng;
+
+/// Window number `number` of one arena, with a gap of an arena to the next.
+fn island<G: SimGeometry>(number: usize) -> Window {
+    let arena = G::GEOMETRY.arena_bytes();
+    let quarter = G::GEOMETRY.last_offset().value() / 4 + 1;
+    Window::new(
+        G::GEOMETRY.base.wrapping_add(quarter / arena * arena) + 2 * number * arena,
+        arena,
+    )
+}
+
+fn metadata<G: SimGeometry>() -> Window {
+    let bytes = G::GEOMETRY.last_offset().value() / 16 + 1;
+    Window::for_metadata(G::GEOMETRY.base.wrapping_add(bytes), bytes.min(1 << 26))
+}
+
+/// Addresses of a fixed run of requests on a heap that was given `windows` in this order, the first `at_once` of
+/// them at `init`.
+fn answers<G: SimGeometry>(windows: &[Window], at_once: usize) -> Vec<usize> {
+    let (first, later) = windows.split_at(at_once);
+    let first: Vec<_> = first.iter().copied().chain([metadata::<G>()]).collect();
+    let rig = Rig::<G>::on(Sim::builder().zeroed_frames(true).build(), &first);
+    for window in later {
+        rig.heap.add_window(*window).expect("a good window");
+    }
+    let mut random = Rng::with_seed(5);
+    let (mut live, mut answers) = (Vec::new(), Vec::new());
+    let arena = G::GEOMETRY.arena_bytes();
+    for _ in 0..300 {
+        if random.u8(..4) == 0 && !live.is_empty() {
+            rig.free(live.swap_remove(random.usize(..live.len())));
+            continue;
+        }
+        let size = match random.u8(..8) {
+            0 => random.usize(arena / 8..=arena),
+            _ => random.usize(1..=4 * Rig::<G>::PAGE),
+        };
+        if let Ok(block) = rig.allocate(layout(size, 8), AllocFlags::empty()) {
+            answers.push(rig.address(block).value());
+            live.push(block);
+        }
+    }
+    rig.check();
+    rig.verify();
+    answers
+}
+
+fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
+    let [low, middle, high] = [0, 1, 2].map(island::<G>);
+    let expected = answers::<G>(&[low, middle, high], 3);
+    assert!(
+        expected.len() > 100,
+        "{} requests were served",
+        expected.len()
+    );
+    for order in [
+        [low, high, middle],
+        [middle, low, high],
+        [middle, high, low],
+        [high, low, middle],
+        [high, middle, low],
+    ] {
+        // Below, above and between those that are there already, before the heap grows into them.
+        for at_once in 1..=3 {
+            assert_eq!(
+                answers::<G>(&order, at_once),
+                expected,
+                "{order:?}, {at_once} at once"
+            );
+        }
+    }
+}
+
+fn a_hundred_windows_in_any_order_give_the_same_answers<G: SimGeometry>() {
+    let ordered: Vec<_> = (0..100).map(island::<G>).collect();
+    let fits = G::GEOMETRY
+        .offset(archipelago::VirtAddr::new(ordered[99].base))
+        .is_some();
+    let count = if fits { 100 } else { 40 };
+    let ordered = &ordered[..count];
+    let expected = answers::<G>(ordered, count);
+    let mut shuffled = ordered.to_vec();
+    for seed in 0..3 {
+        Rng::with_seed(seed).shuffle(&mut shuffled);
+        assert_eq!(answers::<G>(&shuffled, count), expected);
+        assert_eq!(answers::<G>(&shuffled, 1), expected);
+    }
+}
+
+/// A window below, between or above what the heap owns already takes its place in the order.
+fn windows_that_come_late_are_used_lowest_first<G: SimGeometry>() {
+    let arena = G::GEOMETRY.arena_bytes();
+    let rig = Rig::<G>::on(
+        Sim::builder().zeroed_frames(true).build(),
+        &[island::<G>(2), metadata::<G>()],
+    );
+    let whole = |number| {
+        let block = rig.get(arena, 8);
+        assert_eq!(rig.address(block).value(), island::<G>(number).base);
+        block
+    };
+    let mut blocks = vec![whole(2)];
+    for late in [4, 0, 3, 1] {
+        rig.heap
+            .add_window(island::<G>(late))
+            .expect("a good window");
+    }
+    blocks.extend([0, 1, 3, 4].map(whole));
+    assert!(rig.allocate(layout(arena, 8), AllocFlags::empty()).is_err());
+    for block in blocks {
+        rig.free(block);
+    }
+    rig.check();
+    rig.verify();
+    // Now that all is owned, too.
+    let blocks = [0, 1, 2, 3, 4].map(whole);
+    blocks.into_iter().for_each(|block| rig.free(block));
+}
+
+/// Free pages are used again from the lowest address up.
+fn reuse_goes_by_address<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let size = 20 * Rig::<G>::PAGE;
+    let blocks: Vec<_> = (0..8).map(|_| rig.get(size, 8)).collect();
+    let mut holes = [6, 1, 4].map(|number| blocks[number]);
+    for hole in holes {
+        rig.free(hole);
+    }
+    holes.sort_by_key(|hole| rig.address(*hole).value());
+    for hole in holes {
+        assert_eq!(rig.get(size, 8).pointer, hole.pointer);
+    }
+    rig.verify();
+}
+
+archipelago_testing::on_every_geometry!(
+    every_order_of_three_windows_gives_the_same_answers,
+    a_hundred_windows_in_any_order_give_the_same_answers,
+    windows_that_come_late_are_used_lowest_first,
+    reuse_goes_by_address,
+);

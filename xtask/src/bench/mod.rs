@@ -1,0 +1,87 @@
+//! `cargo xtask bench`: what the heap costs, counted and held against bounds.
+//!
+//! Nothing is timed: figures are bytes and frames out of the account, instructions out of QEMU, loads out of listings, and the
+//! same on every run.
+
+mod figures;
+mod parts;
+mod sources;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+pub(crate) use parts::Part;
+
+use crate::machine::{self, Machine};
+use crate::setup::{Install, Needs};
+use figures::Figures;
+use table::Verdict;
+
+/// The heap that is measured, as figures call it.
+const OWN: &str = "archipelago";
+
+/// What to measure.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The parts to measure; all of them if none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// The machine whose kernels count instructions.
+    #[arg(long, default_value = "x86_64", value_parser = machine::find)]
+    machine: &'static Machine,
+}
+
+/// Measures, and prints a table for each part; what is going on goes to the standard error. The exit code says whether
+/// every bound was kept.
+///
+/// # Errors
+/// If something is missing, cannot be built, or does not end well.
+pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
+    let parts: &[Part] = if options.parts.is_empty() {
+        Part::value_variants()
+    } else {
+        &options.parts
+    };
+    let mut sources = Vec::new();
+    for source in parts.iter().flat_map(|part| part.sources()) {
+        if !sources.contains(source) {
+            sources.push(*source);
+        }
+    }
+    let boots = sources.iter().any(|source| source.boots());
+    let needs = Needs {
+        machines: if boots {
+            vec![options.machine]
+        } else {
+            Vec::new()
+        },
+        targets: vec![options.machine.target],
+        ..Needs::default()
+    };
+    let toolchain = needs.ensure(install)?;
+    let mut figures = Figures::default();
+    for source in sources {
+        let wanted = parts.iter().filter(|part| part.sources().contains(&source));
+        let names: Vec<_> = wanted.map(|part| part.name()).collect();
+        source.run(&toolchain, options.machine, &names, &mut figures)?;
+    }
+
+    println!("{}", toolchain.version);
+    let mut sum = Verdict::default();
+    for part in parts {
+        let table = part.table(&figures);
+        println!("\n{}", table.render());
+        let verdict = table.verdict();
+        sum.kept += verdict.kept;
+        sum.broken += verdict.broken;
+    }
+    println!("{} bounds kept, {} broken", sum.kept, sum.broken);
+    Ok(if sum.broken == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

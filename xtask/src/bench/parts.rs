@@ -1,0 +1,274 @@
+//! The parts of the benchmark: what each counts, where its figures come from, and what they have to keep to.
+
+use clap::ValueEnum;
+
+use super::OWN;
+use super::figures::Figures;
+use super::sources::Source;
+use super::table::{Bound, Judged, Row, Table};
+
+/// One part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Metadata after the first allocation
+    Metadata,
+    /// How full memory is when the first request is refused
+    Fill,
+    /// What one object of many occupies
+    Strides,
+    /// Freeing every other block, then the rest
+    Frees,
+    /// Requests for objects where memory is at hand
+    Objects,
+    /// Finding a run of n pages, from 256 MiB to 1 TiB
+    Runs,
+    /// From an address to its span
+    Lookup,
+    /// What the sparse arena index costs on the recorded traces
+    Index,
+    /// Instructions per operation of the recorded traces
+    Traces,
+    /// Memory beyond the live bytes at the peak of the recorded traces
+    Overhead,
+}
+
+impl Part {
+    /// The part's name on the command line and in figures.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Fill => "fill",
+            Self::Strides => "strides",
+            Self::Frees => "frees",
+            Self::Objects => "objects",
+            Self::Runs => "runs",
+            Self::Lookup => "lookup",
+            Self::Index => "index",
+            Self::Traces => "traces",
+            Self::Overhead => "overhead",
+        }
+    }
+
+    /// What has to run for its figures.
+    pub(super) fn sources(self) -> &'static [Source] {
+        match self {
+            Self::Metadata => &[Source::Host, Source::OBJECTS],
+            Self::Fill | Self::Strides => &[Source::Host],
+            Self::Frees | Self::Objects => &[Source::OBJECTS],
+            Self::Runs => &[Source::RUNS],
+            Self::Lookup => &[Source::Listing],
+            Self::Index => &[Source::REPLAYS, Source::FLAT_REPLAYS],
+            Self::Traces | Self::Overhead => &[Source::REPLAYS],
+        }
+    }
+
+    /// The part's table.
+    pub(super) fn table(self, figures: &Figures) -> Table {
+        match self {
+            Self::Metadata => metadata(figures),
+            Self::Fill => fill(figures),
+            Self::Strides => strides(figures),
+            Self::Frees => frees(figures),
+            Self::Objects => objects(figures),
+            Self::Runs => runs(figures),
+            Self::Lookup => lookup(figures),
+            Self::Index => index(figures),
+            Self::Traces => traces(figures),
+            Self::Overhead => overhead(figures),
+        }
+    }
+}
+
+/// A table of all figures of a part, with a judgement for each row.
+fn table(
+    figures: &Figures,
+    part: Part,
+    title: &'static str,
+    judged: &'static str,
+    judge: impl Fn(&str) -> Option<Judged>,
+) -> Table {
+    let columns = figures.columns(part.name());
+    let row = |name: &&str| Row {
+        name: (*name).to_owned(),
+        cells: columns
+            .iter()
+            .map(|column| figures.number(part.name(), name, column))
+            .collect(),
+        judged: judge(name),
+    };
+    Table {
+        title,
+        judged,
+        digits: (0, 0),
+        rows: figures.rows(part.name()).iter().map(row).collect(),
+        columns: columns.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// Judges rows that must be there, and adds those that are not.
+fn require(mut table: Table, required: impl IntoIterator<Item = (String, Judged)>) -> Table {
+    for (name, judged) in required {
+        let row = table.rows.iter_mut().find(|row| row.name == name);
+        match row {
+            Some(row) => row.judged = Some(judged),
+            None => table.rows.push(Row {
+                name,
+                cells: Vec::new(),
+                judged: Some(judged),
+            }),
+        }
+    }
+    table
+}
+
+fn metadata(figures: &Figures) -> Table {
+    let title =
+        "metadata: bytes after the first allocation, the heap's static included, page tables apart";
+    let all = table(figures, Part::Metadata, title, "all", |_| None);
+    let bounds = [
+        ("x86_64", 64 << 10),
+        ("x86_64~kernel", 64 << 10),
+        ("plain32", 24 << 10),
+        ("plain31", 24 << 10),
+    ];
+    require(
+        all,
+        bounds.map(|(row, most)| {
+            let value = figures.get("metadata", row, "total");
+            let bound = Bound::AtMost(f64::from(most));
+            (row.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+fn fill(figures: &Figures) -> Table {
+    let title = "fill: objects of 1 to 128 bytes, aligned to 8, up to the first refusal in 16 MiB: live bytes in percent";
+    let mut all = table(figures, Part::Fill, title, OWN, |_| None);
+    all.digits = (1, 1);
+    let bounds = [("filled~of~Ready", 90.0), ("refilled~of~Ready", 85.0)];
+    require(
+        all,
+        bounds.map(|(row, least)| {
+            let value = figures.get("fill", row, OWN);
+            let bound = Bound::AtLeast(least);
+            (row.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+fn strides(figures: &Figures) -> Table {
+    let title = "strides: bytes that one object of many occupies, by size@alignment";
+    let all = table(figures, Part::Strides, title, OWN, |_| None);
+    let powers = (3..=12).map(|shift| (1 << shift, 8));
+    require(
+        all,
+        powers.chain([(4096, 4096)]).map(|(size, align)| {
+            let row = format!("{size}@{align}");
+            let value = figures.get("strides", &row, OWN);
+            let bound = Bound::Exactly(f64::from(size));
+            (row, Judged { value, bound })
+        }),
+    )
+}
+
+fn frees(figures: &Figures) -> Table {
+    let title = "frees: every other of so many pairs of 64-byte blocks, then the rest: instructions of one free, and of the allocation before";
+    let mut all = table(figures, Part::Frees, title, "to 1,000 pairs", |_| None);
+    all.digits = (0, 2);
+    let value = quotient(
+        figures.get("frees", "free,500000", OWN),
+        figures.get("frees", "free,1000", OWN),
+    );
+    let bound = Bound::AtMost(1.5);
+    require(all, [("free,500000".to_owned(), Judged { value, bound })])
+}
+
+fn objects(figures: &Figures) -> Table {
+    let title =
+        "objects: instructions of a request where memory is at hand, lock included, by size";
+    table(figures, Part::Objects, title, "", |_| None)
+}
+
+fn runs(figures: &Figures) -> Table {
+    let title = "runs: instructions to find a run of n pages, to take it and to free it, by the state and the size of the heap";
+    let mut all = table(figures, Part::Runs, title, "1 TiB / 256 MiB", |_| None);
+    all.digits = (0, 2);
+    let mut required = Vec::new();
+    for what in ["find", "take"] {
+        for state in [
+            "empty",
+            "full~but~one~run",
+            "every~other~page",
+            "random~pages",
+        ] {
+            for run in [1, 2, 16, 64, 65, 512, 513, 5000] {
+                let row = format!("{what},{state},{run}");
+                let value = quotient(
+                    figures.get("runs", &row, "1~TiB"),
+                    figures.get("runs", &row, "256~MiB"),
+                );
+                let bound = Bound::AtMost(2.0);
+                required.push((row, Judged { value, bound }));
+            }
+        }
+    }
+    require(all, required)
+}
+
+fn lookup(figures: &Figures) -> Table {
+    let title = "lookup: loads on the longest path of dependent loads, from an address to its span";
+    let all = table(figures, Part::Lookup, title, "loads", |_| None);
+    let value = figures.get("lookup", "owns", "x86_64");
+    let bound = Bound::AtMost(3.0);
+    require(all, [("owns".to_owned(), Judged { value, bound })])
+}
+
+fn index(figures: &Figures) -> Table {
+    let title =
+        "index: instructions on the traces, with the sparse arena index and with a flat one";
+    let mut all = table(figures, Part::Index, title, "sparse / flat", |_| None);
+    all.digits = (0, 3);
+    require(
+        all,
+        TRACES.map(|(trace, _)| {
+            let value = quotient(
+                figures.get("index", trace, "sparse"),
+                figures.get("index", trace, "flat"),
+            );
+            let bound = Bound::AtMost(1.03);
+            (trace.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+fn traces(figures: &Figures) -> Table {
+    let title = "traces: instructions of one operation, reading the trace apart";
+    table(figures, Part::Traces, title, "", |_| None)
+}
+
+fn overhead(figures: &Figures) -> Table {
+    let title = "overhead: bytes of frames beyond the live bytes, at the peak of these, in percent; metadata and page tables included";
+    let mut all = table(figures, Part::Overhead, title, "frames", |_| None);
+    all.columns.clear();
+    all.digits = (1, 1);
+    require(
+        all,
+        TRACES.map(|(trace, most)| {
+            let value = figures.get("overhead", trace, "frames");
+            let bound = Bound::AtMost(most);
+            (trace.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+/// The recorded traces, and the percentage of memory beyond the live bytes that they may take.
+const TRACES: [(&str, f64); 4] = [
+    ("git", 12.5),
+    ("jq", 13.0),
+    ("rustc", 8.0),
+    ("sqlite", 28.0),
+];
+
+fn quotient(dividend: Option<f64>, divisor: Option<f64>) -> Option<f64> {
+    Some(dividend? / divisor?)
+}

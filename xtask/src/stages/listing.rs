@@ -1,0 +1,18 @@
+//! The machine code of a lookup.
+
+use crate::listing;
+use crate::report::Stage;
+use crate::toolchain::Toolchain;
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    match listing::checked_loads(toolchain) {
+        Ok(loads) => {
+            println!("  lookup: ok, {loads} dependent loads");
+            stage.count(1, 0);
+        }
+        Err(error) => {
+            println!("  lookup: FAILED: {error:#}");
+            stage.count(0, 1);
+        }
+    }
+}
