@@ -200,6 +200,25 @@ pub(crate) const KERNELS: &[Kernel] = &[
 /// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
 
+/// The kernels in `examples`.
+pub(crate) const EXAMPLES: &[Kernel] = &[
+    Kernel {
+        name: "smallest",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_before",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_after",
+        memory_mib: &[32],
+        ..PASSES
+    },
+];
+
 /// A replay of a recorded trace, on machines of every size.
 const fn replay_of(trace: &'static str) -> Kernel {
     Kernel {
