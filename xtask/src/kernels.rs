@@ -50,6 +50,16 @@ pub(crate) struct Kernel {
     pub(crate) limit: Duration,
 }
 
+impl Kernel {
+    /// The kernel, and with what it boots.
+    pub(crate) fn title(&self) -> String {
+        match self.module.and_then(|file| file.rsplit('/').next()) {
+            Some(file) => format!("{} with {file}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
 /// A kernel with nothing special about it.
 const PASSES: Kernel = Kernel {
     name: "",
@@ -89,7 +99,8 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
     Kernel {
         name: "growth",
-        memory_mib: &[16, 32],
+        // The second one holds more than two arenas.
+        memory_mib: &[16, 160],
         ..PASSES
     },
     replay_of("traces/git.trace.gz"),
@@ -188,6 +199,25 @@ pub(crate) const KERNELS: &[Kernel] = &[
 
 /// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
+
+/// The kernels in `examples`.
+pub(crate) const EXAMPLES: &[Kernel] = &[
+    Kernel {
+        name: "smallest",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_before",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_after",
+        memory_mib: &[32],
+        ..PASSES
+    },
+];
 
 /// A replay of a recorded trace, on machines of every size.
 const fn replay_of(trace: &'static str) -> Kernel {

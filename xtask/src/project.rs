@@ -23,3 +23,8 @@ pub(crate) fn target_of(name: &str) -> PathBuf {
 pub(crate) fn kernels_manifest() -> PathBuf {
     root().join("qemu/Cargo.toml")
 }
+
+/// The package of the examples, which are kernels too.
+pub(crate) fn examples_manifest() -> PathBuf {
+    root().join("examples/Cargo.toml")
+}

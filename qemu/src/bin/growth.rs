@@ -24,6 +24,15 @@ static HEAP: KernelHeap = KernelHeap::new();
 fn main(boot: Boot) -> ! {
     let mut running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
     let tests = [
+        // First, while the heap is small: each failure has all of it verified.
+        Test {
+            name: "a frame source that fails once leaves nothing behind, whichever frame it was",
+            run: failing_once,
+        },
+        Test {
+            name: "a frame source that fails for good leaves nothing behind either",
+            run: failing_for_good,
+        },
         Test {
             name: "large objects fill the machine, and fill it again once freed",
             run: large,
@@ -43,14 +52,6 @@ fn main(boot: Boot) -> ! {
         Test {
             name: "try_reserve fails without a panic, and the vector stays as it was",
             run: try_reserve,
-        },
-        Test {
-            name: "a frame source that fails once leaves nothing behind, whichever frame it was",
-            run: failing_once,
-        },
-        Test {
-            name: "a frame source that fails for good leaves nothing behind either",
-            run: failing_for_good,
         },
     ];
     protocol::run(&tests, &mut running)
@@ -114,7 +115,7 @@ impl Blocks {
 
 /// More frames than any request of these tests needs: its own pages, and the metadata and tables of
 /// a step of growth.
-const LARGEST_STEP: u64 = 128;
+const LARGEST_STEP: u64 = 256;
 
 /// Checks that the machine, not the heap, is at its end.
 fn assert_out_of_frames(running: &Running, error: AllocError) {
@@ -162,13 +163,21 @@ fn large(running: &mut Running) {
     fill_twice(running, 300_000);
 }
 
+/// What sizes are multiplied by, so that there are about as many blocks on every machine.
+fn scale(running: &Running) -> usize {
+    let frames = running.memory().1.managed_frames();
+    let bytes = usize::try_from(frames).expect("a word") * FRAME_BYTES;
+    (bytes / (16 << 20)).max(1)
+}
+
 fn small(running: &mut Running) {
-    fill_twice(running, 48);
+    fill_twice(running, 48 * scale(running));
 }
 
 fn mixed(running: &mut Running) {
-    let mut small = Blocks::of(64);
-    let mut large = Blocks::of(40_000);
+    let scale = scale(running);
+    let mut small = Blocks::of(64 * scale);
+    let mut large = Blocks::of(40_000 * scale);
     let error = loop {
         let pushed = (0..500).try_for_each(|_| small.push());
         if let Err(error) = pushed.and_then(|()| large.push()) {
@@ -177,16 +186,13 @@ fn mixed(running: &mut Running) {
     };
     running.check();
     assert_out_of_frames(running, error);
-    let room = large.count * 40_000;
+    let room = large.count * large.layout.size();
     large.free();
-    let mut medium = Blocks::of(9_000);
+    let mut medium = Blocks::of(9_000 * scale);
     medium.fill();
     running.check();
-    assert!(
-        medium.count * 9_000 > room * 8 / 10,
-        "{} blocks",
-        medium.count
-    );
+    let filled = medium.count * medium.layout.size();
+    assert!(filled > room * 8 / 10, "{filled} of {room} bytes");
     small.free();
     medium.free();
     scavenge(running);

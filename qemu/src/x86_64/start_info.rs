@@ -262,6 +262,11 @@ struct Table<T> {
     count: usize,
 }
 
+// SAFETY: a table is plain data that is only ever read (`StartInfo::read` demands it), from wherever.
+unsafe impl<T: Send> Send for Table<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Table<T> {}
+
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
         *self

@@ -57,12 +57,29 @@ pub(crate) fn build(
     profile: Profile,
     which: &[&str],
 ) -> Command {
+    build_of(
+        &project::kernels_manifest(),
+        toolchain,
+        machine,
+        profile,
+        which,
+    )
+}
+
+/// The same for the kernels of a package.
+pub(crate) fn build_of(
+    package: &Path,
+    toolchain: &Toolchain,
+    machine: &Machine,
+    profile: Profile,
+    which: &[&str],
+) -> Command {
     let mut build = toolchain.cargo_for("build", machine.target);
     build
         .current_dir(project::root())
         .args(which)
         .arg("--manifest-path");
-    build.arg(project::kernels_manifest());
+    build.arg(package);
     build.arg("--target-dir").arg(project::target_of("qemu"));
     if profile == Profile::Optimized {
         build.arg("--release");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::step;
-use crate::kernels::{Expected, KERNELS, Kernel};
+use crate::kernels::{EXAMPLES, Expected, KERNELS, Kernel};
 use crate::machine::{Machine, MemorySize};
 use crate::process::{Finished, Progress};
 use crate::project;
@@ -15,17 +15,21 @@ use crate::run::{self, Profile};
 use crate::toolchain::Toolchain;
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, machine: &Machine) {
-    let mut build = run::build(toolchain, machine, Profile::Checked, &["--bins"]);
-    if !step(
-        stage,
-        &format!("{}: build the kernels", machine.name),
-        &mut build,
-    ) {
-        return;
-    }
-    for kernel in KERNELS {
-        for mib in kernel.memory_mib {
-            boot(stage, machine, kernel, *mib);
+    let packages = [
+        ("kernels", project::kernels_manifest(), KERNELS),
+        ("examples", project::examples_manifest(), EXAMPLES),
+    ];
+    for (what, package, kernels) in packages {
+        let bins = &["--bins"];
+        let mut build = run::build_of(&package, toolchain, machine, Profile::Checked, bins);
+        let name = format!("{}: build the {what}", machine.name);
+        if !step(stage, &name, &mut build) {
+            return;
+        }
+        for kernel in kernels {
+            for mib in kernel.memory_mib {
+                boot(stage, machine, kernel, *mib);
+            }
         }
     }
 }
@@ -41,7 +45,7 @@ fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, mib: u64) {
         count_instructions: kernel.counted,
         limit: kernel.limit,
     };
-    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.name));
+    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.title()));
     let result = boot.run(|line| progress.update(line));
     let judged = Judged::of(kernel.expected, &result);
     progress.finish(&judged.text);

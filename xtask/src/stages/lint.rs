@@ -1,4 +1,4 @@
-//! Formatting and clippy, of the workspace and of the kernels.
+//! Formatting and clippy, of the workspace, of the kernels and of the examples.
 
 use super::step;
 use crate::kernels::{BENCHES, choose_benches};
@@ -10,6 +10,7 @@ use crate::toolchain::Toolchain;
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     let root = project::root();
     let kernels = project::kernels_manifest();
+    let examples = project::examples_manifest();
 
     let mut format = toolchain.cargo("fmt");
     step(
@@ -17,13 +18,15 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         "format, workspace",
         format.current_dir(root).args(["--all", "--check"]),
     );
-    let mut format = toolchain.cargo("fmt");
-    format
-        .current_dir(root)
-        .arg("--check")
-        .arg("--manifest-path")
-        .arg(&kernels);
-    step(stage, "format, kernels", &mut format);
+    for (name, package) in [("kernels", &kernels), ("examples", &examples)] {
+        let mut format = toolchain.cargo("fmt");
+        format
+            .current_dir(root)
+            .arg("--check")
+            .arg("--manifest-path")
+            .arg(package);
+        step(stage, &format!("format, {name}"), &mut format);
+    }
 
     let mut clippy = toolchain.cargo("clippy");
     clippy
@@ -35,16 +38,14 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         clippy.args(["--", "-D", "warnings"]),
     );
     let selections = [
-        ("kernels", Vec::new()),
-        ("kernels that measure", choose_benches(BENCHES)),
+        ("kernels", &kernels, Vec::new()),
+        ("kernels that measure", &kernels, choose_benches(BENCHES)),
+        ("examples", &examples, Vec::new()),
     ];
     for machine in MACHINES {
-        for (name, which) in &selections {
+        for (name, package, which) in &selections {
             let mut clippy = toolchain.cargo_for("clippy", machine.target);
-            clippy
-                .current_dir(root)
-                .arg("--manifest-path")
-                .arg(&kernels);
+            clippy.current_dir(root).arg("--manifest-path").arg(package);
             clippy.arg("--target-dir").arg(project::target_of("qemu"));
             let name = format!("clippy, {name} for {}", machine.name);
             clippy.args(which).args(["--", "-D", "warnings"]);

@@ -1,0 +1,60 @@
+//! The kernel's memory: its page tables, and frames out of the memory map.
+
+use archipelago_qemu::{PHYSMAP_BASE, StartInfo};
+use x86_64::registers::control::Cr3;
+use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PageTable, PhysFrame, Size4KiB};
+use x86_64::{PhysAddr, VirtAddr};
+
+/// The page tables in use.
+///
+/// # Safety
+/// All physical memory is mapped at [`PHYSMAP_BASE`], and nobody else holds a reference to the level-4 table: this is
+/// called once.
+pub unsafe fn init() -> OffsetPageTable<'static> {
+    let (level_4, _) = Cr3::read();
+    let offset = VirtAddr::new(PHYSMAP_BASE);
+    let table: *mut PageTable = (offset + level_4.start_address().as_u64()).as_mut_ptr();
+    // SAFETY: the caller promises that the table is mapped there, and that this is the only reference to it.
+    let table = unsafe { &mut *table };
+    // SAFETY: as above, for all physical memory.
+    unsafe { OffsetPageTable::new(table, offset) }
+}
+
+/// Frames that the memory map says are usable. None is ever taken back.
+pub struct BootFrameAllocator {
+    start_info: StartInfo,
+    next: usize,
+}
+
+/// The kernel's image and what the boot loader left lie below, 16 MiB from the start of memory.
+const FIRST: u64 = 16 << 20;
+
+impl BootFrameAllocator {
+    /// An allocator that has handed out nothing.
+    ///
+    /// # Safety
+    /// Nobody else uses memory that the memory map says is usable, from [`FIRST`] on.
+    pub unsafe fn new(start_info: StartInfo) -> Self {
+        Self {
+            start_info,
+            next: 0,
+        }
+    }
+
+    fn usable_frames(&self) -> impl Iterator<Item = PhysFrame> + use<> {
+        let regions = self.start_info.memory_map();
+        let usable = regions.filter(|region| region.is_usable());
+        let addresses = usable
+            .flat_map(|region| (region.range.start.max(FIRST)..region.range.end).step_by(4096));
+        addresses.map(|address| PhysFrame::containing_address(PhysAddr::new(address)))
+    }
+}
+
+// SAFETY: every frame is handed out once, and by `new` nobody else uses it.
+unsafe impl FrameAllocator<Size4KiB> for BootFrameAllocator {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        let frame = self.usable_frames().nth(self.next);
+        self.next += 1;
+        frame
+    }
+}
