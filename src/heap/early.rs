@@ -5,15 +5,16 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::Heap;
+use crate::base::lock::{RankedLock, rank};
 use crate::region::Cause;
 
-use crate::base::lock::{RankedLock, rank};
-
-/// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in the image's file.
+/// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in the
+/// image's file. One heap serves from it, the first that needs to; any other has no early heap.
 ///
 /// ```
 /// static EARLY: archipelago::EarlyRegion<{ 64 * 1024 }> = archipelago::EarlyRegion::new();
@@ -21,9 +22,12 @@ use crate::base::lock::{RankedLock, rank};
 #[repr(C, align(16))]
 pub struct EarlyRegion<const BYTES: usize> {
     bytes: UnsafeCell<[MaybeUninit<u8>; BYTES]>,
+    /// A heap serves from it.
+    taken: AtomicBool,
 }
 
-// SAFETY: the bytes are reached through the early heap alone, which hands each out once, under its lock.
+// SAFETY: the bytes are reached through the one early heap that took the region, which hands each
+// out once, under its lock.
 unsafe impl<const BYTES: usize> Sync for EarlyRegion<BYTES> {}
 
 impl<const BYTES: usize> EarlyRegion<BYTES> {
@@ -32,6 +36,7 @@ impl<const BYTES: usize> EarlyRegion<BYTES> {
     pub const fn new() -> Self {
         Self {
             bytes: UnsafeCell::new([const { MaybeUninit::uninit() }; BYTES]),
+            taken: AtomicBool::new(false),
         }
     }
 }
@@ -56,14 +61,19 @@ pub(crate) struct Early<K> {
 
 struct Inner {
     heap: linked_list_allocator::Heap,
+    /// The region is this heap's.
     started: bool,
 }
+
+/// What the allocator keeps at the start of a hole: the least that it can work with.
+const LEAST_BYTES: usize = 2 * size_of::<usize>();
 
 /// The region, by its start and length.
 #[derive(Clone, Copy)]
 struct Region {
     start: NonNull<u8>,
     bytes: usize,
+    taken: &'static AtomicBool,
 }
 
 // SAFETY: a region is a static; its bytes are handed out under the lock.
@@ -84,9 +94,10 @@ impl<K: Kernel> Early<K> {
     pub(crate) const fn new<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
         let start = NonNull::new(region.bytes.get().cast::<u8>());
         let region = match start {
-            Some(start) if BYTES > 0 => Some(Region {
+            Some(start) if BYTES >= LEAST_BYTES => Some(Region {
                 start,
                 bytes: BYTES,
+                taken: &region.taken,
             }),
             _ => None,
         };
@@ -96,7 +107,7 @@ impl<K: Kernel> Early<K> {
         }
     }
 
-    /// Whether the early heap handed `pointer` out, live or not.
+    /// Whether `pointer` lies in the region.
     #[inline]
     pub(crate) fn holds(&self, pointer: NonNull<u8>) -> bool {
         self.region.is_some_and(|region| {
@@ -107,30 +118,50 @@ impl<K: Kernel> Early<K> {
     /// Memory for `layout`, if there is room.
     pub(crate) fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
         let region = self.region?;
+        let end = region.start.addr().get().checked_add(region.bytes)?;
+        if layout.size() > region.bytes || !stays_below_the_top(end, layout) {
+            return None;
+        }
         let mut inner = self.heap.lock();
         if !inner.started {
+            if region.taken.swap(true, Ordering::Relaxed) {
+                return None;
+            }
             inner.started = true;
-            // SAFETY: `init` needs memory that is writable, unused and outlives the heap: the region is a static that is
-            // reached through this heap alone, and it is given once.
+            // SAFETY: `init` needs memory that is writable, unused and outlives the heap, and at least
+            // `LEAST_BYTES` of it: the region is a static, which this heap alone has taken, just now.
             unsafe { inner.heap.init(region.start.as_ptr(), region.bytes) };
         }
         inner.heap.allocate_first_fit(layout).ok()
     }
 
-    /// Gives memory back.
+    /// Gives memory back; `false` if this heap never handed any out.
     ///
     /// # Safety
-    /// `pointer` was allocated here with `layout` and is not used any more.
-    pub(crate) unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
+    /// `pointer` lies in the region, was allocated from it with `layout`, and is not used any more.
+    pub(crate) unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
         let mut inner = self.heap.lock();
-        // SAFETY: the caller's promise.
-        unsafe { inner.heap.deallocate(pointer, layout) };
+        if inner.started {
+            // SAFETY: the caller's promise; the region is this heap's, so that it was allocated here.
+            unsafe { inner.heap.deallocate(pointer, layout) };
+        }
+        inner.started
     }
 
     /// Bytes of the region.
     pub(crate) fn bytes(&self) -> usize {
         self.region.map_or(0, |region| region.bytes)
     }
+}
+
+/// Whether no place for `layout` that is sought below `end` passes the top of the address space: the
+/// allocator's own arithmetic wraps there, where the image of a higher-half kernel is.
+fn stays_below_the_top(end: usize, layout: Layout) -> bool {
+    end.checked_add(LEAST_BYTES)
+        .and_then(|above| above.checked_next_multiple_of(layout.align()))
+        .and_then(|start| start.checked_add(layout.size().max(LEAST_BYTES)))
+        .and_then(|last| last.checked_next_multiple_of(LEAST_BYTES))
+        .is_some()
 }
 
 impl Inner {
@@ -170,11 +201,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Safety
     /// As for [`deallocate`](Self::deallocate).
     pub(crate) unsafe fn deallocate_early(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        let is_early = self.early.holds(pointer);
-        if is_early {
+        self.early.holds(pointer)
             // SAFETY: the caller allocated it with `layout`, and it lies in the early region.
-            unsafe { self.early.deallocate(pointer, layout) };
-        }
-        is_early
+            && unsafe { self.early.deallocate(pointer, layout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_past_the_top_of_the_address_space_is_not_sought() {
+        let end = usize::MAX - (1 << 20) + 1;
+        let sought = |size, align| {
+            stays_below_the_top(end, Layout::from_size_align(size, align).expect("a layout"))
+        };
+        assert!(sought(100, 8) && sought(100, 1 << 19));
+        assert!(!sought(100, 1 << 20) && !sought(100, 1 << (usize::BITS - 2)));
+        assert!(!sought((1 << 20) - 16, 8));
+        let below = |align| {
+            stays_below_the_top(
+                1 << 20,
+                Layout::from_size_align(8, align).expect("a layout"),
+            )
+        };
+        assert!(below(1 << 20) && below(1 << (usize::BITS - 2)));
     }
 }
