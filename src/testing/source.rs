@@ -74,8 +74,8 @@ impl Source for HostSource {
             handed_out.push(HandedOut(memory));
         }
         self.bytes[purpose as usize] += layout.size();
-        // SAFETY: the host's allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
-        // freed, and this is the only reference to it.
+        // SAFETY: the host's allocator gave us zeroed memory for `count` entries, aligned for `T`; it
+        // is never freed, and this is the only reference to it.
         Ok(unsafe { Fresh::new(memory.cast(), count) })
     }
 }
