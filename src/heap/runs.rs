@@ -104,7 +104,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         answer
     }
 
-    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for.
+    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for, but not past
+    /// what it could not undo.
     fn with_what_is_free<R>(
         &self,
         opened: &Opened<M>,

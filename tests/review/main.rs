@@ -1,0 +1,4 @@
+//! Mistakes that were found by reading, each with the state that shows it.
+
+mod early;
+mod settling;
