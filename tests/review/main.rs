@@ -1,4 +1,5 @@
 //! Mistakes that were found by reading, each with the state that shows it.
 
 mod early;
+mod reserve;
 mod settling;
