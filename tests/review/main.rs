@@ -3,3 +3,4 @@
 mod early;
 mod reserve;
 mod settling;
+mod watchers;
