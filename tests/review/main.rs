@@ -3,4 +3,5 @@
 mod early;
 mod reserve;
 mod settling;
+mod shapes;
 mod watchers;
