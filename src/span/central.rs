@@ -186,6 +186,11 @@ impl Central {
         self.pool.take(records, kind)
     }
 
+    /// Whether there are fewer unused records of `kind` than are kept for atomic requests.
+    pub(crate) const fn lacks_records(&self, kind: RecordKind) -> bool {
+        self.pool.count(kind) < self.kept_records
+    }
+
     /// Unused records of `kind` that an ordinary request may take.
     pub(crate) const fn spare_records(&self, kind: RecordKind) -> usize {
         self.pool.count(kind).saturating_sub(self.kept_records)
