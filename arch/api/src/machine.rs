@@ -49,8 +49,8 @@ pub struct Footprint {
 /// - memory reported as [`Contents::Zeroed`] is zero;
 /// - a failed call leaves the whole range in the state it was in;
 /// - after `decommit`, `fault` and `release` no CPU's translation of the range remains;
-/// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a window, and pointers keep
-///   their window's provenance.
+/// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a window; a pointer has the
+///   provenance of its window and of those adjacent to it, and is aligned as its address is, to 256 MiB and more.
 pub unsafe trait Machine: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
