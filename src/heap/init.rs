@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::fmt;
 
-use archipelago_api::{Kernel, Machine, Offset};
+use archipelago_api::{Kernel, Machine, Offset, VirtRange};
 
 use super::gate::{Closed, Pass};
 use super::growth::{Growth, border};
@@ -172,11 +172,11 @@ fn add_window<M: Machine, K: Kernel>(
 ) -> Result<(), InitError> {
     let pages = window.pages::<M>()?;
     if window.for_metadata {
-        let rule = WindowRule::SecondForMetadata;
-        return Err(InitError::Window { window, rule });
+        return Err(broken(window, WindowRule::SecondForMetadata));
     }
-    if let Some(other) = growth.windows.iter().find(|other| overlap(*other, pages)) {
-        return Err(overlapping::<M>(window, other));
+    let ranges = growth.windows.iter().filter_map(PageRun::range::<M>);
+    if let Some(other) = find_overlap(window, ranges) {
+        return Err(broken(window, WindowRule::Overlaps { other }));
     }
     growth
         .with_metadata::<M, K>(|growth| growth.ensure_ranges(space))
@@ -189,36 +189,27 @@ fn add_window<M: Machine, K: Kernel>(
 /// Checks every window, and every pair of them.
 fn check_together<M: Machine>(windows: &[Window]) -> Result<(), InitError> {
     for (index, window) in windows.iter().enumerate() {
-        let pages = window.pages::<M>()?;
-        for before in &windows[..index] {
-            if window.for_metadata && before.for_metadata {
-                let (window, rule) = (*window, WindowRule::SecondForMetadata);
-                return Err(InitError::Window { window, rule });
-            }
-            let other = before.pages::<M>()?;
-            if overlap(pages, other) {
-                return Err(overlapping::<M>(*window, other));
-            }
+        window.pages::<M>()?;
+        let before = &windows[..index];
+        if window.for_metadata && before.iter().any(|before| before.for_metadata) {
+            return Err(broken(*window, WindowRule::SecondForMetadata));
+        }
+        let ranges = before.iter().filter_map(|before| before.range());
+        if let Some(other) = find_overlap(*window, ranges) {
+            return Err(broken(*window, WindowRule::Overlaps { other }));
         }
     }
     Ok(())
 }
 
-const fn overlap(one: PageRun, other: PageRun) -> bool {
-    one.first.0 < other.end().0 && other.first.0 < one.end().0
+/// The first of `ranges` that shares an address with `window`.
+fn find_overlap(window: Window, mut ranges: impl Iterator<Item = VirtRange>) -> Option<VirtRange> {
+    let range = window.range()?;
+    ranges.find(|other| range.overlaps(*other))
 }
 
-fn overlapping<M: Machine>(window: Window, other: PageRun) -> InitError {
-    match other.range::<M>() {
-        Some(other) => InitError::Window {
-            window,
-            rule: WindowRule::Overlaps { other },
-        },
-        None => InitError::Window {
-            window,
-            rule: WindowRule::Wraps,
-        },
-    }
+const fn broken(window: Window, rule: WindowRule) -> InitError {
+    InitError::Window { window, rule }
 }
 
 /// Reserves all windows, or none.
@@ -239,10 +230,7 @@ fn reserve<M: Machine>(space: &Space<'_, M>, window: Window) -> Result<(), InitE
         Some(range) => space
             .reserve(range)
             .map_err(|error| InitError::Reserve { window, error }),
-        None => Err(InitError::Window {
-            window,
-            rule: WindowRule::Wraps,
-        }),
+        None => Err(broken(window, WindowRule::Wraps)),
     }
 }
 

@@ -30,7 +30,7 @@ impl Window {
         }
     }
 
-    /// The `bytes` bytes from `base`, for metadata alone.
+    /// The `bytes` bytes from `base`, for metadata alone. One window at most, given at `init`.
     #[must_use]
     pub const fn for_metadata(base: usize, bytes: usize) -> Self {
         Self {
@@ -107,6 +107,11 @@ pub enum InitError {
 }
 
 impl Window {
+    /// The range of the window, or `None` if it wraps.
+    pub(crate) const fn range(self) -> Option<VirtRange> {
+        VirtRange::new(VirtAddr::new(self.base), self.bytes)
+    }
+
     /// The pages of the window that can hold objects.
     pub(crate) fn pages<S: Shape>(self) -> Result<PageRun, InitError> {
         let geometry = S::GEOMETRY;
@@ -114,8 +119,7 @@ impl Window {
         if self.bytes == 0 {
             return Err(refused(WindowRule::Empty));
         }
-        let base = VirtAddr::new(self.base);
-        let Some(range) = VirtRange::new(base, self.bytes) else {
+        let Some(range) = self.range() else {
             return Err(refused(WindowRule::Wraps));
         };
         if !range.is_aligned(geometry.granule_bytes()) {

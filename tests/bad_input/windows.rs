@@ -168,6 +168,8 @@ fn windows_that_overlap_are_refused<G: SimGeometry>() {
     let other = VirtRange::new(VirtAddr::new(first.base), first.bytes).expect("it does not wrap");
     let rule = WindowRule::Overlaps { other };
     let page = Rig::<G>::PAGE;
+    let metadata = Window::for_metadata(first.base + page, 4 * page);
+    check::<G>(&[first, metadata], metadata, rule);
     for second in [
         first,
         moved::<G>(page),
@@ -175,7 +177,6 @@ fn windows_that_overlap_are_refused<G: SimGeometry>() {
         Window::new(first.base - page, 2 * page),
         Window::new(first.base + 3 * page, page),
         Window::new(first.base - page, first.bytes + 2 * page),
-        Window::for_metadata(first.base + page, 4 * page),
     ] {
         check::<G>(&[first, second], second, rule);
         check::<G>(
@@ -185,6 +186,30 @@ fn windows_that_overlap_are_refused<G: SimGeometry>() {
         );
         check_later::<G>(second, rule);
     }
+}
+
+/// Also where they share less than a page.
+fn windows_that_share_a_granule_are_refused<G: SimGeometry>() {
+    let granule = G::GEOMETRY.granule_bytes();
+    let first = good::<G>();
+    let first = Window::new(first.base, first.bytes + granule);
+    let second = Window::new(first.base + first.bytes - granule, first.bytes);
+    let other = VirtRange::new(VirtAddr::new(first.base), first.bytes).expect("it does not wrap");
+    check::<G>(&[first, second], second, WindowRule::Overlaps { other });
+}
+
+fn one_window_at_most_is_for_metadata<G: SimGeometry>() {
+    let metadata = |up| {
+        let window = moved::<G>(up);
+        Window::for_metadata(window.base, window.bytes)
+    };
+    let (first, second) = (metadata(1 << 20), metadata(1 << 19));
+    check::<G>(
+        &[first, good::<G>(), second],
+        second,
+        WindowRule::SecondForMetadata,
+    );
+    check_later::<G>(second, WindowRule::SecondForMetadata);
 }
 
 fn windows_that_touch_are_good<G: SimGeometry>() {
@@ -208,5 +233,7 @@ archipelago_testing::on_every_geometry!(
     a_window_outside_the_space_is_refused,
     a_window_without_a_usable_page_is_refused,
     windows_that_overlap_are_refused,
+    windows_that_share_a_granule_are_refused,
+    one_window_at_most_is_for_metadata,
     windows_that_touch_are_good,
 );
