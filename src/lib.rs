@@ -45,6 +45,13 @@
 //!
 //! - `allocator-api2`: `Allocator` for `&Heap`.
 #![no_std]
+#![cfg_attr(
+    loom,
+    expect(
+        dead_code,
+        reason = "loom models single structures, and nothing else is built"
+    )
+)]
 
 #[cfg(not(loom))]
 mod arena;

@@ -3,6 +3,8 @@
 //! Each measurement is a function that answers with its figures, for tests to compare with bounds and for
 //! the program `figures` to print. [`Subject`] is an allocator that a measurement drives: the heap on a simulated
 //! machine, or a peer on a block of ordinary memory as large.
+// Loom models single structures: there is no heap then.
+#![cfg(not(loom))]
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,

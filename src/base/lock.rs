@@ -93,7 +93,11 @@ impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
 
 /// Whether this CPU holds a heap lock, as far as debug builds know: the machine is never called then.
 pub(crate) fn any_held<K: Kernel>() -> bool {
-    held::<K>().any()
+    // A thread that is moved after it has asked for its CPU would look at what another thread holds.
+    let interrupts = K::disable_interrupts();
+    let any = held::<K>().any();
+    K::restore_interrupts(interrupts);
+    any
 }
 
 /// The ranks that one CPU holds. Release builds keep none.

@@ -5,6 +5,8 @@
 
 #[cfg(not(loom))]
 pub(crate) mod lock;
+#[cfg(all(test, loom))]
+mod loom_model;
 #[cfg(not(loom))]
 mod number;
 pub(crate) mod sparse;

@@ -10,7 +10,7 @@
 
 use core::marker::PhantomData;
 use core::mem::size_of;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use super::sync::{AtomicPtr, Ordering};
 
@@ -116,7 +116,7 @@ impl<T: Entry> Word<T> {
         reason = "made for array initialisers"
     )]
     pub(crate) const EMPTY: Self = Self {
-        tagged: AtomicPtr::new(ptr::null_mut()),
+        tagged: AtomicPtr::new(core::ptr::null_mut()),
         entries: PhantomData,
     };
 

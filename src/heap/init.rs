@@ -70,7 +70,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Adds a window to an initialised heap.
+    /// Adds a window for objects to an initialised heap.
     ///
     /// # Errors
     /// The range and the rule it breaks, or why there is no memory. The heap is as it was; metadata that was made for the
@@ -171,6 +171,10 @@ fn add_window<M: Machine, K: Kernel>(
     window: Window,
 ) -> Result<(), InitError> {
     let pages = window.pages::<M>()?;
+    if window.for_metadata {
+        let rule = WindowRule::SecondForMetadata;
+        return Err(InitError::Window { window, rule });
+    }
     if let Some(other) = growth.windows.iter().find(|other| overlap(*other, pages)) {
         return Err(overlapping::<M>(window, other));
     }
@@ -187,6 +191,10 @@ fn check_together<M: Machine>(windows: &[Window]) -> Result<(), InitError> {
     for (index, window) in windows.iter().enumerate() {
         let pages = window.pages::<M>()?;
         for before in &windows[..index] {
+            if window.for_metadata && before.for_metadata {
+                let (window, rule) = (*window, WindowRule::SecondForMetadata);
+                return Err(InitError::Window { window, rule });
+            }
             let other = before.pages::<M>()?;
             if overlap(pages, other) {
                 return Err(overlapping::<M>(*window, other));

@@ -59,8 +59,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let pages = layout.size().div_ceil(page_bytes);
         let align_pages = (layout.align() / page_bytes).max(1);
         let space_pages = M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift;
+        // A Rust object has at most `isize::MAX` bytes, and so has the slice that is handed out for one.
+        let most = space_pages.min(isize::MAX.unsigned_abs() >> M::GEOMETRY.page_shift);
         // Summaries count pages in 32 bits.
-        if pages > space_pages || u32::try_from(pages).is_err() || align_pages > space_pages {
+        if pages > most || u32::try_from(pages).is_err() || align_pages > space_pages {
             return Err(Cause::TooLarge {
                 bytes: layout.size().max(layout.align()),
             });

@@ -78,9 +78,12 @@ impl Reserve {
         if gone.is_empty() { None } else { Some(gone) }
     }
 
-    /// Adds a run; answers what has to go for it, the shortest.
+    /// Adds a run; answers what has to go for it, the shortest, which may be that run itself.
     fn add(&mut self, run: PageRun) -> Option<PageRun> {
         let shortest = self.runs.iter_mut().min_by_key(|run| run.count)?;
+        if shortest.count >= run.count {
+            return Some(run);
+        }
         let gone = core::mem::replace(shortest, run);
         if gone.is_empty() { None } else { Some(gone) }
     }
@@ -180,5 +183,27 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 impl Reserve {
     pub(super) fn plant(&mut self, run: PageRun) {
         self.add(run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_the_place_of_a_shorter_one_alone() {
+        let mut reserve = Reserve::new();
+        for number in 0..RUNS {
+            let run = PageRun::new(PageIdx(number * 100), 10);
+            assert_eq!(reserve.add(run), None);
+        }
+        for pages in [4, 10] {
+            let run = PageRun::new(PageIdx(5000), pages);
+            assert_eq!(reserve.add(run), Some(run), "it would be of no use");
+            assert_eq!(reserve.pages(), RUNS * 10);
+        }
+        let gone = reserve.add(PageRun::new(PageIdx(5000), 11));
+        assert_eq!(gone.map(|run| run.count), Some(10));
+        assert_eq!(reserve.pages(), RUNS * 10 + 1);
     }
 }

@@ -104,7 +104,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         answer
     }
 
-    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for.
+    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for, but not past
+    /// what it could not undo.
     fn with_what_is_free<R>(
         &self,
         opened: &Opened<M>,
@@ -113,14 +114,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<R, Cause> {
         let mut refused = None;
         loop {
-            match work() {
-                // The same refusal as before: more of the same would not help either.
-                Err(cause) if refused != Some(cause) && self.make_up_for(opened, space, cause) => {
-                    refused = Some(cause);
-                }
-                answer => return answer,
+            let cause = match work() {
+                Err(cause) => cause,
+                done => return done,
+            };
+            // The same refusal although nothing was made since: more of the same would not help either.
+            let is_stuck = refused == Some((cause, self.bytes_in_use()));
+            if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, cause) {
+                return Err(cause);
             }
+            refused = Some((cause, self.bytes_in_use()));
         }
+    }
+
+    /// Ready bytes that are not free, metadata included.
+    fn bytes_in_use(&self) -> usize {
+        let free = self.ledger.of(Purpose::Free);
+        self.ledger.mapped_ready().saturating_sub(free)
     }
 
     /// Stops the machine, because its mapper or frame source allocated without ATOMIC.
@@ -287,8 +297,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Returns spans without live slots, and the page cache, to the free pages.
     pub(super) fn return_what_is_kept(&self, opened: &Opened<M>) {
         loop {
-            let kept = self.central.lock().reclaim(opened.records());
-            match kept {
+            // Freed under the central lock, as everywhere: until its entry is gone, the index names a record
+            // that is in the pool.
+            let mut central = self.central.lock();
+            match central.reclaim(opened.records()) {
                 Some(run) => self.free_run(run),
                 None => break,
             }
@@ -298,7 +310,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.pages.flush_cache(&mut page.pages, &mut page.cache);
     }
 
-    /// Frees the pages of a span, which stay Ready.
+    /// Frees the pages of a span, which stay Ready. The caller holds the central lock.
     pub(super) fn free_run(&self, run: PageRun) {
         self.index.set(run, None);
         self.ledger

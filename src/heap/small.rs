@@ -1,6 +1,7 @@
 //! Small objects: slots of spans.
 
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
@@ -92,11 +93,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<SpanHandle, Cause> {
         let atomic = flags.contains(AllocFlags::ATOMIC);
         loop {
-            let taken = self
-                .central
-                .lock()
-                .take_record(opened.records(), kind, atomic);
-            if let Some(handle) = taken {
+            if let Some(handle) = self.unused_record(opened, kind, atomic) {
                 return Ok(handle);
             }
             if flags.contains(AllocFlags::NO_GROW) {
@@ -106,15 +103,27 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             match self.make_records(opened, kind) {
                 Ok(()) => {}
                 Err(Cause::Busy) => {
-                    let taken = self
-                        .central
-                        .lock()
-                        .take_record(opened.records(), kind, true);
+                    let taken = self.unused_record(opened, kind, true);
                     return taken.ok_or(Cause::Busy);
                 }
                 Err(cause) => return Err(cause),
             }
         }
+    }
+
+    /// Takes an unused record, and notes when those that are kept for atomic requests have become fewer.
+    fn unused_record(
+        &self,
+        opened: &Opened<M>,
+        kind: RecordKind,
+        atomic: bool,
+    ) -> Option<SpanHandle> {
+        let mut central = self.central.lock();
+        let taken = central.take_record(opened.records(), kind, atomic);
+        if central.lacks_records(kind) {
+            self.reserve_low.store(true, Ordering::Relaxed);
+        }
+        taken
     }
 
     /// Makes records until an ordinary request may take one.

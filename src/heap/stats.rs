@@ -73,9 +73,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The account as it is now. Other CPUs may move it between two of its numbers.
     ///
     /// # Locks
-    /// Takes central, then page, each for a few loads.
+    /// Takes central, then page, each for a few loads. The machine is asked for its footprint before that.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let footprint = self.opened.get().map(|opened| opened.machine.footprint());
         let small_objects = self.central.lock().objects();
         let page = self.page.lock();
         Stats {
@@ -83,11 +84,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             prepared: self.ledger.prepared(),
             reserved: self.ledger.reserved(),
             by_purpose: Purpose::ALL.map(|purpose| self.ledger.of(purpose)),
-            footprint: self
-                .opened
-                .get()
-                .map(|o| o.machine.footprint())
-                .unwrap_or_default(),
+            footprint: footprint.unwrap_or_default(),
             small_objects,
             owned_pages: page.pages.owned().total_pages(),
             free_pages: page.pages.free_pages() + page.cache.pages(),

@@ -14,7 +14,8 @@ pub struct Window {
     pub base: usize,
     /// Its length in bytes; a multiple of the granule.
     pub bytes: usize,
-    /// Whether it is kept for metadata. Without such a window, metadata comes from the far end of the first one.
+    /// Whether it is kept for metadata, as one of the windows given to [`Heap::init`](super::Heap::init) may be.
+    /// Without such a window, metadata comes from the far end of the first one.
     pub for_metadata: bool,
 }
 
@@ -65,6 +66,8 @@ pub enum WindowRule {
         /// The range given before, coalesced with its neighbours.
         other: VirtRange,
     },
+    /// One window at most is kept for metadata, and it is given to [`Heap::init`](super::Heap::init).
+    SecondForMetadata,
     /// A window holds at least one whole page besides the first and the last granule of the address space, which no Rust
     /// object can occupy.
     TooSmall,
@@ -182,6 +185,7 @@ impl fmt::Display for WindowRule {
                 write!(f, "it reaches beyond the {address_bits} bits of an address")
             }
             Self::Overlaps { other } => write!(f, "it overlaps {other}, given before"),
+            Self::SecondForMetadata => f.write_str("it is a second window for metadata"),
             Self::TooSmall => f.write_str("it holds no whole page that objects can use"),
         }
     }

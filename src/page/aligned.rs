@@ -17,11 +17,12 @@ struct Walk {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a power of two);
-    /// `None` if there is none, or `count` is zero.
+    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a power
+    /// of two); `None` if there is none, or `count` is zero.
     ///
-    /// Exactly the run is taken, so nothing has to be trimmed and no neighbour's scavenged bit is touched. A run is
-    /// found if one exists. The cost is a visit to each free run of at least `count` pages up to the one that fits.
+    /// Exactly the run is taken, so nothing has to be trimmed and no neighbour's scavenged bit is
+    /// touched. A run is found if one exists. The cost is a visit to each free run of at least `count`
+    /// pages up to the one that fits.
     pub(crate) fn alloc_aligned(
         &self,
         state: &mut State,
@@ -102,7 +103,8 @@ impl Walk {
         }
     }
 
-    /// The open run ends below `end`: the first page in it that would do, if there is one. No run is open then.
+    /// The open run ends below `end`: the first page in it that would do, if there is one. No run is
+    /// open then.
     fn end_run<S: Shape>(&mut self, end: usize) -> Option<PageIdx> {
         let run = core::mem::take(&mut self.run);
         if run < self.count {

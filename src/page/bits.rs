@@ -200,7 +200,8 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The highest run of pages below `below` whose bits are set here and clear in `other`: first page and length.
+    /// The highest run of pages below `below` whose bits are set here and clear in `other`: first page
+    /// and length.
     pub(crate) fn highest_without(self, other: Bits<'_>, below: usize) -> Option<(usize, usize)> {
         let without = |index| self.word(index) & !other.word(index);
         let mut end = below;

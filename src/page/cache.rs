@@ -1,7 +1,7 @@
 //! The page cache: up to 64 pages that one CPU takes from at once, to give out singly.
 //!
-//! The pages of a cache are taken as far as anybody else can see, and their scavenged bits stay where they are;
-//! so pages that come out of a cache are in the same state as pages that were taken directly.
+//! The pages of a cache are taken as far as anybody else can see, and their scavenged bits stay where
+//! they are; so pages that come out of a cache are in the same state as pages that were taken directly.
 
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -14,8 +14,8 @@ use super::tree::Tree;
 /// Pages of the block that a cache takes its pages from.
 pub(crate) const BLOCK_PAGES: usize = 64;
 
-/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a chunk if that is
-/// smaller.
+/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a chunk
+/// if that is smaller.
 #[derive(Debug)]
 pub(crate) struct PageCache {
     base: PageIdx,

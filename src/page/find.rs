@@ -2,8 +2,10 @@
 
 use crate::base::{PageIdx, Shape};
 
+use super::pages::Pages;
+use super::state::State;
 use super::summary;
-use super::tree::{FAN_OUT, Tree, TreeNode};
+use super::tree::{Chunk, FAN_OUT, Piece, Tree, TreeNode};
 
 /// A run that was found.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,8 @@ enum Step {
 }
 
 impl<S: Shape> Tree<S> {
-    /// The lowest run of `count` free pages (at least one) in the tree up to height `top`. No page below `from` is free.
+    /// The lowest run of `count` free pages (at least one) in the tree up to height `top`. No page
+    /// below `from` is free.
     ///
     /// At most 8 summaries are read for each height from `top` down, and one bitmap.
     pub(super) fn find(&self, top: usize, count: usize, from: PageIdx) -> Option<Hit> {
@@ -83,9 +86,48 @@ impl<S: Shape> Tree<S> {
     }
 }
 
+impl<S: Shape> Pages<S> {
+    /// The first page of the lowest run of `count` pages.
+    pub(super) fn lowest(&self, state: &State, count: usize) -> Option<PageIdx> {
+        if count == 0 {
+            return None;
+        }
+        let search = state.search()?;
+        if let Some((_, piece, _)) = self.find_near(search, count) {
+            let base = piece.chunk << Tree::<S>::CHUNK_SHIFT;
+            return Some(PageIdx(base + piece.first));
+        }
+        let hit = self.tree.find(state.top(), count, search)?;
+        Some(hit.first)
+    }
+
+    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the lowest
+    /// free page: most requests are answered here.
+    #[inline]
+    pub(super) fn find_near(
+        &self,
+        search: PageIdx,
+        count: usize,
+    ) -> Option<(Chunk<'_>, Piece, PageIdx)> {
+        let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
+        let chunk = self.tree.chunk(number)?;
+        if summary::load(chunk.value).max < count {
+            return None;
+        }
+        let found = chunk.free.find(count, search.0 % Tree::<S>::CHUNK_PAGES)?;
+        let piece = Piece {
+            chunk: number,
+            first: found.first,
+            count,
+        };
+        let lowest = (number << Tree::<S>::CHUNK_SHIFT) + found.lowest;
+        Some((chunk, piece, PageIdx(lowest)))
+    }
+}
+
 impl Search {
-    /// Looks at the children of a node, each of 2^`shift` pages, from column `skipped` on. A run that begins in an earlier
-    /// child and ends in a later one is lower than any inside the later one.
+    /// Looks at the children of a node, each of 2^`shift` pages, from column `skipped` on. A run that
+    /// begins in an earlier child and ends in a later one is lower than any inside the later one.
     #[inline]
     fn scan(&mut self, node: &TreeNode, base: usize, shift: usize, skipped: usize) -> Option<Step> {
         let pages = 1 << shift;

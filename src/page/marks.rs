@@ -105,7 +105,8 @@ fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
     }
 }
 
-/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No page below `floor` is free.
+/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No page
+/// below `floor` is free.
 #[inline]
 fn taken(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
     let old = summary::load(chunk.value);

@@ -1,15 +1,16 @@
 //! Layer 3: free pages.
 //!
-//! [`Pages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk bitmaps ([`bits`])
-//! under a sparse tree of summaries ([`summary`], [`tree`]), with a search address below which nothing is free, and
-//! a [`cache`] of 64 pages for whoever takes single pages. It hands up runs of page numbers and how many of
-//! their pages have no memory; it takes from below page numbers, sparse tables and ranges. It never touches a page and
-//! never calls the machine.
+//! [`Pages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk bitmaps
+//! ([`bits`]) under a sparse tree of summaries ([`summary`], [`tree`]), with a search address below
+//! which nothing is free, and a [`cache`] of 64 pages for whoever takes single pages. It hands up runs
+//! of page numbers and how many of their pages have no memory; it takes from below page numbers, sparse
+//! tables and ranges. It never touches a page and never calls the machine.
 //!
 //! # States of a page
-//! An owned page is free or taken; beside that it is scavenged or Ready. Taking a page leaves its scavenged bit set: it
-//! is in transit until whoever took it has had it committed and says so with [`Pages::made_ready`].
-//! If that fails, the bits that are still set say exactly what was not Ready before.
+//! An owned page is free or taken; beside that it is scavenged or Ready. Taking a page leaves its
+//! scavenged bit set: it is in transit until whoever took it has had it committed and says so with
+//! [`Pages::made_ready`]. If that fails, the bits that are still set say exactly what was not Ready
+//! before.
 #![forbid(unsafe_code)]
 
 mod aligned;

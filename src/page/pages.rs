@@ -17,8 +17,8 @@ pub(crate) struct Taken {
     pub(crate) scavenged: usize,
 }
 
-/// The free pages of a heap: tables that may be read and extended beside the page lock. What they hold is changed
-/// with the [`State`] of the same heap in hand.
+/// The free pages of a heap: tables that may be read and extended beside the page lock. What they hold
+/// is changed with the [`State`] of the same heap in hand.
 pub(crate) struct Pages<S> {
     pub(super) tree: Tree<S>,
 }
@@ -29,9 +29,11 @@ impl<S: Shape> Pages<S> {
         Self { tree: Tree::new() }
     }
 
-    /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for want of them.
+    /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for want
+    /// of them.
     ///
-    /// The caller holds the growth gate and not the page lock. Nothing that anybody sees changes; doing it again is harmless.
+    /// The caller holds the growth gate and not the page lock. Nothing that anybody sees changes; doing
+    /// it again is harmless.
     ///
     /// # Errors
     /// Why `source` refused. What was made until then serves the next attempt.
@@ -42,8 +44,8 @@ impl<S: Shape> Pages<S> {
     /// Publishes `run`, whose tables are ensured, as owned, free and scavenged.
     ///
     /// # Errors
-    /// If the run is empty or leaves the space, is owned in part, was not ensured, or finds no room among the owned ranges.
-    /// Nothing is changed then.
+    /// If the run is empty or leaves the space, is owned in part, was not ensured, or finds no room
+    /// among the owned ranges. Nothing is changed then.
     pub(crate) fn grow(&self, state: &mut State, run: PageRun) -> Result<(), PagesError> {
         if !Tree::<S>::in_space(run) {
             return Err(PagesError::OutsideSpace);
@@ -62,7 +64,8 @@ impl<S: Shape> Pages<S> {
         Ok(())
     }
 
-    /// Moves the top of the tree up over all owned pages, `before` being some of those that it stood over until now.
+    /// Moves the top of the tree up over all owned pages, `before` being some of those that it stood
+    /// over until now.
     fn raise_top(&self, state: &mut State, before: Option<PageRun>) {
         let (old, new) = (state.top(), Self::height_of_top(state));
         if let Some(before) = before {
@@ -166,8 +169,8 @@ impl<S: Shape> Pages<S> {
         })
     }
 
-    /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed before the run
-    /// is used, or given back if that fails.
+    /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed before
+    /// the run is used, or given back if that fails.
     ///
     /// Whoever holds `run` taken need not hold the page lock: nobody else changes the bits of these pages.
     pub(crate) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
@@ -221,39 +224,6 @@ impl<S: Shape> Pages<S> {
             let shift = Tree::<S>::child_shift(state.top());
             summary::merge(&node.values, shift).max
         })
-    }
-
-    /// The first page of the lowest run of `count` pages.
-    pub(super) fn lowest(&self, state: &State, count: usize) -> Option<PageIdx> {
-        if count == 0 {
-            return None;
-        }
-        let search = state.search()?;
-        if let Some((_, piece, _)) = self.find_near(search, count) {
-            let base = piece.chunk << Tree::<S>::CHUNK_SHIFT;
-            return Some(PageIdx(base + piece.first));
-        }
-        let hit = self.tree.find(state.top(), count, search)?;
-        Some(hit.first)
-    }
-
-    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the lowest free page: most requests
-    /// are answered here.
-    #[inline]
-    fn find_near(&self, search: PageIdx, count: usize) -> Option<(Chunk<'_>, Piece, PageIdx)> {
-        let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
-        let chunk = self.tree.chunk(number)?;
-        if summary::load(chunk.value).max < count {
-            return None;
-        }
-        let found = chunk.free.find(count, search.0 % Tree::<S>::CHUNK_PAGES)?;
-        let piece = Piece {
-            chunk: number,
-            first: found.first,
-            count,
-        };
-        let lowest = (number << Tree::<S>::CHUNK_SHIFT) + found.lowest;
-        Some((chunk, piece, PageIdx(lowest)))
     }
 
     /// Runs `note` on every piece of `run` if all of it is taken.

@@ -21,7 +21,8 @@ pub(crate) struct ChunkCount {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Counts for every chunk that the heap owns pages of, lowest first; a chunk in which several ranges lie comes once for each.
+    /// Counts for every chunk that the heap owns pages of, lowest first; a chunk in which several
+    /// ranges lie comes once for each.
     pub(crate) fn chunks<'a>(&'a self, state: &'a State) -> impl Iterator<Item = ChunkCount> + 'a {
         let pieces = state.owned.iter().flat_map(Tree::<S>::pieces);
         pieces.filter_map(|piece| {
@@ -40,10 +41,11 @@ impl<S: Shape> Pages<S> {
         })
     }
 
-    /// The highest run of free pages below `below` that have memory; its top `max` pages (at least one) if it is longer.
-    /// A run ends at the bounds of its chunk.
+    /// The highest run of free pages below `below` that have memory; its top `max` pages (at least one)
+    /// if it is longer. A run ends at the bounds of its chunk.
     ///
-    /// Subtrees without such pages are skipped, and those in which it looked in vain are skipped the next time.
+    /// Subtrees without such pages are skipped, and those in which it looked in vain are skipped the
+    /// next time.
     pub(crate) fn highest_ready(
         &self,
         _: &mut State,

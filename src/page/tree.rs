@@ -1,9 +1,9 @@
 //! The tree of summaries over every chunk of the address space: sparse, with the chunk bitmaps for leaves.
 //!
-//! Fan-out 8, and as many levels as the geometry needs. Nodes are told by height: the children of a node of
-//! height 0 are chunks. The **top** is the lowest node above every chunk that the heap owns pages of: searches begin there, and
-//! nodes above it say nothing, so that a small heap in a large space pays for the heap's size alone.
-//! An absent node reads as "no page below is free".
+//! Fan-out 8, and as many levels as the geometry needs. Nodes are told by height: the children of a
+//! node of height 0 are chunks. The **top** is the lowest node above every chunk that the heap owns
+//! pages of: searches begin there, and nodes above it say nothing, so that a small heap in a large
+//! space pays for the heap's size alone. An absent node reads as "no page below is free".
 
 use core::marker::PhantomData;
 use core::sync::atomic::AtomicU32;
@@ -223,7 +223,8 @@ impl<S: Shape> Tree<S> {
         word.get().is_none().then_some(Missing::Bitmaps(word))
     }
 
-    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right, up to height `top`.
+    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right, up to
+    /// height `top`.
     pub(super) fn refresh(&self, top: usize, first: usize, last: usize) {
         if top == 0 {
             return;

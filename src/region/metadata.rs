@@ -317,16 +317,20 @@ impl<M: Machine> Source for MetadataSource<'_, M> {
                 .transfer(Purpose::UnusedMetadata, purpose, bytes);
             return Ok(self.fresh(offset, count));
         }
-        let bytes = bytes.next_multiple_of(page_bytes);
+        let whole = bytes.next_multiple_of(page_bytes);
         let offset = self
             .metadata
-            .take_address::<M>(bytes, align.max(page_bytes))?;
-        match self.furnish(offset, bytes, purpose) {
-            Ok(()) => Ok(self.fresh(offset, count)),
-            Err(cause) => {
-                self.put_back_block(Offset::new(offset), bytes);
-                Err(cause)
-            }
+            .take_address::<M>(whole, align.max(page_bytes))?;
+        if let Err(cause) = self.furnish(offset, whole, purpose) {
+            self.put_back_block(Offset::new(offset), whole);
+            return Err(cause);
         }
+        if whole > bytes {
+            self.space
+                .ledger()
+                .transfer(purpose, Purpose::UnusedMetadata, whole - bytes);
+            self.metadata.stock_up(offset + bytes, whole - bytes);
+        }
+        Ok(self.fresh(offset, count))
     }
 }

@@ -50,11 +50,21 @@ impl<'a, M: Machine> Space<'a, M> {
             may_call,
             unsettled,
         };
-        if let Some(range) = unsettled.get() {
-            space.fault(range, Leaving::Prepared)?;
-            unsettled.set(None);
-        }
+        space.settle()?;
         Ok(space)
+    }
+
+    /// Undoes what an earlier step could not undo. Nothing else is tried before it succeeds: the range counts
+    /// as Reserved with everybody else.
+    ///
+    /// # Errors
+    /// [`Busy`] if the machine still is.
+    pub(crate) fn settle(&self) -> Result<(), Busy> {
+        if let Some(range) = self.unsettled.get() {
+            self.fault(range, Leaving::Prepared)?;
+            self.unsettled.set(None);
+        }
+        Ok(())
     }
 
     /// The machine, for pointers and addresses alone.
@@ -146,8 +156,8 @@ impl<'a, M: Machine> Space<'a, M> {
         Ok(())
     }
 
-    /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy, the next call that
-    /// reaches it undoes the range first.
+    /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy, the next call
+    /// that reaches it undoes the range first: see [`settle`](Self::settle).
     pub(crate) fn unprepare(&self, range: VirtRange) {
         if self.fault(range, Leaving::Prepared).is_err() {
             debug_assert!(

@@ -42,7 +42,7 @@ pub(crate) struct Central {
 
 /// Spans kept without live slots at most: enough to take the edge off a program that frees and allocates the last object of a
 /// span by turns, and little enough not to be seen in the memory overhead (one a class would be).
-const KEPT_SPANS: usize = 4;
+const KEPT_SPANS: usize = 8;
 
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +184,11 @@ impl Central {
             return None;
         }
         self.pool.take(records, kind)
+    }
+
+    /// Whether there are fewer unused records of `kind` than are kept for atomic requests.
+    pub(crate) const fn lacks_records(&self, kind: RecordKind) -> bool {
+        self.pool.count(kind) < self.kept_records
     }
 
     /// Unused records of `kind` that an ordinary request may take.

@@ -185,8 +185,9 @@ impl<G: TestGeometry> PageLayer<G> {
         runs
     }
 
-    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls that; `None` if there are no more
-    /// rules, or this layer has not what it takes: free pages with memory, and a free last page.
+    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls that;
+    /// `None` if there are no more rules, or this layer has not what it takes: free pages with memory,
+    /// and a free last page.
     pub fn corrupt(&mut self, rule: usize) -> Option<&'static str> {
         let (corruption, name) = Corruption::ALL.get(rule)?;
         let planted = self.pages.corrupt(&mut self.state, *corruption);

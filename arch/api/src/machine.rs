@@ -116,7 +116,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr>;
 
     /// Frames taken that are not behind Ready memory. A machine without page tables and without a
-    /// stock has none.
+    /// stock has none. Takes no lock that somebody may hold who calls the heap: statistics can be read
+    /// from anywhere, also from within a call of the machine.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }

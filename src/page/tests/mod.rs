@@ -95,7 +95,8 @@ fn run(first: usize, count: usize) -> PageRun {
     PageRun::new(PageIdx(first), count)
 }
 
-/// The first chunks of stretches of `chunks` chunks: at the bottom of the space, across its middle, at its top.
+/// The first chunks of stretches of `chunks` chunks: at the bottom of the space, across its middle, at
+/// its top.
 fn places<G: TestGeometry>(chunks: usize) -> [usize; 3] {
     let all = 1 << G::GEOMETRY.chunk_number_bits();
     [0, (all - chunks) / 2, all - chunks]

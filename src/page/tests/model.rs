@@ -7,6 +7,7 @@ use super::run;
 use crate::base::{PageIdx, PageRun};
 use crate::page::cache::BLOCK_PAGES;
 use crate::page::state::PagesError;
+use crate::page::tree::Tree;
 use crate::page::{PageCache, Pages, State, Taken};
 use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
 
@@ -40,13 +41,16 @@ impl<G: TestGeometry> Fixture<G> {
     /// Every invariant holds, and every page is as the model has it.
     pub(super) fn check(&self) {
         assert_eq!(self.pages.verify(&self.state), Ok(()));
-        for (page, known) in &self.model {
-            let run = run(*page, 1);
-            let seen = Page {
-                free: self.pages.is_free(&self.state, run.first),
-                scavenged: self.pages.count_scavenged(run) == 1,
-            };
-            assert_eq!(seen, *known, "page {page:#x}");
+        for (run, known) in self.alike() {
+            let tree = &self.pages.tree;
+            for piece in Tree::<Shaped<G>>::pieces(run) {
+                let chunk = tree.chunk(piece.chunk).expect("owned pages have bitmaps");
+                let counts =
+                    [chunk.free, chunk.scavenged].map(|bits| bits.count(piece.first, piece.count));
+                let all = |is: bool| if is { piece.count } else { 0 };
+                let wanted = [all(known.free), all(known.scavenged)];
+                assert_eq!(counts, wanted, "free and scavenged pages of {run:?}");
+            }
         }
         let free = self.model.values().filter(|page| page.free);
         assert_eq!(self.state.free_pages(), free.clone().count());
@@ -233,6 +237,18 @@ impl<G: TestGeometry> Fixture<G> {
             let first = (free.first.0 + bias).next_multiple_of(align) - bias;
             (first + count <= free.end().0).then_some(first)
         })
+    }
+
+    /// The maximal runs of pages that are in the same state.
+    fn alike(&self) -> Vec<(PageRun, Page)> {
+        let mut runs: Vec<(PageRun, Page)> = Vec::new();
+        for (number, page) in &self.model {
+            match runs.last_mut() {
+                Some((last, known)) if last.end().0 == *number && known == page => last.count += 1,
+                _ => runs.push((run(*number, 1), *page)),
+            }
+        }
+        runs
     }
 
     /// The maximal free runs.

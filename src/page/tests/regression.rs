@@ -19,7 +19,8 @@ on_every_geometry! {
     regression_failed_large_request_hides_nothing_from_small_ones,
 }
 
-/// A candidate from a summary high in the tree may be the start of something of which the heap owns only the end.
+/// A candidate from a summary high in the tree may be the start of something of which the heap owns
+/// only the end.
 fn regression_search_address_never_lies_in_a_hole<G: TestGeometry>() {
     let all = 1 << G::GEOMETRY.chunk_number_bits();
     let c = chunk::<G>();

@@ -59,7 +59,8 @@ pub(crate) enum Corruption {
 
 /// Sorted ranges of pages, none of which is empty or touches another.
 ///
-/// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move up to n slots.
+/// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move up to
+/// n slots.
 pub(crate) struct Ranges {
     slots: &'static [Slot],
     len: usize,
@@ -195,7 +196,8 @@ impl Ranges {
     /// Removes `run`, which lies in one range; what is left of that range on either side stays.
     ///
     /// # Errors
-    /// If the run is empty, is not wholly held, or splits a range while there is no free slot. Nothing is changed then.
+    /// If the run is empty, is not wholly held, or splits a range while there is no free slot. Nothing
+    /// is changed then.
     pub(crate) fn remove(&mut self, run: PageRun) -> Result<(), RangesError> {
         if run.is_empty() {
             return Err(RangesError::Empty);
@@ -356,8 +358,8 @@ impl fmt::Debug for Ranges {
     }
 }
 
-// Relaxed: the slots are atomics so that metadata memory may be shared, not to order anything. Whoever changes
-// them holds the `Ranges` mutably.
+// Relaxed: the slots are atomics so that metadata memory may be shared, not to order anything. Whoever
+// changes them holds the `Ranges` mutably.
 fn read(slot: &Slot) -> PageRun {
     let first = slot[0].load(Ordering::Relaxed);
     PageRun::new(PageIdx(first), slot[1].load(Ordering::Relaxed))

@@ -1,4 +1,4 @@
-//! Mistakes that were found by reading, each with the state that showed it.
+//! Early regions: one heap each, and no request that they cannot hold.
 
 use core::ptr::NonNull;
 
