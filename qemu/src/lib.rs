@@ -1,5 +1,6 @@
-//! What every test kernel shares: the way into Rust, the console, fault reports and probes, the
-//! machine's memory map, frames, and the protocol the harness reads.
+//! What every test kernel shares: the way into Rust, the console, fault reports and probes,
+//! interrupts, the machine's memory map, frames, the heap on all that, and the protocol the harness
+//! reads.
 //!
 //! A kernel is a file in `src/bin` that names its first function with [`entry!`] and receives a
 //! [`Boot`]: the mapper, the frames and what the boot loader said. It ends with

@@ -4,8 +4,9 @@
 
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FILL, FRAME_BYTES, FramePool, MemoryKind, Refusal, entry, physmap, println,
+    Boot, FILL, FRAME_BYTES, FramePool, MemoryKind, PhysRange, Refusal, entry, physmap, println,
 };
+use spin::Mutex;
 
 entry!(main);
 
@@ -28,11 +29,23 @@ fn main(mut boot: Boot) -> ! {
             run: refused_from,
         },
         Test {
+            name: "no more frames are handed out at once than are available",
+            run: available,
+        },
+        Test {
             name: "every frame is usable memory, handed out once",
             run: all,
         },
         Test {
             name: "all frames are back and can be taken again",
+            run: all,
+        },
+        Test {
+            name: "frames that are carved out follow one another, and are never handed out",
+            run: carved,
+        },
+        Test {
+            name: "what is left is handed out whole",
             run: all,
         },
     ];
@@ -95,6 +108,43 @@ fn refused_from(boot: &mut Boot) {
     boot.frames.give_back(first);
 }
 
+fn available(boot: &mut Boot) {
+    let frames = &mut boot.frames;
+    let before = take(frames);
+    frames.set_available(2);
+    let pair = [take(frames), take(frames)];
+    assert_eq!(frames.take(), None);
+    frames.give_back(pair[0]);
+    let again = take(frames);
+    assert_eq!(frames.take(), None);
+    frames.set_available(u64::MAX);
+    let last = take(frames);
+    for frame in [before, pair[1], again, last] {
+        frames.give_back(frame);
+    }
+}
+
+fn carved(boot: &mut Boot) {
+    let frames = &mut boot.frames;
+    let managed = frames.managed_frames();
+    let (taken, returned) = (frames.taken(), frames.returned());
+    let range = frames.carve(10 * FRAME_BYTES + 1).expect("room");
+    assert_eq!(range.end - range.start, 11 * FRAME_BYTES as u64);
+    assert_eq!(frames.managed_frames(), managed - 11);
+    assert_eq!(frames.free_frames(), managed - 11);
+    assert_eq!((frames.taken(), frames.returned()), (taken, returned));
+    let below = frames.carve(FRAME_BYTES).expect("room");
+    assert!(below.end <= range.start, "the highest come first");
+    let all = usize::try_from(managed).expect("a word") * FRAME_BYTES;
+    assert_eq!(frames.carve(all), None);
+    for carved in [range, below] {
+        CARVED.lock()[usize::from(carved == below)] = carved;
+    }
+}
+
+/// What must never be handed out again.
+static CARVED: Mutex<[PhysRange; 2]> = Mutex::new([PhysRange { start: 0, end: 0 }; 2]);
+
 fn all(boot: &mut Boot) {
     let frames = &mut boot.frames;
     let managed = frames.managed_frames();
@@ -109,6 +159,11 @@ fn all(boot: &mut Boot) {
                 && frame + FRAME_BYTES as u64 <= region.range.end
         });
         assert!(usable, "{frame:#x} is not usable memory");
+        let is_carved = |range: &PhysRange| (range.start..range.end).contains(&frame);
+        assert!(
+            !CARVED.lock().iter().any(is_carved),
+            "{frame:#x} is carved out"
+        );
         contents(frame)[..8].copy_from_slice(&last.to_le_bytes());
         last = frame;
     }
