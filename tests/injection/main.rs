@@ -1,8 +1,8 @@
 //! What is left behind when the machine refuses: nothing but metadata in stock.
 //!
 //! [`inject!`] runs an operation with its n-th machine call failing, for every n until the operation needs fewer calls, once
-//! and from then on; the same with the machine busy and interrupts masked; and with a frame source of k frames, for every
-//! k until they suffice. After each refusal the error has to be the documented one, the heap has to be what it was, and a
+//! and from then on; the same with the machine busy and interrupts masked; and with a frame source of k frames, or a limit
+//! of k frames more, for every k until they suffice. After each refusal the error has to be the documented one, the heap has to be what it was, and a
 //! hundred more refusals of the same call must not leave more than one did. Then the operation has to succeed.
 #![expect(
     clippy::expect_used,
@@ -28,7 +28,7 @@ mod shortage;
 mod snapshot;
 mod sweep;
 
-/// Runs [`sweep::calls`] and [`shortage::frames`] on an operation: `inject!(set_up, operate)`. Both are functions of the
+/// Runs [`sweep::calls`] and [`shortage::sweep`] on an operation: `inject!(set_up, operate)`. Both are functions of the
 /// geometry alone, so that every injection finds the same heap. With `absorbs`, the operation may succeed in spite of a
 /// failure, because it has another way.
 macro_rules! inject {
@@ -42,10 +42,14 @@ macro_rules! inject {
             absorbs: $absorbs,
         };
         let calls = $crate::sweep::calls(&scenario);
-        let frames = $crate::shortage::frames(&scenario);
-        $crate::report(calls + frames);
+        let frames = $crate::shortage::sweep(&scenario, $crate::shortage::Scarce::Frames);
+        let limits = $crate::shortage::sweep(&scenario, $crate::shortage::Scarce::Limit);
+        $crate::report(calls + frames + limits);
         assert!(calls >= 4, "an operation that needs the machine can fail");
-        assert!(frames >= 1, "an operation that needs frames can lack them");
+        assert!(
+            frames >= 1 && limits >= 1,
+            "an operation that needs memory can lack it"
+        );
     }};
 }
 pub(crate) use inject;

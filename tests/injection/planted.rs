@@ -9,7 +9,7 @@ use archipelago_testing::layout;
 
 use crate::case::{Case, large, window};
 use crate::refusal::Refusal;
-use crate::shortage;
+use crate::shortage::{self, Scarce};
 use crate::sweep::{self, Scenario};
 
 fn set_up() -> Case<Plain32> {
@@ -158,9 +158,10 @@ fn a_heap_that_refuses_for_ever() {
 #[test]
 #[should_panic(expected = "NotInitialised")]
 fn a_shortage_that_is_answered_wrongly() {
-    shortage::frames(&Scenario {
+    let scenario = Scenario {
         set_up,
         operate: |case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)),
         absorbs: false,
-    });
+    };
+    shortage::sweep(&scenario, Scarce::Frames);
 }

@@ -26,7 +26,7 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     /// The step that refused, unless it was `reserve`.
-    fn cause(self) -> Option<Cause> {
+    pub(crate) fn cause(self) -> Option<Cause> {
         match self {
             Self::Request(AllocError { cause, .. })
             | Self::Window(InitError::Metadata { cause })
@@ -75,24 +75,6 @@ impl Refusal {
                         }
                 )
             ),
-        }
-    }
-
-    /// Whether this is what is documented for a source that had `frames` frames.
-    pub(crate) fn is_shortage(self, frames: usize) -> bool {
-        match self.shortage() {
-            Some((needed, available)) => available < needed && available <= frames,
-            None => false,
-        }
-    }
-
-    /// Frames that were needed, and available, where frames were short.
-    pub(crate) fn shortage(self) -> Option<(usize, usize)> {
-        match self.cause()? {
-            Cause::Frames { needed, available } | Cause::PageTables { needed, available } => {
-                Some((needed, available))
-            }
-            _ => None,
         }
     }
 }
