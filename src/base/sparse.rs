@@ -139,12 +139,11 @@ impl<T: Entry> Word<T> {
         entry_of(&self.tagged, shape, index)
     }
 
-    /// Entries `first..first + count` of a block of `shape`, which lie in one part, if it is Ready.
+    /// Entries `first..first + count` of a block of `shape`, if they lie in one part and it is Ready.
     pub(crate) fn entries(&self, shape: BlockShape, first: usize, count: usize) -> Option<&[T]> {
-        debug_assert!(
-            first % shape.part_entries + count <= shape.part_entries,
-            "one part"
-        );
+        if count > shape.part_entries - first % shape.part_entries {
+            return None;
+        }
         let start = find_entry::<T>(&self.tagged, shape, first)?;
         // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through atomics alone: they lie
         // in the part of `first`, which was published whole.
