@@ -50,7 +50,7 @@ pub struct Footprint {
 /// - a failed call leaves the whole range in the state it was in;
 /// - after `decommit`, `fault` and `release` no CPU's translation of the range remains;
 /// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a window; a pointer has the
-///   provenance of its window and of those adjacent to it, and is aligned as its address is, to 256 MiB and more.
+///   provenance of its window and of those adjacent to it, and is aligned as its address is.
 pub unsafe trait Machine: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
