@@ -37,6 +37,7 @@ impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     }
 
     /// Masks interrupts and waits for the lock.
+    #[inline]
     pub(crate) fn lock(&self) -> RankedGuard<'_, T, K, RANK> {
         let interrupts = Restore {
             state: K::disable_interrupts(),
@@ -85,6 +86,7 @@ struct Restore<K: Kernel, const RANK: u8> {
 }
 
 impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
+    #[inline]
     fn drop(&mut self) {
         held::<K>().leave(RANK);
         K::restore_interrupts(self.state);
@@ -108,6 +110,7 @@ struct Held(Option<&'static AtomicU8>);
 const CHECKED_CPUS: usize = 64;
 static HELD: [AtomicU8; CHECKED_CPUS] = [const { AtomicU8::new(0) }; CHECKED_CPUS];
 
+#[inline]
 fn held<K: Kernel>() -> Held {
     if cfg!(debug_assertions) {
         Held(HELD.get(usize::from(K::current_cpu().0)))
@@ -117,6 +120,7 @@ fn held<K: Kernel>() -> Held {
 }
 
 impl Held {
+    #[inline]
     fn enter(self, rank: u8) {
         if let Some(ranks) = self.0 {
             let before = ranks.load(Ordering::Relaxed);
@@ -128,6 +132,7 @@ impl Held {
         }
     }
 
+    #[inline]
     fn leave(self, rank: u8) {
         if let Some(ranks) = self.0 {
             ranks.store(

@@ -93,7 +93,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_of(
         span: SpanRef<'_>,
         class: u8,
@@ -116,6 +116,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(Place::Slot { class, slot })
     }
 
+    // Out of line, so that the way to a slot needs no more registers than it uses.
+    #[inline(never)]
     fn whole(record: &Record, offset: usize, layout: Layout) -> Result<Place, Fault> {
         if offset != 0 {
             return Err(Fault::InteriorPointer);

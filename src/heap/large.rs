@@ -1,22 +1,26 @@
 //! Large objects: runs of pages of their own.
 
+use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::runs::{ReadyRun, Want};
+use super::runs::ReadyRun;
 use super::{Heap, Opened};
 use crate::region::Cause;
 use crate::span::{Kind, RecordKind};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// A run of its own.
+    // Out of line, so that the way to a slot needs no more registers than it uses.
+    #[inline(never)]
     pub(super) fn allocate_large(
         &self,
         opened: &Opened<M>,
-        want: Want,
+        layout: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
+        let want = Self::wanted(layout)?;
         let handle = self.take_record(opened, RecordKind::Narrow, flags)?;
         let ready = match self.obtain(opened, want, flags) {
             Ok(ready) => ready,

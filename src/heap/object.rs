@@ -52,10 +52,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// How `layout`, which is not empty, is served.
     pub(super) fn served(layout: Layout) -> Result<Served, Cause> {
-        let page_bytes = M::GEOMETRY.page_bytes();
-        if let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) {
-            return Ok(Served::Small(class));
+        match Self::TABLE.class_for(layout.size(), layout.align()) {
+            Some(class) => Ok(Served::Small(class)),
+            None => Self::wanted(layout).map(Served::Large),
         }
+    }
+
+    /// The run that `layout`, which no class serves, needs.
+    pub(super) fn wanted(layout: Layout) -> Result<Want, Cause> {
+        let page_bytes = M::GEOMETRY.page_bytes();
         let pages = layout.size().div_ceil(page_bytes);
         let align_pages = (layout.align() / page_bytes).max(1);
         let space_pages = M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift;
@@ -67,7 +72,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 bytes: layout.size().max(layout.align()),
             });
         }
-        Ok(Served::Large(Want { pages, align_pages }))
+        Ok(Want { pages, align_pages })
     }
 
     /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling pointer of its alignment.
@@ -96,11 +101,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
             self.refill_reserve(opened);
         }
-        let allocated = match Self::served(layout).map_err(refused)? {
-            Served::Small(class) => self.allocate_small(opened, class, flags),
-            Served::Large(want) => self.allocate_large(opened, want, flags),
+        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
+            return self.allocate_large(opened, layout, flags).map_err(refused);
         };
-        allocated.map_err(refused)
+        match self.allocate_slot(opened, class, flags) {
+            Some(memory) => Ok(memory),
+            None => self
+                .allocate_in_new_span(opened, class, flags)
+                .map_err(refused),
+        }
     }
 }
 

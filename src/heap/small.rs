@@ -17,27 +17,40 @@ const BATCH: usize = 16;
 const WIDE_BATCH: usize = 2;
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// A slot of `class`.
-    pub(super) fn allocate_small(
+    /// A slot of `class` in a span that has one.
+    // In line: a call would save and restore as many registers as the rest needs.
+    #[inline(always)]
+    pub(super) fn allocate_slot(
+        &self,
+        opened: &Opened<M>,
+        class: SizeClass,
+        flags: AllocFlags,
+    ) -> Option<NonNull<[u8]>> {
+        let slots = Self::TABLE.slots(class);
+        let mut central = self.central.lock();
+        let taken = central.take(opened.records(), class.number(), slots);
+        drop(central);
+        Some(self.slot_memory(opened, class, taken?, flags))
+    }
+
+    /// A slot of `class` in a span that is made for it.
+    #[cold]
+    pub(super) fn allocate_in_new_span(
         &self,
         opened: &Opened<M>,
         class: SizeClass,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
-        let slots = Self::TABLE.slots(class);
         loop {
-            let taken = self
-                .central
-                .lock()
-                .take(opened.records(), class.number(), slots);
-            if let Some(taken) = taken {
-                return Ok(self.slot_memory(opened, class, taken, flags));
-            }
-            // Whoever comes between takes a slot of the new span; then there is one more span to make.
             self.add_span(opened, class, flags)?;
+            // Whoever comes between takes the slots of the new span; then there is one more span to make.
+            if let Some(memory) = self.allocate_slot(opened, class, flags) {
+                return Ok(memory);
+            }
         }
     }
 
+    #[inline]
     fn slot_memory(
         &self,
         opened: &Opened<M>,
@@ -46,7 +59,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
-        let start = opened.machine.pointer(taken.run.first.address::<M>());
+        let start = opened.machine.pointer(taken.first.address::<M>());
         // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots, and a span's slots
         // fit its run.
         let start = unsafe { start.add(taken.slot * bytes) };

@@ -11,7 +11,7 @@ use archipelago_api::Machine;
 use super::record::{Kind, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
-use crate::base::PageRun;
+use crate::base::{PageIdx, PageRun};
 use crate::base::sparse::Fresh;
 
 /// Size classes at most.
@@ -47,8 +47,8 @@ const KEPT_SPANS: usize = 8;
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
-    /// The span's pages.
-    pub(crate) run: PageRun,
+    /// The span's first page.
+    pub(crate) first: PageIdx,
     /// The slot in it.
     pub(crate) slot: usize,
     /// The slot's memory is known to be zero.
@@ -77,6 +77,8 @@ impl Central {
     }
 
     /// Takes a slot of a span that has one.
+    // In line: its answer stays in registers.
+    #[inline(always)]
     pub(crate) fn take<M: Machine>(
         &mut self,
         records: Records<'_, M>,
@@ -93,11 +95,10 @@ impl Central {
             self.kept_spans -= 1;
         }
         if taken.free_slots == 0 {
-            self.unlink(records, class, handle, List::Partial);
-            self.link(records, class, handle, List::Full);
+            self.relink(records, class, handle, List::Partial, List::Full);
         }
         Some(Taken {
-            run: span.record.run(),
+            first: span.record.first(),
             slot: taken.slot,
             zeroed: taken.zeroed,
         })
@@ -118,20 +119,45 @@ impl Central {
         let free_slots = span.give_slot(slot);
         self.objects -= 1;
         if free_slots == 1 {
-            self.unlink(records, class, handle, List::Full);
-            self.link(records, class, handle, List::Partial);
+            self.relink(records, class, handle, List::Full, List::Partial);
         }
         if free_slots < slots {
             return None;
         }
-        let small = span.record.run().count == 1 && self.kept_spans < KEPT_SPANS;
-        if small && self.is_only_partial(span.record) {
+        self.keep_or_retire(records, handle, class)
+    }
+
+    /// What becomes of a span that has lost its last live slot: its pages, unless it is kept.
+    #[inline(never)]
+    fn keep_or_retire<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        class: u8,
+    ) -> Option<PageRun> {
+        let record = records.get(handle).record;
+        let small = record.run().count == 1 && self.kept_spans < KEPT_SPANS;
+        if small && self.is_only_partial(record) {
             self.kept_spans += 1;
             self.lists[usize::from(class)].kept = handle.0.get();
             return None;
         }
         self.unlink(records, class, handle, List::Partial);
         Some(self.retire(records, handle))
+    }
+
+    /// Moves a span from one list of its class to the other.
+    #[inline(never)]
+    fn relink<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: u8,
+        handle: SpanHandle,
+        from: List,
+        to: List,
+    ) {
+        self.unlink(records, class, handle, from);
+        self.link(records, class, handle, to);
     }
 
     /// Puts a new span on its list.

@@ -132,11 +132,11 @@ impl Record {
 
 #[inline]
 fn kind_of(word: u32) -> Kind {
-    match word & KIND_MASK {
-        0 => Kind::Unused,
-        1 => Kind::Large,
-        // Classes are below 254, so that 2 + class fits a byte.
-        small => u8::try_from(small - 2).map_or(Kind::Unused, Kind::Small),
+    // Classes are below 254, so that 2 + class fits a byte. Slots come first: most spans have them.
+    match u8::try_from((word & KIND_MASK).wrapping_sub(2)) {
+        Ok(class) => Kind::Small(class),
+        Err(_) if word & KIND_MASK == 1 => Kind::Large,
+        Err(_) => Kind::Unused,
     }
 }
 

@@ -93,6 +93,10 @@ impl ClassTable {
         if size > self.largest || align > self.page_bytes {
             return None;
         }
+        if align <= FINE {
+            // All sizes are multiples of it.
+            return Some(self.fitting(size));
+        }
         // Neither overflows nor passes `largest`, which is a multiple of every alignment up to a page.
         let size = (size + (align - 1)) & !(align - 1);
         let mut class = self.fitting(size);
