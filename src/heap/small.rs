@@ -33,7 +33,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             if let Some(taken) = taken {
                 return Ok(self.slot_memory(opened, class, taken, flags));
             }
-            // Whoever comes between takes a slot of the new span; then there is one more span to make.
+            // Whoever comes between takes a slot of the new span; then there is one more span to
+            // make.
             self.add_span(opened, class, flags)?;
         }
     }
@@ -47,8 +48,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
         let start = opened.machine.pointer(taken.run.first.address::<M>());
-        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots, and a span's slots
-        // fit its run.
+        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
+        // and a span's slots fit its run.
         let start = unsafe { start.add(taken.slot * bytes) };
         if flags.contains(AllocFlags::ZEROED) && !taken.zeroed {
             // SAFETY: the slot is Ready, and nobody else's since its bit was taken.
@@ -111,7 +112,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Takes an unused record, and notes when those that are kept for atomic requests have become fewer.
+    /// Takes an unused record, and notes when those that are kept for atomic requests have become
+    /// fewer.
     fn unused_record(
         &self,
         opened: &Opened<M>,
