@@ -1,9 +1,9 @@
 //! A heap for kernels, hypervisors, unikernels and firmware.
 //!
-//! It keeps address space apart from memory. The kernel gives it [`Window`]s of address space and a [`Machine`]:
-//! a mapper and a frame source. The heap grows out of the windows arena by arena, finds every object through a
-//! sparse index, makes every byte behind it Ready by name, metadata included, and gives memory back when it is
-//! asked to.
+//! It keeps address space apart from memory. The kernel gives it [`Window`]s of address space and a
+//! [`Machine`]: a mapper and a frame source. The heap grows out of the windows arena by arena,
+//! finds every object through a sparse index, makes every byte behind it Ready by name, metadata
+//! included, and gives memory back when it is asked to.
 //!
 //! ```
 //! use archipelago::{AllocFlags, Cause, Heap, Window};
@@ -33,13 +33,15 @@
 //!
 //! # Requests
 //!
-//! [`Heap`] implements `GlobalAlloc`, whose requests have the flags of [`Kernel::context`]. [`Heap::allocate`] takes
-//! [`AllocFlags`]: `ZEROED`, `NO_GROW` (never call the machine), `ATOMIC` (that, and use the reserve).
+//! [`Heap`] implements `GlobalAlloc`, whose requests have the flags of [`Kernel::context`].
+//! [`Heap::allocate`] takes [`AllocFlags`]: `ZEROED`, `NO_GROW` (never call the machine), `ATOMIC`
+//! (that, and use the reserve).
 //!
 //! # Interrupts and locks
 //!
-//! The heap's locks are held with interrupts off, for bounded work. The machine is called with none of them held, one
-//! call at a time; with interrupts masked nobody waits for it. See [`Machine`] for what a mapper may do within a call.
+//! The heap's locks are held with interrupts off, for bounded work. The machine is called with none
+//! of them held, one call at a time; with interrupts masked nobody waits for it. See [`Machine`]
+//! for what a mapper may do within a call.
 //!
 //! # Features
 //!

@@ -1,8 +1,8 @@
-//! A flat arena index, to measure what the sparse one costs: one array of handles in the heap's static, for the pages of a
-//! bounded window.
+//! A flat arena index, to measure what the sparse one costs: one array of handles in the heap's
+//! static, for the pages of a bounded window.
 //!
-//! It stands in for the sparse index where the feature `flat-index` says so, which is for `cargo xtask bench` alone: a heap
-//! that outgrows the array is refused memory.
+//! It stands in for the sparse index where the feature `flat-index` says so, which is for `cargo
+//! xtask bench` alone: a heap that outgrows the array is refused memory.
 
 use core::marker::PhantomData;
 use core::num::NonZeroU32;
@@ -56,7 +56,8 @@ impl<M: Machine> ArenaIndex<M> {
         NonZeroU32::new(handle).map(SpanHandle)
     }
 
-    /// Sees to it that the pages of `run` have entries. The array begins at the first page that was ever ensured.
+    /// Sees to it that the pages of `run` have entries. The array begins at the first page that was
+    /// ever ensured.
     ///
     /// # Errors
     /// The run lies outside of the array.

@@ -5,8 +5,9 @@
 //!   word ──────────────▶    word of arena ───────────────▶    handle of the page's span
 //! ```
 //!
-//! Three dependent loads, whatever the address. Every word says which parts of its block are Ready, so a lookup touches
-//! nothing that is not; entries go from empty to set with Release and are read with Acquire.
+//! Three dependent loads, whatever the address. Every word says which parts of its block are Ready,
+//! so a lookup touches nothing that is not; entries go from empty to set with Release and are read
+//! with Acquire.
 
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -67,7 +68,8 @@ impl<M: Machine> ArenaIndex<M> {
         }
     }
 
-    /// The span that holds `addr`, or `None` for any address that is not in one: foreign, non-canonical, free.
+    /// The span that holds `addr`, or `None` for any address that is not in one: foreign,
+    /// non-canonical, free.
     #[inline]
     pub(crate) fn span_of(&self, addr: VirtAddr) -> Option<SpanHandle> {
         let page = PageIdx::of::<M>(addr)?;
@@ -168,8 +170,8 @@ impl Place {
     }
 }
 
-/// Makes one part of the block that `word` names Ready and publishes it, finding the block a place if it has
-/// none.
+/// Makes one part of the block that `word` names Ready and publishes it, finding the block a place
+/// if it has none.
 fn make_part<M: Machine, T: sparse::Entry>(
     word: &IndexWord,
     shape: BlockShape,

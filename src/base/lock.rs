@@ -1,7 +1,7 @@
 //! Ranked spin locks, held with interrupts off.
 //!
-//! Ranks rise from outer to inner: whoever holds a lock may only take one of a higher rank. The rank is a
-//! const of the lock's type; debug builds check the order on every CPU.
+//! Ranks rise from outer to inner: whoever holds a lock may only take one of a higher rank. The
+//! rank is a const of the lock's type; debug builds check the order on every CPU.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -93,9 +93,11 @@ impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
     }
 }
 
-/// Whether this CPU holds a heap lock, as far as debug builds know: the machine is never called then.
+/// Whether this CPU holds a heap lock, as far as debug builds know: the machine is never called
+/// then.
 pub(crate) fn any_held<K: Kernel>() -> bool {
-    // A thread that is moved after it has asked for its CPU would look at what another thread holds.
+    // A thread that is moved after it has asked for its CPU would look at what another thread
+    // holds.
     let interrupts = K::disable_interrupts();
     let any = held::<K>().any();
     K::restore_interrupts(interrupts);

@@ -1,7 +1,8 @@
 //! The publication of sparse words, in every order that the memory model allows.
 //!
-//! Entries hold a tracked atomic in place of plain numbers. Whoever makes a part Ready fills it with relaxed stores, as
-//! zeroing does, and readers look with relaxed loads: what they are certain to see, they owe to the word alone.
+//! Entries hold a tracked atomic in place of plain numbers. Whoever makes a part Ready fills it
+//! with relaxed stores, as zeroing does, and readers look with relaxed loads: what they are certain
+//! to see, they owe to the word alone.
 
 extern crate std;
 
@@ -22,7 +23,8 @@ struct Tracked(AtomicUsize);
 
 const _: () = assert!(size_of::<Tracked>().is_power_of_two());
 
-// SAFETY: zero bytes are never read as one: tests write every entry before they publish it. It is an atomic.
+// SAFETY: zero bytes are never read as one: tests write every entry before they publish it. It is
+// an atomic.
 unsafe impl Entry for Tracked {}
 
 /// Four entries in two parts.
@@ -50,7 +52,8 @@ impl Block {
         let start = NonNull::new(unsafe { alloc(layout) }).expect("memory");
         let block = Self(start.cast());
         for index in 0..SHAPE.entries {
-            // SAFETY: the entry lies in the block, which is as large and as aligned as its entries need.
+            // SAFETY: the entry lies in the block, which is as large and as aligned as its entries
+            // need.
             unsafe { block.entry(index).write(Tracked(AtomicUsize::new(0))) };
         }
         block
@@ -65,11 +68,13 @@ impl Block {
     fn fill(self, part: usize) -> Fresh<Tracked> {
         let first = part * SHAPE.part_entries;
         for index in first..first + SHAPE.part_entries {
-            // SAFETY: every entry of the block has been written, and is only used through references that are shared.
+            // SAFETY: every entry of the block has been written, and is only used through
+            // references that are shared.
             let entry = unsafe { self.entry(index).as_ref() };
             entry.0.store(FILLED, Ordering::Relaxed);
         }
-        // SAFETY: the entries are aligned, initialised and never freed; what else refers to them has ended.
+        // SAFETY: the entries are aligned, initialised and never freed; what else refers to them
+        // has ended.
         unsafe { Fresh::new(self.entry(first), SHAPE.part_entries) }
     }
 
@@ -101,8 +106,9 @@ fn look(word: &AtomicPtr<u8>) -> [bool; 2] {
     })
 }
 
-/// Runs `publish` beside a reader. The writer is the first thread: loom forgets what another thread loaded when a thread
-/// loads before it stores, as a writer does, and would not try the reader's load at other moments.
+/// Runs `publish` beside a reader. The writer is the first thread: loom forgets what another thread
+/// loaded when a thread loads before it stores, as a writer does, and would not try the reader's
+/// load at other moments.
 fn beside_a_reader(publish: fn(Block, &AtomicPtr<u8>)) {
     loom::model(move || {
         let (word, block) = (word(), Block::new());
@@ -139,7 +145,8 @@ fn a_relaxed_publication_is_caught() {
     });
 }
 
-/// The second publication must carry the first one's contents along: its store takes the place of the one before.
+/// The second publication must carry the first one's contents along: its store takes the place of
+/// the one before.
 #[test]
 #[should_panic(expected = "an entry is seen before its contents")]
 fn a_relaxed_publication_after_a_good_one_is_caught() {

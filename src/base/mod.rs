@@ -1,7 +1,7 @@
 //! Layer 1: what knows nothing of heaps. Page numbers, sparse tables, locks, the sync facade.
 //!
-//! It hands up [`PageIdx`] and [`PageRun`], [`sparse`] tables, and [`lock::RankedLock`]; it takes nothing
-//! from below but typed addresses and the geometry.
+//! It hands up [`PageIdx`] and [`PageRun`], [`sparse`] tables, and [`lock::RankedLock`]; it takes
+//! nothing from below but typed addresses and the geometry.
 
 #[cfg(not(loom))]
 pub(crate) mod lock;

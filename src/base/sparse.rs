@@ -1,12 +1,13 @@
 //! Sparse tables: the one mechanism behind the arena index, the page maps and the summary tree.
 //!
-//! A [`Word`] names a block of entries in metadata memory and says which parts of the block are Ready, so
-//! that a table indexed by address costs what is used of it, and an entry without memory is never
-//! touched. A block of several parts starts at a multiple of its own size; the low bits of its address,
-//! which are therefore zero, say which of its parts are Ready: 16 bits for 16 parts of 4 KiB in 64 KiB.
+//! A [`Word`] names a block of entries in metadata memory and says which parts of the block are
+//! Ready, so that a table indexed by address costs what is used of it, and an entry without memory
+//! is never touched. A block of several parts starts at a multiple of its own size; the low bits of
+//! its address, which are therefore zero, say which of its parts are Ready: 16 bits for 16 parts of
+//! 4 KiB in 64 KiB.
 //!
-//! A part goes from absent to Ready once, zero-filled, published with Release, and never back; readers load
-//! the word with Acquire and take no lock. Absent reads as "nothing here".
+//! A part goes from absent to Ready once, zero-filled, published with Release, and never back;
+//! readers load the word with Acquire and take no lock. Absent reads as "nothing here".
 
 use core::marker::PhantomData;
 use core::mem::size_of;
@@ -17,7 +18,8 @@ use super::sync::{AtomicPtr, Ordering};
 /// What may live in metadata memory.
 ///
 /// # Safety
-/// All-zero bytes are a valid value; values are shared between CPUs through atomics alone and need no drop.
+/// All-zero bytes are a valid value; values are shared between CPUs through atomics alone and need
+/// no drop.
 pub(crate) unsafe trait Entry: Sync + 'static {}
 
 // SAFETY: zero is a valid number, and atomics are made for sharing.
@@ -29,8 +31,8 @@ unsafe impl<T: Entry, const N: usize> Entry for [T; N] {}
 // SAFETY: a null word names no block; words are atomics.
 unsafe impl<T: Entry> Entry for Word<T> {}
 
-/// Memory that is Ready, zero-filled, aligned for `T`, and nobody else's for as long as the heap lives:
-/// room for `count` entries.
+/// Memory that is Ready, zero-filled, aligned for `T`, and nobody else's for as long as the heap
+/// lives: room for `count` entries.
 #[derive(Debug)]
 pub(crate) struct Fresh<T> {
     start: NonNull<T>,
@@ -49,8 +51,8 @@ impl<T: Entry> Fresh<T> {
 
     /// The entries.
     pub(crate) fn into_slice(self) -> &'static [T] {
-        // SAFETY: `from_raw_parts` needs aligned, initialised, live and immutable-but-for-atomics memory:
-        // the promises of `new`, and `Entry`, say just that; zero bytes are a valid `T`.
+        // SAFETY: `from_raw_parts` needs aligned, initialised, live and immutable-but-for-atomics
+        // memory: the promises of `new`, and `Entry`, say just that; zero bytes are a valid `T`.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
@@ -65,8 +67,8 @@ pub(crate) struct BlockShape {
 }
 
 impl BlockShape {
-    /// Divides `entries` entries of type `T` into parts of at most `part_bytes` bytes, doubled until the
-    /// bits for the parts fit below the block's alignment.
+    /// Divides `entries` entries of type `T` into parts of at most `part_bytes` bytes, doubled
+    /// until the bits for the parts fit below the block's alignment.
     pub(crate) const fn new<T>(entries: usize, part_bytes: usize) -> Self {
         let mut part_entries = part_bytes / size_of::<T>();
         if part_entries == 0 {
@@ -139,14 +141,15 @@ impl<T: Entry> Word<T> {
         entry_of(&self.tagged, shape, index)
     }
 
-    /// Entries `first..first + count` of a block of `shape`, if they lie in one part and it is Ready.
+    /// Entries `first..first + count` of a block of `shape`, if they lie in one part and it is
+    /// Ready.
     pub(crate) fn entries(&self, shape: BlockShape, first: usize, count: usize) -> Option<&[T]> {
         if count > shape.part_entries - first % shape.part_entries {
             return None;
         }
         let start = find_entry::<T>(&self.tagged, shape, first)?;
-        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through atomics alone: they lie
-        // in the part of `first`, which was published whole.
+        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
+        // atomics alone: they lie in the part of `first`, which was published whole.
         Some(unsafe { core::slice::from_raw_parts(start, count) })
     }
 
@@ -171,7 +174,8 @@ impl<T: Entry> Word<T> {
 
 /// Entry `index` of the block that `word` names, if its part is Ready. One load, then arithmetic.
 ///
-/// A word holds entries of one type and one shape for as long as it lives; [`publish_part`] put them there.
+/// A word holds entries of one type and one shape for as long as it lives; [`publish_part`] put
+/// them there.
 #[inline]
 pub(crate) fn entry_of<T: Entry>(
     word: &AtomicPtr<u8>,
@@ -179,8 +183,9 @@ pub(crate) fn entry_of<T: Entry>(
     index: usize,
 ) -> Option<&T> {
     let entry = find_entry::<T>(word, shape, index)?;
-    // SAFETY: `find_entry` answers with the place of a published entry: aligned, zero or a later valid value, never
-    // given back. Its Acquire load saw the Release store that followed the zeroing.
+    // SAFETY: `find_entry` answers with the place of a published entry: aligned, zero or a later
+    // valid value, never given back. Its Acquire load saw the Release store that followed the
+    // zeroing.
     Some(unsafe { &*entry })
 }
 
@@ -193,16 +198,16 @@ fn find_entry<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape, index: usize) -
         return None;
     }
     let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
-    // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies in one
-    // metadata window, whose provenance the pointer has.
+    // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies
+    // in one metadata window, whose provenance the pointer has.
     let entry = unsafe { base.cast::<T>().add(index) };
     // SAFETY: the part's bit is set, so the block has a place, and no window reaches address 0.
     unsafe { core::hint::assert_unchecked(!entry.is_null()) };
     Some(entry)
 }
 
-/// Publishes part `part` of the block that `word` names. Callers are serialised by the growth gate, so that the
-/// word is stored without compare-and-swap.
+/// Publishes part `part` of the block that `word` names. Callers are serialised by the growth gate,
+/// so that the word is stored without compare-and-swap.
 pub(crate) fn publish_part<T: Entry>(
     word: &AtomicPtr<u8>,
     shape: BlockShape,
@@ -235,8 +240,8 @@ pub(crate) fn block_base(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<NonN
         .and_then(|tagged| NonNull::new(tagged.as_ptr().map_addr(|addr| addr & !shape.tag_mask())))
 }
 
-/// A node of a sparse tree with fan-out 8: a value for each child, the children that are nodes themselves, and,
-/// at the lowest level, the leaves.
+/// A node of a sparse tree with fan-out 8: a value for each child, the children that are nodes
+/// themselves, and, at the lowest level, the leaves.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Node<V, L> {

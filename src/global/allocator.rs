@@ -8,8 +8,8 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use crate::heap::Heap;
 
-// SAFETY: blocks stay valid until they are freed, wherever the reference to the heap moves: a heap is not moved while it is
-// borrowed, and its memory is its machine's, not its own.
+// SAFETY: blocks stay valid until they are freed, wherever the reference to the heap moves: a heap
+// is not moved while it is borrowed, and its memory is its machine's, not its own.
 unsafe impl<M: Machine, K: Kernel> Allocator for &Heap<M, K> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         Heap::allocate(self, layout, K::context()).map_err(|_| AllocError)

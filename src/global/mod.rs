@@ -1,7 +1,7 @@
 //! Layer 8: the front ends.
 //!
-//! `GlobalAlloc` for `#[global_allocator]`, and `Allocator` for collections that name their heap (feature
-//! `allocator-api2`). Both turn the heap's answers into theirs and add nothing.
+//! `GlobalAlloc` for `#[global_allocator]`, and `Allocator` for collections that name their heap
+//! (feature `allocator-api2`). Both turn the heap's answers into theirs and add nothing.
 
 #[cfg(feature = "allocator-api2")]
 mod allocator;

@@ -13,8 +13,8 @@ use super::Heap;
 use crate::base::lock::{RankedLock, rank};
 use crate::region::Cause;
 
-/// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in the
-/// image's file. One heap serves from it, the first that needs to; any other has no early heap.
+/// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in
+/// the image's file. One heap serves from it, the first that needs to; any other has no early heap.
 ///
 /// ```
 /// static EARLY: archipelago::EarlyRegion<{ 64 * 1024 }> = archipelago::EarlyRegion::new();
@@ -128,8 +128,9 @@ impl<K: Kernel> Early<K> {
                 return None;
             }
             inner.started = true;
-            // SAFETY: `init` needs memory that is writable, unused and outlives the heap, and at least
-            // `LEAST_BYTES` of it: the region is a static, which this heap alone has taken, just now.
+            // SAFETY: `init` needs memory that is writable, unused and outlives the heap, and at
+            // least `LEAST_BYTES` of it: the region is a static, which this heap alone has taken,
+            // just now.
             unsafe { inner.heap.init(region.start.as_ptr(), region.bytes) };
         }
         inner.heap.allocate_first_fit(layout).ok()
@@ -142,7 +143,8 @@ impl<K: Kernel> Early<K> {
     pub(crate) unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
         let mut inner = self.heap.lock();
         if inner.started {
-            // SAFETY: the caller's promise; the region is this heap's, so that it was allocated here.
+            // SAFETY: the caller's promise; the region is this heap's, so that it was allocated
+            // here.
             unsafe { inner.heap.deallocate(pointer, layout) };
         }
         inner.started
@@ -154,8 +156,8 @@ impl<K: Kernel> Early<K> {
     }
 }
 
-/// Whether no place for `layout` that is sought below `end` passes the top of the address space: the
-/// allocator's own arithmetic wraps there, where the image of a higher-half kernel is.
+/// Whether no place for `layout` that is sought below `end` passes the top of the address space:
+/// the allocator's own arithmetic wraps there, where the image of a higher-half kernel is.
 fn stays_below_the_top(end: usize, layout: Layout) -> bool {
     end.checked_add(LEAST_BYTES)
         .and_then(|above| above.checked_next_multiple_of(layout.align()))
@@ -176,7 +178,8 @@ impl Inner {
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// A heap that serves requests from `region` until it is initialised.
     ///
-    /// Blocks from the region stay there; freeing them later finds them, and reallocating them moves them to the heap.
+    /// Blocks from the region stay there; freeing them later finds them, and reallocating them
+    /// moves them to the heap.
     #[must_use]
     pub const fn with_early<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
         Self::build(Early::new(region))

@@ -29,11 +29,13 @@ pub(super) enum Place {
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Frees an object. Memory of size zero needs no free and has no effect.
     ///
-    /// Its span is found by address, and the free is checked against it: the address is the start of a slot,
-    /// the slot is live, its class is the layout's. Anything else stops the machine with a report.
+    /// Its span is found by address, and the free is checked against it: the address is the start
+    /// of a slot, the slot is live, its class is the layout's. Anything else stops the machine with
+    /// a report.
     ///
     /// # Safety
-    /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and nobody uses it any more.
+    /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and nobody uses it
+    /// any more.
     /// # Locks
     /// Takes central and page. Callable from an interrupt handler and from the machine.
     /// # Cost
@@ -141,7 +143,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 central.give(records, handle, object.span, class.number(), slot, slots)
             }
         };
-        // Under the central lock: until the entries are gone, a lookup finds a record that is in the pool.
+        // Under the central lock: until the entries are gone, a lookup finds a record that is in
+        // the pool.
         if let Some(run) = emptied {
             self.free_run(run);
         }

@@ -1,8 +1,8 @@
 //! The growth gate: one call of the machine at a time, none under a heap lock.
 //!
-//! Who needs the machine enters the gate, and waits for it with interrupts as they are, so that they stay on where the
-//! caller had them on. With interrupts masked the gate is only tried: the caller may have interrupted whoever is
-//! inside. Requests that must not grow never come here.
+//! Who needs the machine enters the gate, and waits for it with interrupts as they are, so that
+//! they stay on where the caller had them on. With interrupts masked the gate is only tried: the
+//! caller may have interrupted whoever is inside. Requests that must not grow never come here.
 
 use core::fmt;
 use core::hint;
@@ -73,8 +73,8 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Whether the caller is the machine, called from inside the gate: the same thread, and not one that an interrupt
-    /// could have taken over, which would have masked interrupts since.
+    /// Whether the caller is the machine, called from inside the gate: the same thread, and not one
+    /// that an interrupt could have taken over, which would have masked interrupts since.
     #[inline]
     pub(crate) fn is_inside<K: Kernel>(&self) -> bool {
         let holder = self.holder.load(Ordering::Relaxed);
@@ -124,8 +124,8 @@ impl<T> Drop for Pass<'_, T> {
     }
 }
 
-/// Planted violations of the rule that no heap lock is held when the machine is called. Only debug builds keep track of the
-/// locks that a CPU holds.
+/// Planted violations of the rule that no heap lock is held when the machine is called. Only debug
+/// builds keep track of the locks that a CPU holds.
 #[cfg(all(test, debug_assertions))]
 #[expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 mod tests {

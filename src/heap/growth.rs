@@ -1,13 +1,13 @@
 //! Growth: more pages out of the windows.
 //!
-//! A step takes a piece of unused address space, whole chunks where the window allows it, and makes a
-//! request's run in it Ready, in this order: metadata for the piece, empty and invisible; page tables;
-//! frames for the run alone; then, in one section under the page lock that cannot fail, the pages are
-//! published with the run taken. Nobody sees a piece whose memory was refused, so undoing a step is
-//! giving back what nobody saw.
+//! A step takes a piece of unused address space, whole chunks where the window allows it, and makes
+//! a request's run in it Ready, in this order: metadata for the piece, empty and invisible; page
+//! tables; frames for the run alone; then, in one section under the page lock that cannot fail, the
+//! pages are published with the run taken. Nobody sees a piece whose memory was refused, so undoing
+//! a step is giving back what nobody saw.
 //!
-//! Pieces come from the lowest unused address space that fits, so what one step leaves over is where the
-//! next begins: there is no cursor that could forget it.
+//! Pieces come from the lowest unused address space that fits, so what one step leaves over is
+//! where the next begins: there is no cursor that could forget it.
 
 use archipelago_api::{Contents, Kernel, Machine, Offset, VirtRange};
 
@@ -20,14 +20,16 @@ use crate::region::{Cause, Purpose, Source, Space};
 use crate::span::reach;
 
 /// The share of the room that growth leaves to metadata: one in this many pages. Records, page maps
-/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
+/// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth
+/// of one of large ones.
 const METADATA_SHARE: usize = 20;
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
 pub(crate) struct Growth {
     pub(super) metadata: Metadata,
-    /// Address space of the windows that is Reserved, neither handed out nor in the metadata's room.
+    /// Address space of the windows that is Reserved, neither handed out nor in the metadata's
+    /// room.
     pub(super) unused: Ranges,
     /// All windows.
     pub(super) windows: Ranges,
@@ -91,7 +93,8 @@ impl Growth {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays for metadata.
+    /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays
+    /// for metadata.
     fn allowance(&self, owned: usize) -> usize {
         let total = self.windows.total_pages();
         let kept = if self.keeps_share { share(total) } else { 0 };
@@ -104,7 +107,8 @@ impl Growth {
         self.windows.contains(page) && !is_unused
     }
 
-    /// Takes `piece` off the unused address space, for which [`ensure_ranges`](Self::ensure_ranges) made room.
+    /// Takes `piece` off the unused address space, for which [`ensure_ranges`](Self::ensure_ranges)
+    /// made room.
     fn hand_out<K: Kernel>(&mut self, piece: PageRun) {
         let room = self.metadata.room();
         if !room.contains(piece.first) {
@@ -127,8 +131,8 @@ impl Growth {
         ensure_room(&mut self.windows, &mut self.metadata, space)
     }
 
-    /// Runs `work`, which takes metadata memory, again as long as another piece of address space can be found for
-    /// what its room does not hold.
+    /// Runs `work`, which takes metadata memory, again as long as another piece of address space
+    /// can be found for what its room does not hold.
     ///
     /// # Errors
     /// What `work` answers.
@@ -144,9 +148,9 @@ impl Growth {
         }
     }
 
-    /// Lets metadata go on in the largest piece of unused address space that span handles reach when its room is
-    /// exhausted. A piece that is no larger than what is left of the room would not help, and the two would take each
-    /// other's place for ever.
+    /// Lets metadata go on in the largest piece of unused address space that span handles reach
+    /// when its room is exhausted. A piece that is no larger than what is left of the room would
+    /// not help, and the two would take each other's place for ever.
     fn extend_room<S: Shape, K: Kernel>(&mut self) -> bool {
         let reach = reach::<S>(self.anchor);
         let reached = |piece: PageRun| {
@@ -159,7 +163,8 @@ impl Growth {
             return false;
         };
         let rest = self.metadata.room();
-        // The rest of the room takes the slot of the piece that takes its place, if all of that goes.
+        // The rest of the room takes the slot of the piece that takes its place, if all of that
+        // goes.
         let has_slot = is_whole || self.unused.needs_room().is_none();
         if count <= rest.count || !has_slot {
             return false;
@@ -206,8 +211,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Grows the heap by a piece that holds `want`, and makes the run Ready.
     ///
     /// # Errors
-    /// Objects, free pages, ranges, index and `prepared` are as before. Metadata that was made for the piece
-    /// stays: linked, empty and charged.
+    /// Objects, free pages, ranges, index and `prepared` are as before. Metadata that was made for
+    /// the piece stays: linked, empty and charged.
     pub(super) fn grow(
         &self,
         space: &Space<'_, M>,
@@ -218,7 +223,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         loop {
             growth
                 .with_metadata::<M, K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
-            // Metadata comes out of the same address space, and free pages below may have been taken since.
+            // Metadata comes out of the same address space, and free pages below may have been
+            // taken since.
             let mut page = self.page.lock();
             let again = self.plan_under_lock(&page, growth, want)?;
             if again.piece == plan.piece {
@@ -234,7 +240,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.realise(space, growth, plan)
     }
 
-    /// Finds the lowest unused address space in which `want` fits, together with free pages directly below.
+    /// Finds the lowest unused address space in which `want` fits, together with free pages
+    /// directly below.
     fn plan(&self, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let page = self.page.lock();
         self.plan_under_lock(&page, growth, want)
@@ -274,7 +281,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut source = growth.metadata.source(space);
         self.index.ensure(piece, &mut source)?;
         self.pages.ensure(piece, &mut source)?;
-        // Only the gate's holder adds ranges, so that what is needed cannot change until they are added.
+        // Only the gate's holder adds ranges, so that what is needed cannot change until they are
+        // added.
         let needed = self.page.lock().pages.owned().needs_room();
         if let Some(capacity) = needed {
             let memory = source.take(Purpose::Ranges, capacity, 0)?;
@@ -320,8 +328,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part of the run comes
-    /// last, so that nothing has to undo it.
+    /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part
+    /// of the run comes last, so that nothing has to undo it.
     fn back(&self, space: &Space<'_, M>, plan: Plan) -> Result<bool, Cause> {
         let (Some(piece), Some(head)) = (plan.piece.range::<M>(), plan.head().range::<M>()) else {
             return Err(Cause::TooLarge {
@@ -347,7 +355,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 }
 
 impl Plan {
-    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below` free pages under it.
+    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below`
+    /// free pages under it.
     fn within<S: Shape>(
         candidate: PageRun,
         below: usize,

@@ -35,14 +35,14 @@ impl<M> fmt::Display for InitFailure<M> {
 impl<M> core::error::Error for InitFailure<M> {}
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Gives the heap its windows and its machine; requests are served from them from now on. Blocks of the early
-    /// heap stay where they are.
+    /// Gives the heap its windows and its machine; requests are served from them from now on.
+    /// Blocks of the early heap stay where they are.
     ///
     /// Metadata comes from the window marked for it, or else from the far end of the first.
     ///
     /// # Errors
-    /// The range and the rule it breaks, or why there is no memory. The heap is as it was, every window is None again,
-    /// and the machine comes back in the failure.
+    /// The range and the rule it breaks, or why there is no memory. The heap is as it was, every
+    /// window is None again, and the machine comes back in the failure.
     pub fn init(&self, windows: &[Window], machine: M) -> Result<(), InitFailure<M>> {
         let mut pass = match self.enter_for_init() {
             Ok(pass) => pass,
@@ -73,8 +73,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Adds a window for objects to an initialised heap.
     ///
     /// # Errors
-    /// The range and the rule it breaks, or why there is no memory. The heap is as it was; metadata that was made for the
-    /// window stays charged.
+    /// The range and the rule it breaks, or why there is no memory. The heap is as it was; metadata
+    /// that was made for the window stays charged.
     pub fn add_window(&self, window: Window) -> Result<(), InitError> {
         let Some(opened) = self.opened.get() else {
             return Err(InitError::NotInitialised);

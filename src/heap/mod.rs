@@ -1,8 +1,8 @@
 //! Layer 6: the heap.
 //!
-//! It owns growth, small and large objects, reallocation, the reserve, statistics and verification. Two ranked locks guard it,
-//! central before page; the growth gate stands before both and is never waited for under either. The machine is called
-//! inside the gate alone.
+//! It owns growth, small and large objects, reallocation, the reserve, statistics and verification.
+//! Two ranked locks guard it, central before page; the growth gate stands before both and is never
+//! waited for under either. The machine is called inside the gate alone.
 
 mod early;
 mod free;
@@ -47,7 +47,8 @@ pub use tools::{ArenaView, ChunkView, SpanView};
 pub use verify::Violation;
 pub use window::{InitError, Window, WindowRule};
 
-/// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it is initialised.
+/// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it
+/// is initialised.
 ///
 /// It implements [`GlobalAlloc`](core::alloc::GlobalAlloc).
 pub struct Heap<M: Machine, K: Kernel> {
@@ -87,7 +88,8 @@ impl<M: Machine> Opened<M> {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// A heap that is not initialised, and without an early heap: until `init` it refuses every request.
+    /// A heap that is not initialised, and without an early heap: until `init` it refuses every
+    /// request.
     #[must_use]
     pub const fn new() -> Self {
         Self::build(Early::none())
@@ -127,7 +129,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
-/// What a step that was made certain beforehand answers; anything else is a damaged structure, and stops the machine.
+/// What a step that was made certain beforehand answers; anything else is a damaged structure, and
+/// stops the machine.
 fn certain<K: Kernel, T, E>(answer: Result<T, E>, rule: &'static str) -> T {
     match answer {
         Ok(value) => value,

@@ -34,7 +34,8 @@ impl fmt::Display for AllocError {
 
 impl core::error::Error for AllocError {}
 
-/// How a layout is served. It follows from the layout alone, so that a free can be checked against it.
+/// How a layout is served. It follows from the layout alone, so that a free can be checked against
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Served {
     /// By a slot of this class.
@@ -64,7 +65,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let pages = layout.size().div_ceil(page_bytes);
         let align_pages = (layout.align() / page_bytes).max(1);
         let space_pages = M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift;
-        // A Rust object has at most `isize::MAX` bytes, and so has the slice that is handed out for one.
+        // A Rust object has at most `isize::MAX` bytes, and so has the slice that is handed out for
+        // one.
         let most = space_pages.min(isize::MAX.unsigned_abs() >> M::GEOMETRY.page_shift);
         // Summaries count pages in 32 bits.
         if pages > most || u32::try_from(pages).is_err() || align_pages > space_pages {
@@ -75,18 +77,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(Want { pages, align_pages })
     }
 
-    /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling pointer of its alignment.
+    /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling
+    /// pointer of its alignment.
     ///
     /// The slice may be longer than asked for; all of it can be used.
     ///
     /// # Errors
-    /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges are as before.
+    /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges
+    /// are as before.
     /// # Locks
-    /// Takes central, page, and unless [`AllocFlags::NO_GROW`] is set the growth gate. With interrupts masked it waits for
-    /// no lock of the machine: where one is busy, the request is served as [`AllocFlags::ATOMIC`].
+    /// Takes central, page, and unless [`AllocFlags::NO_GROW`] is set the growth gate. With
+    /// interrupts masked it waits for no lock of the machine: where one is busy, the request is
+    /// served as [`AllocFlags::ATOMIC`].
     /// # Cost
-    /// A few dozen instructions where a span of the class has a free slot; otherwise a search for free pages, logarithmic in the
-    /// address space, and calls of the machine for what is not Ready.
+    /// A few dozen instructions where a span of the class has a free slot; otherwise a search for
+    /// free pages, logarithmic in the address space, and calls of the machine for what is not
+    /// Ready.
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
         let refused = |cause| AllocError { layout, cause };
         if layout.size() == 0 {

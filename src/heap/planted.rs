@@ -18,7 +18,8 @@ type Subject = Heap<Sim<X86_64>, Hosted>;
 
 const WINDOW: usize = 0xffff_9000_0000_0000;
 
-/// A heap with small objects of several classes, a full span, large objects, free pages and a reserve.
+/// A heap with small objects of several classes, a full span, large objects, free pages and a
+/// reserve.
 struct Bed {
     heap: Box<Subject>,
     first: PageIdx,

@@ -53,8 +53,8 @@ impl Reserve {
         Some(first)
     }
 
-    /// Pages of the run that would fill the reserve; 0 if it is full. Where there is no slot for another run, this one
-    /// has to stand in for the shortest too.
+    /// Pages of the run that would fill the reserve; 0 if it is full. Where there is no slot for
+    /// another run, this one has to stand in for the shortest too.
     fn missing(&self) -> usize {
         let missing = self.goal.saturating_sub(self.pages());
         let shortest = self.runs.iter().map(|run| run.count).min();
@@ -90,11 +90,12 @@ impl Reserve {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. The next ordinary
-    /// allocation refills what they take. Pages above the goal become free.
+    /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. The
+    /// next ordinary allocation refills what they take. Pages above the goal become free.
     ///
     /// # Errors
-    /// Which step refused: the reserve holds what could be had, and ordinary allocations go on filling it.
+    /// Which step refused: the reserve holds what could be had, and ordinary allocations go on
+    /// filling it.
     pub fn set_reserve(&self, pages: usize) -> Result<(), Cause> {
         let Some(opened) = self.opened.get() else {
             return Err(Cause::NotInitialised);
@@ -116,14 +117,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.fill_reserve(opened).ok();
     }
 
-    /// Fills the reserve as far as memory allows. One that cannot be filled now is tried again by the next ordinary
-    /// allocation.
+    /// Fills the reserve as far as memory allows. One that cannot be filled now is tried again by
+    /// the next ordinary allocation.
     ///
     /// # Errors
     /// Which step refused.
     fn fill_reserve(&self, opened: &Opened<M>) -> Result<(), Cause> {
         self.reserve_low.store(false, Ordering::Relaxed);
-        // Each for itself: pages serve although there is no memory for records, and the other way round.
+        // Each for itself: pages serve although there is no memory for records, and the other way
+        // round.
         let narrow = self.make_records(opened, RecordKind::Narrow);
         let pages = self.add_to_reserve(opened);
         let wide = self.make_records(opened, RecordKind::Wide);

@@ -13,18 +13,21 @@ use crate::base::PageRun;
 use crate::region::{Cause, Purpose};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Changes the size of an object to that of `new`, in place if its class stays or, for a large object, if the pages behind
-    /// it are free; else by moving it. With [`AllocFlags::ZEROED`] the bytes beyond the old size are zero.
+    /// Changes the size of an object to that of `new`, in place if its class stays or, for a large
+    /// object, if the pages behind it are free; else by moving it. With [`AllocFlags::ZEROED`] the
+    /// bytes beyond the old size are zero.
     ///
     /// # Errors
-    /// [`AllocError`]: the object stays where it is, with its old layout. Shrinking to a smaller class moves the object, so it
-    /// can be refused too.
+    /// [`AllocError`]: the object stays where it is, with its old layout. Shrinking to a smaller
+    /// class moves the object, so it can be refused too.
     /// # Safety
-    /// `pointer` was allocated by this heap with `old`. After success it must not be used; `new` is the layout from then on.
+    /// `pointer` was allocated by this heap with `old`. After success it must not be used; `new` is
+    /// the layout from then on.
     /// # Locks
     /// As [`allocate`](Self::allocate).
     /// # Cost
-    /// In place: constant, and linear in the pages that are added or given back. Else a copy of the smaller size.
+    /// In place: constant, and linear in the pages that are added or given back. Else a copy of the
+    /// smaller size.
     pub unsafe fn reallocate(
         &self,
         pointer: NonNull<u8>,
@@ -101,8 +104,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(NonNull::slice_from_raw_parts(pointer, bytes))
     }
 
-    /// Changes the length of a large object's run to `pages` if that is possible where it stands. The caller owns the object, so
-    /// nobody else changes it.
+    /// Changes the length of a large object's run to `pages` if that is possible where it stands.
+    /// The caller owns the object, so nobody else changes it.
     fn resize_run(
         &self,
         opened: &Opened<M>,
@@ -119,7 +122,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         } else {
             None
         };
-        // Record and index change together, so that a walk over the spans sees neither without the other.
+        // Record and index change together, so that a walk over the spans sees neither without the
+        // other.
         let _central = self.central.lock();
         opened.records().get(handle).record.set_pages(pages);
         match added {

@@ -78,8 +78,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Runs `work` inside the growth gate. Where it is refused for want of memory that free pages have, they are
-    /// scavenged and it runs again.
+    /// Runs `work` inside the growth gate. Where it is refused for want of memory that free pages
+    /// have, they are scavenged and it runs again.
     ///
     /// # Errors
     /// What `work` answers, or [`Cause::Busy`].
@@ -104,8 +104,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         answer
     }
 
-    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for, but not past
-    /// what it could not undo.
+    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for,
+    /// but not past what it could not undo.
     fn with_what_is_free<R>(
         &self,
         opened: &Opened<M>,
@@ -118,7 +118,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 Err(cause) => cause,
                 done => return done,
             };
-            // The same refusal although nothing was made since: more of the same would not help either.
+            // The same refusal although nothing was made since: more of the same would not help
+            // either.
             let is_stuck = refused == Some((cause, self.bytes_in_use()));
             if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, cause) {
                 return Err(cause);
@@ -180,7 +181,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// A short run out of the page cache, which is filled when it is empty; past it if it has none that long.
+    /// A short run out of the page cache, which is filled when it is empty; past it if it has none
+    /// that long.
     fn find_cached(&self, page: &mut PageSide, pages: usize) -> Option<Taken> {
         if page.cache.is_empty() {
             page.cache = self.pages.fill_cache(&mut page.pages)?;
@@ -195,7 +197,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.settle(run, committed)
     }
 
-    /// Hands out a run whose commit succeeded; frees one whose commit failed, with its scavenged bits as they are.
+    /// Hands out a run whose commit succeeded; frees one whose commit failed, with its scavenged
+    /// bits as they are.
     pub(super) fn settle(
         &self,
         run: PageRun,
@@ -216,8 +219,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Makes the scavenged pages of an allocated run Ready and charges the whole run to objects. Answers whether all of
-    /// it is known to be zero. The scavenged bits stay.
+    /// Makes the scavenged pages of an allocated run Ready and charges the whole run to objects.
+    /// Answers whether all of it is known to be zero. The scavenged bits stay.
     ///
     /// # Errors
     /// The pages that were scavenged are so again.
@@ -256,8 +259,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.decommit_scavenged(space, run);
     }
 
-    /// Takes the frames of the scavenged pages of `run` away again. Where the machine has become busy, they stay
-    /// Ready and become free pages like any other.
+    /// Takes the frames of the scavenged pages of `run` away again. Where the machine has become
+    /// busy, they stay Ready and become free pages like any other.
     fn decommit_scavenged(&self, space: &Space<'_, M>, run: PageRun) {
         for part in self.pages.scavenged_runs(run) {
             let Some(range) = part.range::<M>() else {
@@ -272,7 +275,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Inside the gate: what was freed or grown while the caller waited, then what was kept back, then growth.
+    /// Inside the gate: what was freed or grown while the caller waited, then what was kept back,
+    /// then growth.
     fn find_or_grow(
         &self,
         opened: &Opened<M>,
@@ -283,7 +287,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut found = self.find(want);
         if matches!(found, Found::Nothing) {
             self.return_what_is_kept(opened);
-            // Growth joins free pages below a piece with it: they must not be back in the cache by then.
+            // Growth joins free pages below a piece with it: they must not be back in the cache by
+            // then.
             let mut page = self.page.lock();
             found = self.found(self.find_past_cache(&mut page, want));
         }
@@ -297,8 +302,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Returns spans without live slots, and the page cache, to the free pages.
     pub(super) fn return_what_is_kept(&self, opened: &Opened<M>) {
         loop {
-            // Freed under the central lock, as everywhere: until its entry is gone, the index names a record
-            // that is in the pool.
+            // Freed under the central lock, as everywhere: until its entry is gone, the index names
+            // a record that is in the pool.
             let mut central = self.central.lock();
             match central.reclaim(opened.records()) {
                 Some(run) => self.free_run(run),
@@ -319,8 +324,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         certain::<K, _, _>(freed, "the pages of a span are taken");
     }
 
-    /// A run that is Ready as it stands, for requests that must not call the machine: from the page cache, the lowest run, or for
-    /// atomic requests the reserve.
+    /// A run that is Ready as it stands, for requests that must not call the machine: from the page
+    /// cache, the lowest run, or for atomic requests the reserve.
     fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let mut page = self.page.lock();
         let page = &mut *page;

@@ -7,11 +7,13 @@ use crate::base::{PageIdx, PageRun};
 use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel decides on
-    /// which thread and when; behind its back, pages are scavenged only where a request would be refused without their memory.
+    /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel
+    /// decides on which thread and when; behind its back, pages are scavenged only where a request
+    /// would be refused without their memory.
     ///
     /// # Errors
-    /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was decommitted.
+    /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was
+    /// decommitted.
     /// # Locks
     /// The growth gate, throughout; central and page, briefly for every run.
     /// # Cost
@@ -25,8 +27,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// Scavenges as many free pages as `cause`, a refusal, says were missing; `false` if there are not so many, or the
-    /// machine has become busy.
+    /// Scavenges as many free pages as `cause`, a refusal, says were missing; `false` if there are
+    /// not so many, or the machine has become busy.
     #[cold]
     pub(super) fn make_up_for(
         &self,
@@ -71,7 +73,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(done)
     }
 
-    /// Takes the highest run of free pages below `below` that are Ready, so that nobody can use it meanwhile.
+    /// Takes the highest run of free pages below `below` that are Ready, so that nobody can use it
+    /// meanwhile.
     fn take_highest_ready(&self, below: PageIdx, most: usize) -> Option<PageRun> {
         let mut page = self.page.lock();
         let run = self.pages.highest_ready(&mut page.pages, below, most)?;
@@ -80,7 +83,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(run)
     }
 
-    /// Decommits a run that is taken, and frees it; `false` if the machine is busy, and it was freed Ready.
+    /// Decommits a run that is taken, and frees it; `false` if the machine is busy, and it was
+    /// freed Ready.
     fn decommit_taken(&self, space: &Space<'_, M>, run: PageRun) -> bool {
         let range = run.range::<M>();
         let done = range.is_some_and(|range| space.decommit(range, Purpose::Free).is_ok());

@@ -124,7 +124,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Takes an unused record, and notes when those that are kept for atomic requests have become fewer.
+    /// Takes an unused record, and notes when those that are kept for atomic requests have become
+    /// fewer.
     fn unused_record(
         &self,
         opened: &Opened<M>,

@@ -7,8 +7,9 @@ use archipelago_api::{Footprint, Kernel, Machine};
 use super::Heap;
 use crate::region::Purpose;
 
-/// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and `mapped_ready` in granules, page-table
-/// frames and held frames to what the frame source has given and not got back.
+/// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
+/// `mapped_ready` in granules, page-table frames and held frames to what the frame source has given
+/// and not got back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Bytes Ready, metadata included.
@@ -73,7 +74,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The account as it is now. Other CPUs may move it between two of its numbers.
     ///
     /// # Locks
-    /// Takes central, then page, each for a few loads. The machine is asked for its footprint before that.
+    /// Takes central, then page, each for a few loads. The machine is asked for its footprint
+    /// before that.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let footprint = self.opened.get().map(|opened| opened.machine.footprint());
@@ -94,7 +96,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Sets the most bytes that may be Ready, metadata included; `usize::MAX` is no limit. What is Ready already stays.
+    /// Sets the most bytes that may be Ready, metadata included; `usize::MAX` is no limit. What is
+    /// Ready already stays.
     pub fn set_limit(&self, bytes: usize) {
         self.ledger.set_limit(bytes);
     }

@@ -1,7 +1,7 @@
 //! Verification: every invariant of the heap, checked from scratch.
 //!
-//! Nothing here trusts a counter that it can recount. The first rule that is broken is named, with the address it is broken
-//! at where there is one.
+//! Nothing here trusts a counter that it can recount. The first rule that is broken is named, with
+//! the address it is broken at where there is one.
 
 use core::fmt;
 

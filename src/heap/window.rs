@@ -7,15 +7,17 @@ use archipelago_api::{Geometry, Offset, ReserveError, VirtAddr, VirtRange};
 use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::Cause;
 
-/// A range of address space that the heap may use. Nothing is checked until it is given to the heap.
+/// A range of address space that the heap may use. Nothing is checked until it is given to the
+/// heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Its first address; a multiple of the granule.
     pub base: usize,
     /// Its length in bytes; a multiple of the granule.
     pub bytes: usize,
-    /// Whether it is kept for metadata, as one of the windows given to [`Heap::init`](super::Heap::init) may be.
-    /// Without such a window, metadata comes from the far end of the first one.
+    /// Whether it is kept for metadata, as one of the windows given to
+    /// [`Heap::init`](super::Heap::init) may be. Without such a window, metadata comes from the far
+    /// end of the first one.
     pub for_metadata: bool,
 }
 
@@ -66,10 +68,11 @@ pub enum WindowRule {
         /// The range given before, coalesced with its neighbours.
         other: VirtRange,
     },
-    /// One window at most is kept for metadata, and it is given to [`Heap::init`](super::Heap::init).
+    /// One window at most is kept for metadata, and it is given to
+    /// [`Heap::init`](super::Heap::init).
     SecondForMetadata,
-    /// A window holds at least one whole page besides the first and the last granule of the address space, which no Rust
-    /// object can occupy.
+    /// A window holds at least one whole page besides the first and the last granule of the address
+    /// space, which no Rust object can occupy.
     TooSmall,
 }
 
@@ -149,8 +152,9 @@ const fn outside(geometry: &Geometry) -> WindowRule {
     }
 }
 
-/// `run` without the page that holds address 0 and the page before it on the (circular) line, which no Rust pointer
-/// range can describe. A window does not wrap, so they can only be its first and its last page.
+/// `run` without the page that holds address 0 and the page before it on the (circular) line, which
+/// no Rust pointer range can describe. A window does not wrap, so they can only be its first and
+/// its last page.
 fn without_ends<S: Shape>(run: PageRun) -> PageRun {
     let geometry = S::GEOMETRY;
     let last = geometry.last_offset().value();

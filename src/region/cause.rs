@@ -60,8 +60,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Bytes of memory that would have helped, on a machine with granules of `granule` bytes; 0 if the refusal was not for
-    /// want of memory.
+    /// Bytes of memory that would have helped, on a machine with granules of `granule` bytes; 0 if
+    /// the refusal was not for want of memory.
     pub(crate) const fn missing_bytes(self, granule: usize) -> usize {
         match self {
             Self::Frames { needed, available } | Self::PageTables { needed, available } => {

@@ -62,7 +62,8 @@ impl Purpose {
 
 /// Bytes by purpose and by state. At every quiescent moment the purposes add up to `mapped_ready`.
 ///
-/// Counters are plain `usize` atomics, each changed under the lock or gate that guards what it counts.
+/// Counters are plain `usize` atomics, each changed under the lock or gate that guards what it
+/// counts.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     purposes: [AtomicUsize; Purpose::ALL.len()],

@@ -1,10 +1,10 @@
 //! Metadata memory: where tables, bitmaps and records live.
 //!
-//! It is carved from the far end of the first window (heap pages come from its front, so neither needs a
-//! share set aside), or from a window of its own, in **extents**: aligned pieces of address space, each as
-//! large as the largest table. In an extent, small pieces are bumped from the bottom and whole pages are
-//! taken from the top, each page made Ready when it is reached. Nothing is ever unmapped; arrays that were
-//! outgrown are kept in stock and handed out again.
+//! It is carved from the far end of the first window (heap pages come from its front, so neither
+//! needs a share set aside), or from a window of its own, in **extents**: aligned pieces of address
+//! space, each as large as the largest table. In an extent, small pieces are bumped from the bottom
+//! and whole pages are taken from the top, each page made Ready when it is reached. Nothing is ever
+//! unmapped; arrays that were outgrown are kept in stock and handed out again.
 
 use core::mem::{align_of, size_of, size_of_val};
 use core::ptr::NonNull;
@@ -25,8 +25,8 @@ const STOCK: usize = 16;
 /// Metadata memory, and the address space it comes from. Guarded by the growth gate.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    /// Address space that extents are taken from, highest first, and that heap pages may be taken from, lowest
-    /// first.
+    /// Address space that extents are taken from, highest first, and that heap pages may be taken
+    /// from, lowest first.
     room: PageRun,
     extent_bytes: usize,
     extent: Extent,
@@ -79,8 +79,8 @@ impl Metadata {
         self.room
     }
 
-    /// Replaces the room: at `init`, when heap pages were taken from its front, or when it is exhausted and
-    /// another piece of unused address space takes its place.
+    /// Replaces the room: at `init`, when heap pages were taken from its front, or when it is
+    /// exhausted and another piece of unused address space takes its place.
     pub(crate) fn set_room(&mut self, room: PageRun) {
         self.room = room;
     }
@@ -168,7 +168,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// Takes address space for whole pages off the top of the extent, or off the room if it is large.
+    /// Takes address space for whole pages off the top of the extent, or off the room if it is
+    /// large.
     fn take_address<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         if bytes > self.extent_bytes / 2 {
             return self.off_the_end::<S>(bytes, align.max(self.extent_bytes));
@@ -250,8 +251,8 @@ impl<M: Machine> MetadataSource<'_, M> {
             .space
             .machine()
             .pointer(M::GEOMETRY.address(Offset::new(offset)));
-        // SAFETY: the memory is Ready and zero, either furnished just now or taken from stock and zeroed; its
-        // offset is aligned for `T`, and cursors and stock hand every byte out once.
+        // SAFETY: the memory is Ready and zero, either furnished just now or taken from stock and
+        // zeroed; its offset is aligned for `T`, and cursors and stock hand every byte out once.
         unsafe { Fresh::new(start.cast::<T>(), count) }
     }
 

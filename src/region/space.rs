@@ -8,8 +8,8 @@ use super::ledger::{Ledger, Plain};
 use super::{Cause, Purpose};
 use crate::base::lock;
 
-/// The machine with its account. Holding one means holding the growth gate: calls of the machine are
-/// queued, and no heap lock is held (debug builds check).
+/// The machine with its account. Holding one means holding the growth gate: calls of the machine
+/// are queued, and no heap lock is held (debug builds check).
 #[derive(Debug)]
 pub(crate) struct Space<'a, M> {
     machine: &'a M,
@@ -54,8 +54,8 @@ impl<'a, M: Machine> Space<'a, M> {
         Ok(space)
     }
 
-    /// Undoes what an earlier step could not undo. Nothing else is tried before it succeeds: the range counts
-    /// as Reserved with everybody else.
+    /// Undoes what an earlier step could not undo. Nothing else is tried before it succeeds: the
+    /// range counts as Reserved with everybody else.
     ///
     /// # Errors
     /// [`Busy`] if the machine still is.
@@ -94,8 +94,9 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The range is Reserved.
     pub(crate) fn prepare(&self, range: VirtRange) -> Result<(), Cause> {
         self.called(range);
-        // SAFETY: `prepare` needs the whole range Reserved. Callers pass parts of windows that they have not
-        // prepared, which they know from the unused ranges or from a table part that is not Ready.
+        // SAFETY: `prepare` needs the whole range Reserved. Callers pass parts of windows that they
+        // have not prepared, which they know from the unused ranges or from a table part that is
+        // not Ready.
         unsafe { self.machine.prepare(range, self.patience) }?;
         self.ledger.moved(Plain::Reserved, false, range.bytes());
         self.ledger.moved(Plain::Prepared, true, range.bytes());
@@ -120,8 +121,8 @@ impl<'a, M: Machine> Space<'a, M> {
                 mapped_ready,
             });
         }
-        // SAFETY: `commit` needs the whole range Prepared. Callers pass scavenged pages that they have marked
-        // allocated, or what they have just prepared.
+        // SAFETY: `commit` needs the whole range Prepared. Callers pass scavenged pages that they
+        // have marked allocated, or what they have just prepared.
         let contents = unsafe { self.machine.commit(range, self.patience) }?;
         self.ledger.moved(Plain::Prepared, false, bytes);
         self.ledger.became_ready(purpose, bytes);
@@ -134,8 +135,8 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The range is Ready.
     pub(crate) fn decommit(&self, range: VirtRange, purpose: Purpose) -> Result<(), Busy> {
         self.called(range);
-        // SAFETY: `decommit` needs the range Ready and unused. Callers pass pages that they hold as allocated
-        // and have not handed out.
+        // SAFETY: `decommit` needs the range Ready and unused. Callers pass pages that they hold as
+        // allocated and have not handed out.
         unsafe { self.machine.decommit(range, self.patience) }?;
         self.ledger.was_ready(purpose, range.bytes());
         self.ledger.moved(Plain::Prepared, true, range.bytes());
@@ -148,16 +149,16 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The range is as it was.
     pub(crate) fn fault(&self, range: VirtRange, from: Leaving) -> Result<(), Busy> {
         self.called(range);
-        // SAFETY: `fault` needs the range Ready or Prepared and unused. Callers pass what they have prepared and
-        // not published.
+        // SAFETY: `fault` needs the range Ready or Prepared and unused. Callers pass what they have
+        // prepared and not published.
         unsafe { self.machine.fault(range, self.patience) }?;
         self.left(range, from);
         self.ledger.moved(Plain::Reserved, true, range.bytes());
         Ok(())
     }
 
-    /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy, the next call
-    /// that reaches it undoes the range first: see [`settle`](Self::settle).
+    /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy,
+    /// the next call that reaches it undoes the range first: see [`settle`](Self::settle).
     pub(crate) fn unprepare(&self, range: VirtRange) {
         if self.fault(range, Leaving::Prepared).is_err() {
             debug_assert!(
@@ -178,8 +179,8 @@ impl<'a, M: Machine> Space<'a, M> {
             Ok(Contents::Zeroed) => Ok(()),
             Ok(Contents::Unknown) => {
                 let start = self.machine.pointer(range.base());
-                // SAFETY: `write_bytes` needs the bytes writable and unshared: the range has just become Ready, and
-                // nobody else knows of it.
+                // SAFETY: `write_bytes` needs the bytes writable and unshared: the range has just
+                // become Ready, and nobody else knows of it.
                 unsafe { start.write_bytes(0, range.bytes()) };
                 Ok(())
             }
@@ -190,14 +191,16 @@ impl<'a, M: Machine> Space<'a, M> {
         }
     }
 
-    /// Any state → None: undoes the [`reserve`](Self::reserve) of a window that nobody has seen, and what was done in it
-    /// since.
+    /// Any state → None: undoes the [`reserve`](Self::reserve) of a window that nobody has seen,
+    /// and what was done in it since.
     ///
-    /// It waits for the machine, even with interrupts masked. The locks that it needs are those that the steps to be
-    /// undone have had: who holds one now came later, so it runs on another CPU and was not interrupted by the caller.
+    /// It waits for the machine, even with interrupts masked. The locks that it needs are those
+    /// that the steps to be undone have had: who holds one now came later, so it runs on another
+    /// CPU and was not interrupted by the caller.
     pub(crate) fn release(&self, range: VirtRange, from: Leaving) {
         self.called(range);
-        // SAFETY: `release` needs the range reserved and unused. Callers pass windows that nobody has seen.
+        // SAFETY: `release` needs the range reserved and unused. Callers pass windows that nobody
+        // has seen.
         let released = unsafe { self.machine.release(range, Patience::Wait) };
         debug_assert!(released.is_ok(), "who may wait is not told `Busy`");
         self.left(range, from);

@@ -1,8 +1,8 @@
 //! Layer 4: runs of pages cut into slots.
 //!
-//! It owns size classes, span records with their alloc bits, and the partial and full lists of each span class. It
-//! hands up slots; it takes memory for records from the region layer. All state is beside the objects, never in
-//! them. The lists and records are guarded by the central lock.
+//! It owns size classes, span records with their alloc bits, and the partial and full lists of each
+//! span class. It hands up slots; it takes memory for records from the region layer. All state is
+//! beside the objects, never in them. The lists and records are guarded by the central lock.
 
 mod central;
 mod class;

@@ -1,8 +1,9 @@
 //! Span records: what is known of a span, beside it.
 //!
-//! A record is one cache line, and its alloc bits are part of it. A span of more slots than the line has bits for has a
-//! wide record, three lines of which two hold bits. Fields are atomics because lookups read them without a lock; all
-//! writes are made under the central lock or before the span is entered in the arena index.
+//! A record is one cache line, and its alloc bits are part of it. A span of more slots than the
+//! line has bits for has a wide record, three lines of which two hold bits. Fields are atomics
+//! because lookups read them without a lock; all writes are made under the central lock or before
+//! the span is entered in the arena index.
 
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -36,7 +37,8 @@ pub(crate) enum Kind {
 pub(crate) struct Record {
     first: AtomicUsize,
     pages: AtomicU32,
-    /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was made.
+    /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was
+    /// made.
     kind: AtomicU32,
     free_slots: AtomicU32,
     /// Slots from here on were never handed out.
@@ -103,7 +105,8 @@ impl Record {
         self.kind.store(WIDE, Relaxed);
     }
 
-    /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is zero.
+    /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is
+    /// zero.
     pub(crate) fn describe(&self, kind: Kind, run: PageRun, slots: u32, zeroed: bool) {
         let number = match kind {
             Kind::Unused => 0,
@@ -249,14 +252,16 @@ impl<'a> SpanRef<'a> {
         (fresh..slots).all(|slot| !self.is_taken(slot))
     }
 
-    /// Whether `slot`, which is being handed out, was never handed out and lies in pages that were zero.
+    /// Whether `slot`, which is being handed out, was never handed out and lies in pages that were
+    /// zero.
     #[inline]
     fn was_fresh(self, slot: usize) -> bool {
         let fresh = self.record.fresh_slot.load(Relaxed) as usize;
         if slot < fresh {
             return false;
         }
-        // Slots are taken lowest first, so none above `slot` was handed out either. At most 1280 slots.
+        // Slots are taken lowest first, so none above `slot` was handed out either. At most 1280
+        // slots.
         self.record
             .fresh_slot
             .store(u32::try_from(slot + 1).unwrap_or(u32::MAX), Relaxed);

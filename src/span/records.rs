@@ -1,7 +1,8 @@
 //! The pool of span records: memory that is a record for ever, named by handles.
 //!
-//! A handle counts cache lines below the **anchor**, the end of the window that metadata memory comes from, so that 32 bits
-//! reach 128 GiB to either side, whatever the width of the address space.
+//! A handle counts cache lines below the **anchor**, the end of the window that metadata memory
+//! comes from, so that 32 bits reach 128 GiB to either side, whatever the width of the address
+//! space.
 
 use core::num::NonZeroU32;
 
@@ -84,15 +85,16 @@ impl<'a, M: Machine> Records<'a, M> {
     #[inline]
     pub(crate) fn get(&self, handle: SpanHandle) -> SpanRef<'a> {
         let pointer = self.pointer(handle);
-        // SAFETY: handles are made by `handle` of a `&Record` alone, so this is the address of a record in metadata
-        // memory, which is never unmapped and never becomes anything else; all its fields are atomics.
+        // SAFETY: handles are made by `handle` of a `&Record` alone, so this is the address of a
+        // record in metadata memory, which is never unmapped and never becomes anything else; all
+        // its fields are atomics.
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
         if !is_wide(kind) {
             return SpanRef::new(record, &[], kind);
         }
-        // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they are its first
-        // field; the pointer has the provenance of the whole window.
+        // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they
+        // are its first field; the pointer has the provenance of the whole window.
         let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };
         SpanRef::new(&wide.record, &wide.more, kind)
     }
@@ -149,8 +151,8 @@ impl Pool {
         self.bytes
     }
 
-    /// Calls `check` with each unused record until it answers `false`; answers whether it never did, and whether there
-    /// are as many as counted.
+    /// Calls `check` with each unused record until it answers `false`; answers whether it never
+    /// did, and whether there are as many as counted.
     pub(super) fn all_unused<M: Machine>(
         &self,
         records: Records<'_, M>,

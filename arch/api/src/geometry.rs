@@ -10,8 +10,8 @@ use crate::{Offset, VirtAddr, VirtRange};
 /// | 32-bit ARM | 32 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 1024 |
 /// | 32-bit MIPS | 31 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 512 |
 ///
-/// The address space is a line of 2^`address_bits` bytes; position 0 on it is the address `base`, so
-/// that x86_64's two halves, and nothing between them, make one line.
+/// The address space is a line of 2^`address_bits` bytes; position 0 on it is the address `base`,
+/// so that x86_64's two halves, and nothing between them, make one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// log2 of the bytes of the address space.

@@ -19,7 +19,8 @@ pub enum InterruptState {
 }
 
 /// What the heap needs from the kernel around it: associated functions alone, which work from the
-/// first instruction on, before and after the heap is initialised, on every CPU and in every handler.
+/// first instruction on, before and after the heap is initialised, on every CPU and in every
+/// handler.
 ///
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
@@ -40,8 +41,8 @@ pub trait Kernel: 'static {
     }
 
     /// A number that tells apart the threads of control that may be inside the heap at once. The
-    /// CPU's will do unless threads are preempted in the kernel; such a kernel answers the thread's.
-    /// The heap uses it to report a mapper that allocates from within a call of the heap.
+    /// CPU's will do unless threads are preempted in the kernel; such a kernel answers the
+    /// thread's. The heap uses it to report a mapper that allocates from within a call of the heap.
     #[must_use]
     fn current_thread() -> usize {
         usize::from(Self::current_cpu().0)

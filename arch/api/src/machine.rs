@@ -34,28 +34,32 @@ pub struct Footprint {
 }
 
 /// A machine on which a heap runs: it owns the address space of the heap's windows and the memory
-/// behind it. Every range is a multiple of the granule in base and length and is never empty. Windows
-/// that are adjacent are one piece: a range, and an object, may reach from one into the next.
+/// behind it. Every range is a multiple of the granule in base and length and is never empty.
+/// Windows that are adjacent are one piece: a range, and an object, may reach from one into the
+/// next.
 ///
-/// The heap calls it with none of its locks held and with interrupts as its own caller left them; one call at
-/// a time (the heap queues them). What a machine allocates from the heap within a call it asks for with
-/// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC); anything else is reported. It may free at will.
+/// The heap calls it with none of its locks held and with interrupts as its own caller left them;
+/// one call at a time (the heap queues them). What a machine allocates from the heap within a call
+/// it asks for with [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC); anything else is reported.
+/// It may free at will.
 ///
 /// # Safety
 /// The heap hands the memory out on the word of its machine. An implementor promises that:
 /// - after a successful `commit`, every byte of the range can be read and written through
-///   [`pointer`](Self::pointer) on every CPU, is shared with nothing else, and stays so until `decommit`, `fault`
-///   or `release`;
+///   [`pointer`](Self::pointer) on every CPU, is shared with nothing else, and stays so until
+///   `decommit`, `fault` or `release`;
 /// - memory reported as [`Contents::Zeroed`] is zero;
 /// - a failed call leaves the whole range in the state it was in;
 /// - after `decommit`, `fault` and `release` no CPU's translation of the range remains;
-/// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a window; a pointer has the
-///   provenance of its window and of those adjacent to it, and is aligned as its address is.
+/// - [`pointer`](Self::pointer) and [`address`](Self::address) are inverse to each other inside a
+///   window; a pointer has the provenance of its window and of those adjacent to it, and is aligned
+///   as its address is.
 pub unsafe trait Machine: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
 
-    /// Storage for the first level of the arena index: `[IndexWord; N]` with N = 2^`index_root_shift`.
+    /// Storage for the first level of the arena index: `[IndexWord; N]` with N =
+    /// 2^`index_root_shift`.
     type IndexRoot: IndexRoot;
 
     /// None → Reserved: takes exactly this range of address space. It needs no memory.
@@ -64,8 +68,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The range is in state None, as before.
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
 
-    /// Reserved → Prepared: makes page tables down to the last level, so that [`commit`](Self::commit) can
-    /// fail only for want of frames.
+    /// Reserved → Prepared: makes page tables down to the last level, so that
+    /// [`commit`](Self::commit) can fail only for want of frames.
     ///
     /// # Errors
     /// The whole range is Reserved, as before, and the tables made for it are gone.
@@ -99,7 +103,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// Every granule of the range is Ready or Prepared, and nobody uses it any more.
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
-    /// Any state → None: gives back frames, page tables and address space. The range may mix states.
+    /// Any state → None: gives back frames, page tables and address space. The range may mix
+    /// states.
     ///
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
@@ -107,8 +112,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The range was reserved, and nobody uses it any more.
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
-    /// The pointer to `addr`, an address other than 0 inside a reserved window, with the provenance of that
-    /// window. For any other address the result must not be dereferenced. Takes no lock.
+    /// The pointer to `addr`, an address other than 0 inside a reserved window, with the provenance
+    /// of that window. For any other address the result must not be dereferenced. Takes no lock.
     fn pointer(&self, addr: VirtAddr) -> NonNull<u8>;
 
     /// The address of `pointer`, or `None` if no window can hold it. Any pointer whatsoever may be
@@ -116,14 +121,15 @@ pub unsafe trait Machine: Send + Sync + 'static {
     fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr>;
 
     /// Frames taken that are not behind Ready memory. A machine without page tables and without a
-    /// stock has none. Takes no lock that somebody may hold who calls the heap: statistics can be read
-    /// from anywhere, also from within a call of the machine.
+    /// stock has none. Takes no lock that somebody may hold who calls the heap: statistics can be
+    /// read from anywhere, also from within a call of the machine.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }
 }
 
-/// One word of the arena index: it names a second-level table and says which of its parts are Ready.
+/// One word of the arena index: it names a second-level table and says which of its parts are
+/// Ready.
 pub type IndexWord = AtomicPtr<u8>;
 
 /// Storage for the first level of the arena index. Stable Rust takes no array whose length is an

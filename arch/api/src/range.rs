@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::VirtAddr;
 
-/// A range of virtual addresses as base and length, so that one which ends at the top of the address
-/// space is no special case. It never wraps.
+/// A range of virtual addresses as base and length, so that one which ends at the top of the
+/// address space is no special case. It never wraps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VirtRange {
     base: VirtAddr,

@@ -37,7 +37,8 @@ pub struct SpanReport {
     pub slot_bytes: usize,
 }
 
-/// What the heap says before it stops the machine: which address, in which span, and what was wrong.
+/// What the heap says before it stops the machine: which address, in which span, and what was
+/// wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What was wrong.

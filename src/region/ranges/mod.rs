@@ -1,9 +1,10 @@
 //! Sorted, coalescing ranges of pages.
 //!
-//! Ranges are kept in page numbers, so that one which ends at the top of the address space is a range like
-//! any other. They live in an array in metadata memory that doubles when it is full. The array is topped up
-//! before a lock is taken ([`Ranges::needs_room`], [`Ranges::adopt`]), so that nothing here fails for want of
-//! memory while one is held, and the array that was outgrown goes back to the caller.
+//! Ranges are kept in page numbers, so that one which ends at the top of the address space is a
+//! range like any other. They live in an array in metadata memory that doubles when it is full. The
+//! array is topped up before a lock is taken ([`Ranges::needs_room`], [`Ranges::adopt`]), so that
+//! nothing here fails for want of memory while one is held, and the array that was outgrown goes
+//! back to the caller.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -59,8 +60,8 @@ pub(crate) enum Corruption {
 
 /// Sorted ranges of pages, none of which is empty or touches another.
 ///
-/// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move up to
-/// n slots.
+/// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move
+/// up to n slots.
 pub(crate) struct Ranges {
     slots: &'static [Slot],
     len: usize,
@@ -92,7 +93,8 @@ impl Ranges {
         (0..self.len).map(|index| self.at(index))
     }
 
-    /// Slots of the array that is needed before one more range is certain to fit, if the present one is full.
+    /// Slots of the array that is needed before one more range is certain to fit, if the present
+    /// one is full.
     pub(crate) const fn needs_room(&self) -> Option<usize> {
         if self.len < self.capacity() {
             None
@@ -103,8 +105,8 @@ impl Ranges {
         }
     }
 
-    /// Moves the ranges to a larger array and hands back the one that is no longer needed, zeroed: the
-    /// outgrown one, or `memory` itself if the present one is at least as large.
+    /// Moves the ranges to a larger array and hands back the one that is no longer needed, zeroed:
+    /// the outgrown one, or `memory` itself if the present one is at least as large.
     pub(crate) fn adopt(&mut self, memory: Fresh<Slot>) -> Option<&'static [Slot]> {
         let fresh = memory.into_slice();
         if fresh.len() <= self.slots.len() {
@@ -166,7 +168,8 @@ impl Ranges {
     /// Adds `run`, joined with the ranges that it touches.
     ///
     /// # Errors
-    /// If the run is empty, overlaps a range, or needs a slot that is not there. Nothing is changed then.
+    /// If the run is empty, overlaps a range, or needs a slot that is not there. Nothing is changed
+    /// then.
     pub(crate) fn add(&mut self, run: PageRun) -> Result<(), RangesError> {
         if run.is_empty() {
             return Err(RangesError::Empty);
@@ -196,8 +199,8 @@ impl Ranges {
     /// Removes `run`, which lies in one range; what is left of that range on either side stays.
     ///
     /// # Errors
-    /// If the run is empty, is not wholly held, or splits a range while there is no free slot. Nothing
-    /// is changed then.
+    /// If the run is empty, is not wholly held, or splits a range while there is no free slot.
+    /// Nothing is changed then.
     pub(crate) fn remove(&mut self, run: PageRun) -> Result<(), RangesError> {
         if run.is_empty() {
             return Err(RangesError::Empty);
@@ -358,8 +361,8 @@ impl fmt::Debug for Ranges {
     }
 }
 
-// Relaxed: the slots are atomics so that metadata memory may be shared, not to order anything. Whoever
-// changes them holds the `Ranges` mutably.
+// Relaxed: the slots are atomics so that metadata memory may be shared, not to order anything.
+// Whoever changes them holds the `Ranges` mutably.
 fn read(slot: &Slot) -> PageRun {
     let first = slot[0].load(Ordering::Relaxed);
     PageRun::new(PageIdx(first), slot[1].load(Ordering::Relaxed))

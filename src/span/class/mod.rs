@@ -1,7 +1,8 @@
 //! Size classes: which slot an object gets, by size and alignment, and which slot an address is in.
 //!
-//! There is one table for each page size, chosen and written by `cargo xtask classes`. Spans start at a page, and slots
-//! lie at the multiples of the class size, so a class whose size is a multiple of an alignment serves it.
+//! There is one table for each page size, chosen and written by `cargo xtask classes`. Spans start
+//! at a page, and slots lie at the multiples of the class size, so a class whose size is a multiple
+//! of an alignment serves it.
 
 use core::fmt;
 
@@ -47,8 +48,8 @@ pub(crate) struct ClassTable {
     pub(super) magic: &'static [u32],
     /// The class of each multiple of [`FINE`] up to [`FINE_LIMIT`].
     pub(super) fine: &'static [u8],
-    /// The class of the smallest size of each [`COARSE`] bytes above [`FINE_LIMIT`]; the others are in it or in one of
-    /// the next two.
+    /// The class of the smallest size of each [`COARSE`] bytes above [`FINE_LIMIT`]; the others are
+    /// in it or in one of the next two.
     pub(super) coarse: &'static [u8],
 }
 
@@ -86,8 +87,9 @@ impl ClassTable {
         (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)
     }
 
-    /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power of two. `None` means
-    /// that the object is a large one: it is too large for any class, or aligned to more than a page.
+    /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power
+    /// of two. `None` means that the object is a large one: it is too large for any class, or
+    /// aligned to more than a page.
     #[inline]
     pub(crate) const fn class_for(&self, size: usize, align: usize) -> Option<SizeClass> {
         if size > self.largest || align > self.page_bytes {
@@ -139,8 +141,8 @@ impl ClassTable {
         self.slots[class.index()] as usize
     }
 
-    /// The slot that the byte at `offset` of a span of `class` is in: `offset` divided by the size, for every offset
-    /// inside the span. Bytes of the span's tail are in the slot after the last.
+    /// The slot that the byte at `offset` of a span of `class` is in: `offset` divided by the size,
+    /// for every offset inside the span. Bytes of the span's tail are in the slot after the last.
     #[inline]
     pub(crate) fn slot_at(&self, class: SizeClass, offset: usize) -> usize {
         let product = (offset as u64).wrapping_mul(u64::from(self.magic[class.index()]));

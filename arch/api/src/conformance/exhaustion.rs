@@ -129,7 +129,8 @@ pub(super) fn commit_is_all_or_nothing<M: Machine>(ground: &Ground<'_, M>) -> Ou
     ledger.check(ground)
 }
 
-/// While somebody holds the machine's lock, every call that must not wait is Busy and changes nothing.
+/// While somebody holds the machine's lock, every call that must not wait is Busy and changes
+/// nothing.
 pub(super) fn a_busy_machine_changes_nothing<M: Machine>(ground: &Ground<'_, M>) -> Outcome {
     const DONE: &str = "a call that must not wait is done while the lock is held";
     let cells = || 4..8;

@@ -321,8 +321,8 @@ impl<'a, M: Machine> Ground<'a, M> {
         }))
     }
 
-    /// Visits a sample of the bytes of Ready cells, the first and the last byte of each granule among
-    /// them, as long as `visit` agrees. Says whether it always did.
+    /// Visits a sample of the bytes of Ready cells, the first and the last byte of each granule
+    /// among them, as long as `visit` agrees. Says whether it always did.
     fn each_sample(
         &self,
         cells: Range<usize>,

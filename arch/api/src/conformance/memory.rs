@@ -67,7 +67,8 @@ pub(super) fn release_leaves_its_neighbours_alone<M: Machine>(ground: &Ground<'_
     beside(ground, |ground| ground.release(4..8))
 }
 
-/// Does something to the cells 4 to 8, and checks that those below and above, which are Ready, stay.
+/// Does something to the cells 4 to 8, and checks that those below and above, which are Ready,
+/// stay.
 fn beside<M: Machine>(
     ground: &Ground<'_, M>,
     act: impl FnOnce(&Ground<'_, M>) -> Outcome,

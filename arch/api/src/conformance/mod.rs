@@ -10,8 +10,8 @@
 //! What a machine cannot be asked through [`Machine`] it may offer beside it: [`Exhaust`] makes its
 //! frames run out, [`Contend`] holds its lock. The rules about these run only on machines that do.
 //!
-//! A machine that breaks the contract may do anything, as its `unsafe impl` promised that it does not:
-//! the suite finds a fault where it shows, and cannot protect itself from one.
+//! A machine that breaks the contract may do anything, as its `unsafe impl` promised that it does
+//! not: the suite finds a fault where it shows, and cannot protect itself from one.
 
 mod exhaustion;
 mod ground;
@@ -80,9 +80,10 @@ pub fn run<M: Machine>(
 }
 
 impl<'a, M: Machine> Subject<'a, M> {
-    /// A machine to be tested in `window`: at least 16 granules in state None that nobody else uses,
-    /// without the granule at address 0. All of it becomes Ready, so the machine needs a frame for
-    /// each granule, and those of the page tables. A window over the ends of page tables tests most.
+    /// A machine to be tested in `window`: at least 16 granules in state None that nobody else
+    /// uses, without the granule at address 0. All of it becomes Ready, so the machine needs a
+    /// frame for each granule, and those of the page tables. A window over the ends of page tables
+    /// tests most.
     #[must_use]
     pub fn new(machine: &'a M, window: VirtRange) -> Self {
         Self {
@@ -111,8 +112,8 @@ impl<'a, M: Machine> Subject<'a, M> {
         }
     }
 
-    /// Tests every rule that this subject can be asked about, and reports on each by name. Each rule
-    /// finds the window in state None and leaves it so.
+    /// Tests every rule that this subject can be asked about, and reports on each by name. Each
+    /// rule finds the window in state None and leaves it so.
     pub fn run(&self, report: &mut dyn FnMut(&'static str, Outcome)) {
         let (exhaust, contend) = (self.exhaust.is_some(), self.contend.is_some());
         let always = Self::RULES.iter().map(|rule| (true, rule));

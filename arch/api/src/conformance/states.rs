@@ -130,8 +130,8 @@ pub(super) fn release_takes_a_mix_of_states<M: Machine>(ground: &Ground<'_, M>) 
     ground.reserve(4..10)
 }
 
-/// A call under `Patience::Try` does what it was asked or is Busy, and then changed nothing, so that
-/// the same call may follow under `Patience::Wait`.
+/// A call under `Patience::Try` does what it was asked or is Busy, and then changed nothing, so
+/// that the same call may follow under `Patience::Wait`.
 pub(super) fn a_call_that_must_not_wait_is_done_or_busy<M: Machine>(
     ground: &Ground<'_, M>,
 ) -> Outcome {

@@ -76,8 +76,8 @@ pub(super) fn any_pointer_may_be_asked_about<M: Machine>(ground: &Ground<'_, M>)
     Ok(())
 }
 
-/// Windows that were reserved apart and touch are one piece: a range reaches from one into the next,
-/// and so does an object, whose bytes all belong to the pointer to its first.
+/// Windows that were reserved apart and touch are one piece: a range reaches from one into the
+/// next, and so does an object, whose bytes all belong to the pointer to its first.
 pub(super) fn adjacent_windows_are_one_piece<M: Machine>(ground: &Ground<'_, M>) -> Outcome {
     // The upper window first, so that a machine cannot just append to what it has.
     ground.reserve(8..CELLS)?;
