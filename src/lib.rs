@@ -39,9 +39,10 @@
 //!
 //! # Interrupts and locks
 //!
-//! The heap's locks are held with interrupts off, for bounded work. The machine is called with none
-//! of them held, one call at a time; with interrupts masked nobody waits for it. See [`Machine`]
-//! for what a mapper may do within a call.
+//! The heap's locks are held with interrupts off: for a few dozen instructions, or, where pages
+//! change hands, for a store a page. The machine is called with none of them held, one call at a
+//! time; with interrupts masked nobody waits for it. See [`Machine`] for what a mapper may do
+//! within a call.
 //!
 //! # Features
 //!

@@ -1,5 +1,6 @@
-//! What the heap may cost: bytes of metadata, the share of memory that is live, what an object occupies. All of it is counted;
-//! `cargo xtask bench` prints the same figures beside those of other heaps, and those that take a kernel to count.
+//! What the heap may cost: bytes of metadata, the share of memory that is live, what an object
+//! occupies. All of it is counted; `cargo xtask bench` prints the same figures beside those of
+//! other heaps, and those that take a kernel to count.
 #![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 
 use core::alloc::Layout;

@@ -1,4 +1,5 @@
-//! Lookups of addresses that nobody should ask about: each is answered, and none that lies in no span is owned.
+//! Lookups of addresses that nobody should ask about: each is answered, and none that lies in no
+//! span is owned.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use archipelago::{AllocFlags, VirtAddr};

@@ -1,7 +1,8 @@
-//! Interrupt handlers that allocate: they interrupt the mapper, the kernel's use of its own locks, or nothing.
+//! Interrupt handlers that allocate: they interrupt the mapper, the kernel's use of its own locks,
+//! or nothing.
 //!
-//! A handler is code that runs on the same CPU, in the same thread of control, with interrupts masked, while what it
-//! interrupted stands still: here it is called from inside the machine.
+//! A handler is code that runs on the same CPU, in the same thread of control, with interrupts
+//! masked, while what it interrupted stands still: here it is called from inside the machine.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -95,8 +96,8 @@ impl Answers {
     }
 }
 
-/// Ordinary requests of a handler that interrupted the mapper: served from what is Ready or refused, never waited for and
-/// never taken for requests of the mapper's own.
+/// Ordinary requests of a handler that interrupted the mapper: served from what is Ready or
+/// refused, never waited for and never taken for requests of the mapper's own.
 fn a_handler_that_interrupts_the_mapper<G: SimGeometry>() {
     let rig = heap::<G>();
     rig.heap.set_reserve(RESERVE).expect("there is memory");
@@ -123,7 +124,8 @@ fn a_handler_that_interrupts_the_mapper<G: SimGeometry>() {
     check(&rig);
 }
 
-/// The same through `GlobalAlloc`, by a kernel whose context says nothing and by one that knows that it is in a handler.
+/// The same through `GlobalAlloc`, by a kernel whose context says nothing and by one that knows
+/// that it is in a handler.
 fn a_box_in_a_handler<G: SimGeometry>() {
     for context in [AllocFlags::empty(), AllocFlags::ATOMIC] {
         let rig = heap::<G>();
@@ -191,7 +193,8 @@ fn ready_and_free<G: SimGeometry>(rig: &Rig<G>) -> [usize; 4] {
     ]
 }
 
-/// A handler that interrupted the kernel while it held the lock around its mapper: the request becomes an atomic one.
+/// A handler that interrupted the kernel while it held the lock around its mapper: the request
+/// becomes an atomic one.
 fn a_handler_that_interrupts_the_holder_of_the_lock<G: SimGeometry>() {
     let rig = heap::<G>();
     let page = layout(Rig::<G>::PAGE, Rig::<G>::PAGE);
@@ -239,7 +242,8 @@ fn a_handler_that_interrupts_the_holder_of_the_lock<G: SimGeometry>() {
     check(&rig);
 }
 
-/// A kernel that boots with interrupts masked: everything works, and the machine's locks are only tried.
+/// A kernel that boots with interrupts masked: everything works, and the machine's locks are only
+/// tried.
 fn booting_with_interrupts_masked<G: SimGeometry>() {
     let rig = Rig::<G>::uninitialised(Sim::builder().build());
     rig.machine.on_call(|call| {
@@ -259,7 +263,8 @@ fn booting_with_interrupts_masked<G: SimGeometry>() {
     check(&rig);
 }
 
-/// The machine is called with interrupts as the caller left them, and may wait for its locks if they are on.
+/// The machine is called with interrupts as the caller left them, and may wait for its locks if
+/// they are on.
 fn interrupts_stay_on_while_the_machine_works<G: SimGeometry>() {
     let rig = Rig::<G>::uninitialised(Sim::builder().build());
     rig.machine.on_call(|call| {

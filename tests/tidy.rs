@@ -29,8 +29,8 @@ const FILES_OUTSIDE_LAYERS: &[&str] = &[
     "testing/source.rs",
 ];
 
-/// Files of `src/` that may contain `unsafe`, with the number of times the word opens a block, an impl or a
-/// function. Whoever adds one changes a number here.
+/// Files of `src/` that may contain `unsafe`, with the number of times the word opens a block, an
+/// impl or a function. Whoever adds one changes a number here.
 const UNSAFE_LEDGER: &[(&str, usize)] = &[
     ("base/loom_model.rs", 7),
     ("base/sparse.rs", 12),

@@ -1,6 +1,7 @@
 //! The reference vectors: the page layer gives the recorded answers, page for page.
 //!
-//! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same form.
+//! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same
+//! form.
 #![cfg(not(loom))]
 
 use core::error::Error;

@@ -69,8 +69,8 @@ impl Objects {
     }
 }
 
-/// Allocates objects of 1 to 128 bytes, aligned to 8, until one is refused; then, if `refill`, frees a random half of them and
-/// fills up again. The same sizes for every subject.
+/// Allocates objects of 1 to 128 bytes, aligned to 8, until one is refused; then, if `refill`,
+/// frees a random half of them and fills up again. The same sizes for every subject.
 #[must_use]
 pub fn fill(subject: &mut impl Subject, refill: bool) -> (Filled, Option<Filled>) {
     let mut objects = Objects {

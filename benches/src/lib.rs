@@ -1,8 +1,8 @@
 //! What the heap is measured by on the host: bytes and frames, counted, and nothing timed.
 //!
-//! Each measurement is a function that answers with its figures, for tests to compare with bounds and for
-//! the program `figures` to print. [`Subject`] is an allocator that a measurement drives: the heap on a simulated
-//! machine, or a peer on a block of ordinary memory as large.
+//! Each measurement is a function that answers with its figures, for tests to compare with bounds
+//! and for the program `figures` to print. [`Subject`] is an allocator that a measurement drives:
+//! the heap on a simulated machine, or a peer on a block of ordinary memory as large.
 // Loom models single structures: there is no heap then.
 #![cfg(not(loom))]
 #![expect(

@@ -1,5 +1,5 @@
-//! Prints figures, one a line: `figure PART ROW COLUMN VALUE`, spaces in names written as `~`. `cargo xtask bench` puts them
-//! in tables.
+//! Prints figures, one a line: `figure PART ROW COLUMN VALUE`, spaces in names written as `~`.
+//! `cargo xtask bench` puts them in tables.
 
 use core::alloc::Layout;
 use std::process::ExitCode;

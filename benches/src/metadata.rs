@@ -1,4 +1,5 @@
-//! What a heap costs before it is of any use: its static, and the metadata that one object makes it commit.
+//! What a heap costs before it is of any use: its static, and the metadata that one object makes it
+//! commit.
 
 use core::alloc::Layout;
 
@@ -25,8 +26,8 @@ impl Metadata {
     }
 }
 
-/// The metadata of a heap of the shape `G` after its first allocation. The host's pointers are counted as they are, which
-/// overstates what a heap with 32-bit addresses needs.
+/// The metadata of a heap of the shape `G` after its first allocation. The host's pointers are
+/// counted as they are, which overstates what a heap with 32-bit addresses needs.
 #[must_use]
 pub fn metadata<G: SimGeometry>() -> Metadata {
     let mut heap = Archipelago::<G>::with_memory(G::GEOMETRY.arena_bytes());

@@ -11,8 +11,8 @@ use talc::{DefaultBinning, base::Talc as Inner};
 
 use crate::{PAGE, Subject};
 
-/// A block of ordinary memory that begins at a page, for a peer to manage. It is never given back, so that peers may keep it
-/// as long as they like.
+/// A block of ordinary memory that begins at a page, for a peer to manage. It is never given back,
+/// so that peers may keep it as long as they like.
 #[derive(Debug)]
 pub struct Block(&'static mut [MaybeUninit<u8>]);
 

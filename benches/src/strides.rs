@@ -26,8 +26,8 @@ pub fn stride(subject: &mut impl Subject, layout: Layout) -> usize {
     most_frequent.expect("several objects").0
 }
 
-/// Bytes of pages that the heap takes for one span of `layout`, and the objects that fill it: what an object occupies is
-/// their quotient, the span's tail included.
+/// Bytes of pages that the heap takes for one span of `layout`, and the objects that fill it: what
+/// an object occupies is their quotient, the span's tail included.
 #[must_use]
 pub fn occupied<G: SimGeometry>(heap: &mut Archipelago<G>, layout: Layout) -> (usize, usize) {
     let bytes_with_another = |heap: &mut Archipelago<G>| {

@@ -21,7 +21,8 @@ pub trait Subject {
     /// `pointer` was allocated by this subject with `layout`, and nobody uses it any more.
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout);
 
-    /// Bytes of memory that the subject has at its disposal or has taken so far, its own metadata included.
+    /// Bytes of memory that the subject has at its disposal or has taken so far, its own metadata
+    /// included.
     fn memory_bytes(&self) -> usize;
 }
 

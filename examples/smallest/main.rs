@@ -1,4 +1,5 @@
-//! The smallest kernel with the heap: everything but the boot code, which hands over page tables and frames.
+//! The smallest kernel with the heap: everything but the boot code, which hands over page tables
+//! and frames.
 #![no_std]
 #![no_main]
 
@@ -21,8 +22,9 @@ static HEAP: Heap<Paging<OffsetPageTable<'static>, FramePool>, SingleCpu> = Heap
 const WINDOW: Window = Window::new(0x4444_4444_0000, 1 << 30);
 
 fn main(boot: Boot) -> ! {
-    // SAFETY: there is one CPU and one hierarchy of page tables; the physmap, which is not at address 0, maps every
-    // frame of the pool where the mapper says; the boot code sets EFER.NXE; nobody else maps anything in the window.
+    // SAFETY: there is one CPU and one hierarchy of page tables; the physmap, which is not at
+    // address 0, maps every frame of the pool where the mapper says; the boot code sets EFER.NXE;
+    // nobody else maps anything in the window.
     let machine = unsafe { Paging::new(boot.mapper, boot.frames) };
     HEAP.init(&[WINDOW], machine.returning())
         .unwrap_or_else(|failure| panic!("no heap: {failure}"));

@@ -174,8 +174,8 @@ impl FramePool {
         self.returned += 1;
     }
 
-    /// Takes frames for `bytes` bytes that follow one another, the highest there are, out of the pool for good: they are
-    /// managed no more, and count as neither taken nor returned.
+    /// Takes frames for `bytes` bytes that follow one another, the highest there are, out of the
+    /// pool for good: they are managed no more, and count as neither taken nor returned.
     ///
     /// `None` when no free frames in a row suffice.
     pub fn carve(&mut self, bytes: usize) -> Option<PhysRange> {
@@ -198,7 +198,8 @@ impl FramePool {
         self.requests = 0;
     }
 
-    /// From now on, hands out `frames` frames more at most, those that come back not counted; `u64::MAX` is no limit.
+    /// From now on, hands out `frames` frames more at most, those that come back not counted;
+    /// `u64::MAX` is no limit.
     pub fn set_available(&mut self, frames: u64) {
         self.most_in_use = (self.taken - self.returned).saturating_add(frames);
     }

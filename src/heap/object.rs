@@ -10,7 +10,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use super::Heap;
 use super::runs::Want;
 use crate::region::Cause;
-use crate::span::{ClassTable, SizeClass, table};
+use crate::span::{CLASSES, ClassTable, SizeClass, table};
 
 /// Why a request was refused. The heap is as it was before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,13 @@ pub(super) enum Served {
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The size classes for this machine's page.
     pub(super) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
-        Some(table) => table,
+        Some(table) => {
+            assert!(
+                table.len() <= CLASSES,
+                "the central lists have a place for every class"
+            );
+            table
+        }
         None => panic!("there are size classes for pages of 256 bytes to 8 KiB"),
     };
 

@@ -43,7 +43,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<NonNull<[u8]>, Cause> {
         loop {
             self.add_span(opened, class, flags)?;
-            // Whoever comes between takes the slots of the new span; then there is one more span to make.
+            // Whoever comes between takes the slots of the new span; then there is one more span to
+            // make.
             if let Some(memory) = self.allocate_slot(opened, class, flags) {
                 return Ok(memory);
             }
@@ -60,8 +61,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
         let start = opened.machine.pointer(taken.first.address::<M>());
-        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots, and a span's slots
-        // fit its run.
+        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
+        // and a span's slots fit its run.
         let start = unsafe { start.add(taken.slot * bytes) };
         if flags.contains(AllocFlags::ZEROED) && !taken.zeroed {
             // SAFETY: the slot is Ready, and nobody else's since its bit was taken.

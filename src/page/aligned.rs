@@ -17,12 +17,12 @@ struct Walk {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a power
-    /// of two); `None` if there is none, or `count` is zero.
+    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a
+    /// power of two); `None` if there is none, or `count` is zero.
     ///
     /// Exactly the run is taken, so nothing has to be trimmed and no neighbour's scavenged bit is
-    /// touched. A run is found if one exists. The cost is a visit to each free run of at least `count`
-    /// pages up to the one that fits.
+    /// touched. A run is found if one exists. The cost is a visit to each free run of at least
+    /// `count` pages up to the one that fits.
     pub(crate) fn alloc_aligned(
         &self,
         state: &mut State,
@@ -57,7 +57,8 @@ impl<S: Shape> Pages<S> {
 }
 
 impl Walk {
-    /// Visits the runs in a node of `height` whose first page is `base`; the one at its end stays open.
+    /// Visits the runs in a node of `height` whose first page is `base`; the one at its end stays
+    /// open.
     fn node<S: Shape>(&mut self, node: &TreeNode, height: usize, base: usize) -> Option<PageIdx> {
         let shift = Tree::<S>::child_shift(height);
         for column in 0..FAN_OUT {
@@ -103,8 +104,8 @@ impl Walk {
         }
     }
 
-    /// The open run ends below `end`: the first page in it that would do, if there is one. No run is
-    /// open then.
+    /// The open run ends below `end`: the first page in it that would do, if there is one. No run
+    /// is open then.
     fn end_run<S: Shape>(&mut self, end: usize) -> Option<PageIdx> {
         let run = core::mem::take(&mut self.run);
         if run < self.count {
@@ -115,9 +116,11 @@ impl Walk {
     }
 }
 
-/// The first page not below `page` whose address is a multiple of `align` pages, if numbers go that far.
+/// The first page not below `page` whose address is a multiple of `align` pages, if numbers go that
+/// far.
 ///
-/// Alignment is that of addresses: the space itself begins at a multiple of an arena, not of everything.
+/// Alignment is that of addresses: the space itself begins at a multiple of an arena, not of
+/// everything.
 fn align_up<S: Shape>(page: usize, align: usize) -> Option<usize> {
     let base = (S::GEOMETRY.base >> S::GEOMETRY.page_shift) & (align - 1);
     let aligned = (page + base).checked_add(align - 1)? & !(align - 1);

@@ -1,7 +1,8 @@
 //! Bitmaps of one chunk: which of its pages are free, and which are scavenged.
 //!
-//! A set bit is a free page, so that memory which is zero, because nobody has published a page of the chunk
-//! yet, holds no free page; the same goes for the pages of a chunk that belong to somebody else.
+//! A set bit is a free page, so that memory which is zero, because nobody has published a page of
+//! the chunk yet, holds no free page; the same goes for the pages of a chunk that belong to
+//! somebody else.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,7 +31,8 @@ pub(crate) struct Found {
 
 /// One bitmap of a chunk of `pages` pages.
 ///
-/// Loads and stores are Relaxed: the page lock orders them. Page numbers count from the start of the chunk.
+/// Loads and stores are Relaxed: the page lock orders them. Page numbers count from the start of
+/// the chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits<'a> {
     words: &'a [AtomicUsize],
@@ -110,7 +112,8 @@ impl<'a> Bits<'a> {
             let bit = at % WORD;
             let ones = (self.word(at / WORD) >> bit).trailing_ones() as usize;
             at += ones;
-            // The shift brings zeros in from above, so a run to the top of the word has this length.
+            // The shift brings zeros in from above, so a run to the top of the word has this
+            // length.
             if ones < WORD - bit {
                 break;
             }
@@ -200,8 +203,8 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The highest run of pages below `below` whose bits are set here and clear in `other`: first page
-    /// and length.
+    /// The highest run of pages below `below` whose bits are set here and clear in `other`: first
+    /// page and length.
     pub(crate) fn highest_without(self, other: Bits<'_>, below: usize) -> Option<(usize, usize)> {
         let without = |index| self.word(index) & !other.word(index);
         let mut end = below;
@@ -278,7 +281,8 @@ fn masks(first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// The bits of `word` that begin a run of at least `count` ones; `count` is at least one.
 ///
-/// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been looked at.
+/// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been
+/// looked at.
 #[inline]
 fn run_starts(word: u64, count: usize) -> u64 {
     if count > 64 {

@@ -1,7 +1,8 @@
 //! The page cache: up to 64 pages that one CPU takes from at once, to give out singly.
 //!
-//! The pages of a cache are taken as far as anybody else can see, and their scavenged bits stay where
-//! they are; so pages that come out of a cache are in the same state as pages that were taken directly.
+//! The pages of a cache are taken as far as anybody else can see, and their scavenged bits stay
+//! where they are; so pages that come out of a cache are in the same state as pages that were taken
+//! directly.
 
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -14,8 +15,8 @@ use super::tree::Tree;
 /// Pages of the block that a cache takes its pages from.
 pub(crate) const BLOCK_PAGES: usize = 64;
 
-/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a chunk
-/// if that is smaller.
+/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a
+/// chunk if that is smaller.
 #[derive(Debug)]
 pub(crate) struct PageCache {
     base: PageIdx,
@@ -71,7 +72,8 @@ impl PageCache {
         (bit < BLOCK_PAGES).then_some(bit)
     }
 
-    /// Takes the lowest run of `count` pages out of the cache; `None` if there is none, or `count` is zero.
+    /// Takes the lowest run of `count` pages out of the cache; `None` if there is none, or `count`
+    /// is zero.
     #[inline]
     pub(crate) fn alloc(&mut self, count: usize) -> Option<Taken> {
         if count == 0 {
@@ -103,7 +105,8 @@ impl PageCache {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Takes all free pages of the aligned block that holds the lowest free page; `None` if no page is free.
+    /// Takes all free pages of the aligned block that holds the lowest free page; `None` if no page
+    /// is free.
     ///
     /// What the cache still holds in the end goes back with [`flush_cache`](Self::flush_cache).
     pub(crate) fn fill_cache(&self, state: &mut State) -> Option<PageCache> {

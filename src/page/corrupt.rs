@@ -96,8 +96,8 @@ impl Corruption {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Breaks one rule of a sound heap. It has free pages that are Ready in a chunk of which it owns
-    /// the last page; that page is free as well; and the array of ranges has a free slot.
+    /// Breaks one rule of a sound heap. It has free pages that are Ready in a chunk of which it
+    /// owns the last page; that page is free as well; and the array of ranges has a free slot.
     ///
     /// Answers whether the heap is such a one.
     pub(crate) fn corrupt(&self, state: &mut State, corruption: Corruption) -> bool {

@@ -101,8 +101,8 @@ impl<S: Shape> Pages<S> {
         Some(hit.first)
     }
 
-    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the lowest
-    /// free page: most requests are answered here.
+    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the
+    /// lowest free page: most requests are answered here.
     #[inline]
     pub(super) fn find_near(
         &self,
@@ -126,8 +126,9 @@ impl<S: Shape> Pages<S> {
 }
 
 impl Search {
-    /// Looks at the children of a node, each of 2^`shift` pages, from column `skipped` on. A run that
-    /// begins in an earlier child and ends in a later one is lower than any inside the later one.
+    /// Looks at the children of a node, each of 2^`shift` pages, from column `skipped` on. A run
+    /// that begins in an earlier child and ends in a later one is lower than any inside the later
+    /// one.
     #[inline]
     fn scan(&mut self, node: &TreeNode, base: usize, shift: usize, skipped: usize) -> Option<Step> {
         let pages = 1 << shift;

@@ -20,7 +20,8 @@ impl<S: Shape> Pages<S> {
         Taken { run, scavenged }
     }
 
-    /// Marks `piece` of `chunk`, all of which is free, taken. No page of the chunk below `floor` is free.
+    /// Marks `piece` of `chunk`, all of which is free, taken. No page of the chunk below `floor` is
+    /// free.
     #[inline]
     pub(super) fn mark_piece_taken(
         &self,
@@ -58,8 +59,8 @@ impl<S: Shape> Pages<S> {
         state.became_free(run.first);
     }
 
-    /// Runs `change`, which answers with the chunk's new summary, on every piece of `run`; then brings the
-    /// summaries above up to date, as far as height `top`.
+    /// Runs `change`, which answers with the chunk's new summary, on every piece of `run`; then
+    /// brings the summaries above up to date, as far as height `top`.
     #[inline]
     pub(super) fn change(
         &self,
@@ -105,8 +106,8 @@ fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
     }
 }
 
-/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No page
-/// below `floor` is free.
+/// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No
+/// page below `floor` is free.
 #[inline]
 fn taken(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
     let old = summary::load(chunk.value);

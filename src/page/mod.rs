@@ -1,10 +1,10 @@
 //! Layer 3: free pages.
 //!
-//! [`Pages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk bitmaps
-//! ([`bits`]) under a sparse tree of summaries ([`summary`], [`tree`]), with a search address below
-//! which nothing is free, and a [`cache`] of 64 pages for whoever takes single pages. It hands up runs
-//! of page numbers and how many of their pages have no memory; it takes from below page numbers, sparse
-//! tables and ranges. It never touches a page and never calls the machine.
+//! [`Pages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk
+//! bitmaps ([`bits`]) under a sparse tree of summaries ([`summary`], [`tree`]), with a search
+//! address below which nothing is free, and a [`cache`] of 64 pages for whoever takes single pages.
+//! It hands up runs of page numbers and how many of their pages have no memory; it takes from below
+//! page numbers, sparse tables and ranges. It never touches a page and never calls the machine.
 //!
 //! # States of a page
 //! An owned page is free or taken; beside that it is scavenged or Ready. Taking a page leaves its

@@ -17,8 +17,8 @@ pub(crate) struct Taken {
     pub(crate) scavenged: usize,
 }
 
-/// The free pages of a heap: tables that may be read and extended beside the page lock. What they hold
-/// is changed with the [`State`] of the same heap in hand.
+/// The free pages of a heap: tables that may be read and extended beside the page lock. What they
+/// hold is changed with the [`State`] of the same heap in hand.
 pub(crate) struct Pages<S> {
     pub(super) tree: Tree<S>,
 }
@@ -29,11 +29,11 @@ impl<S: Shape> Pages<S> {
         Self { tree: Tree::new() }
     }
 
-    /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for want
-    /// of them.
+    /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for
+    /// want of them.
     ///
-    /// The caller holds the growth gate and not the page lock. Nothing that anybody sees changes; doing
-    /// it again is harmless.
+    /// The caller holds the growth gate and not the page lock. Nothing that anybody sees changes;
+    /// doing it again is harmless.
     ///
     /// # Errors
     /// Why `source` refused. What was made until then serves the next attempt.
@@ -64,8 +64,8 @@ impl<S: Shape> Pages<S> {
         Ok(())
     }
 
-    /// Moves the top of the tree up over all owned pages, `before` being some of those that it stood
-    /// over until now.
+    /// Moves the top of the tree up over all owned pages, `before` being some of those that it
+    /// stood over until now.
     fn raise_top(&self, state: &mut State, before: Option<PageRun>) {
         let (old, new) = (state.top(), Self::height_of_top(state));
         if let Some(before) = before {
@@ -169,10 +169,11 @@ impl<S: Shape> Pages<S> {
         })
     }
 
-    /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed before
-    /// the run is used, or given back if that fails.
+    /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed
+    /// before the run is used, or given back if that fails.
     ///
-    /// Whoever holds `run` taken need not hold the page lock: nobody else changes the bits of these pages.
+    /// Whoever holds `run` taken need not hold the page lock: nobody else changes the bits of these
+    /// pages.
     pub(crate) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
         let mut at = run.first.0;
         core::iter::from_fn(move || {
@@ -272,7 +273,8 @@ impl<S: Shape> Pages<S> {
         Some(PageRun::new(first, count))
     }
 
-    /// How many pages from `page` up have their bit set in the bitmap that `bits` picks, counted up to `max`.
+    /// How many pages from `page` up have their bit set in the bitmap that `bits` picks, counted up
+    /// to `max`.
     pub(super) fn run_above<'a>(
         &'a self,
         page: PageIdx,

@@ -1,4 +1,5 @@
-//! Fragmented heaps for tests and measurements: a terabyte in a pattern, without freeing its pages one by one.
+//! Fragmented heaps for tests and measurements: a terabyte in a pattern, without freeing its pages
+//! one by one.
 
 use crate::base::{PageRun, Shape};
 
@@ -8,8 +9,9 @@ use super::state::State;
 use super::tree::Tree;
 
 impl<S: Shape> Pages<S> {
-    /// Takes, of each aligned block of 64 pages in `run`, the free pages whose bits are set in what `pattern` answers, lowest
-    /// block first. The run is owned, and begins and ends at such blocks; chunks are no smaller.
+    /// Takes, of each aligned block of 64 pages in `run`, the free pages whose bits are set in what
+    /// `pattern` answers, lowest block first. The run is owned, and begins and ends at such blocks;
+    /// chunks are no smaller.
     ///
     /// The search address stays, as after [`take`](Self::take).
     pub(crate) fn take_pattern(

@@ -75,7 +75,8 @@ impl State {
         self.scavenged
     }
 
-    /// The search address: no page below it is free. It is an owned page, or `None` if no page is free.
+    /// The search address: no page below it is free. It is an owned page, or `None` if no page is
+    /// free.
     #[inline]
     pub(super) const fn search(&self) -> Option<PageIdx> {
         self.search
@@ -101,7 +102,8 @@ impl State {
         }
     }
 
-    /// Notes that no page below `bound` is free. The bound may lie in a hole; the search address never does.
+    /// Notes that no page below `bound` is free. The bound may lie in a hole; the search address
+    /// never does.
     #[inline]
     pub(super) fn none_free_below(&mut self, bound: PageIdx) {
         if self.search.is_some_and(|search| search < bound) {

@@ -2,7 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Free pages at the start, the longest free run, and free pages at the end, of pages that lie side by side.
+/// Free pages at the start, the longest free run, and free pages at the end, of pages that lie side
+/// by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// Free pages at the start.
@@ -24,8 +25,9 @@ impl Summary {
 
 /// A summary in metadata memory, and a hint: `[start, max, end, ready]`.
 ///
-/// A hint of zero says that no page below is free and Ready; any other, that there may be some. A heap owns
-/// fewer than 2^32 pages; the counts of a larger one saturate, which hides runs but never makes one up.
+/// A hint of zero says that no page below is free and Ready; any other, that there may be some. A
+/// heap owns fewer than 2^32 pages; the counts of a larger one saturate, which hides runs but never
+/// makes one up.
 pub(crate) type Value = [AtomicU32; 4];
 
 const START: usize = 0;

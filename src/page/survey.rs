@@ -41,11 +41,11 @@ impl<S: Shape> Pages<S> {
         })
     }
 
-    /// The highest run of free pages below `below` that have memory; its top `max` pages (at least one)
-    /// if it is longer. A run ends at the bounds of its chunk.
+    /// The highest run of free pages below `below` that have memory; its top `max` pages (at least
+    /// one) if it is longer. A run ends at the bounds of its chunk.
     ///
-    /// Subtrees without such pages are skipped, and those in which it looked in vain are skipped the
-    /// next time.
+    /// Subtrees without such pages are skipped, and those in which it looked in vain are skipped
+    /// the next time.
     pub(crate) fn highest_ready(
         &self,
         _: &mut State,

@@ -1,4 +1,5 @@
-//! The tree of summaries over every chunk of the address space: sparse, with the chunk bitmaps for leaves.
+//! The tree of summaries over every chunk of the address space: sparse, with the chunk bitmaps for
+//! leaves.
 //!
 //! Fan-out 8, and as many levels as the geometry needs. Nodes are told by height: the children of a
 //! node of height 0 are chunks. The **top** is the lowest node above every chunk that the heap owns
@@ -185,7 +186,8 @@ impl<S: Shape> Tree<S> {
         Some(path)
     }
 
-    /// Makes the nodes and bitmaps that the pages of `run` lack. No search sees them: they hold no free page.
+    /// Makes the nodes and bitmaps that the pages of `run` lack. No search sees them: they hold no
+    /// free page.
     ///
     /// The caller holds the growth gate and not the page lock. Doing it again is harmless.
     ///
@@ -261,7 +263,8 @@ impl<S: Shape> Tree<S> {
         }
     }
 
-    /// Recomputes what the node of `height` on a path says of the one below it, and whether that is news.
+    /// Recomputes what the node of `height` on a path says of the one below it, and whether that is
+    /// news.
     #[inline]
     fn sum_up(path: &[&TreeNode; MAX_LEVELS], chunk: usize, height: usize) -> bool {
         let merged = summary::merge(&path[height - 1].values, Self::child_shift(height - 1));

@@ -17,7 +17,8 @@ struct Audit<'a> {
 }
 
 impl<S: Shape> Pages<S> {
-    /// Recomputes ranges, summaries, hints, totals and the search address, and names the first that is wrong.
+    /// Recomputes ranges, summaries, hints, totals and the search address, and names the first that
+    /// is wrong.
     ///
     /// Cost: every bitmap and every node that is there.
     ///

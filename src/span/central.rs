@@ -1,7 +1,7 @@
 //! The central lists: all spans of each span class, partial and full.
 //!
-//! Guarded by the central lock, the outermost. A per-CPU cache will refill from and flush to these lists; until then every
-//! request takes its slot here.
+//! Guarded by the central lock, the outermost. A per-CPU cache will refill from and flush to these
+//! lists; until then every request takes its slot here.
 
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -11,8 +11,8 @@ use archipelago_api::Machine;
 use super::record::{Kind, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
-use crate::base::{PageIdx, PageRun};
 use crate::base::sparse::Fresh;
+use crate::base::{PageIdx, PageRun};
 
 /// Size classes at most.
 pub(crate) const CLASSES: usize = 128;
@@ -40,8 +40,9 @@ pub(crate) struct Central {
     objects: usize,
 }
 
-/// Spans kept without live slots at most: enough to take the edge off a program that frees and allocates the last object of a
-/// span by turns, and little enough not to be seen in the memory overhead (one a class would be).
+/// Spans kept without live slots at most: enough to take the edge off a program that frees and
+/// allocates the last object of a span by turns, and little enough not to be seen in the memory
+/// overhead (one a class would be).
 const KEPT_SPANS: usize = 8;
 
 /// A slot that was taken.
@@ -104,8 +105,9 @@ impl Central {
         })
     }
 
-    /// Gives a live slot of `span` back. A span without live slots leaves the lists, and its pages are the caller's,
-    /// unless it is the only one of its class that has free slots: then it waits for the next request.
+    /// Gives a live slot of `span` back. A span without live slots leaves the lists, and its pages
+    /// are the caller's, unless it is the only one of its class that has free slots: then it waits
+    /// for the next request.
     #[inline]
     pub(crate) fn give<M: Machine>(
         &mut self,
@@ -245,8 +247,8 @@ impl Central {
         self.pool.add_wide(records, memory);
     }
 
-    /// Calls `visit` with each span on the lists of `class` and where it is, until it answers `false`, and for at most
-    /// `most` spans a list, so that a ring ends.
+    /// Calls `visit` with each span on the lists of `class` and where it is, until it answers
+    /// `false`, and for at most `most` spans a list, so that a ring ends.
     pub(crate) fn for_each<M: Machine>(
         &self,
         records: Records<'_, M>,

@@ -1,7 +1,7 @@
 //! Doors into single layers for the tests and measurements of this repository.
 //!
-//! Not part of the crate's interface: nothing here follows semantic versioning. Pages are plain numbers
-//! here, counted from offset 0 of the address space.
+//! Not part of the crate's interface: nothing here follows semantic versioning. Pages are plain
+//! numbers here, counted from offset 0 of the address space.
 
 mod pages;
 mod ranges;

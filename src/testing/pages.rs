@@ -99,8 +99,9 @@ impl<G: TestGeometry> PageLayer<G> {
         taken.map(Taken::from)
     }
 
-    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are set in what `pattern` answers,
-    /// the lowest block first. The pages are owned, and are whole aligned blocks.
+    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are
+    /// set in what `pattern` answers, the lowest block first. The pages are owned, and are whole
+    /// aligned blocks.
     pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
         self.pages
             .take_pattern(&mut self.state, run(page, count), pattern);
@@ -154,13 +155,15 @@ impl<G: TestGeometry> PageLayer<G> {
         self.pages.verify(&self.state)
     }
 
-    /// The runs of pages that are not free among the `count` pages from `page`, numbered from `page`.
+    /// The runs of pages that are not free among the `count` pages from `page`, numbered from
+    /// `page`.
     #[must_use]
     pub fn taken_runs(&self, page: usize, count: usize) -> Vec<Range<usize>> {
         self.runs_where(page, count, |page| !self.pages.is_free(&self.state, page))
     }
 
-    /// The runs of free pages without memory among the `count` pages from `page`, numbered from `page`.
+    /// The runs of free pages without memory among the `count` pages from `page`, numbered from
+    /// `page`.
     #[must_use]
     pub fn scavenged_runs(&self, page: usize, count: usize) -> Vec<Range<usize>> {
         self.runs_where(page, count, |page| {
@@ -185,9 +188,9 @@ impl<G: TestGeometry> PageLayer<G> {
         runs
     }
 
-    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls that;
-    /// `None` if there are no more rules, or this layer has not what it takes: free pages with memory,
-    /// and a free last page.
+    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls
+    /// that; `None` if there are no more rules, or this layer has not what it takes: free pages
+    /// with memory, and a free last page.
     pub fn corrupt(&mut self, rule: usize) -> Option<&'static str> {
         let (corruption, name) = Corruption::ALL.get(rule)?;
         let planted = self.pages.corrupt(&mut self.state, *corruption);

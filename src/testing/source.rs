@@ -1,4 +1,5 @@
-//! Metadata memory for tests of single layers: off the global allocator, so that it serves in a kernel too.
+//! Metadata memory for tests of single layers: off the global allocator, so that it serves in a
+//! kernel too.
 
 use alloc::alloc::alloc_zeroed;
 use alloc::vec::Vec;
@@ -73,8 +74,8 @@ impl Source for HostSource {
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
         HANDED_OUT.lock().push(HandedOut(memory));
         self.bytes[purpose as usize] += layout.size();
-        // SAFETY: the global allocator gave us zeroed memory for `count` entries, aligned for `T`; it is never
-        // freed, and this is the only reference to it.
+        // SAFETY: the global allocator gave us zeroed memory for `count` entries, aligned for `T`;
+        // it is never freed, and this is the only reference to it.
         Ok(unsafe { Fresh::new(memory.cast(), count) })
     }
 }

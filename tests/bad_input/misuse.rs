@@ -9,7 +9,8 @@ use archipelago::{AllocFlags, SpanView, VirtAddr};
 use archipelago_sim::SimGeometry;
 use archipelago_testing::{Block, Rig, layout};
 
-/// What a kernel says when `work` makes the heap stop it. The heap goes on afterwards, for the test alone.
+/// What a kernel says when `work` makes the heap stop it. The heap goes on afterwards, for the test
+/// alone.
 pub(crate) fn stopped<G: SimGeometry>(rig: &Rig<G>, work: impl FnOnce()) -> String {
     let before = rig.heap.stats();
     let outcome = catch_unwind(AssertUnwindSafe(work));
@@ -27,7 +28,8 @@ pub(crate) fn stopped<G: SimGeometry>(rig: &Rig<G>, work: impl FnOnce()) -> Stri
 
 /// Frees `pointer` as `layout` in vain.
 fn refused<G: SimGeometry>(rig: &Rig<G>, pointer: NonNull<u8>, layout: Layout) -> String {
-    // SAFETY: none of what the heap asks for: it has to notice, and stops before it changes anything.
+    // SAFETY: none of what the heap asks for: it has to notice, and stops before it changes
+    // anything.
     stopped(rig, || unsafe { rig.heap.deallocate(pointer, layout) })
 }
 

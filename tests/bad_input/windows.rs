@@ -24,8 +24,8 @@ fn everything<G: SimGeometry>(rig: &Rig<G>) -> impl PartialEq + core::fmt::Debug
     )
 }
 
-/// Gives `windows` to a heap in vain, once at `init` and once, the last of them, to a running heap; then again
-/// without fault.
+/// Gives `windows` to a heap in vain, once at `init` and once, the last of them, to a running heap;
+/// then again without fault.
 fn check<G: SimGeometry>(windows: &[Window], broken: Window, rule: WindowRule) {
     let error = InitError::Window {
         window: broken,
@@ -66,7 +66,8 @@ fn check_later<G: SimGeometry>(window: Window, rule: WindowRule) {
     rig.verify();
 }
 
-/// Checks a window that is broken by itself: alone, behind a good one, before a good one, and later.
+/// Checks a window that is broken by itself: alone, behind a good one, before a good one, and
+/// later.
 fn check_alone<G: SimGeometry>(window: Window, rule: WindowRule) {
     check::<G>(&[window], window, rule);
     check::<G>(&[good::<G>(), window], window, rule);

@@ -69,7 +69,8 @@ fn window<G: SimGeometry>() {
 }
 
 fn metadata_window<G: SimGeometry>() {
-    // Where a window is set aside for metadata, growth leaves it nothing of the others; some are too small.
+    // Where a window is set aside for metadata, growth leaves it nothing of the others; some are
+    // too small.
     let sizes = [60, G::GEOMETRY.chunk_pages()];
     let pairs = sizes
         .into_iter()
@@ -168,7 +169,8 @@ fn a_limit_is_kept_by_scavenging_what_is_free<G: SimGeometry>() {
     rig.heap.set_limit(limit);
     rig.free(blocks[0]);
     rig.free(blocks[2]);
-    // Longer than each hole, shorter than both: it goes elsewhere, and the memory of the holes behind it.
+    // Longer than each hole, shorter than both: it goes elsewhere, and the memory of the holes
+    // behind it.
     let elsewhere = rig.get(50 * Rig::<G>::PAGE, 8);
     assert!(rig.heap.stats().mapped_ready <= limit);
     assert!(rig.heap.stats().scavenged_pages >= 49);

@@ -54,7 +54,8 @@ fn grown_zeroed_memory_is_zero_beyond_what_it_was<G: SimGeometry>() {
     unsafe { memory.cast::<u8>().write_bytes(9, 100) };
     // SAFETY: the block is live, has layout `small`, and `large` is larger.
     let grown = unsafe { heap.grow_zeroed(memory.cast(), small, large) }.expect("memory");
-    // SAFETY: the block is live and as long as it says; all of it is written: the old bytes, and zeros.
+    // SAFETY: the block is live and as long as it says; all of it is written: the old bytes, and
+    // zeros.
     let bytes = unsafe { grown.as_ref() };
     assert!(bytes[..100].iter().all(|byte| *byte == 9));
     assert!(bytes[100..].iter().all(|byte| *byte == 0));

@@ -1,5 +1,5 @@
-//! `GlobalAlloc` under the standard library's collections: this binary's own allocator hands requests to the heap
-//! while a test asks for it.
+//! `GlobalAlloc` under the standard library's collections: this binary's own allocator hands
+//! requests to the heap while a test asks for it.
 
 use alloc::collections::BTreeMap;
 use core::alloc::{GlobalAlloc, Layout};
@@ -49,7 +49,8 @@ fn is_heaps(pointer: *mut u8) -> bool {
     address.is_some_and(|address| HEAP.owns(address))
 }
 
-// SAFETY: each request goes to one of two allocators, and a free goes to the one that owns the block.
+// SAFETY: each request goes to one of two allocators, and a free goes to the one that owns the
+// block.
 unsafe impl GlobalAlloc for Routed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if ROUTED.get() {
@@ -76,8 +77,8 @@ unsafe impl GlobalAlloc for Routed {
             // SAFETY: the caller's promise is the same, and the block is the heap's.
             Self::aside(|| unsafe { HEAP.dealloc(pointer, layout) });
         } else {
-            // SAFETY: the caller's promise is the same, and the block is the host's: what is allocated while requests are
-            // routed is freed while they are.
+            // SAFETY: the caller's promise is the same, and the block is the host's: what is
+            // allocated while requests are routed is freed while they are.
             unsafe { System.dealloc(pointer, layout) };
         }
     }

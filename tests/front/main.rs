@@ -1,4 +1,5 @@
-//! What callers see of the heap: the early region, `GlobalAlloc` and `Allocator`, reallocation, requests with flags.
+//! What callers see of the heap: the early region, `GlobalAlloc` and `Allocator`, reallocation,
+//! requests with flags.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -148,7 +148,8 @@ pub(crate) fn small() -> Layout {
     layout(24, 8)
 }
 
-/// A window of `pages` pages that begins `pages_above` pages above an arena boundary in the first half of the space.
+/// A window of `pages` pages that begins `pages_above` pages above an arena boundary in the first
+/// half of the space.
 pub(crate) fn window<G: SimGeometry>(pages_above: usize, pages: usize) -> Window {
     let page = G::GEOMETRY.page_bytes();
     Window::new(home::<G>() + pages_above * page, pages * page)

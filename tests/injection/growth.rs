@@ -55,7 +55,8 @@ fn growth_to_the_next_arena<G: SimGeometry>() {
     );
 }
 
-/// The run begins in free pages at the end of one arena, which have no memory, and ends in the next.
+/// The run begins in free pages at the end of one arena, which have no memory, and ends in the
+/// next.
 fn growth_across_the_end_of_an_arena<G: SimGeometry>() {
     inject!(
         || {
@@ -67,7 +68,8 @@ fn growth_across_the_end_of_an_arena<G: SimGeometry>() {
     );
 }
 
-/// The run begins in free pages of which one has memory and the others have none. That one's frame can help out.
+/// The run begins in free pages of which one has memory and the others have none. That one's frame
+/// can help out.
 fn growth_behind_pages_that_are_ready_in_part<G: SimGeometry>() {
     inject!(
         || {

@@ -1,9 +1,11 @@
 //! What is left behind when the machine refuses: nothing but metadata in stock.
 //!
-//! [`inject!`] runs an operation with its n-th machine call failing, for every n until the operation needs fewer calls, once
-//! and from then on; the same with the machine busy and interrupts masked; and with a frame source of k frames, or a limit
-//! of k frames more, for every k until they suffice. After each refusal the error has to be the documented one, the heap has to be what it was, and a
-//! hundred more refusals of the same call must not leave more than one did. Then the operation has to succeed.
+//! [`inject!`] runs an operation with its n-th machine call failing, for every n until the
+//! operation needs fewer calls, once and from then on; the same with the machine busy and
+//! interrupts masked; and with a frame source of k frames, or a limit of k frames more, for every k
+//! until they suffice. After each refusal the error has to be the documented one, the heap has to
+//! be what it was, and a hundred more refusals of the same call must not leave more than one did.
+//! Then the operation has to succeed.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -28,9 +30,9 @@ mod shortage;
 mod snapshot;
 mod sweep;
 
-/// Runs [`sweep::calls`] and [`shortage::sweep`] on an operation: `inject!(set_up, operate)`. Both are functions of the
-/// geometry alone, so that every injection finds the same heap. With `absorbs`, the operation may succeed in spite of a
-/// failure, because it has another way.
+/// Runs [`sweep::calls`] and [`shortage::sweep`] on an operation: `inject!(set_up, operate)`. Both
+/// are functions of the geometry alone, so that every injection finds the same heap. With
+/// `absorbs`, the operation may succeed in spite of a failure, because it has another way.
 macro_rules! inject {
     ($set_up:expr, $operate:expr) => {
         inject!($set_up, $operate, absorbs: false)
@@ -54,8 +56,8 @@ macro_rules! inject {
 }
 pub(crate) use inject;
 
-/// Prints how many failures were injected by this test, and by all that have run so far. It goes past the test runner, which
-/// would keep it to itself.
+/// Prints how many failures were injected by this test, and by all that have run so far. It goes
+/// past the test runner, which would keep it to itself.
 fn report(injected: usize) {
     static TOTAL: AtomicUsize = AtomicUsize::new(0);
     let total = TOTAL.fetch_add(injected, Ordering::Relaxed) + injected;

@@ -35,14 +35,16 @@ impl Refusal {
         }
     }
 
-    /// Whether this is what is documented for a failure of `call`, of which one thing less than it needed was there.
+    /// Whether this is what is documented for a failure of `call`, of which one thing less than it
+    /// needed was there.
     pub(crate) fn is_of(self, call: Call, geometry: Geometry) -> bool {
         let granules = call.range.bytes() >> geometry.granule_shift;
         match (call.kind, self.cause()) {
             (Kind::Commit, Some(Cause::Frames { needed, available })) => {
                 needed == granules && available + 1 == needed
             }
-            // Tables are made of frames, and there is at most one for each granule and level above it.
+            // Tables are made of frames, and there is at most one for each granule and level above
+            // it.
             (Kind::Prepare, Some(Cause::PageTables { needed, available })) => {
                 (1..=4 * granules).contains(&needed) && available + 1 == needed
             }

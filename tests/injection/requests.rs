@@ -136,7 +136,8 @@ fn a_large_object_of_frames_that_nobody_takes_back<G: SimGeometry>() {
     );
 }
 
-/// Frees, and changes of size that need no memory, never call the machine, so that nothing can fail them.
+/// Frees, and changes of size that need no memory, never call the machine, so that nothing can fail
+/// them.
 fn frees_do_not_call_the_machine<G: SimGeometry>() {
     let mut case = untouched::<G>();
     let page = G::GEOMETRY.page_bytes();

@@ -35,7 +35,8 @@ fn reserve<G: SimGeometry>(case: &Case<G>) -> usize {
     case.rig.heap.stats().of(Purpose::Reserve) / G::GEOMETRY.page_bytes()
 }
 
-/// What could be had stays in the reserve when the rest is refused, and no more of it when that is repeated.
+/// What could be had stays in the reserve when the rest is refused, and no more of it when that is
+/// repeated.
 fn filling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = untouched::<G>();
@@ -73,7 +74,8 @@ fn repeat_until_nothing_changes<G: SimGeometry>(case: &mut Case<G>, injection: I
     Snapshot::settled(case).assert_no_more_memory_than(&once);
 }
 
-/// An ordinary request does not suffer from a reserve that cannot be refilled, and a later one refills it.
+/// An ordinary request does not suffer from a reserve that cannot be refilled, and a later one
+/// refills it.
 fn refilling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = with_a_used_reserve::<G>();
@@ -125,8 +127,8 @@ fn a_reserve_that_shrinks<G: SimGeometry>() {
     case.finish();
 }
 
-/// Where free pages are scattered and nothing can grow, the reserve holds what it has room for, and says that it is not
-/// full.
+/// Where free pages are scattered and nothing can grow, the reserve holds what it has room for, and
+/// says that it is not full.
 fn a_reserve_of_scattered_pages<G: SimGeometry>() {
     let mut case = Case::<G>::on(&[window::<G>(0, 64), metadata_window::<G>()]);
     let page = layout(G::GEOMETRY.page_bytes(), G::GEOMETRY.page_bytes());

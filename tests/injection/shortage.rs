@@ -20,8 +20,9 @@ pub(crate) enum Scarce {
     Limit,
 }
 
-/// Runs the operation with k of what is scarce, for every k until it suffices. Of a stretch of k for which the same call
-/// fails, the first and the last are tried. Answers how often the operation was refused.
+/// Runs the operation with k of what is scarce, for every k until it suffices. Of a stretch of k
+/// for which the same call fails, the first and the last are tried. Answers how often the operation
+/// was refused.
 pub(crate) fn sweep<G: SimGeometry>(scenario: &Scenario<G>, scarce: Scarce) -> usize {
     let (mut refusals, mut count) = (0, 0);
     while let Some(missing) = run_short(scenario, scarce, count) {
@@ -32,7 +33,8 @@ pub(crate) fn sweep<G: SimGeometry>(scenario: &Scenario<G>, scarce: Scarce) -> u
     refusals
 }
 
-/// Runs the operation with `count` of what is scarce. Answers how many were missing, or `None` if they sufficed.
+/// Runs the operation with `count` of what is scarce. Answers how many were missing, or `None` if
+/// they sufficed.
 fn run_short<G: SimGeometry>(
     scenario: &Scenario<G>,
     scarce: Scarce,
@@ -93,7 +95,8 @@ impl Scarce {
         }
     }
 
-    /// How many were missing; panics unless the refusal is the documented one, and at most `most` could be had.
+    /// How many were missing; panics unless the refusal is the documented one, and at most `most`
+    /// could be had.
     fn missing<G: SimGeometry>(self, refusal: Refusal, most: usize) -> usize {
         let (needed, available) = match (self, refusal.cause()) {
             (Self::Frames, Some(Cause::Frames { needed, available }))

@@ -35,8 +35,8 @@ struct Span {
 }
 
 impl Snapshot {
-    /// Looks at `case`. What the heap keeps back for its own convenience is put back first, so that one and the same
-    /// heap always looks the same; that calls the machine for nothing.
+    /// Looks at `case`. What the heap keeps back for its own convenience is put back first, so that
+    /// one and the same heap always looks the same; that calls the machine for nothing.
     pub(crate) fn of<G: SimGeometry>(case: &Case<G>) -> Self {
         let machine = &case.rig.machine;
         let calls = machine.calls();
@@ -45,8 +45,8 @@ impl Snapshot {
         snapshot
     }
 
-    /// Looks at `case` when the step that a busy machine left to be undone is undone, which the next does who comes to
-    /// the machine.
+    /// Looks at `case` when the step that a busy machine left to be undone is undone, which the
+    /// next does who comes to the machine.
     pub(crate) fn settled<G: SimGeometry>(case: &Case<G>) -> Self {
         let (heap, machine) = (&case.rig.heap, &case.rig.machine);
         assert_eq!(heap.scavenge(0), Ok(0), "nothing was asked for");
@@ -78,8 +78,8 @@ impl Snapshot {
         }
     }
 
-    /// Panics unless `self` is what was `before` it, but for metadata in stock: Ready, charged, and behind it frames and page
-    /// tables for no more than that.
+    /// Panics unless `self` is what was `before` it, but for metadata in stock: Ready, charged, and
+    /// behind it frames and page tables for no more than that.
     ///
     /// The account has to agree with the machine on both: that is checked elsewhere.
     pub(crate) fn assert_only_stocked(&self, before: &Self) {
@@ -101,7 +101,8 @@ impl Snapshot {
         assert!(stocked > 0 || tables == 0, "page tables for nothing");
     }
 
-    /// Panics unless nothing at all differs from `once`: what the same refusal left when it came for the first time.
+    /// Panics unless nothing at all differs from `once`: what the same refusal left when it came
+    /// for the first time.
     pub(crate) fn assert_no_more_than(&self, once: &Self) {
         assert_eq!(self, once, "a hundred refusals leave more than one");
     }
@@ -112,8 +113,9 @@ impl Snapshot {
         assert_eq!(memory(self), memory(once), "a hundred refusals leave more");
     }
 
-    /// The same, without the difference between free pages that have memory and those that have none: a machine that is
-    /// busy cannot take memory back, which then counts as free, and a request that lacks frames scavenges.
+    /// The same, without the difference between free pages that have memory and those that have
+    /// none: a machine that is busy cannot take memory back, which then counts as free, and a
+    /// request that lacks frames scavenges.
     pub(crate) fn with_free_pages_alike(&self) -> Self {
         let mut alike = self.clone();
         let free = self.stats.of(Purpose::Free);

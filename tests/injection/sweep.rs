@@ -42,13 +42,14 @@ const INJECTIONS: [Injection; 4] = [
     Injection::Busy(Mode::FromThenOn),
 ];
 
-/// Fails every call of the scenario's operation in turn, in every way. Answers how many failures were injected.
+/// Fails every call of the scenario's operation in turn, in every way. Answers how many failures
+/// were injected.
 pub(crate) fn calls<G: SimGeometry>(scenario: &Scenario<G>) -> usize {
     for_each_injection(|injection, nth| inject(scenario, injection, nth))
 }
 
-/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was injected. Answers how much
-/// was, altogether.
+/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was
+/// injected. Answers how much was, altogether.
 pub(crate) fn for_each_injection(mut inject: impl FnMut(Injection, usize) -> usize) -> usize {
     let mut injected = 0;
     for injection in INJECTIONS {
@@ -98,8 +99,8 @@ pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
     answer
 }
 
-/// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed. Answers how many failures were
-/// injected, which is 0 when the operation makes fewer calls.
+/// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed.
+/// Answers how many failures were injected, which is 0 when the operation makes fewer calls.
 fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
     let mut case = (scenario.set_up)();
     case.check();
@@ -132,8 +133,8 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
     injected
 }
 
-/// What there is to be seen. A machine that is busy may leave one step to be undone, and memory with free pages; an operation
-/// that has another way may have taken that away.
+/// What there is to be seen. A machine that is busy may leave one step to be undone, and memory
+/// with free pages; an operation that has another way may have taken that away.
 fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injection) -> Snapshot {
     match injection {
         Injection::Failure(_) if scenario.absorbs => Snapshot::of(case).with_free_pages_alike(),
@@ -142,8 +143,9 @@ fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injec
     }
 }
 
-/// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now that some metadata is in
-/// stock. Where that may be another call each time, everything fails from the first call on.
+/// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now
+/// that some metadata is in stock. Where that may be another call each time, everything fails from
+/// the first call on.
 fn repeat<G: SimGeometry>(
     scenario: &Scenario<G>,
     case: &mut Case<G>,

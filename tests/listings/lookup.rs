@@ -1,6 +1,7 @@
 //! A lookup as a kernel on x86_64 compiles it: from an address to its span.
 //!
-//! `cargo xtask listing` compiles this, compares the machine code with `lookup-x86_64.s`, and counts its dependent loads.
+//! `cargo xtask listing` compiles this, compares the machine code with `lookup-x86_64.s`, and
+//! counts its dependent loads.
 #![no_std]
 
 use archipelago::{Heap, VirtAddr};

@@ -1,7 +1,8 @@
 //! The heap against a shadow map, in random operations.
 //!
-//! Every operation is checked when it is made and every object when it goes; the account after every step; the heap's own
-//! invariants after every step while it is small, and after every 64th while it is large.
+//! Every operation is checked when it is made and every object when it goes; the account after
+//! every step; the heap's own invariants after every step while it is small, and after every 64th
+//! while it is large.
 //!
 //! ```text
 //! cargo test --test model                                            at least 100,000 operations

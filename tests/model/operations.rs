@@ -57,7 +57,8 @@ fn flags(random: &mut Rng) -> AllocFlags {
     growth | zeroed
 }
 
-/// One of 64 kinds. Under Miri, where a new span takes a third of a second, the ordinary ones are more frequent still.
+/// One of 64 kinds. Under Miri, where a new span takes a third of a second, the ordinary ones are
+/// more frequent still.
 fn kind(random: &mut Rng) -> u8 {
     let most = if cfg!(miri) && random.u8(..8) > 0 {
         32

@@ -32,7 +32,8 @@ fn held_frames_are_used_first<G: SimGeometry>() {
     check(&rig);
 }
 
-/// A request that fails for want of frames leaves those it could have in stock, where the next finds them.
+/// A request that fails for want of frames leaves those it could have in stock, where the next
+/// finds them.
 fn a_shortage_leaves_frames_in_stock<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().takes_back(false).build());
     let pages = 2 * G::GEOMETRY.chunk_pages();

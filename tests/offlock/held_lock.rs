@@ -18,7 +18,8 @@ fn lock(lock: &Lock) -> MutexGuard<'_, ()> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While one CPU waits for the kernel's lock inside the machine, whoever holds the lock uses the heap as it likes.
+/// While one CPU waits for the kernel's lock inside the machine, whoever holds the lock uses the
+/// heap as it likes.
 fn the_heap_serves_while_the_mapper_waits<G: SimGeometry>() {
     for kind in CALLS {
         println!("the mapper waits in {kind}");
@@ -85,7 +86,8 @@ fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Se
     let freed = live.remove(0);
     rig.free(freed);
 
-    // A large object that shrinks and one that is freed leave pages that are Ready, which serve the next.
+    // A large object that shrinks and one that is freed leave pages that are Ready, which serve the
+    // next.
     let last = live.iter().rposition(|block| block.layout.size() == LARGE);
     rig.free(live.remove(last.expect("two are large")));
     let again = rig.allocate(layout(LARGE, 8), AllocFlags::NO_GROW);

@@ -1,7 +1,7 @@
 //! The heap calls the machine with none of its locks held, and the machine may call the heap.
 //!
-//! A mapper takes locks of its own, allocates, frees, and is called by several CPUs; nobody waits for ever. What does not end
-//! within [`PATIENCE`] is taken to be a deadlock.
+//! A mapper takes locks of its own, allocates, frees, and is called by several CPUs; nobody waits
+//! for ever. What does not end within [`PATIENCE`] is taken to be a deadlock.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -23,7 +23,8 @@ fn stopped(work: impl FnOnce()) -> String {
     message.expect("a panic with a message").clone()
 }
 
-/// Ordinary requests from within every kind of call, also those that could be served without growing.
+/// Ordinary requests from within every kind of call, also those that could be served without
+/// growing.
 fn a_machine_that_allocates_is_reported<G: SimGeometry>() {
     for kind in CALLS {
         for flags in [AllocFlags::empty(), AllocFlags::NO_GROW, AllocFlags::ZEROED] {

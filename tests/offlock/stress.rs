@@ -136,7 +136,8 @@ impl<G: SimGeometry> Cpu<G> {
     }
 }
 
-/// Runs `cpus` CPUs for `steps` steps each, checks, frees everything and checks again. Answers how many requests were refused.
+/// Runs `cpus` CPUs for `steps` steps each, checks, frees everything and checks again. Answers how
+/// many requests were refused.
 fn run<G: SimGeometry>(machine: Sim<G>, cpus: u64, steps: usize) -> usize {
     let rig = shared::<G>(machine);
     let workers: Vec<_> = (1..=cpus)

@@ -116,7 +116,8 @@ fn the_lowest_offset_is_an_offset<G: SimGeometry>() {
     empty(&rig, blocks);
 }
 
-/// The page at address 0 holds no object, and neither does the one before it on the line; all around them do.
+/// The page at address 0 holds no object, and neither does the one before it on the line; all
+/// around them do.
 fn nothing_lies_at_address_zero_and_everything_beside_it<G: SimGeometry>() {
     let (page, arena) = (G::GEOMETRY.page_bytes(), G::GEOMETRY.arena_bytes());
     let rig = objects_in::<G>(Window::new(0, arena));

@@ -91,7 +91,8 @@ fn aligned_objects_use_free_pages_again<G: SimGeometry>() {
     rig.verify();
 }
 
-/// A layout of up to a quarter of the largest window, in size and in alignment, is served by an empty heap.
+/// A layout of up to a quarter of the largest window, in size and in alignment, is served by an
+/// empty heap.
 fn any_layout_up_to_a_quarter_of_the_window_is_served<G: SimGeometry>() {
     let (page, arena) = (Rig::<G>::PAGE, G::GEOMETRY.arena_bytes());
     for window in [

@@ -20,8 +20,8 @@ fn metadata<G: SimGeometry>() -> Window {
     Window::for_metadata(G::GEOMETRY.base.wrapping_add(bytes), bytes.min(1 << 26))
 }
 
-/// Addresses of a fixed run of requests on a heap that was given `windows` in this order, the first `at_once` of
-/// them at `init`.
+/// Addresses of a fixed run of requests on a heap that was given `windows` in this order, the first
+/// `at_once` of them at `init`.
 fn answers<G: SimGeometry>(windows: &[Window], at_once: usize) -> Vec<usize> {
     let (first, later) = windows.split_at(at_once);
     let first: Vec<_> = first.iter().copied().chain([metadata::<G>()]).collect();

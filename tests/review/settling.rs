@@ -5,8 +5,8 @@ use archipelago_api::Kernel;
 use archipelago_sim::{Hosted, Mode, SimGeometry};
 use archipelago_testing::{Rig, layout};
 
-/// A heap at its limit that has to grow for more than a quarter of a chunk, and whose free pages would
-/// make up for what it lacks then.
+/// A heap at its limit that has to grow for more than a quarter of a chunk, and whose free pages
+/// would make up for what it lacks then.
 fn at_its_limit<G: SimGeometry>() -> Rig<G> {
     let rig = Rig::<G>::new();
     let quarter = G::GEOMETRY.chunk_bytes() / 4;

@@ -5,7 +5,8 @@ use core::ptr::NonNull;
 
 use crate::trace::{TraceError, TraceErrorKind};
 
-/// What is known of one block. A table of them, indexed by id, is all the memory that following a trace takes.
+/// What is known of one block. A table of them, indexed by id, is all the memory that following a
+/// trace takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Block {
     pub(crate) pointer: Option<NonNull<u8>>,
@@ -15,8 +16,8 @@ pub struct Block {
     state: State,
 }
 
-// SAFETY: a table is emptied before it is used, so a pointer that came from another thread is never followed; what it
-// points to belongs to the target, not to the block.
+// SAFETY: a table is emptied before it is used, so a pointer that came from another thread is never
+// followed; what it points to belongs to the target, not to the block.
 unsafe impl Send for Block {}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,8 @@ impl Block {
         state: State::Unused,
     };
 
-    /// The layout to ask an allocator for; a block of no bytes is asked for as one byte, as `malloc` does.
+    /// The layout to ask an allocator for; a block of no bytes is asked for as one byte, as
+    /// `malloc` does.
     pub(crate) fn layout(size: u32, log2_align: u8) -> Result<Layout, TraceErrorKind> {
         let too_large = TraceErrorKind::BlockTooLarge { size, log2_align };
         let bytes = usize::try_from(size.max(1)).map_err(|_| too_large)?;

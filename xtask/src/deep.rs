@@ -1,4 +1,5 @@
-//! Runs that take long, each with a short version inside the test run: the model's soak, Miri, loom.
+//! Runs that take long, each with a short version inside the test run: the model's soak, Miri,
+//! loom.
 
 use std::process::{Command, ExitCode};
 
@@ -55,7 +56,8 @@ pub(crate) fn loom() -> Result<ExitCode> {
     follow(command)
 }
 
-/// Runs Miri with strict provenance over the library's unit tests, and the model and the heap on every geometry.
+/// Runs Miri with strict provenance over the library's unit tests, and the model and the heap on
+/// every geometry.
 ///
 /// # Errors
 /// If there is no nightly toolchain with Miri and it cannot be had.

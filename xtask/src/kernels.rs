@@ -44,7 +44,8 @@ pub(crate) struct Kernel {
     pub(crate) memory_mib: &'static [u64],
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,
-    /// Whether virtual time follows the instructions, so that interrupts come at the same ones in every run.
+    /// Whether virtual time follows the instructions, so that interrupts come at the same ones in
+    /// every run.
     pub(crate) counted: bool,
     /// Far above what it needs, unless it has to run out of time.
     pub(crate) limit: Duration,

@@ -10,9 +10,9 @@ use crate::shared::Shared;
 use crate::sim::Sim;
 use crate::tables::Tables;
 
-/// The properties of a machine that is about to be made. By default it has as many frames as anybody
-/// asks for, takes them back, fills them with 0xA5, has the page tables of its geometry, and traps
-/// where the host can.
+/// The properties of a machine that is about to be made. By default it has as many frames as
+/// anybody asks for, takes them back, fills them with 0xA5, has the page tables of its geometry,
+/// and traps where the host can.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder<G> {
@@ -54,8 +54,8 @@ impl<G: SimGeometry> Builder<G> {
         self
     }
 
-    /// Which page tables the machine has: log2 of the bytes that a table covers, from the last level
-    /// up, without the root. None at all is a machine without MMU.
+    /// Which page tables the machine has: log2 of the bytes that a table covers, from the last
+    /// level up, without the root. None at all is a machine without MMU.
     ///
     /// # Panics
     /// If a level does not cover more than the one below it.

@@ -66,7 +66,8 @@ impl SimGeometry for Small {
     const TABLE_SHIFTS: &'static [u32] = &[];
 }
 
-/// A 32-bit space whose heap pages are two granules each: pages of 8 KiB, chunks and arenas of 4 MiB.
+/// A 32-bit space whose heap pages are two granules each: pages of 8 KiB, chunks and arenas of 4
+/// MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct WidePage;
 

@@ -64,7 +64,8 @@ impl<G: SimGeometry> Sim<G> {
         &self.shared
     }
 
-    /// The state of the granule that holds `addr`; an address outside of the space is in state None.
+    /// The state of the granule that holds `addr`; an address outside of the space is in state
+    /// None.
     #[must_use]
     pub fn state(&self, addr: VirtAddr) -> State {
         match self.shared.geometry.offset(addr) {
@@ -186,8 +187,9 @@ impl<G: SimGeometry> Sim<G> {
         self.shared.books().occupied.push(range);
     }
 
-    /// Fails the `nth` call from now on, counted from 1, of those that can fail for want of something:
-    /// reserve, prepare and commit. The error is the call's own, with figures one short of enough.
+    /// Fails the `nth` call from now on, counted from 1, of those that can fail for want of
+    /// something: reserve, prepare and commit. The error is the call's own, with figures one short
+    /// of enough.
     pub fn fail_nth(&self, nth: usize, mode: Mode) {
         self.shared.books().failures.arm(nth, mode);
     }
@@ -210,8 +212,9 @@ impl<G: SimGeometry> Sim<G> {
         self.shared.books().failures.injected() + lock(&self.shared.busy).injected()
     }
 
-    /// Takes the lock around the mapper and the frame source, as the kernel does for purposes of its
-    /// own. Until the answer is dropped, calls that must not wait are told `Busy`, and others wait.
+    /// Takes the lock around the mapper and the frame source, as the kernel does for purposes of
+    /// its own. Until the answer is dropped, calls that must not wait are told `Busy`, and others
+    /// wait.
     ///
     /// # Panics
     /// If this thread is the one that holds it.
@@ -223,8 +226,9 @@ impl<G: SimGeometry> Sim<G> {
     }
 
     /// Runs `hook` inside every call from now on, before the call takes effect: with the machine's
-    /// lock held, as the code of a mapper would run. It may look at the machine but not call it.
-    /// A hook that owns a handle of this machine keeps it alive until [`clear_hook`](Self::clear_hook).
+    /// lock held, as the code of a mapper would run. It may look at the machine but not call it. A
+    /// hook that owns a handle of this machine keeps it alive until
+    /// [`clear_hook`](Self::clear_hook).
     pub fn on_call(&self, hook: impl Fn(Call) + Send + Sync + 'static) {
         self.set_hook(Some(Arc::new(hook)));
     }

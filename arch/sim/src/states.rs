@@ -23,8 +23,9 @@ impl State {
     }
 }
 
-/// The states of all granules as maximal runs, so that a window of a terabyte costs what was touched
-/// of it. Granules are numbered from offset 0 of the space; what is in no run is in state None.
+/// The states of all granules as maximal runs, so that a window of a terabyte costs what was
+/// touched of it. Granules are numbered from offset 0 of the space; what is in no run is in state
+/// None.
 #[derive(Debug, Default)]
 pub(crate) struct StateMap {
     /// First granule of a run → the granule after its last one, and its state, which is never None.

@@ -3,8 +3,8 @@
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
-/// The page tables that the machine made for the heap. A table exists while a granule that it serves
-/// is Prepared or Ready.
+/// The page tables that the machine made for the heap. A table exists while a granule that it
+/// serves is Prepared or Ready.
 #[derive(Debug)]
 pub(crate) struct Tables {
     /// log2 of the granules that a table covers, from the last level up.

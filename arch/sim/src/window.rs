@@ -110,9 +110,9 @@ impl Windows {
             .filter(|window| window.range.contains_range(range))
     }
 
-    /// Makes sure that there is host memory for `range`, and for all of the `reach` bytes around it:
-    /// windows that are adjacent are then one piece of memory, as on metal. Those that meet at a
-    /// multiple of `reach` are not, and a call over both is refused. One caller at a time.
+    /// Makes sure that there is host memory for `range`, and for all of the `reach` bytes around
+    /// it: windows that are adjacent are then one piece of memory, as on metal. Those that meet at
+    /// a multiple of `reach` are not, and a call over both is refused. One caller at a time.
     pub(crate) fn open(&self, range: VirtRange, reach: usize, modulus: usize, traps: bool) {
         if self.holding(range).is_some() {
             return;

@@ -24,8 +24,8 @@ fn of_21_granules<G: SimGeometry>(base: VirtAddr) -> VirtRange {
     range.unwrap_or_else(|| unreachable!("the range at {base} wraps"))
 }
 
-// Miri tests x86_64, the small part, and the top of a 31-bit space: how memory is kept under Miri does
-// not depend on the shape, and each machine takes it most of a minute.
+// Miri tests x86_64, the small part, and the top of a 31-bit space: how memory is kept under Miri
+// does not depend on the shape, and each machine takes it most of a minute.
 #[cfg(not(miri))]
 archipelago_api::conformance!(plain32, made(Sim::<Plain32>::builder()), exhaust, contend);
 #[cfg(not(miri))]

@@ -215,8 +215,8 @@ fn window() -> VirtRange {
     VirtRange::new(VirtAddr::new(0x1f_7000), 21 * GRANULE).expect("does not wrap")
 }
 
-/// A simulated machine with one flaw. Its memory does not trap, so that the suite finds the flaw and
-/// not the host.
+/// A simulated machine with one flaw. Its memory does not trap, so that the suite finds the flaw
+/// and not the host.
 struct Faulty {
     sim: Sim<Plain32>,
     flaw: Flaw,

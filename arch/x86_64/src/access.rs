@@ -8,8 +8,8 @@ use spin::Mutex;
 /// A mapper `P` and a frame source `F` behind whatever locks their kernel keeps around them.
 ///
 /// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
-/// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A kernel
-/// with locks of its own writes the one function:
+/// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A
+/// kernel with locks of its own writes the one function:
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};

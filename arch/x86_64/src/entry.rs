@@ -10,8 +10,9 @@
 //! | 1 | present, `MARK`, writable, never executable, a frame | Ready |
 //! | any | else | the kernel's |
 //!
-//! A Prepared page has an entry that is not zero so that its table is never taken for an empty one: not
-//! by [`prune`](crate::steps::prune), and not by the `CleanUp` of a kernel that tidies its tables.
+//! A Prepared page has an entry that is not zero so that its table is never taken for an empty one:
+//! not by [`prune`](crate::steps::prune), and not by the `CleanUp` of a kernel that tidies its
+//! tables.
 
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTableFlags, PhysFrame};
@@ -26,7 +27,8 @@ const LINK: PageTableFlags = MARK
     .union(PageTableFlags::PRESENT)
     .union(PageTableFlags::WRITABLE);
 
-/// A frame in an entry that is not present. `WRITABLE` tells it from Prepared, since 0 is a frame too.
+/// A frame in an entry that is not present. `WRITABLE` tells it from Prepared, since 0 is a frame
+/// too.
 const STAGED: PageTableFlags = MARK
     .union(PageTableFlags::WRITABLE)
     .union(PageTableFlags::NO_EXECUTE);
@@ -85,8 +87,8 @@ pub(crate) enum Link {
         frame: PhysFrame,
         ours: bool,
     },
-    /// A huge page, a table below which nothing can be written, or something of the kernel's that is
-    /// not present.
+    /// A huge page, a table below which nothing can be written, or something of the kernel's that
+    /// is not present.
     Kernel,
 }
 

@@ -1,4 +1,5 @@
-//! Frames on their way: chains of them, and where the machine takes them from and gives them back to.
+//! Frames on their way: chains of them, and where the machine takes them from and gives them back
+//! to.
 
 use core::ptr::NonNull;
 
@@ -13,8 +14,8 @@ use crate::PageTables;
 /// The frame came from this source and nobody uses it.
 pub(crate) type GiveBack<F> = unsafe fn(&mut F, PhysFrame);
 
-/// Frames that nobody uses, linked through their own first words: any number of them, in no memory but
-/// their own. Invariant: every frame of the chain belongs to the chain alone.
+/// Frames that nobody uses, linked through their own first words: any number of them, in no memory
+/// but their own. Invariant: every frame of the chain belongs to the chain alone.
 ///
 /// The link is an address of a frame, so read as a page-table entry it is not present: a frame that
 /// was a table may join a chain while a CPU still holds on to it.

@@ -271,8 +271,8 @@ where
 
     type IndexRoot = [IndexWord; 1 << Geometry::X86_64.index_root_shift];
 
-    /// A range that something is mapped in, or that lies under a table of the kernel's which forbids
-    /// writing, is refused; so is one more range than [`MAX_WINDOWS`](crate::MAX_WINDOWS).
+    /// A range that something is mapped in, or that lies under a table of the kernel's which
+    /// forbids writing, is refused; so is one more range than [`MAX_WINDOWS`](crate::MAX_WINDOWS).
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let mut state = self.lock(patience)?;
         if !Self::GEOMETRY.contains(range) {
@@ -343,8 +343,8 @@ where
         Ok(())
     }
 
-    /// The one place where a number becomes a pointer: what lies at the heap's addresses was mapped by
-    /// page tables, of which the language knows nothing, so the provenance is an exposed one.
+    /// The one place where a number becomes a pointer: what lies at the heap's addresses was mapped
+    /// by page tables, of which the language knows nothing, so the provenance is an exposed one.
     fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
         NonNull::new(ptr::with_exposed_provenance_mut(addr.value())).unwrap_or(NonNull::dangling())
     }

@@ -173,8 +173,8 @@ pub(crate) fn activate<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) 
     });
 }
 
-/// Makes every Ready page of `range` not present, its frame still in the entry; says whether there was
-/// any. A flush must follow before the frames are used again.
+/// Makes every Ready page of `range` not present, its frame still in the entry; says whether there
+/// was any. A flush must follow before the frames are used again.
 pub(crate) fn retire<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) -> bool {
     let mut any = false;
     let _ = pages(tree, range, |entry| {
@@ -187,8 +187,8 @@ pub(crate) fn retire<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) ->
     any
 }
 
-/// Gives back the frames of every staged page of `range`, and leaves each page of the heap's as `left`
-/// says, Prepared or Empty. No CPU may be able to translate to those frames.
+/// Gives back the frames of every staged page of `range`, and leaves each page of the heap's as
+/// `left` says, Prepared or Empty. No CPU may be able to translate to those frames.
 pub(crate) fn collect<P: PageTables, F: FrameAllocator<Size4KiB>>(
     tree: &mut Tree<'_, P>,
     supply: &mut Supply<'_, P, F>,

@@ -28,13 +28,14 @@ pub unsafe trait PageTables: Send + 'static {
     /// Where the memory of `frame` is mapped.
     ///
     /// # Safety
-    /// The hierarchy links `frame` as a table, or it is memory that the caller alone uses. It is not a
-    /// frame that the mapper maps at address 0.
+    /// The hierarchy links `frame` as a table, or it is memory that the caller alone uses. It is
+    /// not a frame that the mapper maps at address 0.
     unsafe fn table(&self, frame: PhysFrame) -> NonNull<PageTable>;
 }
 
 // SAFETY: whoever made the `OffsetPageTable` promised that it holds a valid hierarchy and that all
-// physical memory is mapped at its offset; it holds the only mutable reference to the level-4 table.
+// physical memory is mapped at its offset; it holds the only mutable reference to the level-4
+// table.
 unsafe impl PageTables for OffsetPageTable<'static> {
     fn root(&mut self) -> NonNull<PageTable> {
         NonNull::from(self.level_4_table_mut())

@@ -13,8 +13,8 @@ use archipelago_api::VirtRange;
 /// address in the range, or a table on the way to it, that was taken out of the page tables before
 /// the call.
 pub unsafe trait Tlb: Send + Sync + 'static {
-    /// Makes every CPU forget what it remembers of `range`: once for each range that loses its frames,
-    /// and once more if tables go with them.
+    /// Makes every CPU forget what it remembers of `range`: once for each range that loses its
+    /// frames, and once more if tables go with them.
     ///
     /// When the caller of the machine could wait, no lock of mapper or frame source is held. When
     /// it could not (interrupts are masked), they are: an implementor that waits for other CPUs
@@ -35,8 +35,8 @@ mod local {
     use x86_64::instructions::tlb;
     use x86_64::registers::control::Cr3;
 
-    /// More pages than this are flushed with the whole TLB: an `invlpg` costs some hundred cycles, and
-    /// a reload what it takes to walk again for the few hundred entries that a TLB holds.
+    /// More pages than this are flushed with the whole TLB: an `invlpg` costs some hundred cycles,
+    /// and a reload what it takes to walk again for the few hundred entries that a TLB holds.
     const SINGLE_PAGES: usize = 64;
     const PAGE: usize = 4096;
 

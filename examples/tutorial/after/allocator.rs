@@ -17,8 +17,8 @@ pub fn init_heap(
     mapper: OffsetPageTable<'static>,
     frames: BootFrameAllocator,
 ) -> Result<(), InitError> {
-    // SAFETY: one CPU, one set of page tables, which map all physical memory at an offset other than 0; EFER.NXE is set;
-    // nothing else is mapped where the heap goes.
+    // SAFETY: one CPU, one set of page tables, which map all physical memory at an offset other
+    // than 0; EFER.NXE is set; nothing else is mapped where the heap goes.
     let machine = unsafe { Paging::new(mapper, frames) };
     ALLOCATOR
         .init(&[Window::new(HEAP_START, HEAP_SIZE)], machine)

@@ -20,7 +20,8 @@ fn main(boot: Boot) -> ! {
     let Boot { start_info, .. } = boot;
     // SAFETY: the boot code mapped all physical memory there, and its mapper is not used.
     let mut mapper = unsafe { memory::init() };
-    // SAFETY: the boot code's frame pool, which knows of the same memory, has handed out none of it.
+    // SAFETY: the boot code's frame pool, which knows of the same memory, has handed out none of
+    // it.
     let mut frames = unsafe { memory::BootFrameAllocator::new(start_info) };
     allocator::init_heap(&mut mapper, &mut frames).expect("heap initialization failed");
 

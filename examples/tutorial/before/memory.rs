@@ -8,13 +8,14 @@ use x86_64::{PhysAddr, VirtAddr};
 /// The page tables in use.
 ///
 /// # Safety
-/// All physical memory is mapped at [`PHYSMAP_BASE`], and nobody else holds a reference to the level-4 table: this is
-/// called once.
+/// All physical memory is mapped at [`PHYSMAP_BASE`], and nobody else holds a reference to the
+/// level-4 table: this is called once.
 pub unsafe fn init() -> OffsetPageTable<'static> {
     let (level_4, _) = Cr3::read();
     let offset = VirtAddr::new(PHYSMAP_BASE);
     let table: *mut PageTable = (offset + level_4.start_address().as_u64()).as_mut_ptr();
-    // SAFETY: the caller promises that the table is mapped there, and that this is the only reference to it.
+    // SAFETY: the caller promises that the table is mapped there, and that this is the only
+    // reference to it.
     let table = unsafe { &mut *table };
     // SAFETY: as above, for all physical memory.
     unsafe { OffsetPageTable::new(table, offset) }

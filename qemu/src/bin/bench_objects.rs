@@ -1,5 +1,6 @@
-//! Measures requests for objects: instructions of an allocation and a free, of a free in a heap of many free blocks, and the
-//! metadata that one object costs. `talc` and `linked_list_allocator` serve the same requests in the same kernel.
+//! Measures requests for objects: instructions of an allocation and a free, of a free in a heap of
+//! many free blocks, and the metadata that one object costs. `talc` and `linked_list_allocator`
+//! serve the same requests in the same kernel.
 #![no_std]
 #![no_main]
 
@@ -149,7 +150,8 @@ impl core::fmt::Display for OneWord {
     }
 }
 
-/// Instructions of one request where memory is at hand, and of one of many where it has to be found.
+/// Instructions of one request where memory is at hand, and of one of many where it has to be
+/// found.
 fn measure_requests<S: Subject>(subject: &S) {
     const ROUNDS: u64 = 1_000;
     let (nothing, ()) = count_instructions(|| ());
@@ -180,8 +182,8 @@ fn measure_requests<S: Subject>(subject: &S) {
     }
 }
 
-/// Frees every other of `2 * pairs` blocks of 64 bytes, then the rest: instructions of one free on the average. The
-/// allocations are counted too.
+/// Frees every other of `2 * pairs` blocks of 64 bytes, then the rest: instructions of one free on
+/// the average. The allocations are counted too.
 fn measure_frees<S: Subject>(subject: &S, pairs: usize) {
     let layout = Layout::from_size_align(64, 8).expect("a valid layout");
     let mut blocks = Vec::with_capacity(2 * pairs);

@@ -1,4 +1,5 @@
-//! Measures the page layer alone: instructions to find, and to take and free, a run of n pages, in heaps of 256 MiB to 1 TiB.
+//! Measures the page layer alone: instructions to find, and to take and free, a run of n pages, in
+//! heaps of 256 MiB to 1 TiB.
 //!
 //! Only tables are there: no page behind them is ever touched, so that a terabyte fits.
 #![no_std]
@@ -20,7 +21,8 @@ impl TestGeometry for X86 {
     const GEOMETRY: Geometry = Geometry::X86_64;
 }
 
-/// The page that the heap begins with: neither a chunk nor a node of the tree of summaries begins there.
+/// The page that the heap begins with: neither a chunk nor a node of the tree of summaries begins
+/// there.
 const FIRST: usize = 0x2_0000_0000 + 5 * 512 + 64;
 
 /// Sizes of a heap, in pages.
@@ -73,7 +75,8 @@ fn main(boot: Boot) -> ! {
 }
 
 impl Bed {
-    /// Puts a heap whose pages are all free in a state with a run at the end, and frees all of it again.
+    /// Puts a heap whose pages are all free in a state with a run at the end, and frees all of it
+    /// again.
     fn measure_state(&mut self, (state, pattern): State) {
         let end = FIRST + self.pages;
         let mut random = Random::new(5);

@@ -1,5 +1,5 @@
-//! The contract of `archipelago_api` on this machine's page tables: every rule, in windows everywhere in the
-//! address space, and what the processor says to touching memory in each state.
+//! The contract of `archipelago_api` on this machine's page tables: every rule, in windows
+//! everywhere in the address space, and what the processor says to touching memory in each state.
 #![no_std]
 #![no_main]
 
@@ -19,7 +19,8 @@ entry!(main);
 /// Bytes of a page.
 const PAGE: usize = 4096;
 
-/// More than the suite asks for, and over the end of a last-level table wherever it begins below one.
+/// More than the suite asks for, and over the end of a last-level table wherever it begins below
+/// one.
 const WINDOW: usize = 64 * PAGE;
 
 /// The one-byte function: `ret`.
@@ -166,7 +167,8 @@ fn assert_works(page: usize) {
     }
 }
 
-/// Brings the middle page of three from state to state, beside one that stays Ready and one that stays Prepared.
+/// Brings the middle page of three from state to state, beside one that stays Ready and one that
+/// stays Prepared.
 fn faults(bench: &mut Bench) {
     let machine = machine(bench.memory).returning();
     let base = 0x6666_6660_0000 - PAGE;

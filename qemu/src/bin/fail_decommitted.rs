@@ -31,8 +31,8 @@ fn read_freed(_: &mut Running) {
     drop(block);
     HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
     println!("# reading {first:p}");
-    // SAFETY: it is not: the block is freed, which is what this kernel is for. Its memory is not Ready
-    // any more, and the processor refuses the read.
+    // SAFETY: it is not: the block is freed, which is what this kernel is for. Its memory is not
+    // Ready any more, and the processor refuses the read.
     let byte = unsafe { first.read_volatile() };
     assert_eq!(byte, 1);
 }

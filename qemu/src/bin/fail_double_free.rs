@@ -34,8 +34,8 @@ fn free_twice(_: &mut Running) {
     let block = unsafe { alloc(layout) };
     // SAFETY: it was allocated with this layout.
     unsafe { dealloc(block, layout) };
-    // SAFETY: it is not: the block is freed already, which is what this kernel is for. The heap stops
-    // the machine.
+    // SAFETY: it is not: the block is freed already, which is what this kernel is for. The heap
+    // stops the machine.
     unsafe { dealloc(block, layout) };
     // SAFETY: as for the first free of the other block.
     unsafe { dealloc(neighbour, layout) };

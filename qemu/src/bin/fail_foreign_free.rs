@@ -29,7 +29,7 @@ fn main(boot: Boot) -> ! {
 fn free_the_stack(_: &mut Running) {
     let mut number = 7_u64;
     let foreign = (&raw mut number).cast();
-    // SAFETY: it is not: the number lies on the stack, which is what this kernel is for. The heap stops
-    // the machine.
+    // SAFETY: it is not: the number lies on the stack, which is what this kernel is for. The heap
+    // stops the machine.
     unsafe { dealloc(foreign, Layout::new::<u64>()) };
 }

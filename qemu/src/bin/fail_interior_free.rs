@@ -32,7 +32,7 @@ fn free_the_middle(_: &mut Running) {
     let block = unsafe { alloc(layout) };
     // SAFETY: the block is 64 bytes long.
     let middle = unsafe { block.add(16) };
-    // SAFETY: it is not: no object starts there, which is what this kernel is for. The heap stops the
-    // machine.
+    // SAFETY: it is not: no object starts there, which is what this kernel is for. The heap stops
+    // the machine.
     unsafe { dealloc(middle, layout) };
 }

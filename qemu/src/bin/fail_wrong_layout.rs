@@ -29,7 +29,7 @@ fn main(boot: Boot) -> ! {
 fn free_as_another(_: &mut Running) {
     // SAFETY: the layout is not empty.
     let block = unsafe { alloc(Layout::new::<[u64; 8]>()) };
-    // SAFETY: it is not: the object is smaller, which is what this kernel is for. The heap stops the
-    // machine.
+    // SAFETY: it is not: the object is smaller, which is what this kernel is for. The heap stops
+    // the machine.
     unsafe { dealloc(block, Layout::new::<[u64; 100]>()) };
 }

@@ -1,6 +1,6 @@
 //! The heap until the machine is out of memory, and back: refusals are errors with figures, all
-//! that was taken can be given back and taken again, and no frame is lost on the way. What one test frees
-//! stays Ready for the next one, unless it scavenges.
+//! that was taken can be given back and taken again, and no frame is lost on the way. What one test
+//! frees stays Ready for the next one, unless it scavenges.
 #![no_std]
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! Allocating in interrupt handlers: the timer interrupts the kernel wherever it is, the mapper and the frame
-//! allocator included, and its handler allocates and frees. It is served or refused, and nothing ever waits for what it
-//! interrupted.
+//! Allocating in interrupt handlers: the timer interrupts the kernel wherever it is, the mapper and
+//! the frame allocator included, and its handler allocates and frees. It is served or refused, and
+//! nothing ever waits for what it interrupted.
 #![no_std]
 #![no_main]
 

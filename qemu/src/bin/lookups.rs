@@ -1,4 +1,5 @@
-//! Lookups of any address whatsoever: the heap says whether it owns it, and touches nothing that is not Ready.
+//! Lookups of any address whatsoever: the heap says whether it owns it, and touches nothing that is
+//! not Ready.
 #![no_std]
 #![no_main]
 

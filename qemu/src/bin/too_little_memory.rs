@@ -1,5 +1,5 @@
-//! A machine with too little memory: the heap says so with figures, when it is initialised or when it is used, and what
-//! fits is served.
+//! A machine with too little memory: the heap says so with figures, when it is initialised or when
+//! it is used, and what fits is served.
 #![no_std]
 #![no_main]
 

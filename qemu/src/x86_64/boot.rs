@@ -71,7 +71,8 @@ fn frames(start_info: &StartInfo) -> Result<FramePool, crate::FramePoolError> {
     let kept_count = 1 + start_info.kept(&mut kept[1..]);
     kept[kept_count] = LOW_MEMORY;
     // SAFETY:
-    // - `usable` ends where the physmap does, which maps all of it, for ever, readable and writable.
+    // - `usable` ends where the physmap does, which maps all of it, for ever, readable and
+    //   writable.
     // - Besides the kernel itself only the boot loader left something in usable memory; both, and
     //   the first MiB, are kept.
     unsafe {

@@ -20,7 +20,8 @@ pub type HeapMachine = Paging<OffsetPageTable<'static>, FramePool, &'static Memo
 /// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
 pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
 
-/// The start of the upper half, as much of it as there can be memory: what runs out first is frames.
+/// The start of the upper half, as much of it as there can be memory: what runs out first is
+/// frames.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "this machine's words have 64 bits"
@@ -47,8 +48,8 @@ impl<C: Context> fmt::Debug for Running<C> {
     }
 }
 
-/// Initialises `heap` with `windows`, on the boot code's page tables and frames. Frames go back to the
-/// pool as soon as the heap does not need them.
+/// Initialises `heap` with `windows`, on the boot code's page tables and frames. Frames go back to
+/// the pool as soon as the heap does not need them.
 ///
 /// # Panics
 /// On a second call, and if the heap refuses; the reason is the message.
@@ -94,8 +95,8 @@ pub fn memory_is_busy() -> bool {
     MEMORY.get().is_some_and(Mutex::is_locked)
 }
 
-/// A machine over the shared page tables and frames, which holds the frames that it needs no more. There may be several,
-/// each with windows under level-4 entries of their own.
+/// A machine over the shared page tables and frames, which holds the frames that it needs no more.
+/// There may be several, each with windows under level-4 entries of their own.
 #[must_use]
 pub fn machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
@@ -125,9 +126,9 @@ impl<C: Context> Running<C> {
         self.memory.lock()
     }
 
-    /// Another heap on the same memory, with an account of its own: what this one has now counts as the rest of
-    /// the kernel's, and must not change while the other's account is checked. Its windows lie under
-    /// level-4 entries of their own.
+    /// Another heap on the same memory, with an account of its own: what this one has now counts as
+    /// the rest of the kernel's, and must not change while the other's account is checked. Its
+    /// windows lie under level-4 entries of their own.
     ///
     /// # Panics
     /// If the other heap refuses; the reason is the message.
@@ -152,8 +153,8 @@ impl<C: Context> Running<C> {
         for index in 0..count {
             // SAFETY: the range is that large.
             let place = unsafe { first.add(index) };
-            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are aligned
-            // for everything up to their size.
+            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are
+            // aligned for everything up to their size.
             unsafe { place.write(value) };
         }
         // SAFETY: all values were written just now; the range is this slice's for ever.

@@ -29,8 +29,9 @@ pub fn enable_interrupts() {
     interrupts::enable();
 }
 
-/// Makes the timer interrupt every `divisor` ticks, of which there are 1,193,182 a second, at least 2; what it does is up to
-/// [`on_timer`](super::on_timer). May be called again with another divisor.
+/// Makes the timer interrupt every `divisor` ticks, of which there are 1,193,182 a second, at least
+/// 2; what it does is up to [`on_timer`](super::on_timer). May be called again with another
+/// divisor.
 pub fn start_timer(divisor: u16) {
     const COMMAND: u16 = 0x43;
     const CHANNEL_0: u16 = 0x40;

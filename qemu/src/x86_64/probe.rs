@@ -55,7 +55,8 @@ static FAULT: Mutex<Option<Fault>> = Mutex::new(None);
 /// # Errors
 /// The fault, where the address cannot be read.
 pub fn probe_read(address: usize) -> Result<u8, Fault> {
-    // SAFETY: reading a byte changes no memory, and where it faults `recover` makes the probe return.
+    // SAFETY: reading a byte changes no memory, and where it faults `recover` makes the probe
+    // return.
     let byte = outcome(unsafe { probe_load(address as *const u8) })?;
     Ok(u8::try_from(byte).expect("the probe loads one byte"))
 }

@@ -262,7 +262,8 @@ struct Table<T> {
     count: usize,
 }
 
-// SAFETY: a table is plain data that is only ever read (`StartInfo::read` demands it), from wherever.
+// SAFETY: a table is plain data that is only ever read (`StartInfo::read` demands it), from
+// wherever.
 unsafe impl<T: Send> Send for Table<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Table<T> {}
@@ -300,7 +301,8 @@ impl<T: Copy> Table<T> {
 
     fn get(&self, index: usize) -> T {
         assert!(index < self.count, "entry {index} of {}", self.count);
-        // SAFETY: the table lies within the physmap (`new` checked), and the index within the table.
+        // SAFETY: the table lies within the physmap (`new` checked), and the index within the
+        // table.
         let entry = unsafe { self.first.add(index) };
         // SAFETY: as above; the boot loader wrote the entry, whose fields take any bits, and the
         // read makes no assumption about alignment.

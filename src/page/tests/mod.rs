@@ -1,4 +1,5 @@
-//! Tests of the page layer, on every shape of address space, at its bottom, in its middle and at its top.
+//! Tests of the page layer, on every shape of address space, at its bottom, in its middle and at
+//! its top.
 
 use archipelago_api::Geometry;
 
@@ -95,8 +96,8 @@ fn run(first: usize, count: usize) -> PageRun {
     PageRun::new(PageIdx(first), count)
 }
 
-/// The first chunks of stretches of `chunks` chunks: at the bottom of the space, across its middle, at
-/// its top.
+/// The first chunks of stretches of `chunks` chunks: at the bottom of the space, across its middle,
+/// at its top.
 fn places<G: TestGeometry>(chunks: usize) -> [usize; 3] {
     let all = 1 << G::GEOMETRY.chunk_number_bits();
     [0, (all - chunks) / 2, all - chunks]

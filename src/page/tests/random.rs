@@ -1,4 +1,5 @@
-//! Random operations, each compared with the model, and the properties that hold of any order of them.
+//! Random operations, each compared with the model, and the properties that hold of any order of
+//! them.
 
 use alloc::vec::Vec;
 
@@ -17,8 +18,9 @@ on_every_geometry! {
 /// Chunks that the tests spread over.
 const CHUNKS: usize = 20;
 
-/// The runs that make up a heap in `CHUNKS` chunks from chunk `base`: whole chunks, parts of chunks, some
-/// adjacent and some not, on both sides of the bounds of tree nodes, and, with the right base, of the space.
+/// The runs that make up a heap in `CHUNKS` chunks from chunk `base`: whole chunks, parts of
+/// chunks, some adjacent and some not, on both sides of the bounds of tree nodes, and, with the
+/// right base, of the space.
 fn pieces<G: TestGeometry>(base: usize) -> Vec<PageRun> {
     let c = chunk::<G>();
     let at = |chunk: usize, first: usize, count: usize| run((base + chunk) * c + first, count);
@@ -211,8 +213,8 @@ impl<G: TestGeometry> Actor<G> {
         self.keep(taken.map(|taken| taken.run));
     }
 
-    /// Frees what may not be taken; the fixture checks that it is refused then, and the model forgets
-    /// what was not.
+    /// Frees what may not be taken; the fixture checks that it is refused then, and the model
+    /// forgets what was not.
     fn misuse(&mut self) {
         let asked = run(self.somewhere(), self.random.below(4));
         if !self.heap.all(asked, |page| !page.free) || asked.is_empty() {

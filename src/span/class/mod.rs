@@ -55,7 +55,6 @@ pub(crate) struct ClassTable {
 
 impl ClassTable {
     /// Number of classes.
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.sizes.len()
     }
@@ -99,7 +98,8 @@ impl ClassTable {
             // All sizes are multiples of it.
             return Some(self.fitting(size));
         }
-        // Neither overflows nor passes `largest`, which is a multiple of every alignment up to a page.
+        // Neither overflows nor passes `largest`, which is a multiple of every alignment up to a
+        // page.
         let size = (size + (align - 1)) & !(align - 1);
         let mut class = self.fitting(size);
         while (self.sizes[class.index()] as usize) & (align - 1) != 0 {

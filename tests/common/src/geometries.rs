@@ -1,7 +1,7 @@
 //! One test for each geometry.
 
-/// Makes, of each function that is generic in a [`SimGeometry`](archipelago_sim::SimGeometry) and takes nothing, a test for
-/// every geometry, in a module of the geometry's name.
+/// Makes, of each function that is generic in a [`SimGeometry`](archipelago_sim::SimGeometry) and
+/// takes nothing, a test for every geometry, in a module of the geometry's name.
 ///
 /// ```
 /// use archipelago_sim::SimGeometry;

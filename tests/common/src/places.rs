@@ -24,7 +24,8 @@ impl Place {
     }
 }
 
-/// A window of about `bytes` bytes, in whole pages, at an ordinary address: the middle of the space, aligned to an arena.
+/// A window of about `bytes` bytes, in whole pages, at an ordinary address: the middle of the
+/// space, aligned to an arena.
 #[must_use]
 pub fn lone_window<G: SimGeometry>(bytes: usize) -> Window {
     let half = G::GEOMETRY.last_offset().value() / 2 + 1;
@@ -35,8 +36,8 @@ pub fn lone_window<G: SimGeometry>(bytes: usize) -> Window {
     )
 }
 
-/// Windows of about `bytes` bytes altogether, at most an eighth of the space, in every place where address arithmetic
-/// breaks.
+/// Windows of about `bytes` bytes altogether, at most an eighth of the space, in every place where
+/// address arithmetic breaks.
 #[must_use]
 pub fn places<G: SimGeometry>(bytes: usize) -> Vec<Place> {
     let geometry = G::GEOMETRY;

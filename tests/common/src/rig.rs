@@ -73,8 +73,8 @@ impl<G: SimGeometry> Rig<G> {
         self.heap.init(windows, self.machine.clone())
     }
 
-    /// Allocates, and checks what is promised of the answer: at least as large as asked for, aligned, in memory that
-    /// the heap says is its own and that is Ready from end to end.
+    /// Allocates, and checks what is promised of the answer: at least as large as asked for,
+    /// aligned, in memory that the heap says is its own and that is Ready from end to end.
     ///
     /// # Errors
     /// As [`Heap::allocate`].
@@ -90,7 +90,8 @@ impl<G: SimGeometry> Rig<G> {
         self.allocate(layout, AllocFlags::empty()).expect("memory")
     }
 
-    /// Reallocates `block` to `size` bytes of the same alignment, and checks what is promised of the answer.
+    /// Reallocates `block` to `size` bytes of the same alignment, and checks what is promised of
+    /// the answer.
     ///
     /// # Errors
     /// As [`Heap::reallocate`]; the block is as it was.
@@ -172,8 +173,8 @@ impl<G: SimGeometry> Rig<G> {
         assert_eq!(verified, Ok(()), "{}", self.heap.stats());
     }
 
-    /// Checks all that can be seen from outside in a quiet moment: the identity of frames, the sum by purpose, the
-    /// agreement of account and machine on each state, and the count of pages.
+    /// Checks all that can be seen from outside in a quiet moment: the identity of frames, the sum
+    /// by purpose, the agreement of account and machine on each state, and the count of pages.
     ///
     /// # Panics
     /// If the account does not add up; the message says where.

@@ -21,8 +21,8 @@ pub struct Replay<'a> {
     pub table: &'a mut [Block],
     /// What to do beside the requests.
     pub mode: Mode,
-    /// The trace's peak of live bytes, as [`validate`](crate::trace::validate) finds it: the observer is called when it
-    /// is reached.
+    /// The trace's peak of live bytes, as [`validate`](crate::trace::validate) finds it: the
+    /// observer is called when it is reached.
     pub peak_live_bytes: u64,
     /// Operations after which the observer is called again and again, if any.
     pub every: Option<NonZeroU64>,
@@ -30,8 +30,9 @@ pub struct Replay<'a> {
 
 /// Replays a trace against `target`, and frees what it leaves live.
 ///
-/// A block that cannot be allocated is done without: its free does nothing, its reallocation tries to allocate it. A
-/// block that cannot be reallocated stays as it is. A block of no bytes is asked for as one byte, as `malloc` does.
+/// A block that cannot be allocated is done without: its free does nothing, its reallocation tries
+/// to allocate it. A block that cannot be reallocated stays as it is. A block of no bytes is asked
+/// for as one byte, as `malloc` does.
 ///
 /// # Errors
 ///
@@ -223,8 +224,9 @@ impl<T: Target> Driver<'_, T> {
         new: Layout,
     ) -> Option<NonNull<u8>> {
         self.check(id, pointer, old, When::BeforeReallocation);
-        // SAFETY: the table holds pointers of live blocks of the target alone, with the size and alignment they were
-        // asked for with; `new` is a valid layout of the same alignment, and no layout here is of no bytes.
+        // SAFETY: the table holds pointers of live blocks of the target alone, with the size and
+        // alignment they were asked for with; `new` is a valid layout of the same alignment, and no
+        // layout here is of no bytes.
         let moved = unsafe { self.target.reallocate(pointer, old, new.size()) };
         let Some(moved) = moved else {
             self.fail(id, new);
@@ -233,7 +235,8 @@ impl<T: Target> Driver<'_, T> {
         if self.mode == Mode::Checked {
             self.check_alignment(id, moved, new);
             let kept = old.size().min(new.size());
-            // SAFETY: the target has just returned the block; up to there the block was filled before.
+            // SAFETY: the target has just returned the block; up to there the block was filled
+            // before.
             let block = unsafe { readable(moved, kept) };
             let found = pattern::difference(block, id);
             self.blame(id, moved, When::AfterReallocation, found);
@@ -272,7 +275,8 @@ impl<T: Target> Driver<'_, T> {
     #[inline]
     fn check(&mut self, id: u32, pointer: NonNull<u8>, layout: Layout, when: When) {
         if self.mode == Mode::Checked {
-            // SAFETY: the table holds live blocks of the target alone; this one was filled when it got its size.
+            // SAFETY: the table holds live blocks of the target alone; this one was filled when it
+            // got its size.
             let block = unsafe { readable(pointer, layout.size()) };
             self.blame(id, pointer, when, pattern::difference(block, id));
         }

@@ -11,8 +11,8 @@ use core::slice;
 /// They are of one live block of a target, and nothing else uses them while the borrow lives.
 pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut [MaybeUninit<u8>] {
     let pointer = pointer.as_ptr().cast::<MaybeUninit<u8>>();
-    // SAFETY: the caller promises a block that can be written and is not aliased; a `Layout` allows no block larger
-    // than a slice may be, and a `MaybeUninit` need not be initialised.
+    // SAFETY: the caller promises a block that can be written and is not aliased; a `Layout` allows
+    // no block larger than a slice may be, and a `MaybeUninit` need not be initialised.
     unsafe { slice::from_raw_parts_mut(pointer, bytes) }
 }
 
@@ -20,9 +20,10 @@ pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut
 ///
 /// # Safety
 ///
-/// They are of one live block of a target, initialised, and nothing else writes them while the borrow lives.
+/// They are of one live block of a target, initialised, and nothing else writes them while the
+/// borrow lives.
 pub(super) unsafe fn readable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a [u8] {
-    // SAFETY: the caller promises a block that can be read and is initialised; a `Layout` allows no block larger than a
-    // slice may be.
+    // SAFETY: the caller promises a block that can be read and is initialised; a `Layout` allows no
+    // block larger than a slice may be.
     unsafe { slice::from_raw_parts(pointer.as_ptr(), bytes) }
 }

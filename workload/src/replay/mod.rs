@@ -15,20 +15,21 @@ pub use progress::{ContentError, Failure, Fault, Moment, Progress, When};
 ///
 /// # Safety
 ///
-/// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be read and written, is
-/// aligned as its layout says, and overlaps nothing else that is in use, until it is deallocated or reallocated. Its
-/// bytes are initialised as far as they are said to be zero or were taken over.
+/// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be
+/// read and written, is aligned as its layout says, and overlaps nothing else that is in use, until
+/// it is deallocated or reallocated. Its bytes are initialised as far as they are said to be zero
+/// or were taken over.
 pub unsafe trait Target {
     /// Allocates a block, of zeros if `zeroed`; `None` if that fails. The size is never 0.
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>>;
 
-    /// Changes the size of a block, which may move; its contents stay, up to the smaller size. `None` if that fails:
-    /// the block is then as it was.
+    /// Changes the size of a block, which may move; its contents stay, up to the smaller size.
+    /// `None` if that fails: the block is then as it was.
     ///
     /// # Safety
     ///
-    /// `pointer` is of a block of this target that is not deallocated yet, and `layout` is its layout.
-    /// `new_size` is not 0, and makes a valid layout with the block's alignment.
+    /// `pointer` is of a block of this target that is not deallocated yet, and `layout` is its
+    /// layout. `new_size` is not 0, and makes a valid layout with the block's alignment.
     unsafe fn reallocate(
         &mut self,
         pointer: NonNull<u8>,
@@ -40,15 +41,16 @@ pub unsafe trait Target {
     ///
     /// # Safety
     ///
-    /// `pointer` is of a block of this target that is not deallocated yet, and `layout` is its layout.
+    /// `pointer` is of a block of this target that is not deallocated yet, and `layout` is its
+    /// layout.
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout);
 }
 
 /// What a replay does beside the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Every block is filled by a pattern of its id, and all of it is checked when it is reallocated and freed; a
-    /// block that shall be zero is checked to be zero.
+    /// Every block is filled by a pattern of its id, and all of it is checked when it is
+    /// reallocated and freed; a block that shall be zero is checked to be zero.
     Checked,
     /// Nothing: blocks are not touched.
     Bare,

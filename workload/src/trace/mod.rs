@@ -38,7 +38,8 @@ pub enum Operation {
         /// The bytes are zero.
         zeroed: bool,
     },
-    /// Changes the size of the block; it keeps its id, its alignment, and its contents up to the smaller size.
+    /// Changes the size of the block; it keeps its id, its alignment, and its contents up to the
+    /// smaller size.
     Reallocate {
         /// Bytes from now on.
         size: u32,
@@ -52,8 +53,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`UnknownOperation`](TraceErrorKind::UnknownOperation), [`Alignment`](TraceErrorKind::Alignment) or
-    /// [`FreeOfSize`](TraceErrorKind::FreeOfSize).
+    /// [`UnknownOperation`](TraceErrorKind::UnknownOperation),
+    /// [`Alignment`](TraceErrorKind::Alignment) or [`FreeOfSize`](TraceErrorKind::FreeOfSize).
     pub fn parse(bytes: [u8; RECORD_BYTES], offset: u64) -> Result<Self, TraceError> {
         let [
             operation,

@@ -6,8 +6,8 @@ use super::{RECORD_BYTES, Record};
 
 /// A trace being read, gzip or plain.
 ///
-/// Records are checked one by one as they are read; whether they belong together is what [`validate`](super::validate)
-/// checks.
+/// Records are checked one by one as they are read; whether they belong together is what
+/// [`validate`](super::validate) checks.
 #[derive(Debug)]
 pub struct Trace<'a> {
     source: Source<'a>,
@@ -40,8 +40,8 @@ impl<'a> Trace<'a> {
     ///
     /// # Errors
     ///
-    /// The file is damaged or truncated, the record makes no sense, or there is no record at all. What a further
-    /// call returns is not specified.
+    /// The file is damaged or truncated, the record makes no sense, or there is no record at all.
+    /// What a further call returns is not specified.
     pub fn read(&mut self) -> Result<Option<Record>, TraceError> {
         let offset = self.offset;
         let mut bytes = [0; RECORD_BYTES];

@@ -259,7 +259,8 @@ proptest! {
     ) {
         let good = recorded("sqlite");
         let mut file = good.clone();
-        // The fields before the packed data, but the first three bytes, do not bear on the contents.
+        // The fields before the packed data, but the first three bytes, do not bear on the
+        // contents.
         for (index, mask) in flips {
             let index = 10 + index.index(good.len() - 10);
             file[index] ^= mask;

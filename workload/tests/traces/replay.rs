@@ -58,7 +58,8 @@ impl Host {
     }
 }
 
-// SAFETY: the host's allocator does what is asked of it; what is spoilt on purpose lies within live blocks.
+// SAFETY: the host's allocator does what is asked of it; what is spoilt on purpose lies within live
+// blocks.
 unsafe impl Target for Host {
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
         self.requests += 1;
@@ -66,7 +67,8 @@ unsafe impl Target for Host {
             return None;
         }
         let layout = self.padded(layout);
-        // SAFETY: the size is not 0, as `Target` promises; zeroed, so that all bytes are initialised.
+        // SAFETY: the size is not 0, as `Target` promises; zeroed, so that all bytes are
+        // initialised.
         let pointer = NonNull::new(unsafe { System.alloc_zeroed(layout) })?;
         self.live += 1;
         if self.fails == Fails::Zeroing && zeroed {
@@ -75,7 +77,8 @@ unsafe impl Target for Host {
         }
         let before = self.before.replace((pointer, layout.size()));
         if let Some((pointer, size)) = before.filter(|_| self.fails == Fails::Isolating) {
-            // SAFETY: the block is live in the test that asks for this, and its last byte is inside it.
+            // SAFETY: the block is live in the test that asks for this, and its last byte is inside
+            // it.
             let last = unsafe { pointer.add(size - 1) };
             // SAFETY: as above; all bytes are initialised.
             unsafe { flip(last) };

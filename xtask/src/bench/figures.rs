@@ -1,4 +1,5 @@
-//! Figures: what programs and kernels counted, one a line: `figure PART ROW COLUMN VALUE`, spaces in names written as `~`.
+//! Figures: what programs and kernels counted, one a line: `figure PART ROW COLUMN VALUE`, spaces
+//! in names written as `~`.
 
 /// A number, or one that it is known to be above.
 #[derive(Clone, Copy, Debug, PartialEq)]

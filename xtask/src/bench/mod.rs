@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what the heap costs, counted and held against bounds.
 //!
-//! Nothing is timed: figures are bytes and frames out of the account, instructions out of QEMU, loads out of listings, and the
-//! same on every run.
+//! Nothing is timed: figures are bytes and frames out of the account, instructions out of QEMU,
+//! loads out of listings, and the same on every run.
 
 mod figures;
 mod parts;
@@ -34,8 +34,8 @@ pub(crate) struct Options {
     machine: &'static Machine,
 }
 
-/// Measures, and prints a table for each part; what is going on goes to the standard error. The exit code says whether
-/// every bound was kept.
+/// Measures, and prints a table for each part; what is going on goes to the standard error. The
+/// exit code says whether every bound was kept.
 ///
 /// # Errors
 /// If something is missing, cannot be built, or does not end well.

@@ -1,4 +1,5 @@
-//! The parts of the benchmark: what each counts, where its figures come from, and what they have to keep to.
+//! The parts of the benchmark: what each counts, where its figures come from, and what they have to
+//! keep to.
 
 use clap::ValueEnum;
 

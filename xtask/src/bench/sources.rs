@@ -28,7 +28,8 @@ pub(super) enum Source {
     Kernel { name: &'static str, memory_mib: u64 },
     /// The machine code of a lookup.
     Listing,
-    /// Replays of all traces, beside other allocators, or with a flat arena index in the place of the sparse one.
+    /// Replays of all traces, beside other allocators, or with a flat arena index in the place of
+    /// the sparse one.
     Replay { index: Index },
 }
 

@@ -86,7 +86,8 @@ impl Table {
         for line in &lines {
             let mut out = String::from(" ");
             for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-                // Names and verdicts begin at the left, numbers end at the right. Writing to a string cannot fail.
+                // Names and verdicts begin at the left, numbers end at the right. Writing to a
+                // string cannot fail.
                 let _ = if column == 0 || column == line.len() - 1 {
                     write!(out, " {cell:<width$} ")
                 } else {

@@ -1,12 +1,14 @@
 //! Which size classes there are, and how many pages a span of each has.
 //!
-//! The bounds are Go's: at most an eighth of a slot is lost to rounding, at most an eighth of a span to its tail.
-//! Within them, Go steps upwards and replaces a class by the next where both have the same spans. Here the whole list
-//! is chosen at once: the classes are the shortest path from the smallest size to the largest, where a step costs the
-//! bytes that a heap of typical size loses by it. Losses are rounding, tails and span records, which finer classes and
-//! longer spans lessen, and the partly filled span of each class, which they make worse.
+//! The bounds are Go's: at most an eighth of a slot is lost to rounding, at most an eighth of a
+//! span to its tail. Within them, Go steps upwards and replaces a class by the next where both have
+//! the same spans. Here the whole list is chosen at once: the classes are the shortest path from
+//! the smallest size to the largest, where a step costs the bytes that a heap of typical size loses
+//! by it. Losses are rounding, tails and span records, which finer classes and longer spans lessen,
+//! and the partly filled span of each class, which they make worse.
 //!
-//! Only additions, multiplications and divisions of `f64` are used, so the result is the same on every host.
+//! Only additions, multiplications and divisions of `f64` are used, so the result is the same on
+//! every host.
 
 use core::ops::Range;
 
@@ -14,7 +16,8 @@ use core::ops::Range;
 const GRAIN: u32 = 8;
 /// The largest of the evenly spaced sizes.
 const EXACT: u32 = 128;
-/// Classes above [`EXACT`] are multiples of this: what C programs take every block to be aligned to.
+/// Classes above [`EXACT`] are multiples of this: what C programs take every block to be aligned
+/// to.
 const STEP: u32 = 16;
 /// Powers of two up to here fill their spans exactly.
 const EXACT_POWERS: u32 = 4096;
@@ -22,15 +25,15 @@ const EXACT_POWERS: u32 = 4096;
 const WASTE: u32 = 8;
 /// Pages that a span may have beyond those that one object needs.
 const EXTRA_PAGES: u32 = 15;
-/// Live bytes of the heap that classes are chosen for, in pages. Twelve MiB of 4 KiB pages is about what the recorded
-/// programs use; pages are smaller where memory is small.
+/// Live bytes of the heap that classes are chosen for, in pages. Twelve MiB of 4 KiB pages is about
+/// what the recorded programs use; pages are smaller where memory is small.
 const HEAP_PAGES: u32 = 3072;
 const HEAP_SMALL_PAGES: u32 = 512;
 /// Pages from here on are for machines with an MMU and memory to match.
 const MMU_PAGE_BYTES: u32 = 4096;
-/// The sizes that make up most of a recorded program, rounded to what malloc aligns to, with the part of the heap that
-/// they are taken to be, in percent: 392 B in `jq`, 4368 B in `sqlite`. The rest of the heap is spread evenly over the
-/// doublings of size.
+/// The sizes that make up most of a recorded program, rounded to what malloc aligns to, with the
+/// part of the heap that they are taken to be, in percent: 392 B in `jq`, 4368 B in `sqlite`. The
+/// rest of the heap is spread evenly over the doublings of size.
 const RECORDED: [(u32, u32); 2] = [(400, 10), (4368, 10)];
 /// Slots that a span record of one cache line has bits for.
 const NARROW_SLOTS: u32 = 256;
@@ -58,7 +61,8 @@ pub(crate) fn largest(page_bytes: u32) -> u32 {
     (8 * page_bytes).min(32 << 10)
 }
 
-/// The most slots that a span may have: those of a narrow record, but never fewer than fill one page.
+/// The most slots that a span may have: those of a narrow record, but never fewer than fill one
+/// page.
 pub(crate) fn most_slots(page_bytes: u32) -> u32 {
     (page_bytes / GRAIN).max(NARROW_SLOTS)
 }
@@ -158,7 +162,8 @@ fn cheapest(
         let here = demand.loss(before, class);
         for index in indices.clone() {
             let step = &steps[index];
-            // A class whose objects take as much memory as the next larger one's would be for nothing.
+            // A class whose objects take as much memory as the next larger one's would be for
+            // nothing.
             let duplicate = step.class.pages * class.slots == class.pages * step.class.slots;
             let loss = step.loss + here;
             if !duplicate && best.as_ref().is_none_or(|best| loss < best.loss) {
@@ -176,7 +181,8 @@ fn cheapest(
     best
 }
 
-/// The objects that the heap is taken to hold, as sums over all sizes up to an index times [`GRAIN`].
+/// The objects that the heap is taken to hold, as sums over all sizes up to an index times
+/// [`GRAIN`].
 struct Demand {
     page_bytes: u32,
     objects: Vec<f64>,

@@ -31,7 +31,8 @@ pub(crate) struct Options {
     /// Write `src/span/class_table.rs`.
     #[arg(long, conflicts_with = "check")]
     write: bool,
-    /// Also replay `traces/` in a model of the heap, and print the memory that the classes for 4 KiB pages cost.
+    /// Also replay `traces/` in a model of the heap, and print the memory that the classes for 4
+    /// KiB pages cost.
     #[arg(long)]
     model: bool,
 }

@@ -4,7 +4,8 @@ use core::fmt::{Display, Write as _};
 
 use super::generate::{Class, Classes, largest};
 
-/// Sizes up to here are looked up by [`FINE`] bytes, those above by [`COARSE`], as in `src/span/class.rs`.
+/// Sizes up to here are looked up by [`FINE`] bytes, those above by [`COARSE`], as in
+/// `src/span/class.rs`.
 const FINE_LIMIT: u32 = 1024;
 const FINE: u32 = 8;
 const COARSE: u32 = 128;
@@ -65,7 +66,8 @@ fn render_table(text: &mut String, table: &Classes) {
     text.push_str("};\n");
 }
 
-/// `2^32` divided by `size`, rounded up: the upper half of its product with an offset is the offset divided by `size`.
+/// `2^32` divided by `size`, rounded up: the upper half of its product with an offset is the offset
+/// divided by `size`.
 pub(crate) fn magic(size: u32) -> u32 {
     u32::MAX / size + 1
 }

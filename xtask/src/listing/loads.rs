@@ -1,14 +1,16 @@
 //! Dependent loads in a function's machine code.
 //!
-//! A load depends on another if its address was computed from what the other loaded. The count follows values through
-//! registers and along every path: a branch carries its state to its label, where states are joined by the longer chain. It
-//! knows the instructions that a lookup may be made of and refuses others, calls and loops among them, rather than guess.
+//! A load depends on another if its address was computed from what the other loaded. The count
+//! follows values through registers and along every path: a branch carries its state to its label,
+//! where states are joined by the longer chain. It knows the instructions that a lookup may be made
+//! of and refuses others, calls and loops among them, rather than guess.
 
 use alloc::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-/// How many loads each register's value depends on, one after the other. A register without an entry depends on none.
+/// How many loads each register's value depends on, one after the other. A register without an
+/// entry depends on none.
 type Depths = BTreeMap<&'static str, u32>;
 
 /// Registers, by any of their names: the 64-bit one comes first and stands for all.

@@ -1,7 +1,8 @@
-//! `cargo xtask listing`: the machine code of a lookup, and the loads in it that wait for one another.
+//! `cargo xtask listing`: the machine code of a lookup, and the loads in it that wait for one
+//! another.
 //!
-//! The code is the compiler's, so it is compared with the recorded listing only on the compiler that made that one. The number of
-//! dependent loads holds on any.
+//! The code is the compiler's, so it is compared with the recorded listing only on the compiler
+//! that made that one. The number of dependent loads holds on any.
 
 mod loads;
 mod text;
@@ -99,7 +100,8 @@ fn compile(toolchain: &Toolchain) -> Result<String> {
     text::extract(&assembly, "lookup").context("there is no function `lookup`")
 }
 
-/// Counts the dependent loads of a listing, and compares it with the recorded one if that is this compiler's.
+/// Counts the dependent loads of a listing, and compares it with the recorded one if that is this
+/// compiler's.
 fn check(toolchain: &Toolchain, listing: &str) -> Result<u32> {
     let loads = loads::longest_chain(listing)?;
     if loads > MOST_LOADS {

@@ -1,9 +1,11 @@
-//! Machine code as text: one function out of a compiler's output, without what differs from one build to the next.
+//! Machine code as text: one function out of a compiler's output, without what differs from one
+//! build to the next.
 
 use alloc::collections::BTreeMap;
 
-/// The instructions and labels of `function` in the compiler's assembly: directives left out, local labels numbered, and
-/// symbols, whose names hold hashes, numbered too. `None` if there is no such function.
+/// The instructions and labels of `function` in the compiler's assembly: directives left out, local
+/// labels numbered, and symbols, whose names hold hashes, numbered too. `None` if there is no such
+/// function.
 pub(super) fn extract(assembly: &str, function: &str) -> Option<String> {
     let start = format!("{function}:");
     let mut lines = assembly.lines().skip_while(|line| line.trim_end() != start);

@@ -43,7 +43,8 @@ impl Figures {
         self.0.get(name).copied()
     }
 
-    /// What the memory of the heap comes to beyond the live bytes, at the trace's peak, in per cent of those.
+    /// What the memory of the heap comes to beyond the live bytes, at the trace's peak, in per cent
+    /// of those.
     pub(crate) fn overhead(&self) -> Option<f64> {
         let frames = as_float(self.get("frames_at_peak")?);
         let live = as_float(self.get("live_bytes_at_peak")?);

@@ -1,4 +1,5 @@
-//! Building kernels, and the kernels that somebody watches: `cargo xtask run` and `cargo xtask replay`.
+//! Building kernels, and the kernels that somebody watches: `cargo xtask run` and `cargo xtask
+//! replay`.
 
 pub(crate) mod figures;
 mod table;

@@ -148,8 +148,8 @@ impl Mapped {
     }
 
     fn check_rest(&self, part: Range<usize>) -> Result<(), Tampered> {
-        // SAFETY: a shared host page is read-write and was filled when it became so; the granules of
-        // `part` are not Ready, so nobody may write them.
+        // SAFETY: a shared host page is read-write and was filled when it became so; the granules
+        // of `part` are not Ready, so nobody may write them.
         match unsafe { find_other(self.at(part.start), part.len(), REST) } {
             Some(found) => Err(Tampered(part.start + found - self.lead)),
             None => Ok(()),

@@ -21,7 +21,8 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// How far above `addr` the first address lies that is `residue`, less `below`, modulo `modulus`.
+    /// How far above `addr` the first address lies that is `residue`, less `below`, modulo
+    /// `modulus`.
     fn distance(self, addr: usize, below: usize) -> usize {
         self.residue.wrapping_sub(below).wrapping_sub(addr) & (self.modulus - 1)
     }

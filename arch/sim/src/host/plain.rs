@@ -1,7 +1,7 @@
 //! Memory from the host's allocator: always accessible, so that misuse shows afterwards only.
 //!
-//! What is not Ready holds zeros, and `make_ready` finds out whether somebody wrote to it. Under Miri
-//! it is uninitialised instead, and reading it is an error on the spot.
+//! What is not Ready holds zeros, and `make_ready` finds out whether somebody wrote to it. Under
+//! Miri it is uninitialised instead, and reading it is an error on the spot.
 
 use core::alloc::Layout;
 use core::ops::Range;
@@ -42,7 +42,8 @@ impl Plain {
             violation(format_args!("the host has no {} bytes", layout.size()));
         };
         let skip = placement.distance(memory.addr().get(), 0);
-        // SAFETY: `skip` is below `modulus`, and the allocation is that much longer than the window.
+        // SAFETY: `skip` is below `modulus`, and the allocation is that much longer than the
+        // window.
         let first = unsafe { memory.add(skip) };
         Self {
             memory,

@@ -1,7 +1,7 @@
 //! Touching memory that is not Ready is a page fault of the host.
 //!
-//! Each case runs in a process of its own, which is this test binary again with a variable that makes
-//! the case touch the memory.
+//! Each case runs in a process of its own, which is this test binary again with a variable that
+//! makes the case touch the memory.
 
 use std::env;
 use std::os::unix::process::ExitStatusExt;

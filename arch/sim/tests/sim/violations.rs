@@ -1,4 +1,5 @@
-//! Every way to break the contract is caught at once, by a message that names call, range and state.
+//! Every way to break the contract is caught at once, by a message that names call, range and
+//! state.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;

@@ -1,4 +1,5 @@
-//! Locks: tried when the caller must not wait, waited for when it may, and free while CPUs are told.
+//! Locks: tried when the caller must not wait, waited for when it may, and free while CPUs are
+//! told.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;

@@ -1,5 +1,5 @@
-//! The machine on page tables in ordinary memory: every transition, every failure, both halves of the
-//! space and its ends, without hardware.
+//! The machine on page tables in ordinary memory: every transition, every failure, both halves of
+//! the space and its ends, without hardware.
 #![cfg(test)]
 
 extern crate alloc;

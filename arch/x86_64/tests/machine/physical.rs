@@ -33,8 +33,8 @@ pub(crate) struct Physical {
     frames: usize,
 }
 
-// SAFETY: the memory is reached through the frames' owners alone: the source hands each out once, and
-// tests read tables while no machine works on them.
+// SAFETY: the memory is reached through the frames' owners alone: the source hands each out once,
+// and tests read tables while no machine works on them.
 unsafe impl Send for Physical {}
 // SAFETY: as above.
 unsafe impl Sync for Physical {}

@@ -9,8 +9,8 @@
 //! | `peers` | the same for other allocators, too (feature `bench`) |
 //! | `picture` | draw the heap as it is at the trace's peak |
 //!
-//! Lines that start with `figure` hold a name and a number (`>` before it: more than that), those that
-//! start with `progress` the per cent that are done.
+//! Lines that start with `figure` hold a name and a number (`>` before it: more than that), those
+//! that start with `progress` the per cent that are done.
 #![no_std]
 #![no_main]
 

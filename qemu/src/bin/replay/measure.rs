@@ -43,8 +43,8 @@ unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
     }
 }
 
-/// An allocator that is not called any more once so many instructions have been carried out: a free list can
-/// take hours over a trace.
+/// An allocator that is not called any more once so many instructions have been carried out: a free
+/// list can take hours over a trace.
 struct Limited<'a, A> {
     inner: Plain<'a, A>,
     calls: u32,

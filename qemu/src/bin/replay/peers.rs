@@ -23,12 +23,13 @@ pub(crate) fn run(context: &mut Context) {
         return;
     };
     let start = block.as_mut_ptr();
-    // SAFETY: the block is mapped for ever, and nobody else's until the list is not called any more.
+    // SAFETY: the block is mapped for ever, and nobody else's until the list is not called any
+    // more.
     let claimed = unsafe { TALC.lock().claim(start, bytes) };
     assert!(claimed.is_some(), "talc takes the block");
     report(context, "talc", &TALC, Mode::Bare);
-    // SAFETY: the block is mapped for ever; the other allocator is not called any more, nor is what it
-    // gave out used.
+    // SAFETY: the block is mapped for ever; the other allocator is not called any more, nor is what
+    // it gave out used.
     unsafe { LINKED_LIST.lock().init(start, bytes) };
     report(context, "linked_list_allocator", &LINKED_LIST, Mode::Bare);
 }

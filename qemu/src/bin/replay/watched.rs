@@ -1,5 +1,5 @@
-//! The kernel's global allocator as a target, watched: whenever it has taken or returned frames, its
-//! account is checked.
+//! The kernel's global allocator as a target, watched: whenever it has taken or returned frames,
+//! its account is checked.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;

@@ -1,4 +1,5 @@
-//! What a table of classes costs: the recorded programs, and objects of random size, in a heap without memory.
+//! What a table of classes costs: the recorded programs, and objects of random size, in a heap
+//! without memory.
 
 mod heap;
 mod pages;
@@ -143,8 +144,8 @@ fn step(heap: &mut Heap<'_>, before: Option<Live>, operation: Operation) -> Opti
     }
 }
 
-/// Objects of random size, allocated until that fails: live by Ready bytes. Then the same after a random half of them
-/// was freed and others were allocated instead.
+/// Objects of random size, allocated until that fails: live by Ready bytes. Then the same after a
+/// random half of them was freed and others were allocated instead.
 fn random(table: &Classes, policy: Policy) -> (f64, f64) {
     // Metadata comes out of the same window; the first round finds out how much.
     let (_, _, metadata) = random_in(table, policy, RANDOM_PAGES);
