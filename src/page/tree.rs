@@ -225,8 +225,8 @@ impl<S: Shape> Tree<S> {
         word.get().is_none().then_some(Missing::Bitmaps(word))
     }
 
-    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right, up to
-    /// height `top`.
+    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right and have changed
+    /// with one run of pages, up to height `top`.
     pub(super) fn refresh(&self, top: usize, first: usize, last: usize) {
         if top == 0 {
             return;
@@ -245,10 +245,10 @@ impl<S: Shape> Tree<S> {
                     // The next group's way up leads through this node as well.
                     break;
                 }
-                let changed = Self::sum_up(&path, chunk, height);
-                // With several groups, an earlier one may have left changes above to this one.
-                if !changed && first_group == last_group {
-                    return;
+                // Below the node that holds the whole run, its ends change every summary. From there up, no
+                // news means that there is none further up either.
+                if !Self::sum_up(&path, chunk, height) {
+                    break;
                 }
             }
         }
