@@ -9,20 +9,23 @@ use super::object::Served;
 use super::{Heap, Opened};
 use crate::arena::SpanHandle;
 use crate::base::PageIdx;
-use crate::span::{Central, Kind, Record, SizeClass, SpanRef};
+use crate::span::{Central, Kind, LiveSlot, Record, SizeClass, SpanRef};
 
 /// A live object, found by its address and checked against its layout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object<'a> {
     pub(super) handle: SpanHandle,
     pub(super) span: SpanRef<'a>,
-    pub(super) place: Place,
+    pub(super) place: Place<'a>,
 }
 
 /// Where in its span an object is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Slot { class: SizeClass, slot: usize },
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    Slot {
+        class: SizeClass,
+        slot: LiveSlot<'a>,
+    },
     Whole,
 }
 
@@ -96,12 +99,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
-    fn slot_of(
-        span: SpanRef<'_>,
+    fn slot_of<'a>(
+        span: SpanRef<'a>,
         class: u8,
         offset: usize,
         layout: Layout,
-    ) -> Result<Place, Fault> {
+    ) -> Result<Place<'a>, Fault> {
         let class = Self::TABLE
             .class(class)
             .ok_or(Fault::Corruption("class of a span"))?;
@@ -109,9 +112,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
             return Err(Fault::InteriorPointer);
         }
-        if !span.is_taken(slot) {
-            return Err(Fault::DoubleFree);
-        }
+        let slot = span.taken_slot(slot).ok_or(Fault::DoubleFree)?;
         if Self::TABLE.class_for(layout.size(), layout.align()) != Some(class) {
             return Err(Fault::WrongLayout);
         }
@@ -120,7 +121,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     // Out of line, so that the way to a slot needs no more registers than it uses.
     #[inline(never)]
-    fn whole(record: &Record, offset: usize, layout: Layout) -> Result<Place, Fault> {
+    fn whole(record: &Record, offset: usize, layout: Layout) -> Result<Place<'static>, Fault> {
         if offset != 0 {
             return Err(Fault::InteriorPointer);
         }

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::Machine;
 
-use super::record::{Kind, Record, SpanRef, WideRecord};
+use super::record::{Kind, LiveSlot, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
@@ -115,7 +115,7 @@ impl Central {
         handle: SpanHandle,
         span: SpanRef<'_>,
         class: u8,
-        slot: usize,
+        slot: LiveSlot<'_>,
         slots: usize,
     ) -> Option<PageRun> {
         let free_slots = span.give_slot(slot);

@@ -13,5 +13,5 @@ mod records;
 pub(crate) use central::{CLASSES, Central, Taken};
 pub(crate) use class::{ClassTable, SizeClass};
 pub(crate) use class_table::table;
-pub(crate) use record::{Kind, NARROW_SLOTS, Record, SpanRef};
+pub(crate) use record::{Kind, LiveSlot, NARROW_SLOTS, Record, SpanRef};
 pub(crate) use records::{RecordKind, Records, reach};

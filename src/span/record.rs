@@ -154,9 +154,17 @@ pub(super) const fn is_wide(word: u32) -> bool {
 pub(crate) struct SpanRef<'a> {
     /// The record.
     pub(crate) record: &'a Record,
-    more: &'a [AtomicUsize],
+    /// The record with room for more bits that it is part of.
+    wide: Option<&'a WideRecord>,
     /// The record's kind as it was found.
     kind: u32,
+}
+
+/// A slot that is taken, and the word that has its bit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveSlot<'a> {
+    word: &'a AtomicUsize,
+    slot: usize,
 }
 
 /// A slot that was taken.
@@ -171,8 +179,8 @@ pub(crate) struct SlotTaken {
 
 impl<'a> SpanRef<'a> {
     #[inline]
-    pub(super) fn new(record: &'a Record, more: &'a [AtomicUsize], kind: u32) -> Self {
-        Self { record, more, kind }
+    pub(super) fn new(record: &'a Record, wide: Option<&'a WideRecord>, kind: u32) -> Self {
+        Self { record, wide, kind }
     }
 
     /// What the record described when it was looked up.
@@ -185,8 +193,13 @@ impl<'a> SpanRef<'a> {
     fn word(self, index: usize) -> &'a AtomicUsize {
         match self.record.bits.get(index) {
             Some(word) => word,
-            None => &self.more[index - NARROW_WORDS],
+            None => &self.more()[index - NARROW_WORDS],
         }
+    }
+
+    /// The words of bits that the record has no room for.
+    fn more(self) -> &'a [AtomicUsize] {
+        self.wide.map_or(&[], |wide| &wide.more)
     }
 
     /// Whether `slot` is taken.
@@ -220,11 +233,19 @@ impl<'a> SpanRef<'a> {
         None
     }
 
-    /// Gives `slot`, which is taken, back, and answers how many are free now.
+    /// `slot`, if it is taken.
     #[inline]
-    pub(crate) fn give_slot(self, slot: usize) -> usize {
-        debug_assert!(self.is_taken(slot), "only a live slot is given back");
+    pub(crate) fn taken_slot(self, slot: usize) -> Option<LiveSlot<'a>> {
         let word = self.word(slot / WORD_BITS);
+        let taken = word.load(Relaxed) >> (slot % WORD_BITS) & 1 != 0;
+        taken.then_some(LiveSlot { word, slot })
+    }
+
+    /// Gives back a slot of this span, which has been live since it was looked up, and answers how many are free now.
+    #[inline]
+    pub(crate) fn give_slot(self, slot: LiveSlot<'_>) -> usize {
+        let LiveSlot { word, slot } = slot;
+        debug_assert!(self.is_taken(slot), "only a live slot is given back");
         word.store(word.load(Relaxed) & !(1 << (slot % WORD_BITS)), Relaxed);
         let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
         self.record.free_slots.store(free_slots, Relaxed);
@@ -241,7 +262,7 @@ impl<'a> SpanRef<'a> {
 
     /// Slots whose bits are set, whatever the span's length.
     pub(crate) fn count_all_taken(self) -> usize {
-        let bits = self.record.bits.iter().chain(self.more);
+        let bits = self.record.bits.iter().chain(self.more());
         bits.map(|word| word.load(Relaxed).count_ones() as usize)
             .sum()
     }

@@ -89,14 +89,21 @@ impl ClassTable {
     /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power
     /// of two. `None` means that the object is a large one: it is too large for any class, or
     /// aligned to more than a page.
-    #[inline]
+    // The first lines serve most requests; in line they are a handful of instructions.
+    #[inline(always)]
     pub(crate) const fn class_for(&self, size: usize, align: usize) -> Option<SizeClass> {
+        if size <= FINE_LIMIT && align <= FINE {
+            // All sizes are multiples of that alignment.
+            return Some(SizeClass(self.fine[size.div_ceil(FINE)]));
+        }
+        self.class_for_any(size, align)
+    }
+
+    /// [`class_for`](Self::class_for) for any size and alignment.
+    #[inline(never)]
+    const fn class_for_any(&self, size: usize, align: usize) -> Option<SizeClass> {
         if size > self.largest || align > self.page_bytes {
             return None;
-        }
-        if align <= FINE {
-            // All sizes are multiples of it.
-            return Some(self.fitting(size));
         }
         // Neither overflows nor passes `largest`, which is a multiple of every alignment up to a
         // page.
