@@ -12,10 +12,11 @@
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use archipelago_api::{IndexRoot, IndexWord, Machine, VirtAddr};
+use archipelago_api::{IndexWord, Machine, VirtAddr};
 
-use crate::base::sparse::{self, BlockShape, Word};
-use crate::base::{PageIdx, PageRun, Shape};
+use super::Arenas;
+use crate::base::sparse::{self, BlockShape};
+use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose, Source};
 
@@ -26,45 +27,27 @@ pub(crate) struct SpanHandle(pub(crate) NonZeroU32);
 /// The arena index of a heap on `M`.
 #[derive(Debug)]
 pub(crate) struct ArenaIndex<M: Machine> {
-    root: M::IndexRoot,
-}
-
-/// Where a page's entry is.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    root: usize,
-    table: usize,
-    map: usize,
+    arenas: Arenas<M>,
 }
 
 impl<M: Machine> ArenaIndex<M> {
     const MAP: BlockShape =
         BlockShape::new::<AtomicU32>(M::GEOMETRY.arena_pages(), M::GEOMETRY.page_bytes());
-    const TABLE: BlockShape = BlockShape::new::<Word<AtomicU32>>(
-        1 << M::GEOMETRY.index_table_shift,
-        M::GEOMETRY.page_bytes(),
-    );
+    const MAP_SHIFT: u32 = M::GEOMETRY.arena_shift - M::GEOMETRY.page_shift;
 
     /// The largest block that a page map or a table needs, in bytes.
     pub(crate) const BLOCK_BYTES: usize = {
         let (map, table) = (
             Self::MAP.block_bytes::<AtomicU32>(),
-            Self::TABLE.block_bytes::<Word<AtomicU32>>(),
+            Arenas::<M>::BLOCK_BYTES,
         );
         if map > table { map } else { table }
     };
 
     /// An index with nothing in it.
     pub(crate) const fn new() -> Self {
-        const {
-            M::GEOMETRY.check();
-            assert!(
-                <M::IndexRoot as IndexRoot>::LEN == 1 << M::GEOMETRY.index_root_shift,
-                "the index root has as many words as the geometry says"
-            );
-        }
         Self {
-            root: M::IndexRoot::EMPTY,
+            arenas: Arenas::new(),
         }
     }
 
@@ -79,8 +62,7 @@ impl<M: Machine> ArenaIndex<M> {
     /// The span that holds `page`, a page of the space.
     #[inline]
     pub(crate) fn span_at(&self, page: PageIdx) -> Option<SpanHandle> {
-        let place = Place::of::<M>(page);
-        let handle = self.entry(place)?.load(Ordering::Acquire);
+        let handle = self.entry(page)?.load(Ordering::Acquire);
         NonZeroU32::new(handle).map(SpanHandle)
     }
 
@@ -96,7 +78,7 @@ impl<M: Machine> ArenaIndex<M> {
         let step = Self::MAP.part_entries;
         let mut page = run.first.0 & !(step - 1);
         while page < run.end().0 {
-            self.ensure_part(Place::of::<M>(PageIdx(page)), source)?;
+            self.ensure_part(PageIdx(page), source)?;
             page += step;
         }
         Ok(())
@@ -109,9 +91,9 @@ impl<M: Machine> ArenaIndex<M> {
         let mut page = run.first.0;
         while page < run.end().0 {
             let count = (step - page % step).min(run.end().0 - page);
-            let place = Place::of::<M>(PageIdx(page));
-            let arena = self.arena(place);
-            let entries = arena.and_then(|arena| arena.entries(Self::MAP, place.map, count));
+            let arena = self.arenas.get(Self::arena_of(PageIdx(page)));
+            let at = Self::map_of(PageIdx(page));
+            let entries = arena.and_then(|arena| arena.entries(Self::MAP, at, count));
             debug_assert!(entries.is_some(), "page {page:#x} has no entry");
             for entry in entries.into_iter().flatten() {
                 entry.store(value, Ordering::Release);
@@ -120,59 +102,39 @@ impl<M: Machine> ArenaIndex<M> {
         }
     }
 
+    /// The number of the arena that holds `page`.
     #[inline]
-    fn word(&self, place: Place) -> Option<&IndexWord> {
-        self.root.words().get(place.root)
+    const fn arena_of(page: PageIdx) -> usize {
+        page.0 >> Self::MAP_SHIFT
+    }
+
+    /// The place of `page` in its arena's page map.
+    #[inline]
+    const fn map_of(page: PageIdx) -> usize {
+        page.0 & ((1 << Self::MAP_SHIFT) - 1)
     }
 
     #[inline]
-    fn arena(&self, place: Place) -> Option<&Word<AtomicU32>> {
-        sparse::entry_of(self.word(place)?, Self::TABLE, place.table)
+    fn entry(&self, page: PageIdx) -> Option<&AtomicU32> {
+        let arena = self.arenas.get(Self::arena_of(page))?;
+        arena.entry(Self::MAP, Self::map_of(page))
     }
 
-    #[inline]
-    fn entry(&self, place: Place) -> Option<&AtomicU32> {
-        self.arena(place)?.entry(Self::MAP, place.map)
-    }
-
-    fn ensure_part(&self, place: Place, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
-        let (Some(word), None) = (self.word(place), self.entry(place)) else {
+    fn ensure_part(&self, page: PageIdx, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
+        if self.entry(page).is_some() {
+            return Ok(());
+        }
+        let Some(arena) = self.arenas.ensure(Self::arena_of(page), source)? else {
             return Ok(());
         };
-        if self.arena(place).is_none() {
-            let part = place.table / Self::TABLE.part_entries;
-            make_part::<M, Word<AtomicU32>>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;
-        }
-        if let Some(arena) = self.arena(place) {
-            let part = place.map / Self::MAP.part_entries;
-            make_part::<M, AtomicU32>(
-                arena.raw(),
-                Self::MAP,
-                part,
-                Purpose::ArenaMetadata,
-                source,
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl Place {
-    #[inline]
-    fn of<S: Shape>(page: PageIdx) -> Self {
-        let pages_shift = S::GEOMETRY.arena_shift - S::GEOMETRY.page_shift;
-        let arena = page.0 >> pages_shift;
-        Self {
-            root: arena >> S::GEOMETRY.index_table_shift,
-            table: arena & ((1 << S::GEOMETRY.index_table_shift) - 1),
-            map: page.0 & ((1 << pages_shift) - 1),
-        }
+        let part = Self::map_of(page) / Self::MAP.part_entries;
+        make_part::<M, AtomicU32>(arena.raw(), Self::MAP, part, Purpose::ArenaMetadata, source)
     }
 }
 
 /// Makes one part of the block that `word` names Ready and publishes it, finding the block a place
 /// if it has none.
-fn make_part<M: Machine, T: sparse::Entry>(
+pub(super) fn make_part<M: Machine, T: sparse::Entry>(
     word: &IndexWord,
     shape: BlockShape,
     part: usize,

@@ -5,14 +5,16 @@
 
 #[cfg(feature = "flat-index")]
 mod flat;
+mod index;
 #[cfg_attr(
     feature = "flat-index",
-    expect(dead_code, reason = "the flat index stands in for this one")
+    expect(dead_code, reason = "one array stands in for the two levels")
 )]
-mod index;
+mod two_level;
 
 #[cfg(feature = "flat-index")]
-pub(crate) use flat::ArenaIndex;
+use flat::Flat as Arenas;
 #[cfg(not(feature = "flat-index"))]
-pub(crate) use index::ArenaIndex;
-pub(crate) use index::SpanHandle;
+use two_level::TwoLevel as Arenas;
+
+pub(crate) use index::{ArenaIndex, SpanHandle};

@@ -6,31 +6,27 @@
 	jne	.L1
 	movq	%rdi, %rax
 	shrq	$26, %rax
-	andl	$4095, %eax
 	shrq	$38, %rcx
 	leaq	symbol1(%rip), %rdx
+	andl	$4095, %eax
 	movq	(%rdx,%rcx,8), %rcx
 	movl	%eax, %edx
 	shrl	$9, %edx
 	btl	%edx, %ecx
 	jae	.L1
+	shrq	$12, %rdi
 	andq	$-256, %rcx
-	je	.L1
-	shrl	$12, %edi
 	andl	$16383, %edi
-	movq	(%rcx,%rax,8), %rcx
-	movl	%edi, %edx
-	shrl	$10, %edx
-	xorl	%eax, %eax
-	btl	%edx, %ecx
-	jae	.L2
-	andq	$-65536, %rcx
-	je	.L2
-	movl	(%rcx,%rdi,4), %eax
+	movq	(%rcx,%rax,8), %rax
+	movl	%edi, %ecx
+	shrl	$10, %ecx
+	btl	%ecx, %eax
+	jae	.L1
+	andq	$-65536, %rax
+	movl	(%rax,%rdi,4), %eax
 	testl	%eax, %eax
 	setne	%al
 	retq
 .L1:
 	xorl	%eax, %eax
-.L2:
 	retq

@@ -1,0 +1,75 @@
+//! The first two levels of the arena index: from an arena's number to its word.
+
+use core::fmt;
+use core::sync::atomic::AtomicU32;
+
+use archipelago_api::{IndexRoot, Machine};
+
+use super::index::make_part;
+use crate::base::sparse::{self, BlockShape, Word};
+use crate::region::metadata::MetadataSource;
+use crate::region::{Cause, Purpose};
+
+/// The words of all arenas of an address space: a root in the heap's static, and tables.
+pub(crate) struct TwoLevel<M: Machine> {
+    root: M::IndexRoot,
+}
+
+impl<M: Machine> TwoLevel<M> {
+    const TABLE_SHIFT: u32 = M::GEOMETRY.index_table_shift;
+    const TABLE: BlockShape =
+        BlockShape::new::<Word<AtomicU32>>(1 << Self::TABLE_SHIFT, M::GEOMETRY.page_bytes());
+
+    /// The block that a table needs, in bytes.
+    pub(super) const BLOCK_BYTES: usize = Self::TABLE.block_bytes::<Word<AtomicU32>>();
+
+    /// No tables.
+    pub(super) const fn new() -> Self {
+        const {
+            M::GEOMETRY.check();
+            assert!(
+                <M::IndexRoot as IndexRoot>::LEN == 1 << M::GEOMETRY.index_root_shift,
+                "the index root has as many words as the geometry says"
+            );
+        }
+        Self {
+            root: M::IndexRoot::EMPTY,
+        }
+    }
+
+    /// The word of an arena, if its part of a table is Ready.
+    #[inline]
+    pub(super) fn get(&self, arena: usize) -> Option<&Word<AtomicU32>> {
+        let word = self.root.words().get(arena >> Self::TABLE_SHIFT)?;
+        sparse::entry_of(word, Self::TABLE, Self::in_table(arena))
+    }
+
+    /// The word of an arena, its part of a table made Ready; `None` for no arena of the space.
+    ///
+    /// # Errors
+    /// What was made stays, empty and charged, for the next attempt.
+    pub(super) fn ensure(
+        &self,
+        arena: usize,
+        source: &mut MetadataSource<'_, M>,
+    ) -> Result<Option<&Word<AtomicU32>>, Cause> {
+        let words = self.root.words();
+        if let (None, Some(word)) = (self.get(arena), words.get(arena >> Self::TABLE_SHIFT)) {
+            let part = Self::in_table(arena) / Self::TABLE.part_entries;
+            make_part::<M, Word<AtomicU32>>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;
+        }
+        Ok(self.get(arena))
+    }
+
+    /// The place of an arena in its table.
+    #[inline]
+    const fn in_table(arena: usize) -> usize {
+        arena & ((1 << Self::TABLE_SHIFT) - 1)
+    }
+}
+
+impl<M: Machine> fmt::Debug for TwoLevel<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TwoLevel").finish_non_exhaustive()
+    }
+}
