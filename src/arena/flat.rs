@@ -1,4 +1,5 @@
-//! A flat arena index, to measure what the sparse one costs: the words of a bounded stretch of arenas, in one array.
+//! A flat arena index, to measure what the sparse one costs: one array with the words of a bounded
+//! stretch of arenas.
 //!
 //! It stands in for the two levels where the feature `flat-index` says so, which is for
 //! `cargo xtask bench` alone: a heap that outgrows the array is refused memory.

@@ -288,16 +288,25 @@ fn run_starts(word: u64, count: usize) -> u64 {
     if count > 64 {
         return 0;
     }
-    let mut starts = word;
-    let mut left = count - 1;
-    let mut step = 1;
-    while left > 0 && starts != 0 {
-        let shift = step.min(left);
-        starts &= starts >> shift;
-        left -= shift;
-        step *= 2;
+    // Few words of a fragmented chunk have eight ones in a row, which takes no loop to see.
+    let (mut starts, mut seen) = if count >= 8 {
+        (starts_of_eight(word), 8)
+    } else {
+        (word, 1)
+    };
+    while starts != 0 && 2 * seen <= count {
+        starts &= starts >> seen;
+        seen *= 2;
     }
-    starts
+    starts & (starts >> (count - seen))
+}
+
+/// The bits of `word` that begin a run of at least eight ones.
+#[inline]
+const fn starts_of_eight(word: u64) -> u64 {
+    let two = word & (word >> 1);
+    let four = two & (two >> 2);
+    four & (four >> 4)
 }
 
 /// Where the first run of `count` ones in `word` begins.

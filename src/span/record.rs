@@ -241,7 +241,8 @@ impl<'a> SpanRef<'a> {
         taken.then_some(LiveSlot { word, slot })
     }
 
-    /// Gives back a slot of this span, which has been live since it was looked up, and answers how many are free now.
+    /// Gives back a slot of this span, live since it was looked up, and answers how many are free
+    /// now.
     #[inline]
     pub(crate) fn give_slot(self, slot: LiveSlot<'_>) -> usize {
         let LiveSlot { word, slot } = slot;

@@ -36,8 +36,13 @@ const SIZES: [(&str, usize); 4] = [
 /// Pages of a run.
 const RUNS: [usize; 8] = [1, 2, 16, 64, 65, 512, 513, 5000];
 
-/// A state of the heap, and which pages of every 64 are taken in it.
+/// A state of the heap, and which pages of every 64 are taken in it. It repeats itself every
+/// [`PERIOD`] of 64, so that heaps of all sizes have runs of the same lengths to offer, and what is
+/// compared is the search, not the luck.
 type State = (&'static str, fn(&mut Random) -> u64);
+
+/// 64 MiB of blocks of 64 pages.
+const PERIOD: usize = 256;
 
 const STATES: [State; 3] = [
     ("full~but~one~run", |_| u64::MAX),
@@ -80,8 +85,11 @@ impl Bed {
     fn measure_state(&mut self, (state, pattern): State) {
         let end = FIRST + self.pages;
         let mut random = Random::new(5);
-        self.layer
-            .take_pattern(FIRST, self.pages - TAIL, || pattern(&mut random));
+        let repeated: [u64; PERIOD] = core::array::from_fn(|_| pattern(&mut random));
+        let mut blocks = repeated.iter().cycle();
+        self.layer.take_pattern(FIRST, self.pages - TAIL, || {
+            blocks.next().copied().unwrap_or(0)
+        });
         self.layer.take_pattern(end - TAIL, TAIL, || u64::MAX);
         let mut free = 0;
         for run in RUNS {

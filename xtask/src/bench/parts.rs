@@ -143,7 +143,8 @@ fn metadata(figures: &Figures) -> Table {
 }
 
 fn fill(figures: &Figures) -> Table {
-    let title = "fill: objects of 1 to 128 bytes, aligned to 8, up to the first refusal in 16 MiB: live bytes in percent";
+    let title =
+        "fill: 16 MiB full of objects of 1 to 128 bytes, aligned to 8: live bytes in percent";
     let mut all = table(figures, Part::Fill, title, OWN, |_| None);
     all.digits = (1, 1);
     let bounds = [("filled~of~Ready", 90.0), ("refilled~of~Ready", 85.0)];
@@ -173,7 +174,8 @@ fn strides(figures: &Figures) -> Table {
 }
 
 fn frees(figures: &Figures) -> Table {
-    let title = "frees: every other of so many pairs of 64-byte blocks, then the rest: instructions of one free, and of the allocation before";
+    let title =
+        "frees: every other of so many pairs of 64 bytes, then the rest: instructions of one";
     let mut all = table(figures, Part::Frees, title, "to 1,000 pairs", |_| None);
     all.digits = (0, 2);
     let value = quotient(
@@ -191,7 +193,7 @@ fn objects(figures: &Figures) -> Table {
 }
 
 fn runs(figures: &Figures) -> Table {
-    let title = "runs: instructions to find a run of n pages, to take it and to free it, by the state and the size of the heap";
+    let title = "runs: instructions to find, take and free n pages, by state and size of the heap";
     let mut all = table(figures, Part::Runs, title, "1 TiB / 256 MiB", |_| None);
     all.digits = (0, 2);
     let mut required = Vec::new();
@@ -248,7 +250,8 @@ fn traces(figures: &Figures) -> Table {
 }
 
 fn overhead(figures: &Figures) -> Table {
-    let title = "overhead: bytes of frames beyond the live bytes, at the peak of these, in percent; metadata and page tables included";
+    let title =
+        "overhead: frames beyond the live bytes at their peak, in percent, page tables included";
     let mut all = table(figures, Part::Overhead, title, "frames", |_| None);
     all.columns.clear();
     all.digits = (1, 1);

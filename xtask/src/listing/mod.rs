@@ -111,7 +111,8 @@ fn check(toolchain: &Toolchain, listing: &str) -> Result<u32> {
     let same_compiler = before.lines().next() == Some(&format!("# {}", toolchain.version));
     if same_compiler && before != recorded(toolchain, listing) {
         bail!(
-            "the machine code of a lookup is not the recorded one; `cargo xtask listing --write` records what it is now:\n{listing}"
+            "the machine code of a lookup is not the recorded one; \
+             `cargo xtask listing --write` records what it is now:\n{listing}"
         );
     }
     Ok(loads)
