@@ -111,7 +111,7 @@ fn successors_are_found_around_every_bound() {
     for place in 0..100 {
         add(&mut ranges, &mut source, run(5 + 5 * place, 3));
     }
-    for page in 0..520 {
+    for page in (0..520).step_by(if cfg!(miri) { 13 } else { 1 }) {
         let by_scan = ranges.iter().filter(|run| run.first.0 <= page).count();
         assert_eq!(ranges.find_succ(PageIdx(page)), by_scan, "page {page}");
     }
