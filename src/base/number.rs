@@ -92,6 +92,11 @@ impl PageRun {
         page.0 >= self.first.0 && page.0 < self.first.0 + self.count
     }
 
+    /// Whether the two runs share a page.
+    pub(crate) const fn overlaps(self, other: Self) -> bool {
+        self.first.0 < other.end().0 && other.first.0 < self.end().0
+    }
+
     /// Bytes of all the pages.
     pub(crate) const fn bytes<S: Shape>(self) -> usize {
         self.count << S::GEOMETRY.page_shift

@@ -200,7 +200,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.pages.count_scavenged(run) == 0,
             "the pages of a span are ready",
         )?;
-        let reserved = page.reserve.runs().any(|other| overlaps(other, run));
+        let reserved = page.reserve.runs().any(|other| other.overlaps(run));
         at_rule(!reserved, "the pages of a span are not in the reserve")?;
         walked.span_pages += run.count;
         walked.records += 1;
@@ -389,11 +389,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 owned.first,
                 "owned pages lie in windows",
             )?;
-            let used_twice = growth.unused.iter().any(|unused| overlaps(unused, owned));
+            let used_twice = growth.unused.iter().any(|unused| unused.overlaps(owned));
             rule_at::<M>(!used_twice, owned.first, "owned pages are not unused")?;
             let room = growth.metadata.room();
             rule_at::<M>(
-                !overlaps(room, owned),
+                !room.overlaps(owned),
                 owned.first,
                 "owned pages are not metadata's",
             )?;
@@ -420,8 +420,4 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             "unused metadata is on hand",
         )
     }
-}
-
-const fn overlaps(one: PageRun, other: PageRun) -> bool {
-    one.first.0 < other.end().0 && other.first.0 < one.end().0
 }

@@ -63,7 +63,7 @@ impl PageCache {
     pub(crate) fn holds_any(&self, run: PageRun) -> bool {
         runs(self.free).any(|(first, count)| {
             let own = PageRun::new(self.base.plus(first), count);
-            own.first < run.end() && run.first < own.end()
+            own.overlaps(run)
         })
     }
 
