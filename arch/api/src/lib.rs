@@ -22,6 +22,7 @@
 
 mod addr;
 pub mod conformance;
+pub mod context;
 mod error;
 mod flags;
 mod geometry;

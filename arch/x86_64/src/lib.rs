@@ -74,8 +74,9 @@ mod walk;
 mod windows;
 
 pub use access::{Access, Owned};
+pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use entry::MARK;
-pub use kernel::{Context, HandlerGuard, Handlers, Ordinary, SingleCpu};
+pub use kernel::SingleCpu;
 pub use paging::Paging;
 pub use tables::PageTables;
 pub use tlb::{LocalTlb, Tlb};
