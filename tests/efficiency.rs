@@ -6,7 +6,9 @@
 use core::alloc::Layout;
 
 use archipelago_bench::{Archipelago, PAGE, fill, metadata, occupied, stride};
-use archipelago_sim::{Plain31, Plain32, SimGeometry, X86_64};
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64;
+use archipelago_sim::{Plain31, Plain32, SimGeometry};
 
 const MIB: usize = 1 << 20;
 
@@ -21,6 +23,7 @@ fn first_metadata_is_at_most<G: SimGeometry>(bytes: usize) {
 
 #[test]
 fn a_first_object_costs_little_metadata() {
+    #[cfg(target_pointer_width = "64")]
     first_metadata_is_at_most::<X86_64>(64 << 10);
     first_metadata_is_at_most::<Plain32>(24 << 10);
     first_metadata_is_at_most::<Plain31>(24 << 10);
@@ -36,6 +39,7 @@ fn small_objects_fill_memory<G: SimGeometry>() {
 
 #[test]
 fn small_objects_fill_memory_and_fill_it_again() {
+    #[cfg(target_pointer_width = "64")]
     small_objects_fill_memory::<X86_64>();
     small_objects_fill_memory::<Plain32>();
 }
@@ -51,8 +55,11 @@ fn occupies_its_size<G: SimGeometry>(size: usize, align: usize) {
 #[test]
 fn powers_of_two_and_pages_occupy_their_size() {
     for shift in 3..=12 {
+        #[cfg(target_pointer_width = "64")]
         occupies_its_size::<X86_64>(1 << shift, 8);
         occupies_its_size::<Plain32>(1 << shift, 1 << shift);
     }
+    #[cfg(target_pointer_width = "64")]
     occupies_its_size::<X86_64>(PAGE, PAGE);
+    occupies_its_size::<Plain32>(PAGE, PAGE);
 }

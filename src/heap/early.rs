@@ -222,7 +222,7 @@ mod tests {
         };
         assert!(sought(100, 8) && sought(100, 1 << 19));
         assert!(!sought(100, 1 << 20) && !sought(100, 1 << (usize::BITS - 2)));
-        assert!(!sought((1 << 20) - 16, 8));
+        assert!(!sought((1 << 20) - LEAST_BYTES, 8));
         let below = |align| {
             stays_below_the_top(
                 1 << 20,

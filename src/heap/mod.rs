@@ -11,9 +11,7 @@ mod growth;
 mod init;
 mod large;
 mod object;
-// It needs a machine with a 64-bit space.
 #[cfg(test)]
-#[cfg(target_pointer_width = "64")]
 mod planted;
 mod reserve;
 mod resize;

@@ -6,7 +6,7 @@ use core::alloc::Layout;
 use core::num::NonZeroU32;
 
 use archipelago_api::{AllocFlags, VirtAddr, VirtRange};
-use archipelago_sim::{Hosted, Sim, X86_64};
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 
 use super::{Heap, Window};
 use crate::arena::SpanHandle;
@@ -14,9 +14,9 @@ use crate::base::{PageIdx, PageRun};
 use crate::region::Purpose;
 use crate::span::{Kind, Record};
 
-type Subject = Heap<Sim<X86_64>, Hosted>;
+type Subject = Heap<Sim<Plain32>, Hosted>;
 
-const WINDOW: usize = 0xffff_9000_0000_0000;
+const WINDOW: usize = 0x4000_0000;
 
 /// A heap with small objects of several classes, a full span, large objects, free pages and a
 /// reserve.
@@ -30,7 +30,7 @@ impl Bed {
         let heap: Box<Subject> = Box::default();
         let windows = [
             Window::new(WINDOW, 1 << 28),
-            Window::new(WINDOW + (1 << 32), 1 << 28),
+            Window::new(WINDOW + (1 << 30), 1 << 28),
         ];
         heap.init(&windows, Sim::builder().build()).expect("init");
         heap.set_reserve(3).expect("reserve");
@@ -46,7 +46,7 @@ impl Bed {
         // SAFETY: it was allocated above with this layout and is used by nobody.
         unsafe { heap.deallocate(freed.cast(), layout) };
         heap.verify().expect("a heap that nobody damaged is sound");
-        let first = PageIdx::of::<Sim<X86_64>>(VirtAddr::new(WINDOW)).expect("in the space");
+        let first = PageIdx::of::<Sim<Plain32>>(VirtAddr::new(WINDOW)).expect("in the space");
         Self { heap, first }
     }
 
@@ -117,7 +117,7 @@ impl Bed {
     /// A free page that is Ready.
     fn free_page(&self) -> PageIdx {
         let mut page = self.heap.page.lock();
-        let top = PageIdx(usize::MAX >> 20);
+        let top = PageIdx(Plain32::GEOMETRY.last_offset().value() >> 12);
         self.heap
             .pages
             .highest_ready(&mut page.pages, top, 1)
@@ -312,5 +312,5 @@ fn a_violation_says_where() {
     let (first, _) = bed.partial();
     bed.heap.index.set(run(first, 1), None);
     let violation = bed.heap.verify().expect_err("the damage is found");
-    assert_eq!(violation.address, Some(first.address::<Sim<X86_64>>()));
+    assert_eq!(violation.address, Some(first.address::<Sim<Plain32>>()));
 }

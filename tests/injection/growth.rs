@@ -133,6 +133,7 @@ fn an_object_larger_than_an_arena<G: SimGeometry>() {
     );
 }
 
+#[cfg(target_pointer_width = "64")]
 on_geometry!(
     x86_64,
     X86_64,

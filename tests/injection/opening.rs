@@ -84,7 +84,7 @@ fn windows_in_stock<G: SimGeometry>() -> usize {
 /// The arrays of ranges are full, and what they need to grow is not in stock.
 fn a_window_for_which_the_ranges_have_no_room<G: SimGeometry>() {
     inject!(|| with_windows::<G>(windows_in_stock::<G>()), |case| case
-        .add_window(window::<G>(1000, 3)));
+        .add_window(window::<G>(4 * windows_in_stock::<G>(), 3)));
 }
 
 /// Reserving a window is all that can fail where the ranges have room.

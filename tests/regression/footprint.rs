@@ -1,7 +1,9 @@
 //! What the heap itself costs.
 
 use archipelago::{AllocFlags, Heap, Purpose, Window};
-use archipelago_sim::{Hosted, Plain31, Plain32, Sim, SimGeometry, Small, WidePage, X86_64};
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64;
+use archipelago_sim::{Hosted, Plain31, Plain32, Sim, SimGeometry, Small, WidePage};
 use archipelago_testing::{Rig, layout, lone_window};
 
 /// Bytes of metadata, with the heap's own struct.
@@ -11,7 +13,8 @@ fn metadata<G: SimGeometry>(rig: &Rig<G>) -> usize {
 
 /// Metadata after the first allocation, in a small window and in a quarter of the space.
 fn after_the_first_allocation<G: SimGeometry>(most: usize) {
-    let quarter = (G::GEOMETRY.last_offset().value() / 4 + 1).min(1 << 40);
+    let quarter = (G::GEOMETRY.last_offset().value() / 4 + 1)
+        .min(1usize.checked_shl(40).unwrap_or(usize::MAX));
     for bytes in [4 * G::GEOMETRY.arena_bytes(), quarter] {
         // Without traps, a window of terabytes would have to come from the host.
         let bytes = if cfg!(target_os = "linux") {
@@ -33,6 +36,7 @@ fn after_the_first_allocation<G: SimGeometry>(most: usize) {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
 fn metadata_after_the_first_allocation_is_small_on_x86_64() {
     after_the_first_allocation::<X86_64>(64 << 10);
 }

@@ -4,6 +4,8 @@
 
 mod ends;
 mod failures;
+// Handles reach further than a 32-bit space.
+#[cfg(target_pointer_width = "64")]
 mod far;
 mod footprint;
 mod large;

@@ -121,8 +121,8 @@ impl Shared {
         } else {
             REACH_BITS_ALLOCATED
         };
-        // At most a quarter of what the host itself can address.
-        let bits = bits.min(self.geometry.address_bits).min(usize::BITS - 2);
+        // Several machines at once fit what the host itself can address.
+        let bits = bits.min(self.geometry.address_bits).min(usize::BITS - 4);
         let reach = 1 << bits;
         self.windows.open(range, reach, modulus, self.traps);
         books.states.set(granules, State::Reserved);

@@ -78,7 +78,9 @@ fn a_dead_block_is_neither_freed_nor_reallocated() {
 
 #[test]
 fn the_largest_alignment_there_is_is_read() {
-    assert_eq!(check(&record(0, 31, 0, 8)).unwrap().peak_live_bytes, 8);
+    let largest = if usize::BITS == 32 { 30 } else { 31 };
+    let file = record(0, largest, 0, 8);
+    assert_eq!(check(&file).unwrap().peak_live_bytes, 8);
 }
 
 #[test]
