@@ -14,6 +14,8 @@
 //! not by [`prune`](crate::steps::prune), and not by the `CleanUp` of a kernel that tidies its
 //! tables.
 
+use archipelago_api::PhysAddr;
+use archipelago_tables::Leaf;
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTableFlags, PhysFrame};
 
@@ -35,46 +37,46 @@ const STAGED: PageTableFlags = MARK
 
 const READY: PageTableFlags = STAGED.union(PageTableFlags::PRESENT);
 
-/// A last-level entry, read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaf {
-    Empty,
-    Prepared,
-    Staged(PhysFrame),
-    Ready(PhysFrame),
-    Kernel,
+/// The frame at a physical address.
+pub(crate) fn frame_at(addr: PhysAddr) -> PhysFrame {
+    PhysFrame::containing_address(x86_64::PhysAddr::new_truncate(addr.value()))
 }
 
-impl Leaf {
-    pub(crate) fn read(entry: &PageTableEntry) -> Self {
-        let flags = entry.flags();
-        if entry.is_unused() {
-            return Self::Empty;
-        }
-        if !flags.contains(MARK) {
-            return Self::Kernel;
-        }
-        let frame = PhysFrame::containing_address(entry.addr());
-        if flags.contains(PageTableFlags::PRESENT) {
-            Self::Ready(frame)
-        } else if flags.contains(PageTableFlags::WRITABLE) {
-            Self::Staged(frame)
-        } else {
-            Self::Prepared
-        }
-    }
+/// The physical address of a frame.
+pub(crate) fn address_of(frame: PhysFrame) -> PhysAddr {
+    PhysAddr::new(frame.start_address().as_u64())
+}
 
-    pub(crate) fn write(self, entry: &mut PageTableEntry) {
-        match self {
-            Self::Empty => entry.set_unused(),
-            Self::Prepared => {
-                entry.set_unused();
-                entry.set_flags(MARK);
-            }
-            Self::Staged(frame) => entry.set_frame(frame, STAGED),
-            Self::Ready(frame) => entry.set_frame(frame, READY),
-            Self::Kernel => {}
+/// Reads a last-level entry.
+pub(crate) fn read(entry: &PageTableEntry) -> Leaf {
+    let flags = entry.flags();
+    if entry.is_unused() {
+        return Leaf::Empty;
+    }
+    if !flags.contains(MARK) {
+        return Leaf::Kernel;
+    }
+    let frame = PhysAddr::new(entry.addr().as_u64());
+    if flags.contains(PageTableFlags::PRESENT) {
+        Leaf::Ready(frame)
+    } else if flags.contains(PageTableFlags::WRITABLE) {
+        Leaf::Staged(frame)
+    } else {
+        Leaf::Prepared
+    }
+}
+
+/// Writes a last-level entry.
+pub(crate) fn write(entry: &mut PageTableEntry, leaf: Leaf) {
+    match leaf {
+        Leaf::Empty => entry.set_unused(),
+        Leaf::Prepared => {
+            entry.set_unused();
+            entry.set_flags(MARK);
         }
+        Leaf::Staged(frame) => entry.set_frame(frame_at(frame), STAGED),
+        Leaf::Ready(frame) => entry.set_frame(frame_at(frame), READY),
+        Leaf::Kernel => {}
     }
 }
 
@@ -116,35 +118,34 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x86_64::PhysAddr;
 
     #[test]
     fn a_leaf_reads_back_as_it_was_written_frame_0_included() {
         let mut entry = PageTableEntry::new();
         for number in [0, 1, 0xff_ffff_ffff] {
-            let frame = PhysFrame::containing_address(PhysAddr::new(number << 12));
+            let frame = PhysAddr::new(number << 12);
             for leaf in [
                 Leaf::Staged(frame),
                 Leaf::Ready(frame),
                 Leaf::Prepared,
                 Leaf::Empty,
             ] {
-                leaf.write(&mut entry);
-                assert_eq!(Leaf::read(&entry), leaf);
+                write(&mut entry, leaf);
+                assert_eq!(read(&entry), leaf);
             }
         }
     }
 
     #[test]
     fn only_ready_is_present_and_it_is_never_executable() {
-        let frame = PhysFrame::containing_address(PhysAddr::new(0x5000));
+        let frame = PhysAddr::new(0x5000);
         let mut entry = PageTableEntry::new();
         for (leaf, present) in [
             (Leaf::Prepared, false),
             (Leaf::Staged(frame), false),
             (Leaf::Ready(frame), true),
         ] {
-            leaf.write(&mut entry);
+            write(&mut entry, leaf);
             assert_eq!(entry.flags().contains(PageTableFlags::PRESENT), present);
             assert!(!entry.is_unused());
         }
@@ -158,10 +159,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_wrote_is_the_kernels() {
-        let frame = PhysFrame::containing_address(PhysAddr::new(0x5000));
+        let frame = frame_at(PhysAddr::new(0x5000));
         let mut entry = PageTableEntry::new();
         entry.set_frame(frame, PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
-        assert_eq!(Leaf::read(&entry), Leaf::Kernel);
+        assert_eq!(read(&entry), Leaf::Kernel);
         assert_eq!(Link::read(&entry), Link::Table { frame, ours: false });
         entry.set_frame(frame, PageTableFlags::PRESENT);
         assert_eq!(
@@ -170,7 +171,7 @@ mod tests {
             "nothing below it can be written"
         );
         entry.set_addr(
-            PhysAddr::new(0x20_0000),
+            x86_64::PhysAddr::new(0x20_0000),
             PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::HUGE_PAGE,
         );
         assert_eq!(Link::read(&entry), Link::Kernel);

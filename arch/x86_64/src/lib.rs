@@ -59,25 +59,24 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("archipelago-x86_64 is for 64-bit targets");
 
-#[cfg(test)]
-extern crate alloc;
-
-mod access;
 mod entry;
-mod frames;
 mod kernel;
-mod paging;
+mod scheme;
 mod steps;
 mod tables;
 mod tlb;
 mod walk;
-mod windows;
 
-pub use access::{Access, Owned};
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
+pub use archipelago_tables::{Access, MAX_WINDOWS, Owned, Tlb};
 pub use entry::MARK;
 pub use kernel::SingleCpu;
-pub use paging::Paging;
+pub use scheme::FourLevel;
 pub use tables::PageTables;
-pub use tlb::{LocalTlb, Tlb};
-pub use windows::MAX_WINDOWS;
+pub use tlb::LocalTlb;
+
+/// The machine of an x86_64 kernel: its mapper `P` and its frame source `F`, behind the locks `A`,
+/// with `T` to make its CPUs forget translations. See the [crate's page](crate) for how it is
+/// plugged in, and [`FourLevel`] for what it asks of the CPU.
+pub type Paging<P, F, A = Owned<P, F>, T = LocalTlb> =
+    archipelago_tables::Paging<FourLevel, P, F, A, T>;

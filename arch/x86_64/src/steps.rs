@@ -1,16 +1,15 @@
-//! The steps that the transitions are made of, each one walk over the tables of a range. A step
-//! that can fail for want of frames says so before it changes anything, or has a step that undoes
-//! it.
+//! What transitions do to four levels of tables, each one walk over the tables of a range.
 
 use core::ops::ControlFlow;
 
 use archipelago_api::VirtRange;
+use archipelago_tables::{Chain, Change, Leaf};
+use x86_64::structures::paging::PhysFrame;
 use x86_64::structures::paging::page_table::{PageTableEntry, PageTableLevel};
-use x86_64::structures::paging::{FrameAllocator, Size4KiB};
 
 use crate::PageTables;
-use crate::entry::{Leaf, Link};
-use crate::frames::{Chain, Supply, Taken};
+use crate::entry::{self, Link};
+use crate::scheme::FourLevel;
 use crate::walk::{Piece, Step, Table, Tree, Visitor, entry_bytes};
 
 /// The lowest part of `range` that something lives in, or `None` if nothing does.
@@ -87,14 +86,26 @@ struct Install<'a, P> {
     tables: &'a mut Chain,
 }
 
+impl<P: PageTables> Install<'_, P> {
+    /// An empty table out of the frames that were taken for it.
+    fn table(&mut self) -> Option<PhysFrame> {
+        let frame = entry::frame_at(self.tables.pop::<FourLevel, P>(self.mapper)?);
+        // SAFETY: the frame was the chain's alone, and now is ours.
+        let table = unsafe { self.mapper.table(frame) };
+        // SAFETY: the frame is ours and mapped in full; all zeroes is an empty table.
+        unsafe { table.write_bytes(0, 1) };
+        Some(frame)
+    }
+}
+
 impl<P: PageTables> Visitor for Install<'_, P> {
     fn enter(&mut self, entry: &mut PageTableEntry, piece: Piece) -> Step {
         if piece.level == PageTableLevel::One {
-            Leaf::Prepared.write(entry);
+            entry::write(entry, Leaf::Prepared);
             return Step::Over;
         }
         if entry.is_unused() {
-            let Some(frame) = self.tables.pop_zeroed(self.mapper) else {
+            let Some(frame) = self.table() else {
                 return Step::Stop;
             };
             Link::make(entry, frame);
@@ -104,110 +115,33 @@ impl<P: PageTables> Visitor for Install<'_, P> {
 }
 
 /// Applies `change` to every page of `range` whose last-level table is there, until it answers
-/// [`Step::Stop`].
-fn pages<P: PageTables>(
+/// [`Change::Stop`].
+pub(crate) fn pages<P: PageTables>(
     tree: &mut Tree<'_, P>,
     range: VirtRange,
-    change: impl FnMut(&mut PageTableEntry) -> Step,
+    change: impl FnMut(&P, Leaf) -> Change,
 ) -> ControlFlow<()> {
-    tree.walk(range, &mut Pages { change })
+    let mapper = tree.mapper();
+    tree.walk(range, &mut Pages { mapper, change })
 }
 
-struct Pages<C> {
+struct Pages<'a, P, C> {
+    mapper: &'a P,
     change: C,
 }
 
-impl<C: FnMut(&mut PageTableEntry) -> Step> Visitor for Pages<C> {
+impl<P, C: FnMut(&P, Leaf) -> Change> Visitor for Pages<'_, P, C> {
     fn enter(&mut self, entry: &mut PageTableEntry, piece: Piece) -> Step {
-        match piece.level {
-            PageTableLevel::One => (self.change)(entry),
-            _ => Step::Into,
+        if piece.level != PageTableLevel::One {
+            return Step::Into;
         }
+        match (self.change)(self.mapper, entry::read(entry)) {
+            Change::Keep => {}
+            Change::Write(leaf) => entry::write(entry, leaf),
+            Change::Stop => return Step::Stop,
+        }
+        Step::Over
     }
-}
-
-/// What [`stage`] put behind a range.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Staged {
-    /// Whether every frame came straight from the source.
-    pub(crate) all_fresh: bool,
-}
-
-/// Puts a frame behind every Prepared page of `range` without making it present.
-///
-/// # Errors
-/// How many frames there were; every page is Prepared, as before.
-pub(crate) fn stage<P: PageTables, F: FrameAllocator<Size4KiB>>(
-    tree: &mut Tree<'_, P>,
-    supply: &mut Supply<'_, P, F>,
-    range: VirtRange,
-) -> Result<Staged, usize> {
-    let (mut taken, mut all_fresh) = (0, true);
-    let flow = pages(tree, range, |entry| {
-        if Leaf::read(entry) != Leaf::Prepared {
-            return Step::Over;
-        }
-        let Some(Taken { frame, fresh }) = supply.take() else {
-            return Step::Stop;
-        };
-        Leaf::Staged(frame).write(entry);
-        taken += 1;
-        all_fresh &= fresh;
-        Step::Over
-    });
-    if flow.is_break() {
-        // Never present, so no CPU can have seen them: nothing to flush.
-        collect(tree, supply, range, Leaf::Prepared);
-        return Err(taken);
-    }
-    Ok(Staged { all_fresh })
-}
-
-/// Makes every staged page of `range` Ready.
-pub(crate) fn activate<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) {
-    let _ = pages(tree, range, |entry| {
-        if let Leaf::Staged(frame) = Leaf::read(entry) {
-            Leaf::Ready(frame).write(entry);
-        }
-        Step::Over
-    });
-}
-
-/// Makes every Ready page of `range` not present, its frame still in the entry; says whether there
-/// was any. A flush must follow before the frames are used again.
-pub(crate) fn retire<P: PageTables>(tree: &mut Tree<'_, P>, range: VirtRange) -> bool {
-    let mut any = false;
-    let _ = pages(tree, range, |entry| {
-        if let Leaf::Ready(frame) = Leaf::read(entry) {
-            Leaf::Staged(frame).write(entry);
-            any = true;
-        }
-        Step::Over
-    });
-    any
-}
-
-/// Gives back the frames of every staged page of `range`, and leaves each page of the heap's as
-/// `left` says, Prepared or Empty. No CPU may be able to translate to those frames.
-pub(crate) fn collect<P: PageTables, F: FrameAllocator<Size4KiB>>(
-    tree: &mut Tree<'_, P>,
-    supply: &mut Supply<'_, P, F>,
-    range: VirtRange,
-    left: Leaf,
-) {
-    let _ = pages(tree, range, |entry| {
-        match Leaf::read(entry) {
-            Leaf::Staged(frame) => {
-                left.write(entry);
-                // SAFETY: `stage` took the frame from this supply; it is in no entry any more, and
-                // no CPU holds a translation to it, since it never was present or was flushed.
-                unsafe { supply.put(frame) };
-            }
-            Leaf::Prepared => left.write(entry),
-            Leaf::Empty | Leaf::Ready(_) | Leaf::Kernel => {}
-        }
-        Step::Over
-    });
 }
 
 /// Unlinks every table that the machine made, that serves addresses of `range` and that is empty. A
@@ -242,7 +176,10 @@ impl<P: PageTables> Visitor for Prune<'_, P> {
             entry.set_unused();
             // SAFETY: the machine made the table, nothing is in it, and no entry links it any more;
             // a CPU that still walks it reads entries that are not present.
-            unsafe { self.loose.push(self.mapper, frame) };
+            unsafe {
+                self.loose
+                    .push::<FourLevel, P>(self.mapper, entry::address_of(frame));
+            };
         }
     }
 }

@@ -1,36 +1,19 @@
-//! Translations that CPUs remember, and how they are made to forget them.
-
-use archipelago_api::VirtRange;
-
-/// What makes every CPU forget translations.
-///
-/// [`LocalTlb`] will do on one CPU. A kernel that runs on several tells the others, usually by an
-/// inter-processor interrupt whose handler calls [`LocalTlb::flush_local`], and waits until all
-/// have done it.
-///
-/// # Safety
-/// An implementor promises that after [`flush`](Self::flush) no CPU remembers a translation of an
-/// address in the range, or a table on the way to it, that was taken out of the page tables before
-/// the call.
-pub unsafe trait Tlb: Send + Sync + 'static {
-    /// Makes every CPU forget what it remembers of `range`: once for each range that loses its
-    /// frames, and once more if tables go with them.
-    ///
-    /// When the caller of the machine could wait, no lock of mapper or frame source is held. When
-    /// it could not (interrupts are masked), they are: an implementor that waits for other CPUs
-    /// must answer their requests in the meantime.
-    fn flush(&self, range: VirtRange);
-}
+//! The translations that the CPU remembers, and how it is made to forget them.
 
 /// The TLB of the CPU that this runs on, for kernels that use one CPU and no process-context
 /// identifiers, or that keep the heap's windows out of them.
+///
+/// A kernel that runs on several CPUs brings a [`Tlb`](archipelago_tables::Tlb) of its own, which
+/// has each of them call [`LocalTlb::flush_local`]. New entries need nothing: no CPU of this
+/// architecture remembers that there was none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalTlb;
 
 #[cfg(target_arch = "x86_64")]
 mod local {
-    use super::{LocalTlb, Tlb, VirtRange};
-    use crate::walk::pieces;
+    use super::LocalTlb;
+    use archipelago_api::VirtRange;
+    use archipelago_tables::{Tlb, pieces};
     use x86_64::VirtAddr;
     use x86_64::instructions::tlb;
     use x86_64::registers::control::Cr3;

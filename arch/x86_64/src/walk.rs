@@ -5,6 +5,7 @@ use core::ops::ControlFlow;
 use core::ptr::NonNull;
 
 use archipelago_api::VirtRange;
+use archipelago_tables::pieces;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::page_table::{PageTableEntry, PageTableLevel};
 use x86_64::structures::paging::{PageTable, PageTableIndex, PhysFrame};
@@ -137,53 +138,9 @@ fn index(range: VirtRange, level: PageTableLevel) -> PageTableIndex {
     VirtAddr::new_truncate(range.base().value() as u64).page_table_index(level)
 }
 
-/// Cuts `range` where it crosses multiples of `bytes`, a power of two.
-pub(crate) fn pieces(range: VirtRange, bytes: usize) -> impl Iterator<Item = VirtRange> {
-    let mut rest = range;
-    core::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let above = rest.base().value() & (bytes - 1);
-        let (piece, after) = rest.split_at((bytes - above).min(rest.bytes()))?;
-        rest = after;
-        Some(piece)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
-
-    use archipelago_api::VirtAddr as Addr;
-
-    fn range(base: usize, bytes: usize) -> VirtRange {
-        VirtRange::new(Addr::new(base), bytes).expect("does not wrap")
-    }
-
-    #[test]
-    fn pieces_end_at_boundaries_and_at_the_top_of_the_space() {
-        let cut: Vec<_> = pieces(range(0x1ff000, 0x202000), 0x20_0000).collect();
-        assert_eq!(
-            cut,
-            [
-                range(0x1ff000, 0x1000),
-                range(0x200000, 0x20_0000),
-                range(0x400000, 0x1000)
-            ]
-        );
-        let top = range(0xffff_ffff_ffdf_f000, 0x20_1000);
-        let cut: Vec<_> = pieces(top, 0x20_0000).collect();
-        assert_eq!(
-            cut,
-            [
-                range(0xffff_ffff_ffdf_f000, 0x1000),
-                range(0xffff_ffff_ffe0_0000, 0x20_0000)
-            ]
-        );
-        assert_eq!(pieces(range(0x1000, 0), 0x1000).count(), 0);
-    }
 
     #[test]
     fn a_level_4_entry_translates_512_gib() {

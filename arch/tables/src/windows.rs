@@ -1,19 +1,27 @@
 //! Which ranges are reserved.
 
-use archipelago_api::VirtRange;
+use archipelago_api::{VirtAddr, VirtRange};
 
 /// How many reserved ranges are told apart. Adjacent ones are one.
-pub const MAX_WINDOWS: usize = 32;
+pub const MAX_WINDOWS: usize = 128;
 
-/// Reserved ranges, none of which overlap or touch. In no order: there are a handful.
+/// Reserved ranges, none of which overlap or touch, in no order.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    ranges: [Option<VirtRange>; MAX_WINDOWS],
+    /// The first `count` are meant.
+    ranges: [VirtRange; MAX_WINDOWS],
+    count: usize,
 }
 
 impl Windows {
-    pub(crate) const EMPTY: Self = Self {
-        ranges: [None; MAX_WINDOWS],
+    pub(crate) const EMPTY: Self = {
+        let Some(none) = VirtRange::new(VirtAddr::new(0), 0) else {
+            unreachable!()
+        };
+        Self {
+            ranges: [none; MAX_WINDOWS],
+            count: 0,
+        }
     };
 
     /// The part of `range` that is reserved, if any is.
@@ -23,23 +31,25 @@ impl Windows {
 
     /// Whether `range` can be remembered.
     pub(crate) fn has_room(&self, range: VirtRange) -> bool {
-        self.ranges
-            .iter()
-            .any(|slot| slot.is_none_or(|window| join(window, range).is_some()))
+        self.room() > 0 || self.iter().any(|window| join(window, range).is_some())
     }
 
     /// Remembers `range`, which overlaps none, joined with those that it touches. Does nothing when
     /// there is no room for it.
     pub(crate) fn add(&mut self, range: VirtRange) {
         let mut joined = range;
-        for slot in &mut self.ranges {
-            if let Some(whole) = slot.and_then(|window| join(window, joined)) {
+        let mut at = 0;
+        while at < self.count {
+            if let Some(whole) = join(self.ranges[at], joined) {
                 joined = whole;
-                *slot = None;
+                self.take(at);
+            } else {
+                at += 1;
             }
         }
-        if let Some(slot) = self.ranges.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some(joined);
+        if let Some(slot) = self.ranges.get_mut(self.count) {
+            *slot = joined;
+            self.count += 1;
         }
     }
 
@@ -50,31 +60,32 @@ impl Windows {
         let Some(at) = self.position(range) else {
             return;
         };
-        let Some(window) = self.ranges[at].take() else {
-            return;
-        };
-        let (below, above) = around(window, range);
-        if below.is_some() && above.is_some() && self.room() < 2 {
-            self.ranges[at] = Some(window);
+        let (below, above) = around(self.ranges[at], range);
+        if below.is_some() && above.is_some() && self.room() == 0 {
             return;
         }
+        self.take(at);
         for part in [below, above].into_iter().flatten() {
             self.add(part);
         }
     }
 
+    /// Forgets the range at `at`; the last one takes its place.
+    fn take(&mut self, at: usize) {
+        self.count -= 1;
+        self.ranges[at] = self.ranges[self.count];
+    }
+
     fn position(&self, range: VirtRange) -> Option<usize> {
-        self.ranges
-            .iter()
-            .position(|slot| slot.is_some_and(|window| window.contains_range(range)))
+        self.iter().position(|window| window.contains_range(range))
     }
 
     fn room(&self) -> usize {
-        self.ranges.iter().filter(|slot| slot.is_none()).count()
+        MAX_WINDOWS - self.count
     }
 
     fn iter(&self) -> impl Iterator<Item = VirtRange> {
-        self.ranges.iter().copied().flatten()
+        self.ranges[..self.count].iter().copied()
     }
 }
 
@@ -116,7 +127,6 @@ fn around(whole: VirtRange, part: VirtRange) -> (Option<VirtRange>, Option<VirtR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use archipelago_api::VirtAddr;
 
     fn range(base: usize, bytes: usize) -> VirtRange {
         VirtRange::new(VirtAddr::new(base), bytes).expect("does not wrap")
@@ -149,11 +159,8 @@ mod tests {
 
     #[test]
     fn a_range_at_the_top_of_the_space_is_one_like_any_other() {
-        let (low, last) = (
-            range(0xffff_ffff_ffff_e000, 0x1000),
-            range(0xffff_ffff_ffff_f000, 0x1000),
-        );
-        let top = range(0xffff_ffff_ffff_e000, 0x2000);
+        let top = range(usize::MAX - 0x1fff, 0x2000);
+        let (low, last) = top.split_at(0x1000).expect("longer");
         let mut windows = Windows::EMPTY;
         windows.add(top);
         windows.add(range(0, 0x1000));

@@ -1,11 +1,11 @@
-//! The locks that mapper and frame source live behind.
+//! The locks that page tables and frame source live behind.
 
 use core::hint;
 
 use archipelago_api::{Busy, Patience};
 use spin::Mutex;
 
-/// A mapper `P` and a frame source `F` behind whatever locks their kernel keeps around them.
+/// Page tables `P` and a frame source `F` behind whatever locks their kernel keeps around them.
 ///
 /// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
 /// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A
@@ -13,7 +13,7 @@ use spin::Mutex;
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};
-/// use archipelago_x86_64::Access;
+/// use archipelago_tables::Access;
 /// use std::sync::Mutex; // Stands for the kernel's lock.
 ///
 /// struct Behind<P: 'static, F: 'static>(&'static Mutex<(P, F)>);
@@ -29,8 +29,8 @@ use spin::Mutex;
 ///             Patience::Try => self.0.try_lock().ok(),
 ///         };
 ///         let mut guard = guard.ok_or(Busy)?;
-///         let (mapper, frames) = &mut *guard;
-///         Ok(work(mapper, frames))
+///         let (tables, frames) = &mut *guard;
+///         Ok(work(tables, frames))
 ///     }
 /// }
 /// ```
@@ -49,14 +49,14 @@ pub trait Access<P, F>: Send + Sync + 'static {
     ) -> Result<R, Busy>;
 }
 
-/// Mapper and frame source that the machine owns, behind a spin lock of its own.
+/// Page tables and frame source that the machine owns, behind a spin lock of its own.
 #[derive(Debug)]
 pub struct Owned<P, F>(Mutex<(P, F)>);
 
 impl<P, F> Owned<P, F> {
     /// Takes both over.
-    pub const fn new(mapper: P, frames: F) -> Self {
-        Self(Mutex::new((mapper, frames)))
+    pub const fn new(tables: P, frames: F) -> Self {
+        Self(Mutex::new((tables, frames)))
     }
 }
 
@@ -69,8 +69,8 @@ fn with_pair<P, F, R>(
         Patience::Wait => pair.lock(),
         Patience::Try => pair.try_lock().ok_or(Busy)?,
     };
-    let (mapper, frames) = &mut *guard;
-    Ok(work(mapper, frames))
+    let (tables, frames) = &mut *guard;
+    Ok(work(tables, frames))
 }
 
 impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Owned<P, F> {
@@ -101,13 +101,13 @@ impl<P: Send + 'static, F: Send + 'static> Access<P, F> for (&'static Mutex<P>, 
         work: impl FnOnce(&mut P, &mut F) -> R,
     ) -> Result<R, Busy> {
         loop {
-            let mapper = match patience {
+            let tables = match patience {
                 Patience::Wait => Some(self.0.lock()),
                 Patience::Try => self.0.try_lock(),
             };
-            if let Some(mut mapper) = mapper {
+            if let Some(mut tables) = tables {
                 if let Some(mut frames) = self.1.try_lock() {
-                    return Ok(work(&mut mapper, &mut frames));
+                    return Ok(work(&mut tables, &mut frames));
                 }
             }
             if patience == Patience::Try {
