@@ -6,9 +6,11 @@ extern crate alloc;
 
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+#[path = "../../../tables/tests/machine/following.rs"]
+mod following;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod life;
-mod locks;
 mod model;
 mod physical;

@@ -1,0 +1,432 @@
+//! Physical memory made of ordinary memory, a directory and a format for it, the source of its
+//! frames, and a CPU whose TLB holds pairs of entries as a MIPS one does.
+//!
+//! Nothing is 0 here that could be: an empty entry, an absent slot; and frame 0 is a frame.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use core::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard};
+
+use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
+use archipelago_tables::{
+    Directory, Format, FrameReturn, FrameSource, Leaf, Link, Owned, Paging, SLOT_BYTES, Tlb,
+    TwoLevel,
+};
+
+pub(crate) const PAGE: usize = 4096;
+/// What a frame holds when it is handed out. Read as an entry it is the kernel's.
+pub(crate) const JUNK: u8 = 0xa6;
+
+const EMPTY: u32 = 1;
+const VALID: u32 = 2;
+const STAGED: u32 = 4;
+const HEAP: u32 = 8;
+const FRAME: u32 = 0xffff_f000;
+
+/// Entries with a bit that stays set when nothing else is.
+pub(crate) enum Marked {}
+
+impl Format for Marked {
+    fn read(entry: u32) -> Leaf {
+        let frame = PhysAddr::new(u64::from(entry & FRAME));
+        match entry & !FRAME {
+            EMPTY if entry == EMPTY => Leaf::Empty,
+            flags if flags == EMPTY | HEAP => Leaf::Prepared,
+            flags if flags == EMPTY | HEAP | STAGED => Leaf::Staged(frame),
+            flags if flags == EMPTY | HEAP | STAGED | VALID => Leaf::Ready(frame),
+            _ => Leaf::Kernel,
+        }
+    }
+
+    fn write(leaf: Leaf) -> u32 {
+        let number = |frame: PhysAddr| u32::try_from(frame.value()).expect("below 4 GiB");
+        match leaf {
+            Leaf::Empty => EMPTY,
+            Leaf::Prepared => EMPTY | HEAP,
+            Leaf::Staged(frame) => number(frame) | EMPTY | HEAP | STAGED,
+            Leaf::Ready(frame) => number(frame) | EMPTY | HEAP | STAGED | VALID,
+            Leaf::Kernel => panic!("never written"),
+        }
+    }
+}
+
+/// A slot without a table.
+const ABSENT: u32 = 0xdead_0000;
+/// A slot that the kernel maps as a whole.
+pub(crate) const BLOCK: u32 = 0xb10c_0001;
+
+#[repr(C, align(4096))]
+struct Frame([u32; 1024]);
+
+/// Frames, and the directory beside them. Lives until the process ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Physical {
+    base: *mut Frame,
+    frames: usize,
+    slots: &'static Mutex<Vec<u32>>,
+}
+
+// SAFETY: the memory is reached through the frames' owners alone: the source hands each out once,
+// and tests read tables while no machine works on them.
+unsafe impl Send for Physical {}
+// SAFETY: as above.
+unsafe impl Sync for Physical {}
+
+impl Physical {
+    pub(crate) fn new(frames: usize) -> Self {
+        let junk = u32::from_ne_bytes([JUNK; 4]);
+        let memory: Vec<Frame> = (0..frames).map(|_| Frame([junk; 1024])).collect();
+        let base = Box::leak(memory.into_boxed_slice()).as_mut_ptr();
+        // SAFETY: the memory was just leaked.
+        unsafe { Self::at(base.cast(), frames) }
+    }
+
+    /// Over memory that is there already.
+    ///
+    /// # Safety
+    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
+        Self {
+            base: base.cast(),
+            frames,
+            slots: Box::leak(Box::new(Mutex::new(vec![ABSENT; 1024]))),
+        }
+    }
+
+    fn frame(&self, frame: PhysAddr) -> *mut Frame {
+        let number = usize::try_from(frame.value()).expect("small") / PAGE;
+        assert!(number < self.frames, "no such frame: {number:#x}");
+        self.base.wrapping_add(number)
+    }
+
+    pub(crate) fn fill(&self, frame: PhysAddr, byte: u8) {
+        // SAFETY: `frame` checked that it lies in the memory, and its owner asks.
+        unsafe { self.frame(frame).write_bytes(byte, 1) };
+    }
+
+    fn entry(&self, table: PhysAddr, index: usize) -> *mut u32 {
+        self.frame(table).cast::<u32>().wrapping_add(index % 1024)
+    }
+
+    pub(crate) fn slots(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.slots.lock().expect("no test panics meanwhile")
+    }
+
+    /// The table that serves `addr`.
+    pub(crate) fn table(&self, addr: VirtAddr) -> Option<PhysAddr> {
+        let word = self.slots()[addr.value() / SLOT_BYTES];
+        (word & !FRAME == 0 && word != ABSENT).then(|| PhysAddr::new(u64::from(word)))
+    }
+
+    /// The entry of the page at `addr`, as a refill of the TLB finds it.
+    pub(crate) fn walk(&self, addr: VirtAddr) -> u32 {
+        let Some(table) = self.table(addr) else {
+            return EMPTY;
+        };
+        // SAFETY: a word of a frame, and no machine works on the tables while a test reads.
+        unsafe { self.entry(table, addr.value() / PAGE).read() }
+    }
+
+    /// Writes the entry of the page at `addr` as the kernel does, into a table that it made.
+    pub(crate) fn map(&self, addr: VirtAddr, entry: u32) {
+        let table = self.table(addr).expect("a table is there");
+        // SAFETY: as in `walk`.
+        unsafe { self.entry(table, addr.value() / PAGE).write(entry) };
+    }
+
+    /// Links a table of the kernel's, all empty.
+    pub(crate) fn link(&self, addr: VirtAddr, table: PhysAddr) {
+        for index in 0..1024 {
+            // SAFETY: the kernel's own frame.
+            unsafe { self.entry(table, index).write(EMPTY) };
+        }
+        self.slots()[addr.value() / SLOT_BYTES] = u32::try_from(table.value()).expect("small");
+    }
+
+    /// The frame of the page at `addr`, if the tables translate it.
+    pub(crate) fn ready(&self, addr: VirtAddr) -> Option<PhysAddr> {
+        frame_of(self.walk(addr))
+    }
+
+    /// Every link, and every entry that is not empty. Two equal pictures translate alike.
+    pub(crate) fn picture(&self) -> BTreeMap<usize, u32> {
+        let links: Vec<_> = self.slots().clone();
+        let mut picture = BTreeMap::new();
+        for (slot, word) in links.into_iter().enumerate().filter(|&(_, w)| w != ABSENT) {
+            picture.insert(slot * SLOT_BYTES + 1, word);
+            for page in (0..1024).map(|i| VirtAddr::new(slot * SLOT_BYTES + i * PAGE)) {
+                let entry = self.walk(page);
+                if entry != EMPTY {
+                    picture.insert(page.value(), entry);
+                }
+            }
+        }
+        picture
+    }
+}
+
+/// The frame that a valid entry translates to.
+pub(crate) fn frame_of(entry: u32) -> Option<PhysAddr> {
+    (entry & VALID != 0).then(|| PhysAddr::new(u64::from(entry & FRAME)))
+}
+
+/// The shapes of address space under test.
+pub(crate) trait Space: Send + 'static {
+    const GEOMETRY: Geometry;
+}
+
+/// 32 bits.
+pub(crate) enum Whole {}
+/// The lower 31 bits.
+pub(crate) enum Lower {}
+/// The uppermost 30 bits.
+pub(crate) enum Upper {}
+
+impl Space for Whole {
+    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+}
+impl Space for Lower {
+    const GEOMETRY: Geometry = Geometry::PLAIN_31;
+}
+impl Space for Upper {
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 30,
+        base: 0xc000_0000,
+        index_table_shift: 8,
+        ..Geometry::PLAIN_32
+    };
+}
+
+/// The kernel's tables.
+pub(crate) struct Pages<S = Whole>(Physical, core::marker::PhantomData<S>);
+
+impl<S> Pages<S> {
+    pub(crate) fn over(physical: Physical) -> Self {
+        Self(physical, core::marker::PhantomData)
+    }
+}
+
+// SAFETY: `Physical::walk` goes through the links that this answers; the frames are the memory's.
+unsafe impl<S: Space> Directory for Pages<S> {
+    const GEOMETRY: Geometry = S::GEOMETRY;
+    type IndexRoot = [IndexWord; 1];
+    type Format = Marked;
+    type LocalTlb = ();
+    const LOCAL_TLB: () = ();
+
+    fn link(&mut self, slot: usize) -> Link {
+        match self.0.slots()[slot] {
+            ABSENT => Link::Empty,
+            BLOCK => Link::Kernel,
+            frame => Link::Table(PhysAddr::new(u64::from(frame))),
+        }
+    }
+
+    unsafe fn set_link(&mut self, slot: usize, table: PhysAddr) {
+        let word = u32::try_from(table.value()).expect("small");
+        let before = core::mem::replace(&mut self.0.slots()[slot], word);
+        assert_eq!(before, ABSENT);
+        let first = VirtAddr::new(slot * SLOT_BYTES);
+        for page in (0..1024).map(|i| VirtAddr::new(first.value() + i * PAGE)) {
+            assert_eq!(self.0.walk(page), EMPTY, "linked before it was empty");
+        }
+    }
+
+    unsafe fn clear_link(&mut self, slot: usize) {
+        self.0.slots()[slot] = ABSENT;
+    }
+
+    unsafe fn memory(&self, frame: PhysAddr) -> NonNull<u8> {
+        NonNull::new(self.0.frame(frame).cast()).expect("ordinary memory")
+    }
+}
+
+/// What has happened to the frames, and what shall happen to requests for them.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    free: Vec<PhysAddr>,
+    out: BTreeSet<PhysAddr>,
+    pub(crate) requests: usize,
+    /// Requests still served before one fails.
+    pub(crate) fail_after: Option<usize>,
+    /// Whether those after it fail too.
+    fail_on: bool,
+    pub(crate) filling: u8,
+    cpu: Remembered,
+    pub(crate) flushes: Vec<VirtRange>,
+}
+
+/// What the CPU remembers.
+#[derive(Debug, Default)]
+struct Remembered {
+    /// Both entries of a pair of pages, valid or not.
+    pairs: BTreeMap<usize, [u32; 2]>,
+    /// Tables by the quarter of a slot in which they were walked.
+    tables: BTreeMap<usize, PhysAddr>,
+}
+
+const PAIR: usize = 2 * PAGE;
+const QUARTER: usize = SLOT_BYTES / 4;
+
+impl Remembered {
+    fn holds(&self, frame: PhysAddr) -> bool {
+        let mut pages = self.pairs.values().flatten().copied().filter_map(frame_of);
+        pages.any(|held| held == frame) || self.tables.values().any(|&held| held == frame)
+    }
+
+    /// The entry of the page at `addr`, out of the pair that is remembered, which is loaded if none
+    /// is.
+    fn translate(&mut self, physical: &Physical, addr: VirtAddr) -> Option<PhysAddr> {
+        let pair = addr.value() / PAIR;
+        if let Some(table) = physical.table(addr) {
+            self.tables.insert(addr.value() / QUARTER, table);
+        }
+        let load = |half| physical.walk(VirtAddr::new(pair * PAIR + half * PAGE));
+        let halves = self.pairs.entry(pair).or_insert_with(|| [0, 1].map(load));
+        frame_of(halves[addr.value() / PAGE % 2])
+    }
+
+    fn forget(&mut self, range: VirtRange) {
+        let meets = |unit: usize, bytes: usize| {
+            VirtRange::new(VirtAddr::new(unit * bytes), bytes)
+                .is_some_and(|unit| unit.overlaps(range))
+        };
+        self.pairs.retain(|&pair, _| !meets(pair, PAIR));
+        self.tables.retain(|&quarter, _| !meets(quarter, QUARTER));
+    }
+}
+
+/// Frames taken and not given back, with a CPU that touches memory and remembers what it met.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) physical: Physical,
+    books: Arc<Mutex<Books>>,
+}
+
+impl Source {
+    pub(crate) fn new(frames: usize) -> Self {
+        Self::over(Physical::new(frames))
+    }
+
+    pub(crate) fn over(physical: Physical) -> Self {
+        let number = |i: usize| PhysAddr::new(i as u64 * PAGE as u64);
+        let books = Books {
+            free: (0..physical.frames).rev().map(number).collect(),
+            filling: JUNK,
+            ..Books::default()
+        };
+        Self {
+            physical,
+            books: Arc::new(Mutex::new(books)),
+        }
+    }
+
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("no test panics while it looks")
+    }
+
+    /// Frames that were taken and not given back.
+    pub(crate) fn out(&self) -> usize {
+        self.books().out.len()
+    }
+
+    /// Has the CPU touch every page of `range`; answers how many it could.
+    pub(crate) fn touch(&self, range: VirtRange) -> usize {
+        let mut books = self.books();
+        let mut touch = |&page: &VirtAddr| {
+            let seen = books.cpu.translate(&self.physical, page);
+            seen.is_some()
+        };
+        each_page(range).filter(|page| touch(page)).count()
+    }
+
+    /// The frame that the CPU reaches at `addr`, by what it remembers or finds.
+    pub(crate) fn reach(&self, addr: VirtAddr) -> Option<PhysAddr> {
+        self.books().cpu.translate(&self.physical, addr)
+    }
+
+    /// Fails the `n`-th request from now, and with `on` all that follow.
+    pub(crate) fn fail(&self, n: usize, on: bool) {
+        let mut books = self.books();
+        books.fail_after = Some(n);
+        books.fail_on = on;
+    }
+
+    pub(crate) fn heal(&self) {
+        self.books().fail_after = None;
+    }
+}
+
+pub(crate) fn each_page(range: VirtRange) -> impl Iterator<Item = VirtAddr> {
+    (0..range.bytes() / PAGE).map(move |i| VirtAddr::new(range.base().value() + i * PAGE))
+}
+
+// SAFETY: a frame leaves `free` when it is handed out and returns when it is given back.
+unsafe impl FrameSource for Source {
+    fn take(&mut self) -> Option<PhysAddr> {
+        let mut books = self.books();
+        books.requests += 1;
+        match books.fail_after {
+            Some(0) => {
+                if !books.fail_on {
+                    books.fail_after = None;
+                }
+                return None;
+            }
+            Some(n) => books.fail_after = Some(n - 1),
+            None => {}
+        }
+        let frame = books.free.pop()?;
+        books.out.insert(frame);
+        self.physical.fill(frame, books.filling);
+        Some(frame)
+    }
+}
+
+impl FrameReturn for Source {
+    unsafe fn give_back(&mut self, frame: PhysAddr) {
+        let mut books = self.books();
+        assert!(books.out.remove(&frame), "{frame:?} was not out");
+        assert!(!books.cpu.holds(frame), "a CPU still remembers {frame:?}");
+        self.physical.fill(frame, !JUNK);
+        books.free.push(frame);
+    }
+}
+
+/// The TLB of the CPU that touches.
+#[derive(Clone, Debug)]
+pub(crate) struct Cpu(pub(crate) Source);
+
+// SAFETY: the only CPU forgets what it remembers of the range, valid or not.
+unsafe impl Tlb for Cpu {
+    fn flush(&self, range: VirtRange) {
+        self.0.books().cpu.forget(range);
+        // Nothing keeps a CPU from walking there again at once: to tables that are still linked.
+        self.0.touch(range);
+        self.0.books().flushes.push(range);
+    }
+
+    fn filled(&self, range: VirtRange) {
+        self.0.books().cpu.forget(range);
+    }
+}
+
+pub(crate) type Machine<S = Whole, A = Owned<Pages<S>, Source>, T = Cpu> =
+    Paging<TwoLevel, Pages<S>, Source, A, T>;
+
+/// A machine over `source`'s memory that gives frames back, or holds them.
+pub(crate) fn machine<S: Space>(source: &Source, returning: bool) -> Machine<S> {
+    // SAFETY: the tables and the source belong to the machine, and no frame lies at a null address.
+    let paging = unsafe { Paging::new(Pages::over(source.physical), source.clone()) };
+    let paging = if returning {
+        paging.returning()
+    } else {
+        paging
+    };
+    paging.with_tlb(Cpu(source.clone()))
+}
+
+pub(crate) fn range(base: usize, pages: usize) -> VirtRange {
+    VirtRange::new(VirtAddr::new(base), pages * PAGE).expect("does not wrap")
+}
