@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago::Stats;
 
-use crate::{FRAME_BYTES, FramePool};
+use crate::{FRAME_BYTES, Frames};
 
 /// Two ways of counting the same memory that do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +62,16 @@ impl Account {
     /// An account for a heap that has no frame yet: those in use now are the rest of the kernel's,
     /// which keeps them.
     #[must_use]
-    pub fn open(frames: &FramePool) -> Self {
+    pub fn open(frames: &Frames) -> Self {
         Self {
-            kernels: in_use(frames),
+            kernels: frames.in_use(),
         }
     }
 
     /// Frames that the heap has.
     #[must_use]
-    pub fn frames(&self, frames: &FramePool) -> u64 {
-        in_use(frames) - self.kernels
+    pub fn frames(&self, frames: &Frames) -> u64 {
+        frames.in_use() - self.kernels
     }
 
     /// Checks the identities: frames taken less frames returned are Ready memory, page tables and
@@ -79,7 +79,7 @@ impl Account {
     ///
     /// # Errors
     /// The identity that does not hold.
-    pub fn check(&self, frames: &FramePool, stats: &Stats) -> Result<(), Imbalance> {
+    pub fn check(&self, frames: &Frames, stats: &Stats) -> Result<(), Imbalance> {
         let ready = (stats.mapped_ready / FRAME_BYTES) as u64;
         let tables = stats.footprint.table_frames as u64;
         let held = stats.footprint.held_frames as u64;
@@ -98,8 +98,4 @@ impl Account {
         }
         Ok(())
     }
-}
-
-fn in_use(frames: &FramePool) -> u64 {
-    frames.taken() - frames.returned()
 }

@@ -6,10 +6,8 @@
 
 use core::fmt;
 
-use crate::PhysRange;
-
-/// Bytes of a frame.
-pub const FRAME_BYTES: usize = 4096;
+use crate::info::REGIONS_MAX;
+use crate::{BootInfo, FRAME_BYTES, MemoryRegion, PhysRange, physmap};
 
 /// The same, in the unit of physical addresses.
 const FRAME: u64 = FRAME_BYTES as u64;
@@ -54,9 +52,10 @@ pub struct FramePool {
     free: Bitmap,
     /// Frames that were free at the start: the only ones that may be given back.
     managed: Bitmap,
+    /// The number of the frame whose bit is the first.
+    first_frame: u64,
     /// No word of `free` below this one has a bit set.
     search_word: usize,
-    fill: fn(u64),
     managed_frames: u64,
     taken: u64,
     returned: u64,
@@ -69,33 +68,27 @@ pub struct FramePool {
 impl FramePool {
     /// A pool of every whole frame in the `usable` ranges that touches none of the `kept` ones.
     ///
-    /// `direct` turns a physical address into a pointer. The pool's bitmaps live in the first
-    /// usable range that has room for them, and are never handed out.
+    /// The pool's bitmaps live in the first usable range that has room for them, and are never
+    /// handed out.
     ///
     /// # Safety
-    /// - `direct` gives, for every address in the usable ranges, a pointer to that byte, valid for
-    ///   reads and writes up to the range's end, for ever.
+    /// - [`physmap`] gives, for every address in the usable ranges, a pointer to that byte, valid
+    ///   for reads and writes up to the range's end, for ever.
     /// - Nobody else uses memory in the usable ranges outside of the kept ones.
     ///
     /// # Errors
     /// [`FramePoolError::NoRoom`] when no usable range has room for the bitmaps.
-    pub unsafe fn new(
-        usable: &[PhysRange],
-        kept: &[PhysRange],
-        direct: fn(u64) -> *mut u8,
-        fill: fn(u64),
-    ) -> Result<Self, FramePoolError> {
-        let frames = usable
-            .iter()
-            .map(|range| range.end / FRAME)
-            .max()
-            .unwrap_or(0);
+    pub unsafe fn new(usable: &[PhysRange], kept: &[PhysRange]) -> Result<Self, FramePoolError> {
+        let starts = usable.iter().map(|range| range.start / FRAME);
+        let first_frame = starts.min().unwrap_or(0);
+        let ends = usable.iter().map(|range| range.end / FRAME);
+        let frames = ends.max().unwrap_or(0).saturating_sub(first_frame);
         let words = frames.div_ceil(u64::from(u64::BITS));
         let home = place(usable, kept, 2 * words * 8)?;
         let words = frame_index(words);
-        let first: *mut u64 = direct(home.start).cast();
+        let first: *mut u64 = physmap(home.start).cast();
         // SAFETY: `place` found room for both bitmaps in a usable range that nothing is kept in, so
-        // `direct` gives a pointer valid for that many bytes that nobody else uses; it is aligned
+        // `physmap` gives a pointer valid for that many bytes that nobody else uses; it is aligned
         // to a frame. The bytes are initialised because they are memory of the machine.
         let free = unsafe { core::slice::from_raw_parts_mut(first, words) };
         // SAFETY: as above; the second half of the room starts `words` words on.
@@ -106,8 +99,8 @@ impl FramePool {
         let mut pool = Self {
             free: Bitmap::new(free),
             managed: Bitmap::new(managed),
+            first_frame,
             search_word: 0,
-            fill,
             managed_frames: 0,
             taken: 0,
             returned: 0,
@@ -115,17 +108,46 @@ impl FramePool {
             refusal: Refusal::Never,
             requests: 0,
         };
+        let index =
+            |frame: u64| frame_index(frame.clamp(first_frame, first_frame + frames) - first_frame);
         for range in usable {
-            let whole = range.start.div_ceil(FRAME)..range.end / FRAME;
-            whole.for_each(|frame| pool.managed.set(frame_index(frame)));
+            let whole = index(range.start.div_ceil(FRAME))..index(range.end / FRAME);
+            whole.for_each(|frame| pool.managed.set(frame));
         }
         for range in kept.iter().chain([&home]) {
-            let touched = range.start / FRAME..range.end.div_ceil(FRAME).min(frames);
-            touched.for_each(|frame| pool.managed.clear(frame_index(frame)));
+            let touched = index(range.start / FRAME)..index(range.end.div_ceil(FRAME));
+            touched.for_each(|frame| pool.managed.clear(frame));
         }
         pool.free.copy_from(&pool.managed);
         pool.managed_frames = pool.managed.count();
         Ok(pool)
+    }
+
+    /// A pool of the machine's usable memory below the physical address `reach`, which
+    /// [`physmap`](crate::physmap) maps.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new), for usable memory below `reach`.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub unsafe fn of(
+        info: &BootInfo,
+        reach: u64,
+        kept: &[PhysRange],
+    ) -> Result<Self, FramePoolError> {
+        let mut usable = [PhysRange::EMPTY; REGIONS_MAX];
+        let mut count = 0;
+        for region in info.memory_map().filter(MemoryRegion::is_usable) {
+            let PhysRange { start, end } = region.range;
+            usable[count] = PhysRange {
+                start: start.min(reach),
+                end: end.min(reach),
+            };
+            count += 1;
+        }
+        // SAFETY: the caller promises it of all usable memory that is reached.
+        unsafe { Self::new(&usable[..count], kept) }
     }
 
     /// Takes the lowest free frame, filled with [`FILL`], and returns its physical address.
@@ -138,16 +160,23 @@ impl FramePool {
             Refusal::Once(request) => self.requests == request,
             Refusal::From(request) => self.requests >= request,
         };
-        if refused || self.taken - self.returned >= self.most_in_use {
+        if refused || self.in_use() >= self.most_in_use {
             return None;
         }
         let frame = self.free.first_set_from(self.search_word)?;
         self.search_word = frame / Bitmap::WORD_BITS;
         self.free.clear(frame);
         self.taken += 1;
-        let address = frame as u64 * FRAME;
-        (self.fill)(address);
+        let address = self.address(frame);
+        let first = physmap(address);
+        // SAFETY: the physmap maps the frame, which was free, so that nobody uses it.
+        unsafe { first.write_bytes(FILL, FRAME_BYTES) };
         Some(address)
+    }
+
+    /// The address of the frame with that bit.
+    fn address(&self, frame: usize) -> u64 {
+        (self.first_frame + frame as u64) * FRAME
     }
 
     /// Takes back the frame at a physical address.
@@ -160,7 +189,8 @@ impl FramePool {
             address % FRAME == 0,
             "{address:#x} is not the address of a frame"
         );
-        let frame = frame_index(address / FRAME);
+        let number = (address / FRAME).checked_sub(self.first_frame);
+        let frame = number.map_or(usize::MAX, frame_index);
         assert!(
             self.managed.get(frame),
             "the frame at {address:#x} is not the pool's"
@@ -187,8 +217,8 @@ impl FramePool {
         }
         self.managed_frames -= count as u64;
         Some(PhysRange {
-            start: (end - count) as u64 * FRAME,
-            end: end as u64 * FRAME,
+            start: self.address(end - count),
+            end: self.address(end),
         })
     }
 
@@ -201,7 +231,13 @@ impl FramePool {
     /// From now on, hands out `frames` frames more at most, those that come back not counted;
     /// `u64::MAX` is no limit.
     pub fn set_available(&mut self, frames: u64) {
-        self.most_in_use = (self.taken - self.returned).saturating_add(frames);
+        self.most_in_use = self.in_use().saturating_add(frames);
+    }
+
+    /// Frames that are handed out now.
+    #[must_use]
+    pub fn in_use(&self) -> u64 {
+        self.taken - self.returned
     }
 
     /// Frames handed out since the start, those given back included.
@@ -219,7 +255,7 @@ impl FramePool {
     /// Frames that are free now.
     #[must_use]
     pub fn free_frames(&self) -> u64 {
-        self.managed_frames + self.returned - self.taken
+        self.managed_frames - self.in_use()
     }
 
     /// Frames that were free at the start.

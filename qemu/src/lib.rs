@@ -3,30 +3,61 @@
 //! reads.
 //!
 //! A kernel is a file in `src/bin` that names its first function with [`entry!`] and receives a
-//! [`Boot`]: the mapper, the frames and what the boot loader said. It ends with
+//! [`Boot`]: the page tables, the frames and what the boot loader said. It ends with
 //! [`protocol::run`], or [`exit`] where it has no tests of its own.
+//!
+//! What depends on the machine is in a module for each, which answers to the same names; the
+//! kernels use those names, and each of them is one source for all machines that it runs on.
 #![no_std]
+// Assembly for it is not stable.
+#![cfg_attr(machine = "mips", feature(asm_experimental_arch))]
 
 mod account;
+pub mod block;
+mod boot;
+mod console;
+mod counter;
+mod fault;
 mod frames;
+mod handlers;
+mod heap;
+mod info;
 pub mod protocol;
 mod report;
 
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
+#[cfg(machine = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod machine;
 
 pub use account::{Account, Imbalance};
-pub use frames::{FILL, FRAME_BYTES, FramePool, FramePoolError, Refusal};
+pub use boot::Boot;
+pub use console::write as write_console;
+pub use counter::count_instructions;
+pub use fault::{Access, Fault, Reason};
+pub use frames::{FILL, FramePool, FramePoolError, Refusal};
+pub use handlers::{
+    are_interrupts_enabled, mask_interrupts, on_interrupt, on_timer, without_interrupts,
+};
+pub use heap::{KernelHeap, Memory, Running, memory_is_busy, share_memory, start_heap};
+pub use info::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module};
 pub use report::stop;
 
-#[cfg(target_arch = "x86_64")]
-pub use self::x86_64::{
-    Boot, Fault, HEAP_WINDOW, HeapMachine, KernelHeap, Memory, MemoryKind, MemoryRegion, Module,
-    PHYSMAP_BASE, PHYSMAP_BYTES, Running, StartInfo, StartInfoError, count_instructions,
-    enable_interrupts, exit, instructions, machine, memory_is_busy, on_interrupt, on_timer,
-    physmap, probe_execute, probe_read, probe_write, raise_interrupt, share_memory, start_heap,
-    start_timer, write_console,
+// On every machine.
+pub use machine::{
+    Cause, FRAME_BYTES, Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, SingleCpu,
+    enable_interrupts, exit, instructions, machine, physmap, raise_interrupt, start_timer,
 };
+// Where there is an MMU.
+#[cfg(not(machine = "cortex_m"))]
+pub use machine::{
+    CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
+    OCCUPIED, RETURN, WINDOWS_UNDER_TEST, holding_machine, map, probe_execute, probe_read,
+    probe_write, translate, unmap,
+};
+
+// What the tutorial's kernels start with.
+#[cfg(machine = "x86_64")]
+pub use machine::PHYSMAP_BASE;
 
 /// What a kernel found, as the harness reads it from QEMU's exit code. Anything else that ends
 /// QEMU (a reset, a signal, a timeout) counts as a failure of the harness.
@@ -49,6 +80,10 @@ impl Verdict {
     }
 }
 
+/// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
+/// end of a last-level table wherever a window begins just below one.
+pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;
+
 /// A range of physical memory, in bytes; `end` is the first byte after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhysRange {
@@ -56,6 +91,31 @@ pub struct PhysRange {
     pub start: u64,
     /// The first byte after the range.
     pub end: u64,
+}
+
+impl PhysRange {
+    /// No memory.
+    pub const EMPTY: Self = Self { start: 0, end: 0 };
+}
+
+/// How a page is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// It can be written.
+    pub writable: bool,
+    /// It can be executed. Where the processor cannot forbid that, it always can.
+    pub executable: bool,
+}
+
+/// What a page is translated to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// The physical address of its frame.
+    pub frame: u64,
+    /// How it is mapped, for the kernel.
+    pub permissions: Permissions,
+    /// Whether user programs can touch it.
+    pub user: bool,
 }
 
 /// Prints to the console.

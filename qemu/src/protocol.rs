@@ -41,6 +41,12 @@ pub fn test(number: usize, name: &'static str, run: impl FnOnce()) {
     println!("ok {number} - {name}");
 }
 
+/// Announces what the machine's report has to say, of a kernel that has to fail: the harness looks
+/// for it in the lines that follow.
+pub fn must_say(text: fmt::Arguments<'_>) {
+    println!("must say: {text}");
+}
+
 /// Runs the tests in order and ends the machine. The first one that fails ends it too.
 pub fn run<C>(tests: &[Test<C>], context: &mut C) -> ! {
     plan(tests.len());

@@ -15,7 +15,7 @@ pub fn stop(reason: fmt::Arguments<'_>) -> ! {
         exit(Verdict::Fail);
     }
     // SAFETY: this function does not return, and the kernels run on one CPU.
-    unsafe { crate::x86_64::seize_console() };
+    unsafe { crate::console::seize() };
     protocol::fail(reason);
     exit(Verdict::Fail);
 }

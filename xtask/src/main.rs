@@ -93,9 +93,16 @@ struct Boot {
     /// The machine; `cargo xtask machines` lists them.
     #[arg(long, default_value = "x86_64", value_parser = machine::find)]
     machine: &'static Machine,
-    /// The machine's memory, in bytes or with a suffix of K, M or G.
-    #[arg(long, default_value = "256M")]
-    memory: MemorySize,
+    /// The machine's memory, in bytes or with a suffix of K, M or G; the machine's own default if
+    /// it is not said.
+    #[arg(long)]
+    memory: Option<MemorySize>,
+}
+
+impl Boot {
+    fn memory(self) -> MemorySize {
+        self.memory.unwrap_or_else(|| self.machine.default_memory())
+    }
 }
 
 fn main() -> ExitCode {
@@ -120,8 +127,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
     match command {
-        Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
-        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
+        Command::Run(boot) => run::demo(boot.machine, boot.memory(), install),
+        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory(), install),
         Command::Test { part } => stages::run(part, install),
         Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
         Command::Machines => {

@@ -1,6 +1,6 @@
 //! The kernel's memory: its page tables, and frames out of the memory map.
 
-use archipelago_qemu::{PHYSMAP_BASE, StartInfo};
+use archipelago_qemu::{BootInfo, PHYSMAP_BASE};
 use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PageTable, PhysFrame, Size4KiB};
 use x86_64::{PhysAddr, VirtAddr};
@@ -23,7 +23,7 @@ pub unsafe fn init() -> OffsetPageTable<'static> {
 
 /// Frames that the memory map says are usable. None is ever taken back.
 pub struct BootFrameAllocator {
-    start_info: StartInfo,
+    info: BootInfo,
     next: usize,
 }
 
@@ -35,15 +35,12 @@ impl BootFrameAllocator {
     ///
     /// # Safety
     /// Nobody else uses memory that the memory map says is usable, from [`FIRST`] on.
-    pub unsafe fn new(start_info: StartInfo) -> Self {
-        Self {
-            start_info,
-            next: 0,
-        }
+    pub unsafe fn new(info: BootInfo) -> Self {
+        Self { info, next: 0 }
     }
 
     fn usable_frames(&self) -> impl Iterator<Item = PhysFrame> + use<> {
-        let regions = self.start_info.memory_map();
+        let regions = self.info.memory_map();
         let usable = regions.filter(|region| region.is_usable());
         let addresses = usable
             .flat_map(|region| (region.range.start.max(FIRST)..region.range.end).step_by(4096));

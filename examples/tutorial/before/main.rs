@@ -17,12 +17,12 @@ entry!(main);
 
 fn main(boot: Boot) -> ! {
     // The boot code's mapper and frames stay unused: the kernel makes its own.
-    let Boot { start_info, .. } = boot;
+    let Boot { info, .. } = boot;
     // SAFETY: the boot code mapped all physical memory there, and its mapper is not used.
     let mut mapper = unsafe { memory::init() };
     // SAFETY: the boot code's frame pool, which knows of the same memory, has handed out none of
     // it.
-    let mut frames = unsafe { memory::BootFrameAllocator::new(start_info) };
+    let mut frames = unsafe { memory::BootFrameAllocator::new(info) };
     allocator::init_heap(&mut mapper, &mut frames).expect("heap initialization failed");
 
     let tests = [

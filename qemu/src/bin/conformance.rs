@@ -5,26 +5,17 @@
 
 use archipelago_api::conformance::{Contend, Exhaust, Subject};
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
-use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Account, Boot, Fault, HeapMachine, Memory, entry, machine, probe_execute, probe_read,
-    probe_write, share_memory,
+    Access, Account, BYTES_UNDER_TEST, Boot, FRAME_BYTES, FREE_PAGE, Fault, HAS_EXECUTE_NEVER,
+    HeapMachine, Memory, Permissions, RETURN, Reason, Verdict, WINDOWS_UNDER_TEST, entry, exit,
+    holding_machine, machine, println, probe_execute, probe_read, probe_write, protocol,
+    share_memory, translate,
 };
-use x86_64::structures::idt::PageFaultErrorCode as Reason;
-use x86_64::structures::paging::PageTableFlags;
-use x86_64::structures::paging::mapper::{MappedFrame, Translate, TranslateResult};
 
 entry!(main);
 
 /// Bytes of a page.
-const PAGE: usize = 4096;
-
-/// More than the suite asks for, and over the end of a last-level table wherever it begins below
-/// one.
-const WINDOW: usize = 64 * PAGE;
-
-/// The one-byte function: `ret`.
-const RET: u8 = 0xc3;
+const PAGE: usize = FRAME_BYTES;
 
 /// The machine under test.
 struct Bench {
@@ -50,65 +41,48 @@ impl Contend for Bench {
     }
 }
 
+/// A test besides those of the contract.
+type OneTest = (&'static str, fn(&mut Bench));
+
+const TESTS: [OneTest; 4] = [
+    (
+        "the contract holds on a frame source that takes nothing back",
+        holding,
+    ),
+    ("touching memory faults in every state but Ready", faults),
+    (
+        "memory is never executable, where the processor can forbid it",
+        never_executable,
+    ),
+    ("every frame is back", all_back),
+];
+
 fn main(boot: Boot) -> ! {
-    let tests = [
-        Test {
-            name: "the contract holds at offset 0, where the upper half starts",
-            run: |bench| contract(bench, 0xffff_8000_0000_0000),
-        },
-        Test {
-            name: "the contract holds next to the granule at address 0",
-            run: |bench| contract(bench, PAGE),
-        },
-        Test {
-            name: "the contract holds where the tutorials have their heap",
-            run: |bench| contract(bench, 0x4444_4444_0000),
-        },
-        Test {
-            name: "the contract holds over the end of a last-level table",
-            run: |bench| contract(bench, 0x4444_4460_0000 - 5 * PAGE),
-        },
-        Test {
-            name: "the contract holds over the end of a level-4 entry",
-            run: |bench| contract(bench, 0x4480_0000_0000 - 9 * PAGE),
-        },
-        Test {
-            name: "the contract holds up to the top of the lower half",
-            run: |bench| contract(bench, 0x8000_0000_0000 - WINDOW),
-        },
-        Test {
-            name: "the contract holds up to the top of the address space",
-            run: |bench| contract(bench, 0_usize.wrapping_sub(WINDOW)),
-        },
-        Test {
-            name: "the contract holds on a frame source that takes nothing back",
-            run: holding,
-        },
-        Test {
-            name: "touching memory faults in every state but Ready",
-            run: faults,
-        },
-        Test {
-            name: "memory is never executable",
-            run: never_executable,
-        },
-        Test {
-            name: "every frame is back",
-            run: all_back,
-        },
-    ];
     let account = Account::open(&boot.frames);
     let memory = share_memory(boot);
-    protocol::run(&tests, &mut Bench { memory, account })
+    let mut bench = Bench { memory, account };
+    protocol::plan(WINDOWS_UNDER_TEST.len() + TESTS.len());
+    let mut number = 0;
+    for (name, base) in WINDOWS_UNDER_TEST {
+        number += 1;
+        protocol::test(number, name, || {
+            contract(&mut bench, *base);
+        });
+    }
+    for (name, run) in TESTS {
+        number += 1;
+        protocol::test(number, name, || run(&mut bench));
+    }
+    exit(Verdict::Pass)
 }
 
 fn contract(bench: &mut Bench, base: usize) {
-    check(bench, &machine(bench.memory).returning(), base);
+    check(bench, &machine(bench.memory), base);
     all_back(bench);
 }
 
 fn check(bench: &Bench, machine: &HeapMachine, base: usize) {
-    let subject = Subject::new(machine, range(base, WINDOW));
+    let subject = Subject::new(machine, range(base, BYTES_UNDER_TEST));
     let mut rules = 0;
     subject
         .exhaust(bench)
@@ -120,12 +94,12 @@ fn check(bench: &Bench, machine: &HeapMachine, base: usize) {
             }
         });
     assert!(rules > 0, "no rule was tested");
-    archipelago_qemu::println!("# {rules} rules at {base:#x}");
+    println!("# {rules} rules at {base:#x}");
 }
 
 fn holding(bench: &mut Bench) {
-    let machine = machine(bench.memory);
-    check(bench, &machine, 0x5555_5560_0000 - 5 * PAGE);
+    let machine = holding_machine(bench.memory);
+    check(bench, &machine, FREE_PAGE - 5 * PAGE);
     let held = machine.footprint().held_frames;
     assert!(held > 0);
     assert_eq!(bench.frames_in_use(), held);
@@ -151,11 +125,12 @@ fn write(address: usize, byte: u8) -> Result<(), Fault> {
 fn assert_faults(page: usize) {
     for address in [page, page + 1, page + PAGE - 1] {
         let read = probe_read(address).expect_err("reading faults");
-        assert_eq!(read.address, Some(address as u64), "{read}");
-        assert_eq!(read.page_fault(), Some(Reason::empty()), "{read}");
+        let expected = (Some(address), Some(Access::Read), Reason::NotMapped);
+        assert_eq!((read.address, read.access, read.reason), expected, "{read}");
         let written = write(address, 0).expect_err("writing faults");
-        assert_eq!(written.address, Some(address as u64), "{written}");
-        assert_eq!(written.page_fault(), Some(Reason::CAUSED_BY_WRITE));
+        let expected = (Some(address), Some(Access::Write), Reason::NotMapped);
+        let found = (written.address, written.access, written.reason);
+        assert_eq!(found, expected, "{written}");
     }
 }
 
@@ -170,8 +145,8 @@ fn assert_works(page: usize) {
 /// Brings the middle page of three from state to state, beside one that stays Ready and one that
 /// stays Prepared.
 fn faults(bench: &mut Bench) {
-    let machine = machine(bench.memory).returning();
-    let base = 0x6666_6660_0000 - PAGE;
+    let machine = machine(bench.memory);
+    let base = FREE_PAGE - PAGE;
     let window = range(base, 3 * PAGE);
     let [ready, page, prepared] = [0, 1, 2].map(|page| base + page * PAGE);
     let one = range(page, PAGE);
@@ -208,29 +183,32 @@ fn faults(bench: &mut Bench) {
 }
 
 fn never_executable(bench: &mut Bench) {
-    let machine = machine(bench.memory).returning();
-    let page = 0x6666_6660_0000;
+    let machine = machine(bench.memory);
+    let page = FREE_PAGE;
     let (one, wait) = (range(page, PAGE), Patience::Wait);
     machine.reserve(one, wait).expect("it is free");
     // SAFETY: the page is Reserved.
     unsafe { machine.prepare(one, wait) }.expect("there are frames");
     // SAFETY: the page is Prepared.
     unsafe { machine.commit(one, wait) }.expect("there are frames");
-    write(page, RET).expect("it is Ready");
-    // SAFETY: a `ret` is there.
-    let fault = unsafe { probe_execute(page) }.expect_err("executing faults");
-    assert_eq!(fault.address, Some(page as u64), "{fault}");
-    let forbidden = Reason::INSTRUCTION_FETCH | Reason::PROTECTION_VIOLATION;
-    assert_eq!(fault.page_fault(), Some(forbidden), "{fault}");
-
-    let address = x86_64::VirtAddr::new(page as u64);
-    let translated = bench.memory.lock().0.translate(address);
-    let TranslateResult::Mapped { frame, flags, .. } = translated else {
-        panic!("{translated:?}");
+    if HAS_EXECUTE_NEVER {
+        for (place, byte) in (page..).zip(RETURN) {
+            write(place, *byte).expect("it is Ready");
+        }
+        // SAFETY: a function is there.
+        let fault = unsafe { probe_execute(page) }.expect_err("executing faults");
+        let found = (fault.address, fault.access, fault.reason);
+        let expected = (Some(page), Some(Access::Execute), Reason::Forbidden);
+        assert_eq!(found, expected, "{fault}");
+    }
+    let translation = translate(&bench.memory.lock().0, page).expect("it is Ready");
+    let permissions = Permissions {
+        writable: true,
+        executable: !HAS_EXECUTE_NEVER,
     };
-    assert!(matches!(frame, MappedFrame::Size4KiB(_)));
-    assert!(flags.contains(PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE));
-    assert!(!flags.contains(PageTableFlags::USER_ACCESSIBLE));
+    assert_eq!(translation.permissions, permissions);
+    assert!(!translation.user);
     // SAFETY: the page is reserved, and nobody uses it any more.
     unsafe { machine.release(one, wait) }.expect("it waits");
+    assert_eq!(translate(&bench.memory.lock().0, page), None);
 }

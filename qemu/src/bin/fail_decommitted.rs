@@ -7,7 +7,7 @@ extern crate alloc;
 use alloc::vec;
 
 use archipelago_qemu::protocol::{self, Test};
-use archipelago_qemu::{Boot, HEAP_WINDOW, KernelHeap, Running, entry, println, start_heap};
+use archipelago_qemu::{Boot, HEAP_WINDOW, KernelHeap, Running, entry, start_heap};
 
 entry!(main);
 
@@ -30,7 +30,10 @@ fn read_freed(_: &mut Running) {
     let first = block.as_ptr();
     drop(block);
     HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
-    println!("# reading {first:p}");
+    protocol::must_say(format_args!(
+        "reading {:#x}, which is not mapped",
+        first.addr()
+    ));
     // SAFETY: it is not: the block is freed, which is what this kernel is for. Its memory is not
     // Ready any more, and the processor refuses the read.
     let byte = unsafe { first.read_volatile() };

@@ -34,6 +34,10 @@ fn free_twice(_: &mut Running) {
     let block = unsafe { alloc(layout) };
     // SAFETY: it was allocated with this layout.
     unsafe { dealloc(block, layout) };
+    let address = block.addr();
+    protocol::must_say(format_args!(
+        "{address:#x}: freed twice; layout: 64 bytes aligned to 8; span at "
+    ));
     // SAFETY: it is not: the block is freed already, which is what this kernel is for. The heap
     // stops the machine.
     unsafe { dealloc(block, layout) };

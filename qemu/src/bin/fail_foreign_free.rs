@@ -28,7 +28,10 @@ fn main(boot: Boot) -> ! {
 
 fn free_the_stack(_: &mut Running) {
     let mut number = 7_u64;
-    let foreign = (&raw mut number).cast();
+    let foreign = (&raw mut number).cast::<u8>();
+    protocol::must_say(format_args!(
+        "{foreign:p}: not an address of this heap; layout: 8 bytes aligned to 8"
+    ));
     // SAFETY: it is not: the number lies on the stack, which is what this kernel is for. The heap
     // stops the machine.
     unsafe { dealloc(foreign, Layout::new::<u64>()) };

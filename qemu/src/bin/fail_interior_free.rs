@@ -32,6 +32,9 @@ fn free_the_middle(_: &mut Running) {
     let block = unsafe { alloc(layout) };
     // SAFETY: the block is 64 bytes long.
     let middle = unsafe { block.add(16) };
+    protocol::must_say(format_args!(
+        "{middle:p}: not the start of an object; layout: 64 bytes aligned to 8; span at "
+    ));
     // SAFETY: it is not: no object starts there, which is what this kernel is for. The heap stops
     // the machine.
     unsafe { dealloc(middle, layout) };

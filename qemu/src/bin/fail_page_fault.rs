@@ -3,12 +3,9 @@
 #![no_main]
 
 use archipelago_qemu::protocol::{self, Test};
-use archipelago_qemu::{Boot, entry};
+use archipelago_qemu::{Boot, FREE_PAGE, entry};
 
 entry!(main);
-
-/// In the upper half, far from the physmap and from the kernel.
-const NOT_MAPPED: *const u8 = 0xffff_c000_dead_b000 as *const u8;
 
 fn main(mut boot: Boot) -> ! {
     protocol::run(
@@ -21,8 +18,10 @@ fn main(mut boot: Boot) -> ! {
 }
 
 fn read(_: &mut Boot) {
+    let pointer = FREE_PAGE as *const u8;
+    protocol::must_say(format_args!("reading {FREE_PAGE:#x}, which is not mapped"));
     // SAFETY: it is not: the address is mapped nowhere, which is what this kernel is for. The
     // processor refuses the read, and the trap handler ends the machine.
-    let byte = unsafe { NOT_MAPPED.read_volatile() };
+    let byte = unsafe { pointer.read_volatile() };
     assert_eq!(byte, 0);
 }

@@ -29,6 +29,9 @@ fn main(boot: Boot) -> ! {
 fn free_as_another(_: &mut Running) {
     // SAFETY: the layout is not empty.
     let block = unsafe { alloc(Layout::new::<[u64; 8]>()) };
+    protocol::must_say(format_args!(
+        "{block:p}: not the layout it was allocated with; layout: 800 bytes aligned to 8; span at "
+    ));
     // SAFETY: it is not: the object is smaller, which is what this kernel is for. The heap stops
     // the machine.
     unsafe { dealloc(block, Layout::new::<[u64; 100]>()) };

@@ -6,22 +6,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FILL, Fault, entry, on_interrupt, physmap, probe_execute, probe_read, probe_write,
-    raise_interrupt,
-};
-use x86_64::VirtAddr;
-use x86_64::structures::idt::PageFaultErrorCode as Reason;
-use x86_64::structures::paging::{
-    FrameAllocator, FrameDeallocator, Mapper, Page, PageTableFlags, PhysFrame,
+    Access, Boot, CODE_IS_READ_ONLY, FILL, FRAME_BYTES, FREE_PAGE, Fault, HAS_EXECUTE_NEVER,
+    NOT_ADDRESSES, NOT_MAPPED, Permissions, RETURN, Reason, entry, map, on_interrupt, physmap,
+    probe_execute, probe_read, probe_write, raise_interrupt, translate, unmap,
 };
 
 entry!(main);
-
-/// A page that nothing is mapped at.
-const PAGE: usize = 0xffff_c000_0000_0000;
-
-/// The one-byte function: `ret`.
-const RET: u8 = 0xc3;
 
 fn main(mut boot: Boot) -> ! {
     let tests = [
@@ -30,19 +20,15 @@ fn main(mut boot: Boot) -> ! {
             run: not_mapped,
         },
         Test {
-            name: "non-canonical addresses fault",
-            run: not_canonical,
+            name: "what is no address faults",
+            run: not_addresses,
         },
         Test {
-            name: "the identity mapping is gone",
-            run: low_memory,
-        },
-        Test {
-            name: "the kernel's code cannot be written",
+            name: "the kernel's code cannot be written, where it lies in mapped memory",
             run: code,
         },
         Test {
-            name: "the physmap cannot be executed",
+            name: "the physmap cannot be executed, where the processor can forbid it",
             run: physmap_not_executable,
         },
         Test {
@@ -62,10 +48,16 @@ fn main(mut boot: Boot) -> ! {
 }
 
 #[track_caller]
-fn page_fault<T: core::fmt::Debug>(result: Result<T, Fault>, address: usize, reasons: Reason) {
+fn assert_faults<T: core::fmt::Debug>(
+    result: Result<T, Fault>,
+    address: usize,
+    access: Access,
+    reason: Reason,
+) {
     let fault = result.expect_err("the access faults");
-    assert_eq!(fault.address, Some(address as u64), "{fault}");
-    assert_eq!(fault.page_fault(), Some(reasons), "{fault}");
+    assert_eq!(fault.address, Some(address), "{fault}");
+    assert_eq!(fault.access, Some(access), "{fault}");
+    assert_eq!(fault.reason, reason, "{fault}");
 }
 
 #[track_caller]
@@ -76,109 +68,111 @@ fn write(address: usize, byte: u8) -> Result<(), Fault> {
 }
 
 fn not_mapped(_: &mut Boot) {
-    let reasons = Reason::empty();
-    for address in [
-        0,
-        0x7fff_ffff_f000,
-        PAGE,
-        0xffff_ffff_7fff_f000,
-        0xffff_ffff_ffff_ffff,
-    ] {
-        page_fault(probe_read(address), address, reasons);
-        page_fault(
-            write(address, 0),
+    for address in NOT_MAPPED.iter().copied() {
+        assert_faults(
+            probe_read(address),
             address,
-            reasons | Reason::CAUSED_BY_WRITE,
+            Access::Read,
+            Reason::NotMapped,
         );
+        let written = write(address, 0);
+        assert_faults(written, address, Access::Write, Reason::NotMapped);
     }
 }
 
-fn not_canonical(_: &mut Boot) {
-    for address in [0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff] {
-        let fault = probe_read(address).expect_err("the access faults");
-        assert_eq!(
-            (fault.vector, fault.address),
-            (Fault::GENERAL_PROTECTION, None),
-            "{fault}"
-        );
+fn not_addresses(_: &mut Boot) {
+    for address in NOT_ADDRESSES.iter().copied() {
+        for fault in [probe_read(address).map(drop), write(address, 0)] {
+            let fault = fault.expect_err("the access faults");
+            assert_eq!(fault.reason, Reason::NotAnAddress, "{address:#x}: {fault}");
+        }
     }
-}
-
-fn low_memory(_: &mut Boot) {
-    // Where the entry code ran.
-    page_fault(probe_read(0x10_0000), 0x10_0000, Reason::empty());
 }
 
 fn code(_: &mut Boot) {
     let address = code as fn(&mut Boot) as usize;
     let before = probe_read(address).expect("code can be read");
-    let forbidden = Reason::CAUSED_BY_WRITE | Reason::PROTECTION_VIOLATION;
-    page_fault(write(address, !before), address, forbidden);
+    if CODE_IS_READ_ONLY {
+        let written = write(address, !before);
+        assert_faults(written, address, Access::Write, Reason::Forbidden);
+    }
     assert_eq!(probe_read(address), Ok(before));
 }
 
 fn physmap_not_executable(boot: &mut Boot) {
     let frame = boot.frames.take().expect("a frame is free");
-    let address = address_of(physmap(frame));
-    write(address, RET).expect("the physmap can be written");
-    page_fault(
-        execute(address),
-        address,
-        Reason::INSTRUCTION_FETCH | Reason::PROTECTION_VIOLATION,
-    );
+    let address = physmap(frame).addr();
+    write_return(address);
+    if HAS_EXECUTE_NEVER {
+        assert_faults(
+            execute(address),
+            address,
+            Access::Execute,
+            Reason::Forbidden,
+        );
+    } else {
+        assert_eq!(execute(address), Ok(()));
+    }
     boot.frames.give_back(frame);
 }
 
+fn write_return(address: usize) {
+    for (place, byte) in (address..).zip(RETURN) {
+        write(place, *byte).expect("the page can be written");
+    }
+}
+
 fn execute(address: usize) -> Result<(), Fault> {
-    // SAFETY: the tests put a `ret` there first.
+    // SAFETY: the tests put a function there first.
     unsafe { probe_execute(address) }
 }
 
-fn address_of(address: VirtAddr) -> usize {
-    usize::try_from(address.as_u64()).expect("addresses are words")
-}
-
-fn map(boot: &mut Boot, flags: PageTableFlags) -> PhysFrame {
-    let frame = boot.frames.allocate_frame().expect("a frame is free");
-    let page = Page::containing_address(VirtAddr::new(PAGE as u64));
-    let flags = flags | PageTableFlags::PRESENT;
-    // SAFETY: the frame is this kernel's own, and nothing is mapped at the page.
-    let mapped = unsafe { boot.mapper.map_to(page, frame, flags, &mut boot.frames) };
-    mapped
-        .expect("the page is free and there are frames")
-        .flush();
+fn map_free_page(boot: &mut Boot, writable: bool, executable: bool) -> u64 {
+    let permissions = Permissions {
+        writable,
+        executable,
+    };
+    let frame = map(&mut boot.mapper, &mut boot.frames, FREE_PAGE, permissions);
+    let translation = translate(&boot.mapper, FREE_PAGE).expect("the page is mapped");
+    assert_eq!((translation.frame, translation.user), (frame, false));
+    assert_eq!(translation.permissions.writable, writable);
+    let can_be_executed = executable || !HAS_EXECUTE_NEVER;
+    assert_eq!(translation.permissions.executable, can_be_executed);
     frame
 }
 
-fn unmap(boot: &mut Boot, expected: PhysFrame) {
-    let page = Page::containing_address(VirtAddr::new(PAGE as u64));
-    let (frame, flush) = boot.mapper.unmap(page).expect("the page is mapped");
-    flush.flush();
+fn unmap_free_page(boot: &mut Boot, expected: u64) {
+    let frame = unmap(&mut boot.mapper, &mut boot.frames, FREE_PAGE);
     assert_eq!(frame, expected);
-    // SAFETY: the frame is mapped nowhere but in the physmap now.
-    unsafe { boot.frames.deallocate_frame(frame) };
+    assert_eq!(translate(&boot.mapper, FREE_PAGE), None);
 }
 
 fn map_unmap(boot: &mut Boot) {
-    let frame = map(boot, PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE);
-    assert_eq!(probe_read(PAGE), Ok(FILL));
-    write(PAGE, 7).expect("the page is writable");
-    assert_eq!(probe_read(PAGE), Ok(7));
-    unmap(boot, frame);
-    page_fault(probe_read(PAGE), PAGE, Reason::empty());
+    let frame = map_free_page(boot, true, false);
+    for page in [FREE_PAGE, FREE_PAGE + FRAME_BYTES - 1] {
+        assert_eq!(probe_read(page), Ok(FILL));
+        write(page, 7).expect("the page is writable");
+        assert_eq!(probe_read(page), Ok(7));
+    }
+    unmap_free_page(boot, frame);
+    let read = probe_read(FREE_PAGE);
+    assert_faults(read, FREE_PAGE, Access::Read, Reason::NotMapped);
 }
 
 fn flags(boot: &mut Boot) {
-    let frame = map(boot, PageTableFlags::NO_EXECUTE);
-    let forbidden = Reason::PROTECTION_VIOLATION;
-    page_fault(write(PAGE, 0), PAGE, Reason::CAUSED_BY_WRITE | forbidden);
-    page_fault(execute(PAGE), PAGE, Reason::INSTRUCTION_FETCH | forbidden);
-    unmap(boot, frame);
+    let frame = map_free_page(boot, false, false);
+    let written = write(FREE_PAGE, 0);
+    assert_faults(written, FREE_PAGE, Access::Write, Reason::Forbidden);
+    if HAS_EXECUTE_NEVER {
+        let executed = execute(FREE_PAGE);
+        assert_faults(executed, FREE_PAGE, Access::Execute, Reason::Forbidden);
+    }
+    unmap_free_page(boot, frame);
 
-    let frame = map(boot, PageTableFlags::WRITABLE);
-    write(PAGE, RET).expect("the page is writable");
-    execute(PAGE).expect("the page is executable");
-    unmap(boot, frame);
+    let frame = map_free_page(boot, true, true);
+    write_return(FREE_PAGE);
+    execute(FREE_PAGE).expect("the page is executable");
+    unmap_free_page(boot, frame);
 }
 
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);

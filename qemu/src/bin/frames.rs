@@ -57,7 +57,7 @@ fn take(frames: &mut FramePool) -> u64 {
 }
 
 fn contents(frame: u64) -> &'static mut [u8] {
-    let first = physmap(frame).as_mut_ptr();
+    let first = physmap(frame);
     // SAFETY: the physmap maps the frame for ever. The tests use a frame between taking it and
     // giving it back only, and one slice of it at a time.
     unsafe { core::slice::from_raw_parts_mut(first, FRAME_BYTES) }
@@ -153,7 +153,7 @@ fn all(boot: &mut Boot) {
     let mut last = 0;
     while let Some(frame) = frames.take() {
         assert!(frame > last, "{frame:#x} after {last:#x}");
-        let usable = boot.start_info.memory_map().any(|region| {
+        let usable = boot.info.memory_map().any(|region| {
             region.kind == MemoryKind::Usable
                 && region.range.start <= frame
                 && frame + FRAME_BYTES as u64 <= region.range.end

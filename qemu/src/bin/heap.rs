@@ -16,7 +16,10 @@ use core::alloc::Layout;
 
 use archipelago::EarlyRegion;
 use archipelago_qemu::protocol::{self, Test};
-use archipelago_qemu::{Boot, HEAP_WINDOW, KernelHeap, Running, entry, println, start_heap};
+use archipelago_qemu::{
+    Boot, FRAME_BYTES, FREE_PAGE, HEAP_WINDOW, KernelHeap, NOT_ADDRESSES, OCCUPIED, Running, entry,
+    println, start_heap,
+};
 
 entry!(main);
 
@@ -60,7 +63,7 @@ fn main(boot: Boot) -> ! {
             run: reallocated,
         },
         Test {
-            name: "a window is refused that overlaps, wraps or is not canonical",
+            name: "a window is refused that overlaps, wraps or lies outside of the address space",
             run: windows,
         },
         Test {
@@ -202,27 +205,26 @@ fn windows(context: &mut Context) {
         }
         other => panic!("{base:#x}, {bytes:#x} bytes: {other:?}"),
     };
-    let lower = 0x4444_4444_0000;
-    assert_eq!(refused(lower, 0), WindowRule::Empty);
-    assert_eq!(
-        refused(lower + 8, 4096),
-        WindowRule::Misaligned { granule: 4096 }
-    );
-    assert_eq!(
-        refused(lower, 4097),
-        WindowRule::Misaligned { granule: 4096 }
-    );
-    assert_eq!(refused(!0xfff, 8192), WindowRule::Wraps);
-    assert_eq!(refused(0x7fff_ffff_f000, 8192), WindowRule::NotCanonical);
-    assert_eq!(refused(0x9000_0000_0000, 4096), WindowRule::NotCanonical);
-    let overlap = refused(HEAP_WINDOW.base + HEAP_WINDOW.bytes - 4096, 8192);
+    let granule = FRAME_BYTES;
+    assert_eq!(refused(FREE_PAGE, 0), WindowRule::Empty);
+    let misaligned = WindowRule::Misaligned { granule };
+    assert_eq!(refused(FREE_PAGE + 8, granule), misaligned);
+    assert_eq!(refused(FREE_PAGE, granule + 1), misaligned);
+    let last = 0_usize.wrapping_sub(granule);
+    assert_eq!(refused(last, 2 * granule), WindowRule::Wraps);
+    for outside in NOT_ADDRESSES.iter().map(|address| address & !(granule - 1)) {
+        assert_eq!(refused(outside, granule), WindowRule::NotCanonical);
+        let onto = outside - granule;
+        assert_eq!(refused(onto, 2 * granule), WindowRule::NotCanonical);
+    }
+    let overlap = refused(HEAP_WINDOW.base + HEAP_WINDOW.bytes - granule, 2 * granule);
     assert!(
         matches!(overlap, WindowRule::Overlaps { .. }),
         "{overlap:?}"
     );
-    // The kernel's own image, and the physmap: nothing of the heap's, but not free either.
-    for occupied in [0xffff_ffff_8010_0000, 0xffff_a000_0000_0000] {
-        let answer = HEAP.add_window(Window::new(occupied, 4 << 20));
+    // The kernel's own: nothing of the heap's, but not free either.
+    for occupied in OCCUPIED {
+        let answer = HEAP.add_window(*occupied);
         assert!(
             matches!(answer, Err(InitError::Reserve { .. })),
             "{answer:?}"
@@ -245,7 +247,7 @@ fn given_back(context: &mut Context) {
         "# {scavenged} pages scavenged, {} frames left",
         context.running.heap_frames()
     );
-    assert!(scavenged >= (5 << 20) / 4096);
-    assert!(context.running.heap_frames() + (5 << 20) / 4096 <= full);
+    assert!(scavenged >= (5 << 20) / FRAME_BYTES);
+    assert!(context.running.heap_frames() + (5 << 20) / FRAME_BYTES as u64 <= full);
     assert_eq!(stats.free_pages, stats.scavenged_pages);
 }

@@ -14,11 +14,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use archipelago::Purpose;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, HEAP_WINDOW, KernelHeap, Running, enable_interrupts, entry, memory_is_busy, on_timer,
-    println, start_heap, start_timer,
+    Boot, FRAME_BYTES, HEAP_WINDOW, KernelHeap, Running, are_interrupts_enabled, enable_interrupts,
+    entry, mask_interrupts, memory_is_busy, on_timer, println, start_heap, start_timer,
+    without_interrupts,
 };
 use spin::Mutex;
-use x86_64::instructions::interrupts;
 
 entry!(main);
 
@@ -34,8 +34,13 @@ const SLOTS: usize = 24;
 /// Sizes that the handler asks for in turn: small, a page, and a large object.
 const SIZES: [usize; 7] = [16, 48, 200, 1500, 4096, 9000, 40_000];
 
-/// The timer's divisors: the ticks between interrupts, down to some hundred instructions.
-const DIVISORS: [u16; 8] = [1193, 307, 101, 53, 29, 17, 11, 7];
+/// Nanoseconds between interrupts, down to some thousand instructions.
+const PERIODS: [u32; 8] = [
+    1_000_000, 257_000, 85_000, 45_000, 25_000, 15_000, 10_000, 6_000,
+];
+
+/// The period while nothing is under test.
+const SLOW: u32 = 50_000_000;
 
 static SERVED: AtomicUsize = AtomicUsize::new(0);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
@@ -96,11 +101,11 @@ fn handler() {
 
 /// Checks the heap with no handler in between.
 fn check(running: &Running) {
-    interrupts::without_interrupts(|| running.check());
+    without_interrupts(|| running.check());
 }
 
 fn masked(running: &mut Running) {
-    assert!(!interrupts::are_enabled());
+    assert!(!are_interrupts_enabled());
     let before = HEAP.stats().owned_pages;
     let large: Vec<u8> = (0..5_000_000_usize).map(|n| n.to_le_bytes()[0]).collect();
     let small: BTreeMap<_, _> = (0..2000_u32).map(|n| (n, Box::new(n))).collect();
@@ -112,13 +117,13 @@ fn masked(running: &mut Running) {
 
 /// Runs `work` under a timer of every speed, `rounds` times each.
 fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)) {
-    for divisor in DIVISORS {
-        start_timer(divisor);
+    for period in PERIODS {
+        start_timer(period);
         for round in 0..rounds {
             work(round);
         }
         // Slow again, for what is not under test.
-        start_timer(u16::MAX);
+        start_timer(SLOW);
         check(running);
     }
     let [served, refused, busy] = [&SERVED, &REFUSED, &BUSY].map(|n| n.load(Ordering::Relaxed));
@@ -163,24 +168,28 @@ fn in_the_mapper(running: &mut Running) {
 }
 
 fn reserve(running: &mut Running) {
-    let served = interrupts::without_interrupts(|| {
+    let served = without_interrupts(|| {
         HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
         let full = HEAP.stats().of(Purpose::Reserve);
-        assert_eq!(full, RESERVE * 4096);
+        assert_eq!(full, RESERVE * FRAME_BYTES);
         // As if a handler had interrupted the mapper: interrupts are masked, and its lock is held.
         let memory = running.memory();
         let mut served = Vec::new();
-        assert!(served.try_reserve_exact(3 * 4096).is_ok());
+        assert!(served.try_reserve_exact(3 * FRAME_BYTES).is_ok());
         let mut refused = Vec::<u8>::new();
-        assert!(refused.try_reserve_exact(2 * RESERVE * 4096).is_err());
+        assert!(
+            refused
+                .try_reserve_exact(2 * RESERVE * FRAME_BYTES)
+                .is_err()
+        );
         drop(memory);
         assert!(HEAP.stats().of(Purpose::Reserve) < full);
         served.resize(100, 7_u8);
         served
     });
     drop(Box::new(1));
-    interrupts::without_interrupts(|| {
-        assert_eq!(HEAP.stats().of(Purpose::Reserve), RESERVE * 4096);
+    without_interrupts(|| {
+        assert_eq!(HEAP.stats().of(Purpose::Reserve), RESERVE * FRAME_BYTES);
     });
     assert!(served.iter().all(|byte| *byte == 7));
     drop(served);
@@ -188,7 +197,7 @@ fn reserve(running: &mut Running) {
 }
 
 fn afterwards(running: &mut Running) {
-    interrupts::disable();
+    mask_interrupts();
     for (slot, block) in BLOCKS.lock().iter_mut().enumerate() {
         assert!(block.iter().all(|byte| usize::from(*byte) == slot));
         *block = Vec::new();

@@ -10,9 +10,11 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use archipelago::{AllocFlags, VirtAddr, Window};
+use archipelago_api::Machine;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, HEAP_WINDOW, KernelHeap, PHYSMAP_BASE, Running, entry, probe_read, start_heap,
+    Boot, HEAP_WINDOW, HeapMachine, KernelHeap, MORE_WINDOWS, NOT_ADDRESSES, Running, entry,
+    physmap, probe_read, start_heap,
 };
 
 entry!(main);
@@ -20,18 +22,8 @@ entry!(main);
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
 
-/// The first and the last address between the halves, which are not canonical.
-const HOLE: [usize; 2] = [0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff];
-
 /// The first window: less than there is memory.
 const FIRST: Window = Window::new(HEAP_WINDOW.base, 16 << 20);
-
-/// Windows besides the first: at both ends of the lower half, and at the top.
-const MORE: [Window; 3] = [
-    Window::new(0x1000, 1 << 20),
-    Window::new(0x8000_0000_0000 - (1 << 20), 1 << 20),
-    Window::new(0_usize.wrapping_sub(1 << 20), 1 << 20),
-];
 
 fn main(boot: Boot) -> ! {
     let mut running = start_heap(boot, &HEAP, &[FIRST]);
@@ -45,15 +37,15 @@ fn main(boot: Boot) -> ! {
             run: corners,
         },
         Test {
-            name: "every gigabyte of the address space is answered, canonical or not",
-            run: gigabytes,
+            name: "addresses from all over the address space are answered, canonical or not",
+            run: evenly_spread,
         },
         Test {
             name: "pages without memory, metadata and the rest of the kernel are not owned",
             run: not_objects,
         },
         Test {
-            name: "windows at the ends of both halves serve, and are told apart",
+            name: "windows at the ends of the address space serve, and are told apart",
             run: more_windows,
         },
     ];
@@ -86,7 +78,9 @@ fn corners(running: &mut Running) {
     let address = core::ptr::from_ref(&*live).addr();
     let mut foreign = 0;
     let powers = (0..usize::BITS).map(|bit| 1_usize << bit);
-    let corners = powers.chain(HOLE).chain([0, FIRST.base, address]);
+    let corners = powers
+        .chain(NOT_ADDRESSES.iter().copied())
+        .chain([0, FIRST.base, address]);
     for corner in corners.flat_map(|corner| [corner, corner.wrapping_neg(), !corner]) {
         for distance in [0, 1, 7, 4095, 4096, 2 << 20, 64 << 20] {
             for near in [corner.wrapping_add(distance), corner.wrapping_sub(distance)] {
@@ -102,14 +96,16 @@ fn corners(running: &mut Running) {
     running.check();
 }
 
-fn gigabytes(running: &mut Running) {
+fn evenly_spread(running: &mut Running) {
     let live = Box::new(7_u64);
     let own = core::ptr::from_ref(&*live).addr();
-    for gigabyte in 0..1_usize << 20 {
-        // All canonical ones, and as many with other bits above.
-        let low = gigabyte << 30;
+    let page = !(HeapMachine::GEOMETRY.page_bytes() - 1);
+    // On x86_64 an address a GiB; those that are no addresses, too, because of the bits above.
+    let shift = HeapMachine::GEOMETRY.address_bits - 18;
+    for number in 0..1_usize << 20 {
+        let low = number << shift;
         for address in [low + 0x123, !low] {
-            let same_span = address & !0xfff == own & !0xfff;
+            let same_span = address & page == own & page;
             assert_eq!(owns(address), same_span, "{address:#x}");
         }
     }
@@ -122,11 +118,12 @@ fn not_objects(running: &mut Running) {
     let block = Box::new([0_u8; 100]);
     let image = (&raw const HEAP).addr();
     let stack = core::ptr::from_ref(&running).addr();
-    let physmap = usize::try_from(PHYSMAP_BASE).expect("a word");
-    for address in [image, stack, physmap, physmap + (1 << 20)] {
+    let frame = running.memory().1.take().expect("a frame is free");
+    for address in [image, stack, physmap(frame).addr()] {
         assert!(!owns(address), "{address:#x}");
         assert!(probe_read(address).is_ok(), "it is there all the same");
     }
+    running.memory().1.give_back(frame);
     let end = FIRST.base + FIRST.bytes;
     let mut ready = 0;
     for page in (end - (1 << 20)..end).step_by(4096) {
@@ -142,19 +139,19 @@ fn not_objects(running: &mut Running) {
 }
 
 fn more_windows(running: &mut Running) {
-    for window in MORE {
-        HEAP.add_window(window).expect("a good window");
+    for window in MORE_WINDOWS {
+        HEAP.add_window(*window).expect("a good window");
         running.check();
     }
     // More than the first window has left, so that the others are used.
     let layout = Layout::from_size_align(64 << 10, 8).expect("a small size");
-    let mut seen = [0; MORE.len()];
+    let mut seen = [0; MORE_WINDOWS.len()];
     let mut last: Option<NonNull<u8>> = None;
     while let Ok(block) = HEAP.allocate(layout, AllocFlags::empty()) {
         let block = block.cast::<u8>();
         let first = block.addr().get();
         assert!(owns(first) && owns(first + layout.size() - 1), "{first:#x}");
-        for (window, count) in MORE.iter().zip(&mut seen) {
+        for (window, count) in MORE_WINDOWS.iter().zip(&mut seen) {
             *count += usize::from(first.wrapping_sub(window.base) < window.bytes);
         }
         // SAFETY: the block is larger than a pointer, aligned for one, and new.
@@ -166,7 +163,7 @@ fn more_windows(running: &mut Running) {
         seen.iter().all(|count| *count > 0),
         "blocks in the windows: {seen:?}"
     );
-    for address in [0, 0xfff, 0x8000_0000_0000, usize::MAX] {
+    for address in NOT_ADDRESSES.iter().copied().chain([0, 0xfff, usize::MAX]) {
         assert!(!owns(address), "{address:#x}");
     }
     while let Some(block) = last {

@@ -28,16 +28,13 @@ fn main(mut boot: Boot) -> ! {
     protocol::run(&tests, &mut boot)
 }
 
-fn only_module(boot: &Boot) -> Module {
-    let mut modules = boot.start_info.modules();
-    let module = modules.next().expect("the harness passes a module");
-    assert!(modules.next().is_none(), "the harness passes one module");
-    module
+fn module(boot: &Boot) -> Module {
+    boot.info.module().expect("the harness passes a module")
 }
 
 /// The number that follows `name=` on the command line.
 fn expected(boot: &Boot, name: &str) -> u64 {
-    let words = boot.start_info.command_line().split_ascii_whitespace();
+    let words = boot.info.command_line().split_ascii_whitespace();
     words
         .filter_map(|word| word.split_once('='))
         .find(|(key, _)| *key == name)
@@ -46,7 +43,7 @@ fn expected(boot: &Boot, name: &str) -> u64 {
 }
 
 fn whole(boot: &mut Boot) {
-    let module = only_module(boot);
+    let module = module(boot);
     println!(
         "# {} bytes at {:#x}",
         module.bytes.len(),
@@ -58,14 +55,14 @@ fn whole(boot: &mut Boot) {
 }
 
 fn kept(boot: &mut Boot) {
-    let PhysRange { start, end } = only_module(boot).range;
+    let PhysRange { start, end } = module(boot).range;
     while let Some(frame) = boot.frames.take() {
         assert!(
             frame + FRAME_BYTES as u64 <= start || frame >= end,
             "{frame:#x}"
         );
         // Written to, so that the next test would see it.
-        let first = physmap(frame).as_mut_ptr::<u8>();
+        let first = physmap(frame);
         // SAFETY: the physmap maps the frame, and the pool has handed it to this kernel.
         unsafe { first.write(!FILL) };
     }

@@ -23,7 +23,7 @@ fn main(mut boot: Boot) -> ! {
 
 fn memory_map(boot: &mut Boot) {
     let mut usable_bytes = 0;
-    for region in boot.start_info.memory_map() {
+    for region in boot.info.memory_map() {
         let range = region.range;
         println!(
             "# memory {:#012x}..{:#012x} {:?}",

@@ -56,7 +56,7 @@ fn lack(cause: Cause) -> (usize, usize) {
 fn initialise(context: &mut Context) {
     for frames in 0..MOST {
         context.memory.lock().1.set_available(frames);
-        let machine = machine(context.memory).returning();
+        let machine = machine(context.memory);
         let Err(failure) = HEAP.init(&[HEAP_WINDOW], machine) else {
             println!("# {frames} frames are enough");
             return;

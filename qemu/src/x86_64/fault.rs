@@ -4,34 +4,24 @@ use core::fmt;
 
 use x86_64::structures::idt::PageFaultErrorCode;
 
-/// A processor exception.
+use crate::{Access, Fault, Reason};
+
+/// Vector of the page fault.
+pub(super) const PAGE_FAULT: u8 = 14;
+/// Vector of the general protection fault.
+const GENERAL_PROTECTION: u8 = 13;
+
+/// An exception, in the processor's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Its number: 13 is a general protection fault (a non-canonical address, for one), 14 a page
-    /// fault.
-    pub vector: u8,
+pub struct Cause {
+    /// Its number.
+    vector: u8,
     /// The error code; 0 where the exception has none.
-    pub error: u64,
-    /// The address that was touched, which only a page fault gives.
-    pub address: Option<u64>,
-    /// The instruction.
-    pub rip: u64,
+    error: u64,
 }
 
-impl Fault {
-    /// Vector of the page fault.
-    pub const PAGE_FAULT: u8 = 14;
-    /// Vector of the general protection fault.
-    pub const GENERAL_PROTECTION: u8 = 13;
-
-    /// The page fault's reasons; none for other exceptions.
-    #[must_use]
-    pub fn page_fault(&self) -> Option<PageFaultErrorCode> {
-        (self.vector == Self::PAGE_FAULT)
-            .then(|| PageFaultErrorCode::from_bits_truncate(self.error))
-    }
-
-    fn name(&self) -> &'static str {
+impl Cause {
+    fn name(self) -> &'static str {
         match self.vector {
             0 => "division error",
             1 => "debug exception",
@@ -56,32 +46,50 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} (vector {}, error {:#x})",
-            self.name(),
-            self.vector,
-            self.error
-        )?;
-        if let (Some(address), Some(reasons)) = (self.address, self.page_fault()) {
-            let access = if reasons.contains(PageFaultErrorCode::INSTRUCTION_FETCH) {
-                "executing"
-            } else if reasons.contains(PageFaultErrorCode::CAUSED_BY_WRITE) {
-                "writing"
+        let Self { vector, error } = self;
+        write!(f, "{} (vector {vector}, error {error:#x})", self.name())
+    }
+}
+
+/// The fault of an exception; `touched` is what the processor says about the address of a page
+/// fault.
+pub(super) fn fault(vector: u8, error: u64, touched: usize, instruction: usize) -> Fault {
+    let cause = Cause { vector, error };
+    if vector != PAGE_FAULT {
+        return Fault {
+            cause,
+            access: None,
+            reason: if vector == GENERAL_PROTECTION {
+                Reason::NotAnAddress
             } else {
-                "reading"
-            };
-            let reason = if reasons.contains(PageFaultErrorCode::MALFORMED_TABLE) {
-                "whose page table entry has reserved bits set"
-            } else if reasons.contains(PageFaultErrorCode::PROTECTION_VIOLATION) {
-                "which is mapped but forbids it"
-            } else {
-                "which is not mapped"
-            };
-            write!(f, " {access} {address:#018x}, {reason}")?;
-        }
-        write!(f, ", at rip {:#018x}", self.rip)
+                Reason::Other
+            },
+            address: None,
+            instruction,
+        };
+    }
+    let why = PageFaultErrorCode::from_bits_truncate(error);
+    let access = if why.contains(PageFaultErrorCode::INSTRUCTION_FETCH) {
+        Access::Execute
+    } else if why.contains(PageFaultErrorCode::CAUSED_BY_WRITE) {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    let reason = if why.contains(PageFaultErrorCode::MALFORMED_TABLE) {
+        Reason::Other
+    } else if why.contains(PageFaultErrorCode::PROTECTION_VIOLATION) {
+        Reason::Forbidden
+    } else {
+        Reason::NotMapped
+    };
+    Fault {
+        cause,
+        access: Some(access),
+        reason,
+        address: Some(touched),
+        instruction,
     }
 }

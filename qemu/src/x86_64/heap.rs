@@ -1,104 +1,44 @@
-//! The heap on this machine: over the boot code's page tables and frame pool, which the kernel goes
-//! on using beside it.
+//! The heap's machine: over the boot code's page tables and frame pool.
 
-use core::fmt;
-
-use archipelago::{Heap, Stats, Window};
-use archipelago_x86_64::{Context, Ordinary, Paging, SingleCpu};
-use spin::{Mutex, MutexGuard, Once};
+use archipelago::Window;
+use archipelago_x86_64::Paging;
 use x86_64::structures::paging::OffsetPageTable;
 
-use super::{PHYSMAP_BYTES, StartInfo, physmap};
-use crate::{Account, Boot, FramePool, Imbalance};
+use super::paging::PHYSMAP_BYTES;
+use crate::{FramePool, Memory};
 
-/// The page tables and the frames, behind the lock that the kernel shares with the heap.
-pub type Memory = Mutex<(OffsetPageTable<'static>, FramePool)>;
+/// The page tables in use, through the physmap.
+pub type Mapper = OffsetPageTable<'static>;
+
+/// What frames come from.
+pub type Frames = FramePool;
 
 /// The heap's machine.
-pub type HeapMachine = Paging<OffsetPageTable<'static>, FramePool, &'static Memory>;
+pub type HeapMachine = Paging<Mapper, Frames, &'static Memory>;
 
-/// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
-pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
-
-/// The start of the upper half, as much of it as there can be memory: what runs out first is
-/// frames.
+/// As much of a window as there can be memory: what runs out first is frames.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "this machine's words have 64 bits"
 )]
-pub const HEAP_WINDOW: Window = Window::new(0xffff_8000_0000_0000, PHYSMAP_BYTES as usize);
+const WINDOW_BYTES: usize = PHYSMAP_BYTES as usize;
 
-static MEMORY: Once<Memory> = Once::new();
+/// The start of the upper half.
+pub const HEAP_WINDOW: Window = Window::new(0xffff_8000_0000_0000, WINDOW_BYTES);
 
-/// A kernel whose heap is initialised.
-pub struct Running<C: Context = Ordinary> {
-    /// What the boot loader said.
-    pub start_info: StartInfo,
-    /// The heap.
-    pub heap: &'static KernelHeap<C>,
-    memory: &'static Memory,
-    account: Account,
-}
+/// Under another level-4 entry.
+pub const SECOND_WINDOW: Window = Window::new(HEAP_WINDOW.base + (1 << 40), WINDOW_BYTES);
 
-impl<C: Context> fmt::Debug for Running<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
-            .field("account", &self.account)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Initialises `heap` with `windows`, on the boot code's page tables and frames. Frames go back to
-/// the pool as soon as the heap does not need them.
-///
-/// # Panics
-/// On a second call, and if the heap refuses; the reason is the message.
-pub fn start_heap<C: Context>(
-    boot: Boot,
-    heap: &'static KernelHeap<C>,
-    windows: &[Window],
-) -> Running<C> {
-    let account = Account::open(&boot.frames);
-    let start_info = boot.start_info;
-    let memory = share_memory(boot);
-    initialise(heap, windows, memory);
-    Running {
-        start_info,
-        heap,
-        memory,
-        account,
-    }
-}
-
-/// Puts the boot code's page tables and frames behind one lock.
-///
-/// # Panics
-/// On a second call.
-pub fn share_memory(boot: Boot) -> &'static Memory {
-    assert!(!MEMORY.is_completed(), "there is one set of page tables");
-    MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)))
-}
-
-fn initialise<C: Context>(
-    heap: &'static KernelHeap<C>,
-    windows: &[Window],
-    memory: &'static Memory,
-) {
-    if let Err(failure) = heap.init(windows, machine(memory).returning()) {
-        panic!("the heap is not initialised: {failure}");
-    }
-}
-
-/// Whether somebody is using the shared page tables and frames.
-#[must_use]
-pub fn memory_is_busy() -> bool {
-    MEMORY.get().is_some_and(Mutex::is_locked)
-}
-
-/// A machine over the shared page tables and frames, which holds the frames that it needs no more.
+/// A machine over the shared page tables and frames, which gives frames back that it does not need.
 /// There may be several, each with windows under level-4 entries of their own.
 #[must_use]
 pub fn machine(memory: &'static Memory) -> HeapMachine {
+    holding_machine(memory).returning()
+}
+
+/// The same, but it holds the frames that it needs no more.
+#[must_use]
+pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
     // - a reference leads to the same mapper and frames always;
     // - there is one CPU and one level-4 table, the mapper's;
@@ -106,87 +46,4 @@ pub fn machine(memory: &'static Memory) -> HeapMachine {
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
     unsafe { Paging::shared(memory) }
-}
-
-impl<C: Context> Running<C> {
-    /// The account, checked by [`check`](Self::check) first.
-    ///
-    /// # Panics
-    /// As [`check`](Self::check).
-    #[must_use]
-    #[track_caller]
-    pub fn checked_stats(&self) -> Stats {
-        self.check();
-        self.heap.stats()
-    }
-
-    /// The page tables and the frames. While the guard lives, the heap cannot grow.
-    #[must_use]
-    pub fn memory(&self) -> MutexGuard<'static, (OffsetPageTable<'static>, FramePool)> {
-        self.memory.lock()
-    }
-
-    /// Another heap on the same memory, with an account of its own: what this one has now counts as
-    /// the rest of the kernel's, and must not change while the other's account is checked. Its
-    /// windows lie under level-4 entries of their own.
-    ///
-    /// # Panics
-    /// If the other heap refuses; the reason is the message.
-    #[must_use]
-    pub fn beside(&self, heap: &'static KernelHeap<C>, windows: &[Window]) -> Self {
-        let account = Account::open(&self.memory.lock().1);
-        initialise(heap, windows, self.memory);
-        Self {
-            start_info: self.start_info,
-            heap,
-            memory: self.memory,
-            account,
-        }
-    }
-
-    /// Takes memory for `count` values of `value` out of the frame pool, for good.
-    #[must_use]
-    pub fn carve<T: Copy>(&self, count: usize, value: T) -> Option<&'static mut [T]> {
-        let bytes = count.checked_mul(size_of::<T>())?;
-        let range = self.memory.lock().1.carve(bytes)?;
-        let first: *mut T = physmap(range.start).as_mut_ptr();
-        for index in 0..count {
-            // SAFETY: the range is that large.
-            let place = unsafe { first.add(index) };
-            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are
-            // aligned for everything up to their size.
-            unsafe { place.write(value) };
-        }
-        // SAFETY: all values were written just now; the range is this slice's for ever.
-        Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
-    }
-
-    /// Frames that the heap has.
-    #[must_use]
-    pub fn heap_frames(&self) -> u64 {
-        self.account.frames(&self.memory.lock().1)
-    }
-
-    /// Checks the heap's account against the frame pool's.
-    ///
-    /// # Errors
-    /// The identity that does not hold.
-    pub fn balance(&self) -> Result<(), Imbalance> {
-        let stats = self.heap.stats();
-        self.account.check(&self.memory.lock().1, &stats)
-    }
-
-    /// Checks the account and every invariant of the heap.
-    ///
-    /// # Panics
-    /// If one does not hold; the message says which.
-    #[track_caller]
-    pub fn check(&self) {
-        if let Err(violation) = self.heap.verify() {
-            panic!("the heap is not sound: {violation}");
-        }
-        if let Err(imbalance) = self.balance() {
-            panic!("the account is wrong: {imbalance}");
-        }
-    }
 }

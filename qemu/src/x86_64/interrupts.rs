@@ -29,16 +29,19 @@ pub fn enable_interrupts() {
     interrupts::enable();
 }
 
-/// Makes the timer interrupt every `divisor` ticks, of which there are 1,193,182 a second, at least
-/// 2; what it does is up to [`on_timer`](super::on_timer). May be called again with another
-/// divisor.
-pub fn start_timer(divisor: u16) {
+/// Makes the timer interrupt every `nanoseconds`, as nearly as it can: its ticks are 838 of them,
+/// and a period has 2 to 65,535. What it does is up to [`on_timer`](crate::on_timer). May be called
+/// again with another period.
+pub fn start_timer(nanoseconds: u32) {
+    const TICKS_A_SECOND: u64 = 1_193_182;
     const COMMAND: u16 = 0x43;
     const CHANNEL_0: u16 = 0x40;
     /// Channel 0, low byte then high byte, mode 2: an interrupt every so many ticks.
     const RATE: u8 = 0b0011_0100;
 
     interrupts::without_interrupts(|| {
+        let ticks = u64::from(nanoseconds) * TICKS_A_SECOND / 1_000_000_000;
+        let divisor = u16::try_from(ticks).unwrap_or(u16::MAX);
         let [low, high] = divisor.max(2).to_le_bytes();
         let mut command = Port::<u8>::new(COMMAND);
         let mut channel = Port::<u8>::new(CHANNEL_0);

@@ -1,6 +1,7 @@
 //! The PC: how a kernel starts on it, and what it gives the kernel.
 
 mod boot;
+mod console;
 mod counter;
 mod descriptors;
 mod entry;
@@ -9,25 +10,30 @@ mod fault;
 mod frames;
 mod heap;
 mod interrupts;
+mod mapping;
 mod paging;
+mod places;
 mod probe;
-mod serial;
 mod start_info;
 mod trap;
 
-pub use boot::Boot;
 pub(crate) use boot::start;
-pub use counter::{count_instructions, instructions};
+pub(crate) use console::Console;
+
+pub use archipelago_x86_64::SingleCpu;
+pub use counter::instructions;
 pub use exit::exit;
-pub use fault::Fault;
-pub use heap::{
-    HEAP_WINDOW, HeapMachine, KernelHeap, Memory, Running, machine, memory_is_busy, share_memory,
-    start_heap,
-};
+pub use fault::Cause;
+pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine, machine};
 pub use interrupts::{enable_interrupts, start_timer};
-pub use paging::{PHYSMAP_BASE, PHYSMAP_BYTES, physmap};
-pub use probe::{probe_execute, probe_read, probe_write};
-pub(crate) use serial::seize as seize_console;
-pub use serial::write as write_console;
-pub use start_info::{MemoryKind, MemoryRegion, Module, StartInfo, StartInfoError};
-pub use trap::{on_interrupt, on_timer, raise_interrupt};
+pub use mapping::{map, translate, unmap};
+pub use paging::{PHYSMAP_BASE, physmap};
+pub use places::{
+    CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
+    OCCUPIED, WINDOWS_UNDER_TEST,
+};
+pub use probe::{RETURN, probe_execute, probe_read, probe_write};
+pub use trap::raise_interrupt;
+
+/// Bytes of a frame.
+pub const FRAME_BYTES: usize = 4096;

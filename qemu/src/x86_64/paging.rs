@@ -6,13 +6,13 @@ use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::{OffsetPageTable, PageTable, PageTableFlags};
 
-use crate::{FILL, FRAME_BYTES, PhysRange};
+use crate::{FRAME_BYTES, PhysRange};
 
 /// Where physical address 0 is mapped. The start of the upper half, offset 0, is left to the heap.
 pub const PHYSMAP_BASE: u64 = 0xffff_a000_0000_0000;
 
 /// How much physical memory is mapped there.
-pub const PHYSMAP_BYTES: u64 = 4 << 30;
+pub(super) const PHYSMAP_BYTES: u64 = 4 << 30;
 
 /// Where the kernel's image is linked, less its physical address (the linker script's KERNEL_BASE).
 const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
@@ -39,21 +39,12 @@ unsafe extern "C" {
     static boot_kernel_level_2: u8;
 }
 
-/// The virtual address of a physical one.
+/// A pointer to the byte at a physical address. The end of the physmap has one too.
 ///
 /// # Panics
-/// If the address lies beyond [`PHYSMAP_BYTES`].
+/// If the address lies beyond the physmap.
 #[must_use]
-pub fn physmap(physical: u64) -> VirtAddr {
-    assert!(
-        physical < PHYSMAP_BYTES,
-        "{physical:#x} lies beyond the physmap"
-    );
-    VirtAddr::new(PHYSMAP_BASE + physical)
-}
-
-/// The same, as a pointer. The end of the physmap has one too.
-pub(super) fn physmap_pointer(physical: u64) -> *mut u8 {
+pub fn physmap(physical: u64) -> *mut u8 {
     assert!(
         physical <= PHYSMAP_BYTES,
         "{physical:#x} lies beyond the physmap"
@@ -77,13 +68,6 @@ pub(super) fn image() -> PhysRange {
         start: (&raw const image_physical_start).addr() as u64,
         end: (&raw const image_physical_end).addr() as u64,
     }
-}
-
-/// Fills a frame with [`FILL`].
-pub(super) fn fill_frame(frame: u64) {
-    let first = physmap_pointer(frame);
-    // SAFETY: the physmap maps the frame, and the frame pool, which alone calls this, owns it.
-    unsafe { first.write_bytes(FILL, FRAME_BYTES) };
 }
 
 /// Turns the entry code's page tables into the kernel's, and hands them out.
@@ -133,7 +117,7 @@ pub(super) fn take_over() -> OffsetPageTable<'static> {
 
 /// A table of the entry code, through the physmap; its symbol is its physical address.
 fn table(symbol: *const u8) -> *mut PageTable {
-    physmap_pointer(symbol.addr() as u64).cast()
+    physmap(symbol.addr() as u64).cast()
 }
 
 /// How a page of the image's window is mapped, if it is.

@@ -7,8 +7,8 @@ use core::arch::global_asm;
 
 use spin::Mutex;
 
-use super::fault::Fault;
 use super::trap::TrapFrame;
+use crate::Fault;
 
 global_asm!(
     r#"
@@ -47,6 +47,9 @@ unsafe extern "C" {
 /// What a probe returns whose instruction faulted.
 const FAILED: u64 = u64::MAX;
 
+/// The code of a function that returns.
+pub const RETURN: &[u8] = &[0xc3];
+
 /// The last fault of a probe, until the probe takes it.
 static FAULT: Mutex<Option<Fault>> = Mutex::new(None);
 
@@ -77,7 +80,7 @@ pub unsafe fn probe_write(address: usize, byte: u8) -> Result<(), Fault> {
 ///
 /// # Safety
 /// Where the address can be executed, a function without arguments is there that keeps to the C
-/// calling convention. One `ret` instruction, the byte `0xc3`, is such a function.
+/// calling convention, such as [`RETURN`].
 ///
 /// # Errors
 /// The fault, where the instruction at the address cannot be fetched.
@@ -100,9 +103,9 @@ fn outcome(result: u64) -> Result<u64, Fault> {
 /// Lets a probe that faulted return; says whether the fault was a probe's.
 pub(super) fn recover(frame: &mut TrapFrame, fault: Fault) -> bool {
     let touching = [probe_load as *const u8, probe_store as *const u8];
-    let recovery = if touching.iter().any(|at| at.addr() as u64 == fault.rip) {
+    let recovery = if touching.iter().any(|at| at.addr() == fault.instruction) {
         &raw const probe_failed
-    } else if fault.address == Some(fault.rip) && called_by_probe(frame) {
+    } else if fault.address == Some(fault.instruction) && called_by_probe(frame) {
         frame.rsp += 8;
         &raw const probe_call_failed
     } else {

@@ -7,14 +7,13 @@ use core::fmt;
 use core::str::Utf8Error;
 
 use super::paging;
-use crate::PhysRange;
+use crate::info::REGIONS_MAX;
+use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module, PhysRange};
 
 const MAGIC: u32 = 0x336e_c578;
 
-/// The most entries of a memory map that are taken; QEMU's `pc` machine has fewer than ten.
-pub(super) const REGIONS_MAX: usize = 32;
-/// The most modules that are taken.
-const MODULES_MAX: usize = 8;
+/// The most modules that are taken; QEMU passes one at most.
+const MODULES_MAX: usize = 1;
 /// The most bytes of a command line that are taken.
 const COMMAND_LINE_MAX: usize = 4096;
 /// What [`StartInfo::kept`] writes at most.
@@ -53,44 +52,9 @@ struct RawRegion {
     reserved: u32,
 }
 
-/// What a range of the memory map is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryKind {
-    /// Memory for the kernel to use.
-    Usable,
-    /// Anything else, as the firmware's number for it.
-    Other(u32),
-}
-
-/// An entry of the machine's memory map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryRegion {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What it is.
-    pub kind: MemoryKind,
-}
-
-impl MemoryRegion {
-    /// Whether the kernel may use it.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.kind == MemoryKind::Usable
-    }
-}
-
-/// A file that was loaded beside the kernel (QEMU's `-initrd`).
-#[derive(Clone, Copy, Debug)]
-pub struct Module {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What is in it.
-    pub bytes: &'static [u8],
-}
-
 /// Why the start information cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartInfoError {
+pub(super) enum StartInfoError {
     /// There is none where there should be.
     Magic {
         /// What is there instead.
@@ -147,7 +111,7 @@ impl core::error::Error for StartInfoError {}
 
 /// The start information, checked.
 #[derive(Clone, Copy, Debug)]
-pub struct StartInfo {
+pub(super) struct StartInfo {
     address: u64,
     memory_map: Table<RawRegion>,
     modules: Table<RawModule>,
@@ -185,32 +149,26 @@ impl StartInfo {
         })
     }
 
-    /// The machine's memory map, in the firmware's order.
-    pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<> {
-        let table = self.memory_map;
-        (0..table.count).map(move |index| {
-            let raw = table.get(index);
-            let end = raw.address.saturating_add(raw.bytes);
-            let kind = if raw.kind == 1 {
-                MemoryKind::Usable
-            } else {
-                MemoryKind::Other(raw.kind)
-            };
-            MemoryRegion {
-                range: PhysRange {
-                    start: raw.address,
-                    end,
-                },
-                kind,
-            }
-        })
+    /// The same for kernels of any machine.
+    pub(super) fn boot_info(&self) -> Result<BootInfo, BootInfoError> {
+        let entries = (0..self.memory_map.count).map(|index| self.memory_map.get(index));
+        let regions = entries.map(|raw| MemoryRegion {
+            range: PhysRange {
+                start: raw.address,
+                end: raw.address.saturating_add(raw.bytes),
+            },
+            kind: match raw.kind {
+                1 => MemoryKind::Usable,
+                other => MemoryKind::Other(other),
+            },
+        });
+        let info = BootInfo::new(regions)?.with_command_line(self.command_line);
+        Ok(info.with_module(self.module()))
     }
 
-    /// The modules, in the order of the command that started the machine.
-    pub fn modules(&self) -> impl Iterator<Item = Module> + use<> {
-        let table = self.modules;
-        (0..table.count).map(move |index| {
-            let raw = table.get(index);
+    fn module(&self) -> Option<Module> {
+        (self.modules.count > 0).then(|| {
+            let raw = self.modules.get(0);
             let range = PhysRange {
                 start: raw.address,
                 end: raw.address + raw.bytes,
@@ -220,12 +178,6 @@ impl StartInfo {
                 bytes: bytes(range),
             }
         })
-    }
-
-    /// The kernel's command line, empty where there is none.
-    #[must_use]
-    pub fn command_line(&self) -> &'static str {
-        self.command_line
     }
 
     /// Writes the ranges that hold all of this to `kept`, and returns how many.
@@ -246,7 +198,7 @@ impl StartInfo {
         let mut count = 0;
         for range in own
             .into_iter()
-            .chain(self.modules().map(|module| module.range))
+            .chain(self.module().map(|module| module.range))
         {
             kept[count] = range;
             count += 1;
@@ -294,7 +246,7 @@ impl<T: Copy> Table<T> {
             .ok_or(too_many)?;
         reach(what, address, (count * size_of::<T>()) as u64)?;
         Ok(Self {
-            first: paging::physmap_pointer(address).cast(),
+            first: paging::physmap(address).cast(),
             count,
         })
     }
@@ -330,7 +282,7 @@ fn bytes(range: PhysRange) -> &'static [u8] {
     let length = usize::try_from(range.end - range.start).expect("the physmap is in reach");
     // SAFETY: the range lies within the physmap (`StartInfo::read` checked), which is mapped for
     // ever, and is never written: the frame pool keeps what the boot loader left.
-    unsafe { core::slice::from_raw_parts(paging::physmap_pointer(range.start), length) }
+    unsafe { core::slice::from_raw_parts(paging::physmap(range.start), length) }
 }
 
 fn command_line(address: u64) -> Result<&'static str, StartInfoError> {

@@ -5,13 +5,11 @@
 
 use core::arch::{asm, global_asm};
 
-use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
-use super::fault::Fault;
-use super::{interrupts, probe};
-use crate::stop;
+use super::{fault, interrupts, probe};
+use crate::{handlers, stop};
 
 /// The processor's exceptions, [`INTERRUPT`], and up to the first interrupt controller's last line.
 pub(super) const VECTORS: usize = interrupts::TIMER_VECTOR as usize + 8;
@@ -104,19 +102,6 @@ pub(super) fn stub(vector: usize) -> VirtAddr {
     VirtAddr::from_ptr(&raw const trap_stubs) + (vector * STUB_BYTES) as u64
 }
 
-static ON_INTERRUPT: Once<fn()> = Once::new();
-static ON_TIMER: Once<fn()> = Once::new();
-
-/// Sets what [`raise_interrupt`] runs; the first call decides.
-pub fn on_interrupt(handler: fn()) {
-    ON_INTERRUPT.call_once(|| handler);
-}
-
-/// Sets what runs, with interrupts masked, whenever the timer goes off; the first call decides.
-pub fn on_timer(handler: fn()) {
-    ON_TIMER.call_once(|| handler);
-}
-
 /// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
 /// of whatever is going on, and then the code goes on.
 pub fn raise_interrupt() {
@@ -126,24 +111,24 @@ pub fn raise_interrupt() {
 
 extern "C" fn handle(frame: &mut TrapFrame) {
     if frame.vector == INTERRUPT {
-        if let Some(handler) = ON_INTERRUPT.get() {
+        if let Some(handler) = handlers::interrupt() {
             return handler();
         }
     }
     if frame.vector == u64::from(interrupts::TIMER_VECTOR) {
-        if let Some(handler) = ON_TIMER.get() {
+        if let Some(handler) = handlers::timer() {
             handler();
             return interrupts::end_of_timer();
         }
     }
     let vector = u8::try_from(frame.vector).expect("a stub pushes a vector below 256");
-    let address = (vector == Fault::PAGE_FAULT).then(Cr2::read_raw);
-    let fault = Fault {
-        vector,
-        error: frame.error,
-        address,
-        rip: frame.rip,
+    let word = |value: u64| usize::try_from(value).expect("addresses are words");
+    let touched = if vector == fault::PAGE_FAULT {
+        word(Cr2::read_raw())
+    } else {
+        0
     };
+    let fault = fault::fault(vector, frame.error, touched, word(frame.rip));
     if !probe::recover(frame, fault) {
         stop(format_args!("{fault}"));
     }

@@ -1,7 +1,7 @@
 //! The documentation, of the workspace and of the kernels, with warnings denied.
 
 use super::step;
-use crate::machine::MACHINES;
+use crate::machine;
 use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
@@ -11,7 +11,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     doc.current_dir(project::root())
         .args(["--workspace", "--no-deps", "--all-features"]);
     step(stage, "workspace", doc.env("RUSTDOCFLAGS", "-D warnings"));
-    for machine in MACHINES {
+    for machine in machine::all() {
         let mut doc = toolchain.cargo_for("doc", machine.target);
         doc.current_dir(project::root())
             .args(["--no-deps", "--lib", "--manifest-path"]);

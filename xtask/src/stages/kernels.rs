@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::step;
-use crate::kernels::{EXAMPLES, Expected, KERNELS, Kernel};
+use crate::kernels::{self, EXAMPLES, Expected, KERNELS, Kernel};
 use crate::machine::{Machine, MemorySize};
 use crate::process::{Finished, Progress};
 use crate::project;
@@ -20,32 +20,41 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, machine: &Machine) {
         ("examples", project::examples_manifest(), EXAMPLES),
     ];
     for (what, package, kernels) in packages {
-        let bins = &["--bins"];
-        let mut build = run::build_of(&package, toolchain, machine, Profile::Checked, bins);
+        let bins = kernels::choose(kernels, machine);
+        if bins.is_empty() {
+            continue;
+        }
+        let mut build = run::build_of(&package, toolchain, machine, Profile::Checked, &bins);
         let name = format!("{}: build the {what}", machine.name);
         if !step(stage, &name, &mut build) {
             return;
         }
-        for kernel in kernels {
-            for mib in kernel.memory_mib {
-                boot(stage, machine, kernel, *mib);
+        for kernel in kernels.iter().filter(|kernel| kernel.runs_on(machine)) {
+            for memory in kernel.memory_sizes(machine) {
+                boot(stage, machine, kernel, memory);
             }
         }
     }
 }
 
-fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, mib: u64) {
+fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, memory: MemorySize) {
     let module: Option<PathBuf> = kernel.module.map(|file| project::root().join(file));
     let boot = Boot {
         machine,
         kernel: run::kernel_file(machine, Profile::Checked, kernel.name),
-        memory: MemorySize::from_mib(mib),
+        memory,
         module: module.as_deref(),
         command_line: String::new(),
         count_instructions: kernel.counted,
         limit: kernel.limit,
     };
-    let mut progress = Progress::start(format!("{}: {}, {mib} MiB", machine.name, kernel.title()));
+    let what = format!(
+        "{}: {}, {}",
+        machine.name,
+        kernel.title(),
+        memory.in_words()
+    );
+    let mut progress = Progress::start(what);
     let result = boot.run(|line| progress.update(line));
     let judged = Judged::of(kernel.expected, &result);
     progress.finish(&judged.text);

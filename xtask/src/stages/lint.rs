@@ -1,8 +1,8 @@
 //! Formatting and clippy, of the workspace, of the kernels and of the examples.
 
 use super::step;
-use crate::kernels::{BENCHES, choose_benches};
-use crate::machine::MACHINES;
+use crate::kernels::{self, BENCHES, EXAMPLES, KERNELS, choose_benches};
+use crate::machine;
 use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
@@ -37,13 +37,16 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         "clippy, workspace",
         clippy.args(["--", "-D", "warnings"]),
     );
-    let selections = [
-        ("kernels", &kernels, Vec::new()),
-        ("kernels that measure", &kernels, choose_benches(BENCHES)),
-        ("examples", &examples, Vec::new()),
-    ];
-    for machine in MACHINES {
-        for (name, package, which) in &selections {
+    for machine in machine::all() {
+        let selections = [
+            ("kernels", &kernels, kernels::choose(KERNELS, machine)),
+            ("kernels that measure", &kernels, choose_benches(BENCHES)),
+            ("examples", &examples, kernels::choose(EXAMPLES, machine)),
+        ];
+        for (name, package, which) in selections {
+            if which.is_empty() {
+                continue;
+            }
             let mut clippy = toolchain.cargo_for("clippy", machine.target);
             clippy.current_dir(root).arg("--manifest-path").arg(package);
             clippy.arg("--target-dir").arg(project::target_of("qemu"));

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::machine::{self, MACHINES, Machine};
+use crate::machine::{self, Machine};
 use crate::process::{self, Finished, Progress};
 use crate::report::{self, Stage};
 use crate::setup::{CLIPPY, Install, Needs, RUSTFMT};
@@ -105,9 +105,7 @@ impl Part {
             Self::Qemu { machine } => machine,
             _ => None,
         };
-        MACHINES
-            .iter()
-            .filter(move |machine| wanted.is_none_or(|one| one.name == machine.name))
+        machine::all().filter(move |machine| wanted.is_none_or(|one| one.name == machine.name))
     }
 
     fn run(self, toolchain: &Toolchain, install: Install) -> Stage {

@@ -22,11 +22,11 @@ mod watched;
 
 use core::num::NonZeroU64;
 
-use archipelago::{AllocError, Violation, Window};
+use archipelago::{AllocError, Violation};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, HEAP_WINDOW, Imbalance, KernelHeap, PHYSMAP_BYTES, Running,
-    enable_interrupts, entry, println, start_heap,
+    Boot, FRAME_BYTES, HEAP_WINDOW, Imbalance, KernelHeap, Running, enable_interrupts, entry,
+    println, start_heap,
 };
 use archipelago_workload::Block;
 use archipelago_workload::replay::{Mode, Moment, Progress, Replay, replay};
@@ -43,11 +43,6 @@ static HEAP: KernelHeap = KernelHeap::new();
 
 /// The heap whose instructions are counted: a new one, like the other.
 static MEASURED: KernelHeap = KernelHeap::new();
-
-/// Its window, under a level-4 entry of its own.
-const MEASURED_WINDOW: Window = Window::new(HEAP_WINDOW.base + (1 << 40), HEAP_WINDOW.bytes);
-
-const _: () = assert!(PHYSMAP_BYTES < 1 << 40, "the windows do not overlap");
 
 /// Memory to unpack the trace in: the image's.
 static WORKSPACE: Mutex<Workspace> = Mutex::new(Workspace::new());
@@ -103,7 +98,7 @@ const TESTS: [Test<Context>; 6] = [
 ];
 
 fn main(boot: Boot) -> ! {
-    let module = boot.start_info.modules().next();
+    let module = boot.info.module();
     let file = module.expect("the trace is the kernel's module").bytes;
     enable_interrupts();
     let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
@@ -125,8 +120,7 @@ fn main(boot: Boot) -> ! {
 impl Context {
     /// Whether a word is on the command line.
     fn is_asked_for(&self, word: &str) -> bool {
-        let words = self.running.start_info.command_line();
-        words.split_ascii_whitespace().any(|found| found == word)
+        self.running.info.has_word(word)
     }
 
     /// What the checked replay found, which is done when it is asked for first.

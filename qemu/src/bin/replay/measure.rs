@@ -3,10 +3,10 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-use archipelago_qemu::{count_instructions, instructions, println};
+use archipelago_qemu::{SECOND_WINDOW, count_instructions, instructions, println};
 use archipelago_workload::replay::{Mode, Replay, Target, replay};
 
-use crate::{Context, MEASURED, MEASURED_WINDOW, WORKSPACE};
+use crate::{Context, MEASURED, WORKSPACE};
 
 /// An allocator, called as the compiler calls a `#[global_allocator]`.
 pub(crate) struct Plain<'a, A>(pub(crate) &'a A);
@@ -103,7 +103,7 @@ unsafe impl<A: GlobalAlloc> Target for Limited<'_, A> {
 
 /// Counts the heap's instructions, and other allocators' if they are asked for.
 pub(crate) fn run(context: &mut Context) {
-    let measured = context.running.beside(&MEASURED, &[MEASURED_WINDOW]);
+    let measured = context.running.beside(&MEASURED, &[SECOND_WINDOW]);
     report(context, "reading", &MEASURED, Mode::Null);
     report(context, "archipelago", &MEASURED, Mode::Bare);
     measured.check();

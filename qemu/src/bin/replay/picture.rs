@@ -3,11 +3,12 @@
 use core::fmt;
 
 use archipelago::ChunkView;
-use archipelago_qemu::{print, println};
+use archipelago_api::Machine;
+use archipelago_qemu::{HeapMachine, print, println};
 
 /// Pages of a whole chunk.
-const CHUNK_PAGES: usize = 512;
-const CHUNK_BYTES: usize = CHUNK_PAGES * 4096;
+const CHUNK_PAGES: usize = HeapMachine::GEOMETRY.chunk_pages();
+const CHUNK_BYTES: usize = HeapMachine::GEOMETRY.chunk_bytes();
 const MIB: usize = 1 << 20;
 
 /// How full a chunk is, in whole eighths; the first one is for any part of it.

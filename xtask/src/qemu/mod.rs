@@ -1,5 +1,7 @@
 //! Booting a kernel under QEMU, and judging how it ended.
 
+mod block;
+
 use core::fmt;
 use core::time::Duration;
 use std::fs;
@@ -8,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::machine::{Machine, MemorySize};
+use crate::machine::{Loading, Machine, MemorySize};
 use crate::process::{self, Ending, Finished};
 
 /// QEMU's exit codes, as the kernels set them. 0 is what a reset ends with.
@@ -35,32 +37,54 @@ impl Boot<'_> {
     /// Boots the kernel and waits for its end, within the limit.
     ///
     /// # Errors
-    /// If QEMU cannot be started or the module cannot be read.
+    /// If QEMU cannot be started, the module cannot be read or the boot block not be written.
     pub(crate) fn run(&self, on_line: impl FnMut(&str)) -> Result<Finished> {
-        process::run(&mut self.command()?, Some(self.limit), on_line)
+        let mut command = self.machine.command(self.memory);
+        command.arg("-kernel").arg(&self.kernel);
+        // Removed when QEMU has ended.
+        let _block = self.load(&mut command)?;
+        if self.count_instructions {
+            let shift = self.machine.icount_shift;
+            command.args(["-icount", &format!("shift={shift},sleep=off")]);
+        }
+        process::run(&mut command, Some(self.limit), on_line)
     }
 
-    fn command(&self) -> Result<Command> {
-        let mut command = Command::new(self.machine.qemu);
-        command.args(self.machine.arguments);
-        command
-            .args(["-m", &self.memory.to_string()])
-            .arg("-kernel")
-            .arg(&self.kernel);
+    /// Adds the arguments that bring command line and module to the kernel.
+    fn load(&self, command: &mut Command) -> Result<Option<block::File>> {
+        let module = self.module.map(|file| {
+            let bytes = fs::read(file).with_context(|| format!("{}", file.display()))?;
+            Ok::<_, anyhow::Error>((file, bytes))
+        });
+        let module = module.transpose()?;
         let mut words = self.command_line.clone();
-        if let Some(module) = self.module {
-            let bytes = fs::read(module).with_context(|| format!("{}", module.display()))?;
+        if let Some((_, bytes)) = &module {
             let sum: u64 = bytes.iter().copied().map(u64::from).sum();
             words = format!("{words} bytes={} sum={sum}", bytes.len());
-            command.arg("-initrd").arg(module);
         }
-        if !words.is_empty() {
-            command.args(["-append", words.trim_start()]);
+        let words = words.trim_start();
+        match self.machine.loading {
+            Loading::Pvh => {
+                if let Some((file, _)) = module {
+                    command.arg("-initrd").arg(file);
+                }
+                if !words.is_empty() {
+                    command.args(["-append", words]);
+                }
+                Ok(None)
+            }
+            Loading::Block { .. } if words.is_empty() => Ok(None),
+            Loading::Block { address } => {
+                let module = module.as_ref().map(|(_, bytes)| &bytes[..]);
+                let block = block::File::write(&block::build(words, module)?)?;
+                let loader = format!(
+                    "loader,file={},addr={address:#x},force-raw=on",
+                    block.path().display()
+                );
+                command.args(["-device", &loader]);
+                Ok(Some(block))
+            }
         }
-        if self.count_instructions {
-            command.args(["-icount", "shift=0,sleep=off"]);
-        }
-        Ok(command)
     }
 }
 

@@ -1,0 +1,25 @@
+//! The console, which the harness reads.
+
+use core::fmt;
+
+use spin::Mutex;
+
+use crate::machine::Console;
+
+static CONSOLE: Mutex<Console> = Mutex::new(Console::new());
+
+/// Writes to the console. The first call sets it up.
+pub fn write(text: fmt::Arguments<'_>) {
+    // A serial port that refuses a byte leaves nobody to tell about it.
+    let _ = fmt::Write::write_fmt(&mut *CONSOLE.lock(), text);
+}
+
+/// Breaks the console's lock, for a report that ends the machine: whoever holds the lock was
+/// interrupted by what is being reported, and will not run again.
+///
+/// # Safety
+/// The caller never returns to the code that was interrupted, and no other CPU is writing.
+pub(crate) unsafe fn seize() {
+    // SAFETY: the caller rules out that a holder of the lock goes on using its guard.
+    unsafe { CONSOLE.force_unlock() };
+}

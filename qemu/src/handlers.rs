@@ -1,0 +1,48 @@
+//! Interrupts: what runs when they come, and keeping them away.
+
+use archipelago_api::{InterruptState, Kernel};
+use spin::Once;
+
+use crate::SingleCpu;
+
+static ON_INTERRUPT: Once<fn()> = Once::new();
+static ON_TIMER: Once<fn()> = Once::new();
+
+/// Sets what [`raise_interrupt`](crate::raise_interrupt) runs; the first call decides.
+pub fn on_interrupt(handler: fn()) {
+    ON_INTERRUPT.call_once(|| handler);
+}
+
+/// Sets what runs, with interrupts masked, whenever the timer goes off; the first call decides.
+pub fn on_timer(handler: fn()) {
+    ON_TIMER.call_once(|| handler);
+}
+
+/// What [`on_interrupt`] set.
+pub(crate) fn interrupt() -> Option<fn()> {
+    ON_INTERRUPT.get().copied()
+}
+
+/// What [`on_timer`] set.
+pub(crate) fn timer() -> Option<fn()> {
+    ON_TIMER.get().copied()
+}
+
+/// Whether interrupts are enabled.
+#[must_use]
+pub fn are_interrupts_enabled() -> bool {
+    <SingleCpu>::interrupts_enabled()
+}
+
+/// Masks interrupts for good, or until [`enable_interrupts`](crate::enable_interrupts).
+pub fn mask_interrupts() {
+    let _: InterruptState = <SingleCpu>::disable_interrupts();
+}
+
+/// Runs `work` with interrupts masked.
+pub fn without_interrupts<R>(work: impl FnOnce() -> R) -> R {
+    let state = <SingleCpu>::disable_interrupts();
+    let answer = work();
+    <SingleCpu>::restore_interrupts(state);
+    answer
+}

@@ -1,0 +1,149 @@
+//! What the boot loader says, on whatever machine: memory, a module, a command line.
+
+use core::fmt;
+
+use crate::PhysRange;
+use crate::block::Block;
+
+/// The most entries of a memory map that are taken; QEMU's machines have fewer than ten.
+pub(crate) const REGIONS_MAX: usize = 32;
+
+/// What a range of the memory map is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// Memory for the kernel to use.
+    Usable,
+    /// Anything else, as the firmware's number for it.
+    Other(u32),
+}
+
+/// An entry of the machine's memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRegion {
+    /// Where it is.
+    pub range: PhysRange,
+    /// What it is.
+    pub kind: MemoryKind,
+}
+
+impl MemoryRegion {
+    /// Whether the kernel may use it.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.kind == MemoryKind::Usable
+    }
+}
+
+/// A file that was loaded beside the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// Where it is.
+    pub range: PhysRange,
+    /// What is in it.
+    pub bytes: &'static [u8],
+}
+
+/// Why a memory map cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootInfoError {
+    /// Regions it has, or more.
+    pub found: usize,
+}
+
+impl fmt::Display for BootInfoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.found;
+        write!(
+            f,
+            "{found} regions of memory, but {REGIONS_MAX} at most are taken"
+        )
+    }
+}
+
+impl core::error::Error for BootInfoError {}
+
+/// What the boot loader says.
+#[derive(Clone, Copy, Debug)]
+pub struct BootInfo {
+    regions: [MemoryRegion; REGIONS_MAX],
+    region_count: usize,
+    module: Option<Module>,
+    command_line: &'static str,
+}
+
+impl BootInfo {
+    /// A machine with these regions of memory, in the firmware's order; no module, and an empty
+    /// command line.
+    ///
+    /// # Errors
+    /// There are more regions than are kept.
+    pub fn new(regions: impl IntoIterator<Item = MemoryRegion>) -> Result<Self, BootInfoError> {
+        const NONE: MemoryRegion = MemoryRegion {
+            range: PhysRange::EMPTY,
+            kind: MemoryKind::Other(0),
+        };
+        let mut info = Self {
+            regions: [NONE; REGIONS_MAX],
+            region_count: 0,
+            module: None,
+            command_line: "",
+        };
+        for region in regions {
+            let found = info.region_count + 1;
+            let room = info.regions.get_mut(info.region_count);
+            *room.ok_or(BootInfoError { found })? = region;
+            info.region_count = found;
+        }
+        Ok(info)
+    }
+
+    /// The same with a command line.
+    #[must_use]
+    pub fn with_command_line(self, command_line: &'static str) -> Self {
+        Self {
+            command_line,
+            ..self
+        }
+    }
+
+    /// The same with a module.
+    #[must_use]
+    pub fn with_module(self, module: Option<Module>) -> Self {
+        Self { module, ..self }
+    }
+
+    /// The same with what a boot block holds, if there is one.
+    #[must_use]
+    pub fn with_block(self, block: Option<Block>) -> Self {
+        match block {
+            Some(block) => self
+                .with_command_line(block.command_line)
+                .with_module(block.module),
+            None => self,
+        }
+    }
+
+    /// The machine's memory map, in the firmware's order.
+    pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<> {
+        self.regions.into_iter().take(self.region_count)
+    }
+
+    /// The file that was loaded beside the kernel.
+    #[must_use]
+    pub fn module(&self) -> Option<Module> {
+        self.module
+    }
+
+    /// The kernel's command line, empty where there is none.
+    #[must_use]
+    pub fn command_line(&self) -> &'static str {
+        self.command_line
+    }
+
+    /// Whether a word is on the command line.
+    #[must_use]
+    pub fn has_word(&self, word: &str) -> bool {
+        let mut words = self.command_line.split_ascii_whitespace();
+        words.any(|found| found == word)
+    }
+}
