@@ -1,0 +1,95 @@
+//! The `archipelago` heap's machine on 32-bit MIPS with a TLB: a software page table, the TLB refill
+//! handler that walks it, and TLB maintenance. One source for both byte orders.
+//!
+//! # Plugging in
+//! A kernel that has no page table of its own takes this one, and links the refill handler at its
+//! vector:
+//!
+//! ```ignore
+//! use archipelago::{Heap, Window};
+//! use archipelago_mips::{Paging, SingleCpu, SoftwareTables};
+//!
+//! static HEAP: Heap<Paging<MyFrames>, SingleCpu> = Heap::new();
+//!
+//! fn init_heap(frames: MyFrames) {
+//!     let tables = SoftwareTables::take().expect("this is the first call");
+//!     // SAFETY: the vectors are linked where the processor looks, and `frames` lie below 512 MiB.
+//!     let machine = unsafe { Paging::new(tables, frames) };
+//!     HEAP.init(&[Window::new(0x1000_0000, 256 << 20)], machine).expect("a window of our own");
+//! }
+//! ```
+//!
+//! In the linker script, with the processor's vectors at 0x8000_0000 (EBase as it is after reset,
+//! Status.BEV cleared):
+//!
+//! ```text
+//! EXTERN(archipelago_refill)
+//! .vectors.refill  0x80000000 : { KEEP(*(.archipelago.refill)) }
+//! .vectors.general 0x80000180 : { KEEP(*(.my.general.vector)) }
+//! ```
+//!
+//! `MyFrames` is a [`FrameSource`]. What else there is to choose:
+//! - [`Paging::returning`] where the source takes frames back ([`FrameReturn`]); without it, frames
+//!   that the heap no longer needs are held in a stock and used before new ones are asked for.
+//! - [`Paging::shared`] over an [`Access`] where the kernel goes on using tables and frames.
+//! - `Paging<MyFrames, Kseg23>` for windows in kseg2 and kseg3, which user programs cannot touch.
+//! - [`PagingIn`] over a [`Directory`] of the kernel's own, where it has page tables and a refill
+//!   handler already. [`Entries`] writes entries that can go into EntryLo as they are.
+//! - `SingleCpu<Handlers>` where interrupt handlers allocate
+//!   ([`Handlers`](archipelago_api::context::Handlers)).
+//!
+//! # What the processor has to be set up for
+//! - PageMask is 0: pages of 4 KiB.
+//! - The general vector tells a kernel's own faults apart, as it does without the heap: a TLB
+//!   exception on an address in a window is an access to memory that is not Ready.
+//! - Code, static data and the stack of whatever runs with interrupts masked lie in kseg0.
+//!
+//! # What it does to the TLB
+//! A TLB entry translates a pair of pages. A pair is refilled with both entries as the tables have
+//! them, and is taken out of the TLB whenever one of them changes: also when memory becomes Ready,
+//! since the TLB remembers pages that were not there. Both halves are global, whatever they map, so
+//! that address-space numbers (ASIDs) do not matter. Wired entries stay.
+//!
+//! # Limits
+//! - Memory is read-write, and never executable only where the processor has `RIXI` and PageGrain
+//!   enables it (PageGrain.XIE): the 24K has nothing that forbids execution.
+//! - Frames that may hold tables lie below 512 MiB, in kseg0's reach; so do all frames of a source
+//!   that does not return them, since frames in stock are linked through their first words.
+//! - A data cache whose ways are larger than a page, without the hardware that removes aliases
+//!   (Config7.AR), sees kseg0 and a window as two memories: the frame source has to write back and
+//!   invalidate what was touched through kseg0.
+//! - One CPU with [`LocalTlb`]; more with a [`Tlb`] of the kernel's.
+#![no_std]
+#![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "mips")]
+mod cp0;
+mod directory;
+mod entry;
+#[cfg(any(test, target_arch = "mips"))]
+mod flush;
+mod kernel;
+#[cfg(target_arch = "mips")]
+mod refill;
+mod segment;
+mod tlb;
+
+pub use archipelago_tables::{
+    Access, Directory, Format, FrameReturn, FrameSource, Leaf, Link, MAX_WINDOWS, Owned, Tlb,
+    TwoLevel,
+};
+pub use directory::{Entries, SoftwareTables};
+pub use entry::Entry;
+pub use kernel::SingleCpu;
+#[cfg(target_arch = "mips")]
+pub use refill::refill_handler;
+pub use segment::{Kseg23, Kuseg, Segment};
+pub use tlb::LocalTlb;
+
+/// The machine over a directory `P` with frames from `F`.
+pub type PagingIn<P, F, A = Owned<P, F>, T = LocalTlb> =
+    archipelago_tables::Paging<TwoLevel, P, F, A, T>;
+
+/// The machine over the crate's own tables for the segment `S`, with frames from `F`.
+pub type Paging<F, S = Kuseg, A = Owned<SoftwareTables<S>, F>, T = LocalTlb> =
+    PagingIn<SoftwareTables<S>, F, A, T>;
