@@ -1,0 +1,69 @@
+//! The machine with memory that can be touched: the contract's own suite and a whole heap run on it.
+
+use alloc::boxed::Box;
+
+use archipelago_api::{VirtAddr, VirtRange};
+use archipelago_arm::{Paging, Roots, Walks};
+use spin::Mutex;
+
+use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
+use crate::physical::{Nothing, Physical, Source, maintained};
+
+impl Frames for Source {
+    unsafe fn over(base: *mut u8, frames: usize) -> Self {
+        // SAFETY: the caller promises it.
+        Self::over(unsafe { Physical::at(base, frames, 2) })
+    }
+
+    fn ready(&self, page: VirtAddr) -> Option<usize> {
+        self.physical.ready(page)
+    }
+
+    fn limit(&self, frames: Option<usize>) {
+        Source::limit(self, frames);
+    }
+
+    fn out(&self) -> usize {
+        Source::out(self)
+    }
+}
+
+type Tables = Roots<Physical, Nothing>;
+type Pair = &'static Mutex<(Tables, Source)>;
+type Machine = Following<Paging<Tables, Source, Pair, Board<Source>>, Source>;
+
+fn machine(frames: usize, returning: bool) -> Machine {
+    let board: Board<Source> = Board::new(frames);
+    let source = board.frames.clone();
+    let tables = maintained(&source.physical, Walks::Coherent, Nothing);
+    let pair: Pair = Box::leak(Box::new(Mutex::new((tables, source))));
+    // SAFETY: the pair stays the same, and the host follows its tables.
+    let paging = unsafe { Paging::shared(pair) };
+    let paging = if returning {
+        paging.returning()
+    } else {
+        paging
+    };
+    Following::new(paging.with_tlb(board.clone()), board, |act| {
+        let _held = pair.lock();
+        act();
+    })
+}
+
+/// Over the end of the first MiB of a slot, where two of its second-level tables meet.
+fn made(returning: bool) -> (Machine, VirtRange) {
+    (
+        machine(64, returning),
+        over_the_end_of_a_table(1 << 20, true),
+    )
+}
+
+archipelago_api::conformance!(returning, made(true), exhaust, contend);
+archipelago_api::conformance!(holding, made(false), exhaust, contend);
+
+#[test]
+fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {
+    for returning in [true, false] {
+        exercise(machine(4096, returning), space(64 << 20, true));
+    }
+}

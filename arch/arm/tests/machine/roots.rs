@@ -1,0 +1,82 @@
+//! Words of the first level: found where a CPU finds them, at every boundary.
+
+use archipelago_api::{Footprint, Machine, Patience, ReserveError, VirtAddr};
+use archipelago_arm::{Maintenance, Owned, Paging, Roots, Walks};
+
+use crate::physical::{Nothing, PAGE, Physical, Source, maintained, range};
+
+type Arm = Paging<
+    Roots<Physical, Nothing>,
+    Source,
+    Owned<Roots<Physical, Nothing>, Source>,
+    Maintenance<Nothing>,
+>;
+
+fn machine(source: &Source) -> Arm {
+    let roots = maintained(&source.physical, Walks::Coherent, Nothing);
+    // SAFETY: tables and source are the machine's, and no CPU runs on them.
+    let machine = unsafe { Paging::new(roots, source.clone()) };
+    machine.returning().with_tlb(Maintenance(Nothing))
+}
+
+/// Whether a walk ends in a frame.
+fn reached(source: &Source, address: usize) -> bool {
+    source.physical.ready(VirtAddr::new(address)).is_some()
+}
+
+#[test]
+fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
+    for split in 0..=7 {
+        let boundary = (1_usize << (32 - split.max(1))) - 16 * PAGE;
+        for base in [0, boundary, 0xffff_0000 - 16 * PAGE, 0xfffe_0000] {
+            let source = Source::over(Physical::new(128, split));
+            let machine = machine(&source);
+            let window = range(base, 32);
+            machine
+                .reserve(window, Patience::Wait)
+                .expect("it is empty");
+            // SAFETY: the window is Reserved.
+            unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+            // SAFETY: the window is Prepared.
+            unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+            let last = window.last().expect("not empty").value();
+            for (address, inside) in [
+                (base, true),
+                (last, true),
+                (base + 16 * PAGE, true),
+                (base.wrapping_sub(1) & 0xffff_ffff, false),
+                ((last + 1) & 0xffff_ffff, false),
+            ] {
+                assert_eq!(reached(&source, address), inside, "{address:#x} N={split}");
+            }
+            let frames: std::collections::BTreeSet<_> = (0..32)
+                .filter_map(|i| source.physical.ready(VirtAddr::new(base + i * PAGE)))
+                .collect();
+            assert_eq!(frames.len(), 32, "a frame for each page");
+            // SAFETY: the window is reserved and nobody uses it.
+            unsafe { machine.release(window, Patience::Wait) }.expect("waited");
+            assert_eq!(
+                (source.out(), machine.footprint()),
+                (0, Footprint::default())
+            );
+            assert_eq!(source.physical.first_level(window.base()), 0);
+        }
+    }
+}
+
+#[test]
+fn a_section_of_the_kernels_refuses_its_four_megabytes() {
+    const SECTION: u32 = 0x4000_0c0e;
+    let source = Source::over(Physical::new(8, 1));
+    // SAFETY: a word of the lower table, which has 2048.
+    unsafe { source.physical.lower.as_ptr().add(0x402).write(SECTION) };
+    let machine = machine(&source);
+    let window = range(0x4030_0000, 512);
+    let occupied = range(0x4030_0000, 256);
+    assert_eq!(
+        machine.reserve(window, Patience::Wait),
+        Err(ReserveError::Occupied { occupied })
+    );
+    let beside = range(0x4040_0000, 256);
+    assert_eq!(machine.reserve(beside, Patience::Wait), Ok(()));
+}
