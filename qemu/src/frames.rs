@@ -5,6 +5,7 @@
 //! takes to be zero without knowing is found at once.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::info::REGIONS_MAX;
 use crate::{BootInfo, FRAME_BYTES, MemoryRegion, PhysRange, physmap};
@@ -14,6 +15,31 @@ const FRAME: u64 = FRAME_BYTES as u64;
 
 /// What every byte of a frame holds when it is handed out.
 pub const FILL: u8 = 0xa5;
+
+/// Whether a pool is handing out a frame or taking one back.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// Whether this interrupts somebody who takes a frame or gives one back.
+#[must_use]
+pub fn frames_are_busy() -> bool {
+    BUSY.load(Ordering::Relaxed)
+}
+
+/// Says that a pool is busy, for as long as it lives.
+struct Work;
+
+impl Work {
+    fn start() -> Self {
+        BUSY.store(true, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        BUSY.store(false, Ordering::Relaxed);
+    }
+}
 
 /// Which requests for a frame are refused, counted from 1 since the refusal was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +180,7 @@ impl FramePool {
     ///
     /// `None` when no frame is free or the request is one to refuse.
     pub fn take(&mut self) -> Option<u64> {
+        let _work = Work::start();
         self.requests += 1;
         let refused = match self.refusal {
             Refusal::Never => false,
@@ -185,6 +212,7 @@ impl FramePool {
     /// If the pool did not hand out that frame, or has it already: the kernel is broken, and its
     /// tests must not go on.
     pub fn give_back(&mut self, address: u64) {
+        let _work = Work::start();
         assert!(
             address % FRAME == 0,
             "{address:#x} is not the address of a frame"

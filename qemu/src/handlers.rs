@@ -3,7 +3,7 @@
 use archipelago_api::{InterruptState, Kernel};
 use spin::Once;
 
-use crate::SingleCpu;
+use crate::{SingleCpu, machine};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
 static ON_TIMER: Once<fn()> = Once::new();
@@ -26,6 +26,12 @@ pub(crate) fn interrupt() -> Option<fn()> {
 /// What [`on_timer`] set.
 pub(crate) fn timer() -> Option<fn()> {
     ON_TIMER.get().copied()
+}
+
+/// Makes the timer interrupt about every so many instructions, as far as virtual time follows them;
+/// what it does is up to [`on_timer`]. May be called again with another period.
+pub fn start_timer(instructions: u32) {
+    machine::start_timer(instructions.saturating_mul(machine::INSTRUCTION_NANOSECONDS));
 }
 
 /// Whether interrupts are enabled.

@@ -146,4 +146,12 @@ impl BootInfo {
         let mut words = self.command_line.split_ascii_whitespace();
         words.any(|found| found == word)
     }
+
+    /// What follows `name=` on the command line.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&'static str> {
+        let words = self.command_line.split_ascii_whitespace();
+        let mut pairs = words.filter_map(|word| word.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
 }

@@ -24,6 +24,7 @@ mod heap;
 mod info;
 pub mod protocol;
 mod report;
+mod target;
 
 #[cfg(machine = "x86_64")]
 #[path = "x86_64/mod.rs"]
@@ -34,25 +35,27 @@ pub use boot::Boot;
 pub use console::write as write_console;
 pub use counter::count_instructions;
 pub use fault::{Access, Fault, Reason};
-pub use frames::{FILL, FramePool, FramePoolError, Refusal};
+pub use frames::{FILL, FramePool, FramePoolError, Refusal, frames_are_busy};
 pub use handlers::{
-    are_interrupts_enabled, mask_interrupts, on_interrupt, on_timer, without_interrupts,
+    are_interrupts_enabled, mask_interrupts, on_interrupt, on_timer, start_timer,
+    without_interrupts,
 };
 pub use heap::{KernelHeap, Memory, Running, memory_is_busy, share_memory, start_heap};
 pub use info::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module};
 pub use report::stop;
+pub use target::{Churn, Plain};
 
 // On every machine.
 pub use machine::{
     Cause, FRAME_BYTES, Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, SingleCpu,
-    enable_interrupts, exit, instructions, machine, physmap, raise_interrupt, start_timer,
+    enable_interrupts, exit, instructions, machine, physmap, raise_interrupt,
 };
 // Where there is an MMU.
 #[cfg(not(machine = "cortex_m"))]
 pub use machine::{
     CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
-    OCCUPIED, RETURN, WINDOWS_UNDER_TEST, holding_machine, map, probe_execute, probe_read,
-    probe_write, translate, unmap,
+    OCCUPIED, RETURN, WINDOWS_UNDER_TEST, careless_machine, holding_machine, map, probe_execute,
+    probe_read, probe_write, translate, unmap,
 };
 
 // What the tutorial's kernels start with.

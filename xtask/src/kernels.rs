@@ -66,6 +66,8 @@ pub(crate) struct Kernel {
     /// The memory sizes to run it with, in MiB, where a machine has as much as it is told. Machines
     /// but x86_64 make do with the first one of them.
     pub(crate) memory_mib: &'static [u64],
+    /// What is on its command line.
+    pub(crate) words: &'static str,
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,
     /// Whether virtual time follows the instructions, so that interrupts come at the same ones in
@@ -103,9 +105,12 @@ impl Kernel {
 
     /// The kernel, and with what it boots.
     pub(crate) fn title(&self) -> String {
-        match self.module.and_then(|file| file.rsplit('/').next()) {
-            Some(file) => format!("{} with {file}", self.name),
-            None => self.name.to_owned(),
+        let file = self.module.and_then(|file| file.rsplit('/').next());
+        let with = file.unwrap_or(self.words);
+        if with.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{} with {with}", self.name)
         }
     }
 }
@@ -119,6 +124,7 @@ const PASSES: Kernel = Kernel {
     expected: Expected::Pass,
     on: On::Mmu,
     memory_mib: &[128],
+    words: "",
     module: None,
     counted: false,
     limit: Duration::from_secs(120),
@@ -177,6 +183,24 @@ pub(crate) const KERNELS: &[Kernel] = &[
         counted: true,
         ..PASSES
     },
+    Kernel {
+        name: "storm",
+        memory_mib: &[64],
+        module: Some("traces/sqlite.trace.gz"),
+        counted: true,
+        ..PASSES
+    },
+    Kernel {
+        name: TRANSLATIONS,
+        memory_mib: &[64],
+        ..PASSES
+    },
+    // The same tests have to fail one by one where the TLB is left alone.
+    careless("careless=decommit"),
+    careless("careless=many"),
+    careless("careless=fault"),
+    careless("careless=release"),
+    careless("careless=recommit"),
     Kernel {
         name: "too_little_memory",
         memory_mib: &[16, 2],
@@ -255,6 +279,9 @@ pub(crate) const KERNELS: &[Kernel] = &[
 /// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
 
+/// The kernel that looks for stale translations.
+const TRANSLATIONS: &str = "translations";
+
 /// The kernels in `examples`.
 pub(crate) const EXAMPLES: &[Kernel] = &[
     Kernel {
@@ -294,6 +321,17 @@ pub(crate) fn choose(kernels: &[Kernel], machine: &Machine) -> Vec<&'static str>
     names.sort_unstable();
     names.dedup();
     names.iter().flat_map(|name| ["--bin", name]).collect()
+}
+
+/// A machine without maintenance of the TLB, in the test that the words name.
+const fn careless(words: &'static str) -> Kernel {
+    Kernel {
+        name: TRANSLATIONS,
+        expected: Expected::Failure(" is still translated"),
+        memory_mib: &[64],
+        words,
+        ..PASSES
+    }
 }
 
 /// Kernels that measure. They are built with a feature of their own, which no test needs.

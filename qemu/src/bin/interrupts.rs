@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use archipelago::Purpose;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, HEAP_WINDOW, KernelHeap, Running, are_interrupts_enabled, enable_interrupts,
-    entry, mask_interrupts, memory_is_busy, on_timer, println, start_heap, start_timer,
-    without_interrupts,
+    Boot, Churn, FRAME_BYTES, HEAP_WINDOW, KernelHeap, Running, are_interrupts_enabled,
+    enable_interrupts, entry, mask_interrupts, memory_is_busy, on_timer, println, start_heap,
+    start_timer, without_interrupts,
 };
 use spin::Mutex;
 
@@ -28,13 +28,7 @@ static HEAP: KernelHeap = KernelHeap::new();
 /// Pages that the heap keeps Ready for handlers.
 const RESERVE: usize = 16;
 
-/// Blocks that the handler has at once, at most.
-const SLOTS: usize = 24;
-
-/// Sizes that the handler asks for in turn: small, a page, and a large object.
-const SIZES: [usize; 7] = [16, 48, 200, 1500, 4096, 9000, 40_000];
-
-/// Nanoseconds between interrupts, down to some thousand instructions.
+/// Instructions between interrupts.
 const PERIODS: [u32; 8] = [
     1_000_000, 257_000, 85_000, 45_000, 25_000, 15_000, 10_000, 6_000,
 ];
@@ -42,13 +36,11 @@ const PERIODS: [u32; 8] = [
 /// The period while nothing is under test.
 const SLOW: u32 = 50_000_000;
 
-static SERVED: AtomicUsize = AtomicUsize::new(0);
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
 /// Interrupts of code that held the lock around the mapper and the frames.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// What the handler has allocated, filled by the number of its slot.
-static BLOCKS: Mutex<[Vec<u8>; SLOTS]> = Mutex::new([const { Vec::new() }; SLOTS]);
+/// What the handler does.
+static CHURN: Mutex<Churn<KernelHeap>> = Mutex::new(Churn::new(&HEAP));
 
 fn main(boot: Boot) -> ! {
     let mut running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
@@ -81,22 +73,7 @@ fn handler() {
     if memory_is_busy() {
         BUSY.fetch_add(1, Ordering::Relaxed);
     }
-    let Some(mut blocks) = BLOCKS.try_lock() else {
-        return;
-    };
-    let turn = SERVED.load(Ordering::Relaxed) + REFUSED.load(Ordering::Relaxed);
-    let slot = turn % SLOTS;
-    let mark = u8::try_from(slot).expect("a small number");
-    assert!(blocks[slot].iter().all(|byte| *byte == mark));
-    let mut block = Vec::new();
-    if block.try_reserve_exact(SIZES[turn % SIZES.len()]).is_ok() {
-        block.resize(block.capacity(), mark);
-        SERVED.fetch_add(1, Ordering::Relaxed);
-    } else {
-        REFUSED.fetch_add(1, Ordering::Relaxed);
-    }
-    // Frees what was there, too.
-    blocks[slot] = block;
+    CHURN.lock().turn();
 }
 
 /// Checks the heap with no handler in between.
@@ -126,17 +103,20 @@ fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)
         start_timer(SLOW);
         check(running);
     }
-    let [served, refused, busy] = [&SERVED, &REFUSED, &BUSY].map(|n| n.load(Ordering::Relaxed));
-    println!(
-        "# {served} requests of handlers served, {refused} refused; {busy} while the machine was busy"
-    );
+    let churn = without_interrupts(|| alloc::format!("{:?}", CHURN.lock()));
+    let busy = BUSY.load(Ordering::Relaxed);
+    println!("# {churn}; {busy} interrupts while the machine was busy");
+}
+
+fn served() -> usize {
+    without_interrupts(|| CHURN.lock().served)
 }
 
 fn in_the_heap(running: &mut Running) {
     HEAP.set_reserve(RESERVE).expect("there is memory");
     on_timer(handler);
     enable_interrupts();
-    let before = SERVED.load(Ordering::Relaxed);
+    let before = served();
     under_the_timer(running, 40, |round| {
         let list: Vec<_> = (0..50 + round).map(|n| Box::new([n; 9])).collect();
         assert!(list.iter().enumerate().all(|(n, numbers)| numbers[0] == n));
@@ -144,7 +124,7 @@ fn in_the_heap(running: &mut Running) {
         (0..3_000_u32).for_each(|n| grown.push(n));
         assert!(grown.iter().copied().eq(0..3_000));
     });
-    assert!(SERVED.load(Ordering::Relaxed) > before);
+    assert!(served() > before);
 }
 
 fn in_the_mapper(running: &mut Running) {
@@ -198,10 +178,7 @@ fn reserve(running: &mut Running) {
 
 fn afterwards(running: &mut Running) {
     mask_interrupts();
-    for (slot, block) in BLOCKS.lock().iter_mut().enumerate() {
-        assert!(block.iter().all(|byte| usize::from(*byte) == slot));
-        *block = Vec::new();
-    }
+    CHURN.lock().free_all();
     HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
     check(running);
     let stats = HEAP.stats();

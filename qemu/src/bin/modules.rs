@@ -34,12 +34,8 @@ fn module(boot: &Boot) -> Module {
 
 /// The number that follows `name=` on the command line.
 fn expected(boot: &Boot, name: &str) -> u64 {
-    let words = boot.info.command_line().split_ascii_whitespace();
-    words
-        .filter_map(|word| word.split_once('='))
-        .find(|(key, _)| *key == name)
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or_else(|| panic!("{name}=N on the command line"))
+    let value = boot.info.value(name).and_then(|value| value.parse().ok());
+    value.unwrap_or_else(|| panic!("{name}=N on the command line"))
 }
 
 fn whole(boot: &mut Boot) {

@@ -1,7 +1,8 @@
 //! The heap's machine: over the boot code's page tables and frame pool.
 
 use archipelago::Window;
-use archipelago_x86_64::Paging;
+use archipelago_api::{Machine, VirtRange};
+use archipelago_x86_64::{Paging, Tlb};
 use x86_64::structures::paging::OffsetPageTable;
 
 use super::paging::PHYSMAP_BYTES;
@@ -46,4 +47,18 @@ pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
     unsafe { Paging::shared(memory) }
+}
+
+/// The same as [`machine`], but it leaves the processor to remember what is not there any more.
+#[must_use]
+pub fn careless_machine(memory: &'static Memory) -> impl Machine {
+    machine(memory).with_tlb(Careless)
+}
+
+/// Lets the processor remember everything.
+struct Careless;
+
+// SAFETY: it is not safe: nothing is forgotten, which is what the one kernel that uses it is for.
+unsafe impl Tlb for Careless {
+    fn flush(&self, _range: VirtRange) {}
 }

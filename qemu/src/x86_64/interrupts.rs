@@ -29,10 +29,9 @@ pub fn enable_interrupts() {
     interrupts::enable();
 }
 
-/// Makes the timer interrupt every `nanoseconds`, as nearly as it can: its ticks are 838 of them,
-/// and a period has 2 to 65,535. What it does is up to [`on_timer`](crate::on_timer). May be called
-/// again with another period.
-pub fn start_timer(nanoseconds: u32) {
+/// Makes the timer interrupt every `nanoseconds`, as nearly as it can: a tick is 838 of them, and a
+/// period has 2 to 65,535 ticks.
+pub(crate) fn start_timer(nanoseconds: u32) {
     const TICKS_A_SECOND: u64 = 1_193_182;
     const COMMAND: u16 = 0x43;
     const CHANNEL_0: u16 = 0x40;

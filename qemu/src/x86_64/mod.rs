@@ -24,8 +24,12 @@ pub use archipelago_x86_64::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;
-pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine, machine};
-pub use interrupts::{enable_interrupts, start_timer};
+pub use heap::{
+    Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, careless_machine, holding_machine,
+    machine,
+};
+pub use interrupts::enable_interrupts;
+pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};
 pub use paging::{PHYSMAP_BASE, physmap};
 pub use places::{
@@ -37,3 +41,6 @@ pub use trap::raise_interrupt;
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
+
+/// Virtual time that an instruction takes where instructions are counted.
+pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;

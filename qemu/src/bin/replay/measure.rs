@@ -3,45 +3,10 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-use archipelago_qemu::{SECOND_WINDOW, count_instructions, instructions, println};
+use archipelago_qemu::{Plain, SECOND_WINDOW, count_instructions, instructions, println};
 use archipelago_workload::replay::{Mode, Replay, Target, replay};
 
 use crate::{Context, MEASURED, WORKSPACE};
-
-/// An allocator, called as the compiler calls a `#[global_allocator]`.
-pub(crate) struct Plain<'a, A>(pub(crate) &'a A);
-
-// SAFETY: every call is the allocator's own.
-unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
-    #[inline]
-    fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
-        let block = if zeroed {
-            // SAFETY: the size is never 0.
-            unsafe { self.0.alloc_zeroed(layout) }
-        } else {
-            // SAFETY: as above.
-            unsafe { self.0.alloc(layout) }
-        };
-        NonNull::new(block)
-    }
-
-    #[inline]
-    unsafe fn reallocate(
-        &mut self,
-        pointer: NonNull<u8>,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise is the same.
-        NonNull::new(unsafe { self.0.realloc(pointer.as_ptr(), layout, new_size) })
-    }
-
-    #[inline]
-    unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.0.dealloc(pointer.as_ptr(), layout) };
-    }
-}
 
 /// An allocator that is not called any more once so many instructions have been carried out: a free
 /// list can take hours over a trace.

@@ -5,11 +5,10 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use archipelago::{AllocError, AllocFlags};
-use archipelago_qemu::{Imbalance, KernelHeap, Running};
+use archipelago_qemu::{Imbalance, KernelHeap, Plain, Running};
 use archipelago_workload::replay::Target;
 
 use crate::HEAP;
-use crate::measure::Plain;
 
 /// The heap, and what was seen of it.
 pub(crate) struct Watched<'a> {
