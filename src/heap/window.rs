@@ -154,11 +154,13 @@ const fn outside(geometry: &Geometry) -> WindowRule {
 
 /// `run` without the page that holds address 0 and the page before it on the (circular) line, which
 /// no Rust pointer range can describe. A window does not wrap, so they can only be its first and
-/// its last page.
+/// its last page. A space without address 0 ends below the top of the pointers.
 fn without_ends<S: Shape>(run: PageRun) -> PageRun {
     let geometry = S::GEOMETRY;
+    let Some(zero) = geometry.offset(VirtAddr::new(0)).map(Offset::value) else {
+        return run;
+    };
     let last = geometry.last_offset().value();
-    let zero = 0usize.wrapping_sub(geometry.base) & last;
     let before_zero = zero.wrapping_sub(1) & last;
     let page = |offset: usize| PageIdx(Offset::new(offset).value() >> geometry.page_shift);
     let mut run = run;

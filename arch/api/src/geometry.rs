@@ -9,6 +9,7 @@ use crate::{Offset, VirtAddr, VirtRange};
 /// | x86_64 | 48 | `0xffff_8000_0000_0000` | 4 KiB | 2 MiB | 64 MiB | 1024 × 4096 |
 /// | 32-bit ARM | 32 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 1024 |
 /// | 32-bit MIPS | 31 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 512 |
+/// | no MMU, [`small`](Self::small) | 8 to 32 | above the space | 256 B to 1 KiB | 64 pages | 64 pages | 1 × few |
 ///
 /// The address space is a line of 2^`address_bits` bytes; position 0 on it is the address `base`,
 /// so that x86_64's two halves, and nothing between them, make one line.
@@ -65,7 +66,66 @@ impl Geometry {
         ..Self::PLAIN_32
     };
 
+    /// The geometry of a part without an MMU: a space of 2^`address_bits` bytes in pages of
+    /// 2^`page_shift`, from 256 B (8) to 1 KiB (10), which are its granules too. Chunks and arenas
+    /// have 64 pages; in a space where the index would then be larger than a page, as many as one
+    /// page of page map describes. The index's root has one word as long as that is enough: up to
+    /// 20, 23 and 26 address bits with pages of 256, 512 and 1024 bytes.
+    ///
+    /// No address of such a space is 0: it begins at 2^`address_bits`, unless it is as wide as a
+    /// pointer. Where the memory lies in it is for the machine to say.
+    ///
+    /// # Panics
+    /// As [`check`](Self::check).
+    #[must_use]
+    pub const fn small(address_bits: u32, page_shift: u32) -> Self {
+        assert!(
+            8 <= page_shift && page_shift <= 10,
+            "a page of a small geometry has 256 bytes to 1 KiB"
+        );
+        assert!(
+            page_shift < address_bits && address_bits <= usize::BITS,
+            "a small space has at least two pages, and no more than a pointer can address"
+        );
+        let page_bits = address_bits.wrapping_sub(page_shift);
+        // Words of a second-level table: at most 256, a page of them at most.
+        let table_most = page_shift.wrapping_sub(2);
+        let arena_page_bits = if page_bits <= table_most.wrapping_add(6) {
+            least(page_bits, 6)
+        } else {
+            // Four bytes of page map a page.
+            page_shift.wrapping_sub(2)
+        };
+        let arena_shift = page_shift.wrapping_add(arena_page_bits);
+        let arena_bits = address_bits.wrapping_sub(arena_shift);
+        let index_table_shift = least(arena_bits, table_most);
+        let geometry = Self {
+            address_bits,
+            base: if address_bits == usize::BITS {
+                0
+            } else {
+                1 << address_bits
+            },
+            granule_shift: page_shift,
+            page_shift,
+            chunk_shift: arena_shift,
+            arena_shift,
+            index_root_shift: arena_bits.wrapping_sub(index_table_shift),
+            index_table_shift,
+        };
+        geometry.check();
+        geometry
+    }
+
     /// Stops the compilation, or panics, unless the parts of the geometry add up.
+    ///
+    /// ```compile_fail
+    /// use archipelago_api::Geometry;
+    ///
+    /// // An arena of half a chunk.
+    /// const LOPSIDED: Geometry = Geometry { arena_shift: 20, ..Geometry::PLAIN_32 };
+    /// const _: () = LOPSIDED.check();
+    /// ```
     ///
     /// # Panics
     /// With a message that names the rule which the geometry breaks.
@@ -104,6 +164,11 @@ impl Geometry {
         assert!(
             self.base & self.arena_bytes().wrapping_sub(1) == 0,
             "the base of the space is aligned to an arena"
+        );
+        // An object may be aligned to half of the space, and offsets are what the heap aligns.
+        assert!(
+            self.base & (self.last_offset().value() >> 1) == 0,
+            "the base of the space is aligned to half of the space"
         );
     }
 
@@ -195,6 +260,10 @@ impl Geometry {
     }
 }
 
+const fn least(a: u32, b: u32) -> u32 {
+    if a < b { a } else { b }
+}
+
 const _: () = {
     #[cfg(target_pointer_width = "64")]
     Geometry::X86_64.check();
@@ -204,6 +273,8 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     #[test]
@@ -219,6 +290,71 @@ mod tests {
         assert_eq!(at(0xffff_7fff_ffff_ffff), None);
         let hole = VirtRange::new(VirtAddr::new(0x7fff_ffff_f000), 0x2000).expect("does not wrap");
         assert!(!g.contains(hole));
+    }
+
+    #[test]
+    fn a_small_geometry_has_one_root_word_until_its_tables_would_pass_a_page() {
+        for page_shift in 8..=10 {
+            for address_bits in page_shift + 1..=32 {
+                let g = Geometry::small(address_bits, page_shift);
+                let tables = g.index_root_shift + g.index_table_shift + g.arena_shift;
+                assert_eq!(tables, address_bits);
+                assert_eq!(
+                    g.index_root_shift == 0,
+                    address_bits <= (2 * page_shift + 4).max(3 * page_shift - 4)
+                );
+                assert!(4 << g.index_table_shift <= g.page_bytes());
+                assert!(4 * g.arena_pages() <= g.page_bytes());
+                assert_eq!(g.offset(VirtAddr::new(0)).is_some(), g.base == 0);
+            }
+        }
+    }
+
+    /// A geometry that adds up but for one thing is stopped with the name of that thing.
+    #[test]
+    fn each_rule_has_its_message() {
+        let plain = Geometry::PLAIN_31;
+        let broken = |change: fn(&mut Geometry)| {
+            let mut geometry = plain;
+            change(&mut geometry);
+            let stopped = std::panic::catch_unwind(|| geometry.check()).expect_err("it is broken");
+            stopped.downcast_ref::<&str>().copied().unwrap_or_default()
+        };
+        let cases: [(fn(&mut Geometry), &str); 9] = [
+            (
+                |g| g.address_bits = 65,
+                "the address space is wider than a pointer",
+            ),
+            (
+                |g| g.granule_shift = 13,
+                "a page is a multiple of the granule",
+            ),
+            (|g| g.chunk_shift = 12, "a chunk has at least two pages"),
+            (|g| g.arena_shift = 20, "an arena has at least one chunk"),
+            (|g| g.arena_shift = 32, "an arena fits the address space"),
+            (|g| g.chunk_shift = 22, "a chunk has at most 512 pages"),
+            (
+                |g| g.index_table_shift = 8,
+                "index levels and arena together cover the address space",
+            ),
+            (
+                |g| g.base = 0x1000,
+                "the base of the space is aligned to an arena",
+            ),
+            (
+                |g| g.base = 1 << 29,
+                "the base of the space is aligned to half of the space",
+            ),
+        ];
+        for (change, message) in cases {
+            assert_eq!(broken(change), message);
+        }
+        assert_eq!(
+            std::panic::catch_unwind(|| Geometry::small(16, 7))
+                .expect_err("no classes")
+                .downcast_ref::<&str>(),
+            Some(&"a page of a small geometry has 256 bytes to 1 KiB")
+        );
     }
 
     #[test]
