@@ -101,6 +101,15 @@ impl Growth {
         total.saturating_sub(owned).saturating_sub(kept)
     }
 
+    /// The most pages that one step takes, unless its request needs more: half of what is left, so
+    /// that the metadata for what it takes finds room in the rest, however small the windows are.
+    fn step(&self) -> usize {
+        if !self.keeps_share {
+            return usize::MAX;
+        }
+        (self.unused.total_pages() + self.metadata.room().count) / 2
+    }
+
     /// Whether `page`, which is not owned, may hold metadata.
     pub(super) fn is_metadata(&self, page: PageIdx) -> bool {
         let is_unused = self.unused.contains(page) || self.metadata.room().contains(page);
@@ -250,13 +259,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let mut best: Option<Plan> = None;
         let mut largest = 0;
-        let allowance = growth.allowance(page.pages.owned().total_pages());
+        let limits = Limits {
+            allowance: growth.allowance(page.pages.owned().total_pages()),
+            step: growth.step(),
+        };
         for candidate in growth.candidates() {
             let below = self
                 .pages
                 .free_below(&page.pages, candidate.first, want.pages);
-            largest = largest.max(candidate.count.min(allowance) + below);
-            let Some(plan) = Plan::within::<M>(candidate, below, want, allowance) else {
+            largest = largest.max(candidate.count.min(limits.allowance) + below);
+            let Some(plan) = Plan::within::<M>(candidate, below, want, limits) else {
                 continue;
             };
             if best.is_none_or(|best| plan.piece.first < best.piece.first) {
@@ -354,14 +366,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
+/// How many pages a step may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// What is left to the heap.
+    allowance: usize,
+    /// Unless the request needs more.
+    step: usize,
+}
+
 impl Plan {
-    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below`
-    /// free pages under it.
+    /// The step that serves `want` from pages of `candidate`, within `limits`, and the `below` free
+    /// pages under it.
     fn within<S: Shape>(
         candidate: PageRun,
         below: usize,
         want: Want,
-        allowance: usize,
+        limits: Limits,
     ) -> Option<Self> {
         let lowest = candidate.first.0 - below;
         let first = lowest.checked_next_multiple_of(want.align_pages)?;
@@ -370,12 +391,13 @@ impl Plan {
             return None;
         }
         let piece_first = first.max(candidate.first.0);
-        if end - piece_first > allowance {
+        if end - piece_first > limits.allowance {
             return None;
         }
-        let most = candidate.end().0.min(piece_first.saturating_add(allowance));
+        let most = piece_first.saturating_add(limits.allowance.min(limits.step));
         let chunk_pages = S::GEOMETRY.chunk_pages();
         let piece_end = end.next_multiple_of(chunk_pages).min(most);
+        let piece_end = piece_end.min(candidate.end().0).max(end);
         Some(Self {
             piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
             run: PageRun::new(PageIdx(first), want.pages),

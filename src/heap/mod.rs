@@ -119,6 +119,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
+    /// The machine that `init` was given; `None` before that. Its safe methods may be used at any
+    /// time; the states of what the heap reserved are the heap's.
+    #[must_use]
+    pub fn machine(&self) -> Option<&M> {
+        self.opened.get().map(|opened| &opened.machine)
+    }
+
     /// Whether `addr`, any number whatsoever, lies in an object or a span of this heap.
     ///
     /// # Cost

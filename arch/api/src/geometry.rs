@@ -73,7 +73,8 @@ impl Geometry {
     /// 20, 23 and 26 address bits with pages of 256, 512 and 1024 bytes.
     ///
     /// No address of such a space is 0: it begins at 2^`address_bits`, unless it is as wide as a
-    /// pointer. Where the memory lies in it is for the machine to say.
+    /// pointer. Where the memory lies in it is for the machine to say. A firmware whose RAM lies
+    /// in a space from some `base` up has its true addresses with `Geometry { base, ..small }`.
     ///
     /// # Panics
     /// As [`check`](Self::check).
@@ -310,6 +311,9 @@ mod tests {
         }
     }
 
+    /// A rule is broken, and what is said then.
+    type Case = (fn(&mut Geometry), &'static str);
+
     /// A geometry that adds up but for one thing is stopped with the name of that thing.
     #[test]
     fn each_rule_has_its_message() {
@@ -320,7 +324,7 @@ mod tests {
             let stopped = std::panic::catch_unwind(|| geometry.check()).expect_err("it is broken");
             stopped.downcast_ref::<&str>().copied().unwrap_or_default()
         };
-        let cases: [(fn(&mut Geometry), &str); 9] = [
+        let cases: [Case; 9] = [
             (
                 |g| g.address_bits = 65,
                 "the address space is wider than a pointer",

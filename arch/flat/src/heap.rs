@@ -1,0 +1,247 @@
+//! Heaps over memory that somebody hands over: as many as there are blocks.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+use archipelago::{AllocError, Heap, InitError, Stats, Violation, Window};
+use archipelago_api::{AllocFlags, Kernel, VirtRange};
+
+use crate::machine::Flat;
+use crate::region::{Region, RegionError};
+use crate::shape::{Shape, Small};
+
+/// A heap over RAM that it is handed, with all of its metadata inside that RAM or beside it.
+///
+/// It is made empty, for a `static` or for a field of whatever the kernel keeps per process, and
+/// given its memory later; any number of them serve side by side, each in its own memory. Every
+/// method takes `&self`.
+///
+/// ```
+/// use archipelago_flat::{AllocFlags, FlatHeap};
+/// # use archipelago_sim::Hosted;
+/// use core::alloc::Layout;
+///
+/// let mut block = vec![0u8; 64 << 10];
+/// let heap: FlatHeap<Hosted> = FlatHeap::empty();
+/// // The block outlives the heap and its objects, and nobody else uses it.
+/// unsafe { heap.init(block.as_mut_ptr(), block.len()) }?;
+///
+/// let layout = Layout::new::<[u32; 10]>();
+/// let object = heap.allocate(layout, AllocFlags::empty())?;
+/// assert!(heap.contains(object.cast()));
+/// // It was allocated here with this layout, and nobody uses it any more.
+/// unsafe { heap.deallocate(object.cast(), layout) };
+/// heap.verify()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FlatHeap<K: Kernel, S: Shape = Small, const REGIONS: usize = 2> {
+    heap: Heap<Flat<S, REGIONS>, K>,
+}
+
+/// Why a heap was not initialised. It is empty, as before, and its memory may be used for other
+/// things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlatError {
+    /// The regions are not fit for a machine.
+    Region(RegionError),
+    /// The heap refused them.
+    Init(InitError),
+}
+
+impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
+    /// A heap without memory: it refuses every request until it is given some.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { heap: Heap::new() }
+    }
+
+    /// Gives the heap the `bytes` bytes from `start`, for objects and all of its metadata.
+    ///
+    /// # Errors
+    /// Why not: the heap is still empty.
+    /// # Safety
+    /// As [`init_regions`](Self::init_regions).
+    pub unsafe fn init(&self, start: *mut u8, bytes: usize) -> Result<(), FlatError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.init_regions(&[Region::new(start, bytes)], &[]) }
+    }
+
+    /// Gives the heap the `bytes` bytes from `start` for objects alone, and `metadata` for all
+    /// metadata, which must be able to describe them: when it is used up, the heap is full.
+    ///
+    /// # Errors
+    /// Why not: the heap is still empty.
+    /// # Safety
+    /// As [`init_regions`](Self::init_regions), for both blocks.
+    pub unsafe fn init_beside(
+        &self,
+        start: *mut u8,
+        bytes: usize,
+        metadata: *mut u8,
+        metadata_bytes: usize,
+    ) -> Result<(), FlatError> {
+        let regions = [
+            Region::new(start, bytes),
+            Region::new(metadata, metadata_bytes).for_metadata(),
+        ];
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.init_regions(&regions, &[]) }
+    }
+
+    /// Gives the heap `regions`, none of which may share an address with `statics`, the memory that
+    /// the firmware itself occupies: see [`occupied`](crate::occupied).
+    ///
+    /// Metadata comes from the region for it, or else from the lowest.
+    ///
+    /// # Errors
+    /// The rule that a region breaks, or why the heap refused: it is still empty.
+    /// # Safety
+    /// As [`Flat::new`]: the memory is readable, writable, and the heap's alone from now on, for as
+    /// long as the heap or one of its objects is in use.
+    pub unsafe fn init_regions(
+        &self,
+        regions: &[Region],
+        statics: &[VirtRange],
+    ) -> Result<(), FlatError> {
+        // SAFETY: the caller's promise is the same; a machine that the heap refuses is dropped.
+        let machine = unsafe { Flat::<S, REGIONS>::new(regions, statics) };
+        let machine = machine.map_err(FlatError::Region)?;
+        let mut windows = [Window::new(0, 0); REGIONS];
+        let mut count = 0;
+        for (window, (range, for_metadata)) in windows.iter_mut().zip(machine.windows()) {
+            let (base, bytes) = (range.base().value(), range.bytes());
+            *window = if for_metadata {
+                Window::for_metadata(base, bytes)
+            } else {
+                Window::new(base, bytes)
+            };
+            count += 1;
+        }
+        let opened = self.heap.init(&windows[..count], machine);
+        opened.map_err(|failure| FlatError::Init(failure.error))
+    }
+
+    /// Allocates memory for `layout`; see [`Heap::allocate`].
+    ///
+    /// # Errors
+    /// Which step refused, with figures.
+    pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
+        self.heap.allocate(layout, flags)
+    }
+
+    /// Frees an object; see [`Heap::deallocate`].
+    ///
+    /// # Safety
+    /// `pointer` was allocated by this heap with `layout`, and nobody uses it any more.
+    pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.deallocate(pointer, layout) };
+    }
+
+    /// Changes the size of an object; see [`Heap::reallocate`].
+    ///
+    /// # Errors
+    /// Which step refused: the object is as it was.
+    /// # Safety
+    /// `pointer` was allocated by this heap with `old`; nobody uses it by its old place once it has
+    /// moved.
+    pub unsafe fn reallocate(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.reallocate(pointer, old, new, flags) }
+    }
+
+    /// The account; see [`Heap::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.heap.stats()
+    }
+
+    /// Checks every structure of the heap; see [`Heap::verify`].
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify(&self) -> Result<(), Violation> {
+        self.heap.verify()
+    }
+
+    /// Where the heap's memory lies, from the lowest to the highest granule of its regions; `None`
+    /// while it is empty.
+    #[must_use]
+    pub fn range(&self) -> Option<Range<usize>> {
+        let machine = self.heap.machine()?;
+        let first = machine.windows().next()?.0.base().value();
+        let (last, _) = machine.windows().last()?;
+        let place = |address: usize| address.wrapping_add(machine.slide());
+        Some(place(first)..place(last.base().value()).wrapping_add(last.bytes()))
+    }
+
+    /// Whether `pointer` lies in the heap's memory, in an object or not.
+    #[must_use]
+    pub fn contains(&self, pointer: NonNull<u8>) -> bool {
+        use archipelago_api::Machine;
+        self.heap
+            .machine()
+            .is_some_and(|machine| machine.address(pointer).is_some())
+    }
+
+    /// The heap underneath: the reserve, the limit, scavenging, and what tools see.
+    #[must_use]
+    pub const fn heap(&self) -> &Heap<Flat<S, REGIONS>, K> {
+        &self.heap
+    }
+}
+
+// SAFETY: every request goes to the heap underneath.
+unsafe impl<K: Kernel, S: Shape, const REGIONS: usize> GlobalAlloc for FlatHeap<K, S, REGIONS> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.dealloc(pointer, layout) };
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.heap.realloc(pointer, layout, new_size) }
+    }
+}
+
+impl<K: Kernel, S: Shape, const REGIONS: usize> Default for FlatHeap<K, S, REGIONS> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<K: Kernel, S: Shape, const REGIONS: usize> fmt::Debug for FlatHeap<K, S, REGIONS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.heap.fmt(f)
+    }
+}
+
+impl fmt::Display for FlatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Region(error) => error.fmt(f),
+            Self::Init(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for FlatError {}

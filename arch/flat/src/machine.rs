@@ -1,0 +1,298 @@
+//! The machine: fixed regions of RAM, and the states of their granules.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+
+use archipelago_api::{
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    ReserveError, VirtAddr, VirtRange,
+};
+
+use crate::plan::{Piece, Plan};
+use crate::region::{Region, RegionError};
+use crate::shape::Shape;
+use crate::states::{State, States};
+
+/// A machine without an MMU: up to `REGIONS` regions of RAM in an address space of shape `S`.
+///
+/// Reserving takes from the regions; preparing and committing change nothing but the state of each
+/// granule, which debug builds check on every call. There are no page tables, so neither can fail,
+/// and no lock, so nothing is ever busy.
+///
+/// Addresses are those of the memory where all of it lies inside the geometry; else they are lower
+/// by [`slide`](Self::slide).
+pub struct Flat<S, const REGIONS: usize = 2> {
+    /// Sorted by address; those that are not in use are empty.
+    extents: [Extent; REGIONS],
+    slide: usize,
+    states: States,
+    states_granules: usize,
+    shape: PhantomData<fn() -> S>,
+}
+
+/// Whole granules of memory side by side.
+#[derive(Debug)]
+struct Extent {
+    start: NonNull<u8>,
+    base: VirtAddr,
+    bytes: usize,
+    /// The number of its first granule in [`States`].
+    first_granule: usize,
+    for_metadata: bool,
+    /// The part that is zero and was never handed out, by offsets in bytes. It shrinks from both
+    /// ends: heap pages come from the front of a window, metadata from the far end.
+    untouched: [AtomicUsize; 2],
+}
+
+// SAFETY: an extent owns the memory that it names, as whoever made the machine promised; it is
+// plain memory, in which nothing belongs to a thread.
+unsafe impl Send for Extent {}
+// SAFETY: as for `Send`; its fields do not change but for atomics.
+unsafe impl Sync for Extent {}
+
+impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
+    /// A machine over `regions`, in any order, none of which may share an address with `statics`,
+    /// the memory that the firmware itself occupies: see [`occupied`](crate::occupied).
+    ///
+    /// Memory for the states, a byte for four granules, comes from the region for metadata if there
+    /// is one, else from what is left of a region beside its whole granules, else from the end of
+    /// the largest.
+    ///
+    /// # Errors
+    /// The rule that a region breaks, and what it is in conflict with.
+    /// # Safety
+    /// Every byte of the regions can be read and written through their pointers and is nobody
+    /// else's, from now on and for as long as the machine, the heap that it is given to, or one of
+    /// that heap's objects is in use. Regions that touch are one piece of memory: the pointer to
+    /// the lower one may be used for both.
+    pub unsafe fn new(regions: &[Region], statics: &[VirtRange]) -> Result<Self, RegionError> {
+        let plan = Plan::<REGIONS>::new(regions, statics, &S::GEOMETRY)?;
+        let granule = S::GEOMETRY.granule_bytes();
+        let mut granules = 0;
+        let extents = plan.pieces.map(|piece| {
+            let extent = Extent::new(&piece, plan.slide, granules);
+            granules += piece.bytes / granule;
+            extent
+        });
+        let (home, place) = plan.states;
+        let start = at(&plan.pieces[home], place.start).cast::<AtomicU8>();
+        // SAFETY: the plan found these bytes in a region, and gave them to nothing else; by this
+        // function's contract they can be written.
+        unsafe { start.write_bytes(0, place.len()) };
+        let bytes = NonNull::slice_from_raw_parts(start, place.len());
+        // SAFETY: initialised just now; used by nobody else for as long as the machine or the heap
+        // that owns it, which is all that reaches the reference; bytes have no alignment.
+        let bytes = unsafe { bytes.as_ref() };
+        Ok(Self {
+            extents,
+            slide: plan.slide,
+            states: States::new(bytes),
+            states_granules: plan.states_granules,
+            shape: PhantomData,
+        })
+    }
+
+    /// What of the regions a heap may use as windows, lowest first, and whether it is for metadata.
+    pub fn windows(&self) -> impl Iterator<Item = (VirtRange, bool)> + '_ {
+        let in_use = self.extents.iter().filter(|extent| extent.bytes > 0);
+        in_use.filter_map(|extent| Some((extent.range()?, extent.for_metadata)))
+    }
+
+    /// What has to be added to an address of the space, as reports show it, to get that of the
+    /// memory.
+    #[must_use]
+    pub const fn slide(&self) -> usize {
+        self.slide
+    }
+
+    /// Granules that are Ready, counted one by one.
+    #[must_use]
+    pub fn ready_granules(&self) -> usize {
+        self.states.count(State::Ready)
+    }
+
+    /// Bytes of memory that hold the states of the granules, in the regions.
+    #[must_use]
+    pub const fn bookkeeping(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The extent that holds all of `range`, and the numbers of its granules.
+    fn locate(&self, range: VirtRange) -> Option<(&Extent, Range<usize>)> {
+        let holds = |extent: &&Extent| {
+            let own = extent.range();
+            own.is_some_and(|own| own.contains_range(range)) && extent.bytes > 0
+        };
+        let extent = self.extents.iter().find(holds)?;
+        let shift = S::GEOMETRY.granule_shift;
+        let first = extent.first_granule + (range.base().bytes_above(extent.base)? >> shift);
+        Some((extent, first..first + (range.bytes() >> shift)))
+    }
+
+    /// Moves `range` to another state. Debug builds check that it comes from one of `allowed`.
+    fn shift(&self, range: VirtRange, allowed: &[State], to: State) -> Option<&Extent> {
+        let located = self.locate(range);
+        debug_assert!(located.is_some(), "{range} was never reserved");
+        let (extent, granules) = located?;
+        let other = self.states.find_other(granules.clone(), allowed);
+        debug_assert!(
+            other.is_none(),
+            "{range} goes to {to:?}, and not all of it is {allowed:?}"
+        );
+        self.states.set(granules, to);
+        Some(extent)
+    }
+
+    /// The first part of `range`, of the granules given, that is not None.
+    fn find_occupied(&self, range: VirtRange, granules: Range<usize>) -> Option<VirtRange> {
+        let first = self.states.find_other(granules.clone(), &[State::None])?;
+        let mut rest = first..granules.end;
+        let end = rest.find(|granule| self.states.at(*granule) == State::None);
+        let shift = S::GEOMETRY.granule_shift;
+        let base = range
+            .base()
+            .checked_add((first - granules.start) << shift)?;
+        VirtRange::new(base, (end.unwrap_or(granules.end) - first) << shift)
+    }
+}
+
+impl Extent {
+    fn new(piece: &Piece, slide: usize, first_granule: usize) -> Self {
+        Self {
+            start: at(piece, piece.first),
+            base: VirtAddr::new(piece.first.wrapping_sub(slide)),
+            bytes: piece.bytes,
+            first_granule,
+            for_metadata: piece.for_metadata,
+            untouched: [
+                AtomicUsize::new(0),
+                AtomicUsize::new(if piece.zeroed { piece.bytes } else { 0 }),
+            ],
+        }
+    }
+
+    const fn range(&self) -> Option<VirtRange> {
+        VirtRange::new(self.base, self.bytes)
+    }
+
+    /// Notes that `range`, which lies in the extent, is handed out, and says what is in it.
+    fn touch(&self, range: VirtRange) -> Contents {
+        let first = range.base().value().wrapping_sub(self.base.value());
+        let end = first + range.bytes();
+        let [low, high] = [0, 1].map(|side| self.untouched[side].load(Relaxed));
+        if end <= low || high <= first {
+            return Contents::Unknown;
+        }
+        // The part below the range or the part above it is forgotten, whichever is the smaller.
+        if first.saturating_sub(low) <= high.saturating_sub(end) {
+            self.untouched[0].store(end, Relaxed);
+        } else {
+            self.untouched[1].store(first, Relaxed);
+        }
+        if low <= first && end <= high {
+            Contents::Zeroed
+        } else {
+            Contents::Unknown
+        }
+    }
+}
+
+/// The pointer to the byte at `address`, which lies in `piece` and is not 0.
+fn at(piece: &Piece, address: usize) -> NonNull<u8> {
+    let above = address.wrapping_sub(piece.start.addr());
+    NonNull::new(piece.start.wrapping_add(above)).unwrap_or(NonNull::dangling())
+}
+
+// SAFETY:
+// - the memory of the regions is readable, writable and nobody else's, as whoever made the machine
+//   promised; the plan gives no byte to two extents, nor the bytes of the states to any;
+// - `Zeroed` is reported on the promise of `Region::zeroed` alone, and never for memory that was
+//   Ready before;
+// - `reserve` checks before it changes anything, and nothing else can fail;
+// - there are no translations;
+// - within an extent, pointers are made by adding and addresses by subtracting the same numbers;
+//   they differ by a multiple of half of the space, which no alignment that the heap serves passes.
+unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
+    const GEOMETRY: Geometry = S::GEOMETRY;
+
+    type IndexRoot = S::IndexRoot;
+
+    fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
+        let Some((_, granules)) = self.locate(range) else {
+            return Err(ReserveError::Outside { range });
+        };
+        if let Some(occupied) = self.find_occupied(range, granules.clone()) {
+            return Err(ReserveError::Occupied { occupied });
+        }
+        self.states.set(granules, State::Reserved);
+        Ok(())
+    }
+
+    unsafe fn prepare(&self, range: VirtRange, _: Patience) -> Result<(), PrepareError> {
+        self.shift(range, &[State::Reserved], State::Prepared);
+        Ok(())
+    }
+
+    unsafe fn commit(&self, range: VirtRange, _: Patience) -> Result<Contents, CommitError> {
+        let extent = self.shift(range, &[State::Prepared], State::Ready);
+        Ok(extent.map_or(Contents::Unknown, |extent| extent.touch(range)))
+    }
+
+    unsafe fn decommit(&self, range: VirtRange, _: Patience) -> Result<(), Busy> {
+        self.shift(range, &[State::Ready], State::Prepared);
+        Ok(())
+    }
+
+    unsafe fn fault(&self, range: VirtRange, _: Patience) -> Result<(), Busy> {
+        self.shift(range, &[State::Ready, State::Prepared], State::Reserved);
+        Ok(())
+    }
+
+    unsafe fn release(&self, range: VirtRange, _: Patience) -> Result<(), Busy> {
+        let any = [State::Ready, State::Prepared, State::Reserved];
+        self.shift(range, &any, State::None);
+        Ok(())
+    }
+
+    #[inline]
+    fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
+        for extent in &self.extents {
+            let above = addr.value().wrapping_sub(extent.base.value());
+            if above < extent.bytes {
+                // SAFETY: `add` stays inside the extent, which is one piece of memory.
+                return unsafe { extent.start.add(above) };
+            }
+        }
+        NonNull::dangling()
+    }
+
+    #[inline]
+    fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr> {
+        self.extents.iter().find_map(|extent| {
+            let above = pointer.addr().get().wrapping_sub(extent.start.addr().get());
+            let inside = above < extent.bytes;
+            inside.then(|| VirtAddr::new(extent.base.value().wrapping_add(above)))
+        })
+    }
+
+    /// There are no page tables: the granules that the regions gave up for the states of the others
+    /// are counted as theirs.
+    fn footprint(&self) -> Footprint {
+        Footprint {
+            table_frames: self.states_granules,
+            held_frames: 0,
+        }
+    }
+}
+
+impl<S, const REGIONS: usize> fmt::Debug for Flat<S, REGIONS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flat")
+            .field("extents", &self.extents)
+            .field("slide", &self.slide)
+            .finish_non_exhaustive()
+    }
+}

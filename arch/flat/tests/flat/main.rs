@@ -1,0 +1,10 @@
+//! The machine without an MMU and the heaps on it, in memory of the host.
+
+#![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
+
+extern crate alloc;
+
+mod common;
+mod conformance;
+mod many;
+mod regions;

@@ -1,0 +1,126 @@
+//! Many heaps at once, each over memory that it was handed.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_flat::{AllocFlags, FlatHeap, Shape, Small};
+use archipelago_sim::Hosted;
+
+use crate::common::Block;
+
+/// A process: its heap, the memory that was handed to it, and its objects.
+struct Process<S: Shape> {
+    heap: FlatHeap<Hosted, S>,
+    objects: Vec<(NonNull<u8>, Layout)>,
+    // Dropped last.
+    _block: Block,
+}
+
+impl<S: Shape> Process<S> {
+    /// A process whose heap has `bytes` bytes in an odd place; with `beside`, metadata is not among
+    /// them.
+    fn start(number: usize, bytes: usize, beside: bool) -> Self {
+        let metadata_bytes = if beside { bytes / 6 + 2048 } else { 0 };
+        let block = Block::new(bytes + metadata_bytes, number * 40 % 4096);
+        let heap = FlatHeap::empty();
+        let refused = heap.allocate(Layout::new::<u64>(), AllocFlags::empty());
+        assert!(refused.is_err(), "it has no memory yet");
+        let metadata = block.start().wrapping_add(bytes);
+        let given = if beside {
+            // SAFETY: the block is the heap's, and outlives it.
+            unsafe { heap.init_beside(block.start(), bytes, metadata, metadata_bytes) }
+        } else {
+            // SAFETY: as above.
+            unsafe { heap.init(block.start(), bytes) }
+        };
+        given.expect("a good block");
+        Self {
+            heap,
+            objects: Vec::new(),
+            _block: block,
+        }
+    }
+
+    /// Allocates an object, filled with the process's own byte, or frees one.
+    fn step(&mut self, number: usize, random: &mut fastrand::Rng) {
+        let byte = number.to_le_bytes()[0];
+        if random.u8(..) < 150 {
+            let layout = Layout::from_size_align(random.usize(1..200), 8).expect("a layout");
+            if let Ok(memory) = self.heap.allocate(layout, AllocFlags::empty()) {
+                let pointer = memory.cast::<u8>();
+                // SAFETY: the object is the process's.
+                unsafe { pointer.write_bytes(byte, layout.size()) };
+                self.objects.push((pointer, layout));
+            }
+        } else if !self.objects.is_empty() {
+            let (pointer, layout) = self.objects.swap_remove(random.usize(..self.objects.len()));
+            let bytes = NonNull::slice_from_raw_parts(pointer, layout.size());
+            // SAFETY: written when it was allocated, and the process's.
+            let bytes = unsafe { bytes.as_ref() };
+            assert!(bytes.iter().all(|found| *found == byte), "{number}");
+            // SAFETY: allocated by this heap, and not used any more.
+            unsafe { self.heap.deallocate(pointer, layout) };
+        }
+    }
+}
+
+fn processes_live_side_by_side<S: Shape>(bytes: usize, beside: bool) {
+    let (processes, steps) = if cfg!(miri) { (3, 200) } else { (60, 60_000) };
+    let mut random = fastrand::Rng::with_seed(0x5eed);
+    let mut all: Vec<Process<S>> = (0..processes)
+        .map(|number| Process::start(number, bytes, beside))
+        .collect();
+    for _ in 0..steps {
+        let number = random.usize(..all.len());
+        all[number].step(number, &mut random);
+        if random.u16(..) < 20 {
+            // A process ends, and another takes its place.
+            all[number] = Process::start(number, bytes, beside);
+        }
+    }
+    for (number, process) in all.iter().enumerate() {
+        process.heap.verify().expect("sound");
+        let range = process.heap.range().expect("it has memory");
+        for (object, _) in &process.objects {
+            assert!(range.contains(&object.addr().get()));
+            for (other, beside) in all.iter().enumerate() {
+                assert_eq!(beside.heap.contains(*object), other == number);
+            }
+        }
+        assert_eq!(process.heap.stats().small_objects, process.objects.len());
+    }
+}
+
+#[test]
+fn heaps_with_their_metadata_inside() {
+    processes_live_side_by_side::<Small<17, 8>>(16_000, false);
+    processes_live_side_by_side::<Small>(40_000, false);
+}
+
+#[test]
+fn heaps_with_their_metadata_beside() {
+    processes_live_side_by_side::<Small<20, 9>>(20_000, true);
+}
+
+#[test]
+fn a_heap_whose_metadata_is_used_up_is_full_and_goes_on() {
+    let block = Block::new(67 << 10, 0);
+    let metadata = block.start().wrapping_add(64 << 10);
+    let heap = FlatHeap::<Hosted>::empty();
+    // SAFETY: the block is the heap's, and outlives it.
+    unsafe { heap.init_beside(block.start(), 64 << 10, metadata, 3 << 10) }.expect("good blocks");
+    let layout = Layout::from_size_align(1024, 1).expect("a layout");
+    let mut objects = Vec::new();
+    while let Ok(memory) = heap.allocate(layout, AllocFlags::empty()) {
+        objects.push(memory.cast::<u8>());
+    }
+    assert!(!objects.is_empty() && objects.len() < 64);
+    heap.verify().expect("sound");
+    for object in objects {
+        // SAFETY: allocated above, and not used any more.
+        unsafe { heap.deallocate(object, layout) };
+    }
+    heap.verify().expect("sound");
+    heap.allocate(layout, AllocFlags::empty())
+        .expect("memory again");
+}
