@@ -42,7 +42,7 @@ geometries! {
     // Chunks smaller than a word, and a space that does not begin at address 0.
     Tiny = Geometry {
         address_bits: 20,
-        base: 0x2000_4000,
+        base: 0x2008_0000,
         granule_shift: 8,
         page_shift: 8,
         chunk_shift: 12,
