@@ -1,5 +1,5 @@
 //! Runs that take long, each with a short version inside the test run: the model's soak, Miri,
-//! loom.
+//! loom, all tests on words of 32 bits.
 
 use std::process::{Command, ExitCode};
 
@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process;
-use crate::setup::{self, Install};
-use crate::toolchain::{self, Toolchain};
+use crate::project;
+use crate::setup::{self, Install, Needs};
+use crate::toolchain::{self, TargetState, Toolchain};
 
 /// How long to soak.
 #[derive(Args, Clone, Copy, Debug)]
@@ -26,6 +27,59 @@ pub(crate) struct Soak {
 pub(crate) struct Miri {
     /// Only tests whose names contain this.
     filter: Option<String>,
+    /// The target that Miri pretends to run on: `s390x-unknown-linux-gnu` has the other byte order,
+    /// `i686-unknown-linux-gnu` words of 32 bits. The host if none is named.
+    #[arg(long)]
+    target: Option<String>,
+}
+
+/// A target whose words have 32 bits and whose programs run on this host. Rustup's linker and the C
+/// library that comes with this target need nothing of the host's.
+pub(crate) const HOSTED_32: &str = "i686-unknown-linux-musl";
+
+/// A target of the other byte order, for Miri.
+pub(crate) const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
+
+/// Runs all tests of the host as programs with words of 32 bits.
+///
+/// # Errors
+/// If the target cannot be had.
+pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<ExitCode> {
+    let mut command = hosted_32(&Toolchain::detect()?, install)?;
+    // What is for the host alone: commands, and page tables of 64 bits.
+    command.args(["--workspace", "--no-fail-fast"]);
+    command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
+    command.args(filter.map(|filter| format!("--test={filter}")));
+    follow(command)
+}
+
+/// A `cargo test` for [`HOSTED_32`], to be told which tests.
+///
+/// # Errors
+/// If the toolchain has no such target and cannot get it.
+pub(crate) fn hosted_32(toolchain: &Toolchain, install: Install) -> Result<Command> {
+    if toolchain.target_state(HOSTED_32) != TargetState::Prebuilt {
+        if !toolchain.rustup {
+            bail!(setup::Missing(format!(
+                "{HOSTED_32} comes with rustup's toolchains only"
+            )));
+        }
+        let needs = Needs {
+            targets: vec![HOSTED_32],
+            ..Needs::default()
+        };
+        needs.ensure(install)?;
+    }
+    let mut command = toolchain.cargo("test");
+    command.current_dir(project::root());
+    command.args(["--target", HOSTED_32]);
+    // A process of 32 bits has room for the windows of one test at a time.
+    command.env("RUST_TEST_THREADS", "1");
+    let name = HOSTED_32.to_uppercase().replace('-', "_");
+    command.env(format!("CARGO_TARGET_{name}_LINKER"), "rust-lld");
+    let flags = "-Clink-self-contained=yes -Clinker-flavor=ld.lld";
+    command.env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), flags);
+    Ok(command)
 }
 
 /// Runs the model test for many operations, in the release profile, with progress.
@@ -62,18 +116,32 @@ pub(crate) fn loom() -> Result<ExitCode> {
 /// # Errors
 /// If there is no nightly toolchain with Miri and it cannot be had.
 pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
-    ensure_miri(install)?;
-    let mut command = Command::new("cargo");
-    toolchain::without_installs(&mut command);
-    command.args(["+nightly", "miri", "test", "--package", "archipelago"]);
-    command.args(["--lib", "--test", "model", "--target-dir", "target/miri"]);
-    command.env("MIRIFLAGS", "-Zmiri-strict-provenance");
+    let mut command = interpreted(options.target.as_deref(), install)?;
+    command.args(["--lib", "--test", "model"]);
     match &options.filter {
         Some(filter) => command.args(["--", filter]),
         // Planted corruptions damage memory on purpose; the classes are numbers alone, and very many.
         None => command.args(["--", "--skip", "heap::planted", "--skip", "span::class"]),
     };
     follow(command)
+}
+
+/// A `cargo miri test` of the library, to be told which tests.
+///
+/// # Errors
+/// If there is no nightly toolchain with Miri and it cannot be had.
+pub(crate) fn interpreted(target: Option<&str>, install: Install) -> Result<Command> {
+    ensure_miri(install)?;
+    let mut command = Command::new("cargo");
+    toolchain::without_installs(&mut command);
+    command.current_dir(project::root());
+    command.args(["+nightly", "miri", "test", "--package", "archipelago"]);
+    command.args(["--target-dir", "target/miri"]);
+    if let Some(target) = target {
+        command.args(["--target", target]);
+    }
+    command.env("MIRIFLAGS", "-Zmiri-strict-provenance");
+    Ok(command)
 }
 
 /// Miri is a component of nightly toolchains; the toolchain itself is never changed.

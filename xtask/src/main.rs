@@ -75,6 +75,11 @@ enum Command {
     Soak(deep::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(deep::Miri),
+    /// Run all tests of the host as programs with words of 32 bits.
+    I686 {
+        /// Only the test program of this name.
+        test: Option<String>,
+    },
     /// Run the model of publication under loom.
     Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
@@ -137,6 +142,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         }
         Command::Soak(options) => deep::soak(options),
         Command::Miri(options) => deep::miri(&options, install),
+        Command::I686 { test } => deep::all_on_32_bits(test.as_deref(), install),
         Command::Loom => deep::loom(),
         Command::Classes(options) => {
             classes::command(options)?;

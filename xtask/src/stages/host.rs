@@ -1,5 +1,7 @@
 //! The tests that run on the host.
 
+use std::process::Command;
+
 use super::explain;
 use crate::process::{self, Progress};
 use crate::project;
@@ -11,10 +13,14 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     command
         .current_dir(project::root())
         .args(["--workspace", "--no-fail-fast"]);
+    follow(stage, "cargo test", &mut command);
+}
 
-    let mut progress = Progress::start("cargo test");
+/// Runs a `cargo test` and counts its tests.
+pub(super) fn follow(stage: &mut Stage, name: &str, command: &mut Command) {
+    let mut progress = Progress::start(name);
     let mut counts = Counts::default();
-    let result = process::run(&mut command, None, |line| {
+    let result = process::run(command, None, |line| {
         counts.add(line);
         progress.update(&format!("{} tests; {line}", counts.passed + counts.failed));
     });
@@ -33,7 +39,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     progress.finish(&outcome);
     stage.count(counts.passed, counts.failed);
     if counts.failed > 0 {
-        explain(&command, &result);
+        explain(command, &result);
     }
 }
 

@@ -7,6 +7,7 @@ mod kernels;
 mod lint;
 mod listing;
 mod msrv;
+mod words;
 
 use std::process::{Command, ExitCode};
 
@@ -28,6 +29,8 @@ pub(crate) enum Part {
     Host,
     /// The documentation, with warnings denied.
     Docs,
+    /// A part of the host's tests on words of 32 bits and in the other byte order.
+    Words,
     /// Builds of the portable crates for bare targets and with the oldest supported compiler.
     Build,
     /// The machine code of a lookup: its dependent loads.
@@ -44,6 +47,7 @@ pub(crate) enum Part {
 const ALL: &[Part] = &[
     Part::Lint,
     Part::Host,
+    Part::Words,
     Part::Docs,
     Part::Build,
     Part::Listing,
@@ -75,7 +79,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
     let mut needs = Needs::default();
     for part in parts {
         match part {
-            Part::Host => {}
+            Part::Host | Part::Words => {}
             Part::Build => needs.targets.extend(build::TARGETS),
             Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
@@ -112,6 +116,7 @@ impl Part {
         let mut stage = Stage::start(match self {
             Self::Lint => "lint",
             Self::Host => "host",
+            Self::Words => "words",
             Self::Docs => "docs",
             Self::Build => "build",
             Self::Listing => "listing",
@@ -120,6 +125,7 @@ impl Part {
         match self {
             Self::Lint => lint::run(&mut stage, toolchain),
             Self::Host => host::run(&mut stage, toolchain),
+            Self::Words => words::run(&mut stage, toolchain, install),
             Self::Docs => docs::run(&mut stage, toolchain),
             Self::Build => {
                 build::run(&mut stage, toolchain);
