@@ -66,8 +66,64 @@ fn growth_reaches_the_top_of_a_space_and_stops<G: SimGeometry>(bytes: usize) {
     assert_eq!(first, window.base);
     assert_eq!(highest, last - 2 * page + 1, "all but the last page");
     assert_eq!(blocks.len(), bytes / page - 1);
-    assert!(!rig.heap.owns(VirtAddr::new(last)));
+    look_up_around_every_boundary(&rig, window);
+    let blocks = search_the_last_pages(&rig, blocks);
     empty(&rig, blocks);
+}
+
+/// One below, at and one above every boundary of `window`, whose last page the heap does not own:
+/// its ends, those of its arenas, of its chunks and of its last pages.
+fn look_up_around_every_boundary<G: SimGeometry>(rig: &Rig<G>, window: Window) {
+    let geometry = G::GEOMETRY;
+    let page = geometry.page_bytes();
+    let last = window.base + (window.bytes - 1);
+    let edges = (window.base..=last).step_by(geometry.chunk_bytes()).chain([
+        last - 2 * page + 1,
+        last - page + 1,
+        last,
+    ]);
+    for edge in edges {
+        for address in [edge.checked_sub(1), Some(edge), edge.checked_add(1)] {
+            let Some(address) = address else { continue };
+            let inside = address >= window.base && address <= last - page;
+            assert_eq!(
+                rig.heap.owns(VirtAddr::new(address)),
+                inside,
+                "{address:#x}, beside {edge:#x}"
+            );
+        }
+    }
+}
+
+/// Frees the three highest pages and a lower one, and finds the run of three and then the single
+/// one by their sizes.
+fn search_the_last_pages<G: SimGeometry>(rig: &Rig<G>, mut blocks: Vec<Block>) -> Vec<Block> {
+    let page = Rig::<G>::PAGE;
+    let highest = blocks.split_off(blocks.len() - 3);
+    let lower = blocks.remove(blocks.len() / 2);
+    let run = highest[0].pointer;
+    for block in highest.into_iter().chain([lower]) {
+        rig.free(block);
+    }
+    let three = rig.get(3 * page, page);
+    assert_eq!(three.pointer, run, "the only run of three pages");
+    assert_eq!(rig.get(page, page).pointer, lower.pointer);
+    assert!(
+        rig.allocate(layout(page, page), AllocFlags::empty())
+            .is_err()
+    );
+    rig.check();
+    rig.verify();
+    rig.free(three);
+    rig.free(lower);
+    let mut again = fill(rig);
+    assert_eq!(again.len(), 4);
+    blocks.append(&mut again);
+    blocks.sort_by_key(|block| rig.address(*block).value());
+    for (id, block) in (0..).zip(&blocks) {
+        block.fill(id);
+    }
+    blocks
 }
 
 #[test]

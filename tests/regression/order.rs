@@ -1,6 +1,6 @@
 //! The order in which windows come makes no difference.
 
-use archipelago::{AllocFlags, Window};
+use archipelago::{AllocFlags, ChunkView, SpanView, Window};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Rig, layout};
 use fastrand::Rng;
@@ -8,9 +8,9 @@ use fastrand::Rng;
 /// Window number `number` of one arena, with a gap of an arena to the next.
 fn island<G: SimGeometry>(number: usize) -> Window {
     let arena = G::GEOMETRY.arena_bytes();
-    let quarter = G::GEOMETRY.last_offset().value() / 4 + 1;
+    let eighth = G::GEOMETRY.last_offset().value() / 8 + 1;
     Window::new(
-        G::GEOMETRY.base.wrapping_add(quarter / arena * arena) + 2 * number * arena,
+        G::GEOMETRY.base.wrapping_add(eighth / arena * arena) + 2 * number * arena,
         arena,
     )
 }
@@ -20,9 +20,19 @@ fn metadata<G: SimGeometry>() -> Window {
     Window::for_metadata(G::GEOMETRY.base.wrapping_add(bytes), bytes.min(1 << 26))
 }
 
-/// Addresses of a fixed run of requests on a heap that was given `windows` in this order, the first
-/// `at_once` of them at `init`.
-fn answers<G: SimGeometry>(windows: &[Window], at_once: usize) -> Vec<usize> {
+/// What a heap answered, and what became of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    addresses: Vec<usize>,
+    /// The owned ranges and what is free in them, chunk by chunk; `verify` holds the summaries
+    /// against it.
+    chunks: Vec<ChunkView>,
+    spans: Vec<SpanView>,
+}
+
+/// What comes of a fixed run of requests on a heap that was given `windows` in this order, the
+/// first `at_once` of them at `init`.
+fn outcome<G: SimGeometry>(windows: &[Window], at_once: usize) -> Outcome {
     let (first, later) = windows.split_at(at_once);
     let first: Vec<_> = first.iter().copied().chain([metadata::<G>()]).collect();
     let rig = Rig::<G>::on(Sim::builder().zeroed_frames(true).build(), &first);
@@ -48,17 +58,21 @@ fn answers<G: SimGeometry>(windows: &[Window], at_once: usize) -> Vec<usize> {
     }
     rig.check();
     rig.verify();
-    answers
+    let (mut chunks, mut spans) = (Vec::new(), Vec::new());
+    rig.heap.for_each_chunk(|chunk| chunks.push(chunk));
+    rig.heap.for_each_span(|span| spans.push(span));
+    Outcome {
+        addresses: answers,
+        chunks,
+        spans,
+    }
 }
 
 fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
     let [low, middle, high] = [0, 1, 2].map(island::<G>);
-    let expected = answers::<G>(&[low, middle, high], 3);
-    assert!(
-        expected.len() > 100,
-        "{} requests were served",
-        expected.len()
-    );
+    let expected = outcome::<G>(&[low, middle, high], 3);
+    let served = expected.addresses.len();
+    assert!(served > 100, "{served} requests were served");
     for order in [
         [low, high, middle],
         [middle, low, high],
@@ -69,7 +83,7 @@ fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
         // Below, above and between those that are there already, before the heap grows into them.
         for at_once in 1..=3 {
             assert_eq!(
-                answers::<G>(&order, at_once),
+                outcome::<G>(&order, at_once),
                 expected,
                 "{order:?}, {at_once} at once"
             );
@@ -79,17 +93,15 @@ fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
 
 fn a_hundred_windows_in_any_order_give_the_same_answers<G: SimGeometry>() {
     let ordered: Vec<_> = (0..100).map(island::<G>).collect();
-    let fits = G::GEOMETRY
-        .offset(archipelago::VirtAddr::new(ordered[99].base))
-        .is_some();
-    let count = if fits { 100 } else { 40 };
-    let ordered = &ordered[..count];
-    let expected = answers::<G>(ordered, count);
-    let mut shuffled = ordered.to_vec();
+    let expected = outcome::<G>(&ordered, 100);
+    let arenas = 100 * G::GEOMETRY.arena_bytes();
+    let bytes: usize = expected.spans.iter().map(|span| span.bytes).sum();
+    assert!(bytes > arenas / 20, "{bytes} bytes of {arenas} are in use");
+    let mut shuffled = ordered.clone();
     for seed in 0..3 {
         Rng::with_seed(seed).shuffle(&mut shuffled);
-        assert_eq!(answers::<G>(&shuffled, count), expected);
-        assert_eq!(answers::<G>(&shuffled, 1), expected);
+        assert_eq!(outcome::<G>(&shuffled, 100), expected);
+        assert_eq!(outcome::<G>(&shuffled, 1), expected);
     }
 }
 
