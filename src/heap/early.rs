@@ -54,8 +54,8 @@ impl<const BYTES: usize> fmt::Debug for EarlyRegion<BYTES> {
 }
 
 /// The early heap over a region, or over none.
-pub(crate) struct Early<K> {
-    region: Option<Region>,
+pub(crate) struct Early<K: Kernel> {
+    region: Option<Region<K>>,
     heap: RankedLock<Inner, K, { rank::EARLY }>,
 }
 
@@ -68,18 +68,20 @@ struct Inner {
 /// What the allocator keeps at the start of a hole: the least that it can work with.
 const LEAST_BYTES: usize = 2 * size_of::<usize>();
 
-/// The region, by its start and length.
-#[derive(Clone, Copy)]
-struct Region {
+/// The region, by its start and length, and what serves from it. Whoever makes a heap without a
+/// region names neither function, so that nothing of them is linked.
+struct Region<K: Kernel> {
     start: NonNull<u8>,
     bytes: usize,
     taken: &'static AtomicBool,
+    allocate: fn(&Early<K>, &Self, Layout) -> Option<NonNull<u8>>,
+    deallocate: unsafe fn(&Early<K>, NonNull<u8>, Layout) -> bool,
 }
 
 // SAFETY: a region is a static; its bytes are handed out under the lock.
-unsafe impl Send for Region {}
+unsafe impl<K: Kernel> Send for Region<K> {}
 // SAFETY: as above.
-unsafe impl Sync for Region {}
+unsafe impl<K: Kernel> Sync for Region<K> {}
 
 impl<K: Kernel> Early<K> {
     /// No early heap.
@@ -98,6 +100,8 @@ impl<K: Kernel> Early<K> {
                 start,
                 bytes: BYTES,
                 taken: &region.taken,
+                allocate: Self::allocate_in,
+                deallocate: Self::deallocate_in,
             }),
             _ => None,
         };
@@ -110,14 +114,18 @@ impl<K: Kernel> Early<K> {
     /// Whether `pointer` lies in the region.
     #[inline]
     pub(crate) fn holds(&self, pointer: NonNull<u8>) -> bool {
-        self.region.is_some_and(|region| {
+        self.region.as_ref().is_some_and(|region| {
             pointer.addr().get().wrapping_sub(region.start.addr().get()) < region.bytes
         })
     }
 
     /// Memory for `layout`, if there is room.
     pub(crate) fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let region = self.region?;
+        let region = self.region.as_ref()?;
+        (region.allocate)(self, region, layout)
+    }
+
+    fn allocate_in(&self, region: &Region<K>, layout: Layout) -> Option<NonNull<u8>> {
         let end = region.start.addr().get().checked_add(region.bytes)?;
         if layout.size() > region.bytes || !stays_below_the_top(end, layout) {
             return None;
@@ -141,6 +149,16 @@ impl<K: Kernel> Early<K> {
     /// # Safety
     /// `pointer` lies in the region, was allocated from it with `layout`, and is not used any more.
     pub(crate) unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
+        match &self.region {
+            // SAFETY: the caller's promise is the same.
+            Some(region) => unsafe { (region.deallocate)(self, pointer, layout) },
+            None => false,
+        }
+    }
+
+    /// # Safety
+    /// As for [`deallocate`](Self::deallocate).
+    unsafe fn deallocate_in(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
         let mut inner = self.heap.lock();
         if inner.started {
             // SAFETY: the caller's promise; the region is this heap's, so that it was allocated
@@ -152,7 +170,7 @@ impl<K: Kernel> Early<K> {
 
     /// Bytes of the region.
     pub(crate) fn bytes(&self) -> usize {
-        self.region.map_or(0, |region| region.bytes)
+        self.region.as_ref().map_or(0, |region| region.bytes)
     }
 }
 

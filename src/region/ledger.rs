@@ -131,7 +131,7 @@ impl Ledger {
 
     /// Charges bytes that became Ready.
     pub(super) fn became_ready(&self, purpose: Purpose, bytes: usize) {
-        self.mapped_ready.fetch_add(bytes, Ordering::Relaxed);
+        add(&self.mapped_ready, bytes);
         self.charge(purpose, bytes);
     }
 
@@ -148,14 +148,14 @@ impl Ledger {
             Plain::Prepared => &self.prepared,
         };
         if more {
-            total.fetch_add(bytes, Ordering::Relaxed);
+            add(total, bytes);
         } else {
             subtract(total, bytes);
         }
     }
 
     fn charge(&self, purpose: Purpose, bytes: usize) {
-        self.purposes[purpose as usize].fetch_add(bytes, Ordering::Relaxed);
+        add(&self.purposes[purpose as usize], bytes);
     }
 
     fn credit(&self, purpose: Purpose, bytes: usize) {
@@ -178,6 +178,13 @@ pub(super) enum Plain {
     Prepared,
 }
 
+// Out of line, both of them: where there is no single instruction for it, each is a loop.
+#[inline(never)]
+fn add(total: &AtomicUsize, bytes: usize) {
+    total.fetch_add(bytes, Ordering::Relaxed);
+}
+
+#[inline(never)]
 fn subtract(total: &AtomicUsize, bytes: usize) {
     let before = total.fetch_sub(bytes, Ordering::Relaxed);
     debug_assert!(
