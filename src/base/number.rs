@@ -11,10 +11,13 @@ use archipelago_api::{Geometry, Machine, Offset, VirtAddr, VirtRange};
 pub(crate) trait Shape: 'static {
     /// The geometry.
     const GEOMETRY: Geometry;
+    /// Whether there are free pages without memory.
+    const SCAVENGES: bool;
 }
 
 impl<M: Machine> Shape for M {
     const GEOMETRY: Geometry = M::GEOMETRY;
+    const SCAVENGES: bool = M::DECOMMITS;
 }
 
 /// The number of a page on the line of the address space, or the number one past the last.

@@ -396,8 +396,13 @@ impl Plan {
         }
         let most = piece_first.saturating_add(limits.allowance.min(limits.step));
         let chunk_pages = S::GEOMETRY.chunk_pages();
-        let piece_end = end.next_multiple_of(chunk_pages).min(most);
-        let piece_end = piece_end.min(candidate.end().0).max(end);
+        // Where memory cannot be given back, none is taken before it is needed.
+        let piece_end = if S::SCAVENGES {
+            let piece_end = end.next_multiple_of(chunk_pages).min(most);
+            piece_end.min(candidate.end().0).max(end)
+        } else {
+            end
+        };
         Some(Self {
             piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
             run: PageRun::new(PageIdx(first), want.pages),

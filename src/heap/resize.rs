@@ -151,14 +151,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let taken = {
             let mut page = self.page.lock();
             let page = &mut *page;
-            if page.cache.holds_any(added) {
-                self.pages.flush_cache(&mut page.pages, &mut page.cache);
+            if Self::CACHES_PAGES && page.cache.holds_any(added) {
+                self.flush_page_cache(page);
             }
             self.pages
                 .extend(&mut page.pages, run, more)
                 .ok_or(refused)?
         };
-        if taken.scavenged == 0 {
+        if !M::DECOMMITS || taken.scavenged == 0 {
             self.ledger
                 .transfer(Purpose::Free, Purpose::Objects, added.bytes::<M>());
             return Ok(added);

@@ -3,11 +3,11 @@
 use archipelago_api::{AllocFlags, Contents, Fault, Kernel, Machine, Report, VirtAddr};
 use core::cell::Cell;
 
-use super::gate::Closed;
+use super::gate::{Closed, Pass};
 use super::growth::Growth;
 use super::{Heap, Opened, PageSide, certain};
 use crate::base::{PageIdx, PageRun};
-use crate::page::Taken;
+use crate::page::{BLOCK_PAGES, Taken};
 use crate::region::{Cause, Purpose, Space};
 
 /// Runs shorter than this come from the page cache: a quarter of its pages.
@@ -40,6 +40,10 @@ enum Found {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Whether single pages come from a page cache: only where it is less than a chunk, which is
+    /// all that is searched without one.
+    pub(super) const CACHES_PAGES: bool = M::GEOMETRY.chunk_pages() > BLOCK_PAGES;
+
     /// A run for an ordinary request.
     ///
     /// # Errors
@@ -88,44 +92,52 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         opened: &Opened<M>,
         mut work: impl FnMut(&Space<'_, M>, &mut Growth) -> Result<R, Cause>,
     ) -> Result<R, Cause> {
-        let mut pass = match self.gate.enter::<K>() {
-            Ok(pass) => pass,
-            Err(Closed::Busy) => return Err(Cause::Busy),
-            Err(Closed::Inside) => self.machine_allocates(),
-        };
+        let mut pass = self.enter()?;
         let unsettled = Cell::new(pass.unsettled.take());
         let patience = pass.patience;
         let space = Space::new::<K>(&opened.machine, &self.ledger, patience, &unsettled);
         let answer = match space {
-            Ok(space) => self.with_what_is_free(opened, &space, || work(&space, &mut pass)),
+            Ok(space) => {
+                let mut refused = None;
+                loop {
+                    match work(&space, &mut pass) {
+                        Err(cause) if self.is_made_up_for(opened, &space, cause, &mut refused) => {}
+                        answer => break answer,
+                    }
+                }
+            }
             Err(archipelago_api::Busy) => Err(Cause::Busy),
         };
         pass.unsettled = unsettled.take();
         answer
     }
 
-    /// Runs `work`, and runs it again as long as scavenging helps against what it is refused for,
-    /// but not past what it could not undo.
-    fn with_what_is_free<R>(
+    /// Enters the growth gate.
+    fn enter(&self) -> Result<Pass<'_, Growth>, Cause> {
+        match self.gate.enter::<K>() {
+            Ok(pass) => Ok(pass),
+            Err(Closed::Busy) => Err(Cause::Busy),
+            Err(Closed::Inside) => self.machine_allocates(),
+        }
+    }
+
+    /// Scavenges against `cause`, for which work inside the gate was refused; `false` if that does
+    /// not help, as when the same was `refused` before, or the machine has something to settle.
+    #[cold]
+    fn is_made_up_for(
         &self,
         opened: &Opened<M>,
         space: &Space<'_, M>,
-        mut work: impl FnMut() -> Result<R, Cause>,
-    ) -> Result<R, Cause> {
-        let mut refused = None;
-        loop {
-            let cause = match work() {
-                Err(cause) => cause,
-                done => return done,
-            };
-            // The same refusal although nothing was made since: more of the same would not help
-            // either.
-            let is_stuck = refused == Some((cause, self.bytes_in_use()));
-            if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, cause) {
-                return Err(cause);
-            }
-            refused = Some((cause, self.bytes_in_use()));
+        cause: Cause,
+        refused: &mut Option<(Cause, usize)>,
+    ) -> bool {
+        // The same refusal although nothing was made since: more of the same would not help either.
+        let is_stuck = *refused == Some((cause, self.bytes_in_use()));
+        if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, cause) {
+            return false;
         }
+        *refused = Some((cause, self.bytes_in_use()));
+        true
     }
 
     /// Ready bytes that are not free, metadata included.
@@ -147,7 +159,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Looks for free pages, for short runs in the page cache first.
     fn find(&self, want: Want) -> Found {
         let mut page = self.page.lock();
-        let taken = if want.align_pages == 1 && want.pages < CACHED_RUN {
+        let cached = Self::CACHES_PAGES && want.align_pages == 1 && want.pages < CACHED_RUN;
+        let taken = if cached {
             self.find_cached(&mut page, want.pages)
         } else {
             self.find_past_cache(&mut page, want)
@@ -170,7 +183,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(taken) = taken else {
             return Found::Nothing;
         };
-        if taken.scavenged > 0 {
+        if M::DECOMMITS && taken.scavenged > 0 {
             return Found::Scavenged(taken.run);
         }
         self.ledger
@@ -310,9 +323,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 None => break,
             }
         }
-        let mut page = self.page.lock();
-        let page = &mut *page;
-        self.pages.flush_cache(&mut page.pages, &mut page.cache);
+        self.flush_page_cache(&mut self.page.lock());
+    }
+
+    /// Frees the pages that the page cache still holds.
+    pub(super) fn flush_page_cache(&self, page: &mut PageSide) {
+        if Self::CACHES_PAGES {
+            self.pages.flush_cache(&mut page.pages, &mut page.cache);
+        }
     }
 
     /// Frees the pages of a span, which stay Ready. The caller holds the central lock.
@@ -330,7 +348,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut page = self.page.lock();
         let page = &mut *page;
         // The cached pages are the lowest: they are looked at with the others.
-        self.pages.flush_cache(&mut page.pages, &mut page.cache);
+        self.flush_page_cache(page);
         let lowest = self.pages.lowest_run(&page.pages, want.pages);
         let ready =
             lowest.filter(|lowest| lowest.scavenged == 0 && want.starts_at(lowest.run.first));

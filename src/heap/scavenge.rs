@@ -22,6 +22,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             return Ok(0);
         };
+        if !M::DECOMMITS {
+            return Ok(0);
+        }
         self.with_machine(opened, |space, _| {
             self.scavenge_within(opened, space, pages)
         })
@@ -36,6 +39,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         space: &Space<'_, M>,
         cause: Cause,
     ) -> bool {
+        if !M::DECOMMITS {
+            return false;
+        }
         let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
         let pages = missing.div_ceil(M::GEOMETRY.page_bytes());
         if pages == 0 {

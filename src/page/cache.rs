@@ -153,7 +153,7 @@ impl<S: Shape> Pages<S> {
                 for (first, count) in runs(free) {
                     chunk.free.set(piece.first + first - lowest, count);
                 }
-                if free != scavenged && !summary::may_be_ready(chunk.value) {
+                if S::SCAVENGES && free != scavenged && !summary::may_be_ready(chunk.value) {
                     self.tree.hint_ready(piece.chunk);
                 }
                 chunk.free.summary()

@@ -12,7 +12,7 @@ impl<S: Shape> Pages<S> {
     pub(super) fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
-            scavenged += chunk.scavenged.count(piece.first, piece.count);
+            scavenged += Self::scavenged_in(chunk, piece);
             taken(chunk, piece, 0)
         });
         state.free -= run.count;
@@ -30,7 +30,7 @@ impl<S: Shape> Pages<S> {
         piece: Piece,
         floor: usize,
     ) -> Taken {
-        let scavenged = chunk.scavenged.count(piece.first, piece.count);
+        let scavenged = Self::scavenged_in(chunk, piece);
         if summary::store(chunk.value, taken(chunk, piece, floor)) {
             self.tree.refresh(state.top(), piece.chunk, piece.chunk);
         }
@@ -47,9 +47,9 @@ impl<S: Shape> Pages<S> {
     pub(super) fn mark_free(&self, state: &mut State, run: PageRun) {
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
-            let here = chunk.scavenged.count(piece.first, piece.count);
+            let here = Self::scavenged_in(chunk, piece);
             scavenged += here;
-            if here < piece.count && !summary::may_be_ready(chunk.value) {
+            if S::SCAVENGES && here < piece.count && !summary::may_be_ready(chunk.value) {
                 self.tree.hint_ready(piece.chunk);
             }
             freed(chunk, piece)

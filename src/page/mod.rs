@@ -31,7 +31,7 @@ mod verify;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
-pub(crate) use cache::PageCache;
+pub(crate) use cache::{BLOCK_PAGES, PageCache};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use corrupt::Corruption;
 pub(crate) use pages::{Pages, Taken};

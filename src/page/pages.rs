@@ -56,9 +56,10 @@ impl<S: Shape> Pages<S> {
         let before = state.owned.iter().next();
         state.owned.add(run).map_err(PagesError::Ranges)?;
         self.raise_top(state, before);
-        let bits = |piece: Piece| self.tree.chunk(piece.chunk).map(|chunk| (chunk, piece));
-        for (chunk, piece) in Tree::<S>::pieces(run).filter_map(bits) {
-            chunk.scavenged.set(piece.first, piece.count);
+        if S::SCAVENGES {
+            self.for_each(run, |chunk, piece| {
+                chunk.scavenged.set(piece.first, piece.count);
+            });
         }
         self.mark_free(state, run);
         Ok(())
@@ -154,6 +155,9 @@ impl<S: Shape> Pages<S> {
     /// # Errors
     /// If a page of it is not taken. Nothing is changed then.
     pub(crate) fn made_ready(&self, state: &mut State, run: PageRun) -> Result<(), PagesError> {
+        if !S::SCAVENGES {
+            return Ok(());
+        }
         self.for_taken(state, run, |chunk, piece| {
             chunk.scavenged.clear(piece.first, piece.count);
         })
@@ -187,7 +191,7 @@ impl<S: Shape> Pages<S> {
     pub(crate) fn count_scavenged(&self, run: PageRun) -> usize {
         Tree::<S>::pieces(run)
             .filter_map(|piece| Some((self.tree.chunk(piece.chunk)?, piece)))
-            .map(|(chunk, piece)| chunk.scavenged.count(piece.first, piece.count))
+            .map(|(chunk, piece)| Self::scavenged_in(chunk, piece))
             .sum()
     }
 
@@ -237,12 +241,27 @@ impl<S: Shape> Pages<S> {
         if !self.is_taken(state, run) {
             return Err(PagesError::NotTaken);
         }
+        self.for_each(run, note);
+        Ok(())
+    }
+
+    /// Runs `note` on every piece of `run` that has tables.
+    fn for_each(&self, run: PageRun, note: impl Fn(Chunk<'_>, Piece)) {
         for piece in Tree::<S>::pieces(run) {
             if let Some(chunk) = self.tree.chunk(piece.chunk) {
                 note(chunk, piece);
             }
         }
-        Ok(())
+    }
+
+    /// How many pages of a piece are scavenged.
+    #[inline]
+    pub(super) fn scavenged_in(chunk: Chunk<'_>, piece: Piece) -> usize {
+        if S::SCAVENGES {
+            chunk.scavenged.count(piece.first, piece.count)
+        } else {
+            0
+        }
     }
 
     /// Whether all pages of `run` are owned and none is free.
@@ -262,6 +281,9 @@ impl<S: Shape> Pages<S> {
 
     /// The first maximal scavenged run inside `run`.
     fn next_scavenged(&self, run: PageRun) -> Option<PageRun> {
+        if !S::SCAVENGES {
+            return None;
+        }
         let first = Tree::<S>::pieces(run).find_map(|piece| {
             let bits = self.tree.chunk(piece.chunk)?.scavenged;
             let first = bits.next_set(piece.first)?;

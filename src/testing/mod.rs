@@ -33,6 +33,7 @@ impl<G: TestGeometry> Shape for Shaped<G> {
         G::GEOMETRY.check();
         G::GEOMETRY
     };
+    const SCAVENGES: bool = true;
 }
 
 /// Numbers that look random and are the same in every run: splitmix64.

@@ -58,6 +58,11 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
 
+    /// Whether [`decommit`](Self::decommit) makes memory that somebody else can use. It does where
+    /// there is an MMU. Where the windows are the memory, a machine answers `false`: the heap then
+    /// makes no page Ready before a request needs it, and never decommits one.
+    const DECOMMITS: bool = true;
+
     /// Storage for the first level of the arena index: `[IndexWord; N]` with N =
     /// 2^`index_root_shift`.
     type IndexRoot: IndexRoot;
