@@ -162,20 +162,18 @@ impl Growth {
     /// not help, and the two would take each other's place for ever.
     fn extend_room<S: Shape, K: Kernel>(&mut self) -> bool {
         let reach = reach::<S>(self.anchor);
-        let reached = |piece: PageRun| {
-            let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));
-            (part.count, part == piece, part)
-        };
-        let Some((count, is_whole, largest)) =
-            self.unused.iter().map(reached).max_by_key(|part| part.0)
-        else {
-            return false;
-        };
         let rest = self.metadata.room();
+        let (mut largest, mut is_whole) = (rest, false);
+        for piece in self.unused.iter() {
+            let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));
+            if part.count > rest.count && part.count >= largest.count {
+                (largest, is_whole) = (part, part == piece);
+            }
+        }
         // The rest of the room takes the slot of the piece that takes its place, if all of that
         // goes.
         let has_slot = is_whole || self.unused.needs_room().is_none();
-        if count <= rest.count || !has_slot {
+        if largest.count == rest.count || !has_slot {
             return false;
         }
         certain::<K, _, _>(self.unused.remove(largest), "the largest piece is unused");

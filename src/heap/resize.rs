@@ -158,7 +158,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 .extend(&mut page.pages, run, more)
                 .ok_or(refused)?
         };
-        if !M::DECOMMITS || taken.scavenged == 0 {
+        if Self::is_ready(taken) {
             self.ledger
                 .transfer(Purpose::Free, Purpose::Objects, added.bytes::<M>());
             return Ok(added);

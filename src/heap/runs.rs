@@ -29,16 +29,6 @@ pub(crate) struct ReadyRun {
     pub(crate) zeroed: bool,
 }
 
-/// What looking for free pages came to.
-#[derive(Clone, Copy, Debug)]
-enum Found {
-    /// A run that is Ready and charged.
-    Ready(ReadyRun),
-    /// A run of which pages are scavenged; it is allocated, and its scavenged bits are set.
-    Scavenged(PageRun),
-    Nothing,
-}
-
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Whether single pages come from a page cache: only where it is less than a chunk, which is
     /// all that is searched without one.
@@ -54,9 +44,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
     ) -> Result<ReadyRun, Cause> {
         match self.find(want) {
-            Found::Ready(ready) => Ok(ready),
-            Found::Scavenged(run) => self.commit_found(opened, run),
-            Found::Nothing => self.with_machine(opened, |space, growth| {
+            Some(taken) if Self::is_ready(taken) => Ok(ReadyRun::used(taken.run)),
+            Some(taken) => self.commit_found(opened, taken.run),
+            None => self.with_machine(opened, |space, growth| {
                 self.find_or_grow(opened, space, growth, want)
             }),
         }
@@ -101,7 +91,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 let mut refused = None;
                 loop {
                     match work(&space, &mut pass) {
-                        Err(cause) if self.is_made_up_for(opened, &space, cause, &mut refused) => {}
+                        Err(cause)
+                            if M::DECOMMITS
+                                && self.is_made_up_for(opened, &space, cause, &mut refused) => {}
                         answer => break answer,
                     }
                 }
@@ -156,8 +148,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
-    /// Looks for free pages, for short runs in the page cache first.
-    fn find(&self, want: Want) -> Found {
+    /// Looks for free pages, for short runs in the page cache first. Pages that are Ready are
+    /// charged; of the others, some are scavenged, and their bits are set.
+    fn find(&self, want: Want) -> Option<Taken> {
         let mut page = self.page.lock();
         let cached = Self::CACHES_PAGES && want.align_pages == 1 && want.pages < CACHED_RUN;
         let taken = if cached {
@@ -165,7 +158,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         } else {
             self.find_past_cache(&mut page, want)
         };
-        self.found(taken)
+        self.charge_found(taken)
     }
 
     /// A run that is not the page cache's.
@@ -178,20 +171,19 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// What pages that were just taken, under the page lock, are worth.
-    fn found(&self, taken: Option<Taken>) -> Found {
-        let Some(taken) = taken else {
-            return Found::Nothing;
-        };
-        if M::DECOMMITS && taken.scavenged > 0 {
-            return Found::Scavenged(taken.run);
+    /// Charges pages that were just taken, under the page lock, if they are Ready.
+    fn charge_found(&self, taken: Option<Taken>) -> Option<Taken> {
+        let taken = taken?;
+        if Self::is_ready(taken) {
+            self.ledger
+                .transfer(Purpose::Free, Purpose::Objects, taken.run.bytes::<M>());
         }
-        self.ledger
-            .transfer(Purpose::Free, Purpose::Objects, taken.run.bytes::<M>());
-        Found::Ready(ReadyRun {
-            run: taken.run,
-            zeroed: false,
-        })
+        Some(taken)
+    }
+
+    /// Whether pages that were taken have memory, all of them.
+    pub(super) const fn is_ready(taken: Taken) -> bool {
+        !M::DECOMMITS || taken.scavenged == 0
     }
 
     /// A short run out of the page cache, which is filled when it is empty; past it if it has none
@@ -298,17 +290,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
     ) -> Result<ReadyRun, Cause> {
         let mut found = self.find(want);
-        if matches!(found, Found::Nothing) {
+        if found.is_none() {
             self.return_what_is_kept(opened);
             // Growth joins free pages below a piece with it: they must not be back in the cache by
             // then.
             let mut page = self.page.lock();
-            found = self.found(self.find_past_cache(&mut page, want));
+            found = self.charge_found(self.find_past_cache(&mut page, want));
         }
         match found {
-            Found::Ready(ready) => Ok(ready),
-            Found::Scavenged(run) => self.settle(run, self.commit_scavenged(space, run)),
-            Found::Nothing => self.grow(space, growth, want),
+            Some(taken) if Self::is_ready(taken) => Ok(ReadyRun::used(taken.run)),
+            Some(Taken { run, .. }) => self.settle(run, self.commit_scavenged(space, run)),
+            None => self.grow(space, growth, want),
         }
     }
 
@@ -356,7 +348,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if let Some(run) = ready.and_then(|lowest| self.pages.take(&mut page.pages, lowest.run)) {
             let run = run.run;
             self.ledger.transfer(Purpose::Free, Purpose::Objects, bytes);
-            return Ok(ReadyRun { run, zeroed: false });
+            return Ok(ReadyRun::used(run));
         }
         if flags.contains(AllocFlags::ATOMIC) {
             if let Some(first) = page.reserve.take(want) {
@@ -364,13 +356,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     .transfer(Purpose::Reserve, Purpose::Objects, bytes);
                 self.reserve_low
                     .store(true, core::sync::atomic::Ordering::Relaxed);
-                return Ok(ReadyRun {
-                    run: PageRun::new(first, want.pages),
-                    zeroed: false,
-                });
+                return Ok(ReadyRun::used(PageRun::new(first, want.pages)));
             }
         }
         Err(Cause::NotReady { bytes })
+    }
+}
+
+impl ReadyRun {
+    /// A run that others have used.
+    const fn used(run: PageRun) -> Self {
+        Self { run, zeroed: false }
     }
 }
 

@@ -39,9 +39,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         space: &Space<'_, M>,
         cause: Cause,
     ) -> bool {
-        if !M::DECOMMITS {
-            return false;
-        }
         let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
         let pages = missing.div_ceil(M::GEOMETRY.page_bytes());
         if pages == 0 {

@@ -4,6 +4,7 @@
 //! the chunk yet, holds no free page; the same goes for the pages of a chunk that belong to
 //! somebody else.
 
+use core::ops::{BitAnd, Shr};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::summary::Summary;
@@ -158,8 +159,9 @@ impl<'a> Bits<'a> {
                 run += WORD;
                 continue;
             }
-            if let Some(bit) = first_run(word as u64, count) {
-                let first = base + bit;
+            let starts = run_starts(word, count);
+            if starts != 0 {
+                let first = base + starts.trailing_zeros() as usize;
                 return Some(Found { first, lowest });
             }
             run = word.leading_ones() as usize;
@@ -187,7 +189,7 @@ impl<'a> Bits<'a> {
             run += word.trailing_ones() as usize;
             start.get_or_insert(run);
             max = max.max(run);
-            max = longer_run(word as u64, max);
+            max = longer_run(word, max);
             run = word.leading_ones() as usize;
         }
         // A chunk smaller than a word ends below the top of the word, which is clear.
@@ -279,14 +281,21 @@ fn masks(first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
+/// A word that runs of ones are found in: one of a bitmap, or a page cache.
+trait Ones: Copy + Eq + From<u8> + BitAnd<Output = Self> + Shr<usize, Output = Self> {}
+
+impl Ones for usize {}
+impl Ones for u64 {}
+
 /// The bits of `word` that begin a run of at least `count` ones; `count` is at least one.
 ///
 /// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been
 /// looked at.
 #[inline]
-fn run_starts(word: u64, count: usize) -> u64 {
-    if count > 64 {
-        return 0;
+fn run_starts<B: Ones>(word: B, count: usize) -> B {
+    let none = B::from(0);
+    if count > 8 * size_of::<B>() {
+        return none;
     }
     // Few words of a fragmented chunk have eight ones in a row, which takes no loop to see.
     let (mut starts, mut seen) = if count >= 8 {
@@ -294,8 +303,8 @@ fn run_starts(word: u64, count: usize) -> u64 {
     } else {
         (word, 1)
     };
-    while starts != 0 && 2 * seen <= count {
-        starts &= starts >> seen;
+    while starts != none && 2 * seen <= count {
+        starts = starts & (starts >> seen);
         seen *= 2;
     }
     starts & (starts >> (count - seen))
@@ -303,7 +312,7 @@ fn run_starts(word: u64, count: usize) -> u64 {
 
 /// The bits of `word` that begin a run of at least eight ones.
 #[inline]
-const fn starts_of_eight(word: u64) -> u64 {
+fn starts_of_eight<B: Ones>(word: B) -> B {
     let two = word & (word >> 1);
     let four = two & (two >> 2);
     four & (four >> 4)
@@ -318,7 +327,7 @@ pub(crate) fn first_run(word: u64, count: usize) -> Option<usize> {
 
 /// The length of the longest run of ones in `word`, or `known` if that is longer.
 #[inline]
-fn longer_run(word: u64, known: usize) -> usize {
+fn longer_run(word: usize, known: usize) -> usize {
     let mut max = known;
     let mut starts = run_starts(word, known + 1);
     while starts != 0 {

@@ -283,6 +283,42 @@ impl<M: Machine> MetadataSource<'_, M> {
         Ok(start)
     }
 
+    /// Takes memory, Ready and zeroed, and answers with its offset: from stock, else a piece, else
+    /// whole pages.
+    // One for entries of every type.
+    #[inline(never)]
+    fn take_bytes(
+        &mut self,
+        purpose: Purpose,
+        bytes: usize,
+        align: usize,
+    ) -> Result<usize, Cause> {
+        let page_bytes = M::GEOMETRY.page_bytes();
+        let ledger = self.space.ledger();
+        if let Some(offset) = self.zeroed_from_stock(bytes, align) {
+            ledger.transfer(Purpose::UnusedMetadata, purpose, bytes);
+            return Ok(offset);
+        }
+        if bytes < page_bytes {
+            let offset = self.bump(bytes, align)?;
+            ledger.transfer(Purpose::UnusedMetadata, purpose, bytes);
+            return Ok(offset);
+        }
+        let whole = bytes.next_multiple_of(page_bytes);
+        let offset = self
+            .metadata
+            .take_address::<M>(whole, align.max(page_bytes))?;
+        if let Err(cause) = self.furnish(offset, whole, purpose) {
+            self.put_back_block(Offset::new(offset), whole);
+            return Err(cause);
+        }
+        if whole > bytes {
+            ledger.transfer(purpose, Purpose::UnusedMetadata, whole - bytes);
+            self.metadata.stock_up(offset + bytes, whole - bytes);
+        }
+        Ok(offset)
+    }
+
     fn zeroed_from_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {
         let offset = self.metadata.find_stock(bytes, align)?;
         let start: NonNull<u8> = self
@@ -302,36 +338,9 @@ impl<M: Machine> Source for MetadataSource<'_, M> {
         count: usize,
         align: usize,
     ) -> Result<Fresh<T>, Cause> {
-        let page_bytes = M::GEOMETRY.page_bytes();
         let align = align.max(align_of::<T>()).max(UNIT);
         let bytes = (count * size_of::<T>()).next_multiple_of(UNIT);
-        if let Some(offset) = self.zeroed_from_stock(bytes, align) {
-            self.space
-                .ledger()
-                .transfer(Purpose::UnusedMetadata, purpose, bytes);
-            return Ok(self.fresh(offset, count));
-        }
-        if bytes < page_bytes {
-            let offset = self.bump(bytes, align)?;
-            self.space
-                .ledger()
-                .transfer(Purpose::UnusedMetadata, purpose, bytes);
-            return Ok(self.fresh(offset, count));
-        }
-        let whole = bytes.next_multiple_of(page_bytes);
-        let offset = self
-            .metadata
-            .take_address::<M>(whole, align.max(page_bytes))?;
-        if let Err(cause) = self.furnish(offset, whole, purpose) {
-            self.put_back_block(Offset::new(offset), whole);
-            return Err(cause);
-        }
-        if whole > bytes {
-            self.space
-                .ledger()
-                .transfer(purpose, Purpose::UnusedMetadata, whole - bytes);
-            self.metadata.stock_up(offset + bytes, whole - bytes);
-        }
+        let offset = self.take_bytes(purpose, bytes, align)?;
         Ok(self.fresh(offset, count))
     }
 }
