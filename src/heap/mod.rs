@@ -62,6 +62,9 @@ pub struct Heap<M: Machine, K: Kernel> {
     central: RankedLock<Central, K, { rank::CENTRAL }>,
     /// The reserve is not as large as the kernel asked for.
     reserve_low: AtomicBool,
+    /// What fills the reserve, once there is one: a kernel that never asks for one links none of
+    /// it.
+    refill: Once<fn(&Self, &Opened<M>)>,
 }
 
 /// What the page lock guards.
@@ -116,6 +119,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             }),
             central: RankedLock::new(Central::new()),
             reserve_low: AtomicBool::new(false),
+            refill: Once::new(),
         }
     }
 

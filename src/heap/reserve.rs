@@ -100,6 +100,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             return Err(Cause::NotInitialised);
         };
+        self.refill.call_once(|| Self::try_to_fill_reserve);
         {
             let mut page = self.page.lock();
             page.reserve.goal = pages;
@@ -114,6 +115,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Refills the reserve as far as memory allows, for a request that goes on without it.
     #[cold]
     pub(super) fn refill_reserve(&self, opened: &Opened<M>) {
+        if let Some(refill) = self.refill.get() {
+            refill(self, opened);
+        }
+    }
+
+    fn try_to_fill_reserve(&self, opened: &Opened<M>) {
         self.fill_reserve(opened).ok();
     }
 
