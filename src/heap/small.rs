@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::runs::Want;
-use super::{Heap, Opened};
+use super::{Heap, Opened, certain};
 use crate::arena::SpanHandle;
 use crate::region::{Cause, Purpose, Source};
 use crate::span::{Kind, NARROW_SLOTS, RecordKind, SizeClass, Taken};
@@ -33,24 +33,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(self.slot_memory(opened, class, taken?, flags))
     }
 
-    /// A slot of `class` in a span that is made for it.
-    #[cold]
-    pub(super) fn allocate_in_new_span(
-        &self,
-        opened: &Opened<M>,
-        class: SizeClass,
-        flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, Cause> {
-        loop {
-            self.add_span(opened, class, flags)?;
-            // Whoever comes between takes the slots of the new span; then there is one more span to
-            // make.
-            if let Some(memory) = self.allocate_slot(opened, class, flags) {
-                return Ok(memory);
-            }
-        }
-    }
-
     #[inline]
     fn slot_memory(
         &self,
@@ -71,13 +53,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         NonNull::slice_from_raw_parts(start, bytes)
     }
 
-    /// Makes a span of `class` and puts it on its list.
-    fn add_span(
+    /// A slot of `class`, the first of a span that is made for it.
+    #[cold]
+    pub(super) fn allocate_in_new_span(
         &self,
         opened: &Opened<M>,
         class: SizeClass,
         flags: AllocFlags,
-    ) -> Result<(), Cause> {
+    ) -> Result<NonNull<[u8]>, Cause> {
         let pages = Self::TABLE.pages(class);
         let slots = Self::TABLE.slots(class);
         let handle = self.take_record(opened, record_kind(slots), flags)?;
@@ -91,11 +74,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let record = opened.records().get(handle).record;
         let mut central = self.central.lock();
         // A span has at most 1280 slots.
-        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-        record.describe(Kind::Small(class.number()), ready.run, slots, ready.zeroed);
+        let free_slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        record.describe(Kind::Small(class.number()), ready.run, free_slots, ready.zeroed);
         self.index.set(ready.run, Some(handle));
-        central.insert(opened.records(), class.number(), handle);
-        Ok(())
+        let taken = central.insert(opened.records(), class.number(), handle, slots);
+        drop(central);
+        let taken = certain::<K, _, _>(taken.ok_or(()), "a new span has a free slot");
+        Ok(self.slot_memory(opened, class, taken, flags))
     }
 
     /// Takes an unused record, making more where that is allowed.

@@ -162,14 +162,28 @@ impl Central {
         self.link(records, class, handle, to);
     }
 
-    /// Puts a new span on its list.
+    /// Takes the first slot of a new span, all of which are free, and puts it on its list.
     pub(crate) fn insert<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         class: u8,
         handle: SpanHandle,
-    ) {
-        self.link(records, class, handle, List::Partial);
+        slots: usize,
+    ) -> Option<Taken> {
+        let span = records.get(handle);
+        let taken = span.take_slot(slots)?;
+        self.objects += 1;
+        let list = if taken.free_slots == 0 {
+            List::Full
+        } else {
+            List::Partial
+        };
+        self.link(records, class, handle, list);
+        Some(Taken {
+            first: span.record.first(),
+            slot: taken.slot,
+            zeroed: taken.zeroed,
+        })
     }
 
     /// Takes a span that was kept without live slots off its list, if there is one.
