@@ -383,7 +383,8 @@ impl Plan {
         limits: Limits,
     ) -> Option<Self> {
         let lowest = candidate.first.0 - below;
-        let first = lowest.checked_next_multiple_of(want.align_pages)?;
+        let mask = want.align_pages - 1;
+        let first = lowest.checked_add(mask)? & !mask;
         let end = first.checked_add(want.pages)?;
         if end > candidate.end().0 || end <= candidate.first.0 {
             return None;

@@ -381,6 +381,6 @@ impl Want {
 
     /// Whether `page` may be the first.
     pub(crate) const fn starts_at(self, page: PageIdx) -> bool {
-        page.0 % self.align_pages == 0
+        page.0 & (self.align_pages - 1) == 0
     }
 }

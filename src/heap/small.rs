@@ -9,7 +9,7 @@ use super::runs::Want;
 use super::{Heap, Opened, certain};
 use crate::arena::SpanHandle;
 use crate::region::{Cause, Purpose, Source};
-use crate::span::{Kind, NARROW_SLOTS, RecordKind, SizeClass, Taken};
+use crate::span::{Kind, NARROW_SLOTS, RecordKind, Records, SizeClass, Taken};
 
 /// Records made at a time: as many as fill a kilobyte.
 const BATCH: usize = 16;
@@ -63,7 +63,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<NonNull<[u8]>, Cause> {
         let pages = Self::TABLE.pages(class);
         let slots = Self::TABLE.slots(class);
-        let handle = self.take_record(opened, record_kind(slots), flags)?;
+        let handle = self.take_record(opened, record_kind::<M>(slots), flags)?;
         let ready = match self.obtain(opened, Want::pages(pages), flags) {
             Ok(ready) => ready,
             Err(cause) => {
@@ -128,6 +128,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Makes records until an ordinary request may take one.
     pub(super) fn make_records(&self, opened: &Opened<M>, kind: RecordKind) -> Result<(), Cause> {
+        if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
+            return Ok(());
+        }
         self.with_machine(opened, |space, growth| {
             growth.with_metadata::<M, K>(|growth| {
                 while self.central.lock().spare_records(kind) == 0 {
@@ -151,8 +154,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
-const fn record_kind(slots: usize) -> RecordKind {
-    if slots > NARROW_SLOTS {
+const fn record_kind<M: Machine>(slots: usize) -> RecordKind {
+    if Records::<M>::HAS_WIDE && slots > NARROW_SLOTS {
         RecordKind::Wide
     } else {
         RecordKind::Narrow

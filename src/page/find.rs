@@ -109,6 +109,9 @@ impl<S: Shape> Pages<S> {
         search: PageIdx,
         count: usize,
     ) -> Option<(Chunk<'_>, Piece, PageIdx)> {
+        if Tree::<S>::SHORT_CHUNKS {
+            return None;
+        }
         let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
         let chunk = self.tree.chunk(number)?;
         if summary::load(chunk.value).max < count {

@@ -13,7 +13,7 @@ impl<S: Shape> Pages<S> {
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
             scavenged += Self::scavenged_in(chunk, piece);
-            taken(chunk, piece, 0)
+            taken::<S>(chunk, piece, 0)
         });
         state.free -= run.count;
         state.scavenged -= scavenged;
@@ -31,7 +31,7 @@ impl<S: Shape> Pages<S> {
         floor: usize,
     ) -> Taken {
         let scavenged = Self::scavenged_in(chunk, piece);
-        if summary::store(chunk.value, taken(chunk, piece, floor)) {
+        if summary::store(chunk.value, taken::<S>(chunk, piece, floor)) {
             self.tree.refresh(state.top(), piece.chunk, piece.chunk);
         }
         state.free -= piece.count;
@@ -52,7 +52,7 @@ impl<S: Shape> Pages<S> {
             if S::SCAVENGES && here < piece.count && !summary::may_be_ready(chunk.value) {
                 self.tree.hint_ready(piece.chunk);
             }
-            freed(chunk, piece)
+            freed::<S>(chunk, piece)
         });
         state.free += run.count;
         state.scavenged += scavenged;
@@ -88,7 +88,11 @@ impl<S: Shape> Pages<S> {
 
 /// Frees the pages of `piece`, none of which is free, and answers with the chunk's new summary.
 #[inline]
-fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
+fn freed<S: Shape>(chunk: Chunk<'_>, piece: Piece) -> Summary {
+    if Tree::<S>::SHORT_CHUNKS {
+        chunk.free.set(piece.first, piece.count);
+        return chunk.free.summary();
+    }
     let old = summary::load(chunk.value);
     let end = piece.first + piece.count;
     let below = chunk.free.run_below(piece.first);
@@ -109,7 +113,11 @@ fn freed(chunk: Chunk<'_>, piece: Piece) -> Summary {
 /// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No
 /// page below `floor` is free.
 #[inline]
-fn taken(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
+fn taken<S: Shape>(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
+    if Tree::<S>::SHORT_CHUNKS {
+        chunk.free.clear(piece.first, piece.count);
+        return chunk.free.summary();
+    }
     let old = summary::load(chunk.value);
     let pages = chunk.free.pages();
     let end = piece.first + piece.count;

@@ -13,7 +13,7 @@ use crate::base::sparse::{Node, Word};
 use crate::base::{PageRun, Shape};
 use crate::region::{Cause, Purpose, Source};
 
-use super::bits::{Bits, ChunkBits};
+use super::bits::{Bits, ChunkBits, WORD};
 use super::summary::{self, Value};
 
 /// log2 of the children of a node.
@@ -67,6 +67,9 @@ impl<S: Shape> Tree<S> {
     pub(super) const CHUNK_PAGES: usize = S::GEOMETRY.chunk_pages();
     /// log2 of them.
     pub(super) const CHUNK_SHIFT: usize = Self::CHUNK_PAGES.trailing_zeros() as usize;
+    /// Chunks have so few words that to look at all of them costs no more than to know which have
+    /// changed.
+    pub(super) const SHORT_CHUNKS: bool = Self::CHUNK_PAGES <= 2 * WORD;
     /// Pages of the address space.
     const SPACE_PAGES: usize = 1 << S::GEOMETRY.page_number_bits();
     /// Levels of the tree.

@@ -128,7 +128,7 @@ impl Metadata {
     }
 
     fn find_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {
-        let fits = |piece: &&mut Piece| piece.bytes >= bytes && piece.offset % align == 0;
+        let fits = |piece: &&mut Piece| piece.bytes >= bytes && piece.offset & (align - 1) == 0;
         let piece = self
             .stock
             .iter_mut()
@@ -261,7 +261,7 @@ impl<M: Machine> MetadataSource<'_, M> {
         let page_bytes = M::GEOMETRY.page_bytes();
         let start = loop {
             let extent = self.metadata.extent;
-            let start = extent.bump.next_multiple_of(align);
+            let start = (extent.bump + (align - 1)) & !(align - 1);
             if start + bytes <= extent.top {
                 break start;
             }

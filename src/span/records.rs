@@ -8,7 +8,8 @@ use core::num::NonZeroU32;
 
 use archipelago_api::{Machine, Offset};
 
-use super::record::{Record, SpanRef, WideRecord, is_wide};
+use super::class_table::table;
+use super::record::{NARROW_SLOTS, Record, SpanRef, WideRecord, is_wide};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun, Shape};
@@ -62,6 +63,12 @@ impl<M> Clone for Records<'_, M> {
 impl<M> Copy for Records<'_, M> {}
 
 impl<'a, M: Machine> Records<'a, M> {
+    /// Whether there are spans with more slots than a record has bits for.
+    pub(crate) const HAS_WIDE: bool = match table(M::GEOMETRY.page_shift) {
+        Some(table) => table.most_slots() > NARROW_SLOTS,
+        None => true,
+    };
+
     pub(crate) const fn new(machine: &'a M, anchor: Offset) -> Self {
         Self { machine, anchor }
     }
@@ -90,7 +97,7 @@ impl<'a, M: Machine> Records<'a, M> {
         // its fields are atomics.
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
-        if !is_wide(kind) {
+        if !Self::HAS_WIDE || !is_wide(kind) {
             return SpanRef::new(record, None, kind);
         }
         // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they
@@ -202,7 +209,7 @@ impl Pool {
 
     pub(super) fn give<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
         let record = records.get(handle).record;
-        let kind = if record.is_wide() {
+        let kind = if Records::<M>::HAS_WIDE && record.is_wide() {
             RecordKind::Wide
         } else {
             RecordKind::Narrow

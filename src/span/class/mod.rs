@@ -148,6 +148,18 @@ impl ClassTable {
         self.slots[class.index()] as usize
     }
 
+    /// Slots of the span with the most of them.
+    pub(crate) const fn most_slots(&self) -> usize {
+        let (mut most, mut class) = (0, 0);
+        while class < self.slots.len() {
+            if self.slots[class] as usize > most {
+                most = self.slots[class] as usize;
+            }
+            class += 1;
+        }
+        most
+    }
+
     /// The slot that the byte at `offset` of a span of `class` is in: `offset` divided by the size,
     /// for every offset inside the span. Bytes of the span's tail are in the slot after the last.
     #[inline]
