@@ -19,6 +19,8 @@ pub(super) struct Reserve {
     runs: [PageRun; RUNS],
     /// Pages that the kernel asked for.
     goal: usize,
+    /// What takes a run off it, once the kernel has asked for one.
+    take: Option<fn(&mut Self, Want) -> Option<PageIdx>>,
 }
 
 impl Reserve {
@@ -27,7 +29,14 @@ impl Reserve {
         Self {
             runs: [PageRun::new(PageIdx(0), 0); RUNS],
             goal: 0,
+            take: None,
         }
+    }
+
+    /// Keeps `pages` pages from now on.
+    fn keep(&mut self, pages: usize) {
+        self.goal = pages;
+        self.take = Some(Self::take_shortest);
     }
 
     /// Pages in the reserve.
@@ -40,8 +49,13 @@ impl Reserve {
         self.runs.iter().copied().filter(|run| !run.is_empty())
     }
 
-    /// Takes a run off the reserve: from the shortest that holds it.
+    /// Takes a run off the reserve.
     pub(super) fn take(&mut self, want: Want) -> Option<PageIdx> {
+        (self.take?)(self, want)
+    }
+
+    /// Takes a run off the shortest that holds it.
+    fn take_shortest(&mut self, want: Want) -> Option<PageIdx> {
         let fits = |run: &&mut PageRun| run.count >= want.pages && want.starts_at(run.first);
         let run = self
             .runs
@@ -103,7 +117,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.refill.call_once(|| Self::try_to_fill_reserve);
         {
             let mut page = self.page.lock();
-            page.reserve.goal = pages;
+            page.reserve.keep(pages);
             while let Some(run) = page.reserve.take_surplus() {
                 self.free_reserved(&mut page, run);
             }
