@@ -163,12 +163,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// A run that is not the page cache's.
     fn find_past_cache(&self, page: &mut PageSide, want: Want) -> Option<Taken> {
-        if want.align_pages > 1 {
-            self.pages
-                .alloc_aligned(&mut page.pages, want.pages, want.align_pages)
-        } else {
-            self.pages.alloc(&mut page.pages, want.pages)
-        }
+        self.pages
+            .alloc_aligned(&mut page.pages, want.pages, want.align_pages)
     }
 
     /// Charges pages that were just taken, under the page lock, if they are Ready.
