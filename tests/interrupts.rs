@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use archipelago::{AllocFlags, Cause, Purpose, Window};
 use archipelago_api::{Kernel, Patience};
 use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
-use archipelago_testing::{Rig, layout, lone_window, on_every_geometry};
+use archipelago_testing::{Rig, layout, lone_window, on_geometries_that_decommit};
 
 /// Bytes of a large object.
 const LARGE: usize = 33 << 10;
@@ -293,7 +293,7 @@ fn a_refusal_says_how_much_is_not_ready<G: SimGeometry>() {
     check(&rig);
 }
 
-on_every_geometry!(
+on_geometries_that_decommit!(
     a_handler_that_interrupts_the_mapper,
     a_box_in_a_handler,
     a_handler_that_frees,

@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use archipelago::{AllocFlags, Cause, Purpose};
-use archipelago_sim::{Sim, SimGeometry};
+use archipelago_sim::{Sim, SimGeometry, SmallFixed};
 use archipelago_testing::{Block, Rig, layout, lone_window};
 
 /// A machine with frames for a few dozen pages of every geometry, and address space for more.
@@ -86,8 +86,30 @@ fn what_scavenging_cannot_make_up_for_scavenges_nothing<G: SimGeometry>() {
     rig.check();
 }
 
-archipelago_testing::on_every_geometry!(
+archipelago_testing::on_every_geometry!(what_scavenging_cannot_make_up_for_scavenges_nothing);
+archipelago_testing::on_geometries_that_decommit!(
     what_was_freed_serves_requests_of_another_size,
     a_limit_scavenges_before_it_refuses,
-    what_scavenging_cannot_make_up_for_scavenges_nothing,
 );
+
+/// What a machine of memory alone is asked: for pages as they are needed, and for none of them
+/// back.
+#[test]
+fn a_machine_whose_memory_serves_nobody_else_is_not_asked_for_it_back() {
+    let rig = Rig::<SmallFixed>::new();
+    let page = Rig::<SmallFixed>::PAGE;
+    let before = rig.heap.stats();
+    let blocks = [40 * page, 30 * page].map(|bytes| rig.get(bytes, page));
+    let grown = rig.heap.stats();
+    assert_eq!(
+        grown.owned_pages - before.owned_pages,
+        70,
+        "no page is taken before a request needs it"
+    );
+    assert_eq!(grown.prepared, before.prepared);
+    blocks.map(|block| rig.free(block));
+    assert_eq!(rig.heap.scavenge(70), Ok(0));
+    let freed = rig.heap.stats();
+    assert_eq!((freed.free_pages, freed.scavenged_pages), (70, 0));
+    rig.verify();
+}

@@ -11,9 +11,9 @@ pub struct Block { pub start: NonNull<u8>, pub bytes: usize }
 unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 unsafe impl Machine for Block {
-    const GEOMETRY: Geometry = Geometry { address_bits: 32, base: 0, granule_shift: 10, page_shift: 10, chunk_shift: 16, arena_shift: 16, index_root_shift: 6, index_table_shift: 10 };
+    const GEOMETRY: Geometry = Geometry { address_bits: 24, base: 0x2000_0000, granule_shift: 10, page_shift: 10, chunk_shift: 16, arena_shift: 16, index_root_shift: 0, index_table_shift: 8 };
     const DECOMMITS: bool = false;
-    type IndexRoot = [IndexWord; 64];
+    type IndexRoot = [IndexWord; 1];
     fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
         let _ = range; Ok(())
     }

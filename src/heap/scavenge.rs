@@ -7,7 +7,8 @@ use crate::base::{PageIdx, PageRun};
 use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Decommits up to `pages` free pages, highest address first, and answers how many. The kernel
+    /// Decommits up to `pages` free pages, highest address first, and answers how many: none on a
+    /// machine whose memory serves nobody else ([`Machine::DECOMMITS`]). The kernel
     /// decides on which thread and when; behind its back, pages are scavenged only where a request
     /// would be refused without their memory.
     ///
@@ -22,9 +23,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             return Ok(0);
         };
-        if !M::DECOMMITS {
-            return Ok(0);
-        }
         self.with_machine(opened, |space, _| {
             self.scavenge_within(opened, space, pages)
         })
@@ -61,6 +59,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         pages: usize,
     ) -> Result<usize, Cause> {
         self.return_what_is_kept(opened);
+        if !M::DECOMMITS {
+            return Ok(0);
+        }
         let mut done = 0;
         let mut below = PageIdx((M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift) + 1);
         while done < pages {

@@ -75,7 +75,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut central = self.central.lock();
         // A span has at most 1280 slots.
         let free_slots = u32::try_from(slots).unwrap_or(u32::MAX);
-        record.describe(Kind::Small(class.number()), ready.run, free_slots, ready.zeroed);
+        record.describe(
+            Kind::Small(class.number()),
+            ready.run,
+            free_slots,
+            ready.zeroed,
+        );
         self.index.set(ready.run, Some(handle));
         let taken = central.insert(opened.records(), class.number(), handle, slots);
         drop(central);

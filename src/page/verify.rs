@@ -71,7 +71,7 @@ impl Audit<'_> {
                     "a summary differs from its bitmap"
                 });
             }
-            if hint && !summary::may_be_ready(value) {
+            if S::SCAVENGES && hint && !summary::may_be_ready(value) {
                 return Err(if height > 0 {
                     "a hint hides that of a child"
                 } else {

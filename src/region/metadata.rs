@@ -287,12 +287,7 @@ impl<M: Machine> MetadataSource<'_, M> {
     /// whole pages.
     // One for entries of every type.
     #[inline(never)]
-    fn take_bytes(
-        &mut self,
-        purpose: Purpose,
-        bytes: usize,
-        align: usize,
-    ) -> Result<usize, Cause> {
+    fn take_bytes(&mut self, purpose: Purpose, bytes: usize, align: usize) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
         let ledger = self.space.ledger();
         if let Some(offset) = self.zeroed_from_stock(bytes, align) {

@@ -219,7 +219,7 @@ archipelago_testing::on_every_geometry!(
     frames,
     page_tables,
     limit,
-    a_limit_is_kept_by_scavenging_what_is_free,
     not_ready,
     busy,
 );
+archipelago_testing::on_geometries_that_decommit!(a_limit_is_kept_by_scavenging_what_is_free);

@@ -213,12 +213,14 @@ fn a_realloc_that_must_not_grow_takes_what_is_ready<G: SimGeometry>() {
 
 archipelago_testing::on_every_geometry!(
     a_large_object_grows_in_place_page_by_page,
-    a_large_object_grows_in_place_over_pages_without_memory,
     a_large_object_with_a_neighbour_moves_with_its_contents,
     shrinking_gives_the_tail_back,
     what_a_zeroed_extension_adds_is_zero,
     sizes_of_one_class_stay_where_they_are,
     contents_survive_every_change_of_kind,
     a_refused_realloc_leaves_the_object_as_it_was,
+);
+archipelago_testing::on_geometries_that_decommit!(
+    a_large_object_grows_in_place_over_pages_without_memory,
     a_realloc_that_must_not_grow_takes_what_is_ready,
 );

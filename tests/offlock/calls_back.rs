@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use archipelago::AllocFlags;
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{layout, on_every_geometry};
+use archipelago_testing::{layout, on_geometries_that_decommit};
 
 use crate::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
 
@@ -95,4 +95,4 @@ fn a_machine_that_frees<G: SimGeometry>() {
     }
 }
 
-on_every_geometry!(a_machine_that_allocates_atomically, a_machine_that_frees);
+on_geometries_that_decommit!(a_machine_that_allocates_atomically, a_machine_that_frees);

@@ -2,7 +2,7 @@
 
 use archipelago::{AllocFlags, Cause};
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{layout, on_every_geometry};
+use archipelago_testing::{layout, on_geometries_that_decommit};
 
 use crate::{check, shared};
 
@@ -65,7 +65,7 @@ fn a_shortage_leaves_frames_in_stock<G: SimGeometry>() {
     rig.free(block);
 }
 
-on_every_geometry!(
+on_geometries_that_decommit!(
     held_frames_are_used_first,
     a_shortage_leaves_frames_in_stock
 );

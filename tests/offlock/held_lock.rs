@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use archipelago::AllocFlags;
 use archipelago_api::Kernel;
 use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
-use archipelago_testing::{Block, Rig, layout, on_every_geometry};
+use archipelago_testing::{Block, Rig, layout, on_geometries_that_decommit};
 
 use crate::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
 
@@ -138,7 +138,7 @@ fn growers_queue_behind_a_mapper_that_waits<G: SimGeometry>() {
     check(&rig);
 }
 
-on_every_geometry!(
+on_geometries_that_decommit!(
     the_heap_serves_while_the_mapper_waits,
     growers_queue_behind_a_mapper_that_waits,
 );

@@ -7,7 +7,7 @@ use std::panic;
 
 use archipelago::AllocFlags;
 use archipelago_sim::{Kind, Sim, SimGeometry};
-use archipelago_testing::{Rig, layout, on_every_geometry};
+use archipelago_testing::{Rig, layout, on_geometries_that_decommit};
 
 use crate::{CALLS, LARGE, inside, provoke, shared, window};
 
@@ -114,7 +114,7 @@ fn a_machine_that_grows_the_heap_is_reported<G: SimGeometry>() {
     }
 }
 
-on_every_geometry!(
+on_geometries_that_decommit!(
     a_machine_that_allocates_is_reported,
     a_machine_that_uses_the_front_end_is_reported,
     a_machine_that_allocates_during_init_is_reported,

@@ -84,7 +84,5 @@ fn all_free_memory_can_be_given_back<G: SimGeometry>() {
     rig.verify();
 }
 
-archipelago_testing::on_every_geometry!(
-    metadata_may_begin_anywhere,
-    all_free_memory_can_be_given_back
-);
+archipelago_testing::on_every_geometry!(metadata_may_begin_anywhere);
+archipelago_testing::on_geometries_that_decommit!(all_free_memory_can_be_given_back);

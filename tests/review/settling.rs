@@ -45,4 +45,6 @@ fn a_range_that_was_not_undone_is_not_prepared_twice<G: SimGeometry>() {
     assert!(injected > 2, "the request prepares, faults and decommits");
 }
 
-archipelago_testing::on_every_geometry!(a_range_that_was_not_undone_is_not_prepared_twice);
+archipelago_testing::on_geometries_that_decommit!(
+    a_range_that_was_not_undone_is_not_prepared_twice
+);

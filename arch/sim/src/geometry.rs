@@ -13,6 +13,9 @@ pub trait SimGeometry: Send + Sync + 'static {
     /// log2 of the bytes that one page table covers, from the last level up. The root is not among
     /// them: it belongs to the kernel. Empty on a machine without MMU.
     const TABLE_SHIFTS: &'static [u32];
+
+    /// Whether frames that are taken away serve somebody else.
+    const DECOMMITS: bool = true;
 }
 
 /// x86_64 with four levels of page tables.
@@ -64,6 +67,17 @@ impl SimGeometry for Small {
     };
     type IndexRoot = [IndexWord; 1];
     const TABLE_SHIFTS: &'static [u32] = &[];
+}
+
+/// [`Small`], and its windows are the memory: nothing is gained by taking pages away.
+#[derive(Clone, Copy, Debug)]
+pub struct SmallFixed;
+
+impl SimGeometry for SmallFixed {
+    const GEOMETRY: Geometry = Small::GEOMETRY;
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[];
+    const DECOMMITS: bool = false;
 }
 
 /// A 32-bit space whose heap pages are two granules each: pages of 8 KiB, chunks and arenas of 4

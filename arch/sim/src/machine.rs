@@ -43,6 +43,8 @@ unsafe impl<G: SimGeometry> Machine for Sim<G> {
         G::GEOMETRY
     };
 
+    const DECOMMITS: bool = G::DECOMMITS;
+
     type IndexRoot = G::IndexRoot;
 
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {

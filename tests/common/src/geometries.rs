@@ -16,12 +16,25 @@
 #[macro_export]
 macro_rules! on_every_geometry {
     ($($test:ident),+ $(,)?) => {
-        #[cfg(target_pointer_width = "64")]
         $crate::on_geometry!(x86_64, X86_64, $($test),+);
         $crate::on_geometry!(plain32, Plain32, $($test),+);
         $crate::on_geometry!(plain31, Plain31, $($test),+);
         $crate::on_geometry!(small, Small, $($test),+);
+        $crate::on_geometry!(small_fixed, SmallFixed, $($test),+);
         $crate::on_geometry!(wide_page, WidePage, $($test),+);
+    };
+}
+
+/// The tests of [`on_every_geometry!`] for the geometries on which memory is given back: of
+/// functions that scavenge.
+#[macro_export]
+macro_rules! on_geometries_that_decommit {
+    ($($test:ident),+ $(,)?) => {
+        $crate::on_geometry!(x86_64_decommits, X86_64, $($test),+);
+        $crate::on_geometry!(plain32_decommits, Plain32, $($test),+);
+        $crate::on_geometry!(plain31_decommits, Plain31, $($test),+);
+        $crate::on_geometry!(small_decommits, Small, $($test),+);
+        $crate::on_geometry!(wide_page_decommits, WidePage, $($test),+);
     };
 }
 
