@@ -218,6 +218,9 @@ fn at(piece: &Piece, address: usize) -> NonNull<u8> {
 unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
     const GEOMETRY: Geometry = S::GEOMETRY;
 
+    // The regions are the memory.
+    const DECOMMITS: bool = false;
+
     type IndexRoot = S::IndexRoot;
 
     fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {

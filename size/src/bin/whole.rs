@@ -1,11 +1,10 @@
 #![no_std]
 #![no_main]
-use archipelago::{Heap, Window};
-use archipelago_size::stand_in::{Block, Silent};
-use core::ptr::NonNull;
-static HEAP: Heap<Block, Silent> = Heap::new();
+use archipelago_flat::{FlatHeap, Region, Small};
+use archipelago_size::stand_in::Silent;
+static HEAP: FlatHeap<Silent, Small<21, 10>> = FlatHeap::empty();
 #[unsafe(no_mangle)]
-unsafe extern "C" fn init(start: NonNull<u8>, bytes: usize) -> bool {
-    HEAP.init(&[Window::new(start.addr().get(), bytes)], Block { start, bytes }).is_ok()
+unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
+    unsafe { HEAP.init_regions(&[Region::new(start, bytes)], &[]) }.is_ok()
 }
 archipelago_size::exports!(HEAP);
