@@ -107,7 +107,7 @@ fn a_machine_whose_memory_serves_nobody_else_is_not_asked_for_it_back() {
         "no page is taken before a request needs it"
     );
     assert_eq!(grown.prepared, before.prepared);
-    blocks.map(|block| rig.free(block));
+    blocks.into_iter().for_each(|block| rig.free(block));
     assert_eq!(rig.heap.scavenge(70), Ok(0));
     let freed = rig.heap.stats();
     assert_eq!((freed.free_pages, freed.scavenged_pages), (70, 0));
