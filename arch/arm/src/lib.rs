@@ -60,9 +60,6 @@
 //! - [`MAX_WINDOWS`] ranges that do not touch each other.
 #![no_std]
 
-#[cfg(test)]
-extern crate alloc;
-
 mod descriptor;
 mod kernel;
 pub mod maintenance;

@@ -1,5 +1,7 @@
 //! Words of the first level: found where a CPU finds them, at every boundary.
 
+use alloc::collections::BTreeSet;
+
 use archipelago_api::{Footprint, Machine, Patience, ReserveError, VirtAddr};
 use archipelago_arm::{Maintenance, Owned, Paging, Roots, Walks};
 
@@ -49,7 +51,7 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
             ] {
                 assert_eq!(reached(&source, address), inside, "{address:#x} N={split}");
             }
-            let frames: std::collections::BTreeSet<_> = (0..32)
+            let frames: BTreeSet<_> = (0..32)
                 .filter_map(|i| source.physical.ready(VirtAddr::new(base + i * PAGE)))
                 .collect();
             assert_eq!(frames.len(), 32, "a frame for each page");
@@ -68,8 +70,9 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
 fn a_section_of_the_kernels_refuses_its_four_megabytes() {
     const SECTION: u32 = 0x4000_0c0e;
     let source = Source::over(Physical::new(8, 1));
+    let word = source.physical.lower.as_ptr().wrapping_add(0x402);
     // SAFETY: a word of the lower table, which has 2048.
-    unsafe { source.physical.lower.as_ptr().add(0x402).write(SECTION) };
+    unsafe { word.write(SECTION) };
     let machine = machine(&source);
     let window = range(0x4030_0000, 512);
     let occupied = range(0x4030_0000, 256);
