@@ -60,6 +60,9 @@
 //! - [`MAX_WINDOWS`] ranges that do not touch each other.
 #![no_std]
 
+#[cfg(target_pointer_width = "16")]
+compile_error!("archipelago-arm is for addresses of 32 bits");
+
 mod descriptor;
 mod kernel;
 pub mod maintenance;
