@@ -29,6 +29,9 @@ mod target;
 #[cfg(machine = "x86_64")]
 #[path = "x86_64/mod.rs"]
 mod machine;
+#[cfg(machine = "arm")]
+#[path = "arm/mod.rs"]
+mod machine;
 
 pub use account::{Account, Imbalance};
 pub use boot::Boot;

@@ -123,7 +123,7 @@ const MACHINES: &[Machine] = &[
     Machine {
         name: "arm",
         address_bits: 32,
-        is_ready: false,
+        is_ready: true,
         has_mmu: true,
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,

@@ -69,7 +69,9 @@ pub mod maintenance;
 mod roots;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{Access, FrameReturn, FrameSource, MAX_WINDOWS, Owned, Tlb, TwoLevel};
+pub use archipelago_tables::{
+    Access, Directory, FrameReturn, FrameSource, Link, MAX_WINDOWS, Owned, Tlb, TwoLevel,
+};
 pub use descriptor::{Invalid, Short, SmallPage};
 pub use kernel::SingleCpu;
 pub use maintenance::{Broadcast, Maintenance, OneCpu};

@@ -2,11 +2,13 @@
 
 use core::ptr::{self, NonNull};
 
-use archipelago_api::{Geometry, IndexWord, PhysAddr};
-use archipelago_tables::{Directory, Link};
+use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
+use archipelago_tables::{Directory, Link, SLOT_BYTES};
 
 use crate::descriptor::{LINKS, Short, read_link, write_link};
 use crate::maintenance::{Broadcast, Instructions, Maintenance};
+
+const PAGE_BYTES: usize = 4096;
 
 /// Bytes between cleans: no CPU of ARMv7-A has shorter lines than these eight words.
 const LINE_BYTES: usize = 32;
@@ -139,7 +141,21 @@ impl<M, I> Roots<M, I> {
     }
 }
 
-impl<M: Reach, I: Instructions> Roots<M, I> {
+impl<M: Reach, I> Roots<M, I> {
+    /// The second-level word of the page at `addr`, if a table is linked that fills a frame.
+    #[must_use]
+    pub fn page(&self, addr: VirtAddr) -> Option<u32> {
+        let Link::Table(frame) = read_link(self.read(addr.value() / SLOT_BYTES)) else {
+            return None;
+        };
+        // SAFETY: a slot links the frame as a table.
+        let words: NonNull<u32> = unsafe { self.reach.pointer(frame) }.cast();
+        // SAFETY: the table has a word for each page of the slot.
+        let word = unsafe { words.add(addr.value() % SLOT_BYTES / PAGE_BYTES) };
+        // SAFETY: as above; whoever changes tables has them borrowed mutably.
+        Some(unsafe { word.read_volatile() })
+    }
+
     fn read(&self, slot: usize) -> [u32; LINKS] {
         let first = self.words(slot);
         [0, 1, 2, 3].map(|at| {
@@ -149,7 +165,9 @@ impl<M: Reach, I: Instructions> Roots<M, I> {
             unsafe { word.read_volatile() }
         })
     }
+}
 
+impl<M: Reach, I: Instructions> Roots<M, I> {
     fn write(&mut self, slot: usize, words: [u32; LINKS]) {
         let first = self.words(slot);
         for (at, value) in words.into_iter().enumerate() {

@@ -1,0 +1,56 @@
+//! From the entry code to the kernel's own first function.
+
+use super::paging;
+use super::{counter, device_tree};
+use crate::block::Block;
+use crate::boot::kernel_main;
+use crate::{Boot, BootInfo, FramePool, MemoryRegion, PhysRange, physmap, stop};
+
+/// Where the harness puts a boot block.
+const BLOCK: u64 = 0x4060_0000;
+
+/// Called by the entry code, once, on the boot stack.
+pub(crate) extern "C" fn start() -> ! {
+    counter::start();
+    // SAFETY: nothing has run but the entry code.
+    let info = match unsafe { device_tree::read() } {
+        Ok(info) => info,
+        Err(error) => stop(format_args!("the device tree cannot be used: {error}")),
+    };
+    let end = end_of_memory(&info);
+    let mapper = paging::take_over(end);
+    let block = block(end);
+    let kept = [
+        paging::image(),
+        block.map_or(PhysRange::EMPTY, |block| block.range),
+    ];
+    // SAFETY:
+    // - RAM below its end is mapped at its own addresses, for ever, readable and writable.
+    // - Nothing is in it that is still needed but the image and the block, which are kept.
+    let frames = unsafe { FramePool::of(&info, end, &kept) };
+    let frames = frames.unwrap_or_else(|error| stop(format_args!("no frames: {error}")));
+    kernel_main(Boot {
+        info: info.with_block(block),
+        mapper,
+        frames,
+    })
+}
+
+/// The end of the RAM that the page tables map.
+fn end_of_memory(info: &BootInfo) -> u64 {
+    let usable = info.memory_map().filter(MemoryRegion::is_usable);
+    let end = usable.map(|region| region.range.end).max().unwrap_or(0);
+    end.min(paging::REACH)
+}
+
+/// The boot block, if there is one.
+fn block(end: u64) -> Option<Block> {
+    let bytes = usize::try_from(end.saturating_sub(BLOCK)).unwrap_or(0);
+    // SAFETY: RAM up to its end is mapped and holds whatever the harness put there; nobody writes
+    // to a block, since it is kept out of the frames.
+    let memory = unsafe { core::slice::from_raw_parts(physmap(BLOCK.min(end)), bytes) };
+    match Block::read(BLOCK, memory) {
+        Ok(block) => block,
+        Err(error) => stop(format_args!("{error}")),
+    }
+}

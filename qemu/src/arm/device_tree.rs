@@ -1,0 +1,63 @@
+//! What the board says about itself: the device tree, which QEMU leaves at the start of RAM.
+
+use core::fmt;
+
+use fdt::{Fdt, FdtError};
+
+use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, PhysRange};
+
+/// Where it is.
+const ADDRESS: usize = 0x4000_0000;
+/// The most bytes that it can have, since the image follows.
+const BYTES_MAX: usize = 2 << 20;
+
+/// Why the device tree cannot be used.
+#[derive(Debug)]
+pub(super) enum DeviceTreeError {
+    /// It is not one.
+    Malformed(FdtError),
+    /// It has more regions of memory than are kept.
+    Regions(BootInfoError),
+    /// It has no CPU.
+    NoCpu,
+}
+
+impl fmt::Display for DeviceTreeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => write!(f, "{error}"),
+            Self::Regions(error) => write!(f, "{error}"),
+            Self::NoCpu => f.write_str("it has no CPU"),
+        }
+    }
+}
+
+impl core::error::Error for DeviceTreeError {}
+
+/// What kernels of any machine are told, from the device tree. The tree is not needed any more
+/// then.
+///
+/// # Safety
+/// Nobody has written to memory below the image yet.
+pub(super) unsafe fn read() -> Result<BootInfo, DeviceTreeError> {
+    let first = core::ptr::with_exposed_provenance(ADDRESS);
+    // SAFETY: the entry code maps RAM there, and nobody writes to it while this runs.
+    let bytes = unsafe { core::slice::from_raw_parts(first, BYTES_MAX) };
+    let tree = Fdt::new(bytes).map_err(DeviceTreeError::Malformed)?;
+    let memory = tree.memory();
+    let regions = memory.regions().map(|region| {
+        let start = region.starting_address.addr() as u64;
+        MemoryRegion {
+            range: PhysRange {
+                start,
+                end: start + region.size.unwrap_or(0) as u64,
+            },
+            kind: MemoryKind::Usable,
+        }
+    });
+    let info = BootInfo::new(regions).map_err(DeviceTreeError::Regions)?;
+    if tree.cpus().count() == 0 {
+        return Err(DeviceTreeError::NoCpu);
+    }
+    Ok(info)
+}

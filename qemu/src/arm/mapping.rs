@@ -1,0 +1,103 @@
+//! The kernel's own use of its page tables, beside the heap's.
+
+use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
+use archipelago_arm::{Broadcast, Directory, Link, Maintenance, SmallPage, Tlb};
+
+use super::{Frames, Mapper};
+use crate::{FRAME_BYTES, Permissions, Translation, physmap};
+
+/// Bytes that a slot translates, and words of its table.
+const SLOT: usize = 4 << 20;
+const WORDS: usize = SLOT / FRAME_BYTES;
+
+/// The address of a frame in a word.
+const FRAME: u32 = 0xffff_f000;
+
+/// Maps a frame of the pool at a page, for the kernel, and returns the frame's address.
+///
+/// # Panics
+/// If something is mapped there, or there are no frames.
+pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: Permissions) -> u64 {
+    let table = match mapper.link(page / SLOT) {
+        Link::Table(table) => table,
+        Link::Kernel => panic!("{page:#x} is part of the kernel"),
+        Link::Empty => new_table(mapper, frames, page / SLOT),
+    };
+    let frame = frames.take().expect("a frame is free");
+    let mut flags = SmallPage::READY;
+    flags.set(SmallPage::AP2, !permissions.writable);
+    flags.set(SmallPage::XN, !permissions.executable);
+    let place = word(table, page);
+    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    let before = unsafe { place.read_volatile() };
+    assert_eq!(before, 0, "something is mapped at {page:#x}");
+    let number = u32::try_from(frame).expect("RAM lies below 4 GiB");
+    // SAFETY: as above; the frame is new, and nothing was mapped at the page.
+    unsafe { place.write_volatile(number | flags.bits()) };
+    Maintenance(Broadcast).filled(one(page));
+    frame
+}
+
+/// Links an empty table in a slot, for good.
+fn new_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr {
+    let frame = frames.take().expect("a frame is free");
+    // SAFETY: the frame was just taken, and the physmap maps it.
+    unsafe { physmap(frame).write_bytes(0, FRAME_BYTES) };
+    let table = PhysAddr::new(frame);
+    // SAFETY: the table is empty, and never given back.
+    unsafe { mapper.set_link(slot, table) };
+    table
+}
+
+/// Takes the page away again, gives its frame back to the pool, and returns the frame's address.
+/// Nobody may use the page any more.
+///
+/// # Panics
+/// If [`map`] did not map it.
+pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
+    let Link::Table(table) = mapper.link(page / SLOT) else {
+        panic!("nothing is mapped at {page:#x}");
+    };
+    let place = word(table, page);
+    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    let before = unsafe { place.read_volatile() };
+    assert!(is_small_page(before), "nothing is mapped at {page:#x}");
+    // SAFETY: as above; nobody uses the page.
+    unsafe { place.write_volatile(0) };
+    Maintenance(Broadcast).flush(one(page));
+    let frame = u64::from(before & FRAME);
+    frames.give_back(frame);
+    frame
+}
+
+/// What an address is translated to, if a page of the smallest size is mapped there.
+#[must_use]
+pub fn translate(mapper: &Mapper, address: usize) -> Option<Translation> {
+    let word = mapper.page(VirtAddr::new(address))?;
+    if !is_small_page(word) {
+        return None;
+    }
+    let flags = SmallPage::from_bits_retain(word & !FRAME);
+    Some(Translation {
+        frame: u64::from(word & FRAME),
+        permissions: Permissions {
+            writable: !flags.contains(SmallPage::AP2),
+            executable: !flags.contains(SmallPage::XN),
+        },
+        user: flags.contains(SmallPage::AP1),
+    })
+}
+
+fn is_small_page(word: u32) -> bool {
+    SmallPage::from_bits_retain(word).contains(SmallPage::SMALL)
+}
+
+/// The word of a page in the table of its slot.
+fn word(table: PhysAddr, page: usize) -> *mut u32 {
+    let words: *mut u32 = physmap(table.value()).cast();
+    words.wrapping_add(page / FRAME_BYTES % WORDS)
+}
+
+fn one(page: usize) -> VirtRange {
+    VirtRange::new(VirtAddr::new(page), FRAME_BYTES).expect("a page does not wrap")
+}

@@ -1,0 +1,52 @@
+//! ARMv7-A, QEMU's `virt` board with a Cortex-A15: how a kernel starts on it, and what it gives the
+//! kernel.
+
+mod boot;
+mod console;
+mod counter;
+mod device_tree;
+mod devices;
+mod entry;
+mod fault;
+mod heap;
+mod interrupts;
+mod mapping;
+mod paging;
+mod places;
+mod probe;
+mod trap;
+
+pub(crate) use boot::start;
+pub(crate) use console::Console;
+
+pub use archipelago_arm::SingleCpu;
+pub use counter::instructions;
+pub use fault::Cause;
+pub use heap::{
+    Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, careless_machine, holding_machine,
+    machine,
+};
+pub use interrupts::enable_interrupts;
+pub(crate) use interrupts::start_timer;
+pub use mapping::{map, translate, unmap};
+pub use paging::physmap;
+pub use places::{
+    CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
+    OCCUPIED, WINDOWS_UNDER_TEST,
+};
+pub use probe::{RETURN, probe_execute, probe_read, probe_write};
+pub use trap::raise_interrupt;
+
+use crate::Verdict;
+
+/// Bytes of a frame.
+pub const FRAME_BYTES: usize = 4096;
+
+/// Virtual time that an instruction takes where instructions are counted.
+pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;
+
+/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the trap is
+/// nobody's, and reported.
+pub fn exit(verdict: Verdict) -> ! {
+    semihosting::process::exit(verdict.exit_code().cast_signed())
+}
