@@ -190,6 +190,33 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter().filter(|machine| machine.is_ready)
 }
 
+/// One machine, or all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Machines {
+    One(&'static Machine),
+    All,
+}
+
+impl Machines {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static Machine> {
+        all().filter(move |machine| match self {
+            Self::One(one) => machine.name == one.name,
+            Self::All => true,
+        })
+    }
+}
+
+impl FromStr for Machines {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "all" => Ok(Self::All),
+            name => find(name).map(Self::One),
+        }
+    }
+}
+
 /// The machine of that name.
 ///
 /// # Errors
@@ -202,10 +229,10 @@ pub(crate) fn find(name: &str) -> Result<&'static Machine, String> {
 }
 
 impl Machine {
-    /// The memory it boots with where nobody says how much.
-    pub(crate) fn default_memory(&self) -> MemorySize {
+    /// The memory it boots with if so much is wanted.
+    pub(crate) fn memory(&self, wanted: Option<MemorySize>) -> MemorySize {
         match self.memory {
-            Memory::Chosen { default } => default,
+            Memory::Chosen { default } => wanted.unwrap_or(default),
             Memory::Fixed(size) => size,
         }
     }
@@ -321,5 +348,27 @@ mod tests {
         assert_eq!(find("x86_64").map(|machine| machine.name), Ok("x86_64"));
         let answer = find("vax").map(|_| ()).expect_err("there is none");
         assert!(answer.starts_with("the machines are: x86_64"), "{answer}");
+    }
+
+    #[test]
+    fn all_machines_are_those_whose_kernels_are_there() {
+        let names = |text: &str| -> Vec<_> {
+            let machines: Machines = text.parse().expect("machines");
+            machines.iter().map(|machine| machine.name).collect()
+        };
+        assert_eq!(names("x86_64"), ["x86_64"]);
+        assert_eq!(names("all").len(), all().count());
+    }
+
+    #[test]
+    fn nobody_chooses_the_memory_of_a_board() {
+        for machine in MACHINES {
+            let wanted = MemorySize::from_mib(7);
+            let is_chosen = machine.memory(Some(wanted)) == wanted;
+            let can_be_chosen = matches!(machine.memory, Memory::Chosen { .. });
+            assert_eq!(is_chosen, can_be_chosen, "{}", machine.name);
+            let command = process::describe(&machine.command(wanted));
+            assert_eq!(command.contains("-m 7168K"), can_be_chosen, "{command}");
+        }
     }
 }

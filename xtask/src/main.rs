@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use machine::{Machine, MemorySize};
+use machine::{Machines, MemorySize};
 use setup::Install;
 use stages::Part;
 
@@ -95,19 +95,12 @@ enum Command {
 /// Where a kernel boots.
 #[derive(Args, Clone, Copy, Debug)]
 struct Boot {
-    /// The machine; `cargo xtask machines` lists them.
-    #[arg(long, default_value = "x86_64", value_parser = machine::find)]
-    machine: &'static Machine,
-    /// The machine's memory, in bytes or with a suffix of K, M or G; the machine's own default if
-    /// it is not said.
+    /// The machine, or `all` for one after the other; `cargo xtask machines` lists them.
+    #[arg(long, default_value = "x86_64")]
+    machine: Machines,
+    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default.
     #[arg(long)]
     memory: Option<MemorySize>,
-}
-
-impl Boot {
-    fn memory(self) -> MemorySize {
-        self.memory.unwrap_or_else(|| self.machine.default_memory())
-    }
 }
 
 fn main() -> ExitCode {
@@ -132,8 +125,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
     match command {
-        Command::Run(boot) => run::demo(boot.machine, boot.memory(), install),
-        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory(), install),
+        Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
+        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
         Command::Test { part } => stages::run(part, install),
         Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
         Command::Machines => {

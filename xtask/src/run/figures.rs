@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 
-/// Bytes of a frame.
-const FRAME_BYTES: f64 = 4096.0;
-
 /// A number, or a bound that it lies above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Figure {
@@ -47,8 +44,16 @@ impl Figures {
     /// of those.
     pub(crate) fn overhead(&self) -> Option<f64> {
         let frames = as_float(self.get("frames_at_peak")?);
+        let frame_bytes = as_float(self.get("frame_bytes")?);
         let live = as_float(self.get("live_bytes_at_peak")?);
-        (live > 0.0).then(|| (frames * FRAME_BYTES / live - 1.0) * 100.0)
+        (live > 0.0).then(|| (frames * frame_bytes / live - 1.0) * 100.0)
+    }
+
+    /// The bytes that the trace needs at the very least, and those that there are, if they are too
+    /// few.
+    pub(crate) fn lack(&self) -> Option<(u64, u64)> {
+        let (needed, available) = (self.get("bytes_needed")?, self.get("bytes_available")?);
+        (needed > available).then_some((needed, available))
     }
 
     /// An allocator's instructions, less those of reading the trace.
@@ -99,9 +104,22 @@ mod tests {
 
     #[test]
     fn overhead_is_what_the_frames_hold_beyond_the_live_bytes() {
-        let read = figures("figure frames_at_peak 5\nfigure live_bytes_at_peak 16384");
+        let read = figures(
+            "figure frame_bytes 4096\nfigure frames_at_peak 5\nfigure live_bytes_at_peak 16384",
+        );
         assert_eq!(read.overhead(), Some(25.0));
         assert_eq!(figures("").overhead(), None);
+    }
+
+    #[test]
+    fn a_lack_is_more_needed_than_there_is() {
+        let of = |needed, available| {
+            let text = format!("figure bytes_needed {needed}\nfigure bytes_available {available}");
+            figures(&text).lack()
+        };
+        assert_eq!(of(5, 4), Some((5, 4)));
+        assert_eq!(of(4, 4), None);
+        assert_eq!(figures("").lack(), None);
     }
 
     #[test]

@@ -15,14 +15,14 @@ use archipelago_workload::Block;
 use archipelago_workload::trace::{self, TraceError, Workspace};
 
 use crate::kernels::REPLAY;
-use crate::machine::{Machine, MemorySize};
+use crate::machine::{Machine, Machines, Memory, MemorySize};
 use crate::process::{self, Progress};
 use crate::project;
 use crate::qemu::{Boot, Verdict};
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
 use figures::Figures;
-use table::Row;
+use table::{Outcome, Row};
 
 /// Far above what any trace takes.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -100,12 +100,17 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
         .join(kernel)
 }
 
-/// Replays every recorded trace, each in a kernel of its own: a PVH kernel takes one module.
+/// Replays every recorded trace on every one of the machines, each in a kernel of its own: a kernel
+/// takes one module.
 ///
 /// # Errors
 /// If something is missing or cannot be built. What the kernels report becomes the exit code.
-pub(crate) fn demo(machine: &Machine, memory: MemorySize, install: Install) -> Result<ExitCode> {
-    replay_all(&traces()?, machine, memory, install)
+pub(crate) fn demo(
+    machines: Machines,
+    memory: Option<MemorySize>,
+    install: Install,
+) -> Result<ExitCode> {
+    replay_all(&traces()?, machines, memory, install)
 }
 
 /// Replays one trace.
@@ -114,32 +119,42 @@ pub(crate) fn demo(machine: &Machine, memory: MemorySize, install: Install) -> R
 /// As for [`demo`]; [`BadInput`] if the file cannot be read, or is not a whole trace.
 pub(crate) fn replay(
     file: &Path,
-    machine: &Machine,
-    memory: MemorySize,
+    machines: Machines,
+    memory: Option<MemorySize>,
     install: Install,
 ) -> Result<ExitCode> {
     check(file)?;
-    replay_all(&[file.to_owned()], machine, memory, install)
+    replay_all(&[file.to_owned()], machines, memory, install)
 }
 
 fn replay_all(
     traces: &[PathBuf],
-    machine: &Machine,
-    memory: MemorySize,
+    machines: Machines,
+    memory: Option<MemorySize>,
     install: Install,
 ) -> Result<ExitCode> {
-    let kernel = prepare(machine, REPLAY, install)?;
+    let machines: Vec<_> = machines.iter().collect();
+    let toolchain = needs(&machines).ensure(install)?;
     let mut rows = Vec::new();
-    for trace in traces {
-        rows.push(boot(machine, &kernel, memory, trace)?);
+    for machine in &machines {
+        let kernel = prepare(&toolchain, machine, REPLAY)?;
+        let memory = machine.memory(memory);
+        for trace in traces {
+            rows.push(boot(machine, &kernel, memory, trace)?);
+        }
     }
-    println!("\n{}", table::of(&rows));
-    let held = rows.iter().filter(|row| row.passed).count();
+    println!("\n{}", table::of(&rows, machines.len() > 1));
+    let count = |outcome: Outcome| rows.iter().filter(|row| row.outcome == outcome).count();
     println!(
-        "\n{held} of {} traces: every operation, every block's bytes and every identity held",
+        "\n{} of {} replays: every operation, every block's bytes and every identity held",
+        count(Outcome::Held),
         rows.len()
     );
-    Ok(if held == rows.len() {
+    let too_large = count(Outcome::TooLarge);
+    if too_large > 0 {
+        println!("{too_large} cannot be: the trace is larger than the machine");
+    }
+    Ok(if count(Outcome::Failed) == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -185,15 +200,18 @@ pub(crate) fn traces() -> Result<Vec<PathBuf>> {
     Ok(traces)
 }
 
-/// Sees to it that everything is there and the kernel is built, and returns its file.
-fn prepare(machine: &Machine, kernel: &str, install: Install) -> Result<PathBuf> {
-    let needs = Needs {
-        machines: vec![machine],
-        targets: vec![machine.target],
+/// What kernels of these machines need.
+fn needs<'a>(machines: &[&'a Machine]) -> Needs<'a> {
+    Needs {
+        machines: machines.to_vec(),
+        targets: machines.iter().map(|machine| machine.target).collect(),
         ..Needs::default()
-    };
-    let toolchain = needs.ensure(install)?;
-    let mut command = build(&toolchain, machine, Profile::Optimized, &["--bin", kernel]);
+    }
+}
+
+/// Sees to it that the kernel is built, and returns its file.
+fn prepare(toolchain: &Toolchain, machine: &Machine, kernel: &str) -> Result<PathBuf> {
+    let mut command = build(toolchain, machine, Profile::Optimized, &["--bin", kernel]);
     let mut progress = Progress::start(format!("build {kernel} for {}", machine.name));
     let built = process::run(&mut command, None, |line| progress.update(line))?;
     let success = built.ending.success();
@@ -206,7 +224,7 @@ fn prepare(machine: &Machine, kernel: &str, install: Install) -> Result<PathBuf>
 }
 
 /// Boots the kernel with a trace, shows how far it is, and then the heap and what went wrong.
-fn boot(machine: &Machine, kernel: &Path, memory: MemorySize, trace: &Path) -> Result<Row> {
+fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Path) -> Result<Row> {
     let name = name_of(trace);
     let boot = Boot {
         machine,
@@ -217,22 +235,37 @@ fn boot(machine: &Machine, kernel: &Path, memory: MemorySize, trace: &Path) -> R
         count_instructions: true,
         limit: LIMIT,
     };
-    let mut progress = Progress::start(format!("{name}, {}", memory.in_words()));
+    let title = format!("{name}, {}, {}", machine.name, memory.in_words());
+    let mut progress = Progress::start(title);
     let finished = boot.run(|line| progress.update(&news(line)))?;
     let verdict = Verdict::of(finished.ending, &finished.lines);
-    let passed = matches!(verdict, Verdict::Passed { .. });
-    progress.finish(&if passed {
-        "ok".to_owned()
-    } else {
-        format!("FAILED: {verdict}")
+    let figures = Figures::read(&finished.lines);
+    let outcome = match verdict {
+        Verdict::Passed { .. } => Outcome::Held,
+        // More memory than the board has nobody can give it.
+        Verdict::Failed { .. } if is_fixed(machine) && figures.lack().is_some() => {
+            Outcome::TooLarge
+        }
+        _ => Outcome::Failed,
+    };
+    progress.finish(&match outcome {
+        Outcome::Held => "ok".to_owned(),
+        Outcome::TooLarge => "larger than the machine".to_owned(),
+        Outcome::Failed => format!("FAILED: {verdict}"),
     });
+    let passed = outcome == Outcome::Held;
     let shown = finished.lines.iter().filter(|line| is_shown(line, passed));
     shown.for_each(|line| println!("    {}", line.trim_start_matches("# ")));
     Ok(Row {
+        machine,
         name,
-        figures: Figures::read(&finished.lines),
-        passed,
+        figures,
+        outcome,
     })
+}
+
+fn is_fixed(machine: &Machine) -> bool {
+    matches!(machine.memory, Memory::Fixed(_))
 }
 
 /// What a trace is called: its file's name without the endings.

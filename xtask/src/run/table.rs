@@ -1,73 +1,123 @@
 //! The table of what the traces came to.
 
 use super::figures::{Figure, Figures};
+use crate::machine::Machine;
 
-/// What one trace came to.
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything was as it has to be.
+    Held,
+    /// The trace has more live bytes than the machine has memory.
+    TooLarge,
+    Failed,
+}
+
+/// What one trace came to on one machine.
 #[derive(Debug)]
 pub(crate) struct Row {
+    pub(crate) machine: &'static Machine,
     pub(crate) name: String,
     pub(crate) figures: Figures,
-    pub(crate) passed: bool,
+    pub(crate) outcome: Outcome,
 }
 
-/// The columns, and the lines of their heads.
-const HEADS: [[&str; 2]; 8] = [
-    ["", "trace"],
-    ["", "operations"],
-    ["peak", "live bytes"],
-    ["peak", "Ready bytes"],
-    ["peak", "frames"],
-    ["memory", "overhead"],
-    ["instructions", "per operation"],
-    ["frame", "identity"],
+/// A column: the lines of its head, and a row's cell.
+struct Column {
+    head: [&'static str; 2],
+    cell: fn(&Row) -> String,
+}
+
+/// Columns of every table, the first ones to the left.
+const TRACE: [Column; 2] = [
+    column("", "trace", |row| row.name.clone()),
+    column("", "operations", |row| row.number("operations")),
 ];
 
-/// The table: the first column to the left, the others to the right.
-pub(crate) fn of(rows: &[Row]) -> String {
-    let rows: Vec<_> = rows.iter().map(cells).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        let heads = HEADS[column].iter().map(|head| head.len());
-        cells.chain(heads).max().unwrap_or(0)
-    };
-    let widths: [usize; HEADS.len()] = core::array::from_fn(width);
-    let line = |cells: [&str; HEADS.len()]| {
-        let mut line = format!("{:<width$}", cells[0], width = widths[0]);
-        for (cell, width) in cells.iter().zip(widths).skip(1) {
-            line += &format!("  {cell:>width$}");
-        }
-        line.trim_end().to_owned()
-    };
-    let heads = (0..HEADS[0].len()).map(|row| line(HEADS.map(|head| head[row])));
-    let rows = rows
-        .iter()
-        .map(|row| line(core::array::from_fn(|column| &row[column][..])));
-    heads.chain(rows).collect::<Vec<_>>().join("\n")
-}
+/// Besides, of a table of one machine.
+const ONE_MACHINE: [Column; 3] = [
+    column("peak", "live bytes", |row| row.number("peak_live_bytes")),
+    column("peak", "Ready bytes", |row| row.number("peak_ready_bytes")),
+    column("peak", "frames", |row| row.number("peak_frames")),
+];
 
-fn cells(row: &Row) -> [String; HEADS.len()] {
-    let number = |name: &str| row.figures.get(name).map_or_else(missing, grouped);
-    let overhead = row.figures.overhead();
-    let instructions = row.figures.instructions("archipelago");
-    [
-        row.name.clone(),
-        number("operations"),
-        number("peak_live_bytes"),
-        number("peak_ready_bytes"),
-        number("peak_frames"),
-        overhead.map_or_else(missing, |per_cent| format!("{per_cent:.1} %")),
-        instructions.map_or_else(missing, bounded),
-        identity(row).to_owned(),
-    ]
-}
+/// Before the others, of a table of several.
+const MACHINE: [Column; 2] = [
+    column("", "machine", |row| row.machine.name.to_owned()),
+    column("address", "bits", |row| {
+        row.machine.address_bits.to_string()
+    }),
+];
 
-/// The kernel counts the checks of the account once all of them have held.
-fn identity(row: &Row) -> &'static str {
-    if row.figures.get("account_checks").is_some() {
-        "held"
-    } else {
-        "NOT SHOWN"
+const RESULT: [Column; 3] = [
+    column("memory", "overhead", |row| {
+        let overhead = row.figures.overhead();
+        overhead.map_or_else(missing, |per_cent| format!("{per_cent:.1} %"))
+    }),
+    column("instructions", "per operation", |row| {
+        let instructions = row.figures.instructions("archipelago");
+        instructions.map_or_else(missing, bounded)
+    }),
+    column("frame", "identity", Row::identity),
+];
+
+const fn column(first: &'static str, second: &'static str, cell: fn(&Row) -> String) -> Column {
+    Column {
+        head: [first, second],
+        cell,
     }
+}
+
+impl Row {
+    fn number(&self, name: &str) -> String {
+        self.figures.get(name).map_or_else(missing, grouped)
+    }
+
+    /// The kernel counts the checks of the account once all of them have held.
+    fn identity(&self) -> String {
+        match (self.outcome, self.figures.lack()) {
+            (Outcome::TooLarge, Some((needed, available))) => {
+                let [needed, available] = [needed, available].map(grouped);
+                format!("does not fit: {needed} bytes needed, {available} available")
+            }
+            _ if self.figures.get("account_checks").is_some() => "held".to_owned(),
+            _ => "NOT SHOWN".to_owned(),
+        }
+    }
+}
+
+/// The table: names to the left, numbers to the right.
+pub(crate) fn of(rows: &[Row], has_machines: bool) -> String {
+    let columns: Vec<&Column> = if has_machines {
+        MACHINE.iter().chain(&TRACE).chain(&RESULT).collect()
+    } else {
+        TRACE.iter().chain(&ONE_MACHINE).chain(&RESULT).collect()
+    };
+    let cells = |row: &Row| columns.iter().map(|column| (column.cell)(row)).collect();
+    let heads = (0..2).map(|line| {
+        let head = columns.iter().map(|column| column.head[line].to_owned());
+        head.collect()
+    });
+    let lines: Vec<Vec<String>> = heads.chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| {
+        let cells = lines.iter().map(|line| line[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns.len()).map(width).collect();
+    let is_name = |column: usize| ["trace", "machine"].contains(&columns[column].head[1]);
+    let line = |cells: &Vec<String>| {
+        let cell = |(column, cell): (usize, &String)| {
+            let width = widths[column];
+            if is_name(column) {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        };
+        let cells: Vec<_> = cells.iter().enumerate().map(cell).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn missing() -> String {
@@ -95,6 +145,17 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine;
+
+    fn row(name: &str, lines: &[&str], outcome: Outcome) -> Row {
+        let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+        Row {
+            machine: machine::find("x86_64").expect("it is there"),
+            name: name.to_owned(),
+            figures: Figures::read(&lines),
+            outcome,
+        }
+    }
 
     #[test]
     fn digits_are_grouped() {
@@ -104,17 +165,25 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_must_be_and_gaps_are_seen() {
-        let lines = ["figure operations 1234567890123".to_owned()];
-        let row = Row {
-            name: "a long name of a trace".to_owned(),
-            figures: Figures::read(&lines),
-            passed: false,
-        };
-        let table = of(&[row]);
+        let lines = ["figure operations 1234567890123"];
+        let row = row("a long name of a trace", &lines, Outcome::Failed);
+        let table = of(&[row], false);
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[1].starts_with("trace "));
         assert!(lines[2].starts_with("a long name of a trace  1,234,567,890,123  "));
         assert!(lines[2].ends_with("NOT SHOWN"));
+    }
+
+    #[test]
+    fn a_table_of_machines_names_them_and_what_a_trace_lacks() {
+        let lines = ["figure bytes_needed 5000", "figure bytes_available 4000"];
+        let table = of(&[row("git", &lines, Outcome::TooLarge)], true);
+        let last = table.lines().last().expect("a row");
+        assert!(last.starts_with("x86_64        48  git"), "{last}");
+        assert!(
+            last.ends_with("does not fit: 5,000 bytes needed, 4,000 available"),
+            "{last}"
+        );
     }
 }

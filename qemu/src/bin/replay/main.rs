@@ -176,15 +176,27 @@ fn figure(name: &str, number: impl core::fmt::Display) {
     println!("figure {name} {number}");
 }
 
+/// Prints what the machine has to have at the very least, and what it has.
+fn fit(context: &Context, needed: usize) {
+    let free = context.running.memory().1.free_frames();
+    let frames = free + context.running.heap_frames();
+    figure("bytes_needed", needed);
+    figure("bytes_available", frames * FRAME_BYTES as u64);
+}
+
 fn whole(context: &mut Context) {
     let mut workspace = WORKSPACE.lock();
     let needed = blocks_needed(context.file, &mut workspace);
     let needed = needed.unwrap_or_else(|error| panic!("{error}"));
     let blocks = usize::try_from(needed).expect("an id has 32 bits");
+    fit(context, blocks * size_of::<Block>());
     let table = context.running.carve(blocks, Block::UNUSED);
     context.table = table.unwrap_or_else(|| panic!("no room for a table of {blocks} blocks"));
     let summary = validate(context.file, &mut workspace, context.table);
     context.summary = summary.unwrap_or_else(|error| panic!("{error}"));
+    let live = usize::try_from(context.summary.peak_live_bytes).unwrap_or(usize::MAX);
+    fit(context, live);
+    figure("frame_bytes", FRAME_BYTES);
     figure("operations", context.summary.operations);
     figure("most_live_blocks", context.summary.most_live_blocks);
     figure("peak_live_bytes", context.summary.peak_live_bytes);
