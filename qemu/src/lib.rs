@@ -56,9 +56,9 @@ pub use machine::{
 // Where there is an MMU.
 #[cfg(not(machine = "cortex_m"))]
 pub use machine::{
-    CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
-    OCCUPIED, RETURN, WINDOWS_UNDER_TEST, careless_machine, holding_machine, map, probe_execute,
-    probe_read, probe_write, translate, unmap,
+    BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES,
+    NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, WINDOWS_UNDER_TEST, careless_machine,
+    holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
 };
 
 // What the tutorial's kernels start with.

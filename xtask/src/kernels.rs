@@ -178,6 +178,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
+        name: "tops",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
         name: "interrupts",
         memory_mib: &[64],
         counted: true,

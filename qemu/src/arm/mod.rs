@@ -31,8 +31,8 @@ pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};
 pub use paging::physmap;
 pub use places::{
-    CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED,
-    OCCUPIED, WINDOWS_UNDER_TEST,
+    BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES,
+    NOT_MAPPED, OCCUPIED, TOP_WINDOW, WINDOWS_UNDER_TEST,
 };
 pub use probe::{RETURN, probe_execute, probe_read, probe_write};
 pub use trap::raise_interrupt;

@@ -38,6 +38,12 @@ pub const MORE_WINDOWS: &[Window] = &[
     Window::new(0_usize.wrapping_sub(1 << 20), 1 << 20),
 ];
 
+/// A window up to the top of the address space.
+pub const TOP_WINDOW: Window = Window::new(0_usize.wrapping_sub(8 << 20), 8 << 20);
+
+/// A window from address 0 on.
+pub const BOTTOM_WINDOW: Window = Window::new(0, 4 << 20);
+
 /// Where the contract is tested: the test's name, and where [`BYTES_UNDER_TEST`] of address space
 /// begin that nothing is mapped in.
 pub const WINDOWS_UNDER_TEST: &[(&str, usize)] = &[
