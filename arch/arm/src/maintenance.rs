@@ -15,8 +15,8 @@
 //! that walks are not coherent (bits 23 to 20 are 0), which no CPU with the Multiprocessing
 //! Extensions is, and where TTBR0, TTBR1 make walks not cacheable.
 //!
-//! Branch predictors are not invalidated (B2.2.9): what they know of these addresses is never
-//! used, since no page of the heap is ever executed.
+//! The manual's examples invalidate branch predictors too, because an entry may map code. These do
+//! not: no page of the heap is ever executed, so what a predictor knows of it is never used.
 
 use archipelago_api::VirtRange;
 use archipelago_tables::{Tlb, pieces};

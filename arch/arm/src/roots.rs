@@ -64,6 +64,30 @@ pub enum Walks {
     Cleaned,
 }
 
+#[cfg(target_arch = "arm")]
+impl Walks {
+    /// What this CPU says of walks of tables that TTBR0 and TTBR1 say are cacheable.
+    #[must_use]
+    pub fn of_this_cpu() -> Self {
+        /// ID_MMFR3, bits 23 to 20: walks are coherent.
+        const COHERENT_WALK: u32 = 0xf << 20;
+        let features: u32;
+        // SAFETY: every CPU of ARMv7-A has the register, and reading it changes nothing.
+        unsafe {
+            core::arch::asm!(
+                "mrc p15, 0, {}, c0, c1, 7",
+                out(reg) features,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        if features & COHERENT_WALK == 0 {
+            Self::Cleaned
+        } else {
+            Self::Coherent
+        }
+    }
+}
+
 /// The first-level tables in use, of short descriptors: TTBR0's for addresses below 2^(32−N), and
 /// TTBR1's for those above, where N is TTBCR.N; with N = 0, TTBR0's for all.
 ///

@@ -112,9 +112,9 @@ pub(super) fn take_over(end: u64) -> Roots {
     let upper = first_level(&raw const first_level_upper);
     // SAFETY: RAM is mapped at its own addresses, none of which is 0.
     let ram = unsafe { Linear::at(0) };
-    // SAFETY: the entry code set TTBR0, TTBR1, TTBCR and DACR so, and TRE to 0; walks are cacheable
-    // and coherent on this CPU. The tables are handed out once.
-    unsafe { Roots::new(lower, upper, SPLIT, Walks::Coherent, ram) }
+    // SAFETY: the entry code set TTBR0, TTBR1, TTBCR and DACR so, with walks cacheable, and TRE to
+    // 0. The tables are handed out once.
+    unsafe { Roots::new(lower, upper, SPLIT, Walks::of_this_cpu(), ram) }
 }
 
 /// A table of the entry code.

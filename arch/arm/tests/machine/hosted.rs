@@ -20,7 +20,7 @@ impl Frames for Source {
     }
 
     fn limit(&self, frames: Option<usize>) {
-        Source::limit(self, frames);
+        self.books().left = frames;
     }
 
     fn out(&self) -> usize {

@@ -118,10 +118,11 @@ unsafe impl Reach for Physical {
 }
 
 #[derive(Debug, Default)]
-struct Books {
+pub(crate) struct Books {
     free: Vec<PhysAddr>,
     out: usize,
-    left: Option<usize>,
+    /// Requests still served; all, where there is no number.
+    pub(crate) left: Option<usize>,
 }
 
 /// Hands out the frames of physical memory.
@@ -144,17 +145,12 @@ impl Source {
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().expect("no test panics while it looks")
     }
 
     pub(crate) fn out(&self) -> usize {
         self.books().out
-    }
-
-    /// Refuses requests after so many.
-    pub(crate) fn limit(&self, frames: Option<usize>) {
-        self.books().left = frames;
     }
 }
 

@@ -47,9 +47,12 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
                 (last, true),
                 (base + 16 * PAGE, true),
                 (base.wrapping_sub(1) & 0xffff_ffff, false),
-                ((last + 1) & 0xffff_ffff, false),
+                (last.wrapping_add(1) & 0xffff_ffff, false),
             ] {
                 assert_eq!(reached(&source, address), inside, "{address:#x} N={split}");
+                let at = VirtAddr::new(address);
+                let word = source.physical.roots(Walks::Coherent).page(at);
+                assert_eq!(word, source.physical.second_level(at));
             }
             let frames: BTreeSet<_> = (0..32)
                 .filter_map(|i| source.physical.ready(VirtAddr::new(base + i * PAGE)))
