@@ -67,6 +67,7 @@ impl core::error::Error for BootInfoError {}
 pub struct BootInfo {
     regions: [MemoryRegion; REGIONS_MAX],
     region_count: usize,
+    cpus: Option<usize>,
     module: Option<Module>,
     command_line: &'static str,
 }
@@ -85,6 +86,7 @@ impl BootInfo {
         let mut info = Self {
             regions: [NONE; REGIONS_MAX],
             region_count: 0,
+            cpus: None,
             module: None,
             command_line: "",
         };
@@ -95,6 +97,15 @@ impl BootInfo {
             info.region_count = found;
         }
         Ok(info)
+    }
+
+    /// The same with so many CPUs.
+    #[must_use]
+    pub fn with_cpus(self, count: usize) -> Self {
+        Self {
+            cpus: Some(count),
+            ..self
+        }
     }
 
     /// The same with a command line.
@@ -126,6 +137,12 @@ impl BootInfo {
     /// The machine's memory map, in the firmware's order.
     pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<> {
         self.regions.into_iter().take(self.region_count)
+    }
+
+    /// How many CPUs there are, where the firmware says it.
+    #[must_use]
+    pub fn cpus(&self) -> Option<usize> {
+        self.cpus
     }
 
     /// The file that was loaded beside the kernel.

@@ -18,8 +18,6 @@ pub(super) enum DeviceTreeError {
     Malformed(FdtError),
     /// It has more regions of memory than are kept.
     Regions(BootInfoError),
-    /// It has no CPU.
-    NoCpu,
 }
 
 impl fmt::Display for DeviceTreeError {
@@ -27,7 +25,6 @@ impl fmt::Display for DeviceTreeError {
         match self {
             Self::Malformed(error) => write!(f, "{error}"),
             Self::Regions(error) => write!(f, "{error}"),
-            Self::NoCpu => f.write_str("it has no CPU"),
         }
     }
 }
@@ -56,8 +53,5 @@ pub(super) unsafe fn read() -> Result<BootInfo, DeviceTreeError> {
         }
     });
     let info = BootInfo::new(regions).map_err(DeviceTreeError::Regions)?;
-    if tree.cpus().count() == 0 {
-        return Err(DeviceTreeError::NoCpu);
-    }
-    Ok(info)
+    Ok(info.with_cpus(tree.cpus().count()))
 }

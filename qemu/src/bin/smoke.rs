@@ -14,6 +14,10 @@ fn main(mut boot: Boot) -> ! {
             run: memory_map,
         },
         Test {
+            name: "there is a CPU, if the firmware says how many there are",
+            run: cpus,
+        },
+        Test {
             name: "there are free frames",
             run: frames,
         },
@@ -34,6 +38,13 @@ fn memory_map(boot: &mut Boot) {
         }
     }
     assert!(usable_bytes > 0);
+}
+
+fn cpus(boot: &mut Boot) {
+    if let Some(count) = boot.info.cpus() {
+        println!("# {count} CPUs");
+        assert!(count > 0);
+    }
 }
 
 fn frames(boot: &mut Boot) {
