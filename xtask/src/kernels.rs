@@ -353,7 +353,19 @@ const fn careless(words: &'static str) -> Kernel {
 /// Kernels that measure. They are built with a feature of their own, which no test needs.
 pub(crate) const BENCH_RUNS: &str = "bench_runs";
 pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
-pub(crate) const BENCHES: &[&str] = &[BENCH_RUNS, BENCH_OBJECTS];
+
+/// Those of them that run on `machine`.
+pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if machine.has_mmu {
+        names.push(BENCH_OBJECTS);
+    }
+    // It searches heaps of up to a terabyte.
+    if machine.address_bits > 40 {
+        names.push(BENCH_RUNS);
+    }
+    names
+}
 
 /// The arguments of cargo that choose the kernels `names` among those that measure.
 pub(crate) fn choose_benches<'a>(names: &[&'a str]) -> Vec<&'a str> {

@@ -51,14 +51,25 @@ pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
             sources.push(*source);
         }
     }
-    let boots = sources.iter().any(|source| source.boots());
+    let mut machines = Vec::new();
+    for machine in sources
+        .iter()
+        .flat_map(|source| source.machines(options.machine))
+    {
+        if !machines
+            .iter()
+            .any(|one: &&Machine| one.name == machine.name)
+        {
+            machines.push(machine);
+        }
+    }
+    let mut targets: Vec<_> = machines.iter().map(|machine| machine.target).collect();
+    targets.push(options.machine.target);
+    targets.sort_unstable();
+    targets.dedup();
     let needs = Needs {
-        machines: if boots {
-            vec![options.machine]
-        } else {
-            Vec::new()
-        },
-        targets: vec![options.machine.target],
+        machines,
+        targets,
         ..Needs::default()
     };
     let toolchain = needs.ensure(install)?;

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 
 use super::OWN;
 use super::figures::{Figures, Number};
-use crate::kernels::{BENCH_OBJECTS, BENCH_RUNS, REPLAY, choose_benches};
+use crate::kernels::{BENCH_OBJECTS, BENCH_RUNS, REPLAY, benches_on, choose_benches};
 use crate::listing;
-use crate::machine::{Machine, MemorySize};
+use crate::machine::{self, Machine, MemorySize};
 use crate::process::{self, Ending};
 use crate::project;
 use crate::qemu::{self, Boot};
@@ -31,6 +31,10 @@ pub(super) enum Source {
     /// Replays of all traces, beside other allocators, or with a flat arena index in the place of
     /// the sparse one.
     Replay { index: Index },
+    /// The kernel that counts metadata, on every machine with an MMU.
+    Metadata,
+    /// Replays of all traces on every machine, one of them beside other allocators.
+    Machines,
 }
 
 /// Which arena index a heap has.
@@ -64,9 +68,14 @@ impl Source {
     };
     pub(super) const FLAT_REPLAYS: Self = Self::Replay { index: Index::Flat };
 
-    /// Whether it boots something.
-    pub(super) fn boots(self) -> bool {
-        matches!(self, Self::Kernel { .. } | Self::Replay { .. })
+    /// The machines that it boots; `chosen` is the one for what runs on one alone.
+    pub(super) fn machines(self, chosen: &'static Machine) -> Vec<&'static Machine> {
+        match self {
+            Self::Host | Self::Listing => Vec::new(),
+            Self::Kernel { .. } | Self::Replay { .. } => vec![chosen],
+            Self::Metadata => machine::all().filter(|machine| machine.has_mmu).collect(),
+            Self::Machines => machine::all().collect(),
+        }
     }
 
     /// Runs it and adds its figures; `parts` are the names of those that want some.
@@ -76,14 +85,26 @@ impl Source {
     pub(super) fn run(
         self,
         toolchain: &Toolchain,
-        machine: &Machine,
+        machine: &'static Machine,
         parts: &[&str],
         figures: &mut Figures,
     ) -> Result<()> {
         match self {
             Self::Host => host(toolchain, parts, figures),
             Self::Kernel { name, memory_mib } => {
-                kernel(toolchain, machine, name, memory_mib, figures)
+                let memory = MemorySize::from_mib(memory_mib);
+                kernel(toolchain, machine, name, memory, "", figures)
+            }
+            Self::Metadata => self.machines(machine).into_iter().try_for_each(|machine| {
+                let words = format!("metadata={}", machine.name);
+                let memory = machine.memory(None);
+                kernel(toolchain, machine, BENCH_OBJECTS, memory, &words, figures)
+            }),
+            Self::Machines => {
+                let machines = self.machines(machine);
+                machines
+                    .into_iter()
+                    .try_for_each(|machine| replays_on(toolchain, machine, figures))
             }
             Self::Listing => {
                 let loads = listing::dependent_loads(toolchain)?;
@@ -119,20 +140,24 @@ fn kernel(
     toolchain: &Toolchain,
     machine: &Machine,
     name: &str,
-    memory_mib: u64,
+    memory: MemorySize,
+    words: &str,
     figures: &mut Figures,
 ) -> Result<()> {
+    if !benches_on(machine).contains(&name) {
+        bail!("{name} does not run on {}", machine.name);
+    }
     build(toolchain, machine, &choose_benches(&[name]))?;
     let boot = Boot {
         machine,
         kernel: run::kernel_file(machine, Profile::Optimized, name),
-        memory: MemorySize::from_mib(memory_mib),
+        memory,
         module: None,
-        command_line: String::new(),
+        command_line: words.to_owned(),
         count_instructions: true,
         limit: LIMIT,
     };
-    eprintln!("bench: {name} on {}, {memory_mib} MiB", machine.name);
+    eprintln!("bench: {name} on {}, {}", machine.name, memory.in_words());
     let finished = boot.run(|line| {
         if !figures.read(line) {
             eprintln!("  {line}");
@@ -153,6 +178,67 @@ fn build(toolchain: &Toolchain, machine: &Machine, which: &[&str]) -> Result<()>
     }
     Ok(())
 }
+
+/// Replays every trace that a machine has memory for.
+fn replays_on(
+    toolchain: &Toolchain,
+    machine: &'static Machine,
+    figures: &mut Figures,
+) -> Result<()> {
+    build(
+        toolchain,
+        machine,
+        &["--features", "bench", "--bin", REPLAY],
+    )?;
+    for trace in run::traces()? {
+        let name = run::name_of(&trace);
+        let words = if name == COMPARED {
+            "instructions peers"
+        } else {
+            ""
+        };
+        eprintln!("bench: replay of {name} on {}", machine.name);
+        let boot = Boot {
+            machine,
+            kernel: run::kernel_file(machine, Profile::Optimized, REPLAY),
+            memory: machine.memory(None),
+            module: Some(&trace),
+            command_line: words.to_owned(),
+            count_instructions: true,
+            limit: LIMIT,
+        };
+        let finished = boot.run(|line| eprintln!("  {line}"))?;
+        let replay = Replay::read(&finished.lines);
+        if run::is_too_large(machine, &replay) {
+            continue;
+        }
+        if finished.ending != Ending::Exit(qemu::PASS) {
+            bail!("{name}: the replay did not pass: {:?}", finished.ending);
+        }
+        for allocator in PEERS {
+            if let Some(figure) = replay.instructions(allocator) {
+                figures.add("machines", machine.name, allocator, number(figure));
+            }
+        }
+        if let Some(overhead) = replay.overhead() {
+            figures.add("overhead", &name, machine.name, Number::exact(overhead));
+        }
+    }
+    Ok(())
+}
+
+fn number(figure: run::figures::Figure) -> Number {
+    Number {
+        value: as_float(figure.value),
+        is_above: figure.is_bound,
+    }
+}
+
+/// The allocators that replay traces in one kernel.
+const PEERS: [&str; 4] = [OWN, "talc", "rlsf", "linked_list_allocator"];
+
+/// The trace that all machines are compared by: it fits all of them.
+const COMPARED: &str = "sqlite";
 
 /// Replays every trace; the figures are its rows.
 fn replays(
@@ -191,23 +277,15 @@ fn replays(
 fn add_replay(figures: &mut Figures, index: Index, trace: &str, replay: &Replay) {
     let mut add = |part: &str, column: &str, figure: Option<run::figures::Figure>| {
         if let Some(figure) = figure {
-            let number = Number {
-                value: as_float(figure.value),
-                is_above: figure.is_bound,
-            };
-            figures.add(part, trace, column, number);
+            figures.add(part, trace, column, number(figure));
         }
     };
     add("index", index.name(), replay.all_instructions(OWN));
     if index == Index::Flat {
         return;
     }
-    for allocator in [OWN, "talc", "linked_list_allocator"] {
+    for allocator in PEERS {
         add("traces", allocator, replay.instructions(allocator));
-    }
-    if let Some(overhead) = replay.overhead() {
-        let number = Number::exact(overhead);
-        figures.add("overhead", trace, "frames", number);
     }
 }
 

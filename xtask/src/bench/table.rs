@@ -8,6 +8,7 @@ use super::figures::Number;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bound {
     AtMost(f64),
+    Below(f64),
     AtLeast(f64),
     Exactly(f64),
 }
@@ -52,6 +53,7 @@ impl Judged {
     fn is_kept(&self) -> bool {
         self.value.is_some_and(|value| match self.bound {
             Bound::AtMost(most) => value <= most,
+            Bound::Below(end) => value < end,
             Bound::AtLeast(least) => value >= least,
             // Only figures that are whole numbers are bound so.
             Bound::Exactly(only) => (value - only).abs() < 0.5,
@@ -123,6 +125,7 @@ impl Table {
             Some(judged) => {
                 let (relation, bound) = match judged.bound {
                     Bound::AtMost(most) => ("≤", most),
+                    Bound::Below(end) => ("<", end),
                     Bound::AtLeast(least) => ("≥", least),
                     Bound::Exactly(only) => ("=", only),
                 };

@@ -242,10 +242,7 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
     let figures = Figures::read(&finished.lines);
     let outcome = match verdict {
         Verdict::Passed { .. } => Outcome::Held,
-        // More memory than the board has nobody can give it.
-        Verdict::Failed { .. } if is_fixed(machine) && figures.lack().is_some() => {
-            Outcome::TooLarge
-        }
+        Verdict::Failed { .. } if is_too_large(machine, &figures) => Outcome::TooLarge,
         _ => Outcome::Failed,
     };
     progress.finish(&match outcome {
@@ -264,8 +261,9 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
     })
 }
 
-fn is_fixed(machine: &Machine) -> bool {
-    matches!(machine.memory, Memory::Fixed(_))
+/// Whether a trace has more live bytes than a board has memory, which nobody can change.
+pub(crate) fn is_too_large(machine: &Machine, figures: &Figures) -> bool {
+    matches!(machine.memory, Memory::Fixed(_)) && figures.lack().is_some()
 }
 
 /// What a trace is called: its file's name without the endings.

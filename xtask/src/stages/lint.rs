@@ -1,7 +1,7 @@
 //! Formatting and clippy, of the workspace, of the kernels and of the examples.
 
 use super::step;
-use crate::kernels::{self, BENCHES, EXAMPLES, KERNELS, choose_benches};
+use crate::kernels::{self, EXAMPLES, KERNELS, REPLAY, benches_on, choose_benches};
 use crate::machine;
 use crate::project;
 use crate::report::Stage;
@@ -38,9 +38,11 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         clippy.args(["--", "-D", "warnings"]),
     );
     for machine in machine::all() {
+        let mut measuring = benches_on(machine);
+        measuring.push(REPLAY);
         let selections = [
             ("kernels", &kernels, kernels::choose(KERNELS, machine)),
-            ("kernels that measure", &kernels, choose_benches(BENCHES)),
+            ("kernels that measure", &kernels, choose_benches(&measuring)),
             ("examples", &examples, kernels::choose(EXAMPLES, machine)),
         ];
         for (name, package, which) in selections {

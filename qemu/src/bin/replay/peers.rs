@@ -1,8 +1,13 @@
 //! The same for other allocators, each in the same block of memory.
 
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
 use archipelago_qemu::{FRAME_BYTES, println};
 use archipelago_workload::replay::Mode;
 use linked_list_allocator::LockedHeap;
+use rlsf::Tlsf;
+use spin::Mutex;
 use talc::TalcLock;
 use talc::source::Manual;
 
@@ -12,7 +17,39 @@ use crate::measure::report;
 /// A free list, which most kernels start with.
 static LINKED_LIST: LockedHeap = LockedHeap::empty();
 /// Bins of free blocks.
-static TALC: TalcLock<spin::Mutex<()>, Manual> = TalcLock::new(Manual);
+static TALC: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
+/// Two levels of bins, as many as its documentation proposes for a heap of this size.
+static RLSF: Rlsf = Rlsf(Mutex::new(Tlsf::new()));
+
+/// `rlsf` behind a lock; it brings none for bare machines.
+struct Rlsf(Mutex<Tlsf<'static, u32, u32, 28, 32>>);
+
+fn or_null(block: Option<NonNull<u8>>) -> *mut u8 {
+    block.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+// SAFETY: every call is the allocator's own, under its lock.
+unsafe impl GlobalAlloc for Rlsf {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        or_null(self.0.lock().allocate(layout))
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if let Some(pointer) = NonNull::new(pointer) {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.0.lock().deallocate(pointer, layout.align()) };
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let new = Layout::from_size_align(new_size, layout.align()).ok();
+        let Some((pointer, new)) = NonNull::new(pointer).zip(new) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: the caller's promise is the same.
+        or_null(unsafe { self.0.lock().reallocate(pointer, new) })
+    }
+}
 
 pub(crate) fn run(context: &mut Context) {
     let live = usize::try_from(context.summary.peak_live_bytes).expect("it fits this machine");
@@ -30,6 +67,10 @@ pub(crate) fn run(context: &mut Context) {
     report(context, "talc", &TALC, Mode::Bare);
     // SAFETY: the block is mapped for ever; the other allocator is not called any more, nor is what
     // it gave out used.
+    let again = unsafe { core::slice::from_raw_parts_mut(start.cast(), bytes) };
+    RLSF.0.lock().insert_free_block(again);
+    report(context, "rlsf", &RLSF, Mode::Bare);
+    // SAFETY: as above.
     unsafe { LINKED_LIST.lock().init(start, bytes) };
     report(context, "linked_list_allocator", &LINKED_LIST, Mode::Bare);
 }
