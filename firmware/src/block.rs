@@ -1,0 +1,247 @@
+//! The block of RAM: its pages, and at its front what is known of them.
+//!
+//! ```text
+//!  page map: a byte a page │ bitmaps: a bit for every 8 bytes of a page │ pages of objects …
+//! ```
+//!
+//! Everything here takes any page number: one past the last page reads as [`Page::Metadata`], which
+//! no object is in and no search goes past.
+
+use core::ptr::NonNull;
+
+/// Bytes that objects are counted in, and what every object is aligned to at least.
+pub(crate) const UNIT: usize = 8;
+
+/// Bits of a word of a bitmap.
+const WORD: usize = u32::BITS as usize;
+
+/// What a page is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Nothing.
+    Free,
+    /// A span: slots of so many units each.
+    Slots(u8),
+    /// The first page of a run that is one object.
+    Head,
+    /// A later page of a run.
+    Tail,
+    /// The page map and the bitmaps, or no page of the block.
+    Metadata,
+}
+
+const FREE: u8 = 0;
+const HEAD: u8 = 0xfd;
+const TAIL: u8 = 0xfe;
+const METADATA: u8 = 0xff;
+
+impl Page {
+    const fn from_byte(byte: u8) -> Self {
+        match byte {
+            FREE => Self::Free,
+            HEAD => Self::Head,
+            TAIL => Self::Tail,
+            METADATA => Self::Metadata,
+            units => Self::Slots(units),
+        }
+    }
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Free => FREE,
+            Self::Slots(units) => units,
+            Self::Head => HEAD,
+            Self::Tail => TAIL,
+            Self::Metadata => METADATA,
+        }
+    }
+}
+
+/// What a block of RAM comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    /// Bytes before the first page.
+    skipped: usize,
+    pages: usize,
+    /// Pages, the first of them, that hold metadata.
+    metadata: usize,
+}
+
+impl Plan {
+    /// What `bytes` bytes at `start`, which is not 0, come to in pages of `PAGE` bytes; `None` if
+    /// there is no page for objects.
+    fn new<const PAGE: usize>(start: usize, bytes: usize) -> Option<Self> {
+        let above = start.wrapping_neg();
+        let skipped = above % PAGE;
+        // Nothing lies past the top of the address space, and no pointer range ends there.
+        let bytes = bytes.min(above - 1);
+        let pages = bytes.checked_sub(skipped)? / PAGE;
+        let map = pages.next_multiple_of(size_of::<u32>());
+        let bitmaps = pages * Block::<PAGE>::WORDS * size_of::<u32>();
+        let metadata = (map + bitmaps).div_ceil(PAGE);
+        (pages > metadata).then_some(Self {
+            skipped,
+            pages,
+            metadata,
+        })
+    }
+}
+
+/// A block of pages of `PAGE` bytes each, the first at a multiple of that.
+#[derive(Debug)]
+pub(crate) struct Block<const PAGE: usize> {
+    start: NonNull<u8>,
+    pages: usize,
+}
+
+impl<const PAGE: usize> Block<PAGE> {
+    /// Words of the bitmap of one page.
+    pub(crate) const WORDS: usize = PAGE / UNIT / WORD;
+    /// A block without pages.
+    pub(crate) const EMPTY: Self = Self {
+        start: NonNull::dangling(),
+        pages: 0,
+    };
+
+    /// The whole pages in the `bytes` bytes from `start`, with metadata in the first of them;
+    /// `None` if there is no page for objects.
+    ///
+    /// The last page of the address space is left out: no pointer range can describe its end.
+    ///
+    /// # Safety
+    /// The bytes can be read and written through `start` and are nobody else's for as long as the
+    /// block is in use.
+    pub(crate) unsafe fn new(start: NonNull<u8>, bytes: usize) -> Option<Self> {
+        let plan = Plan::new::<PAGE>(start.addr().get(), bytes)?;
+        // SAFETY: `add` stays inside the bytes, of which there are more than `skipped`.
+        let start = unsafe { start.add(plan.skipped) };
+        let block = Self {
+            start,
+            pages: plan.pages,
+        };
+        for page in 0..plan.pages {
+            let used = if page < plan.metadata {
+                Page::Metadata
+            } else {
+                Page::Free
+            };
+            block.set(page, used);
+        }
+        Some(block)
+    }
+
+    /// Pages, those of the metadata among them.
+    pub(crate) const fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// What `page` is used for.
+    pub(crate) fn page(&self, page: usize) -> Page {
+        Page::from_byte(self.byte(page))
+    }
+
+    /// The page map's byte for `page`.
+    fn byte(&self, page: usize) -> u8 {
+        if page >= self.pages {
+            return METADATA;
+        }
+        // SAFETY: `add` stays inside the page map, a byte for every page from the start of the
+        // block.
+        let byte = unsafe { self.start.add(page) };
+        // SAFETY: `new` has written the whole page map.
+        unsafe { byte.read() }
+    }
+
+    /// Notes what `page` is used for.
+    pub(crate) fn set(&self, page: usize, used: Page) {
+        if page < self.pages {
+            // SAFETY: `add` stays inside the page map.
+            let byte = unsafe { self.start.add(page) };
+            // SAFETY: the block's memory may be written.
+            unsafe { byte.write(used.byte()) };
+        }
+    }
+
+    /// The first page from `from` up that is used as `wanted`, or that ends the block.
+    pub(crate) fn next(&self, from: usize, wanted: Page) -> Option<usize> {
+        let wanted = wanted.byte();
+        (from..self.pages).find(|page| self.byte(*page) == wanted)
+    }
+
+    /// Word `index` of the bitmap of `page`, if there is such a word.
+    fn word(&self, page: usize, index: usize) -> Option<NonNull<u32>> {
+        if page >= self.pages || index >= Self::WORDS {
+            return None;
+        }
+        let words = self.pages.div_ceil(size_of::<u32>());
+        let word = words + page * Self::WORDS + index;
+        // SAFETY: `add` stays inside the metadata: the bitmaps follow the page map, which ends at a
+        // multiple of four bytes, in the order of their pages. The block is aligned to a page.
+        Some(unsafe { self.start.cast::<u32>().add(word) })
+    }
+
+    /// Reads word `index` of the bitmap of `page`. A set bit is a slot that is taken or not there.
+    pub(crate) fn bits(&self, page: usize, index: usize) -> u32 {
+        match self.word(page, index) {
+            // SAFETY: the word is initialised when the page becomes a span, and read no sooner.
+            Some(word) => unsafe { word.read() },
+            None => u32::MAX,
+        }
+    }
+
+    /// Writes word `index` of the bitmap of `page`.
+    pub(crate) fn set_bits(&self, page: usize, index: usize, bits: u32) {
+        if let Some(word) = self.word(page, index) {
+            // SAFETY: the block's memory may be written.
+            unsafe { word.write(bits) };
+        }
+    }
+
+    /// The pointer to the byte at `offset`, which lies in the block.
+    pub(crate) fn pointer(&self, offset: usize) -> NonNull<u8> {
+        // SAFETY: `add` stays inside the block, as callers make sure.
+        unsafe { self.start.add(offset) }
+    }
+
+    /// How far `pointer` lies above the start of the block: past its end if it is not in it.
+    pub(crate) fn offset(&self, pointer: NonNull<u8>) -> usize {
+        pointer.addr().get().wrapping_sub(self.start.addr().get())
+    }
+
+    /// How many pages lie between the start of the block and the next multiple of `align` pages, a
+    /// power of two.
+    pub(crate) fn misaligned(&self, page: usize, align: usize) -> usize {
+        let number = (self.start.addr().get() / PAGE).wrapping_add(page);
+        number.wrapping_neg() & (align - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(start: usize, bytes: usize) -> Option<(usize, usize, usize)> {
+        let plan = Plan::new::<256>(start, bytes)?;
+        Some((plan.skipped, plan.pages, plan.metadata))
+    }
+
+    #[test]
+    fn a_block_is_cut_to_whole_pages() {
+        assert_eq!(plan(0x2000_0000, 64 << 10), Some((0, 256, 5)));
+        assert_eq!(plan(0x2000_0001, 64 << 10), Some((255, 255, 5)));
+        assert_eq!(plan(0x2000_00ff, 513), Some((1, 2, 1)));
+        assert_eq!(plan(0x2000_00ff, 512), None, "one page is for metadata");
+        assert_eq!(plan(0x2000_0000, 0), None);
+    }
+
+    #[test]
+    fn the_ends_of_the_address_space_hold_no_objects() {
+        let top = usize::MAX - 0xffff;
+        assert_eq!(plan(top, 0x1_0000), Some((0, 255, 5)));
+        assert_eq!(plan(top, 0xff00), Some((0, 255, 5)), "one below");
+        assert_eq!(plan(top, usize::MAX), Some((0, 255, 5)), "it wraps");
+        assert_eq!(plan(usize::MAX, usize::MAX), None);
+        assert_eq!(plan(usize::MAX - 1024, 1024), Some((1, 3, 1)));
+        assert_eq!(plan(1, 1024), Some((255, 3, 1)), "address 0 is left out");
+    }
+}

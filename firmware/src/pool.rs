@@ -1,0 +1,323 @@
+//! Pages and slots: what a layout asks for, and where it is.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::Fault;
+
+use crate::block::{Block, Page, UNIT};
+
+/// Units of the largest slot that a page size allows, and one more.
+const SIZES: usize = 1024 / 2 / UNIT + 1;
+
+/// The heap's whole state: where its block is, and where to begin a search.
+#[derive(Debug)]
+pub(crate) struct Pool<const PAGE: usize> {
+    pub(crate) block: Block<PAGE>,
+    /// No page below is free.
+    lowest_free: usize,
+    /// By the units of a slot: no page below has a free slot of that size. Pages whose numbers are
+    /// too large count as the highest that is not.
+    lowest_span: [u16; SIZES],
+}
+
+/// How a layout is served. It follows from the layout alone, so that a free can be checked against
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// By a slot of so many units.
+    Slot(u8),
+    /// By a run of so many pages, the first at a multiple of `align` pages.
+    Run { pages: usize, align: usize },
+}
+
+/// A live object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Object {
+    /// A slot of a page.
+    Slot { page: usize, slot: usize },
+    /// A run of pages.
+    Run { page: usize, pages: usize },
+}
+
+impl<const PAGE: usize> Pool<PAGE> {
+    const CHECKED: () = assert!(
+        PAGE.is_power_of_two() && PAGE >= 256 && PAGE <= 1024,
+        "a page has 256, 512 or 1024 bytes"
+    );
+
+    /// No memory.
+    pub(crate) const EMPTY: Self = {
+        let () = Self::CHECKED;
+        Self {
+            block: Block::EMPTY,
+            lowest_free: 0,
+            lowest_span: [0; SIZES],
+        }
+    };
+
+    /// A pool over `block`, all of whose pages but the first ones are free.
+    pub(crate) const fn new(block: Block<PAGE>) -> Self {
+        Self {
+            block,
+            ..Self::EMPTY
+        }
+    }
+
+    /// How `layout` is served.
+    ///
+    /// Slots are what a page comes to when it is cut into equal parts, rounded down to a multiple
+    /// of the alignment: at most 23 sizes.
+    pub(crate) const fn served(layout: Layout) -> Served {
+        let align = if layout.align() > UNIT {
+            layout.align()
+        } else {
+            UNIT
+        };
+        // At most 2^(bits - 1): a layout keeps that far away from the top.
+        let bytes = (layout.size() + (align - 1)) & !(align - 1);
+        if bytes > PAGE / 2 {
+            let pages = layout.size().div_ceil(PAGE);
+            let align = if align > PAGE { align / PAGE } else { 1 };
+            return Served::Run { pages, align };
+        }
+        let part = divide(PAGE, divide(PAGE, bytes));
+        Served::Slot(in_units(part & !(align - 1)))
+    }
+
+    /// Takes memory for `layout`; `None` if there is none.
+    pub(crate) fn take(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let offset = match Self::served(layout) {
+            Served::Slot(units) => self.take_slot(units),
+            Served::Run { pages, align } => self.take_run(pages, align),
+        };
+        Some(self.block.pointer(offset?))
+    }
+
+    /// The offset of a slot that was free: the lowest.
+    fn take_slot(&mut self, units: u8) -> Option<usize> {
+        let mut from = self
+            .lowest_span
+            .get(usize::from(units))
+            .map_or(0, |page| usize::from(*page));
+        let (page, slot) = loop {
+            let Some(page) = self.block.next(from, Page::Slots(units)) else {
+                let page = self.find_free(1, 1)?;
+                self.open(page, units);
+                break (page, self.take_bit(page)?);
+            };
+            if let Some(slot) = self.take_bit(page) {
+                break (page, slot);
+            }
+            from = page + 1;
+        };
+        self.note_span(units, page);
+        Some(page * PAGE + slot * bytes_of(units))
+    }
+
+    /// Makes a free page a span of free slots.
+    fn open(&self, page: usize, units: u8) {
+        self.block.set(page, Page::Slots(units));
+        for index in 0..Block::<PAGE>::WORDS {
+            self.block
+                .set_bits(page, index, Self::no_slots(units, index));
+        }
+    }
+
+    /// The bits of word `index` of a bitmap that stand for no slot.
+    pub(crate) const fn no_slots(units: u8, index: usize) -> u32 {
+        let slots = divide(PAGE, bytes_of(units)).saturating_sub(index * 32);
+        if slots < 32 { u32::MAX << slots } else { 0 }
+    }
+
+    /// Takes the lowest free slot of a page.
+    fn take_bit(&self, page: usize) -> Option<usize> {
+        for index in 0..Block::<PAGE>::WORDS {
+            let bits = self.block.bits(page, index);
+            if bits != u32::MAX {
+                self.block.set_bits(page, index, bits | (bits + 1));
+                return Some(index * 32 + bits.trailing_ones() as usize);
+            }
+        }
+        None
+    }
+
+    /// Notes that no page below `page` has a free slot of `units`.
+    fn note_span(&mut self, units: u8, page: usize) {
+        if let Some(lowest) = self.lowest_span.get_mut(usize::from(units)) {
+            *lowest = u16::try_from(page).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// The offset of a run of pages that was free: the lowest.
+    fn take_run(&mut self, pages: usize, align: usize) -> Option<usize> {
+        let first = self.find_free(pages, align)?;
+        self.fill_run(first, pages);
+        Some(first * PAGE)
+    }
+
+    fn fill_run(&self, first: usize, pages: usize) {
+        self.block.set(first, Page::Head);
+        self.set_all(first + 1, pages - 1, Page::Tail);
+    }
+
+    fn set_all(&self, first: usize, pages: usize, used: Page) {
+        for page in first..first + pages {
+            self.block.set(page, used);
+        }
+    }
+
+    /// The first of the lowest `pages` free pages side by side, aligned to `align` pages. The
+    /// caller takes them.
+    fn find_free(&mut self, pages: usize, align: usize) -> Option<usize> {
+        let lowest = self.block.next(self.lowest_free, Page::Free)?;
+        let mut first = lowest;
+        loop {
+            first += self.block.misaligned(first, align);
+            let free = self.count(first, pages, Page::Free);
+            if free == pages {
+                break;
+            }
+            first = self.block.next(first + free, Page::Free)?;
+        }
+        self.lowest_free = if first == lowest {
+            first + pages
+        } else {
+            lowest
+        };
+        Some(first)
+    }
+
+    /// How many pages from `first` up are used as `used`, counted up to `most`.
+    fn count(&self, first: usize, most: usize, used: Page) -> usize {
+        let mut count = 0;
+        while count < most && self.block.page(first + count) == used {
+            count += 1;
+        }
+        count
+    }
+
+    /// The object at `pointer`, checked against `layout`.
+    pub(crate) fn find(&self, pointer: NonNull<u8>, layout: Layout) -> Result<Object, Fault> {
+        let offset = self.block.offset(pointer);
+        let (page, inside) = (offset / PAGE, offset % PAGE);
+        let served = Self::served(layout);
+        match self.block.page(page) {
+            Page::Free => Err(Fault::DoubleFree),
+            Page::Metadata => Err(Fault::ForeignPointer),
+            Page::Slots(units) => {
+                let slot = divide(inside, bytes_of(units));
+                if slot * bytes_of(units) != inside || slot >= divide(PAGE, bytes_of(units)) {
+                    Err(Fault::InteriorPointer)
+                } else if self.block.bits(page, slot / 32) >> (slot % 32) & 1 == 0 {
+                    Err(Fault::DoubleFree)
+                } else if served == Served::Slot(units) {
+                    Ok(Object::Slot { page, slot })
+                } else {
+                    Err(Fault::WrongLayout)
+                }
+            }
+            Page::Head if inside == 0 => {
+                let pages = 1 + self.count(page + 1, usize::MAX, Page::Tail);
+                match served {
+                    Served::Run {
+                        pages: asked,
+                        align,
+                    } if asked == pages && self.block.misaligned(page, align) == 0 => {
+                        Ok(Object::Run { page, pages })
+                    }
+                    _ => Err(Fault::WrongLayout),
+                }
+            }
+            Page::Head | Page::Tail => Err(Fault::InteriorPointer),
+        }
+    }
+
+    /// Gives an object back.
+    pub(crate) fn give(&mut self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+        match self.find(pointer, layout)? {
+            Object::Run { page, pages } => self.free_pages(page, pages),
+            Object::Slot { page, slot } => self.give_slot(page, slot),
+        }
+        Ok(())
+    }
+
+    fn give_slot(&mut self, page: usize, slot: usize) {
+        let Page::Slots(units) = self.block.page(page) else {
+            return;
+        };
+        let bits = self.block.bits(page, slot / 32);
+        self.block
+            .set_bits(page, slot / 32, bits & !(1 << (slot % 32)));
+        let is_empty = (0..Block::<PAGE>::WORDS)
+            .all(|index| self.block.bits(page, index) == Self::no_slots(units, index));
+        if is_empty {
+            self.free_pages(page, 1);
+        } else if self.lowest_span(units) > page {
+            self.note_span(units, page);
+        }
+    }
+
+    /// The page below which none has a free slot of `units`.
+    pub(crate) fn lowest_span(&self, units: u8) -> usize {
+        let lowest = self.lowest_span.get(usize::from(units));
+        lowest.map_or(0, |page| usize::from(*page))
+    }
+
+    /// The page below which none is free.
+    pub(crate) const fn lowest_free(&self) -> usize {
+        self.lowest_free
+    }
+
+    fn free_pages(&mut self, first: usize, pages: usize) {
+        self.set_all(first, pages, Page::Free);
+        self.lowest_free = self.lowest_free.min(first);
+    }
+
+    /// Makes the object at `pointer` serve `new` where it is: answers whether that is possible.
+    pub(crate) fn resize(
+        &mut self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<bool, Fault> {
+        let object = self.find(pointer, old)?;
+        let served = Self::served(new);
+        if served == Self::served(old) {
+            return Ok(true);
+        }
+        let (Object::Run { page, pages }, Served::Run { pages: asked, .. }) = (object, served)
+        else {
+            return Ok(false);
+        };
+        if asked < pages {
+            self.free_pages(page + asked, pages - asked);
+        } else {
+            let more = asked - pages;
+            if self.count(page + pages, more, Page::Free) < more {
+                return Ok(false);
+            }
+            self.set_all(page + pages, more, Page::Tail);
+        }
+        Ok(true)
+    }
+}
+
+/// Bytes of a slot.
+pub(crate) const fn bytes_of(units: u8) -> usize {
+    units as usize * UNIT
+}
+
+/// `bytes` in units: at most 64 of them.
+const fn in_units(bytes: usize) -> u8 {
+    let [units, ..] = (bytes / UNIT).to_le_bytes();
+    units
+}
+
+/// The quotient of numbers of which the second is never 0: without the panic if it were.
+const fn divide(number: usize, by: usize) -> usize {
+    match number.checked_div(by) {
+        Some(quotient) => quotient,
+        None => 0,
+    }
+}

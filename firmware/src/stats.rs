@@ -1,0 +1,94 @@
+//! What can be asked: used, free, largest; and whether all is well.
+
+use crate::block::{Block, Page};
+use crate::pool::{Pool, bytes_of};
+
+/// What is used and what is free, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// In live objects, with what they are rounded up by.
+    pub used: usize,
+    /// In free pages and free slots.
+    pub free: usize,
+    /// In the largest run of free pages: the largest object that can be had.
+    pub largest: usize,
+}
+
+impl Stats {
+    pub(crate) fn of<const PAGE: usize>(pool: &Pool<PAGE>) -> Self {
+        let mut stats = Self::default();
+        let mut run = 0;
+        for page in 0..pool.block.pages() {
+            let used = pool.block.page(page);
+            run = if used == Page::Free { run + PAGE } else { 0 };
+            stats.largest = stats.largest.max(run);
+            match used {
+                Page::Metadata => {}
+                Page::Free => stats.free += PAGE,
+                Page::Head | Page::Tail => stats.used += PAGE,
+                Page::Slots(units) => {
+                    let (live, free) = pool.count_slots(page, units);
+                    stats.used += live * bytes_of(units);
+                    stats.free += free * bytes_of(units);
+                }
+            }
+        }
+        stats
+    }
+}
+
+impl<const PAGE: usize> Pool<PAGE> {
+    /// Live and free slots of a page.
+    fn count_slots(&self, page: usize, units: u8) -> (usize, usize) {
+        (0..Block::<PAGE>::WORDS).fold((0, 0), |(live, free), index| {
+            let bits = self.block.bits(page, index);
+            let taken = bits & !Self::no_slots(units, index);
+            (
+                live + taken.count_ones() as usize,
+                free + bits.count_zeros() as usize,
+            )
+        })
+    }
+
+    /// Checks page map, bitmaps and bounds against each other.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub(crate) fn verify(&self) -> Result<(), &'static str> {
+        let mut before = Page::Metadata;
+        for page in 0..self.block.pages() {
+            let used = self.block.page(page);
+            self.verify_page(page, used)?;
+            let in_run = matches!(before, Page::Head | Page::Tail);
+            if used == Page::Tail && !in_run {
+                return Err("a run begins with its head");
+            }
+            if used == Page::Metadata && before != Page::Metadata {
+                return Err("metadata is at the front");
+            }
+            before = used;
+        }
+        Ok(())
+    }
+
+    fn verify_page(&self, page: usize, used: Page) -> Result<(), &'static str> {
+        if used == Page::Free && page < self.lowest_free() {
+            return Err("no page below the lowest is free");
+        }
+        let Page::Slots(units) = used else {
+            return Ok(());
+        };
+        let (live, free) = self.count_slots(page, units);
+        if live == 0 {
+            return Err("a span has a live slot");
+        }
+        if free > 0 && page < self.lowest_span(units) {
+            return Err("no page below the lowest has a free slot");
+        }
+        let is_there = |index| self.block.bits(page, index) & Self::no_slots(units, index);
+        if (0..Block::<PAGE>::WORDS).any(|index| is_there(index) != Self::no_slots(units, index)) {
+            return Err("what is no slot is not free");
+        }
+        Ok(())
+    }
+}
