@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::process;
-use crate::setup::Package;
+use crate::setup::{Needs, Package};
 use crate::toolchain::Toolchain;
 
 /// A machine: what emulates it, what its kernels are built for, how it starts.
@@ -254,7 +254,7 @@ impl Machine {
     }
 }
 
-/// Prints the machines, what each needs and whether it is there.
+/// Prints the machines, what each needs and whether it is there, and how to install what is not.
 ///
 /// # Errors
 /// If there is no Rust toolchain to ask.
@@ -271,6 +271,14 @@ pub(crate) fn list() -> Result<()> {
             machine.target,
             toolchain.target_state(machine.target)
         );
+    }
+    let needs = Needs {
+        machines: all().collect(),
+        targets: all().map(|machine| machine.target).collect(),
+        ..Needs::default()
+    };
+    if let Some(instructions) = needs.instructions(&toolchain) {
+        println!("{instructions}");
     }
     Ok(())
 }

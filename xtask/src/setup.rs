@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::machine::Machine;
 use crate::process;
-use crate::toolchain::{TargetState, Toolchain, on_path, without_installs};
+use crate::toolchain::{TargetState, Toolchain, can_be_prebuilt, on_path, without_installs};
 
 /// Whether to install what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ const RUST_SOURCE: Package = Package {
     arch: "rust-src",
     homebrew: Some("rustup"),
 };
+/// The same for rustup.
+const SOURCE_COMPONENT: &str = "rust-src";
 const LINKER: Package = Package {
     debian: "lld",
     fedora: "lld",
@@ -129,6 +131,12 @@ impl Needs<'_> {
         )))
     }
 
+    /// What to type to install what is missing, if anything is.
+    pub(crate) fn instructions(&self, toolchain: &Toolchain) -> Option<String> {
+        let plan = self.plan(toolchain);
+        (!plan.is_empty()).then(|| plan.instructions())
+    }
+
     fn plan(&self, toolchain: &Toolchain) -> Plan {
         let mut plan = Plan::default();
         for machine in &self.machines {
@@ -138,14 +146,17 @@ impl Needs<'_> {
         }
         for target in &self.targets {
             match (toolchain.target_state(target), toolchain.rustup) {
-                (TargetState::Missing, true) => plan.targets.push((*target).to_owned()),
+                (TargetState::Missing, true) if can_be_prebuilt(target) => {
+                    plan.targets.push((*target).to_owned());
+                }
+                (TargetState::Missing, true) => plan.component(SOURCE_COMPONENT),
                 (TargetState::Missing, false) => plan.package(RUST_SOURCE),
                 (TargetState::Prebuilt | TargetState::FromSource, _) => {}
             }
         }
         for component in &self.components {
             match (toolchain.has(component.subcommand), toolchain.rustup) {
-                (false, true) => plan.components.push(component.name),
+                (false, true) => plan.component(component.name),
                 (false, false) => plan.package(component.package),
                 (true, _) => {}
             }
@@ -188,6 +199,12 @@ impl Plan {
         }
     }
 
+    fn component(&mut self, name: &'static str) {
+        if !self.components.contains(&name) {
+            self.components.push(name);
+        }
+    }
+
     /// Debian's names. The toolchain it keeps current beside its own has names of its own.
     fn debian_names(&self) -> Vec<String> {
         let current = Path::new("/var/lib/dpkg/info/rustc-web.list").exists();
@@ -224,8 +241,7 @@ impl Plan {
 
     /// What the user would type, on each of the systems.
     fn instructions(&self) -> String {
-        let mut lines =
-            vec!["some of what this command needs is missing; to install it:".to_owned()];
+        let mut lines = vec!["some of what is needed is missing; to install it:".to_owned()];
         if !self.packages.is_empty() {
             let names = |of: fn(&Package) -> Option<&'static str>| {
                 let mut names: Vec<_> = self.packages.iter().filter_map(of).collect();
@@ -347,7 +363,8 @@ mod tests {
         };
         plan.package(QEMU);
         plan.package(QEMU);
-        plan.components.push("clippy");
+        plan.component("clippy");
+        plan.component("clippy");
         let text = plan.instructions();
         for line in [
             "apt-get install qemu-system-x86\n",

@@ -31,6 +31,14 @@ pub(crate) enum TargetState {
     Missing,
 }
 
+/// Targets whose libraries nobody offers built: they come from source wherever their sources are.
+const NEVER_PREBUILT: &[&str] = &["mips-mti-none-elf", "mipsel-unknown-none"];
+
+/// Whether a target's libraries can be had built.
+pub(crate) fn can_be_prebuilt(target: &str) -> bool {
+    !NEVER_PREBUILT.contains(&target)
+}
+
 impl core::fmt::Display for TargetState {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
