@@ -26,7 +26,7 @@ const END: usize = 0x10;
 /// Ticks between interrupts of the timer.
 static PERIOD: AtomicU64 = AtomicU64::new(0);
 
-/// Unmasks interrupts, of which there are none until [`start_timer`].
+/// Unmasks interrupts, of which there are none until [`start_timer`](crate::start_timer).
 pub fn enable_interrupts() {
     register(DISTRIBUTOR, CLEAR_ENABLE).write(u32::MAX);
     register(DISTRIBUTOR, ENABLE).write(1);
