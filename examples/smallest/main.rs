@@ -1,5 +1,5 @@
 //! The smallest kernel with the heap: everything but the boot code, which hands over page tables
-//! and frames.
+//! and frames. What differs from machine to machine is the crate, and where a window is.
 #![no_std]
 #![no_main]
 
@@ -9,22 +9,31 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use archipelago::{Heap, Window};
-use archipelago_qemu::{Boot, FramePool, Verdict, entry, exit, println, protocol};
-use archipelago_x86_64::{Paging, SingleCpu};
+use archipelago_qemu::{Boot, FramePool, SingleCpu, Verdict, entry, exit, println, protocol};
+#[cfg(machine = "x86_64")]
 use x86_64::structures::paging::OffsetPageTable;
+
+/// The page tables and the frames, which move into the heap.
+#[cfg(machine = "x86_64")]
+type Paging = archipelago_x86_64::Paging<OffsetPageTable<'static>, FramePool>;
+#[cfg(machine = "arm")]
+type Paging = archipelago_arm::Paging<archipelago_arm::Roots, FramePool>;
 
 entry!(main);
 
 #[global_allocator]
-static HEAP: Heap<Paging<OffsetPageTable<'static>, FramePool>, SingleCpu> = Heap::new();
+static HEAP: Heap<Paging, SingleCpu> = Heap::new();
 
 /// Address space for the heap: nothing else is mapped there. Memory follows as it is used.
+#[cfg(machine = "x86_64")]
 const WINDOW: Window = Window::new(0x4444_4444_0000, 1 << 30);
+#[cfg(machine = "arm")]
+const WINDOW: Window = Window::new(0xd000_0000, 1 << 28);
 
 fn main(boot: Boot) -> ! {
-    // SAFETY: there is one CPU and one hierarchy of page tables; the physmap, which is not at
-    // address 0, maps every frame of the pool where the mapper says; the boot code sets EFER.NXE;
-    // nobody else maps anything in the window.
+    // SAFETY: there is one CPU and one hierarchy of page tables; the boot code maps every frame of
+    // the pool where the tables say, none at address 0, and lets pages be never executable; nobody
+    // else maps anything in the window.
     let machine = unsafe { Paging::new(boot.mapper, boot.frames) };
     HEAP.init(&[WINDOW], machine.returning())
         .unwrap_or_else(|failure| panic!("no heap: {failure}"));

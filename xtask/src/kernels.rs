@@ -302,7 +302,6 @@ const TRANSLATIONS: &str = "translations";
 pub(crate) const EXAMPLES: &[Kernel] = &[
     Kernel {
         name: "smallest",
-        on: On::Only("x86_64"),
         memory_mib: &[32],
         ..PASSES
     },
