@@ -14,7 +14,7 @@ use crate::toolchain::Toolchain;
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) name: &'static str,
-    /// Bits of an address of the heap.
+    /// Bits of an address.
     pub(crate) address_bits: u32,
     /// Whether its kernels are there. Commands know no others.
     pub(crate) is_ready: bool,

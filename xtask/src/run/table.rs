@@ -44,9 +44,7 @@ const ONE_MACHINE: [Column; 3] = [
 /// Before the others, of a table of several.
 const MACHINE: [Column; 2] = [
     column("", "machine", |row| row.machine.name.to_owned()),
-    column("address", "bits", |row| {
-        row.machine.address_bits.to_string()
-    }),
+    column("address", "bits", |row| row.number("address_bits")),
 ];
 
 const RESULT: [Column; 3] = [
@@ -177,7 +175,11 @@ mod tests {
 
     #[test]
     fn a_table_of_machines_names_them_and_what_a_trace_lacks() {
-        let lines = ["figure bytes_needed 5000", "figure bytes_available 4000"];
+        let lines = [
+            "figure address_bits 48",
+            "figure bytes_needed 5000",
+            "figure bytes_available 4000",
+        ];
         let table = of(&[row("git", &lines, Outcome::TooLarge)], true);
         let last = table.lines().last().expect("a row");
         assert!(last.starts_with("x86_64        48  git"), "{last}");

@@ -23,10 +23,11 @@ mod watched;
 use core::num::NonZeroU64;
 
 use archipelago::{AllocError, Violation};
+use archipelago_api::Machine;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, HEAP_WINDOW, Imbalance, KernelHeap, Running, enable_interrupts, entry,
-    println, start_heap,
+    Boot, FRAME_BYTES, HEAP_WINDOW, HeapMachine, Imbalance, KernelHeap, Running, enable_interrupts,
+    entry, println, start_heap,
 };
 use archipelago_workload::Block;
 use archipelago_workload::replay::{Mode, Moment, Progress, Replay, replay};
@@ -196,6 +197,7 @@ fn whole(context: &mut Context) {
     context.summary = summary.unwrap_or_else(|error| panic!("{error}"));
     let live = usize::try_from(context.summary.peak_live_bytes).unwrap_or(usize::MAX);
     fit(context, live);
+    figure("address_bits", HeapMachine::GEOMETRY.address_bits);
     figure("frame_bytes", FRAME_BYTES);
     figure("operations", context.summary.operations);
     figure("most_live_blocks", context.summary.most_live_blocks);
