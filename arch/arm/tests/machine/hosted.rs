@@ -7,7 +7,7 @@ use archipelago_arm::{Paging, Roots, Walks};
 use spin::Mutex;
 
 use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{Nothing, Physical, Source, maintained};
+use crate::physical::{Cpu, Physical, Source, maintained};
 
 impl Frames for Source {
     unsafe fn over(base: *mut u8, frames: usize) -> Self {
@@ -20,7 +20,10 @@ impl Frames for Source {
     }
 
     fn limit(&self, frames: Option<usize>) {
-        self.books().left = frames;
+        match frames {
+            Some(frames) => self.fail(frames, true),
+            None => self.heal(),
+        }
     }
 
     fn out(&self) -> usize {
@@ -28,14 +31,14 @@ impl Frames for Source {
     }
 }
 
-type Tables = Roots<Physical, Nothing>;
+type Tables = Roots<Physical, Cpu>;
 type Pair = &'static Mutex<(Tables, Source)>;
 type Machine = Following<Paging<Tables, Source, Pair, Board<Source>>, Source>;
 
 fn machine(frames: usize, returning: bool) -> Machine {
     let board: Board<Source> = Board::new(frames);
-    let source = board.frames.clone();
-    let tables = maintained(&source.physical, Walks::Coherent, Nothing);
+    let source = board.frames;
+    let tables = maintained(&source.physical, Walks::Coherent, Cpu(source));
     let pair: Pair = Box::leak(Box::new(Mutex::new((tables, source))));
     // SAFETY: the pair stays the same, and the host follows its tables.
     let paging = unsafe { Paging::shared(pair) };

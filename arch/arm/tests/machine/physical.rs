@@ -1,13 +1,13 @@
 //! Physical memory made of ordinary memory, with first-level tables beside it, the page walk of a
-//! CPU, and a source of frames.
+//! CPU, a TLB that forgets what instructions say, and a source of frames.
 
-use alloc::sync::Arc;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_arm::maintenance::Instructions;
-use archipelago_arm::{FrameReturn, FrameSource, Reach, Roots, Walks};
+use archipelago_arm::{FrameReturn, FrameSource, Maintenance, Owned, Paging, Reach, Roots, Walks};
 
 pub(crate) const PAGE: usize = 4096;
 /// Where physical memory begins.
@@ -98,6 +98,25 @@ impl Physical {
         (link & 3 == 1).then(|| self.word(link & 0xffff_fc00, addr.value() >> 12 & 255))
     }
 
+    /// Every word that is not 0, by its place: in the first level, or by the page. Two equal pictures
+    /// translate every address alike.
+    pub(crate) fn picture(&self) -> BTreeMap<(usize, usize), u32> {
+        let mut picture = BTreeMap::new();
+        for megabyte in 0..FIRST_LEVEL {
+            let base = megabyte << 20;
+            let link = self.first_level(VirtAddr::new(base));
+            if link == 0 {
+                continue;
+            }
+            picture.insert((1, megabyte), link);
+            for page in (0..256).map(|page| base + page * PAGE) {
+                let word = self.second_level(VirtAddr::new(page));
+                picture.extend(word.filter(|&word| word != 0).map(|word| ((2, page), word)));
+            }
+        }
+        picture
+    }
+
     /// The number of the frame that `addr` translates to.
     pub(crate) fn ready(&self, addr: VirtAddr) -> Option<usize> {
         let word = self.second_level(addr)?;
@@ -105,8 +124,7 @@ impl Physical {
             return None;
         }
         assert_eq!(word & 1, 1, "{addr} is executable");
-        let frame = u64::from(word & 0xffff_f000) - RAM;
-        Some(usize::try_from(frame).expect("small") / PAGE)
+        Some(number(word))
     }
 }
 
@@ -117,40 +135,107 @@ unsafe impl Reach for Physical {
     }
 }
 
+/// What has happened to the frames, and what shall happen to requests for them.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
-    free: Vec<PhysAddr>,
-    out: usize,
-    /// Requests still served; all, where there is no number.
-    pub(crate) left: Option<usize>,
+struct Books {
+    free: Vec<usize>,
+    out: BTreeSet<usize>,
+    /// Requests still served before one fails.
+    fail_after: Option<usize>,
+    /// Whether those after it fail too.
+    fail_on: bool,
+    remembered: Remembered,
+    flushes: usize,
 }
 
-/// Hands out the frames of physical memory.
-#[derive(Clone, Debug)]
+/// What a CPU remembers of the tables: frames by page, and frames of tables by MiB.
+#[derive(Debug, Default)]
+struct Remembered {
+    pages: BTreeMap<usize, usize>,
+    tables: BTreeMap<usize, usize>,
+}
+
+impl Remembered {
+    fn holds(&self, frame: usize) -> bool {
+        let mut frames = self.pages.values().chain(self.tables.values());
+        frames.any(|&held| held == frame)
+    }
+
+    /// Walks to `page` and keeps what is met. Says whether it is known where the page is, now or
+    /// from before.
+    fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
+        let link = physical.first_level(page);
+        if link & 3 == 1 {
+            self.tables.insert(page.value() >> 20, number(link));
+        }
+        if let Some(frame) = physical.ready(page) {
+            self.pages.insert(page.value(), frame);
+        }
+        self.pages.contains_key(&page.value())
+    }
+}
+
+/// The number of the frame that a word names.
+fn number(word: u32) -> usize {
+    usize::try_from(u64::from(word & 0xffff_f000) - RAM).expect("small") / PAGE
+}
+
+/// Hands out the frames of physical memory, beside a CPU that touches memory and remembers where it
+/// found it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) physical: Physical,
-    books: Arc<Mutex<Books>>,
+    books: &'static Mutex<Books>,
 }
 
 impl Source {
+    /// With the address space in halves.
+    pub(crate) fn new(frames: usize) -> Self {
+        Self::over(Physical::new(frames, 1))
+    }
+
     pub(crate) fn over(physical: Physical) -> Self {
-        let frame = |i: usize| PhysAddr::new(RAM + i as u64 * PAGE as u64);
         let books = Books {
-            free: (0..physical.frames).rev().map(frame).collect(),
+            free: (0..physical.frames).rev().collect(),
             ..Books::default()
         };
         Self {
             physical,
-            books: Arc::new(Mutex::new(books)),
+            books: Box::leak(Box::new(Mutex::new(books))),
         }
     }
 
-    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+    fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().expect("no test panics while it looks")
     }
 
+    /// How often the CPU was told to forget.
+    pub(crate) fn flushes(&self) -> usize {
+        self.books().flushes
+    }
+
+    /// Frames that were taken and not given back.
     pub(crate) fn out(&self) -> usize {
-        self.books().out
+        self.books().out.len()
+    }
+
+    /// Has the CPU touch every page of `range`, and remember what it met; answers how many it could.
+    pub(crate) fn touch(&self, range: VirtRange) -> usize {
+        let mut books = self.books();
+        each_page(range)
+            .filter(|&page| books.remembered.walk(&self.physical, page))
+            .count()
+    }
+
+    /// Fails the `n`-th request from now, and with `on` all that follow.
+    pub(crate) fn fail(&self, n: usize, on: bool) {
+        let mut books = self.books();
+        books.fail_after = Some(n);
+        books.fail_on = on;
+    }
+
+    pub(crate) fn heal(&self) {
+        self.books().fail_after = None;
     }
 }
 
@@ -158,22 +243,81 @@ impl Source {
 unsafe impl FrameSource for Source {
     fn take(&mut self) -> Option<PhysAddr> {
         let mut books = self.books();
-        if let Some(left) = books.left {
-            books.left = Some(left.checked_sub(1)?);
+        match books.fail_after {
+            Some(0) => {
+                if !books.fail_on {
+                    books.fail_after = None;
+                }
+                return None;
+            }
+            Some(n) => books.fail_after = Some(n - 1),
+            None => {}
         }
-        let frame = books.free.pop()?;
-        books.out += 1;
-        Some(frame)
+        let number = books.free.pop()?;
+        books.out.insert(number);
+        Some(PhysAddr::new(RAM + number as u64 * PAGE as u64))
     }
 }
 
 impl FrameReturn for Source {
     unsafe fn give_back(&mut self, frame: PhysAddr) {
+        let number = number(u32::try_from(frame.value()).expect("32 bits"));
         let mut books = self.books();
-        assert!(!books.free.contains(&frame), "{frame:?} came back twice");
-        books.out -= 1;
-        books.free.push(frame);
+        assert!(books.out.remove(&number), "{frame:?} was not out");
+        assert!(
+            !books.remembered.holds(number),
+            "a CPU still remembers {frame:?}"
+        );
+        books.free.push(number);
     }
+}
+
+/// The CPU that touches, as instructions make it forget. A walk may follow any of them at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cpu(pub(crate) Source);
+
+// SAFETY: the only CPU forgets.
+unsafe impl Instructions for Cpu {
+    fn dsb(&self) {}
+
+    fn isb(&self) {}
+
+    fn invalidate_page(&self, address: usize) {
+        let mut books = self.0.books();
+        books.flushes += 1;
+        books.remembered.pages.remove(&address);
+        books.remembered.tables.remove(&(address >> 20));
+        let page = VirtAddr::new(address);
+        books.remembered.walk(&self.0.physical, page);
+    }
+
+    fn invalidate_all(&self) {
+        let mut books = self.0.books();
+        books.flushes += 1;
+        let remembered = core::mem::take(&mut books.remembered);
+        for page in remembered.pages.into_keys() {
+            let page = VirtAddr::new(page);
+            books.remembered.walk(&self.0.physical, page);
+        }
+    }
+
+    fn clean(&self, _address: usize) {}
+}
+
+pub(crate) type Machine =
+    Paging<Roots<Physical, Cpu>, Source, Owned<Roots<Physical, Cpu>, Source>, Maintenance<Cpu>>;
+
+/// A machine over `source`'s memory that gives frames back, or holds them.
+pub(crate) fn machine(source: &Source, returning: bool) -> Machine {
+    let roots = maintained(&source.physical, Walks::Coherent, Cpu(*source));
+    // SAFETY: tables and source are the machine's, and no CPU but the one above runs on them.
+    let paging = unsafe { Paging::new(roots, *source) };
+    let paging = if returning {
+        paging.returning()
+    } else {
+        paging
+    };
+    paging.with_tlb(Maintenance(Cpu(*source)))
 }
 
 /// Has the tables maintained by `instructions`.
@@ -185,17 +329,8 @@ pub(crate) fn maintained<I: Instructions>(
     physical.roots(walks).with_instructions(instructions)
 }
 
-/// Instructions that a host need not have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Nothing;
-
-// SAFETY: no CPU walks the tables.
-unsafe impl Instructions for Nothing {
-    fn dsb(&self) {}
-    fn isb(&self) {}
-    fn invalidate_page(&self, _address: usize) {}
-    fn invalidate_all(&self) {}
-    fn clean(&self, _address: usize) {}
+pub(crate) fn each_page(range: VirtRange) -> impl Iterator<Item = VirtAddr> {
+    (0..range.bytes() / PAGE).map(move |i| VirtAddr::new(range.base().value() + i * PAGE))
 }
 
 pub(crate) fn range(base: usize, pages: usize) -> VirtRange {

@@ -3,23 +3,9 @@
 use alloc::collections::BTreeSet;
 
 use archipelago_api::{Footprint, Machine, Patience, ReserveError, VirtAddr};
-use archipelago_arm::{Maintenance, Owned, Paging, Roots, Walks};
+use archipelago_arm::Walks;
 
-use crate::physical::{Nothing, PAGE, Physical, Source, maintained, range};
-
-type Arm = Paging<
-    Roots<Physical, Nothing>,
-    Source,
-    Owned<Roots<Physical, Nothing>, Source>,
-    Maintenance<Nothing>,
->;
-
-fn machine(source: &Source) -> Arm {
-    let roots = maintained(&source.physical, Walks::Coherent, Nothing);
-    // SAFETY: tables and source are the machine's, and no CPU runs on them.
-    let machine = unsafe { Paging::new(roots, source.clone()) };
-    machine.returning().with_tlb(Maintenance(Nothing))
-}
+use crate::physical::{PAGE, Physical, Source, machine, range};
 
 /// Whether a walk ends in a frame.
 fn reached(source: &Source, address: usize) -> bool {
@@ -32,7 +18,7 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
         let boundary = (1_usize << (32 - split.max(1))) - 16 * PAGE;
         for base in [0, boundary, 0xffff_0000 - 16 * PAGE, 0xfffe_0000] {
             let source = Source::over(Physical::new(128, split));
-            let machine = machine(&source);
+            let machine = machine(&source, true);
             let window = range(base, 32);
             machine
                 .reserve(window, Patience::Wait)
@@ -58,6 +44,7 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
                 .filter_map(|i| source.physical.ready(VirtAddr::new(base + i * PAGE)))
                 .collect();
             assert_eq!(frames.len(), 32, "a frame for each page");
+            source.touch(window);
             // SAFETY: the window is reserved and nobody uses it.
             unsafe { machine.release(window, Patience::Wait) }.expect("waited");
             assert_eq!(
@@ -76,7 +63,7 @@ fn a_section_of_the_kernels_refuses_its_four_megabytes() {
     let word = source.physical.lower.as_ptr().wrapping_add(0x402);
     // SAFETY: a word of the lower table, which has 2048.
     unsafe { word.write(SECTION) };
-    let machine = machine(&source);
+    let machine = machine(&source, true);
     let window = range(0x4030_0000, 512);
     let occupied = range(0x4030_0000, 256);
     assert_eq!(

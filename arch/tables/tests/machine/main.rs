@@ -4,14 +4,18 @@
 
 extern crate alloc;
 
+#[path = "../shared/failures.rs"]
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+#[path = "../shared/following.rs"]
 mod following;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod life;
 mod locks;
+#[path = "../shared/model.rs"]
 mod model;
 mod pairs;
 mod physical;
+mod subject;

@@ -326,6 +326,11 @@ impl Source {
         self.books.lock().expect("no test panics while it looks")
     }
 
+    /// How often the CPU was told to forget.
+    pub(crate) fn flushes(&self) -> usize {
+        self.books().flushes.len()
+    }
+
     /// Frames that were taken and not given back.
     pub(crate) fn out(&self) -> usize {
         self.books().out.len()

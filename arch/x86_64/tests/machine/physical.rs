@@ -219,8 +219,9 @@ impl Remembered {
             .any(|&held| held == frame)
     }
 
-    /// Walks to `page` and keeps what is met, as CPUs also do where no instruction asked for it.
-    fn walk(&mut self, physical: &Physical, page: VirtAddr) {
+    /// Walks to `page` and keeps what is met, as CPUs also do where no instruction asked for it. Says
+    /// whether it is known where the page is, now or from before.
+    fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
         if let Some(frame) = physical.ready(page) {
             self.pages.insert(page.value(), frame);
         }
@@ -228,6 +229,7 @@ impl Remembered {
             let served = (page.value() >> shift << shift, 1 << shift);
             self.tables.insert(served, frame);
         }
+        self.pages.contains_key(&page.value())
     }
 
     fn forget(&mut self, range: VirtRange) {
@@ -272,16 +274,22 @@ impl Source {
         self.books.lock().expect("no test panics while it looks")
     }
 
+    /// How often the CPU was told to forget.
+    pub(crate) fn flushes(&self) -> usize {
+        self.books().flushes.len()
+    }
+
     /// Frames that were taken and not given back.
     pub(crate) fn out(&self) -> usize {
         self.books().out.len()
     }
 
-    /// Has the CPU touch every page of `range`, and remember what it met.
-    pub(crate) fn touch(&self, range: VirtRange) {
-        for page in each_page(range) {
-            self.books().remembered.walk(&self.physical, page);
-        }
+    /// Has the CPU touch every page of `range`, and remember what it met; answers how many it could.
+    pub(crate) fn touch(&self, range: VirtRange) -> usize {
+        let mut books = self.books();
+        each_page(range)
+            .filter(|&page| books.remembered.walk(&self.physical, page))
+            .count()
     }
 
     /// Fails the `n`-th request from now, and with `on` all that follow.

@@ -1,13 +1,14 @@
-//! Random transitions, some of which run out of frames, against a state for each page.
+//! Random transitions, some of which run out of frames, against a state for each page. Shared by the
+//! tests of every machine with page tables.
 
 use archipelago_api::{Machine as _, Patience};
 use proptest::prelude::*;
 
-use crate::physical::{Machine, Source, Whole, each_page, machine, range};
+use crate::subject::{Machine, Source, each_page, has_tables, machine, range};
 
-/// Pages of the space under test: parts of three slots, the last of them that of the whole space.
-const PAGES: usize = 2100;
-const BASE: usize = 0usize.wrapping_sub(PAGES * 4096) & 0xffff_ffff;
+/// The space under test, over the ends of tables.
+const BASE: usize = crate::subject::MODELLED.0;
+const PAGES: usize = crate::subject::MODELLED.1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -72,7 +73,7 @@ impl Model {
     fn new(returning: bool) -> Self {
         let source = Source::new(2304);
         Self {
-            machine: machine::<Whole>(&source, returning),
+            machine: machine(&source, returning),
             source,
             states: vec![State::None; PAGES],
         }
@@ -123,8 +124,8 @@ impl Model {
             let found = self.source.physical.ready(page).is_some();
             assert_eq!(found, state == State::Ready, "{page} is {state:?}");
             ready += usize::from(found);
-            let table = self.source.physical.table(page).is_some();
-            assert!(table || !matches!(state, State::Prepared | State::Ready));
+            let needs_tables = matches!(state, State::Prepared | State::Ready);
+            assert!(has_tables(&self.source, page) || !needs_tables);
         }
         let footprint = self.machine.footprint();
         assert_eq!(

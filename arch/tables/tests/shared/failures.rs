@@ -1,17 +1,18 @@
-//! The n-th request for a frame fails, for every n, once and from then on.
+//! The n-th request for a frame fails, for every n, once and from then on. Shared by the tests of
+//! every machine with page tables.
 
 use archipelago_api::{CommitError, Footprint, Machine as _, Patience, PrepareError, VirtRange};
 
-use crate::physical::{Machine, Mapped, PAGE, Source, machine, range};
+use crate::subject::{Machine, PAGE, ROOT_FRAMES, Source, machine, range};
 
-/// Across a 512 GiB boundary, so that tables of every level are missing on both sides.
-const WINDOW: usize = 0xffff_9080_0000_0000 - 300 * PAGE;
-const PAGES: usize = 600;
-const TABLES: usize = 6;
+/// A window over the ends of tables: its first address, its pages, the tables that they need.
+const WINDOW: usize = crate::subject::OVER_TABLES.0;
+const PAGES: usize = crate::subject::OVER_TABLES.1;
+const TABLES: usize = crate::subject::OVER_TABLES.2;
 
-fn reserved(returning: bool) -> (Source, Machine<Mapped>, VirtRange) {
+fn reserved(returning: bool) -> (Source, Machine, VirtRange) {
     let source = Source::new(2048);
-    let machine = machine::<Mapped>(&source, returning);
+    let machine = machine(&source, returning);
     let window = range(WINDOW, PAGES);
     machine
         .reserve(window, Patience::Wait)
@@ -23,9 +24,9 @@ fn reserved(returning: bool) -> (Source, Machine<Mapped>, VirtRange) {
 /// succeeds; answers how many failures that took.
 fn fail_at_each<E: core::fmt::Debug>(
     source: &Source,
-    machine: &Machine<Mapped>,
+    machine: &Machine,
     on: bool,
-    step: impl Fn(&Machine<Mapped>) -> Result<(), E>,
+    step: impl Fn(&Machine) -> Result<(), E>,
     check: impl Fn(usize, E),
 ) -> usize {
     let before = (source.physical.picture(), machine.footprint().table_frames);
@@ -116,10 +117,7 @@ fn commit_failing(returning: bool, on: bool) {
         failures == PAGES - 1 || !returning && failures < PAGES - 1,
         "{failures}"
     );
-    assert!(
-        source.books().flushes.is_empty(),
-        "nothing was ever present"
-    );
+    assert!(source.flushes() == 0, "nothing was ever present");
 }
 
 #[test]
@@ -156,15 +154,14 @@ fn failing_a_hundred_times_holds_no_more_than_failing_once() {
 #[test]
 fn out_of_memory_is_told_and_gone_again_when_memory_is_back() {
     let source = Source::new(64);
-    let machine = machine::<Mapped>(&source, true);
+    let machine = machine(&source, true);
     let window = range(WINDOW, 70);
     machine
         .reserve(window, Patience::Wait)
         .expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // Of 64 frames one is the level-4 table.
-    let available = 63 - machine.footprint().table_frames;
+    let available = 64 - ROOT_FRAMES - machine.footprint().table_frames;
     // SAFETY: the window is Prepared.
     let refused = unsafe { machine.commit(window, Patience::Wait) };
     assert_eq!(
@@ -177,5 +174,5 @@ fn out_of_memory_is_told_and_gone_again_when_memory_is_back() {
     let (part, _) = window.split_at(available * PAGE).expect("longer");
     // SAFETY: the part is Prepared, since the failure left it so.
     unsafe { machine.commit(part, Patience::Wait) }.expect("so many there were");
-    assert_eq!(source.out(), 63);
+    assert_eq!(source.out(), 64 - ROOT_FRAMES);
 }
