@@ -78,7 +78,8 @@ unsafe impl<I: Instructions> Tlb for Maintenance<I> {
 }
 
 /// Every CPU of the Inner Shareable domain hears, without being interrupted: CPUs with the
-/// Multiprocessing Extensions, which are all but the first few of ARMv7-A.
+/// Multiprocessing Extensions, which are all but the first few of ARMv7-A. Some hear only once
+/// they were told to take part (ACTLR.SMP).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Broadcast;
 

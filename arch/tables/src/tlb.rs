@@ -18,7 +18,7 @@ pub unsafe trait Tlb: Send + Sync + 'static {
     /// Makes every CPU forget what it remembers of `range`: once for each range that loses its
     /// frames, and once more if tables go with them, for all that those tables served.
     ///
-    /// When the caller of the machine could wait, no lock of mapper or frame source is held. When
+    /// When the caller of the machine could wait, no lock of tables or frame source is held. When
     /// it could not (interrupts are masked), they are: an implementor that waits for other CPUs
     /// must answer their requests in the meantime.
     fn flush(&self, range: VirtRange);

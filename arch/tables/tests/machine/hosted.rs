@@ -7,7 +7,8 @@ use archipelago_tables::{Paging, SLOT_BYTES, TwoLevel};
 use spin::Mutex;
 
 use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{PAGE, Pages, Physical, Source};
+use crate::physical::{PAGE, Pages, Physical};
+use crate::source::Source;
 
 impl Frames for Source {
     unsafe fn over(base: *mut u8, frames: usize) -> Self {

@@ -3,7 +3,8 @@
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
 use archipelago_tables::{FrameSource, MAX_WINDOWS, SLOT_BYTES};
 
-use crate::physical::{BLOCK, Lower, PAGE, Source, Upper, Whole, machine, range};
+use crate::physical::{BLOCK, Lower, PAGE, Upper, Whole, range};
+use crate::source::{Source, machine};
 
 const WINDOW: usize = 0x5000_0000;
 

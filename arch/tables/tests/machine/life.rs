@@ -3,7 +3,8 @@
 use archipelago_api::{Contents, Footprint, Machine as _, Patience, VirtRange};
 use archipelago_tables::SLOT_BYTES;
 
-use crate::physical::{JUNK, Lower, PAGE, Source, Space, Upper, Whole, each_page, machine, range};
+use crate::physical::{JUNK, Lower, PAGE, Space, Upper, Whole, each_page, range};
+use crate::source::{Source, machine};
 
 /// Taken less given back = behind Ready pages + tables + held.
 fn balanced(source: &Source, footprint: Footprint, ready: usize) {

@@ -12,7 +12,8 @@ use archipelago_api::{
 use archipelago_tables::{Access, FrameSource, Owned, Paging, Tlb, TwoLevel};
 use spin::Mutex;
 
-use crate::physical::{Cpu, Machine, Pages, Source, Whole, range};
+use crate::physical::{Pages, Whole, range};
+use crate::source::{Cpu, Machine, Source};
 
 type Pair = &'static Mutex<(Pages, Source)>;
 type Two = (&'static Mutex<Pages>, &'static Mutex<Source>);

@@ -18,4 +18,5 @@ mod locks;
 mod model;
 mod pairs;
 mod physical;
+mod source;
 mod subject;

@@ -3,7 +3,8 @@
 use archipelago_api::{Machine as _, Patience, VirtRange};
 use archipelago_tables::{Paging, Tlb};
 
-use crate::physical::{Cpu, Machine, PAGE, Pages, Source, Whole, each_page, machine, range};
+use crate::physical::{PAGE, Pages, Whole, each_page, range};
+use crate::source::{Cpu, Machine, Source, machine};
 
 /// An even page and the odd one beside it.
 const PAIR: usize = 0x4000_2000;

@@ -3,11 +3,12 @@
 use archipelago_api::VirtAddr;
 
 use crate::physical::Whole;
-pub(crate) use crate::physical::{Machine, PAGE, Source, each_page, range};
+pub(crate) use crate::physical::{PAGE, each_page, range};
+pub(crate) use crate::source::{Machine, Source};
 
 /// A machine that gives frames back, or holds them.
 pub(crate) fn machine(source: &Source, returning: bool) -> Machine {
-    crate::physical::machine::<Whole>(source, returning)
+    crate::source::machine::<Whole>(source, returning)
 }
 
 /// Base and pages: parts of three slots, the last of them that of the whole space.
