@@ -170,7 +170,8 @@ const MACHINES: &[Machine] = &[
             "-semihosting-config",
             "enable=on,target=native",
         ],
-        memory: Memory::Fixed(MemorySize::from_mib(16)),
+        // Three banks.
+        memory: Memory::Fixed(MemorySize::from_mib(24)),
         loading: Loading::Block {
             address: 0x2100_0000,
         },

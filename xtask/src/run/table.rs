@@ -84,7 +84,7 @@ impl Row {
     }
 }
 
-/// The table: names to the left, numbers to the right.
+/// The table: words to the left, numbers to the right.
 pub(crate) fn of(rows: &[Row], has_machines: bool) -> String {
     let columns: Vec<&Column> = if has_machines {
         MACHINE.iter().chain(&TRACE).chain(&RESULT).collect()
@@ -102,11 +102,12 @@ pub(crate) fn of(rows: &[Row], has_machines: bool) -> String {
         cells.max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..columns.len()).map(width).collect();
-    let is_name = |column: usize| ["trace", "machine"].contains(&columns[column].head[1]);
+    let words = ["trace", "machine", "identity"];
+    let is_word = |column: usize| words.contains(&columns[column].head[1]);
     let line = |cells: &Vec<String>| {
         let cell = |(column, cell): (usize, &String)| {
             let width = widths[column];
-            if is_name(column) {
+            if is_word(column) {
                 format!("{cell:<width$}")
             } else {
                 format!("{cell:>width$}")

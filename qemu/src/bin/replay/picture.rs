@@ -9,7 +9,13 @@ use archipelago_qemu::{HeapMachine, print, println};
 /// Pages of a whole chunk.
 const CHUNK_PAGES: usize = HeapMachine::GEOMETRY.chunk_pages();
 const CHUNK_BYTES: usize = HeapMachine::GEOMETRY.chunk_bytes();
-const MIB: usize = 1 << 20;
+
+/// The unit of distances.
+const UNIT: (usize, &str) = if HeapMachine::GEOMETRY.arena_bytes() < 1 << 20 {
+    (1 << 10, "KiB")
+} else {
+    (1 << 20, "MiB")
+};
 
 /// How full a chunk is, in whole eighths; the first one is for any part of it.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -43,7 +49,8 @@ pub(crate) fn draw(base: usize, for_each_chunk: impl FnOnce(&mut dyn FnMut(Chunk
             if row.is_some() {
                 println!();
             }
-            print!("# {:>+7} MiB  ", arena.wrapping_sub(base) / MIB);
+            let (bytes, name) = UNIT;
+            print!("# {:>+7} {name}  ", arena.wrapping_sub(base) / bytes);
             next = 0;
         }
         let index = (chunk.base.value() - arena) / CHUNK_BYTES;
