@@ -26,6 +26,9 @@ pub mod protocol;
 mod report;
 mod target;
 
+#[cfg(machine = "mips")]
+#[path = "mips/mod.rs"]
+mod machine;
 #[cfg(machine = "x86_64")]
 #[path = "x86_64/mod.rs"]
 mod machine;
@@ -56,9 +59,9 @@ pub use machine::{
 // Where there is an MMU.
 #[cfg(not(machine = "cortex_m"))]
 pub use machine::{
-    BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES,
-    NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, WINDOWS_UNDER_TEST, careless_machine,
-    holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
+    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
+    careless_machine,     holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
 };
 
 // What the tutorial's kernels start with.

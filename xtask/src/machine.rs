@@ -68,7 +68,7 @@ const COMMON: [&str; 8] = [
 const MIPS: Machine = Machine {
     name: "",
     address_bits: 31,
-    is_ready: false,
+    is_ready: true,
     has_mmu: true,
     qemu: "",
     package: Package {

@@ -28,6 +28,9 @@ pub const NOT_MAPPED: &[usize] = &[
 /// None: each number is an address.
 pub const NOT_ADDRESSES: &[usize] = &[];
 
+/// Numbers that no window can hold: there are none.
+pub const BEYOND: &[usize] = &[];
+
 /// Ranges that hold something of the kernel's: RAM, its image, and devices.
 pub const OCCUPIED: &[Window] = &[
     Window::new(0x4000_0000, 1 << 20),
@@ -80,3 +83,6 @@ pub const CODE_IS_READ_ONLY: bool = true;
 
 /// Whether pages can be had that cannot be executed.
 pub const HAS_EXECUTE_NEVER: bool = true;
+
+/// Whether user programs can touch the kernel's pages.
+pub const USER_CAN_TOUCH: bool = false;

@@ -7,9 +7,9 @@ use archipelago_api::conformance::{Contend, Exhaust, Subject};
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_qemu::{
     Access, Account, BYTES_UNDER_TEST, Boot, FRAME_BYTES, FREE_PAGE, Fault, HAS_EXECUTE_NEVER,
-    HeapMachine, Memory, Permissions, RETURN, Reason, Verdict, WINDOWS_UNDER_TEST, entry, exit,
-    holding_machine, machine, println, probe_execute, probe_read, probe_write, protocol,
-    share_memory, translate,
+    HeapMachine, Memory, Permissions, RETURN, Reason, USER_CAN_TOUCH, Verdict, WINDOWS_UNDER_TEST,
+    entry, exit, holding_machine, machine, println, probe_execute, probe_read, probe_write,
+    protocol, share_memory, translate,
 };
 
 entry!(main);
@@ -207,7 +207,7 @@ fn never_executable(bench: &mut Bench) {
         executable: !HAS_EXECUTE_NEVER,
     };
     assert_eq!(translation.permissions, permissions);
-    assert!(!translation.user);
+    assert_eq!(translation.user, USER_CAN_TOUCH);
     // SAFETY: the page is reserved, and nobody uses it any more.
     unsafe { machine.release(one, wait) }.expect("it waits");
     assert_eq!(translate(&bench.memory.lock().0, page), None);

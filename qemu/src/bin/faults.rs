@@ -7,8 +7,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     Access, Boot, CODE_IS_READ_ONLY, FILL, FRAME_BYTES, FREE_PAGE, Fault, HAS_EXECUTE_NEVER,
-    NOT_ADDRESSES, NOT_MAPPED, Permissions, RETURN, Reason, entry, map, on_interrupt, physmap,
-    probe_execute, probe_read, probe_write, raise_interrupt, translate, unmap,
+    NOT_ADDRESSES, NOT_MAPPED, Permissions, RETURN, Reason, USER_CAN_TOUCH, entry, map,
+    on_interrupt, physmap, probe_execute, probe_read, probe_write, raise_interrupt, translate,
+    unmap,
 };
 
 entry!(main);
@@ -134,7 +135,10 @@ fn map_free_page(boot: &mut Boot, writable: bool, executable: bool) -> u64 {
     };
     let frame = map(&mut boot.mapper, &mut boot.frames, FREE_PAGE, permissions);
     let translation = translate(&boot.mapper, FREE_PAGE).expect("the page is mapped");
-    assert_eq!((translation.frame, translation.user), (frame, false));
+    assert_eq!(
+        (translation.frame, translation.user),
+        (frame, USER_CAN_TOUCH)
+    );
     assert_eq!(translation.permissions.writable, writable);
     let can_be_executed = executable || !HAS_EXECUTE_NEVER;
     assert_eq!(translation.permissions.executable, can_be_executed);

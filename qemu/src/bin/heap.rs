@@ -17,7 +17,7 @@ use core::alloc::Layout;
 use archipelago::EarlyRegion;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, FREE_PAGE, HEAP_WINDOW, KernelHeap, NOT_ADDRESSES, OCCUPIED, Running, entry,
+    BEYOND, Boot, FRAME_BYTES, FREE_PAGE, HEAP_WINDOW, KernelHeap, OCCUPIED, Running, entry,
     println, start_heap,
 };
 
@@ -212,10 +212,17 @@ fn windows(context: &mut Context) {
     assert_eq!(refused(FREE_PAGE, granule + 1), misaligned);
     let last = 0_usize.wrapping_sub(granule);
     assert_eq!(refused(last, 2 * granule), WindowRule::Wraps);
-    for outside in NOT_ADDRESSES.iter().map(|address| address & !(granule - 1)) {
-        assert_eq!(refused(outside, granule), WindowRule::NotCanonical);
-        let onto = outside - granule;
-        assert_eq!(refused(onto, 2 * granule), WindowRule::NotCanonical);
+    for beyond in BEYOND.iter().map(|address| address & !(granule - 1)) {
+        for (base, bytes) in [(beyond, granule), (beyond - granule, 2 * granule)] {
+            let rule = refused(base, bytes);
+            assert!(
+                matches!(
+                    rule,
+                    WindowRule::NotCanonical | WindowRule::BeyondGeometry { .. }
+                ),
+                "{rule:?}"
+            );
+        }
     }
     let overlap = refused(HEAP_WINDOW.base + HEAP_WINDOW.bytes - granule, 2 * granule);
     assert!(

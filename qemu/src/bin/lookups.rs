@@ -13,8 +13,8 @@ use archipelago::{AllocFlags, VirtAddr, Window};
 use archipelago_api::Machine;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
-    Boot, HEAP_WINDOW, HeapMachine, KernelHeap, MORE_WINDOWS, NOT_ADDRESSES, Running, entry,
-    physmap, probe_read, start_heap,
+    BEYOND, Boot, HEAP_WINDOW, HeapMachine, KernelHeap, MORE_WINDOWS, Running, entry, physmap,
+    probe_read, start_heap,
 };
 
 entry!(main);
@@ -79,7 +79,7 @@ fn corners(running: &mut Running) {
     let mut foreign = 0;
     let powers = (0..usize::BITS).map(|bit| 1_usize << bit);
     let corners = powers
-        .chain(NOT_ADDRESSES.iter().copied())
+        .chain(BEYOND.iter().copied())
         .chain([0, FIRST.base, address]);
     for corner in corners.flat_map(|corner| [corner, corner.wrapping_neg(), !corner]) {
         for distance in [0, 1, 7, 4095, 4096, 2 << 20, 64 << 20] {
@@ -163,7 +163,7 @@ fn more_windows(running: &mut Running) {
         seen.iter().all(|count| *count > 0),
         "blocks in the windows: {seen:?}"
     );
-    for address in NOT_ADDRESSES.iter().copied().chain([0, 0xfff, usize::MAX]) {
+    for address in BEYOND.iter().copied().chain([0, 0xfff, usize::MAX]) {
         assert!(!owns(address), "{address:#x}");
     }
     while let Some(block) = last {

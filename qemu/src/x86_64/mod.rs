@@ -33,8 +33,8 @@ pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};
 pub use paging::{PHYSMAP_BASE, physmap};
 pub use places::{
-    BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, NOT_ADDRESSES,
-    NOT_MAPPED, OCCUPIED, TOP_WINDOW, WINDOWS_UNDER_TEST,
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
+    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
 pub use probe::{RETURN, probe_execute, probe_read, probe_write};
 pub use trap::raise_interrupt;

@@ -25,6 +25,9 @@ pub const NOT_MAPPED: &[usize] = &[
 /// The first and the last number between the halves, which are not canonical.
 pub const NOT_ADDRESSES: &[usize] = &[0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff];
 
+/// Numbers that no window can hold.
+pub const BEYOND: &[usize] = NOT_ADDRESSES;
+
 /// Ranges that hold something of the kernel's: its image, and memory in the physmap.
 pub const OCCUPIED: &[Window] = &[
     Window::new(0xffff_ffff_8010_0000, 4 << 20),
@@ -79,3 +82,6 @@ pub const CODE_IS_READ_ONLY: bool = true;
 
 /// Whether pages can be had that cannot be executed.
 pub const HAS_EXECUTE_NEVER: bool = true;
+
+/// Whether user programs can touch the kernel's pages.
+pub const USER_CAN_TOUCH: bool = false;

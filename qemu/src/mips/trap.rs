@@ -1,0 +1,66 @@
+//! Exceptions, the one software interrupt and the timer, from the processor to Rust.
+
+use core::arch::asm;
+
+use super::fault::Cause;
+use super::{interrupts, probe};
+use crate::{handlers, stop};
+
+/// The interrupted code's registers, as the general vector saves and restores them.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct TrapFrame {
+    /// By number; 0, 26 and 27 are not saved.
+    general: [usize; 32],
+    pub(super) hi: usize,
+    pub(super) lo: usize,
+    pub(super) status: usize,
+    pub(super) cause: usize,
+    /// The instruction that was interrupted, or the branch before it whose delay slot it is in.
+    pub(super) epc: usize,
+    pub(super) bad_address: usize,
+}
+
+impl TrapFrame {
+    /// Where the function that was running returns to, if it has not called another.
+    pub(super) fn return_address(&self) -> usize {
+        self.general[31]
+    }
+}
+
+/// Cause.BD: the instruction is in the delay slot of the branch at `epc`.
+const IN_DELAY_SLOT: usize = 1 << 31;
+
+/// Bytes of an instruction.
+const INSTRUCTION: usize = 4;
+
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
+/// of whatever is going on, and then the code goes on.
+pub fn raise_interrupt() {
+    // SAFETY: the general vector saves and restores every register, and the handler steps over the
+    // instruction. The `nop` keeps it out of delay slots.
+    unsafe { asm!(".set noreorder", "nop", "syscall", "nop", ".set reorder") };
+}
+
+pub(super) extern "C" fn handle(frame: &mut TrapFrame) {
+    let [.., code] = (frame.cause >> 2 & 0x1f).to_be_bytes();
+    let cause = Cause(code);
+    let in_delay_slot = frame.cause & IN_DELAY_SLOT != 0;
+    if cause == Cause::INTERRUPT && interrupts::timer_is_due(frame.cause) {
+        if let Some(handler) = handlers::timer() {
+            handler();
+        }
+        return interrupts::restart_timer();
+    }
+    if cause == Cause::SYSTEM_CALL && !in_delay_slot {
+        if let Some(handler) = handlers::interrupt() {
+            frame.epc += INSTRUCTION;
+            return handler();
+        }
+    }
+    let instruction = frame.epc + usize::from(in_delay_slot) * INSTRUCTION;
+    let fault = cause.fault(frame.bad_address, instruction);
+    if !probe::recover(frame, fault) {
+        stop(format_args!("{fault}"));
+    }
+}
