@@ -86,8 +86,43 @@ fn what_scavenging_cannot_make_up_for_scavenges_nothing<G: SimGeometry>() {
     rig.check();
 }
 
+/// A run of free pages with two holes of one size in what is Ready: the first is made up for, and
+/// then the second is refused for the same reason, with the same figures.
+fn two_holes_in_a_run_are_made_up_for<G: SimGeometry>() {
+    let page = Rig::<G>::PAGE;
+    for is_limit in [false, true] {
+        let rig = Rig::<G>::new();
+        // Runs of their own, at rising addresses.
+        let [first, between, last, above, spare, top] =
+            [20, 20, 20, 20, 40, 20].map(|pages| rig.get(pages * page, 8));
+        for hole in [first, last] {
+            rig.free(hole);
+            rig.heap.scavenge(20).expect("nobody uses the machine");
+        }
+        rig.free(between);
+        rig.free(spare);
+        let before = rig.heap.stats();
+        if is_limit {
+            rig.heap.set_limit(before.mapped_ready);
+        } else {
+            rig.machine.set_available_frames(0);
+        }
+        let whole = rig.get(60 * page, 8);
+        assert_eq!(whole.pointer, first.pointer, "the lowest free run is used");
+        rig.check();
+        let after = rig.heap.stats();
+        assert_eq!(after.mapped_ready, before.mapped_ready);
+        rig.machine.set_available_frames(usize::MAX);
+        [whole, above, top]
+            .into_iter()
+            .for_each(|block| rig.free(block));
+        rig.check();
+    }
+}
+
 archipelago_testing::on_every_geometry!(what_scavenging_cannot_make_up_for_scavenges_nothing);
 archipelago_testing::on_geometries_that_decommit!(
+    two_holes_in_a_run_are_made_up_for,
     what_was_freed_serves_requests_of_another_size,
     a_limit_scavenges_before_it_refuses,
 );

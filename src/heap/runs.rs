@@ -224,7 +224,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Answers whether all of it is known to be zero. The scavenged bits stay.
     ///
     /// # Errors
-    /// The pages that were scavenged are so again.
+    /// The pages that were scavenged are so again. The figures are those of the whole run: what is
+    /// made up for is enough for all of its holes.
     pub(super) fn commit_scavenged(
         &self,
         space: &Space<'_, M>,
@@ -239,8 +240,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             match space.commit(range, Purpose::Objects) {
                 Ok(contents) => zeroed &= contents == Contents::Zeroed,
                 Err(cause) => {
+                    let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
+                    let all = bytes(self.pages.count_scavenged(run));
                     self.decommit_scavenged(space, PageRun::between(run.first, part.first));
-                    return Err(cause);
+                    let granule = M::GEOMETRY.granule_bytes();
+                    return Err(cause.for_all(all, bytes(scavenged), granule));
                 }
             }
             scavenged += part.count;

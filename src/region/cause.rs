@@ -75,6 +75,27 @@ impl Cause {
             _ => 0,
         }
     }
+
+    /// This refusal of a part, as one of the whole: of `all` bytes, `done` of which became Ready
+    /// before and do not stay so. A frame is of `granule` bytes.
+    pub(crate) const fn for_all(self, all: usize, done: usize, granule: usize) -> Self {
+        match self {
+            Self::Frames { available, .. } => Self::Frames {
+                needed: all / granule,
+                available: available.saturating_add(done / granule),
+            },
+            Self::Limit {
+                limit,
+                mapped_ready,
+                ..
+            } => Self::Limit {
+                bytes: all,
+                limit,
+                mapped_ready: mapped_ready.saturating_sub(done),
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<PrepareError> for Cause {
