@@ -152,22 +152,23 @@ const fn outside(geometry: &Geometry) -> WindowRule {
     }
 }
 
-/// `run` without the page that holds address 0 and the page before it on the (circular) line, which
-/// no Rust pointer range can describe. A window does not wrap, so they can only be its first and
-/// its last page. A space without address 0 ends below the top of the pointers.
+/// `run` without the page that holds address 0 and the one before it on the (circular) line, or
+/// the one at the top of the pointers where the space ends with them: no Rust pointer range can
+/// describe them. A window does not wrap, so they can only be its first and its last page.
 fn without_ends<S: Shape>(run: PageRun) -> PageRun {
     let geometry = S::GEOMETRY;
-    let Some(zero) = geometry.offset(VirtAddr::new(0)).map(Offset::value) else {
-        return run;
+    let zero = geometry.offset(VirtAddr::new(0));
+    let before_zero = |zero: Offset| zero.value().wrapping_sub(1) & geometry.last_offset().value();
+    let last = match zero {
+        Some(zero) => Some(Offset::new(before_zero(zero))),
+        None => geometry.offset(VirtAddr::new(usize::MAX)),
     };
-    let last = geometry.last_offset().value();
-    let before_zero = zero.wrapping_sub(1) & last;
-    let page = |offset: usize| PageIdx(Offset::new(offset).value() >> geometry.page_shift);
+    let page = |offset: Offset| PageIdx(offset.value() >> geometry.page_shift);
     let mut run = run;
-    if !run.is_empty() && run.first == page(zero) {
+    if !run.is_empty() && zero.map(page) == Some(run.first) {
         run = PageRun::between(run.first.plus(1), run.end());
     }
-    if !run.is_empty() && run.end() == page(before_zero).plus(1) {
+    if !run.is_empty() && last.map(|last| page(last).plus(1)) == Some(run.end()) {
         run = PageRun::new(run.first, run.count - 1);
     }
     run

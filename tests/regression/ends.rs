@@ -1,7 +1,7 @@
 //! The ends of the address space: offset 0, address 0, the last page.
 
 use archipelago::{AllocFlags, Cause, VirtAddr, Window};
-use archipelago_sim::{Plain31, Plain32, Sim, SimGeometry};
+use archipelago_sim::{Plain31, Plain32, Sim, SimGeometry, Top30};
 use archipelago_testing::{Block, Rig, layout};
 
 /// Fills a heap with pages; all of them, in the order of their addresses.
@@ -57,7 +57,8 @@ fn objects_in<G: SimGeometry>(window: Window) -> Rig<G> {
 /// Growth that ends at 2^32: base plus length is 0 there.
 fn growth_reaches_the_top_of_a_space_and_stops<G: SimGeometry>(bytes: usize) {
     let geometry = G::GEOMETRY;
-    let (page, last) = (geometry.page_bytes(), geometry.last_offset().value());
+    let last = geometry.address(geometry.last_offset()).value();
+    let page = geometry.page_bytes();
     let window = Window::new(last - bytes + 1, bytes);
     let rig = objects_in::<G>(window);
     let blocks = fill(&rig);
@@ -136,8 +137,15 @@ fn growth_reaches_the_top_of_a_31_bit_space() {
     growth_reaches_the_top_of_a_space_and_stops::<Plain31>(0x0100_0000);
 }
 
+/// The last page is that of the pointers, though address 0 is not next to it on the space's line.
+#[test]
+fn growth_reaches_the_top_of_a_space_without_address_0() {
+    growth_reaches_the_top_of_a_space_and_stops::<Top30>(0x0100_0000);
+}
+
 #[test]
 fn one_arena_at_the_top_of_a_32_bit_space_is_used() {
+    growth_reaches_the_top_of_a_space_and_stops::<Top30>(0x0040_0000);
     growth_reaches_the_top_of_a_space_and_stops::<Plain32>(0x0040_0000);
     growth_reaches_the_top_of_a_space_and_stops::<Plain31>(0x0040_0000);
 }

@@ -50,6 +50,22 @@ impl SimGeometry for Plain31 {
     const TABLE_SHIFTS: &'static [u32] = &[22];
 }
 
+/// The mapped part of the kernel's half on 32-bit MIPS: the highest GiB of the words' numbers, of
+/// whatever width they are. It does not hold address 0, and ends where the words do.
+#[derive(Clone, Copy, Debug)]
+pub struct Top30;
+
+impl SimGeometry for Top30 {
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 30,
+        base: 0_usize.wrapping_sub(1 << 30),
+        index_table_shift: 8,
+        ..Geometry::PLAIN_32
+    };
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[22];
+}
+
 /// A small part without MMU: 16 MiB of space, pages of 1 KiB, chunks and arenas of 64 KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Small;
@@ -136,6 +152,7 @@ mod tests {
         };
         const { check::<Plain32>() };
         const { check::<Plain31>() };
+        const { check::<Top30>() };
         const { check::<Small>() };
         const { check::<WidePage>() };
         assert_eq!(Small::GEOMETRY.chunk_pages(), 64);
