@@ -61,7 +61,8 @@ pub use machine::{
 pub use machine::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-    careless_machine,     holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
+    careless_machine, holding_machine, map, probe_execute, probe_read, probe_write, translate,
+    unmap,
 };
 
 // What the tutorial's kernels start with.

@@ -39,7 +39,8 @@
 //!   ([`Handlers`](archipelago_api::context::Handlers)).
 //!
 //! # What the processor has to be set up for
-//! - PageMask is 0: pages of 4 KiB.
+//! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once: nobody knows what it
+//!   holds after reset.
 //! - The general vector tells a kernel's own faults apart, as it does without the heap: a TLB
 //!   exception on an address in a window is an access to memory that is not Ready.
 //! - Code, static data and the stack of whatever runs with interrupts masked lie in kseg0.

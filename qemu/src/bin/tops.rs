@@ -1,6 +1,6 @@
-//! The ends of the address space: a window up to its top and one from its bottom fill but for one
-//! page each, which no object can have, are searched, freed and filled again; and lookups at every
-//! boundary are answered.
+//! The ends of the address space: a window up to its top and one from its bottom fill but for the
+//! pages at the ends of the pointers, which no object can have, are searched, freed and filled
+//! again; and lookups at every boundary are answered.
 #![no_std]
 #![no_main]
 
@@ -40,7 +40,7 @@ fn main(boot: Boot) -> ! {
             run: search_the_top,
         },
         Test {
-            name: "a window from address 0 on fills but for its first page",
+            name: "a window from the bottom of the space on fills, but for the page at address 0",
             run: fill_the_bottom,
         },
     ];
@@ -50,10 +50,14 @@ fn main(boot: Boot) -> ! {
 /// The pages of a window that objects can have: not the one at address 0, nor the last one of the
 /// space or of the pointers.
 fn usable(window: Window) -> Window {
+    let above = window.base.wrapping_add(window.bytes);
+    let is_beyond = HeapMachine::GEOMETRY.offset(VirtAddr::new(above)).is_none();
     if window.base == 0 {
         Window::new(FRAME_BYTES, window.bytes - FRAME_BYTES)
-    } else {
+    } else if above == 0 || is_beyond {
         Window::new(window.base, window.bytes - FRAME_BYTES)
+    } else {
+        window
     }
 }
 

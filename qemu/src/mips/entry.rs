@@ -1,9 +1,9 @@
 //! From the machine's reset state to Rust, and from its exceptions.
 //!
 //! The firmware that QEMU puts in front of a kernel jumps to `boot_entry` in kseg0 with the number
-//! of bytes of memory in `$a3`, as YAMON does. Code, data
-//! and stack lie in kseg0, which no page table can take away, so that exceptions can always be
-//! taken. Its price is that nothing guards the end of the stack.
+//! of bytes of memory in `$a3`, as YAMON does. Code and data lie in kseg0, which no page table can
+//! take away; the stack is mapped by a TLB entry that is never replaced, so that exceptions can
+//! always be taken. One that finds it used up goes on with the spare stack.
 //!
 //! The processor enters exceptions at fixed places: a TLB refill at 0x8000_0000, where the linker
 //! script puts the heap machine's handler, and everything else, interrupts included, at
@@ -16,6 +16,7 @@
 use core::arch::global_asm;
 
 use super::boot;
+use super::stack::{SPARE, STACK, STACK_BYTES};
 use super::trap::{self, TrapFrame};
 
 global_asm!(
@@ -31,9 +32,46 @@ boot_entry:
     ehb
     mtc0    $zero, $13              // Cause: no software interrupt, vectors as above
     mtc0    $zero, $5               // PageMask: pages of 4 KiB
-    mtc0    $zero, $6               // Wired: every TLB entry may be replaced
+
+    // Empties every entry of the TLB. Each gets an address of its own that is never translated:
+    // two entries for one address are a machine check.
+    mfc0    $t0, $16, 1             // Config1: the last entry's number in bits 25 to 30
+    srl     $t0, $t0, 25
+    andi    $t0, $t0, 0x3f
+    lui     $t1, 0x8000
+    mtc0    $zero, $2               // EntryLo0
+    mtc0    $zero, $3               // EntryLo1
+1:  sll     $t2, $t0, 13
+    addu    $t2, $t2, $t1
+    mtc0    $t2, $10                // EntryHi
+    mtc0    $t0, $0                 // Index
     ehb
-    la      $sp, stack_end - {ARGUMENTS}
+    tlbwi
+    bnez    $t0, 1b
+    addiu   $t0, $t0, -1
+
+    // The stack is entry 0, which is wired: two pages of 64 KiB.
+    li      $t0, 0x1e000
+    mtc0    $t0, $5                 // PageMask
+    la      $t0, stack_start
+    sll     $t0, $t0, 3             // the physical address, and from it the frame's number
+    srl     $t0, $t0, 9
+    ori     $t0, $t0, 0x1f          // cached, writable, valid, global
+    mtc0    $t0, $2
+    addiu   $t0, $t0, 0x10000 >> 6
+    mtc0    $t0, $3
+    lui     $t0, {STACK} >> 16
+    mtc0    $t0, $10
+    mtc0    $zero, $0
+    ehb
+    tlbwi
+    mtc0    $zero, $5
+    li      $t0, 1
+    mtc0    $t0, $6                 // Wired
+    mtc0    $zero, $10              // the address space: number 0
+    ehb
+    lui     $sp, ({STACK} + {STACK_BYTES}) >> 16
+    addiu   $sp, $sp, -{ARGUMENTS}
     move    $ra, $zero
     la      $t9, {start}
     jr      $t9                     // (bytes of memory)
@@ -49,8 +87,14 @@ general_vector:
     .section .text.trap_entry, "ax", @progbits
     .global trap_entry
 trap_entry:
+    lui     $k0, {STACK} >> 16
+    subu    $k0, $sp, $k0
+    addiu   $k0, $k0, -({FRAME} + {ARGUMENTS})
+    srl     $k0, $k0, {STACK_SHIFT} // 0 where the frame has room on the stack
+    beqz    $k0, 1f
     move    $k0, $sp
-    addiu   $sp, $sp, -({FRAME} + {ARGUMENTS})
+    la      $sp, {SPARE} + {SPARE_BYTES}
+1:  addiu   $sp, $sp, -({FRAME} + {ARGUMENTS})
     sw      $at, {ARGUMENTS} + 4 * 1($sp)
     .irp    number, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 30, 31
     sw      $\number, {ARGUMENTS} + 4 * \number($sp)
@@ -97,6 +141,11 @@ trap_entry:
     "#,
     start = sym boot::start,
     handle = sym trap::handle,
+    STACK = const STACK,
+    STACK_BYTES = const STACK_BYTES,
+    STACK_SHIFT = const STACK_BYTES.trailing_zeros(),
+    SPARE = sym SPARE,
+    SPARE_BYTES = const size_of_val(&SPARE),
     FRAME = const size_of::<TrapFrame>(),
     // Where a function of the C calling convention may keep the arguments that it gets in registers.
     ARGUMENTS = const 16,

@@ -14,6 +14,7 @@ mod kseg0;
 mod mapping;
 mod places;
 mod probe;
+mod stack;
 mod trap;
 
 pub(crate) use console::Console;
@@ -28,8 +29,9 @@ pub(crate) use interrupts::start_timer;
 pub use kseg0::physmap;
 pub use mapping::{map, translate, unmap};
 pub use places::{
-    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, HEAP_WINDOW, MORE_WINDOWS,
-    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, HEAP_WINDOW,
+    MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
+    WINDOWS_UNDER_TEST,
 };
 pub use probe::{RETURN, probe_execute, probe_read, probe_write};
 pub use trap::raise_interrupt;

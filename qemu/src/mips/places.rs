@@ -9,8 +9,8 @@ mod segment;
 
 pub(super) use segment::Segment;
 pub use segment::{
-    BEYOND, BOTTOM_WINDOW, FREE_PAGE, HEAP_WINDOW, MORE_WINDOWS, NOT_MAPPED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
-    WINDOWS_UNDER_TEST,
+    BEYOND, BOTTOM_WINDOW, FREE_PAGE, HEAP_WINDOW, MORE_WINDOWS, NOT_MAPPED, SECOND_WINDOW,
+    TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
 
 /// As much of a window as there can be memory: what runs out first is frames.

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use super::fault::Cause;
-use super::{interrupts, probe};
+use super::{interrupts, probe, stack};
 use crate::{handlers, stop};
 
 /// The interrupted code's registers, as the general vector saves and restores them.
@@ -60,7 +60,11 @@ pub(super) extern "C" fn handle(frame: &mut TrapFrame) {
     }
     let instruction = frame.epc + usize::from(in_delay_slot) * INSTRUCTION;
     let fault = cause.fault(frame.bad_address, instruction);
-    if !probe::recover(frame, fault) {
-        stop(format_args!("{fault}"));
+    if probe::recover(frame, fault) {
+        return;
     }
+    if fault.address.is_some_and(stack::is_below) {
+        stop(format_args!("the stack is used up: {fault}"));
+    }
+    stop(format_args!("{fault}"));
 }
