@@ -55,6 +55,8 @@ pub(crate) enum On {
     Mmu,
     /// That one.
     Only(&'static str),
+    /// Those of them.
+    Among(&'static [&'static str]),
 }
 
 /// A kernel: a file in `qemu/src/bin`.
@@ -79,10 +81,14 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn runs_on(&self, machine: &Machine) -> bool {
+        if !machine.kernels.is_empty() && !machine.kernels.contains(&self.name) {
+            return false;
+        }
         match self.on {
             On::All => true,
             On::Mmu => machine.has_mmu,
             On::Only(name) => machine.name == name,
+            On::Among(names) => names.contains(&machine.name),
         }
     }
 
@@ -206,6 +212,12 @@ pub(crate) const KERNELS: &[Kernel] = &[
     careless("careless=fault"),
     careless("careless=release"),
     careless("careless=recommit"),
+    // A TLB that remembers that there was nothing.
+    Kernel {
+        on: On::Among(MIPS),
+        expected: Expected::Failure("the page is Ready: Fault { cause: Cause(3)"),
+        ..careless("careless=touched")
+    },
     Kernel {
         name: "too_little_memory",
         memory_mib: &[16, 2],
@@ -261,6 +273,12 @@ pub(crate) const KERNELS: &[Kernel] = &[
         expected: Expected::Failure("double fault"),
         ..PASSES
     },
+    Kernel {
+        name: STACK_OVERFLOW,
+        on: On::Among(MIPS),
+        expected: Expected::Failure("the stack is used up: TLB exception on a store"),
+        ..PASSES
+    },
     // A page translation fault, of a write.
     Kernel {
         name: STACK_OVERFLOW,
@@ -294,6 +312,9 @@ pub(crate) const REPLAY: &str = "replay";
 
 /// The kernel that runs off its stack, of which each machine has words of its own.
 const STACK_OVERFLOW: &str = "fail_stack_overflow";
+
+/// The machines whose TLB is filled by the kernel.
+const MIPS: &[&str] = &["mipsel", "mips", "mips-kseg2"];
 
 /// The kernel that looks for stale translations.
 const TRANSLATIONS: &str = "translations";

@@ -25,6 +25,10 @@ pub(crate) struct Machine {
     pub(crate) package: Package,
     /// The kernels' Rust target.
     pub(crate) target: &'static str,
+    /// The feature that the kernels are built with, if the machine is another's with one.
+    pub(crate) feature: Option<&'static str>,
+    /// Those that it runs of the kernels for machines of its kind; none stands for all.
+    pub(crate) kernels: &'static [&'static str],
     /// QEMU's arguments, besides the memory, the kernel and its module. They name everything that
     /// would otherwise depend on QEMU's version or the host: the accelerator, the devices.
     pub(crate) arguments: &'static [&'static str],
@@ -78,6 +82,8 @@ const MIPS: Machine = Machine {
         homebrew: Some("qemu"),
     },
     target: "",
+    feature: None,
+    kernels: &[],
     arguments: &[
         "-M",
         "malta",
@@ -108,6 +114,8 @@ const MACHINES: &[Machine] = &[
             homebrew: Some("qemu"),
         },
         target: "x86_64-unknown-none",
+        feature: None,
+        kernels: &[],
         arguments: &[
             "-M",
             "pc",
@@ -128,6 +136,8 @@ const MACHINES: &[Machine] = &[
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,
         target: "armv7a-none-eabi",
+        feature: None,
+        kernels: &[],
         arguments: &[
             "-M",
             "virt",
@@ -156,6 +166,24 @@ const MACHINES: &[Machine] = &[
         target: "mips-mti-none-elf",
         ..MIPS
     },
+    // The heap in the mapped part of the kernel's half, up to 2^32.
+    Machine {
+        name: "mips-kseg2",
+        address_bits: 30,
+        qemu: "qemu-system-mips",
+        target: "mips-mti-none-elf",
+        feature: Some("kseg2"),
+        kernels: &[
+            "faults",
+            "heap",
+            "growth",
+            "conformance",
+            "lookups",
+            "tops",
+            "translations",
+        ],
+        ..MIPS
+    },
     Machine {
         name: "cortex-m",
         address_bits: 32,
@@ -164,6 +192,8 @@ const MACHINES: &[Machine] = &[
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,
         target: "thumbv7m-none-eabi",
+        feature: None,
+        kernels: &[],
         arguments: &[
             "-M",
             "mps2-an385",
@@ -230,6 +260,13 @@ pub(crate) fn find(name: &str) -> Result<&'static Machine, String> {
 }
 
 impl Machine {
+    /// The arguments of cargo for the feature that its kernels are built with.
+    pub(crate) fn feature_arguments(&self) -> impl Iterator<Item = &'static str> {
+        self.feature
+            .into_iter()
+            .flat_map(|name| ["--features", name])
+    }
+
     /// The memory it boots with if so much is wanted.
     pub(crate) fn memory(&self, wanted: Option<MemorySize>) -> MemorySize {
         match self.memory {

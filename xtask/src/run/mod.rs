@@ -79,6 +79,7 @@ pub(crate) fn build_of(
     build
         .current_dir(project::root())
         .args(which)
+        .args(machine.feature_arguments())
         .arg("--manifest-path");
     build.arg(package);
     build.arg("--target-dir").arg(project::target_of("qemu"));

@@ -14,6 +14,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for machine in machine::all() {
         let mut doc = toolchain.cargo_for("doc", machine.target);
         doc.current_dir(project::root())
+            .args(machine.feature_arguments())
             .args(["--no-deps", "--lib", "--manifest-path"]);
         doc.arg(project::kernels_manifest());
         doc.arg("--target-dir").arg(project::target_of("qemu"));

@@ -53,7 +53,10 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
             clippy.current_dir(root).arg("--manifest-path").arg(package);
             clippy.arg("--target-dir").arg(project::target_of("qemu"));
             let name = format!("clippy, {name} for {}", machine.name);
-            clippy.args(which).args(["--", "-D", "warnings"]);
+            clippy
+                .args(which)
+                .args(machine.feature_arguments())
+                .args(["--", "-D", "warnings"]);
             step(stage, &name, &mut clippy);
         }
     }
