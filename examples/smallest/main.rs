@@ -18,6 +18,8 @@ use x86_64::structures::paging::OffsetPageTable;
 type Paging = archipelago_x86_64::Paging<OffsetPageTable<'static>, FramePool>;
 #[cfg(machine = "arm")]
 type Paging = archipelago_arm::Paging<archipelago_arm::Roots, FramePool>;
+#[cfg(machine = "mips")]
+type Paging = archipelago_mips::Paging<FramePool>;
 
 entry!(main);
 
@@ -29,6 +31,8 @@ static HEAP: Heap<Paging, SingleCpu> = Heap::new();
 const WINDOW: Window = Window::new(0x4444_4444_0000, 1 << 30);
 #[cfg(machine = "arm")]
 const WINDOW: Window = Window::new(0xd000_0000, 1 << 28);
+#[cfg(machine = "mips")]
+const WINDOW: Window = Window::new(0x1000_0000, 1 << 28);
 
 fn main(boot: Boot) -> ! {
     // SAFETY: there is one CPU and one hierarchy of page tables; the boot code maps every frame of
