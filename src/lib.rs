@@ -47,6 +47,7 @@
 //! # Features
 //!
 //! - `allocator-api2`: `Allocator` for `&Heap`.
+//! - `heap-bits`: which words of the heap hold pointers.
 #![no_std]
 #![cfg_attr(
     loom,
@@ -59,6 +60,8 @@
 #[cfg(not(loom))]
 mod arena;
 mod base;
+#[cfg(all(any(test, feature = "heap-bits"), not(loom)))]
+pub mod bits;
 #[cfg(not(loom))]
 mod global;
 #[cfg(not(loom))]

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["region"],
     &["arena", "page"],
+    &["bits"],
     &["span"],
     &["heap"],
     &["global"],

@@ -1,0 +1,104 @@
+//! Where the units of the bitmap are: what whoever stores them says.
+
+use core::mem::size_of;
+use core::sync::atomic::AtomicUsize;
+
+use archipelago_api::{Geometry, VirtAddr};
+
+use super::format::UNIT_WORDS;
+
+/// The tables of a heap bitmap: one for each arena, of which any part can be absent.
+///
+/// A table has a unit for every [`UNIT_WORDS`] words of its arena, zero as long as nobody has
+/// written it. Tables of arenas that lie side by side need not lie side by side.
+pub trait Tables {
+    /// The shape of the address space.
+    const GEOMETRY: Geometry;
+
+    /// Bytes of a word of the heap: those of a pointer on the machine whose heap it is.
+    const WORD_BYTES: usize = size_of::<usize>();
+
+    /// The units of an arena's table from number `first` on: as many as are Ready and lie side by
+    /// side in memory, at most to the end of the space. None if unit `first` is not Ready, or if
+    /// there is no such arena: `arena` can be the number one past the last of the space.
+    ///
+    /// Units that were answered once stay where they are.
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize];
+}
+
+/// Units of one arena's table.
+pub(super) const fn arena_units<T: Tables>() -> usize {
+    const {
+        assert!(
+            T::WORD_BYTES.is_power_of_two()
+                && T::WORD_BYTES > 1
+                && T::GEOMETRY.page_bytes() % unit_bytes::<T>() == 0,
+            "a page is described by whole units"
+        );
+    }
+    T::GEOMETRY.arena_bytes() / unit_bytes::<T>()
+}
+
+/// Bytes of the heap that one unit describes.
+const fn unit_bytes<T: Tables>() -> usize {
+    UNIT_WORDS * T::WORD_BYTES
+}
+
+/// The number of a word on the line of the address space, or the number one past the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WordIdx(usize);
+
+impl WordIdx {
+    /// The word that holds `addr`, or `None` if `addr` is outside the space.
+    #[inline]
+    pub(super) fn of<T: Tables>(addr: VirtAddr) -> Option<Self> {
+        let offset = T::GEOMETRY.offset(addr)?;
+        Some(Self(offset.value() / T::WORD_BYTES))
+    }
+
+    /// The first address of the word, or `None` for the number one past the last.
+    pub(super) fn address<T: Tables>(self) -> Option<VirtAddr> {
+        let offset = archipelago_api::Offset::new(self.0.checked_mul(T::WORD_BYTES)?);
+        (self < Self::end::<T>()).then(|| T::GEOMETRY.address(offset))
+    }
+
+    /// The number one past the last word of the space.
+    pub(super) const fn end<T: Tables>() -> Self {
+        Self(T::GEOMETRY.last_offset().value() / T::WORD_BYTES + 1)
+    }
+
+    /// The word `count` above, or the number one past the last if that is above the space.
+    #[inline]
+    pub(super) fn plus<T: Tables>(self, count: usize) -> Self {
+        let end = Self::end::<T>();
+        match self.0.checked_add(count) {
+            Some(word) if word < end.0 => Self(word),
+            _ => end,
+        }
+    }
+
+    /// Words from `lower` up to this one.
+    #[inline]
+    pub(super) const fn above(self, lower: Self) -> usize {
+        self.0 - lower.0
+    }
+
+    /// The place of the word in its unit.
+    #[inline]
+    pub(super) const fn in_unit(self) -> usize {
+        self.0 % UNIT_WORDS
+    }
+
+    /// How many units lie between the unit of `lower` and that of this word.
+    #[inline]
+    pub(super) const fn units_above(self, lower: Self) -> usize {
+        self.0 / UNIT_WORDS - lower.0 / UNIT_WORDS
+    }
+
+    /// The Ready units side by side from that of this word on.
+    #[inline]
+    pub(super) fn units<T: Tables>(self, tables: &T) -> &[AtomicUsize] {
+        let unit = self.0 / UNIT_WORDS;
+        tables.units(unit / arena_units::<T>(), unit % arena_units::<T>())
+    }
+}

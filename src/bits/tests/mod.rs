@@ -1,0 +1,4 @@
+//! Tests of the heap bitmap, with words of 4 and of 8 bytes whatever the host's are.
+
+mod bed;
+mod cursor;
