@@ -14,12 +14,14 @@
 extern crate alloc;
 
 mod fill;
+mod footprint;
 mod metadata;
 mod peers;
 mod strides;
 mod subject;
 
 pub use fill::{Filled, fill};
+pub use footprint::{Footprint, footprint};
 pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};
 pub use strides::{occupied, stride};

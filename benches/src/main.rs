@@ -5,9 +5,14 @@ use core::alloc::Layout;
 use std::process::ExitCode;
 
 use archipelago_bench::{
-    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, Talc, fill, metadata, stride,
+    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, Talc, fill, footprint, metadata, stride,
 };
-use archipelago_sim::{Plain31, Plain32, SimGeometry, X86_64};
+use archipelago_flat::{Shape, Small};
+#[cfg(not(target_pointer_width = "64"))]
+use archipelago_sim::Plain32 as Native;
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64 as Native;
+use archipelago_sim::{Plain31, Plain32, SimGeometry};
 
 /// Memory that is filled with objects.
 const MEMORY: usize = 16 << 20;
@@ -16,19 +21,23 @@ fn main() -> ExitCode {
     for part in std::env::args().skip(1) {
         match &*part {
             "metadata" => {
-                print_metadata::<X86_64>("x86_64");
+                #[cfg(target_pointer_width = "64")]
+                print_metadata::<Native>("x86_64");
                 print_metadata::<Plain32>("plain32");
                 print_metadata::<Plain31>("plain31");
+                print_footprint::<Small<17, 8>>("flat,~pages~of~256");
+                print_footprint::<Small<17, 9>>("flat,~pages~of~512");
+                print_footprint::<Small<17, 10>>("flat,~pages~of~1024");
             }
             "fill" => {
-                print_fill(Archipelago::<X86_64>::with_memory(MEMORY), true);
+                print_fill(Archipelago::<Native>::with_memory(MEMORY), true);
                 print_fill(Talc::new(Block::new(MEMORY)), true);
                 print_fill(Rlsf::new(Block::new(MEMORY)), true);
                 // Refilling a fragmented list takes it minutes.
                 print_fill(LinkedList::new(Block::new(MEMORY)), false);
             }
             "strides" => {
-                print_strides(|| Archipelago::<X86_64>::with_memory(MEMORY));
+                print_strides(|| Archipelago::<Native>::with_memory(MEMORY));
                 print_strides(|| Talc::new(Block::new(MEMORY)));
                 print_strides(|| Rlsf::new(Block::new(MEMORY)));
                 print_strides(|| LinkedList::new(Block::new(MEMORY)));
@@ -50,6 +59,15 @@ fn print_metadata<G: SimGeometry>(geometry: &str) {
         println!("figure metadata {geometry} {name} {bytes}");
     }
     println!("figure metadata {geometry} total {}", metadata.total());
+}
+
+/// What a block of 64 KiB is worth without an MMU.
+fn print_footprint<S: Shape>(row: &str) {
+    let footprint = footprint::<S>(64 << 10);
+    let (fresh, full) = (footprint.fresh_share(), footprint.full_share());
+    println!("figure footprint {row} fresh {:.2}", fresh * 100.0);
+    println!("figure footprint {row} full {:.2}", full * 100.0);
+    println!("figure footprint {row} static {}", footprint.heap);
 }
 
 fn print_fill<S: Subject>(mut subject: S, refill: bool) {

@@ -25,6 +25,11 @@ impl Block {
         Self(&mut memory[skipped..skipped + bytes])
     }
 
+    /// The memory, for ever.
+    pub(crate) fn into_memory(self) -> &'static mut [MaybeUninit<u8>] {
+        self.0
+    }
+
     fn len(&self) -> usize {
         self.0.len()
     }
