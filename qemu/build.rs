@@ -45,6 +45,11 @@ fn main() {
     let folder = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../targets");
     let script = folder.join(script);
     println!("cargo:rerun-if-changed={}", script.display());
+    // What it includes.
+    println!(
+        "cargo:rustc-link-search={}",
+        script.with_extension("").display()
+    );
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     for argument in *arguments {
         println!("cargo:rustc-link-arg-bins={argument}");

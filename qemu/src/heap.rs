@@ -102,6 +102,12 @@ impl<C: Context> Running<C> {
         self.memory.lock()
     }
 
+    /// The lock around them.
+    #[must_use]
+    pub fn shared_memory(&self) -> &'static Memory {
+        self.memory
+    }
+
     /// Another heap on the same memory, with an account of its own: what this one has now counts as
     /// the rest of the kernel's, and must not change while the other's account is checked. Its
     /// windows share no page table with this one's.

@@ -35,6 +35,9 @@ mod machine;
 #[cfg(machine = "arm")]
 #[path = "arm/mod.rs"]
 mod machine;
+#[cfg(machine = "cortex_m")]
+#[path = "cortex_m/mod.rs"]
+mod machine;
 
 pub use account::{Account, Imbalance};
 pub use boot::Boot;
@@ -64,6 +67,10 @@ pub use machine::{
     careless_machine, holding_machine, map, probe_execute, probe_read, probe_write, translate,
     unmap,
 };
+
+// Where there is none.
+#[cfg(machine = "cortex_m")]
+pub use machine::{Bank, Board, THIRD_WINDOW, static_memory};
 
 // What the tutorial's kernels start with.
 #[cfg(machine = "x86_64")]

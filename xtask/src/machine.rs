@@ -187,7 +187,7 @@ const MACHINES: &[Machine] = &[
     Machine {
         name: "cortex-m",
         address_bits: 32,
-        is_ready: false,
+        is_ready: true,
         has_mmu: false,
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,
@@ -205,7 +205,8 @@ const MACHINES: &[Machine] = &[
         loading: Loading::Block {
             address: 0x2100_0000,
         },
-        icount_shift: 0,
+        // The counter goes up every 40 nanoseconds.
+        icount_shift: 5,
     },
 ];
 

@@ -14,6 +14,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg(machine = "cortex_m")]
+mod banks;
 mod measure;
 #[cfg(feature = "bench")]
 mod peers;
@@ -110,6 +112,8 @@ fn main(boot: Boot) -> ! {
         table: &mut [],
         found: None,
     };
+    #[cfg(machine = "cortex_m")]
+    banks::run_if_too_large(&mut context);
     let count = if context.is_asked_for("instructions") {
         TESTS.len()
     } else {
@@ -187,6 +191,9 @@ fn fit(context: &Context, needed: usize) {
 }
 
 fn whole(context: &mut Context) {
+    if context.summary.operations > 0 {
+        return;
+    }
     let mut workspace = WORKSPACE.lock();
     let needed = blocks_needed(context.file, &mut workspace);
     let needed = needed.unwrap_or_else(|error| panic!("{error}"));

@@ -1,0 +1,140 @@
+//! The heap's machine: the flat one over all banks, behind the lock that the kernel shares.
+
+use core::ptr::NonNull;
+
+use archipelago::Window;
+use archipelago_api::{
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    ReserveError, VirtAddr, VirtRange,
+};
+use archipelago_flat::{Flat, Shape};
+use spin::{MutexGuard, Once};
+
+use super::{Frames, Mapper, banks};
+use crate::Memory;
+
+archipelago_flat::shape! {
+    /// All banks at their own addresses, in pages of 1 KiB.
+    pub Board = Geometry { base: 0, ..Geometry::small(30, 10) }
+}
+
+/// A window in the second bank, behind the image's statics: with them and what
+/// [`carve`](Frames::carve) gives first, the 4 MiB of the bank.
+pub const HEAP_WINDOW: Window = Window::new(0x2008_0000, 3 << 20);
+
+/// A window in the third bank, behind the boot block.
+pub const SECOND_WINDOW: Window = Window::new(0x2140_0000, 3 << 20);
+
+/// A window directly above it.
+pub const THIRD_WINDOW: Window = Window::new(0x2170_0000, 512 << 10);
+
+/// The machine that all heaps share, each with windows of its own.
+static FLAT: Once<Flat<Board, 3>> = Once::new();
+
+/// Makes the machine that all heaps share, and says how many granules it has.
+pub(super) fn make() -> Result<u64, archipelago_flat::RegionError> {
+    // SAFETY: the linker script leaves the regions to nobody, which `new` holds against the image's
+    // own symbols; the boot block ends below them, and the kernel carves its memory beside them.
+    let machine = unsafe { Flat::new(&banks::regions(), &banks::static_memory()) }?;
+    let bytes: usize = machine.windows().map(|(range, _)| range.bytes()).sum();
+    FLAT.call_once(|| machine);
+    Ok(bytes as u64 / super::FRAME_BYTES as u64)
+}
+
+/// The heap's machine.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapMachine {
+    flat: &'static Flat<Board, 3>,
+    memory: &'static Memory,
+}
+
+/// A machine over the shared memory.
+///
+/// # Panics
+/// Before the boot code has made the machine that all share.
+#[must_use]
+pub fn machine(memory: &'static Memory) -> HeapMachine {
+    HeapMachine {
+        flat: FLAT.get().expect("the boot code made it"),
+        memory,
+    }
+}
+
+impl HeapMachine {
+    fn lock(&self, patience: Patience) -> Result<MutexGuard<'static, (Mapper, Frames)>, Busy> {
+        match patience {
+            Patience::Wait => Ok(self.memory.lock()),
+            Patience::Try => self.memory.try_lock().ok_or(Busy),
+        }
+    }
+
+    /// Runs `call` and notes how many granules went back by it.
+    fn lower(
+        &self,
+        patience: Patience,
+        call: impl FnOnce() -> Result<(), Busy>,
+    ) -> Result<(), Busy> {
+        let mut memory = self.lock(patience)?;
+        let before = self.flat.ready_granules();
+        call()?;
+        memory.1.gave_back(before - self.flat.ready_granules());
+        Ok(())
+    }
+}
+
+// SAFETY: every promise is the flat machine's; heaps that share it are one at a time in it, behind
+// the lock, and have windows of their own.
+unsafe impl Machine for HeapMachine {
+    const GEOMETRY: Geometry = Board::GEOMETRY;
+
+    type IndexRoot = <Board as Shape>::IndexRoot;
+
+    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+        let _held = self.lock(patience)?;
+        self.flat.reserve(range, patience)
+    }
+
+    unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
+        let _held = self.lock(patience)?;
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.flat.prepare(range, patience) }
+    }
+
+    unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
+        let mut memory = self.lock(patience)?;
+        // SAFETY: the caller's promise is the same.
+        let contents = unsafe { self.flat.commit(range, patience) }?;
+        memory.1.took(range.bytes() / super::FRAME_BYTES);
+        Ok(contents)
+    }
+
+    unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        // SAFETY: the caller's promise is the same.
+        self.lower(patience, || unsafe { self.flat.decommit(range, patience) })
+    }
+
+    unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        // SAFETY: the caller's promise is the same.
+        self.lower(patience, || unsafe { self.flat.fault(range, patience) })
+    }
+
+    unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
+        // SAFETY: the caller's promise is the same.
+        self.lower(patience, || unsafe { self.flat.release(range, patience) })
+    }
+
+    #[inline]
+    fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
+        self.flat.pointer(addr)
+    }
+
+    #[inline]
+    fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr> {
+        self.flat.address(pointer)
+    }
+
+    /// What the states of the granules take is no heap's: the boot code gave it away.
+    fn footprint(&self) -> Footprint {
+        Footprint::default()
+    }
+}

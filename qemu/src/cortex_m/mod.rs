@@ -1,0 +1,38 @@
+//! Cortex-M3, QEMU's `mps2-an385` board: how a kernel starts on it, and what it gives the kernel.
+//! There is no MMU: what other machines call frames are granules of the board's banks of RAM.
+
+mod banks;
+mod boot;
+mod console;
+mod counter;
+mod fault;
+mod heap;
+mod interrupts;
+
+pub(crate) use console::Console;
+
+pub use archipelago_cortex_m::SingleCpu;
+pub use banks::{Bank, Banks as Frames, physmap, static_memory};
+pub use counter::instructions;
+pub use fault::Cause;
+pub use heap::{Board, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, THIRD_WINDOW, machine};
+pub(crate) use interrupts::start_timer;
+pub use interrupts::{enable_interrupts, raise_interrupt};
+
+use crate::Verdict;
+
+/// There are no page tables.
+#[derive(Debug)]
+pub struct Mapper;
+
+/// Bytes of a frame: a granule.
+pub const FRAME_BYTES: usize = 1024;
+
+/// Virtual time that an instruction takes where instructions are counted.
+pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 32;
+
+/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the breakpoint
+/// is nobody's, and reported.
+pub fn exit(verdict: Verdict) -> ! {
+    semihosting::process::exit(verdict.exit_code().cast_signed())
+}
