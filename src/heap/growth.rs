@@ -101,15 +101,6 @@ impl Growth {
         total.saturating_sub(owned).saturating_sub(kept)
     }
 
-    /// The most pages that one step takes, unless its request needs more: half of what is left, so
-    /// that the metadata for what it takes finds room in the rest, however small the windows are.
-    fn step(&self) -> usize {
-        if !self.keeps_share {
-            return usize::MAX;
-        }
-        (self.unused.total_pages() + self.metadata.room().count) / 2
-    }
-
     /// Whether `page`, which is not owned, may hold metadata.
     pub(super) fn is_metadata(&self, page: PageIdx) -> bool {
         let is_unused = self.unused.contains(page) || self.metadata.room().contains(page);
@@ -257,16 +248,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let mut best: Option<Plan> = None;
         let mut largest = 0;
-        let limits = Limits {
-            allowance: growth.allowance(page.pages.owned().total_pages()),
-            step: growth.step(),
-        };
+        let allowance = growth.allowance(page.pages.owned().total_pages());
         for candidate in growth.candidates() {
             let below = self
                 .pages
                 .free_below(&page.pages, candidate.first, want.pages);
-            largest = largest.max(candidate.count.min(limits.allowance) + below);
-            let Some(plan) = Plan::within::<M>(candidate, below, want, limits) else {
+            largest = largest.max(candidate.count.min(allowance) + below);
+            let Some(plan) = Plan::within::<M>(candidate, below, want, allowance) else {
                 continue;
             };
             if best.is_none_or(|best| plan.piece.first < best.piece.first) {
@@ -364,23 +352,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
-/// How many pages a step may take.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// What is left to the heap.
-    allowance: usize,
-    /// Unless the request needs more.
-    step: usize,
-}
-
 impl Plan {
-    /// The step that serves `want` from pages of `candidate`, within `limits`, and the `below` free
-    /// pages under it.
+    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below`
+    /// free pages under it.
     fn within<S: Shape>(
         candidate: PageRun,
         below: usize,
         want: Want,
-        limits: Limits,
+        allowance: usize,
     ) -> Option<Self> {
         let lowest = candidate.first.0 - below;
         let mask = want.align_pages - 1;
@@ -390,15 +369,14 @@ impl Plan {
             return None;
         }
         let piece_first = first.max(candidate.first.0);
-        if end - piece_first > limits.allowance {
+        if end - piece_first > allowance {
             return None;
         }
-        let most = piece_first.saturating_add(limits.allowance.min(limits.step));
+        let most = candidate.end().0.min(piece_first.saturating_add(allowance));
         let chunk_pages = S::GEOMETRY.chunk_pages();
         // Where memory cannot be given back, none is taken before it is needed.
         let piece_end = if S::SCAVENGES {
-            let piece_end = end.next_multiple_of(chunk_pages).min(most);
-            piece_end.min(candidate.end().0).max(end)
+            end.next_multiple_of(chunk_pages).min(most)
         } else {
             end
         };

@@ -140,7 +140,8 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         let other = self.states.find_other(granules.clone(), allowed);
         debug_assert!(
             other.is_none(),
-            "{range} goes to {to:?}, and not all of it is {allowed:?}"
+            "{range} goes to {to:?}, but part of it is {:?}, not {allowed:?}",
+            other.map(|granule| self.states.at(granule))
         );
         self.states.set(granules, to);
         Some(extent)

@@ -86,7 +86,7 @@ pub fn static_memory() -> [VirtRange; 2] {
 }
 
 /// The regions for heaps: the bank at address 0 behind the image; the windows of the other two,
-/// the last with a few granules more, for the states of all.
+/// the last with a few granules more, for the states of all granules.
 pub(super) fn regions() -> [Region; 3] {
     const STATES_BYTES: usize = 16 << 10;
     let first_end = BANKS[0].range.end;
@@ -96,7 +96,8 @@ pub(super) fn regions() -> [Region; 3] {
         Region::new(
             physmap(SECOND_WINDOW.base as u64),
             SECOND_WINDOW.bytes + THIRD_WINDOW.bytes + STATES_BYTES,
-        ),
+        )
+        .for_metadata(),
     ]
 }
 

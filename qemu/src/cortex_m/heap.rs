@@ -89,6 +89,8 @@ unsafe impl Machine for HeapMachine {
 
     type IndexRoot = <Board as Shape>::IndexRoot;
 
+    const DECOMMITS: bool = Flat::<Board, 3>::DECOMMITS;
+
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let _held = self.lock(patience)?;
         self.flat.reserve(range, patience)
