@@ -107,6 +107,18 @@ impl Bed {
         found.expect("the bed has one")
     }
 
+    /// Allocates the one object of a span and frees it.
+    fn keep_a_span(&self) {
+        let layout = Layout::new::<[u8; 1024]>();
+        let object = self
+            .heap
+            .allocate(layout, AllocFlags::empty())
+            .expect("memory");
+        // SAFETY: allocated just now.
+        unsafe { self.heap.deallocate(object.cast(), layout) };
+        assert!(self.heap.central.lock().count_kept() > 0);
+    }
+
     fn class_of(&self, handle: SpanHandle) -> u8 {
         match self.record(handle).kind() {
             Kind::Small(class) => class,
@@ -231,33 +243,36 @@ planted! {
     objects_are_miscounted: "live small objects are counted", |bed| {
         bed.heap.central.lock().plant_objects(1);
     };
-    a_span_falls_off_its_list: "every small span is on one list", |bed| {
-        let class = bed.class_of(bed.full().1);
-        bed.heap.central.lock().plant_full_list(class, 0);
+    a_span_falls_off_its_list: "every span with free slots is on one list", |bed| {
+        let class = bed.class_of(bed.partial().1);
+        bed.heap.central.lock().plant_partial_list(class, 0);
     };
     a_full_span_is_on_the_partial_list: "a span is on the partial list while it has free slots", |bed| {
         let (_, handle) = bed.full();
         let class = bed.class_of(handle);
-        let mut central = bed.heap.central.lock();
-        central.plant_full_list(class, 0);
-        central.plant_partial_list(class, handle.0.get());
+        bed.heap.central.lock().plant_partial_list(class, handle.0.get());
     };
     a_list_holds_another_class: "a list holds spans of its class", |bed| {
-        let (_, handle) = bed.full();
+        let (_, handle) = bed.partial();
         let class = bed.class_of(handle);
         let mut central = bed.heap.central.lock();
-        central.plant_full_list(class, 0);
-        central.plant_full_list(class + 1, handle.0.get());
+        central.plant_partial_list(class, 0);
+        central.plant_partial_list(class + 1, handle.0.get());
     };
     a_link_back_is_wrong: "a span's neighbours on its list know it", |bed| {
-        bed.record(bed.full().1).plant_previous(bed.partial().1.0.get());
+        bed.record(bed.partial().1).plant_previous(bed.full().1.0.get());
     };
     a_span_in_use_is_kept: "a span that is kept has no live slot", |bed| {
         let (_, handle) = bed.partial();
-        bed.heap.central.lock().plant_kept(bed.class_of(handle), handle.0.get());
+        bed.heap.central.lock().plant_kept(handle.0.get());
     };
-    kept_spans_are_miscounted: "spans that are kept are counted", |bed| {
-        bed.heap.central.lock().plant_kept_count(1);
+    a_span_without_live_slots_is_not_kept: "a span without live slots is kept", |bed| {
+        bed.keep_a_span();
+        bed.heap.central.lock().plant_none_kept();
+    };
+    a_span_on_no_list_is_kept: "spans that are kept are on lists", |bed| {
+        let (_, handle) = bed.full();
+        bed.heap.central.lock().plant_kept(handle.0.get());
     };
     a_record_in_the_pool_is_in_use: "records in the pool describe nothing", |bed| {
         let opened = bed.heap.opened.get().expect("initialised");

@@ -41,7 +41,8 @@ struct Walked {
     reserve_pages: usize,
     free_pages: usize,
     scavenged_pages: usize,
-    small_spans: usize,
+    /// Small spans that have free slots.
+    partial_spans: usize,
     records: usize,
     live_slots: usize,
 }
@@ -205,7 +206,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         walked.span_pages += run.count;
         walked.records += 1;
         if let Kind::Small(class) = record.kind() {
-            walked.small_spans += 1;
+            walked.partial_spans += usize::from(record.free_slots() > 0);
             walked.live_slots += self.verify_slots(opened, handle, record, class)?;
         }
         Ok(run.count)
@@ -294,78 +295,72 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         )
     }
 
-    /// Checks that every small span is on the one list it belongs on.
+    /// Checks that every small span with free slots is on the list it belongs on, and no other.
     fn verify_lists(
         &self,
         opened: &Opened<M>,
         central: &Central,
         walked: Walked,
     ) -> Result<(), Violation> {
-        let mut listed = 0;
+        let (mut listed, mut empty) = (0, 0);
         for class in 0..CLASSES {
             let mut broken = None;
-            central.for_each(
-                opened.records(),
-                class,
-                walked.small_spans,
-                |handle, place| {
-                    let record = opened.records().get(handle).record;
-                    let first = record.run().first;
-                    let is_class =
-                        matches!(record.kind(), Kind::Small(own) if usize::from(own) == class);
-                    let is_partial = record.free_slots() > 0;
-                    listed += 1;
-                    let answer = rule_at::<M>(is_class, first, "a list holds spans of its class")
-                        .and(rule_at::<M>(
-                            is_partial == place.partial,
-                            first,
-                            "a span is on the partial list while it has free slots",
-                        ))
-                        .and(rule_at::<M>(
-                            place.linked,
-                            first,
-                            "a span's neighbours on its list know it",
-                        ))
-                        .and(rule_at::<M>(
-                            self.index.span_at(first) == Some(handle),
-                            first,
-                            "a span on a list is in the index",
-                        ));
-                    broken = broken.or(answer.err());
-                    broken.is_none()
-                },
-            );
+            let most = walked.partial_spans;
+            central.for_each(opened.records(), class, most, |handle, is_linked| {
+                let record = opened.records().get(handle).record;
+                let first = record.run().first;
+                let at_rule = |holds, name| rule_at::<M>(holds, first, name);
+                let is_class =
+                    matches!(record.kind(), Kind::Small(own) if usize::from(own) == class);
+                let is_empty = self.is_without_live_slots(record);
+                listed += 1;
+                empty += usize::from(is_empty);
+                let answer = at_rule(is_class, "a list holds spans of its class")
+                    .and(at_rule(
+                        record.free_slots() > 0,
+                        "a span is on the partial list while it has free slots",
+                    ))
+                    .and(at_rule(
+                        is_linked,
+                        "a span's neighbours on its list know it",
+                    ))
+                    .and(at_rule(
+                        self.index.span_at(first) == Some(handle),
+                        "a span on a list is in the index",
+                    ))
+                    .and(at_rule(
+                        is_empty || !central.is_kept(handle),
+                        "a span that is kept has no live slot",
+                    ))
+                    .and(at_rule(
+                        !is_empty || central.is_kept(handle),
+                        "a span without live slots is kept",
+                    ));
+                broken = broken.or(answer.err());
+                broken.is_none()
+            });
             if let Some(violation) = broken {
                 return Err(violation);
             }
-            rule(
-                self.kept_is_empty(opened, central, class),
-                "a span that is kept has no live slot",
-            )?;
         }
         rule(
-            listed == walked.small_spans,
-            "every small span is on one list",
+            listed == walked.partial_spans,
+            "every span with free slots is on one list",
         )?;
         rule(
-            central.kept_are_counted(),
-            "spans that are kept are counted",
+            empty == central.count_kept(),
+            "spans that are kept are on lists",
         )
     }
 
-    fn kept_is_empty(&self, opened: &Opened<M>, central: &Central, class: usize) -> bool {
-        central.kept(class).is_none_or(|handle| {
-            let record = opened.records().get(handle).record;
-            match record.kind() {
-                Kind::Small(own) => {
-                    usize::from(own) == class
-                        && Self::TABLE
-                            .class(own)
-                            .is_some_and(|class| record.free_slots() == Self::TABLE.slots(class))
-                }
-                Kind::Unused | Kind::Large => false,
-            }
-        })
+    fn is_without_live_slots(&self, record: &Record) -> bool {
+        let Kind::Small(class) = record.kind() else {
+            return false;
+        };
+        let slots = Self::TABLE
+            .class(class)
+            .map(|class| Self::TABLE.slots(class));
+        slots == Some(record.free_slots())
     }
 
     fn verify_pool(&self, opened: &Opened<M>, central: &Central) -> Result<(), Violation> {

@@ -1,4 +1,4 @@
-//! The central lists: all spans of each span class, partial and full.
+//! The central lists: the spans of each span class that have free slots.
 //!
 //! Guarded by the central lock, the outermost. A per-CPU cache will refill from and flush to these
 //! lists; until then every request takes its slot here.
@@ -15,28 +15,18 @@ use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
 
 /// Size classes at most.
-pub(crate) const CLASSES: usize = 128;
+pub(crate) const CLASSES: usize = 80;
 
-/// The spans of one span class.
-#[derive(Clone, Copy, Debug)]
-struct Lists {
-    /// The first span that has free slots.
-    partial: u32,
-    /// The first span that has none.
-    full: u32,
-    /// The span on the partial list that was kept although it has no live slots.
-    kept: u32,
-}
-
-/// All spans of slots, and the records for more.
+/// The spans that have free slots, and the records for more.
 #[derive(Debug)]
 pub(crate) struct Central {
-    lists: [Lists; CLASSES],
+    /// The first span of each class that has free slots. Those that have none are on no list.
+    partial: [u32; CLASSES],
     pool: Pool,
     /// Records that only atomic requests may take.
     kept_records: usize,
-    /// Spans kept without live slots.
-    kept_spans: usize,
+    /// Spans that were kept on their lists although they have no live slots.
+    kept_spans: [u32; KEPT_SPANS],
     objects: usize,
 }
 
@@ -60,14 +50,10 @@ impl Central {
     /// No spans, no records.
     pub(crate) const fn new() -> Self {
         Self {
-            lists: [Lists {
-                kept: 0,
-                partial: 0,
-                full: 0,
-            }; CLASSES],
+            partial: [0; CLASSES],
             pool: Pool::new(),
             kept_records: 0,
-            kept_spans: 0,
+            kept_spans: [0; KEPT_SPANS],
             objects: 0,
         }
     }
@@ -86,17 +72,15 @@ impl Central {
         class: u8,
         slots: usize,
     ) -> Option<Taken> {
-        let handle = SpanHandle(NonZeroU32::new(self.lists[usize::from(class)].partial)?);
+        let handle = SpanHandle(NonZeroU32::new(self.partial[usize::from(class)])?);
         let span = records.get(handle);
         let taken = span.take_slot(slots)?;
         self.objects += 1;
-        let lists = &mut self.lists[usize::from(class)];
-        if lists.kept == handle.0.get() {
-            lists.kept = 0;
-            self.kept_spans -= 1;
+        if taken.free_slots as usize + 1 == slots {
+            self.no_longer_kept(handle);
         }
         if taken.free_slots == 0 {
-            self.relink(records, class, handle, List::Partial, List::Full);
+            self.unlink(records, class, handle);
         }
         Some(Taken {
             first: span.record.first(),
@@ -121,7 +105,7 @@ impl Central {
         let free_slots = span.give_slot(slot);
         self.objects -= 1;
         if free_slots == 1 {
-            self.relink(records, class, handle, List::Full, List::Partial);
+            self.link(records, class, handle);
         }
         if free_slots < slots {
             return None;
@@ -138,31 +122,28 @@ impl Central {
         class: u8,
     ) -> Option<PageRun> {
         let record = records.get(handle).record;
-        let small = record.run().count == 1 && self.kept_spans < KEPT_SPANS;
-        if small && self.is_only_partial(record) {
-            self.kept_spans += 1;
-            self.lists[usize::from(class)].kept = handle.0.get();
-            return None;
+        if record.run().count == 1 && self.is_only_partial(record) {
+            if let Some(place) = self.kept_spans.iter_mut().find(|kept| **kept == 0) {
+                *place = handle.0.get();
+                return None;
+            }
         }
-        self.unlink(records, class, handle, List::Partial);
+        self.unlink(records, class, handle);
         Some(self.retire(records, handle))
     }
 
-    /// Moves a span from one list of its class to the other.
+    /// Notes that a slot of a span that was kept without live slots was taken.
     #[inline(never)]
-    fn relink<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: u8,
-        handle: SpanHandle,
-        from: List,
-        to: List,
-    ) {
-        self.unlink(records, class, handle, from);
-        self.link(records, class, handle, to);
+    fn no_longer_kept(&mut self, handle: SpanHandle) {
+        for kept in &mut self.kept_spans {
+            if *kept == handle.0.get() {
+                *kept = 0;
+            }
+        }
     }
 
-    /// Takes the first slot of a new span, all of which are free, and puts it on its list.
+    /// Takes the first slot of a new span, all of which are free, and puts it on its list if there
+    /// are more.
     pub(crate) fn insert<M: Machine>(
         &mut self,
         records: Records<'_, M>,
@@ -173,12 +154,9 @@ impl Central {
         let span = records.get(handle);
         let taken = span.take_slot(slots)?;
         self.objects += 1;
-        let list = if taken.free_slots == 0 {
-            List::Full
-        } else {
-            List::Partial
-        };
-        self.link(records, class, handle, list);
+        if taken.free_slots > 0 {
+            self.link(records, class, handle);
+        }
         Some(Taken {
             first: span.record.first(),
             slot: taken.slot,
@@ -188,16 +166,12 @@ impl Central {
 
     /// Takes a span that was kept without live slots off its list, if there is one.
     pub(crate) fn reclaim<M: Machine>(&mut self, records: Records<'_, M>) -> Option<PageRun> {
-        if self.kept_spans == 0 {
+        let place = self.kept_spans.iter_mut().find(|kept| **kept != 0)?;
+        let handle = SpanHandle(NonZeroU32::new(core::mem::take(place))?);
+        let Kind::Small(class) = records.get(handle).kind() else {
             return None;
-        }
-        let index = self.lists.iter().position(|lists| lists.kept != 0)?;
-        let class = u8::try_from(index).ok()?;
-        let handle = SpanHandle(NonZeroU32::new(core::mem::take(
-            &mut self.lists[index].kept,
-        ))?);
-        self.kept_spans -= 1;
-        self.unlink(records, class, handle, List::Partial);
+        };
+        self.unlink(records, class, handle);
         Some(self.retire(records, handle))
     }
 
@@ -261,40 +235,36 @@ impl Central {
         self.pool.add_wide(records, memory);
     }
 
-    /// Calls `visit` with each span on the lists of `class` and where it is, until it answers
-    /// `false`, and for at most `most` spans a list, so that a ring ends.
+    /// Calls `visit` with each span on the list of `class`, and whether its link back is to the
+    /// span before it, until it answers `false`, and for at most `most` spans, so that a ring ends.
     pub(crate) fn for_each<M: Machine>(
         &self,
         records: Records<'_, M>,
         class: usize,
         most: usize,
-        mut visit: impl FnMut(SpanHandle, Listed) -> bool,
+        mut visit: impl FnMut(SpanHandle, bool) -> bool,
     ) {
-        let lists = self.lists[class];
-        for (first, partial) in [(lists.partial, true), (lists.full, false)] {
-            let (mut next, mut before) = (first, 0);
-            for _ in 0..=most {
-                let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
-                    break;
-                };
-                let record = records.get(handle).record;
-                let linked = record.previous.load(Relaxed) == before;
-                if !visit(handle, Listed { partial, linked }) {
-                    return;
-                }
-                (before, next) = (next, record.next.load(Relaxed));
+        let (mut next, mut before) = (self.partial[class], 0);
+        for _ in 0..=most {
+            let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
+                return;
+            };
+            let record = records.get(handle).record;
+            if !visit(handle, record.previous.load(Relaxed) == before) {
+                return;
             }
+            (before, next) = (next, record.next.load(Relaxed));
         }
     }
 
-    /// The span of `class` that was kept without live slots.
-    pub(crate) fn kept(&self, class: usize) -> Option<SpanHandle> {
-        NonZeroU32::new(self.lists[class].kept).map(SpanHandle)
+    /// Whether a span was kept without live slots.
+    pub(crate) fn is_kept(&self, handle: SpanHandle) -> bool {
+        self.kept_spans.contains(&handle.0.get())
     }
 
-    /// Whether the spans that are kept are as many as counted.
-    pub(crate) fn kept_are_counted(&self) -> bool {
-        self.lists.iter().filter(|lists| lists.kept != 0).count() == self.kept_spans
+    /// How many spans were.
+    pub(crate) fn count_kept(&self) -> usize {
+        self.kept_spans.iter().filter(|kept| **kept != 0).count()
     }
 
     /// Bytes of all records, in use or not.
@@ -312,22 +282,8 @@ impl Central {
         record.next.load(Relaxed) == 0 && record.previous.load(Relaxed) == 0
     }
 
-    fn head(&mut self, class: u8, list: List) -> &mut u32 {
-        let lists = &mut self.lists[usize::from(class)];
-        match list {
-            List::Partial => &mut lists.partial,
-            List::Full => &mut lists.full,
-        }
-    }
-
-    fn link<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: u8,
-        handle: SpanHandle,
-        list: List,
-    ) {
-        let head = self.head(class, list);
+    fn link<M: Machine>(&mut self, records: Records<'_, M>, class: u8, handle: SpanHandle) {
+        let head = &mut self.partial[usize::from(class)];
         let record = records.get(handle).record;
         record.previous.store(0, Relaxed);
         record.next.store(*head, Relaxed);
@@ -341,39 +297,18 @@ impl Central {
         *head = handle.0.get();
     }
 
-    fn unlink<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: u8,
-        handle: SpanHandle,
-        list: List,
-    ) {
+    #[inline(never)]
+    fn unlink<M: Machine>(&mut self, records: Records<'_, M>, class: u8, handle: SpanHandle) {
         let record = records.get(handle).record;
         let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
         match NonZeroU32::new(previous).map(SpanHandle) {
             Some(before) => records.get(before).record.next.store(next, Relaxed),
-            None => *self.head(class, list) = next,
+            None => self.partial[usize::from(class)] = next,
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
             records.get(after).record.previous.store(previous, Relaxed);
         }
     }
-}
-
-/// Where a walk over the lists of a class found a span.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listed {
-    /// On the partial list, not the full one.
-    pub(crate) partial: bool,
-    /// Its link back is to the span before it.
-    pub(crate) linked: bool,
-}
-
-/// Which list of a class.
-#[derive(Clone, Copy, Debug)]
-enum List {
-    Partial,
-    Full,
 }
 
 /// Damage for the tests of `verify`.
@@ -383,20 +318,16 @@ impl Central {
         self.objects += more;
     }
 
-    pub(crate) fn plant_full_list(&mut self, class: u8, first: u32) {
-        self.lists[usize::from(class)].full = first;
-    }
-
     pub(crate) fn plant_partial_list(&mut self, class: u8, first: u32) {
-        self.lists[usize::from(class)].partial = first;
+        self.partial[usize::from(class)] = first;
     }
 
-    pub(crate) fn plant_kept(&mut self, class: u8, kept: u32) {
-        self.lists[usize::from(class)].kept = kept;
+    pub(crate) fn plant_kept(&mut self, kept: u32) {
+        self.kept_spans[KEPT_SPANS - 1] = kept;
     }
 
-    pub(crate) fn plant_kept_count(&mut self, more: usize) {
-        self.kept_spans += more;
+    pub(crate) fn plant_none_kept(&mut self) {
+        self.kept_spans = [0; KEPT_SPANS];
     }
 
     pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
