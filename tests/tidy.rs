@@ -34,7 +34,7 @@ const FILES_OUTSIDE_LAYERS: &[&str] = &[
 /// impl or a function. Whoever adds one changes a number here.
 const UNSAFE_LEDGER: &[(&str, usize)] = &[
     ("base/loom_model.rs", 7),
-    ("base/sparse.rs", 12),
+    ("base/sparse.rs", 15),
     ("global/allocator.rs", 9),
     ("global/front.rs", 7),
     ("heap/early.rs", 12),

@@ -28,6 +28,8 @@ unsafe impl Entry for core::sync::atomic::AtomicUsize {}
 unsafe impl Entry for core::sync::atomic::AtomicU32 {}
 // SAFETY: an array of entries is zero when each is, and is shared as each is.
 unsafe impl<T: Entry, const N: usize> Entry for [T; N] {}
+// SAFETY: a null link names nothing; links are atomics.
+unsafe impl<N: Entry, L: Entry> Entry for Link<N, L> {}
 // SAFETY: a null word names no block; words are atomics.
 unsafe impl<T: Entry> Entry for Word<T> {}
 
@@ -47,6 +49,14 @@ impl<T: Entry> Fresh<T> {
     /// - nothing else refers to them.
     pub(crate) unsafe fn new(start: NonNull<T>, count: usize) -> Self {
         Self { start, count }
+    }
+
+    /// The first entry.
+    pub(crate) fn into_entry(self) -> &'static T {
+        debug_assert!(self.count > 0, "there is an entry");
+        // SAFETY: aligned, Ready for ever, a valid `T` as zero is, and shared through atomics alone:
+        // the promises of `new`, and `Entry`, say just that.
+        unsafe { self.start.as_ref() }
     }
 
     /// The entries.
@@ -112,7 +122,7 @@ pub(crate) struct Word<T> {
 
 impl<T: Entry> Word<T> {
     /// A word that names nothing.
-    #[cfg(not(loom))]
+    #[cfg(all(feature = "flat-index", not(loom)))]
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "made for array initialisers"
@@ -121,19 +131,6 @@ impl<T: Entry> Word<T> {
         tagged: AtomicPtr::new(core::ptr::null_mut()),
         entries: PhantomData,
     };
-
-    /// The block's one entry, if it is Ready: the word of a block of one.
-    #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
-        entry_of(
-            &self.tagged,
-            BlockShape {
-                entries: 1,
-                part_entries: 1,
-            },
-            0,
-        )
-    }
 
     /// Entry `index` of a block of `shape`, if its part is Ready.
     #[inline]
@@ -151,19 +148,6 @@ impl<T: Entry> Word<T> {
         // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
         // atomics alone: they lie in the part of `first`, which was published whole.
         Some(unsafe { core::slice::from_raw_parts(start, count) })
-    }
-
-    /// Publishes the one entry of a block of one.
-    pub(crate) fn publish(&self, memory: Fresh<T>) {
-        publish_part(
-            &self.tagged,
-            BlockShape {
-                entries: 1,
-                part_entries: 1,
-            },
-            0,
-            memory,
-        );
     }
 
     /// The untyped word, as [`entry_of`] and [`publish_part`] take it.
@@ -240,17 +224,93 @@ pub(crate) fn block_base(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<NonN
         .and_then(|tagged| NonNull::new(tagged.as_ptr().map_addr(|addr| addr & !shape.tag_mask())))
 }
 
-/// A node of a sparse tree with fan-out 8: a value for each child, the children that are nodes
-/// themselves, and, at the lowest level, the leaves.
+/// Names a node's child: another node or, at the lowest level, a leaf. Which of the two it names is
+/// written in it, so that one word can serve for both.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Link<N, L> {
+    tagged: AtomicPtr<u8>,
+    named: PhantomData<fn() -> (N, L)>,
+}
+
+/// What a link says of what it names, in the low bits of its aligned address.
+const IS_NODE: usize = 1;
+const IS_LEAF: usize = 2;
+
+impl<N: Entry, L: Entry> Link<N, L> {
+    /// A link that names nothing.
+    #[cfg(not(loom))]
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "made for array initialisers"
+    )]
+    pub(crate) const EMPTY: Self = Self {
+        tagged: AtomicPtr::new(core::ptr::null_mut()),
+        named: PhantomData,
+    };
+
+    /// The node that it names.
+    #[inline]
+    pub(crate) fn node(&self) -> Option<&N> {
+        self.named(IS_NODE)
+    }
+
+    /// The leaf that it names.
+    #[inline]
+    pub(crate) fn leaf(&self) -> Option<&L> {
+        self.named(IS_LEAF)
+    }
+
+    /// Publishes a node, which nothing was before.
+    pub(crate) fn publish_node(&self, memory: Fresh<N>) -> &N {
+        self.publish(memory, IS_NODE)
+    }
+
+    /// Publishes a leaf, which nothing was before.
+    pub(crate) fn publish_leaf(&self, memory: Fresh<L>) -> &L {
+        self.publish(memory, IS_LEAF)
+    }
+
+    #[inline]
+    fn named<T: Entry>(&self, tag: usize) -> Option<&T> {
+        let tagged = self.tagged.load(Ordering::Acquire);
+        if tagged.addr() & tag == 0 {
+            return None;
+        }
+        let entry = tagged.map_addr(|addr| addr & !(IS_NODE | IS_LEAF));
+        // SAFETY: the tag says that a `T` was published here: aligned, zero or a later valid value,
+        // never given back. The Acquire load saw the Release store that followed the zeroing.
+        Some(unsafe { &*entry.cast::<T>() })
+    }
+
+    fn publish<T: Entry>(&self, memory: Fresh<T>, tag: usize) -> &T {
+        const {
+            assert!(
+                align_of::<T>() > IS_NODE | IS_LEAF,
+                "there is room for a tag"
+            );
+        }
+        debug_assert!(
+            self.tagged.load(Ordering::Relaxed).is_null(),
+            "a link is published once"
+        );
+        let entry = memory.into_entry();
+        let start = core::ptr::from_ref(entry).cast_mut().cast::<u8>();
+        self.tagged
+            .store(start.map_addr(|addr| addr | tag), Ordering::Release);
+        entry
+    }
+}
+
+/// A node of a sparse tree with fan-out 8: a value for each child, and the children, which are
+/// nodes themselves or, at the lowest level, the leaves.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Node<V, L> {
     /// What is known of each child.
     pub(crate) values: [V; 8],
-    /// The children of a node above the lowest level.
-    pub(crate) children: [Word<Node<V, L>>; 8],
-    /// The leaves of a node at the lowest level.
-    pub(crate) leaves: [Word<L>; 8],
+    /// The children.
+    pub(crate) links: [Link<Node<V, L>, L>; 8],
 }
 
 // SAFETY: each field is zero and shared as an `Entry` is.

@@ -75,7 +75,7 @@ impl Walk {
                 self.run = child.end;
                 hit
             } else if height > 0 {
-                self.node::<S>(node.children[column].get()?, height - 1, start)
+                self.node::<S>(node.links[column].node()?, height - 1, start)
             } else {
                 self.chunk::<S>(Tree::<S>::chunk_in(node, column)?.free, start)
             };

@@ -70,7 +70,7 @@ impl<S: Shape> Tree<S> {
             if height == 0 {
                 return Self::find_in_chunk(node, column, base, &search);
             }
-            node = node.children[column].get()?;
+            node = node.links[column].node()?;
             height -= 1;
         }
     }

@@ -66,7 +66,7 @@ impl<S: Shape> Pages<S> {
                 continue;
             }
             let run = if height > 0 {
-                let child = node.children[column].get();
+                let child = node.links[column].node();
                 child.and_then(|child| Self::ready_in(child, height - 1, start, below))
             } else {
                 Self::ready_in_chunk(node, column, start, below)

@@ -9,7 +9,7 @@
 use core::marker::PhantomData;
 use core::sync::atomic::AtomicU32;
 
-use crate::base::sparse::{Node, Word};
+use crate::base::sparse::{Link, Node};
 use crate::base::{PageRun, Shape};
 use crate::region::{Cause, Purpose, Source};
 
@@ -56,12 +56,6 @@ pub(super) struct Piece {
     pub(super) count: usize,
 }
 
-/// What a chunk lacks before its pages can be published.
-enum Missing<'a> {
-    Node(&'a Word<TreeNode>),
-    Bitmaps(&'a Word<ChunkBits>),
-}
-
 impl<S: Shape> Tree<S> {
     /// Pages of a chunk.
     pub(super) const CHUNK_PAGES: usize = S::GEOMETRY.chunk_pages();
@@ -85,8 +79,7 @@ impl<S: Shape> Tree<S> {
         Self {
             root: Node {
                 values: [const { [const { AtomicU32::new(0) }; 4] }; FAN_OUT],
-                children: [const { Word::EMPTY }; FAN_OUT],
-                leaves: [const { Word::EMPTY }; FAN_OUT],
+                links: [const { Link::EMPTY }; FAN_OUT],
             },
             shape: PhantomData,
         }
@@ -157,7 +150,7 @@ impl<S: Shape> Tree<S> {
     pub(super) fn node(&self, chunk: usize, height: usize) -> Option<&TreeNode> {
         let mut node = &self.root;
         for height in (height + 1..Self::LEVELS).rev() {
-            node = node.children[Self::column(chunk, height)].get()?;
+            node = node.links[Self::column(chunk, height)].node()?;
         }
         Some(node)
     }
@@ -171,7 +164,7 @@ impl<S: Shape> Tree<S> {
     /// The chunk in `column` of a node of height 0.
     #[inline]
     pub(super) fn chunk_in(node: &TreeNode, column: usize) -> Option<Chunk<'_>> {
-        let [free, scavenged] = node.leaves[column].get()?;
+        let [free, scavenged] = node.links[column].leaf()?;
         Some(Chunk {
             value: &node.values[column],
             free: Bits::new(free, Self::CHUNK_PAGES),
@@ -184,7 +177,7 @@ impl<S: Shape> Tree<S> {
     fn path(&self, chunk: usize) -> Option<[&TreeNode; MAX_LEVELS]> {
         let mut path = [&self.root; MAX_LEVELS];
         for height in (1..Self::LEVELS).rev() {
-            path[height - 1] = path[height].children[Self::column(chunk, height)].get()?;
+            path[height - 1] = path[height].links[Self::column(chunk, height)].node()?;
         }
         Some(path)
     }
@@ -198,34 +191,24 @@ impl<S: Shape> Tree<S> {
     /// Why `source` refused. What was made until then stays, unseen, for the next attempt.
     pub(super) fn ensure(&self, run: PageRun, source: &mut impl Source) -> Result<(), Cause> {
         for piece in Self::pieces(run) {
-            while let Some(missing) = self.missing(piece.chunk) {
-                match missing {
-                    Missing::Node(word) => {
+            let mut node = &self.root;
+            for height in (1..Self::LEVELS).rev() {
+                let link = &node.links[Self::column(piece.chunk, height)];
+                node = match link.node() {
+                    Some(child) => child,
+                    None => {
                         let align = align_of::<TreeNode>();
-                        word.publish(source.take(Purpose::Summaries, 1, align)?);
+                        link.publish_node(source.take(Purpose::Summaries, 1, align)?)
                     }
-                    Missing::Bitmaps(word) => {
-                        let align = align_of::<ChunkBits>();
-                        word.publish(source.take(Purpose::ChunkBitmaps, 1, align)?);
-                    }
-                }
+                };
+            }
+            let link = &node.links[Self::column(piece.chunk, 0)];
+            if link.leaf().is_none() {
+                let align = align_of::<ChunkBits>();
+                link.publish_leaf(source.take(Purpose::ChunkBitmaps, 1, align)?);
             }
         }
         Ok(())
-    }
-
-    /// The first absent thing on the way from the root to the bitmaps of `chunk`.
-    fn missing(&self, chunk: usize) -> Option<Missing<'_>> {
-        let mut node = &self.root;
-        for height in (1..Self::LEVELS).rev() {
-            let word = &node.children[Self::column(chunk, height)];
-            let Some(child) = word.get() else {
-                return Some(Missing::Node(word));
-            };
-            node = child;
-        }
-        let word = &node.leaves[Self::column(chunk, 0)];
-        word.get().is_none().then_some(Missing::Bitmaps(word))
     }
 
     /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right and have changed

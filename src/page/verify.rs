@@ -90,7 +90,7 @@ impl Audit<'_> {
         column: usize,
         start: usize,
     ) -> Result<(Summary, bool), &'static str> {
-        let Some(child) = node.children[column].get() else {
+        let Some(child) = node.links[column].node() else {
             return Ok((Summary::NONE, false));
         };
         self.node::<S>(child, height - 1, start)?;

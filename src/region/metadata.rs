@@ -19,8 +19,8 @@ use crate::base::{PageIdx, PageRun, Shape};
 /// Smallest piece and smallest alignment of metadata memory, in bytes: a cache line.
 pub(crate) const UNIT: usize = 64;
 
-/// Pieces in stock at most; what comes beyond them stays charged as unused.
-const STOCK: usize = 16;
+/// Pieces in stock at most; beyond them the smallest is lost, and stays charged as unused.
+const STOCK: usize = 6;
 
 /// Metadata memory, and the address space it comes from. Guarded by the growth gate.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Metadata {
     extent_bytes: usize,
     extent: Extent,
     stock: [Piece; STOCK],
-    /// Bytes that found the stock full.
+    /// Bytes that there was no place for in stock.
     lost: usize,
 }
 
@@ -119,12 +119,16 @@ impl Metadata {
         }
     }
 
-    /// Puts unused Ready memory in stock. What finds the stock full stays charged as unused.
+    /// Puts unused Ready memory in stock, in the place of the smallest piece there.
     fn stock_up(&mut self, offset: usize, bytes: usize) {
-        match self.stock.iter_mut().find(|piece| piece.bytes == 0) {
-            Some(slot) => *slot = Piece { offset, bytes },
-            None => self.lost += bytes,
+        let mut lost = bytes;
+        if let Some(smallest) = self.stock.iter_mut().min_by_key(|piece| piece.bytes) {
+            if smallest.bytes < bytes {
+                lost = smallest.bytes;
+                *smallest = Piece { offset, bytes };
+            }
         }
+        self.lost += lost;
     }
 
     fn find_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {

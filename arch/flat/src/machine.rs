@@ -30,6 +30,8 @@ pub struct Flat<S, const REGIONS: usize = 2> {
     slide: usize,
     states: States,
     states_granules: usize,
+    /// The base of the extent for metadata, if there is one.
+    metadata: Option<NonNull<u8>>,
     shape: PhantomData<fn() -> S>,
 }
 
@@ -37,21 +39,19 @@ pub struct Flat<S, const REGIONS: usize = 2> {
 #[derive(Debug)]
 struct Extent {
     start: NonNull<u8>,
-    base: VirtAddr,
     bytes: usize,
     /// The number of its first granule in [`States`].
     first_granule: usize,
-    for_metadata: bool,
     /// The part that is zero and was never handed out, by offsets in bytes. It shrinks from both
     /// ends: heap pages come from the front of a window, metadata from the far end.
     untouched: [AtomicUsize; 2],
 }
 
-// SAFETY: an extent owns the memory that it names, as whoever made the machine promised; it is
-// plain memory, in which nothing belongs to a thread.
-unsafe impl Send for Extent {}
+// SAFETY: a machine owns the memory that it names, as whoever made it promised; it is plain memory,
+// in which nothing belongs to a thread.
+unsafe impl<S, const REGIONS: usize> Send for Flat<S, REGIONS> {}
 // SAFETY: as for `Send`; its fields do not change but for atomics.
-unsafe impl Sync for Extent {}
+unsafe impl<S, const REGIONS: usize> Sync for Flat<S, REGIONS> {}
 
 impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// A machine over `regions`, in any order, none of which may share an address with `statics`,
@@ -73,10 +73,12 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         let granule = S::GEOMETRY.granule_bytes();
         let mut granules = 0;
         let extents = plan.pieces.map(|piece| {
-            let extent = Extent::new(&piece, plan.slide, granules);
+            let extent = Extent::new(&piece, granules);
             granules += piece.bytes / granule;
             extent
         });
+        let metadata = plan.pieces.iter().find(|piece| piece.for_metadata);
+        let metadata = metadata.map(|piece| at(piece, piece.first));
         let (home, place) = plan.states;
         let start = at(&plan.pieces[home], place.start).cast::<AtomicU8>();
         // SAFETY: the plan found these bytes in a region, and gave them to nothing else; by this
@@ -91,6 +93,7 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
             slide: plan.slide,
             states: States::new(bytes),
             states_granules: plan.states_granules,
+            metadata,
             shape: PhantomData,
         })
     }
@@ -98,7 +101,10 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// What of the regions a heap may use as windows, lowest first, and whether it is for metadata.
     pub fn windows(&self) -> impl Iterator<Item = (VirtRange, bool)> + '_ {
         let in_use = self.extents.iter().filter(|extent| extent.bytes > 0);
-        in_use.filter_map(|extent| Some((extent.range()?, extent.for_metadata)))
+        in_use.filter_map(|extent| {
+            let for_metadata = self.metadata == Some(extent.start);
+            Some((extent.range(self.slide)?, for_metadata))
+        })
     }
 
     /// What has to be added to an address of the space, as reports show it, to get that of the
@@ -123,12 +129,12 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// The extent that holds all of `range`, and the numbers of its granules.
     fn locate(&self, range: VirtRange) -> Option<(&Extent, Range<usize>)> {
         let holds = |extent: &&Extent| {
-            let own = extent.range();
+            let own = extent.range(self.slide);
             own.is_some_and(|own| own.contains_range(range)) && extent.bytes > 0
         };
         let extent = self.extents.iter().find(holds)?;
         let shift = S::GEOMETRY.granule_shift;
-        let first = extent.first_granule + (range.base().bytes_above(extent.base)? >> shift);
+        let first = extent.first_granule + (extent.above(range.base(), self.slide) >> shift);
         Some((extent, first..first + (range.bytes() >> shift)))
     }
 
@@ -161,13 +167,11 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
 }
 
 impl Extent {
-    fn new(piece: &Piece, slide: usize, first_granule: usize) -> Self {
+    fn new(piece: &Piece, first_granule: usize) -> Self {
         Self {
             start: at(piece, piece.first),
-            base: VirtAddr::new(piece.first.wrapping_sub(slide)),
             bytes: piece.bytes,
             first_granule,
-            for_metadata: piece.for_metadata,
             untouched: [
                 AtomicUsize::new(0),
                 AtomicUsize::new(if piece.zeroed { piece.bytes } else { 0 }),
@@ -175,13 +179,23 @@ impl Extent {
         }
     }
 
-    const fn range(&self) -> Option<VirtRange> {
-        VirtRange::new(self.base, self.bytes)
+    /// Its addresses in a space that lies `slide` below the memory.
+    fn range(&self, slide: usize) -> Option<VirtRange> {
+        let base = self.start.addr().get().wrapping_sub(slide);
+        VirtRange::new(VirtAddr::new(base), self.bytes)
+    }
+
+    /// How far `addr` lies above its first byte, for an address below that far more than its
+    /// length.
+    #[inline]
+    fn above(&self, addr: VirtAddr, slide: usize) -> usize {
+        let place = addr.value().wrapping_add(slide);
+        place.wrapping_sub(self.start.addr().get())
     }
 
     /// Notes that `range`, which lies in the extent, is handed out, and says what is in it.
-    fn touch(&self, range: VirtRange) -> Contents {
-        let first = range.base().value().wrapping_sub(self.base.value());
+    fn touch(&self, range: VirtRange, slide: usize) -> Contents {
+        let first = self.above(range.base(), slide);
         let end = first + range.bytes();
         let [low, high] = [0, 1].map(|side| self.untouched[side].load(Relaxed));
         if end <= low || high <= first {
@@ -242,7 +256,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
 
     unsafe fn commit(&self, range: VirtRange, _: Patience) -> Result<Contents, CommitError> {
         let extent = self.shift(range, &[State::Prepared], State::Ready);
-        Ok(extent.map_or(Contents::Unknown, |extent| extent.touch(range)))
+        Ok(extent.map_or(Contents::Unknown, |extent| extent.touch(range, self.slide)))
     }
 
     unsafe fn decommit(&self, range: VirtRange, _: Patience) -> Result<(), Busy> {
@@ -264,7 +278,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
     #[inline]
     fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
         for extent in &self.extents {
-            let above = addr.value().wrapping_sub(extent.base.value());
+            let above = extent.above(addr, self.slide);
             if above < extent.bytes {
                 // SAFETY: `add` stays inside the extent, which is one piece of memory.
                 return unsafe { extent.start.add(above) };
@@ -278,7 +292,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
         self.extents.iter().find_map(|extent| {
             let above = pointer.addr().get().wrapping_sub(extent.start.addr().get());
             let inside = above < extent.bytes;
-            inside.then(|| VirtAddr::new(extent.base.value().wrapping_add(above)))
+            inside.then(|| VirtAddr::new(pointer.addr().get().wrapping_sub(self.slide)))
         })
     }
 
