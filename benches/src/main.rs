@@ -25,9 +25,9 @@ fn main() -> ExitCode {
                 print_metadata::<Native>("x86_64");
                 print_metadata::<Plain32>("plain32");
                 print_metadata::<Plain31>("plain31");
-                print_footprint::<Small<17, 8>>("flat,~pages~of~256");
-                print_footprint::<Small<17, 9>>("flat,~pages~of~512");
-                print_footprint::<Small<17, 10>>("flat,~pages~of~1024");
+                print_footprint::<Small<17, 8>>();
+                print_footprint::<Small<17, 9>>();
+                print_footprint::<Small<17, 10>>();
             }
             "fill" => {
                 print_fill(Archipelago::<Native>::with_memory(MEMORY), true);
@@ -61,13 +61,16 @@ fn print_metadata<G: SimGeometry>(geometry: &str) {
     println!("figure metadata {geometry} total {}", metadata.total());
 }
 
-/// What a block of 64 KiB is worth without an MMU.
-fn print_footprint<S: Shape>(row: &str) {
-    let footprint = footprint::<S>(64 << 10);
-    let (fresh, full) = (footprint.fresh_share(), footprint.full_share());
-    println!("figure footprint {row} fresh {:.2}", fresh * 100.0);
-    println!("figure footprint {row} full {:.2}", full * 100.0);
-    println!("figure footprint {row} static {}", footprint.heap);
+/// What objects cannot have of a block of 64 KiB without an MMU.
+fn print_footprint<S: Shape>() {
+    let (footprint, page) = (footprint::<S>(64 << 10), S::GEOMETRY.page_bytes());
+    let (fresh, full) = (footprint.fresh, footprint.full);
+    println!(
+        "figure metadata flat~{page}~static total {}",
+        footprint.heap
+    );
+    println!("figure metadata flat~{page}~fresh total {fresh}");
+    println!("figure metadata flat~{page}~full total {full}");
 }
 
 fn print_fill<S: Subject>(mut subject: S, refill: bool) {

@@ -23,6 +23,9 @@ use crate::span::reach;
 /// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth
 /// of one of large ones.
 const METADATA_SHARE: usize = 20;
+/// The same where a step takes no more than its request, so that metadata and pages meet wherever
+/// they have come to: it is for requests that would leave nothing at all.
+const SMALL_METADATA_SHARE: usize = 40;
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
@@ -95,9 +98,13 @@ impl Growth {
 
     /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays
     /// for metadata.
-    fn allowance(&self, owned: usize) -> usize {
+    fn allowance<S: Shape>(&self, owned: usize) -> usize {
         let total = self.windows.total_pages();
-        let kept = if self.keeps_share { share(total) } else { 0 };
+        let kept = if self.keeps_share {
+            share::<S>(total)
+        } else {
+            0
+        };
         total.saturating_sub(owned).saturating_sub(kept)
     }
 
@@ -172,22 +179,27 @@ impl Growth {
             certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
         }
         self.metadata.set_room(largest);
-        self.border = border(largest, false);
+        self.border = border::<S>(largest, false);
         true
     }
 }
 
 /// How far heap pages may come up to the metadata at the far end of its room.
-pub(super) fn border(room: PageRun, for_metadata: bool) -> PageIdx {
+pub(super) fn border<S: Shape>(room: PageRun, for_metadata: bool) -> PageIdx {
     if for_metadata {
         return room.first;
     }
-    PageIdx(room.end().0 - share(room.count))
+    PageIdx(room.end().0 - share::<S>(room.count))
 }
 
 /// How many of `pages` pages growth leaves to metadata.
-fn share(pages: usize) -> usize {
-    (pages / METADATA_SHARE).max(1)
+fn share<S: Shape>(pages: usize) -> usize {
+    let share = if S::SCAVENGES {
+        pages / METADATA_SHARE
+    } else {
+        pages / SMALL_METADATA_SHARE
+    };
+    share.max(1)
 }
 
 /// Doubles the array of `ranges` if the next range could find it full.
@@ -248,7 +260,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn plan_under_lock(&self, page: &PageSide, growth: &Growth, want: Want) -> Result<Plan, Cause> {
         let mut best: Option<Plan> = None;
         let mut largest = 0;
-        let allowance = growth.allowance(page.pages.owned().total_pages());
+        let allowance = growth.allowance::<M>(page.pages.owned().total_pages());
         for candidate in growth.candidates() {
             let below = self
                 .pages

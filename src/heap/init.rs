@@ -116,7 +116,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         check_together::<M>(windows)?;
         reserve_all(space, windows)?;
         growth.metadata.set_room(room);
-        growth.border = border(room, home.for_metadata);
+        growth.border = border::<M>(room, home.for_metadata);
         growth.keeps_share = !home.for_metadata;
         growth.anchor = Offset::new(room.end().0 << M::GEOMETRY.page_shift);
         match self.add_all(space, growth, windows, home) {

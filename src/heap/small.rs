@@ -8,11 +8,16 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use super::runs::Want;
 use super::{Heap, Opened, certain};
 use crate::arena::SpanHandle;
+use crate::base::Shape;
 use crate::region::{Cause, Purpose, Source};
 use crate::span::{Kind, NARROW_SLOTS, RecordKind, Records, SizeClass, Taken};
 
-/// Records made at a time: as many as fill a kilobyte.
-const BATCH: usize = 16;
+/// Records made at a time: as many as fill a kilobyte, or half of a page if that is less.
+const fn batch<S: Shape>() -> usize {
+    let records = S::GEOMETRY.page_bytes() / 2 / RecordKind::Narrow.bytes();
+    if records < 16 { records } else { 16 }
+}
+
 /// Wide records made at a time.
 const WIDE_BATCH: usize = 2;
 
@@ -142,7 +147,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     let mut source = growth.metadata.source(space);
                     match kind {
                         RecordKind::Narrow => {
-                            let memory = source.take(Purpose::Spans, BATCH, 0)?;
+                            let memory = source.take(Purpose::Spans, batch::<M>(), 0)?;
                             self.central.lock().add_records(opened.records(), memory);
                         }
                         RecordKind::Wide => {

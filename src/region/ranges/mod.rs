@@ -11,12 +11,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
+use crate::region::metadata::UNIT;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];
 
-/// Slots of the first array.
-const FIRST_CAPACITY: usize = 16;
+/// Slots of the first array: as many as the smallest piece of metadata memory holds.
+const FIRST_CAPACITY: usize = UNIT / size_of::<Slot>();
 
 /// Why ranges were left as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
