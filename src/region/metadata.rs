@@ -20,7 +20,7 @@ use crate::base::{PageIdx, PageRun, Shape};
 pub(crate) const UNIT: usize = 64;
 
 /// Pieces in stock at most; beyond them the smallest is lost, and stays charged as unused.
-const STOCK: usize = 6;
+const STOCK: usize = 4;
 
 /// Metadata memory, and the address space it comes from. Guarded by the growth gate.
 #[derive(Debug)]
