@@ -30,7 +30,7 @@ static HEAP: KernelHeap<Handlers> = KernelHeap::new();
 const RESERVE: usize = 16;
 
 /// Instructions between interrupts: more than a handler takes, so that the kernel gets on.
-const PERIOD: u32 = 50_000;
+const PERIOD: u32 = 100_000;
 
 /// How often the heap is checked in a replay.
 const CHECKS: u64 = 20;
