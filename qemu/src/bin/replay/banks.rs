@@ -4,7 +4,7 @@
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{Bank, HEAP_WINDOW, println};
 
-use crate::{Context, WORKSPACE, figure, whole};
+use crate::{Context, WORKSPACE, whole};
 
 /// The tests for a trace that does not fit; `None` if it may.
 fn too_large(context: &mut Context) -> Option<[Test<Context>; 1]> {
@@ -28,8 +28,6 @@ fn too_large(context: &mut Context) -> Option<[Test<Context>; 1]> {
 fn says_so(context: &mut Context) {
     let (needed, available) = (context.summary.peak_live_bytes, HEAP_WINDOW.bytes);
     println!("# it does not fit: {needed} bytes are live at its peak, and {available} are there");
-    figure("needed_bytes", needed);
-    figure("available_bytes", available);
 }
 
 /// Runs the tests for a trace that does not fit, if this is one.

@@ -1,10 +1,15 @@
 //! The machines that kernels boot on, as data.
 
-use core::fmt;
+mod list;
+mod size;
+
 use core::str::FromStr;
 use std::process::Command;
 
 use anyhow::Result;
+
+use list::MACHINES;
+pub(crate) use size::MemorySize;
 
 use crate::process;
 use crate::setup::{Needs, Package};
@@ -16,8 +21,6 @@ pub(crate) struct Machine {
     pub(crate) name: &'static str,
     /// Bits of an address.
     pub(crate) address_bits: u32,
-    /// Whether its kernels are there. Commands know no others.
-    pub(crate) is_ready: bool,
     pub(crate) has_mmu: bool,
     /// The QEMU program.
     pub(crate) qemu: &'static str,
@@ -57,169 +60,9 @@ pub(crate) enum Loading {
     Block { address: u64 },
 }
 
-/// Arguments of every machine.
-const COMMON: [&str; 8] = [
-    "-accel",
-    "tcg",
-    "-nodefaults",
-    "-display",
-    "none",
-    "-serial",
-    "stdio",
-    "-no-reboot",
-];
-
-const MIPS: Machine = Machine {
-    name: "",
-    address_bits: 31,
-    is_ready: true,
-    has_mmu: true,
-    qemu: "",
-    package: Package {
-        debian: "qemu-system-mips",
-        fedora: "qemu-system-mips-core",
-        arch: "qemu-system-mips",
-        homebrew: Some("qemu"),
-    },
-    target: "",
-    feature: None,
-    kernels: &[],
-    arguments: &[
-        "-M",
-        "malta",
-        "-cpu",
-        "24Kf",
-        "-semihosting-config",
-        "enable=on,target=native",
-    ],
-    memory: Memory::Chosen {
-        default: MemorySize::from_mib(128),
-    },
-    loading: Loading::Block { address: 0x60_0000 },
-    // The counter goes up every 6 nanoseconds.
-    icount_shift: 3,
-};
-
-const MACHINES: &[Machine] = &[
-    Machine {
-        name: "x86_64",
-        address_bits: 48,
-        is_ready: true,
-        has_mmu: true,
-        qemu: "qemu-system-x86_64",
-        package: Package {
-            debian: "qemu-system-x86",
-            fedora: "qemu-system-x86-core",
-            arch: "qemu-system-x86",
-            homebrew: Some("qemu"),
-        },
-        target: "x86_64-unknown-none",
-        feature: None,
-        kernels: &[],
-        arguments: &[
-            "-M",
-            "pc",
-            "-device",
-            "isa-debug-exit,iobase=0xf4,iosize=0x04",
-        ],
-        memory: Memory::Chosen {
-            default: MemorySize::from_mib(256),
-        },
-        loading: Loading::Pvh,
-        icount_shift: 0,
-    },
-    Machine {
-        name: "arm",
-        address_bits: 32,
-        is_ready: true,
-        has_mmu: true,
-        qemu: "qemu-system-arm",
-        package: ARM_PACKAGE,
-        target: "armv7a-none-eabi",
-        feature: None,
-        kernels: &[],
-        arguments: &[
-            "-M",
-            "virt",
-            "-cpu",
-            "cortex-a15",
-            "-semihosting-config",
-            "enable=on,target=native",
-        ],
-        memory: Memory::Chosen {
-            default: MemorySize::from_mib(256),
-        },
-        loading: Loading::Block {
-            address: 0x4060_0000,
-        },
-        icount_shift: 0,
-    },
-    Machine {
-        name: "mipsel",
-        qemu: "qemu-system-mipsel",
-        target: "mipsel-unknown-none",
-        ..MIPS
-    },
-    Machine {
-        name: "mips",
-        qemu: "qemu-system-mips",
-        target: "mips-mti-none-elf",
-        ..MIPS
-    },
-    // The heap in the mapped part of the kernel's half, up to 2^32.
-    Machine {
-        name: "mips-kseg2",
-        address_bits: 30,
-        qemu: "qemu-system-mips",
-        target: "mips-mti-none-elf",
-        feature: Some("kseg2"),
-        kernels: &[
-            "faults",
-            "heap",
-            "growth",
-            "conformance",
-            "lookups",
-            "tops",
-            "translations",
-        ],
-        ..MIPS
-    },
-    Machine {
-        name: "cortex-m",
-        address_bits: 32,
-        is_ready: true,
-        has_mmu: false,
-        qemu: "qemu-system-arm",
-        package: ARM_PACKAGE,
-        target: "thumbv7m-none-eabi",
-        feature: None,
-        kernels: &[],
-        arguments: &[
-            "-M",
-            "mps2-an385",
-            "-semihosting-config",
-            "enable=on,target=native",
-        ],
-        // Three banks.
-        memory: Memory::Fixed(MemorySize::from_mib(24)),
-        loading: Loading::Block {
-            address: 0x2100_0000,
-        },
-        // The counter goes up every 40 nanoseconds.
-        icount_shift: 5,
-    },
-];
-
-const ARM_PACKAGE: Package = Package {
-    debian: "qemu-system-arm",
-    fedora: "qemu-system-arm-core",
-    arch: "qemu-system-arm",
-    homebrew: Some("qemu"),
-};
-
-/// The machines whose kernels are there.
+/// All machines.
 pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
-    MACHINES.iter().filter(|machine| machine.is_ready)
+    MACHINES.iter()
 }
 
 /// One machine, or all of them.
@@ -259,6 +102,20 @@ pub(crate) fn find(name: &str) -> Result<&'static Machine, String> {
         format!("the machines are: {}", names.join(", "))
     })
 }
+
+/// Arguments of every machine.
+const COMMON: [&str; 10] = [
+    "-accel",
+    "tcg",
+    "-nodefaults",
+    "-display",
+    "none",
+    "-serial",
+    "stdio",
+    "-nic",
+    "none",
+    "-no-reboot",
+];
 
 impl Machine {
     /// The arguments of cargo for the feature that its kernels are built with.
@@ -322,73 +179,9 @@ pub(crate) fn list() -> Result<()> {
     Ok(())
 }
 
-/// A machine's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MemorySize {
-    kib: u64,
-}
-
-impl MemorySize {
-    pub(crate) const fn from_mib(mib: u64) -> Self {
-        Self { kib: mib << 10 }
-    }
-
-    /// As one reads it.
-    pub(crate) fn in_words(self) -> String {
-        if self.kib % 1024 == 0 {
-            format!("{} MiB", self.kib / 1024)
-        } else {
-            format!("{} KiB", self.kib)
-        }
-    }
-}
-
-/// In QEMU's form.
-impl fmt::Display for MemorySize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}K", self.kib)
-    }
-}
-
-impl FromStr for MemorySize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
-        let number: u64 = digits
-            .parse()
-            .map_err(|error| format!("{digits:?}: {error}"))?;
-        let shift = match &text[digits.len()..].to_ascii_uppercase()[..] {
-            "" => 0,
-            "K" => 10,
-            "M" => 20,
-            "G" => 30,
-            suffix => return Err(format!("{suffix:?} is none of K, M and G")),
-        };
-        let bytes = number
-            .checked_mul(1 << shift)
-            .ok_or("more than any machine has")?;
-        if bytes < 1024 || bytes % 1024 != 0 {
-            return Err("QEMU takes whole KiB".to_owned());
-        }
-        Ok(Self { kib: bytes / 1024 })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_memory_size_has_a_suffix_or_is_in_bytes() {
-        let of = |text: &str| text.parse::<MemorySize>();
-        assert_eq!(of("64M"), Ok(MemorySize::from_mib(64)));
-        assert_eq!(of("1g"), Ok(MemorySize::from_mib(1024)));
-        assert_eq!(of("1048576"), Ok(MemorySize::from_mib(1)));
-        for bad in ["", "M", "64X", "1", "-1M", "99999999999G"] {
-            assert!(of(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn an_unknown_machine_is_answered_with_the_known_ones() {
@@ -398,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn all_machines_are_those_whose_kernels_are_there() {
+    fn a_name_stands_for_one_machine_and_all_for_all() {
         let names = |text: &str| -> Vec<_> {
             let machines: Machines = text.parse().expect("machines");
             machines.iter().map(|machine| machine.name).collect()
         };
         assert_eq!(names("x86_64"), ["x86_64"]);
-        assert_eq!(names("all").len(), all().count());
+        assert_eq!(names("all").len(), MACHINES.len());
     }
 
     #[test]
