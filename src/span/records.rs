@@ -84,7 +84,7 @@ impl<'a, M: Machine> Records<'a, M> {
         if (below as u64).wrapping_add(REACH) >= 2 * REACH {
             return None;
         }
-        let lines = u32::try_from((below / UNIT) & 0xffff_ffff).ok()?;
+        let lines = u32::try_from((below / UNIT) as u64 & u64::from(u32::MAX)).ok()?;
         NonZeroU32::new(lines).map(SpanHandle)
     }
 

@@ -34,5 +34,6 @@ pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 32;
 /// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the breakpoint
 /// is nobody's, and reported.
 pub fn exit(verdict: Verdict) -> ! {
-    semihosting::process::exit(verdict.exit_code().cast_signed())
+    let code = i32::try_from(verdict.exit_code()).expect("exit codes are small");
+    semihosting::process::exit(code)
 }

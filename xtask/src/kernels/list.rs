@@ -224,6 +224,11 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
+        name: "firmware",
+        on: On::Only("cortex-m"),
+        ..PASSES
+    },
+    Kernel {
         name: "tutorial_before",
         on: On::Only("x86_64"),
         memory_mib: &[32],
