@@ -7,4 +7,5 @@ extern crate alloc;
 mod common;
 mod conformance;
 mod many;
+mod model;
 mod regions;
