@@ -5,9 +5,16 @@
 //! A kernel that has no page table of its own takes this one, and links the refill handler at its
 //! vector:
 //!
-//! ```ignore
+//! ```no_run
 //! use archipelago::{Heap, Window};
-//! use archipelago_mips::{Paging, SingleCpu, SoftwareTables};
+//! use archipelago_mips::{FrameSource, Paging, SingleCpu, SoftwareTables};
+//! # use archipelago_api::PhysAddr;
+//! # struct MyFrames;
+//! # unsafe impl FrameSource for MyFrames { fn take(&mut self) -> Option<PhysAddr> { None } }
+//! # #[cfg(not(target_arch = "mips"))]
+//! # fn main() {}
+//! # #[cfg(target_arch = "mips")]
+//! # fn main() {
 //!
 //! static HEAP: Heap<Paging<MyFrames>, SingleCpu> = Heap::new();
 //!
@@ -17,6 +24,7 @@
 //!     let machine = unsafe { Paging::new(tables, frames) };
 //!     HEAP.init(&[Window::new(0x1000_0000, 256 << 20)], machine).expect("a window of our own");
 //! }
+//! # }
 //! ```
 //!
 //! In the linker script, with the processor's vectors at 0x8000_0000 (EBase as it is after reset,
@@ -35,8 +43,7 @@
 //! - `Paging<MyFrames, Kseg23>` for windows in kseg2 and kseg3, which user programs cannot touch.
 //! - [`PagingIn`] over a [`Directory`] of the kernel's own, where it has page tables and a refill
 //!   handler already. [`Entries`] writes entries that can go into EntryLo as they are.
-//! - `SingleCpu<Handlers>` where interrupt handlers allocate
-//!   ([`Handlers`](archipelago_api::context::Handlers)).
+//! - `SingleCpu<Handlers>` where interrupt handlers allocate ([`Handlers`]).
 //!
 //! # What the processor has to be set up for
 //! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once: nobody knows what it
@@ -63,6 +70,9 @@
 #![no_std]
 #![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
+#[cfg(target_pointer_width = "16")]
+compile_error!("archipelago-mips is for addresses of 32 bits");
+
 #[cfg(target_arch = "mips")]
 mod cp0;
 mod directory;
@@ -75,6 +85,7 @@ mod refill;
 mod segment;
 mod tlb;
 
+pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_tables::{
     Access, Directory, Format, FrameReturn, FrameSource, Leaf, Link, MAX_WINDOWS, Owned, Tlb,
     TwoLevel,

@@ -16,7 +16,7 @@ const ENABLED: u32 = 1;
 /// Steps of Count from the end of one interrupt to the next.
 static PERIOD: AtomicU32 = AtomicU32::new(u32::MAX);
 
-/// Unmasks interrupts, of which there are none until [`start_timer`].
+/// Unmasks interrupts, of which there are none until [`start_timer`](crate::start_timer).
 pub fn enable_interrupts() {
     // SAFETY: the general vector handles what is unmasked: nothing, or the timer.
     unsafe { cp0::set_status(cp0::status() | ENABLED) };
