@@ -22,6 +22,10 @@ mod local {
     /// one of its own, since two entries for one address are a machine check.
     const UNUSED: usize = 0x8000_0000;
 
+    /// EntryHi.ASID: the address space. It stays what it is throughout, in case the kernel's own
+    /// stack is mapped.
+    const ASID: usize = 0xff;
+
     impl LocalTlb {
         /// Makes this CPU, and no other, forget what it remembers of `range`.
         ///
@@ -31,12 +35,13 @@ mod local {
             // refilled, or that flushes too, must not come in between.
             let enabled = cp0::disable_interrupts();
             let entry_hi = read!(10);
+            let asid = entry_hi & ASID;
             match Flush::of(range) {
                 Flush::Pairs(first, count) => {
                     let pairs = (0..count).map(|pair| first.value() + pair * PAIR);
-                    pairs.for_each(|pair| drop_pair(pair, entry_hi));
+                    pairs.for_each(|pair| drop_pair(pair, asid));
                 }
-                Flush::All => (read!(6)..entries()).for_each(drop_entry),
+                Flush::All => (read!(6)..entries()).for_each(|index| drop_entry(index, asid)),
             }
             // SAFETY: the value is what was there, so that the kernel's address space goes on.
             unsafe { set_entry_hi(entry_hi) };
@@ -61,9 +66,7 @@ mod local {
     }
 
     /// Empties the entry of the pair at `address`, if there is one.
-    fn drop_pair(address: usize, entry_hi: usize) {
-        /// EntryHi.ASID.
-        const ASID: usize = 0xff;
+    fn drop_pair(address: usize, asid: usize) {
         let index: isize;
         // One block, so that no refill changes EntryHi between its write and the probe: it touches
         // no memory.
@@ -77,19 +80,19 @@ mod local {
                 "tlbp",
                 "ehb",
                 "mfc0 {index}, $0",
-                address = in(reg) address | entry_hi & ASID,
+                address = in(reg) address | asid,
                 index = out(reg) index,
                 options(nostack, preserves_flags),
             );
         }
         // Negative where there is none.
         if let Ok(index) = usize::try_from(index) {
-            drop_entry(index);
+            drop_entry(index, asid);
         }
     }
 
     /// Empties entry `index`.
-    fn drop_entry(index: usize) {
+    fn drop_entry(index: usize, asid: usize) {
         // SAFETY: what the tables say is refilled when it is next needed; the entry's new address is
         // one that is never translated, and no other entry's. The block touches no memory, so no
         // refill comes in between; the caller restores EntryHi, and interrupts are masked.
@@ -103,7 +106,7 @@ mod local {
                 "ehb",
                 "tlbwi",
                 "ehb",
-                unused = in(reg) UNUSED + index * PAIR,
+                unused = in(reg) UNUSED + index * PAIR | asid,
                 index = in(reg) index,
                 options(nostack, preserves_flags),
             );
