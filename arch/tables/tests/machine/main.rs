@@ -9,6 +9,7 @@ mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 #[path = "../shared/following.rs"]
 mod following;
+mod format;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;

@@ -1,50 +1,22 @@
-//! Physical memory made of ordinary memory, a directory and a format for it.
+//! Physical memory made of ordinary memory, and a directory for it.
 //!
-//! Nothing is 0 here that could be: an empty entry, an absent slot; and frame 0 is a frame.
+//! An absent slot is not 0, and frame 0 is a frame.
 
 use alloc::collections::BTreeMap;
 use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
-use archipelago_tables::{Directory, Format, Leaf, Link, SLOT_BYTES};
+use archipelago_tables::{Directory, Link, SLOT_BYTES};
+
+use crate::format::{EMPTY, Entries, frame_of};
 
 pub(crate) const PAGE: usize = 4096;
 /// What a frame holds when it is handed out. Read as an entry it is the kernel's.
 pub(crate) const JUNK: u8 = 0xa6;
 
-const EMPTY: u32 = 1;
-const VALID: u32 = 2;
-const STAGED: u32 = 4;
-const HEAP: u32 = 8;
+/// Where the number of a frame is in a word of the directory.
 const FRAME: u32 = 0xffff_f000;
-
-/// Entries with a bit that stays set when nothing else is.
-pub(crate) enum Marked {}
-
-impl Format for Marked {
-    fn read(entry: u32) -> Leaf {
-        let frame = PhysAddr::new(u64::from(entry & FRAME));
-        match entry & !FRAME {
-            EMPTY if entry == EMPTY => Leaf::Empty,
-            flags if flags == EMPTY | HEAP => Leaf::Prepared,
-            flags if flags == EMPTY | HEAP | STAGED => Leaf::Staged(frame),
-            flags if flags == EMPTY | HEAP | STAGED | VALID => Leaf::Ready(frame),
-            _ => Leaf::Kernel,
-        }
-    }
-
-    fn write(leaf: Leaf) -> u32 {
-        let number = |frame: PhysAddr| u32::try_from(frame.value()).expect("below 4 GiB");
-        match leaf {
-            Leaf::Empty => EMPTY,
-            Leaf::Prepared => EMPTY | HEAP,
-            Leaf::Staged(frame) => number(frame) | EMPTY | HEAP | STAGED,
-            Leaf::Ready(frame) => number(frame) | EMPTY | HEAP | STAGED | VALID,
-            Leaf::Kernel => panic!("never written"),
-        }
-    }
-}
 
 /// A slot without a table.
 const ABSENT: u32 = 0xdead_0000;
@@ -161,11 +133,6 @@ impl Physical {
     }
 }
 
-/// The frame that a valid entry translates to.
-pub(crate) fn frame_of(entry: u32) -> Option<PhysAddr> {
-    (entry & VALID != 0).then(|| PhysAddr::new(u64::from(entry & FRAME)))
-}
-
 /// The shapes of address space under test.
 pub(crate) trait Space: Send + 'static {
     const GEOMETRY: Geometry;
@@ -206,7 +173,7 @@ impl<S> Pages<S> {
 unsafe impl<S: Space> Directory for Pages<S> {
     const GEOMETRY: Geometry = S::GEOMETRY;
     type IndexRoot = [IndexWord; 1];
-    type Format = Marked;
+    type Format = Entries;
     type LocalTlb = ();
     const LOCAL_TLB: () = ();
 

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_tables::{FrameReturn, FrameSource, Owned, Paging, SLOT_BYTES, Tlb, TwoLevel};
 
-use crate::physical::{JUNK, PAGE, Pages, Physical, Space, Whole, each_page, frame_of};
+use crate::format::frame_of;
+use crate::physical::{JUNK, PAGE, Pages, Physical, Space, Whole, each_page};
 
 /// What has happened to the frames, and what shall happen to requests for them.
 #[derive(Debug, Default)]

@@ -1,0 +1,43 @@
+//! How entries are written here: the empty one is not 0.
+
+use archipelago_api::PhysAddr;
+use archipelago_tables::{Format, Leaf};
+
+/// The empty entry.
+pub(crate) const EMPTY: u32 = 1;
+const VALID: u32 = 2;
+const STAGED: u32 = 4;
+const HEAP: u32 = 8;
+const FRAME: u32 = 0xffff_f000;
+
+/// Entries with a bit that stays set when nothing else is.
+pub(crate) enum Entries {}
+
+impl Format for Entries {
+    fn read(entry: u32) -> Leaf {
+        let frame = PhysAddr::new(u64::from(entry & FRAME));
+        match entry & !FRAME {
+            EMPTY if entry == EMPTY => Leaf::Empty,
+            flags if flags == EMPTY | HEAP => Leaf::Prepared,
+            flags if flags == EMPTY | HEAP | STAGED => Leaf::Staged(frame),
+            flags if flags == EMPTY | HEAP | STAGED | VALID => Leaf::Ready(frame),
+            _ => Leaf::Kernel,
+        }
+    }
+
+    fn write(leaf: Leaf) -> u32 {
+        let number = |frame: PhysAddr| u32::try_from(frame.value()).expect("below 4 GiB");
+        match leaf {
+            Leaf::Empty => EMPTY,
+            Leaf::Prepared => EMPTY | HEAP,
+            Leaf::Staged(frame) => number(frame) | EMPTY | HEAP | STAGED,
+            Leaf::Ready(frame) => number(frame) | EMPTY | HEAP | STAGED | VALID,
+            Leaf::Kernel => panic!("never written"),
+        }
+    }
+}
+
+/// The frame that a valid entry translates to.
+pub(crate) fn frame_of(entry: u32) -> Option<PhysAddr> {
+    (entry & VALID != 0).then(|| PhysAddr::new(u64::from(entry & FRAME)))
+}
