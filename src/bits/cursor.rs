@@ -29,7 +29,7 @@ impl<'a, T: Tables> HeapBits<'a, T> {
     }
 
     #[inline]
-    pub(super) fn at_word(tables: &'a T, word: WordIdx) -> Self {
+    fn at_word(tables: &'a T, word: WordIdx) -> Self {
         Self {
             tables,
             units: word.units(tables),
@@ -47,15 +47,27 @@ impl<'a, T: Tables> HeapBits<'a, T> {
     #[inline]
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
-        let unit = self.units.first()?.load(Relaxed);
-        Some(format::entry(unit, self.word.in_unit()))
+        let unit = self.unit()?;
+        Some(format::entry(unit, self.shift()))
+    }
+
+    /// The unit that has the word's bits, if there is one.
+    #[inline]
+    pub(super) fn unit(self) -> Option<usize> {
+        Some(self.units.first()?.load(Relaxed))
+    }
+
+    /// The place of the word in its unit.
+    #[inline]
+    pub(super) fn shift(self) -> usize {
+        self.word.in_unit()
     }
 
     /// Sets or clears the special bit, the scan bit of an object's second word, where the cursor
     /// has to be. Says whether there are bits.
     #[must_use]
     pub fn set_special(self, on: bool) -> bool {
-        let bit = format::unit(0, 1 << self.word.in_unit());
+        let bit = format::unit(0, 1 << self.shift());
         match self.units.first() {
             Some(unit) if on => unit.fetch_or(bit, Relaxed),
             Some(unit) => unit.fetch_and(!bit, Relaxed),

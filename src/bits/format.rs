@@ -15,6 +15,8 @@
 //! needs no spreading; machine words, because a description of 64 words is then two or three
 //! stores. Units are numbers, never looked at as bytes, so the byte order does not matter.
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 /// Words that one unit of the bitmap describes.
 pub const UNIT_WORDS: usize = usize::BITS as usize / 2;
 
@@ -35,10 +37,39 @@ impl Entry {
     };
 }
 
+/// The `count` lowest bits of a half; all of them for a count of [`UNIT_WORDS`] or more.
+#[inline]
+pub(super) const fn low(count: usize) -> usize {
+    if count >= UNIT_WORDS {
+        usize::MAX >> UNIT_WORDS
+    } else {
+        (1 << count) - 1
+    }
+}
+
 /// The unit with these pointer bits and these scan bits, each of them a half.
 #[inline]
 pub(super) const fn unit(pointers: usize, scan: usize) -> usize {
     pointers | scan << UNIT_WORDS
+}
+
+/// Both bits of `count` words from word `first` of a unit.
+#[inline]
+pub(super) const fn both(first: usize, count: usize) -> usize {
+    let words = low(count) << first;
+    unit(words, words)
+}
+
+/// The pointer bits of a unit.
+#[inline]
+pub(super) const fn pointers(unit: usize) -> usize {
+    unit & low(UNIT_WORDS)
+}
+
+/// The scan bits of a unit.
+#[inline]
+pub(super) const fn scans(unit: usize) -> usize {
+    unit >> UNIT_WORDS
 }
 
 /// The bits of word `index` of a unit.
@@ -48,4 +79,15 @@ pub(super) const fn entry(unit: usize, index: usize) -> Entry {
         pointer: unit >> index & 1 != 0,
         scan: unit >> (UNIT_WORDS + index) & 1 != 0,
     }
+}
+
+/// Gives the bits in `own` the values they have in `bits`, and leaves the others to their owners.
+///
+/// Nobody else changes the bits in `own` meanwhile. One atomic instruction takes them from what
+/// they were to what they shall be, so that no reader sees a third thing, and no neighbour's bit is
+/// ever written.
+#[inline]
+pub(super) fn replace(unit: &AtomicUsize, own: usize, bits: usize) {
+    let change = (unit.load(Relaxed) ^ bits) & own;
+    unit.fetch_xor(change, Relaxed);
 }

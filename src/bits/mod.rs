@@ -1,15 +1,26 @@
 //! The heap bitmap: which words of the heap hold pointers. A layer between arenas and spans.
 //!
-//!
 //! Two bits a word, in a table per arena of which only the parts are Ready that somebody needs.
-//! Whoever keeps the tables implements [`Tables`]; on it stands a cursor that walks from word to
-//! word and from arena to arena ([`HeapBits`]).
+//! Whoever keeps the tables implements [`Tables`]. On it stand
 //!
-//! Nothing here takes a lock, and nothing knows objects: bits belong to whoever owns the words.
+//! - [`HeapBits`], a cursor that walks from word to word and from arena to arena;
+//! - [`PointerMap`], made in `const` for every [`Mapped`] type, and [`Description`], what one
+//!   object is made of;
+//! - [`describe`] and [`clear`], which write the bits of one object and of none;
+//! - [`PointerWords`], the words of an object that hold pointers.
+//!
+//! Nothing here takes a lock or knows objects: bits belong to whoever owns the words.
 
 mod cursor;
+mod description;
 mod format;
+mod map;
+mod mapped;
+mod runs;
+mod scan;
+mod seed;
 mod tables;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -17,5 +28,11 @@ mod tests;
 pub use archipelago_api::Geometry;
 
 pub use self::cursor::HeapBits;
+pub use self::description::Description;
 pub use self::format::{Entry, UNIT_WORDS};
+pub use self::map::{Field, PointerMap};
+pub use self::mapped::Mapped;
+pub use self::runs::Run;
+pub use self::scan::PointerWords;
 pub use self::tables::Tables;
+pub use self::write::{DescribeError, clear, describe};

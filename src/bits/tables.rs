@@ -46,7 +46,7 @@ const fn unit_bytes<T: Tables>() -> usize {
 
 /// The number of a word on the line of the address space, or the number one past the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WordIdx(usize);
+pub(super) struct WordIdx(pub(super) usize);
 
 impl WordIdx {
     /// The word that holds `addr`, or `None` if `addr` is outside the space.

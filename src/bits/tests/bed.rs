@@ -27,6 +27,23 @@ impl TestGeometry for Top {
     };
 }
 
+/// A space of 64 arenas of 1 MiB, from address 0.
+#[derive(Debug)]
+pub(super) struct Wide;
+
+impl TestGeometry for Wide {
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 26,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 20,
+        arena_shift: 20,
+        index_root_shift: 0,
+        index_table_shift: 6,
+    };
+}
+
 /// How the tables of a bed lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lie {
@@ -80,6 +97,13 @@ impl<G: TestGeometry, const W: usize> Bed<G, W> {
     pub(super) fn fill(&self, mut unit: impl FnMut() -> usize) {
         for place in &self.units {
             place.store(unit(), Relaxed);
+        }
+    }
+
+    /// Puts something into the units of these words, counted from the bottom of the space.
+    pub(super) fn fill_words(&self, words: Range<usize>, mut unit: impl FnMut() -> usize) {
+        for number in words.start / UNIT_WORDS..words.end.div_ceil(UNIT_WORDS) {
+            self.units[self.place(number)].store(unit(), Relaxed);
         }
     }
 

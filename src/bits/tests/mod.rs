@@ -2,3 +2,11 @@
 
 mod bed;
 mod cursor;
+mod faults;
+mod long;
+mod maps;
+mod oracle;
+mod scan;
+mod write;
+
+use crate::bits::seed::Sound;

@@ -1,0 +1,101 @@
+//! Descriptions: what one object is made of.
+
+use super::format::UNIT_WORDS;
+use super::map::{PointerMap, least};
+
+/// What the words of one object are: a header, and a tail of elements. Either can be missing.
+///
+/// ```
+/// use archipelago::bits::{Description, PointerMap};
+///
+/// const NODE: PointerMap<'_> = PointerMap::from_mask(3, 0b101);
+/// assert_eq!(Description::one(&NODE).words(), 3);
+/// assert_eq!(Description::array(&NODE, 1000).words(), 3000);
+/// // A length, then a hundred nodes.
+/// const LENGTH: PointerMap<'_> = PointerMap::from_mask(1, 0);
+/// assert_eq!(Description::header_and_tail(&LENGTH, &NODE, 100).words(), 301);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    header: &'a PointerMap<'a>,
+    element: &'a PointerMap<'a>,
+    count: usize,
+}
+
+const NOTHING: &PointerMap<'_> = &PointerMap::none(0);
+
+impl<'a> Description<'a> {
+    /// No pointers at all.
+    pub const NOTHING: Description<'static> = Description::one(NOTHING);
+
+    /// One value.
+    #[must_use]
+    pub const fn one(map: &'a PointerMap<'a>) -> Self {
+        Self::header_and_tail(map, NOTHING, 0)
+    }
+
+    /// `count` values side by side.
+    #[must_use]
+    pub const fn array(element: &'a PointerMap<'a>, count: usize) -> Self {
+        Self::header_and_tail(NOTHING, element, count)
+    }
+
+    /// One value, and from the first word behind it `count` values of another type.
+    #[must_use]
+    pub const fn header_and_tail(
+        header: &'a PointerMap<'a>,
+        element: &'a PointerMap<'a>,
+        count: usize,
+    ) -> Self {
+        Self {
+            header,
+            element,
+            count,
+        }
+    }
+
+    /// Words of the object; `usize::MAX` if that cannot be counted.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        let tail = self.element.words().saturating_mul(self.count);
+        self.header.words().saturating_add(tail)
+    }
+
+    /// Words of the object up to its last pointer, which is the last of them; 0 for none.
+    #[must_use]
+    pub const fn described(&self) -> usize {
+        if self.count == 0 || self.element.described() == 0 {
+            return self.header.described();
+        }
+        let last = self.element.words() - self.element.described();
+        self.words() - last
+    }
+
+    /// The pointer bits of `count` words from word `from`, at most [`UNIT_WORDS`] of them; zero for
+    /// words behind the object.
+    #[inline]
+    pub(super) fn bits(&self, from: usize, count: usize) -> usize {
+        debug_assert!(count <= UNIT_WORDS, "a unit's words at most");
+        let header = self.header.bits(from, count);
+        if self.count == 0 {
+            return header;
+        }
+        let head = self.header.words();
+        let skip = head.saturating_sub(from);
+        let (into, end) = (from.saturating_sub(head), self.words());
+        if skip >= count || from >= end {
+            return header;
+        }
+        let rest = least(count, end - from) - skip;
+        header | self.element.repeated(into, rest) << skip
+    }
+
+    /// The same with another count, as the writer must not take it.
+    #[cfg(test)]
+    pub(super) fn recounted(&self, count: impl FnOnce(usize) -> usize) -> Self {
+        Self {
+            count: count(self.count),
+            ..*self
+        }
+    }
+}

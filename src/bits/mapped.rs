@@ -1,0 +1,97 @@
+//! Types that say which of their words hold pointers.
+
+use core::cell::{Cell, UnsafeCell};
+use core::marker::PhantomData;
+use core::mem::size_of;
+use core::num::NonZero;
+use core::ptr::NonNull;
+use core::sync::atomic;
+
+use super::map::{Field, PointerMap};
+
+/// A type with a pointer map.
+///
+/// It is implemented for numbers, which are no pointers; for thin pointers ([`NonNull`], `Option`s
+/// of it, raw pointers and `AtomicPtr`); and for arrays and cells of such types. For structures,
+/// `archipelago-derive` derives it; a pointer that is not to be followed is a `usize`, or hidden
+/// in a type of its own whose map is [`PointerMap::none`].
+///
+/// # Safety
+/// - `MAP` has as many words as the type, the last one counted whole;
+/// - in every value of the type, the words that `MAP` says are pointers are initialised, and hold
+///   null or the address of what they point to.
+pub unsafe trait Mapped {
+    /// Which words of the type hold pointers.
+    const MAP: PointerMap<'static>;
+
+    /// The fields that `MAP` was made from, where it was made from fields.
+    #[doc(hidden)]
+    const FIELDS: &'static [Field<'static>] = &[];
+}
+
+const POINTER: PointerMap<'static> = PointerMap::from_mask(1, 1);
+
+// SAFETY: one word, which is the pointer.
+unsafe impl<T> Mapped for NonNull<T> {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for Option<NonNull<T>> {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for *const T {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for *mut T {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for atomic::AtomicPtr<T> {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: elements lie side by side, each described by its own map.
+unsafe impl<T: Mapped, const N: usize> Mapped for [T; N] {
+    const MAP: PointerMap<'static> = if T::MAP.described() == 0 {
+        // The elements need not be whole words.
+        PointerMap::none(size_of::<Self>())
+    } else {
+        PointerMap::array(&T::MAP, N)
+    };
+}
+// SAFETY: a cell is laid out as what is in it.
+unsafe impl<T: Mapped> Mapped for Cell<T> {
+    const MAP: PointerMap<'static> = T::MAP;
+}
+// SAFETY: a cell is laid out as what is in it.
+unsafe impl<T: Mapped> Mapped for UnsafeCell<T> {
+    const MAP: PointerMap<'static> = T::MAP;
+}
+// SAFETY: no word at all.
+unsafe impl<T: ?Sized> Mapped for PhantomData<T> {
+    const MAP: PointerMap<'static> = PointerMap::none(0);
+}
+
+macro_rules! without_pointers {
+    ($($(#[$attribute:meta])* $type:ty),* $(,)?) => {
+        $(
+            $(#[$attribute])*
+            // SAFETY: no word holds a pointer.
+            unsafe impl Mapped for $type {
+                const MAP: PointerMap<'static> = PointerMap::none(size_of::<$type>());
+            }
+        )*
+    };
+}
+
+without_pointers! {
+    (), bool, char, f32, f64,
+    u8, u16, u32, u64, u128, usize,
+    i8, i16, i32, i64, i128, isize,
+    NonZero<u8>, NonZero<u16>, NonZero<u32>, NonZero<u64>, NonZero<u128>, NonZero<usize>,
+    NonZero<i8>, NonZero<i16>, NonZero<i32>, NonZero<i64>, NonZero<i128>, NonZero<isize>,
+    atomic::AtomicBool,
+    atomic::AtomicU8, atomic::AtomicU16, atomic::AtomicU32, atomic::AtomicUsize,
+    atomic::AtomicI8, atomic::AtomicI16, atomic::AtomicI32, atomic::AtomicIsize,
+}

@@ -1,0 +1,106 @@
+//! Reading: the pointer words of one object.
+
+use core::fmt;
+use core::ops::Range;
+
+use archipelago_api::VirtAddr;
+
+use super::cursor::HeapBits;
+use super::format::{self, UNIT_WORDS, low};
+use super::tables::Tables;
+
+/// The words of an object that hold pointers, lowest first, as bytes from the start of the object.
+///
+/// It ends at the first dead word, and reads each unit once: every answer is one state of the bits,
+/// whatever neighbours do to theirs meanwhile. Words without bits hold no pointers.
+pub struct PointerWords<'a, T> {
+    /// At the word `next`.
+    cursor: HeapBits<'a, T>,
+    /// The first word of the object that was not read yet.
+    next: usize,
+    /// The word where reading ends.
+    end: usize,
+    /// Words that were read and hold pointers, from word `first` of the object.
+    found: usize,
+    first: usize,
+}
+
+impl<'a, T: Tables> PointerWords<'a, T> {
+    /// The pointer words of an object of `bytes` bytes, or `None` if it does not begin in the
+    /// address space.
+    #[inline]
+    #[must_use]
+    pub fn of(tables: &'a T, object: VirtAddr, bytes: usize) -> Option<Self> {
+        Self::within(tables, object, 0..bytes)
+    }
+
+    /// Those in a part of the object, given as bytes from its start, that begins and ends at words:
+    /// a long object can be read in pieces. A part that begins behind the last pointer is empty.
+    #[inline]
+    #[must_use]
+    pub fn within(tables: &'a T, object: VirtAddr, part: Range<usize>) -> Option<Self> {
+        let next = part.start / T::WORD_BYTES;
+        Some(Self {
+            cursor: HeapBits::at(tables, object)?.forward(next),
+            next,
+            end: part.end / T::WORD_BYTES,
+            found: 0,
+            first: 0,
+        })
+    }
+
+    /// Reads the next unit, if there is one and the object is not dead from here on.
+    #[inline]
+    fn read(&mut self) -> bool {
+        if self.next >= self.end {
+            return false;
+        }
+        let Some(unit) = self.cursor.unit() else {
+            return false;
+        };
+        let shift = self.cursor.shift();
+        let count = (UNIT_WORDS - shift).min(self.end - self.next);
+        let mut scan = format::scans(unit) >> shift;
+        if self.next <= 1 && self.next + count > 1 {
+            // The special bit says nothing.
+            scan |= 1 << (1 - self.next);
+        }
+        let live = count.min(scan.trailing_ones() as usize);
+        self.found = format::pointers(unit) >> shift & low(live);
+        self.first = self.next;
+        self.next = if live < count {
+            self.end
+        } else {
+            self.next + count
+        };
+        if self.next < self.end {
+            self.cursor = self.cursor.forward(count);
+        }
+        true
+    }
+}
+
+impl<T: Tables> Iterator for PointerWords<'_, T> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.found == 0 {
+            if !self.read() {
+                return None;
+            }
+        }
+        let word = self.first + self.found.trailing_zeros() as usize;
+        self.found &= self.found - 1;
+        Some(word * T::WORD_BYTES)
+    }
+}
+
+impl<T: Tables> fmt::Debug for PointerWords<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PointerWords")
+            .field("next", &self.next)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! Where tests plant faults in the writing of bits. Everywhere else there are none.
+
+use core::sync::atomic::AtomicUsize;
+
+use super::description::Description;
+use super::tables::{Tables, WordIdx};
+
+/// What the writer asks at the places where others went wrong. The answers are the arguments, but
+/// for a test's.
+pub(super) trait Seed: Copy {
+    /// What is described.
+    #[inline]
+    fn object<'a>(self, object: &Description<'a>) -> Description<'a> {
+        *object
+    }
+
+    /// The object's word that comes first in a unit.
+    #[inline]
+    fn word(self, word: usize) -> usize {
+        word
+    }
+
+    /// The word whose table is used for `word`.
+    #[inline]
+    fn table<T: Tables>(self, word: WordIdx) -> WordIdx {
+        word
+    }
+
+    /// The bits of a unit that are the object's own.
+    #[inline]
+    fn own(self, own: usize) -> usize {
+        own
+    }
+
+    /// The bits that go into `unit`.
+    #[inline]
+    fn bits(self, _unit: &AtomicUsize, bits: usize) -> usize {
+        bits
+    }
+}
+
+/// No fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sound;
+
+impl Seed for Sound {}

@@ -1,0 +1,138 @@
+//! Long maps and long arrays.
+
+use alloc::vec::Vec;
+
+use super::bed::{Bed, Lie, Top, Wide};
+use super::oracle::{Object, Slot, check_as, try_out};
+use crate::bits::seed::Sound;
+use crate::bits::{Description, Field, PointerMap, Run};
+use crate::testing::Random;
+
+/// The runs of a record.
+fn runs_of(record: &[bool]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut word = 0;
+    while word < record.len() {
+        let rest = &record[word..];
+        let skip = rest.iter().take_while(|pointer| !**pointer).count();
+        let pointers = rest[skip..].iter().take_while(|pointer| **pointer).count();
+        runs.push(match runs.last() {
+            Some(last) => last.then(skip, pointers, 1),
+            None => Run::new(skip, pointers, 1),
+        });
+        word += skip + pointers;
+    }
+    runs
+}
+
+/// Records of up to 600 words, most of them with long stretches of one kind.
+fn record(random: &mut Random) -> Vec<bool> {
+    let words = 1 + random.below(600);
+    let stretch = 1 + random.below(90);
+    let mut record = Vec::new();
+    while record.len() < words {
+        let pointer = random.below(2) == 0;
+        let more = 1 + random.below(stretch);
+        record.resize(record.len() + more, pointer);
+    }
+    record.truncate(words);
+    record
+}
+
+#[test]
+fn random_records_of_up_to_600_words_as_runs() {
+    let mut random = Random::new(600);
+    for lie in [Lie::Adjacent, Lie::Apart] {
+        let bed = Bed::<Top, 8>::new(lie);
+        for _ in 0..2000 {
+            let element = record(&mut random);
+            let runs = runs_of(&element);
+            let map = PointerMap::from_runs(element.len(), &runs);
+            let count = 1 + random.below(3);
+            let object = Object { element, count };
+            let slot = Slot {
+                first: Bed::<Top, 8>::ARENA_WORDS - random.below(object.words() + 1),
+                words: object.words() + random.below(3),
+            };
+            check_as(&bed, slot, &object, &Description::array(&map, count));
+        }
+    }
+}
+
+/// The same records, as structures of an array, a record in runs and a mask.
+#[test]
+fn random_records_as_nested_fields() {
+    let mut random = Random::new(601);
+    let bed = Bed::<Top, 8>::new(Lie::Apart);
+    for _ in 0..1500 {
+        let (inner, last) = (record(&mut random), record(&mut random));
+        let short = 1 + random.below(100);
+        let runs = runs_of(&inner);
+        let inner_map = PointerMap::from_runs(inner.len(), &runs);
+        let count = random.below(4);
+        let array = PointerMap::array(&inner_map, count);
+        let mask = u128::from(random.bits()) & ((1 << short) - 1);
+        let mask_map = PointerMap::from_mask(short, mask);
+        let last_runs = runs_of(&last);
+        let last_map = PointerMap::from_runs(last.len(), &last_runs);
+
+        let mut words = Object::of_mask(short, mask, 1).element;
+        let array_at = words.len();
+        for _ in 0..count {
+            words.extend(&inner);
+        }
+        words.push(false);
+        let last_at = words.len();
+        words.extend(&last);
+        // In an order that is not that of their places.
+        let word = size_of::<usize>();
+        let fields = [(last_at, &last_map), (0, &mask_map), (array_at, &array)];
+        let fields = fields.map(|(first, map)| Field {
+            offset: first * word,
+            map,
+        });
+        let map = PointerMap::from_fields(words.len() * word, &fields);
+        assert_eq!(
+            map.pointers(),
+            words.iter().filter(|pointer| **pointer).count()
+        );
+        let slot = Slot {
+            first: Bed::<Top, 8>::ARENA_WORDS - random.below(words.len()).min(1000),
+            words: words.len(),
+        };
+        let object = Object {
+            element: words,
+            count: 1,
+        };
+        check_as(&bed, slot, &object, &Description::one(&map));
+    }
+}
+
+fn a_million<const W: usize>(lie: Lie, element: &Object) {
+    let bed = Bed::<Wide, W>::new(lie);
+    let object = Object {
+        count: 1_000_000,
+        ..element.clone()
+    };
+    let mask = element
+        .element
+        .iter()
+        .rev()
+        .fold(0, |mask, pointer| mask << 1 | u128::from(*pointer));
+    let map = PointerMap::from_mask(element.element.len(), mask);
+    let slot = Slot {
+        first: 12_345,
+        words: object.words() + 77,
+    };
+    let array = Description::array(&map, object.count);
+    let found = try_out(&bed, slot, (&object, &array), Sound, 100);
+    assert_eq!(found, []);
+}
+
+#[test]
+fn a_million_elements_over_many_arenas() {
+    a_million::<8>(Lie::Apart, &Object::of_mask(1, 1, 0));
+    a_million::<8>(Lie::Adjacent, &Object::of_mask(3, 0b010, 0));
+    a_million::<4>(Lie::Apart, &Object::of_mask(5, 0b00001, 0));
+    a_million::<4>(Lie::Apart, &Object::of_mask(3, 0b101, 0));
+}

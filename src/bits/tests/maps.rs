@@ -1,0 +1,185 @@
+//! Maps of types, as they come out of `const`.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
+
+use crate::bits::{Field, Mapped, PointerMap, Run};
+
+/// The words of a map as a mask.
+fn mask(map: &PointerMap<'_>) -> u128 {
+    (0..128).fold(0, |mask, word| {
+        mask | u128::from(map.is_pointer(word)) << word
+    })
+}
+
+#[test]
+fn thin_pointers_are_one_pointer_and_numbers_none() {
+    for map in [
+        <NonNull<u8>>::MAP,
+        <Option<NonNull<[u8; 0]>>>::MAP,
+        <*const u64>::MAP,
+        <*mut u64>::MAP,
+        <AtomicPtr<u8>>::MAP,
+        <Cell<Option<NonNull<u8>>>>::MAP,
+    ] {
+        assert_eq!((map.words(), map.described(), mask(&map)), (1, 1, 1));
+    }
+    let word = size_of::<usize>();
+    for (map, bytes) in [
+        (u8::MAP, 1),
+        (<[u8; 100]>::MAP, 100),
+        (u128::MAP, 16),
+        (<()>::MAP, 0),
+        (<PhantomData<NonNull<u8>>>::MAP, 0),
+        (AtomicUsize::MAP, word),
+        (<[[usize; 3]; 50]>::MAP, 150 * word),
+        (<[NonNull<u8>; 0]>::MAP, 0),
+    ] {
+        let expected = (bytes.div_ceil(word), 0, 0);
+        assert_eq!((map.words(), map.described(), map.pointers()), expected);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Node<T> {
+    left: Option<NonNull<T>>,
+    keys: [usize; 2],
+    right: *mut T,
+}
+
+// SAFETY: every field is in the map with the map of its type.
+unsafe impl<T> Mapped for Node<T> {
+    const FIELDS: &'static [Field<'static>] = &[
+        Field {
+            offset: offset_of!(Self, left),
+            map: &<Option<NonNull<T>>>::MAP,
+        },
+        Field {
+            offset: offset_of!(Self, keys),
+            map: &<[usize; 2]>::MAP,
+        },
+        Field {
+            offset: offset_of!(Self, right),
+            map: &<*mut T>::MAP,
+        },
+    ];
+    const MAP: PointerMap<'static> = PointerMap::from_fields(size_of::<Self>(), Self::FIELDS);
+}
+
+#[test]
+fn a_structure_has_the_maps_of_its_fields_where_they_lie() {
+    type Subject = Node<u16>;
+    let map = Subject::MAP;
+    let word = size_of::<usize>();
+    let expected =
+        1_u128 << (offset_of!(Subject, left) / word) | 1 << (offset_of!(Subject, right) / word);
+    assert_eq!((map.words(), mask(&map), map.pointers()), (4, expected, 2));
+    let array = <[Subject; 1000]>::MAP;
+    assert_eq!((array.words(), array.pointers()), (4000, 2000));
+    for element in [0, 1, 31, 32, 999] {
+        for inside in 0..4 {
+            assert_eq!(
+                array.is_pointer(4 * element + inside),
+                map.is_pointer(inside)
+            );
+        }
+    }
+    assert!(!array.is_pointer(4000));
+}
+
+#[test]
+fn runs_repeat_and_end() {
+    const SHORT: PointerMap<'_> = PointerMap::from_runs(9, &Run::sequence([(0, 1, 2), (3, 1, 1)]));
+    const RUNS: [Run; 4] = Run::sequence([(1, 2, 50), (0, 0, 7), (5, 0, 2), (100, 40, 2)]);
+    const MAP: PointerMap<'_> = PointerMap::from_runs(1000, &RUNS);
+    assert_eq!(
+        (MAP.words(), MAP.described(), MAP.pointers()),
+        (1000, 440, 180)
+    );
+    for word in 0..1000 {
+        let expected = match word {
+            0..150 => word % 3 != 0,
+            160..440 => (word - 160) % 140 >= 100,
+            _ => false,
+        };
+        assert_eq!(MAP.is_pointer(word), expected, "word {word}");
+    }
+    assert_eq!(mask(&SHORT), 0b10_0011);
+    assert_eq!((SHORT.words(), SHORT.described()), (9, 6));
+}
+
+#[test]
+fn a_mask_may_be_shorter_than_its_value() {
+    let map = PointerMap::from_mask(5000, 1 << 127 | 1 << 63 | 1);
+    assert_eq!(
+        (map.words(), map.described(), map.pointers()),
+        (5000, 128, 3)
+    );
+    let none = PointerMap::from_mask(0, 0);
+    assert_eq!((none.words(), none.described(), none.pointers()), (0, 0, 0));
+}
+
+/// A mistake in a map made by hand, and what is said then.
+type Mistake = (fn() -> usize, &'static str);
+
+#[test]
+fn mistakes_have_messages() {
+    const WORD: usize = size_of::<usize>();
+    const POINTER: PointerMap<'_> = PointerMap::from_mask(1, 1);
+    const LOOSE: [Run; 2] = [Run::new(1, 1, 1), Run::new(1, 1, 1)];
+    let mistakes: [Mistake; 7] = [
+        (
+            || PointerMap::from_mask(3, 0b1000).words(),
+            "the mask is longer than the value",
+        ),
+        (
+            || PointerMap::from_runs(3, &Run::sequence([(1, 3, 1)])).words(),
+            "the runs are longer than the value",
+        ),
+        (
+            || PointerMap::from_runs(9, &LOOSE).words(),
+            "the runs are not one sequence",
+        ),
+        (
+            || PointerMap::array(&POINTER, usize::MAX / 2).words(),
+            "the value is larger than half of the address space",
+        ),
+        (
+            || {
+                let fields = [Field {
+                    offset: 4 * WORD,
+                    map: &POINTER,
+                }];
+                PointerMap::from_fields(4 * WORD, &fields).words()
+            },
+            "a field reaches out of the value",
+        ),
+        (
+            || {
+                let fields = [Field {
+                    offset: 1,
+                    map: &POINTER,
+                }];
+                PointerMap::from_fields(4 * WORD, &fields).words()
+            },
+            "a pointer lies at no multiple of a word",
+        ),
+        (
+            || {
+                let fields = [Field {
+                    offset: 0,
+                    map: &POINTER,
+                }];
+                PointerMap::from_fields(WORD + 1, &fields).words()
+            },
+            "a pointer lies at no multiple of a word",
+        ),
+    ];
+    for (mistake, message) in mistakes {
+        let stopped = std::panic::catch_unwind(mistake).expect_err("it is one");
+        assert_eq!(stopped.downcast_ref::<&str>(), Some(&message));
+    }
+}

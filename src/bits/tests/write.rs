@@ -1,0 +1,303 @@
+//! Objects of all shapes at all places, against the oracle.
+
+use alloc::vec::Vec;
+
+use archipelago_api::VirtAddr;
+
+use super::bed::{Bed, Lie, Top};
+use super::oracle::{Object, Slot, check, check_as};
+use crate::bits::{DescribeError, Description, HeapBits, PointerMap, UNIT_WORDS, clear, describe};
+use crate::testing::Random;
+
+type Top8 = Bed<Top, 8>;
+
+const LIES: [Lie; 2] = [Lie::Adjacent, Lie::Apart];
+
+/// Masks that are cheap to try everywhere: none, one end, the other, both, all, every other word.
+fn telling_masks(words: usize) -> impl Iterator<Item = u128> {
+    let all = if words < 128 {
+        (1 << words) - 1
+    } else {
+        u128::MAX
+    };
+    let last = 1 << (words - 1);
+    // Every other bit.
+    let alternating = all & (u128::MAX / 3);
+    [0, 1, last, 1 | last, all, alternating].into_iter()
+}
+
+#[test]
+fn every_mask_of_up_to_twelve_words_from_every_word_of_a_unit() {
+    let bed = Top8::new(Lie::Apart);
+    for words in 1..=12 {
+        for mask in 0..1 << words {
+            let object = Object::of_mask(words, mask, 1);
+            for shift in 0..UNIT_WORDS {
+                // Slots with and without a tail.
+                let slot = Slot {
+                    first: 3 * UNIT_WORDS + shift,
+                    words: words + (shift + object.pointers()) % 5,
+                };
+                check(&bed, slot, &object);
+            }
+        }
+    }
+}
+
+fn every_slot<const W: usize>() {
+    let bed = Bed::<Top, W>::new(Lie::Apart);
+    for words in (1..=256).chain([257, 288, 300, 320, 384, 448, 511, 512, 513, 600, 1024]) {
+        let step = 1 + words / 40;
+        for (turn, shift) in (0..UNIT_WORDS).step_by(step).enumerate() {
+            for mask in telling_masks(words.min(128)) {
+                let first = UNIT_WORDS + shift + turn % 3 * UNIT_WORDS;
+                check(
+                    &bed,
+                    Slot { first, words },
+                    &Object::of_mask(words.min(128), mask, 1),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_size_of_slot_from_every_word_of_a_unit() {
+    every_slot::<4>();
+    every_slot::<8>();
+}
+
+fn boundaries<const W: usize>(lie: Lie) {
+    let bed = Bed::<Top, W>::new(lie);
+    let boundary = 2 * Bed::<Top, W>::ARENA_WORDS;
+    for words in (1..=36).chain([63, 64, 65, 100, 128]) {
+        for below in 0..=words + 1 {
+            for mask in telling_masks(words) {
+                let first = boundary - below;
+                check(
+                    &bed,
+                    Slot { first, words },
+                    &Object::of_mask(words, mask, 1),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_distance_to_the_boundary_of_an_arena() {
+    for lie in LIES {
+        boundaries::<4>(lie);
+        boundaries::<8>(lie);
+    }
+}
+
+fn up_to_the_top<const W: usize>(lie: Lie) {
+    let bed = Bed::<Top, W>::new(lie);
+    let all = Bed::<Top, W>::WORDS;
+    for words in 1..130 {
+        let slot = Slot {
+            first: all - words,
+            words,
+        };
+        for mask in telling_masks(words.min(128)) {
+            check(&bed, slot, &Object::of_mask(words.min(128), mask, 1));
+        }
+    }
+}
+
+#[test]
+fn objects_up_to_the_last_address_there_is() {
+    for lie in LIES {
+        up_to_the_top::<4>(lie);
+        up_to_the_top::<8>(lie);
+    }
+}
+
+/// Arrays of elements of every short length, with scalar tails of more than a word.
+fn arrays<const W: usize>(lie: Lie) {
+    let bed = Bed::<Top, W>::new(lie);
+    let arena = Bed::<Top, W>::ARENA_WORDS;
+    let mut random = Random::new(7);
+    for words in (1..=20).chain([31, 32, 33, 47, 64, 65, 100, 128]) {
+        for count in [0, 1, 2, 3, 31, 32, 33, 63, 64, 65] {
+            let masks: Vec<u128> = telling_masks(words).collect();
+            for mask in masks.into_iter().chain((words > 1).then_some(0b10)) {
+                let object = Object::of_mask(words, mask, count);
+                let all = object.words() + random.below(4);
+                // Across the first boundary, and across all of them for the longest.
+                let below = random.below(all.min(arena) + 1);
+                let slot = Slot {
+                    first: arena - below,
+                    words: all.max(1),
+                };
+                if slot.first + slot.words <= Bed::<Top, W>::WORDS {
+                    check(&bed, slot, &object);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn arrays_of_up_to_65_elements_across_arenas() {
+    for lie in LIES {
+        arrays::<4>(lie);
+        arrays::<8>(lie);
+    }
+}
+
+/// One object at the same place in tables side by side and apart has the same bits.
+#[test]
+fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
+    let beds = LIES.map(Top8::new);
+    let mut random = Random::new(3);
+    for _ in 0..200 {
+        let words = 1 + random.below(128);
+        let count = 1 + random.below(60);
+        let mask = u128::from(random.bits()) & ((1 << (words - 1)) - 1) | 1;
+        let map = PointerMap::from_mask(words, mask);
+        let slot_words = words * count;
+        let first = random.below(Top8::WORDS - slot_words);
+        for bed in &beds {
+            bed.fill(|| usize::MAX);
+            let (slot, object) = (Top8::address(first), Description::array(&map, count));
+            assert_eq!(describe(bed, slot, slot_words * 8, &object), Ok(()));
+        }
+        for word in 0..Top8::WORDS {
+            assert_eq!(beds[0].bits(word), beds[1].bits(word), "word {word}");
+        }
+    }
+}
+
+#[test]
+fn a_header_comes_before_its_tail() {
+    let bed = Top8::new(Lie::Apart);
+    let mut random = Random::new(11);
+    for _ in 0..3000 {
+        let (head, element) = (random.below(70), 1 + random.below(40));
+        let mask = |random: &mut Random, words: usize| {
+            let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
+            bits & ((1 << words) - 1)
+        };
+        let (of_head, of_element) = (mask(&mut random, head), mask(&mut random, element));
+        let maps = [
+            PointerMap::from_mask(head, of_head),
+            PointerMap::from_mask(element, of_element),
+        ];
+        let count = random.below(9);
+        let mut words = Object::of_mask(head, of_head, 1).element;
+        for _ in 0..count {
+            words.extend(Object::of_mask(element, of_element, 1).element);
+        }
+        let slot = Slot {
+            first: Top8::ARENA_WORDS - random.below(words.len() + 1),
+            words: words.len() + random.below(3),
+        };
+        let object = Object {
+            element: words,
+            count: 1,
+        };
+        let description = Description::header_and_tail(&maps[0], &maps[1], count);
+        check_as(&bed, slot, &object, &description);
+    }
+}
+
+#[test]
+fn clearing_makes_dead_what_it_names_and_nothing_else() {
+    for lie in LIES {
+        let bed = Top8::new(lie).without(5..7);
+        for (first, words) in [
+            (0, 1),
+            (3, 1),
+            (30, 4),
+            (7, 2 * Top8::ARENA_WORDS),
+            (0, Top8::WORDS),
+        ] {
+            bed.fill(|| usize::MAX);
+            clear(&bed, Top8::address(first), words * 8);
+            for word in 0..Top8::WORDS {
+                let own = (first..first + words).contains(&word);
+                let absent = (5..7).contains(&(word / UNIT_WORDS));
+                assert_eq!(bed.bits(word).0, !own || absent, "word {word}");
+                assert_eq!(bed.bits(word).1, bed.bits(word).0);
+            }
+        }
+        // Nothing to clear, and nobody's.
+        bed.fill(|| usize::MAX);
+        clear(&bed, Top8::address(0), 0);
+        clear(&bed, VirtAddr::new(0), 8);
+        assert!((0..Top8::WORDS).all(|word| bed.bits(word) == (true, true)));
+    }
+}
+
+#[test]
+fn a_refusal_names_its_figures_and_writes_nothing() {
+    let bed = Top8::new(Lie::Apart).without(9..10);
+    let map = PointerMap::from_mask(4, 0b1111);
+    let hole = 9 * UNIT_WORDS;
+    let cases = [
+        (
+            (Top8::address(0), 3 * 8),
+            Description::one(&map),
+            DescribeError::TooLong { words: 4, room: 3 },
+        ),
+        (
+            (Top8::address(0), 4 * 8),
+            Description::array(&map, usize::MAX / 2),
+            DescribeError::TooLong {
+                words: usize::MAX,
+                room: 4,
+            },
+        ),
+        (
+            (Top8::address(hole - 40), 64 * 8),
+            Description::one(&map),
+            DescribeError::Absent {
+                address: Top8::address(hole),
+            },
+        ),
+        (
+            (Top8::address(Top8::WORDS - 3), 4 * 8),
+            Description::one(&map),
+            DescribeError::Outside {
+                address: Top8::address(Top8::WORDS - 3),
+                bytes: 32,
+            },
+        ),
+        (
+            (VirtAddr::new(0), 32),
+            Description::one(&map),
+            DescribeError::Outside {
+                address: VirtAddr::new(0),
+                bytes: 32,
+            },
+        ),
+    ];
+    for ((slot, bytes), object, error) in cases {
+        assert_eq!(describe(&bed, slot, bytes, &object), Err(error), "{error}");
+    }
+    assert!((0..Top8::WORDS).all(|word| bed.bits(word) == (false, false)));
+}
+
+/// The cursor and the writer agree on where the bits of an object are.
+#[test]
+fn what_was_described_is_what_the_cursor_walks_over() {
+    for lie in LIES {
+        let bed = Top8::new(lie);
+        let map = PointerMap::from_mask(3, 0b101);
+        let (first, count) = (Top8::ARENA_WORDS - 40, 30);
+        let slot = Top8::address(first);
+        assert_eq!(
+            describe(&bed, slot, 720, &Description::array(&map, count)),
+            Ok(())
+        );
+        let mut cursor = HeapBits::at(&bed, slot).expect("in the space");
+        for word in 0..3 * count {
+            let entry = cursor.entry().expect("there are bits");
+            assert_eq!((entry.pointer, entry.scan), (word % 3 != 1, word != 1));
+            cursor = cursor.next();
+        }
+        assert_eq!(cursor.entry(), Some(crate::bits::Entry::DEAD));
+    }
+}

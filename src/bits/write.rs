@@ -1,0 +1,211 @@
+//! Writing the bits of one object, and clearing them.
+
+use core::fmt;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
+
+use archipelago_api::VirtAddr;
+
+use super::description::Description;
+use super::format::{self, UNIT_WORDS, low};
+use super::seed::{Seed, Sound};
+use super::tables::{Tables, WordIdx};
+
+/// Why an object's bits were not written. None of them was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescribeError {
+    /// The slot does not lie in the address space.
+    Outside {
+        /// The slot's first address.
+        address: VirtAddr,
+        /// Bytes of the slot.
+        bytes: usize,
+    },
+    /// The object has more words than the slot.
+    TooLong {
+        /// Words of the object.
+        words: usize,
+        /// Words of the slot.
+        room: usize,
+    },
+    /// Part of the slot has no bits.
+    Absent {
+        /// The first address without.
+        address: VirtAddr,
+    },
+}
+
+impl fmt::Display for DescribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside { address, bytes } => {
+                write!(f, "{bytes} bytes at {address} are not in the address space")
+            }
+            Self::TooLong { words, room } => {
+                write!(f, "an object of {words} words in a slot of {room}")
+            }
+            Self::Absent { address } => write!(f, "no heap bitmap at {address}"),
+        }
+    }
+}
+
+impl core::error::Error for DescribeError {}
+
+/// Writes the bits of the object in a slot, from the slot's first word to its last: what was there
+/// does not matter, and words behind the last pointer become dead.
+///
+/// The caller owns the slot's words, and publishes the object afterwards. Bits of words beside them
+/// are never touched, although they may share units. A slot may lie in several arenas, wherever
+/// their tables are: each unit is put together in a register before it goes where it belongs.
+///
+/// # Errors
+/// Nothing was written.
+#[inline]
+pub fn describe<T: Tables>(
+    tables: &T,
+    slot: VirtAddr,
+    slot_bytes: usize,
+    object: &Description<'_>,
+) -> Result<(), DescribeError> {
+    describe_with(tables, slot, slot_bytes, object, Sound)
+}
+
+/// The same, with a fault if a test plants one.
+#[inline]
+pub(super) fn describe_with<T: Tables, S: Seed>(
+    tables: &T,
+    slot: VirtAddr,
+    slot_bytes: usize,
+    object: &Description<'_>,
+    seed: S,
+) -> Result<(), DescribeError> {
+    let words = Words::of::<T>(slot, slot_bytes)?;
+    if object.words() > words.count {
+        return Err(DescribeError::TooLong {
+            words: object.words(),
+            room: words.count,
+        });
+    }
+    let object = &seed.object(object);
+    let units = words.first.units(tables);
+    if words.in_units() <= units.len() {
+        words.fill(units, 0, object, seed);
+        return Ok(());
+    }
+    words.ready(tables)?;
+    words.fill_pieces(tables, object, seed);
+    Ok(())
+}
+
+/// Makes every word of a range dead: of a slot that was freed, or of the pages of a new span. Words
+/// without bits stay as they are.
+///
+/// The caller owns the words.
+pub fn clear<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
+    if let Ok(words) = Words::of::<T>(first, bytes) {
+        words.fill_pieces(tables, &Description::NOTHING, Sound);
+    }
+}
+
+/// The words of a slot.
+#[derive(Clone, Copy)]
+struct Words {
+    first: WordIdx,
+    count: usize,
+}
+
+impl Words {
+    #[inline]
+    fn of<T: Tables>(address: VirtAddr, bytes: usize) -> Result<Self, DescribeError> {
+        let count = bytes / T::WORD_BYTES;
+        match WordIdx::of::<T>(address) {
+            Some(first) if count <= WordIdx::end::<T>().above(first) => Ok(Self { first, count }),
+            _ => Err(DescribeError::Outside { address, bytes }),
+        }
+    }
+
+    /// Units that the words have bits in.
+    #[inline]
+    const fn in_units(self) -> usize {
+        (self.first.in_unit() + self.count).div_ceil(UNIT_WORDS)
+    }
+
+    /// Whether all of the words have bits.
+    fn ready<T: Tables>(self, tables: &T) -> Result<(), DescribeError> {
+        let mut done = 0;
+        while done < self.count {
+            let word = self.first.plus::<T>(done);
+            let units = word.units(tables).len();
+            if units == 0 {
+                let address = word.address::<T>().unwrap_or(VirtAddr::new(0));
+                return Err(DescribeError::Absent { address });
+            }
+            done += units * UNIT_WORDS - word.in_unit();
+        }
+        Ok(())
+    }
+
+    /// Writes the bits piece by piece, a piece being what lies side by side of them.
+    fn fill_pieces<T: Tables, S: Seed>(self, tables: &T, object: &Description<'_>, seed: S) {
+        let mut done = 0;
+        while done < self.count {
+            let word = self.first.plus::<T>(done);
+            let units = seed.table::<T>(word).units(tables);
+            let piece = Self {
+                first: word,
+                count: (units.len().max(1) * UNIT_WORDS - word.in_unit()).min(self.count - done),
+            };
+            if !units.is_empty() {
+                piece.fill(units, done, object, seed);
+            }
+            done += piece.count;
+        }
+    }
+
+    /// Writes the bits of these words, which are in `units` and are those of the object from its
+    /// word `from` on.
+    #[inline]
+    fn fill<S: Seed>(self, units: &[AtomicUsize], from: usize, object: &Description<'_>, seed: S) {
+        let described = object.described();
+        let mut shift = self.first.in_unit();
+        let mut word = from;
+        let end = from + self.count;
+        for unit in units {
+            if word >= end {
+                break;
+            }
+            let count = (UNIT_WORDS - shift).min(end - word);
+            let bits = if word < described {
+                compose(object, described, seed.word(word), count) << shift
+            } else {
+                0
+            };
+            put(unit, format::both(shift, count), bits, seed);
+            word += count;
+            shift = 0;
+        }
+    }
+}
+
+/// Both bits of `count` words of an object from word `from`, as those of the first words of a unit.
+#[inline]
+fn compose(object: &Description<'_>, described: usize, from: usize, count: usize) -> usize {
+    let mut scan = low(count.min(described.saturating_sub(from)));
+    if from <= 1 && from + count > 1 {
+        // The second word's is the special bit.
+        scan &= !(1 << (1 - from));
+    }
+    format::unit(object.bits(from, count), scan)
+}
+
+/// Gives the bits in `own` the values that they have in `bits`.
+#[inline]
+fn put<S: Seed>(unit: &AtomicUsize, own: usize, bits: usize, seed: S) {
+    let (own, bits) = (seed.own(own), seed.bits(unit, bits));
+    if own == usize::MAX {
+        unit.store(bits, Relaxed);
+    } else {
+        format::replace(unit, own, bits);
+    }
+}
