@@ -15,6 +15,7 @@ mod qemu;
 mod report;
 mod run;
 mod setup;
+mod size;
 mod stages;
 mod toolchain;
 
@@ -88,6 +89,11 @@ enum Command {
     ///
     /// Prints a table for each part. The exit code is 0 if every bound was kept.
     Bench(bench::Options),
+    /// Link heaps for small parts, beside other heaps, and hold their sizes against their bounds.
+    ///
+    /// Prints a line `size HEAP PROFILE TARGET BYTES` each. The exit code is 0 if every bound was
+    /// kept.
+    Size(size::Options),
     /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
     Listing(listing::Options),
 }
@@ -142,6 +148,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(options) => bench::run(&options, install),
+        Command::Size(options) => size::command(&options, install),
         Command::Listing(options) => {
             listing::command(options, install)?;
             Ok(ExitCode::SUCCESS)

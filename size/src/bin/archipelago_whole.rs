@@ -1,10 +1,16 @@
+//! The whole heap, on a machine without an MMU.
 #![no_std]
 #![no_main]
+
 use archipelago_flat::{FlatHeap, Region, Small};
-use archipelago_size::stand_in::Silent;
+use archipelago_size::Silent;
+
 static HEAP: FlatHeap<Silent, Small<21, 10>> = FlatHeap::empty();
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller hands over the bytes.
     unsafe { HEAP.init_regions(&[Region::new(start, bytes)], &[]) }.is_ok()
 }
+
 archipelago_size::exports!(HEAP);

@@ -1,0 +1,16 @@
+//! `talc`, with the lock that it brings.
+#![no_std]
+#![no_main]
+
+use talc::TalcLock;
+use talc::source::Manual;
+
+static HEAP: TalcLock<spin::Mutex<()>, Manual> = TalcLock::new(Manual);
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller hands over the bytes.
+    unsafe { HEAP.lock().claim(start, bytes) }.is_some()
+}
+
+archipelago_size::exports!(HEAP);

@@ -1,0 +1,83 @@
+//! What is in a linked program.
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSection, ObjectSymbol};
+
+use super::map;
+
+/// What is in a linked program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Image {
+    /// Bytes of code and constants, but for the compiler's own functions.
+    pub(super) bytes: u64,
+    /// Bytes of static memory.
+    pub(super) statics: u64,
+    /// Symbols of `core`'s panics.
+    pub(super) panics: Vec<String>,
+}
+
+/// What the name of every symbol in the module `core::panicking` has in it, as it is mangled.
+const PANICKING: &str = "4core9panicking";
+
+impl Image {
+    /// Reads a program and the map that was written when it was linked.
+    ///
+    /// # Errors
+    /// If either is not what it should be.
+    pub(super) fn read(data: &[u8], map: &str) -> Result<Self> {
+        let file = object::File::parse(data).context("not a program")?;
+        let compiler = map::compiler_bytes(map)?;
+        let mut image = Self::default();
+        for section in file.sections() {
+            let name = section.name().context("a section without a name")?;
+            if is_constant(name) {
+                let own = compiler.iter().find(|(one, _)| one == name);
+                let own = own.map_or(0, |(_, bytes)| *bytes);
+                image.bytes += section.size().saturating_sub(own);
+            } else if is_static(name) {
+                image.statics += section.size();
+            }
+        }
+        let names = file
+            .symbols()
+            .filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+        image.panics = names.filter(|name| name.contains(PANICKING)).collect();
+        Ok(image)
+    }
+}
+
+/// Code and constants, and constants that hold addresses.
+fn is_constant(section: &str) -> bool {
+    [".text", ".rodata", ".data.rel.ro"]
+        .iter()
+        .any(|name| section.starts_with(name))
+}
+
+fn is_static(section: &str) -> bool {
+    [".data", ".bss", ".sdata", ".sbss"]
+        .iter()
+        .any(|name| section.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_count_once_each() {
+        for name in [".text", ".rodata", ".rodata.cst16", ".data.rel.ro"] {
+            assert!(is_constant(name), "{name}");
+        }
+        for name in [".data", ".bss", ".sbss"] {
+            assert!(is_static(name) && !is_constant(name), "{name}");
+        }
+        for name in [".ARM.exidx", ".eh_frame", ".symtab", ".comment", ""] {
+            assert!(!is_static(name) && !is_constant(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_program_is_an_error() {
+        assert!(Image::read(b"text", "VMA").is_err());
+    }
+}
