@@ -5,12 +5,12 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::Heap;
 use crate::base::lock::{RankedLock, rank};
+use crate::base::sync::{AtomicBool, Ordering};
 use crate::region::Cause;
 
 /// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in

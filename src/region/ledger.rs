@@ -1,6 +1,6 @@
 //! The account of every byte.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use crate::base::sync::{AtomicUsize, Ordering};
 
 /// What Ready memory is used for. Every Ready byte is charged to one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

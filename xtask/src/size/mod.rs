@@ -60,7 +60,7 @@ const SUBJECTS: [Subject; 8] = [
 const PLANTED: &str = "planted";
 
 /// The target that bounds are for.
-const BOUNDED: &str = "thumbv7m-none-eabi";
+pub(crate) const BOUNDED: &str = "thumbv7m-none-eabi";
 
 const TARGETS: [&str; 4] = [
     "x86_64-unknown-none",
@@ -121,9 +121,6 @@ pub(crate) fn check(toolchain: &Toolchain) -> Result<()> {
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
     Ok(())
 }
-
-/// The target of [`check`].
-pub(crate) const CHECKED: &str = BOUNDED;
 
 /// Links `subjects` for `target`; answers the lines to print.
 fn measure(toolchain: &Toolchain, target: &str, subjects: &[Subject]) -> Result<Vec<String>> {

@@ -7,6 +7,7 @@ mod kernels;
 mod lint;
 mod listing;
 mod msrv;
+mod small;
 mod words;
 
 use std::process::{Command, ExitCode};
@@ -80,7 +81,10 @@ fn needs(parts: &[Part]) -> Needs<'static> {
     for part in parts {
         match part {
             Part::Host | Part::Words => {}
-            Part::Build => needs.targets.extend(build::TARGETS),
+            Part::Build => {
+                needs.targets.extend(build::TARGETS);
+                needs.targets.extend(small::TARGETS);
+            }
             Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
                 needs.machines.extend(part.machines());
@@ -129,6 +133,7 @@ impl Part {
             Self::Docs => docs::run(&mut stage, toolchain),
             Self::Build => {
                 build::run(&mut stage, toolchain);
+                small::run(&mut stage, toolchain);
                 msrv::run(&mut stage, toolchain, install);
             }
             Self::Listing => listing::run(&mut stage, toolchain),

@@ -1,0 +1,20 @@
+//! The firmware heap.
+#![no_std]
+#![no_main]
+
+use archipelago_firmware::FirmwareHeap;
+use archipelago_flat::CriticalSection;
+use archipelago_links::{RAM, RAM_BYTES, halt, work};
+
+#[global_allocator]
+static HEAP: FirmwareHeap<CriticalSection> = FirmwareHeap::empty();
+
+#[unsafe(no_mangle)]
+extern "C" fn _start(seed: u32) -> ! {
+    // SAFETY: the RAM is nobody else's, and there is one core.
+    let given = unsafe { HEAP.init(RAM.start(), RAM_BYTES) };
+    if given.is_ok() {
+        core::hint::black_box(work(seed));
+    }
+    halt()
+}
