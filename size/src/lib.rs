@@ -54,7 +54,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 
 fn halt() -> ! {
     loop {
-        core::hint::spin_loop();
+
     }
 }
 
