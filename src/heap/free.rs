@@ -52,14 +52,29 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None);
         };
         let mut central = self.central.lock();
-        let freed = self
-            .object(opened, pointer, layout)
-            .map(|object| self.give(opened, &mut central, object));
+        let object = if M::DECOMMITS {
+            self.object(opened, pointer, layout)
+        } else {
+            self.object_shared(opened, pointer, layout)
+        };
+        let freed = object.map(|object| self.give(opened, &mut central, object));
         // The report is made with no lock held, so that whoever prints it may free.
         drop(central);
         if let Err(fault) = freed {
             self.misused(opened, pointer, layout, fault);
         }
+    }
+
+    /// [`object`](Self::object), once for everybody: on machines without an MMU, where code is
+    /// scarce as well.
+    #[inline(never)]
+    pub(super) fn object_shared<'a>(
+        &self,
+        opened: &'a Opened<M>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<Object<'a>, Fault> {
+        self.object(opened, pointer, layout)
     }
 
     /// The object at `pointer`, checked against `layout`. The caller holds the central lock.

@@ -81,7 +81,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Option<NonNull<[u8]>> {
         let central = self.central.lock();
-        let object = self.object(opened, pointer, old);
+        let object = self.object_shared(opened, pointer, old);
         drop(central);
         let object = match object {
             Ok(object) => object,

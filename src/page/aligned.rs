@@ -33,11 +33,39 @@ impl<S: Shape> Pages<S> {
         if align <= 1 {
             return self.alloc(state, count);
         }
-        let first = self.lowest_aligned(state, count, align)?;
-        Some(self.mark_taken(state, PageRun::new(first, count)))
+        self.alloc_walking(state, count, align)
     }
 
-    fn lowest_aligned(&self, state: &State, count: usize, align: usize) -> Option<PageIdx> {
+    /// [`alloc_aligned`](Self::alloc_aligned) for any alignment. Where chunks are short, this is
+    /// how runs without alignment are found too: one way to search is enough.
+    // One for both.
+    #[inline(never)]
+    pub(super) fn alloc_walking(
+        &self,
+        state: &mut State,
+        count: usize,
+        align: usize,
+    ) -> Option<Taken> {
+        let Some(first) = self.lowest_aligned(state, count, align) else {
+            if count == 1 && align == 1 {
+                state.none_free();
+            }
+            return None;
+        };
+        let run = PageRun::new(first, count);
+        let taken = self.mark_taken(state, run);
+        if state.search() == Some(first) {
+            state.none_free_below(run.end());
+        }
+        Some(taken)
+    }
+
+    pub(super) fn lowest_aligned(
+        &self,
+        state: &State,
+        count: usize,
+        align: usize,
+    ) -> Option<PageIdx> {
         if count == 0 {
             return None;
         }

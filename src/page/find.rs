@@ -89,6 +89,9 @@ impl<S: Shape> Tree<S> {
 impl<S: Shape> Pages<S> {
     /// The first page of the lowest run of `count` pages.
     pub(super) fn lowest(&self, state: &State, count: usize) -> Option<PageIdx> {
+        if Tree::<S>::SHORT_CHUNKS {
+            return self.lowest_aligned(state, count, 1);
+        }
         if count == 0 {
             return None;
         }
@@ -109,9 +112,6 @@ impl<S: Shape> Pages<S> {
         search: PageIdx,
         count: usize,
     ) -> Option<(Chunk<'_>, Piece, PageIdx)> {
-        if Tree::<S>::SHORT_CHUNKS {
-            return None;
-        }
         let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
         let chunk = self.tree.chunk(number)?;
         if summary::load(chunk.value).max < count {

@@ -8,8 +8,28 @@ use super::summary::{self, Summary};
 use super::tree::{Chunk, Piece, Tree};
 
 impl<S: Shape> Pages<S> {
+    const MARKS_SHORT: bool = Tree::<S>::SHORT_CHUNKS && !S::SCAVENGES;
+
+    /// Marks `run` free or taken where chunks are short and nothing is scavenged: both ways are one.
+    #[inline(never)]
+    fn mark_short(&self, state: &mut State, run: PageRun, free: bool) {
+        self.change(state.top(), run, |chunk, piece| {
+            if free {
+                chunk.free.set(piece.first, piece.count);
+            } else {
+                chunk.free.clear(piece.first, piece.count);
+            }
+            chunk.free.summary()
+        });
+    }
+
     /// Marks `run`, all of which is free, taken.
     pub(super) fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
+        if Self::MARKS_SHORT {
+            self.mark_short(state, run, false);
+            state.free -= run.count;
+            return Taken { run, scavenged: 0 };
+        }
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
             scavenged += Self::scavenged_in(chunk, piece);
@@ -45,6 +65,11 @@ impl<S: Shape> Pages<S> {
 
     /// Marks `run`, none of which is free, free.
     pub(super) fn mark_free(&self, state: &mut State, run: PageRun) {
+        if Self::MARKS_SHORT {
+            self.mark_short(state, run, true);
+            state.free += run.count;
+            return state.became_free(run.first);
+        }
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
             let here = Self::scavenged_in(chunk, piece);

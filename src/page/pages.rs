@@ -91,6 +91,9 @@ impl<S: Shape> Pages<S> {
 
     /// Takes the lowest free run of `count` pages; `None` if there is none, or `count` is zero.
     pub(crate) fn alloc(&self, state: &mut State, count: usize) -> Option<Taken> {
+        if Tree::<S>::SHORT_CHUNKS {
+            return self.alloc_walking(state, count, 1);
+        }
         if count == 0 {
             return None;
         }
