@@ -77,16 +77,13 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Whether all of the `count` bits from `first` are set.
+    /// Whether all of the `count` bits from `first` are `set`, or all of them clear.
     #[inline]
-    pub(crate) fn all_set(self, first: usize, count: usize) -> bool {
-        masks(first, count).all(|(index, mask)| self.word(index) & mask == mask)
-    }
-
-    /// Whether none of the `count` bits from `first` is set.
-    #[inline]
-    pub(crate) fn none_set(self, first: usize, count: usize) -> bool {
-        masks(first, count).all(|(index, mask)| self.word(index) & mask == 0)
+    pub(crate) fn all_are(self, set: bool, first: usize, count: usize) -> bool {
+        masks(first, count).all(|(index, mask)| {
+            let wanted = if set { mask } else { 0 };
+            self.word(index) & mask == wanted
+        })
     }
 
     /// How many of the `count` bits from `first` are set.
@@ -131,7 +128,15 @@ impl<'a> Bits<'a> {
     /// The lowest set bit at or above `page`.
     #[inline]
     pub(crate) fn next_set(self, page: usize) -> Option<usize> {
-        self.find(1, page).map(|found| found.first)
+        let mut ignored = page % WORD;
+        for index in page / WORD..self.words.len() {
+            let word = self.word(index) >> ignored << ignored;
+            ignored = 0;
+            if word != 0 {
+                return Some(index * WORD + word.trailing_zeros() as usize);
+            }
+        }
+        None
     }
 
     /// The lowest run of `count` set bits (at least one) among the bits from `from` up.

@@ -127,12 +127,7 @@ impl<S: Shape> Pages<S> {
         if !Tree::<S>::in_space(run) {
             return None;
         }
-        let is_free = |piece: Piece| {
-            let chunk = self.tree.chunk(piece.chunk);
-            chunk.is_some_and(|chunk| chunk.free.all_set(piece.first, piece.count))
-        };
-        Tree::<S>::pieces(run)
-            .all(is_free)
+        self.all_are(run, true)
             .then(|| self.mark_taken(state, run))
     }
 
@@ -201,7 +196,7 @@ impl<S: Shape> Pages<S> {
     /// Whether `page` is free.
     pub(crate) fn is_free(&self, _: &State, page: PageIdx) -> bool {
         let chunk = self.tree.chunk(page.0 / Tree::<S>::CHUNK_PAGES);
-        chunk.is_some_and(|chunk| chunk.free.all_set(page.0 % Tree::<S>::CHUNK_PAGES, 1))
+        chunk.is_some_and(|chunk| chunk.free.all_are(true, page.0 % Tree::<S>::CHUNK_PAGES, 1))
     }
 
     /// How many pages directly below `end` are free, counted up to `max`.
@@ -271,10 +266,17 @@ impl<S: Shape> Pages<S> {
     fn is_taken(&self, state: &State, run: PageRun) -> bool {
         Tree::<S>::in_space(run)
             && state.owned.contains_run(run)
-            && Tree::<S>::pieces(run).all(|piece| {
-                let chunk = self.tree.chunk(piece.chunk);
-                chunk.is_some_and(|chunk| chunk.free.none_set(piece.first, piece.count))
-            })
+            && self.all_are(run, false)
+    }
+
+    /// Whether all pages of `run` are free, or all of them are not. Each has tables then.
+    // One for both.
+    #[inline(never)]
+    fn all_are(&self, run: PageRun, free: bool) -> bool {
+        Tree::<S>::pieces(run).all(|piece| {
+            let chunk = self.tree.chunk(piece.chunk);
+            chunk.is_some_and(|chunk| chunk.free.all_are(free, piece.first, piece.count))
+        })
     }
 
     /// Whether every page of `run` has tables.

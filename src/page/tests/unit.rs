@@ -64,8 +64,8 @@ fn compare_bits(random: &mut Random, bits: Bits<'_>, list: &[bool]) {
         let part = &list[first..first + count];
         let ones = part.iter().filter(|bit| **bit).count();
         assert_eq!(bits.count(first, count), ones);
-        assert_eq!(bits.all_set(first, count), ones == count);
-        assert_eq!(bits.none_set(first, count), ones == 0);
+        assert_eq!(bits.all_are(true, first, count), ones == count);
+        assert_eq!(bits.all_are(false, first, count), ones == 0);
         let above = list[first..].iter().take_while(|bit| **bit).count();
         assert_eq!(bits.run_above(first), above);
         let below = list[..first].iter().rev().take_while(|bit| **bit).count();
