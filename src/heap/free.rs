@@ -123,7 +123,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let class = Self::TABLE
             .class(class)
             .ok_or(Fault::Corruption("class of a span"))?;
-        let slot = Self::TABLE.slot_at(class, offset);
+        let slot = if M::DECOMMITS {
+            Self::TABLE.slot_at(class, offset)
+        } else {
+            Self::TABLE.slot_by_division(class, offset)
+        };
         if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
             return Err(Fault::InteriorPointer);
         }

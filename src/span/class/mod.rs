@@ -167,6 +167,17 @@ impl ClassTable {
         let product = (offset as u64).wrapping_mul(u64::from(self.magic[class.index()]));
         usize::try_from(product >> 32).unwrap_or(usize::MAX)
     }
+
+    /// [`slot_at`](Self::slot_at) by division, without the numbers to multiply by: for parts where
+    /// room for constants is scarcer than time.
+    #[inline]
+    pub(crate) const fn slot_by_division(&self, class: SizeClass, offset: usize) -> usize {
+        match offset.checked_div(self.size(class)) {
+            Some(slot) => slot,
+            // No class has slots without bytes.
+            None => usize::MAX,
+        }
+    }
 }
 
 #[cfg(test)]
