@@ -127,8 +127,7 @@ impl<S: Shape> Pages<S> {
         if !Tree::<S>::in_space(run) {
             return None;
         }
-        self.all_are(run, true)
-            .then(|| self.mark_taken(state, run))
+        self.all_are(run, true).then(|| self.mark_taken(state, run))
     }
 
     /// Takes the `more` pages above `run`, or nothing if one of them is not free.
@@ -264,9 +263,7 @@ impl<S: Shape> Pages<S> {
 
     /// Whether all pages of `run` are owned and none is free.
     fn is_taken(&self, state: &State, run: PageRun) -> bool {
-        Tree::<S>::in_space(run)
-            && state.owned.contains_run(run)
-            && self.all_are(run, false)
+        Tree::<S>::in_space(run) && state.owned.contains_run(run) && self.all_are(run, false)
     }
 
     /// Whether all pages of `run` are free, or all of them are not. Each has tables then.
