@@ -24,6 +24,10 @@ pub(crate) fn kernels_manifest() -> PathBuf {
     root().join("qemu/Cargo.toml")
 }
 
+/// The packages of programs for small parts: heaps that are measured, and programs that have to
+/// link.
+pub(crate) const SMALL: [&str; 2] = ["size", "links"];
+
 /// The package of the examples, which are kernels too.
 pub(crate) fn examples_manifest() -> PathBuf {
     root().join("examples/Cargo.toml")

@@ -235,7 +235,7 @@ fn number(figure: run::figures::Figure) -> Number {
 }
 
 /// The allocators that replay traces in one kernel.
-const PEERS: [&str; 4] = [OWN, "talc", "rlsf", "linked_list_allocator"];
+const PEERS: [&str; 5] = [OWN, "firmware", "talc", "rlsf", "linked_list_allocator"];
 
 /// The trace that all machines are compared by: it fits all of them.
 const COMPARED: &str = "sqlite";

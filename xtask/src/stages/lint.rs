@@ -1,6 +1,6 @@
 //! Formatting and clippy, of the workspace, of the kernels and of the examples.
 
-use super::step;
+use super::{small, step};
 use crate::kernels::{self, EXAMPLES, KERNELS, REPLAY, benches_on, choose_benches};
 use crate::machine;
 use crate::project;
@@ -18,7 +18,13 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         "format, workspace",
         format.current_dir(root).args(["--all", "--check"]),
     );
-    for (name, package) in [("kernels", &kernels), ("examples", &examples)] {
+    let [size, links] = project::SMALL.map(|name| root.join(name).join("Cargo.toml"));
+    for (name, package) in [
+        ("kernels", &kernels),
+        ("examples", &examples),
+        ("size", &size),
+        ("links", &links),
+    ] {
         let mut format = toolchain.cargo("fmt");
         format
             .current_dir(root)
@@ -37,6 +43,15 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         "clippy, workspace",
         clippy.args(["--", "-D", "warnings"]),
     );
+    for (name, target) in project::SMALL.into_iter().zip(small::LINTED) {
+        let mut clippy = toolchain.cargo_for("clippy", target);
+        clippy
+            .current_dir(root.join(name))
+            .args(["--release", "--bins", "--target-dir"])
+            .arg(project::target_of(name))
+            .args(["--", "-D", "warnings"]);
+        step(stage, &format!("clippy, {name}"), &mut clippy);
+    }
     for machine in machine::all() {
         let mut measuring = benches_on(machine);
         measuring.push(REPLAY);

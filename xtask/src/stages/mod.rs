@@ -99,6 +99,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
             }
         }
         if matches!(part, Part::Lint) {
+            needs.targets.extend(small::LINTED);
             needs.components.extend([&RUSTFMT, &CLIPPY]);
         }
     }

@@ -10,6 +10,9 @@ use crate::toolchain::Toolchain;
 /// Targets whose cores have loads and stores of a word, and nothing that does both at once.
 pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-none-elf"];
 
+/// What the packages in [`project::SMALL`] are linted for.
+pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
+
 /// What the linker says of the read-modify-write that is planted.
 const MISSING: &str = "undefined symbol: __sync_fetch_and_add_4";
 

@@ -3,7 +3,8 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_qemu::{FRAME_BYTES, println};
+use archipelago_firmware::FirmwareHeap;
+use archipelago_qemu::{FRAME_BYTES, SingleCpu, println};
 use archipelago_workload::replay::Mode;
 use linked_list_allocator::LockedHeap;
 use rlsf::Tlsf;
@@ -20,6 +21,9 @@ static LINKED_LIST: LockedHeap = LockedHeap::empty();
 static TALC: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
 /// Two levels of bins, as many as its documentation proposes for a heap of this size.
 static RLSF: Rlsf = Rlsf(Mutex::new(Tlsf::new()));
+
+/// The heap for parts on which the whole one is too large.
+static FIRMWARE: FirmwareHeap<SingleCpu> = FirmwareHeap::empty();
 
 /// `rlsf` behind a lock; it brings none for bare machines.
 struct Rlsf(Mutex<Tlsf<'static, u32, u32, 28, 32>>);
@@ -73,4 +77,8 @@ pub(crate) fn run(context: &mut Context) {
     // SAFETY: as above.
     unsafe { LINKED_LIST.lock().init(start, bytes) };
     report(context, "linked_list_allocator", &LINKED_LIST, Mode::Bare);
+    // SAFETY: as above; there is one CPU.
+    let given = unsafe { FIRMWARE.init(start, bytes) };
+    assert_eq!(given, Ok(()), "the firmware heap takes the block");
+    report(context, "firmware", &FIRMWARE, Mode::Bare);
 }
