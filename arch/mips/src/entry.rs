@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`GLOBAL`](Entry::GLOBAL) alone | nothing |
 //! | [`MARK`](Entry::MARK), global | Prepared |
-//! | not valid, `MARK`, global, writable, a frame | on its way to or from Ready: nobody can reach the frame |
+//! | not valid, `MARK`, global, writable, a frame | on its way to or from Ready: out of reach |
 //! | valid, `MARK`, global, writable, cached, a frame | Ready |
 //! | anything else | the kernel's |
 //!

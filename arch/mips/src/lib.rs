@@ -1,5 +1,5 @@
-//! The `archipelago` heap's machine on 32-bit MIPS with a TLB: a software page table, the TLB refill
-//! handler that walks it, and TLB maintenance. One source for both byte orders.
+//! The `archipelago` heap's machine on 32-bit MIPS with a TLB: a software page table, the TLB
+//! refill handler that walks it, and TLB maintenance. One source for both byte orders.
 //!
 //! # Plugging in
 //! A kernel that has no page table of its own takes this one, and links the refill handler at its
@@ -46,11 +46,13 @@
 //! - `SingleCpu<Handlers>` where interrupt handlers allocate ([`Handlers`]).
 //!
 //! # What the processor has to be set up for
-//! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once: nobody knows what it
-//!   holds after reset.
+//! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once: nobody knows what it holds
+//!   after reset.
 //! - The general vector tells a kernel's own faults apart, as it does without the heap: a TLB
 //!   exception on an address in a window is an access to memory that is not Ready.
-//! - Code, static data and the stack of whatever runs with interrupts masked lie in kseg0.
+//! - The kernel's image is linked into kseg0, with the directory and the handler in it. What the
+//!   general vector touches before it leaves the exception level lies in kseg0, or in pages that
+//!   are wired: a miss there would not be refilled.
 //!
 //! # What it does to the TLB
 //! A TLB entry translates a pair of pages. A pair is refilled with both entries as the tables have

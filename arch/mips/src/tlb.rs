@@ -18,8 +18,8 @@ mod local {
     use crate::cp0::{self, read};
     use crate::flush::{Flush, PAIR};
 
-    /// Where entry `index` of an empty TLB points: an address of kseg0, which no TLB translates, and
-    /// one of its own, since two entries for one address are a machine check.
+    /// Where entry 0 of an empty TLB points, and the others above: addresses of kseg0, which no TLB
+    /// translates, each of its own, since two entries for one address are a machine check.
     const UNUSED: usize = 0x8000_0000;
 
     /// EntryHi.ASID: the address space. It stays what it is throughout, in case the kernel's own
@@ -61,7 +61,13 @@ mod local {
     unsafe fn set_entry_hi(value: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            asm!(".set noat", "mtc0 {}, $10", "ehb", in(reg) value, options(nostack, preserves_flags));
+            asm!(
+                ".set noat",
+                "mtc0 {}, $10",
+                "ehb",
+                in(reg) value,
+                options(nostack, preserves_flags),
+            );
         }
     }
 
@@ -93,9 +99,9 @@ mod local {
 
     /// Empties entry `index`.
     fn drop_entry(index: usize, asid: usize) {
-        // SAFETY: what the tables say is refilled when it is next needed; the entry's new address is
-        // one that is never translated, and no other entry's. The block touches no memory, so no
-        // refill comes in between; the caller restores EntryHi, and interrupts are masked.
+        // SAFETY: what the tables say is refilled when it is next needed; the entry's new address
+        // is one that is never translated, and no other entry's. The block touches no memory, so
+        // no refill comes in between; the caller restores EntryHi, and interrupts are masked.
         unsafe {
             asm!(
                 ".set noat",

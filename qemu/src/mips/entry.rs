@@ -96,7 +96,10 @@ trap_entry:
     la      $sp, {SPARE} + {SPARE_BYTES}
 1:  addiu   $sp, $sp, -({FRAME} + {ARGUMENTS})
     sw      $at, {ARGUMENTS} + 4 * 1($sp)
-    .irp    number, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 30, 31
+    .irp    number, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    sw      $\number, {ARGUMENTS} + 4 * \number($sp)
+    .endr
+    .irp    number, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 30, 31
     sw      $\number, {ARGUMENTS} + 4 * \number($sp)
     .endr
     sw      $k0, {ARGUMENTS} + 4 * 29($sp)
@@ -130,7 +133,10 @@ trap_entry:
     mthi    $t0
     mtlo    $t1
     lw      $at, {ARGUMENTS} + 4 * 1($sp)
-    .irp    number, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 30, 31
+    .irp    number, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    lw      $\number, {ARGUMENTS} + 4 * \number($sp)
+    .endr
+    .irp    number, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 30, 31
     lw      $\number, {ARGUMENTS} + 4 * \number($sp)
     .endr
     lw      $sp, {ARGUMENTS} + 4 * 29($sp)

@@ -3,7 +3,7 @@
 //! Each probe is a few instructions with known addresses. When one of them faults, the trap handler
 //! finds the instruction among them, keeps the fault and goes on at `probe_failed`.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 
 use spin::Mutex;
 
@@ -14,6 +14,7 @@ global_asm!(
     r#"
     .section .text.probe, "ax", @progbits
     .set push
+    .set mips32r2
     .set noreorder
 probe_load:                         // (address) -> the byte
     lbu     $v0, 0($a0)
@@ -26,7 +27,7 @@ probe_store:                        // (address, byte) -> 0
 probe_call:                         // (address) -> 0
     addiu   $sp, $sp, -24
     sw      $ra, 20($sp)
-    jalr    $a0
+    jalr.hb $a0                     // what was just written is fetched
     nop
 probe_called:
     lw      $ra, 20($sp)
@@ -97,6 +98,11 @@ pub unsafe fn probe_write(address: usize, byte: u8) -> Result<(), Fault> {
 /// # Errors
 /// The fault, where the instruction at the address cannot be fetched.
 pub unsafe fn probe_execute(address: usize) -> Result<(), Fault> {
+    if probe_read(address).is_ok() {
+        // SAFETY: the address can be read, so this does not fault; it changes what is fetched to
+        // what is in memory.
+        unsafe { asm!("synci 0({})", "sync", in(reg) address, options(nostack)) };
+    }
     // SAFETY: the caller vouches for what is there; where the fetch faults, `recover` makes the
     // probe return.
     outcome(unsafe { probe_call(address) }).map(drop)

@@ -20,5 +20,5 @@ pub(super) static SPARE: Spare = Spare(UnsafeCell::new([0; 16 << 10]));
 
 /// Whether an address is one that a stack which is used up runs into.
 pub(super) fn is_below(address: usize) -> bool {
-    STACK - address.min(STACK) <= STACK_BYTES && address < STACK
+    (STACK - STACK_BYTES..STACK).contains(&address)
 }

@@ -15,8 +15,8 @@ pub const HEAP_WINDOW: Window = Window::new(START + (8 << 20), WINDOW_BYTES);
 /// Another place for one.
 pub const SECOND_WINDOW: Window = Window::new(HEAP_WINDOW.base + WINDOW_BYTES, WINDOW_BYTES);
 
-/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not use;
-/// a table begins with it.
+/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not
+/// use; a table begins with it.
 pub const FREE_PAGE: usize = 0xf000_0000;
 
 /// Addresses that nothing is mapped at: the first ones and the last ones of each mapped segment.

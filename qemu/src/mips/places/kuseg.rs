@@ -16,8 +16,8 @@ pub const HEAP_WINDOW: Window = Window::new(0x1000_0000, WINDOW_BYTES);
 /// Another place for one.
 pub const SECOND_WINDOW: Window = Window::new(0x3000_0000, WINDOW_BYTES);
 
-/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not use;
-/// a table begins with it.
+/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not
+/// use; a table begins with it.
 pub const FREE_PAGE: usize = 0x6000_0000;
 
 /// Addresses that nothing is mapped at: the first one and the last ones of each mapped segment.
