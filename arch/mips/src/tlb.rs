@@ -112,7 +112,7 @@ mod local {
                 "ehb",
                 "tlbwi",
                 "ehb",
-                unused = in(reg) UNUSED + index * PAIR | asid,
+                unused = in(reg) (UNUSED + index * PAIR) | asid,
                 index = in(reg) index,
                 options(nostack, preserves_flags),
             );
