@@ -16,6 +16,7 @@ pub(super) const MACHINES: &[Machine] = &[
             homebrew: Some("qemu"),
         },
         target: "x86_64-unknown-none",
+        package_name: "archipelago-x86_64",
         feature: None,
         kernels: &[],
         arguments: &[
@@ -37,6 +38,7 @@ pub(super) const MACHINES: &[Machine] = &[
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,
         target: "armv7a-none-eabi",
+        package_name: "archipelago-arm",
         feature: None,
         kernels: &[],
         arguments: &[
@@ -92,6 +94,7 @@ pub(super) const MACHINES: &[Machine] = &[
         qemu: "qemu-system-arm",
         package: ARM_PACKAGE,
         target: "thumbv7m-none-eabi",
+        package_name: "archipelago-cortex-m",
         feature: None,
         kernels: &[],
         arguments: &[
@@ -123,6 +126,7 @@ const MIPS: Machine = Machine {
         homebrew: Some("qemu"),
     },
     target: "",
+    package_name: "archipelago-mips",
     feature: None,
     kernels: &[],
     arguments: &[

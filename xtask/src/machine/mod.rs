@@ -28,6 +28,8 @@ pub(crate) struct Machine {
     pub(crate) package: Package,
     /// The kernels' Rust target.
     pub(crate) target: &'static str,
+    /// The crate that knows it, which has code for no other target.
+    pub(crate) package_name: &'static str,
     /// The feature that the kernels are built with, if the machine is another's with one.
     pub(crate) feature: Option<&'static str>,
     /// Those that it runs of the kernels for machines of its kind; none stands for all.

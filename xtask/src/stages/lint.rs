@@ -52,6 +52,14 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
             .args(["--", "-D", "warnings"]);
         step(stage, &format!("clippy, {name}"), &mut clippy);
     }
+    for machine in machine::all().filter(|machine| machine.feature.is_none()) {
+        let mut clippy = toolchain.cargo_for("clippy", machine.target);
+        clippy
+            .current_dir(root)
+            .args(["--package", machine.package_name, "--", "-D", "warnings"]);
+        let name = format!("clippy, {} for its target", machine.package_name);
+        step(stage, &name, &mut clippy);
+    }
     for machine in machine::all() {
         let mut measuring = benches_on(machine);
         measuring.push(REPLAY);
