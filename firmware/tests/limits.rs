@@ -7,6 +7,7 @@ use alloc::collections::BTreeSet;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use archipelago_api::Kernel;
 use archipelago_firmware::{FirmwareHeap, InitError, Stats};
 use archipelago_sim::Hosted;
 
@@ -201,4 +202,26 @@ fn a_block_is_given_once_and_has_a_page() {
     assert_eq!(give(200), Err(InitError::TooSmall { bytes: 200 }));
     assert_eq!(give(2000), Ok(()));
     assert_eq!(give(2000), Err(InitError::AlreadyInitialised));
+}
+
+#[test]
+fn interrupts_are_left_as_they_were() {
+    let heap = subject::<256>();
+    let use_it = || {
+        let object = heap.allocate(layout(40, 8)).expect("memory");
+        free(&heap, object, layout(40, 8));
+    };
+    use_it();
+    assert!(Hosted::interrupts_enabled());
+    let before = Hosted::disable_interrupts();
+    use_it();
+    assert!(!Hosted::interrupts_enabled());
+    Hosted::restore_interrupts(before);
+    // Whoever is told of a fault finds them enabled, and the heap in order.
+    let object = heap.allocate(layout(40, 8)).expect("memory");
+    let wrong = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        free(&heap, object, layout(400, 8));
+    }));
+    assert!(wrong.is_err() && Hosted::interrupts_enabled());
+    assert_eq!(heap.verify(), Ok(()));
 }

@@ -52,10 +52,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None);
         };
         let mut central = self.central.lock();
-        let object = if M::DECOMMITS {
-            self.object(opened, pointer, layout)
-        } else {
+        let object = if Self::SAVES_CODE {
             self.object_shared(opened, pointer, layout)
+        } else {
+            self.object(opened, pointer, layout)
         };
         let freed = object.map(|object| self.give(opened, &mut central, object));
         // The report is made with no lock held, so that whoever prints it may free.
@@ -65,8 +65,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// [`object`](Self::object), once for everybody: on machines without an MMU, where code is
-    /// scarce as well.
+    /// [`object`](Self::object), one for all who need not be quick.
     #[inline(never)]
     pub(super) fn object_shared<'a>(
         &self,
@@ -123,10 +122,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let class = Self::TABLE
             .class(class)
             .ok_or(Fault::Corruption("class of a span"))?;
-        let slot = if M::DECOMMITS {
-            Self::TABLE.slot_at(class, offset)
-        } else {
+        let slot = if Self::SAVES_CODE {
             Self::TABLE.slot_by_division(class, offset)
+        } else {
+            Self::TABLE.slot_at(class, offset)
         };
         if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
             return Err(Fault::InteriorPointer);

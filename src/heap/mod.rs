@@ -91,6 +91,9 @@ impl<M: Machine> Opened<M> {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Whether code and constants are as scarce as memory: where there is no MMU.
+    const SAVES_CODE: bool = !M::DECOMMITS;
+
     /// A heap that is not initialised, and without an early heap: until `init` it refuses every
     /// request.
     #[must_use]

@@ -64,6 +64,7 @@ fn the_magic_multiplication_divides_every_offset_of_every_span() {
                     offset / size,
                     "{offset} by {size}"
                 );
+                assert_eq!(table.slot_by_division(class, offset), offset / size);
             }
         }
     }

@@ -13,7 +13,7 @@ pub(super) const TARGETS: &[&str] = &[
     "thumbv7m-none-eabi",
 ];
 
-const PORTABLE: &[&str] = &["archipelago", "archipelago-api"];
+const PORTABLE: &[&str] = &["archipelago", "archipelago-api", "archipelago-firmware"];
 
 /// The features that a kernel may turn on; the others are for tests on the host.
 const FEATURES: &str = "archipelago/allocator-api2";

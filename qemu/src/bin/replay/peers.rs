@@ -22,6 +22,8 @@ static TALC: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
 /// Two levels of bins, as many as its documentation proposes for a heap of this size.
 static RLSF: Rlsf = Rlsf(Mutex::new(Tlsf::new()));
 
+/// The largest block that a firmware heap is measured with: it looks through the map of its pages.
+const FIRMWARE_BYTES: usize = 16 << 20;
 /// The heap for parts on which the whole one is too large.
 static FIRMWARE: FirmwareHeap<SingleCpu> = FirmwareHeap::empty();
 
@@ -77,6 +79,9 @@ pub(crate) fn run(context: &mut Context) {
     // SAFETY: as above.
     unsafe { LINKED_LIST.lock().init(start, bytes) };
     report(context, "linked_list_allocator", &LINKED_LIST, Mode::Bare);
+    if bytes > FIRMWARE_BYTES {
+        return;
+    }
     // SAFETY: as above; there is one CPU.
     let given = unsafe { FIRMWARE.init(start, bytes) };
     assert_eq!(given, Ok(()), "the firmware heap takes the block");
