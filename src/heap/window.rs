@@ -60,7 +60,7 @@ pub enum WindowRule {
     NotCanonical,
     /// A window lies inside the geometry.
     BeyondGeometry {
-        /// Bits of an address.
+        /// Bits of an address, counted from the base of the space.
         address_bits: u32,
     },
     /// Windows do not overlap.
@@ -142,8 +142,9 @@ impl Window {
     }
 }
 
+/// A space that goes on at address 0 has a hole between its halves; others have ends.
 const fn outside(geometry: &Geometry) -> WindowRule {
-    if geometry.base == 0 {
+    if geometry.base == 0 || geometry.offset(VirtAddr::new(0)).is_none() {
         WindowRule::BeyondGeometry {
             address_bits: geometry.address_bits,
         }
@@ -193,7 +194,10 @@ impl fmt::Display for WindowRule {
             Self::Wraps => f.write_str("it wraps past the top of the address space"),
             Self::NotCanonical => f.write_str("it holds addresses that are not canonical"),
             Self::BeyondGeometry { address_bits } => {
-                write!(f, "it reaches beyond the {address_bits} bits of an address")
+                write!(
+                    f,
+                    "it reaches beyond the {address_bits} bits of the address space"
+                )
             }
             Self::Overlaps { other } => write!(f, "it overlaps {other}, given before"),
             Self::SecondForMetadata => f.write_str("it is a second window for metadata"),

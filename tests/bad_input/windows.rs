@@ -1,7 +1,8 @@
 //! Windows that break a rule are refused by range and rule, and nothing has changed.
 
 use archipelago::{InitError, VirtAddr, VirtRange, Window, WindowRule};
-use archipelago_sim::{Sim, SimGeometry, State};
+use archipelago_api::Geometry;
+use archipelago_sim::{Sim, SimGeometry, State, Top30};
 use archipelago_testing::{Rig, lone_window};
 
 /// A good window of 64 pages, away from both ends of the space.
@@ -228,6 +229,22 @@ fn windows_that_touch_are_good<G: SimGeometry>() {
     rig.verify();
     for block in blocks {
         rig.free(block);
+    }
+}
+
+/// The space has no hole, but ends; address 0 is below it.
+#[test]
+fn a_window_below_a_space_without_address_0_is_refused() {
+    let Geometry {
+        base, address_bits, ..
+    } = Top30::GEOMETRY;
+    let rule = WindowRule::BeyondGeometry { address_bits };
+    for window in [
+        Window::new(base - 4096, 4096),
+        Window::new(base - 4096, 1 << 20),
+        Window::new(0, 1 << 20),
+    ] {
+        check_alone::<Top30>(window, rule);
     }
 }
 
