@@ -99,6 +99,7 @@ impl Verdict {
 
 /// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
 /// end of a last-level table wherever a window begins just below one.
+#[cfg(not(machine = "cortex_m"))]
 pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;
 
 /// A range of physical memory, in bytes; `end` is the first byte after it.

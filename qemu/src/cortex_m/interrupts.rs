@@ -10,7 +10,7 @@ use crate::{are_interrupts_enabled, handlers, without_interrupts};
 /// Nanoseconds of a tick.
 const TICK: u32 = 40;
 
-/// Unmasks interrupts, of which there are none until [`start_timer`].
+/// Unmasks interrupts, of which there are none until the timer is started.
 pub fn enable_interrupts() {
     // SAFETY: every handler that can run from here on is below, and masks interrupts for what it
     // calls.

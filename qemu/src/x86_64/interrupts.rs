@@ -17,7 +17,7 @@ static CONTROLLERS: Mutex<ChainedPics> = Mutex::new({
     unsafe { ChainedPics::new(TIMER_VECTOR, SECOND_CONTROLLER) }
 });
 
-/// Unmasks interrupts, of which there are none until [`start_timer`].
+/// Unmasks interrupts, of which there are none until [`start_timer`](crate::start_timer).
 pub fn enable_interrupts() {
     let mut controllers = CONTROLLERS.lock();
     // SAFETY: every PC has the two controllers, interrupts are masked, and the vectors of the first
