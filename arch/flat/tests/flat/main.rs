@@ -4,6 +4,9 @@
 
 extern crate alloc;
 
+// It runs the compiler.
+#[cfg(not(miri))]
+mod bad_shapes;
 mod common;
 mod conformance;
 mod many;

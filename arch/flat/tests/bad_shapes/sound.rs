@@ -1,0 +1,9 @@
+//! The same with a shape that adds up, which compiles.
+
+use archipelago_flat::{CriticalSection, FlatHeap, Small};
+
+static HEAP: FlatHeap<CriticalSection, Small<24, 10>> = FlatHeap::empty();
+
+fn main() {
+    println!("{:?}", HEAP.range());
+}
