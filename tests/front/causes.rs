@@ -70,18 +70,22 @@ fn window<G: SimGeometry>() {
 
 fn metadata_window<G: SimGeometry>() {
     // Where a window is set aside for metadata, growth leaves it nothing of the others; some are
-    // too small.
+    // too small, or used up at the moment when the next record would need more.
     let sizes = [60, G::GEOMETRY.chunk_pages()];
     let pairs = sizes
         .into_iter()
+        .chain(24..60)
         .flat_map(|objects| (1..40).map(move |metadata| (objects, metadata)));
-    let refusal = pairs.into_iter().find_map(|(objects, metadata)| {
+    // Spans of many pages and of one use it up at different times.
+    let requests = [layout(8, 8), layout(Rig::<G>::PAGE, 1)];
+    let mut cases = pairs.flat_map(|pair| requests.map(|request| (pair, request)));
+    let refusal = cases.find_map(|((objects, metadata), request)| {
         let rig = Rig::<G>::uninitialised(Sim::default());
         let objects = lone_window::<G>(objects * Rig::<G>::PAGE);
         let above = objects.base + 2 * objects.bytes;
         let metadata = Window::for_metadata(above, metadata * Rig::<G>::PAGE);
         rig.init(&[objects, metadata]).ok()?;
-        let refused = (0..).find_map(|_| rig.allocate(layout(8, 8), NONE).err());
+        let refused = (0..).find_map(|_| rig.allocate(request, NONE).err());
         rig.check();
         rig.verify();
         refused.filter(|error| matches!(error.cause, Cause::MetadataWindow { .. }))

@@ -159,12 +159,17 @@ fn a_reserve_in_too_many_pieces_is_an_error_and_no_loop<G: SimGeometry>() {
     while let Ok(block) = rig.allocate(page, AllocFlags::empty()) {
         blocks.push(block);
     }
+    // Pages may be left that there was no metadata for.
+    let goal = 20 + rig.heap.stats().free_pages;
     let (freed, kept): (Vec<_>, Vec<_>) =
         (0..).zip(blocks).partition(|(number, _)| number % 2 == 0);
     for (_, block) in freed {
         rig.free(block);
     }
-    let cause = rig.heap.set_reserve(20).expect_err("single pages are left");
+    let cause = rig
+        .heap
+        .set_reserve(goal)
+        .expect_err("single pages are left");
     assert!(
         matches!(cause, Cause::Window { .. } | Cause::MetadataWindow { .. }),
         "{cause}"
@@ -181,7 +186,7 @@ fn a_reserve_in_too_many_pieces_is_an_error_and_no_loop<G: SimGeometry>() {
         rig.free(block);
     }
     rig.free(rig.get(8, 8));
-    assert_eq!(rig.heap.stats().of(Purpose::Reserve), 20 * Rig::<G>::PAGE);
+    assert_eq!(rig.heap.stats().of(Purpose::Reserve), goal * Rig::<G>::PAGE);
     rig.check();
     rig.verify();
 }
