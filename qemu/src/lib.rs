@@ -22,6 +22,8 @@ mod frames;
 mod handlers;
 mod heap;
 mod info;
+#[cfg(not(machine = "cortex_m"))]
+mod paged;
 pub mod protocol;
 mod report;
 mod target;
@@ -57,20 +59,21 @@ pub use target::{Churn, Plain};
 // On every machine.
 pub use machine::{
     Cause, FRAME_BYTES, Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, SingleCpu,
-    enable_interrupts, exit, instructions, machine, physmap, raise_interrupt,
+    enable_interrupts, exit, instructions, physmap, raise_interrupt,
 };
 // Where there is an MMU.
 #[cfg(not(machine = "cortex_m"))]
 pub use machine::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-    careless_machine, holding_machine, map, probe_execute, probe_read, probe_write, translate,
-    unmap,
+    holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
 };
+#[cfg(not(machine = "cortex_m"))]
+pub use paged::{careless_machine, machine};
 
 // Where there is none.
 #[cfg(machine = "cortex_m")]
-pub use machine::{Bank, Board, THIRD_WINDOW, static_memory};
+pub use machine::{Bank, Board, THIRD_WINDOW, machine, static_memory};
 
 // What the tutorial's kernels start with.
 #[cfg(machine = "x86_64")]

@@ -22,10 +22,7 @@ pub(crate) use console::Console;
 pub use archipelago_arm::SingleCpu;
 pub use counter::instructions;
 pub use fault::Cause;
-pub use heap::{
-    Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, careless_machine, holding_machine,
-    machine,
-};
+pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine};
 pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};

@@ -23,7 +23,7 @@ pub use archipelago_mips::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;
-pub use heap::{Frames, HeapMachine, Mapper, careless_machine, holding_machine, machine};
+pub use heap::{Frames, HeapMachine, Mapper, holding_machine};
 pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use kseg0::physmap;

@@ -1,8 +1,7 @@
 //! The heap's machine: over the boot code's page tables and frame pool.
 
 use archipelago::Window;
-use archipelago_api::{Machine, VirtRange};
-use archipelago_x86_64::{Paging, Tlb};
+use archipelago_x86_64::Paging;
 use x86_64::structures::paging::OffsetPageTable;
 
 use super::paging::PHYSMAP_BYTES;
@@ -30,14 +29,7 @@ pub const HEAP_WINDOW: Window = Window::new(0xffff_8000_0000_0000, WINDOW_BYTES)
 /// Under another level-4 entry.
 pub const SECOND_WINDOW: Window = Window::new(HEAP_WINDOW.base + (1 << 40), WINDOW_BYTES);
 
-/// A machine over the shared page tables and frames, which gives frames back that it does not need.
-/// There may be several, each with windows under level-4 entries of their own.
-#[must_use]
-pub fn machine(memory: &'static Memory) -> HeapMachine {
-    holding_machine(memory).returning()
-}
-
-/// The same, but it holds the frames that it needs no more.
+/// A machine over the shared page tables and frames, which holds the frames that it needs no more.
 #[must_use]
 pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
@@ -47,18 +39,4 @@ pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
     unsafe { Paging::shared(memory) }
-}
-
-/// The same as [`machine`], but it leaves the processor to remember what is not there any more.
-#[must_use]
-pub fn careless_machine(memory: &'static Memory) -> impl Machine {
-    machine(memory).with_tlb(Careless)
-}
-
-/// Lets the processor remember everything.
-struct Careless;
-
-// SAFETY: it is not safe: nothing is forgotten, which is what the one kernel that uses it is for.
-unsafe impl Tlb for Careless {
-    fn flush(&self, _range: VirtRange) {}
 }

@@ -24,10 +24,7 @@ pub use archipelago_x86_64::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;
-pub use heap::{
-    Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, careless_machine, holding_machine,
-    machine,
-};
+pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine};
 pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};

@@ -1,0 +1,55 @@
+//! The heap's machine where memory comes in frames: what all such machines make of the kernel's
+//! page tables and frame pool.
+
+use archipelago_api::{Machine, VirtRange};
+use archipelago_tables::Tlb;
+
+use crate::Memory;
+use crate::machine::{HeapMachine, holding_machine};
+
+/// A machine over the shared page tables and frames, which gives frames back that it does not need.
+/// There may be several, each with windows that share no page table with another's.
+#[must_use]
+pub fn machine(memory: &'static Memory) -> HeapMachine {
+    holding_machine(memory).returning()
+}
+
+/// The same, but it leaves the processor to remember what is not there any more, and that something
+/// was not there.
+#[must_use]
+pub fn careless_machine(memory: &'static Memory) -> impl Machine {
+    machine(memory).with_tlb(Careless)
+}
+
+/// Lets the processor remember everything.
+struct Careless;
+
+// SAFETY: it is not safe: nothing is forgotten, which is what the one kernel that uses it is for.
+unsafe impl Tlb for Careless {
+    fn flush(&self, _range: VirtRange) {}
+
+    fn filled(&self, _range: VirtRange) {}
+}
+
+/// The pool as the frame source of tables of two levels.
+#[cfg(any(machine = "arm", machine = "mips"))]
+mod source {
+    use archipelago_api::PhysAddr;
+    use archipelago_tables::{FrameReturn, FrameSource};
+
+    use crate::FramePool;
+
+    // SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing
+    // else uses; its memory ends below 4 GiB on these machines.
+    unsafe impl FrameSource for FramePool {
+        fn take(&mut self) -> Option<PhysAddr> {
+            Self::take(self).map(PhysAddr::new)
+        }
+    }
+
+    impl FrameReturn for FramePool {
+        unsafe fn give_back(&mut self, frame: PhysAddr) {
+            Self::give_back(self, frame.value());
+        }
+    }
+}
