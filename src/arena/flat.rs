@@ -13,7 +13,7 @@ use crate::base::sparse::Word;
 use crate::region::Cause;
 use crate::region::metadata::MetadataSource;
 
-/// Arenas that have a word: 4 GiB of them on x86_64.
+/// Arenas that have a word: 4 GiB, where one has 64 MiB.
 const ARENAS: usize = 64;
 
 /// The first arena of an array that has no place yet: far from any arena of an address space.
