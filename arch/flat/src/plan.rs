@@ -59,10 +59,9 @@ impl Piece {
 
     /// Joins a piece that begins where this one ends, if both are for the same.
     fn join(&mut self, next: &Self) -> bool {
-        let joined = VirtRange::new(
-            self.range.base(),
-            self.range.bytes().wrapping_add(next.range.bytes()),
-        );
+        // All addresses there are have no length, and stay two pieces.
+        let bytes = self.range.bytes().checked_add(next.range.bytes());
+        let joined = bytes.and_then(|bytes| VirtRange::new(self.range.base(), bytes));
         match joined {
             Some(range)
                 if self.range.end() == Some(next.range.base())
@@ -283,4 +282,26 @@ fn check(regions: &[Region], statics: &[VirtRange], granule: usize) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_that_are_all_there_is_stay_two() {
+        let half = usize::MAX / 2 + 1;
+        let region = |base| Region::new(core::ptr::without_provenance_mut(base), half);
+        let geometry = Geometry::small(usize::BITS, 10);
+        let plan = Plan::<2>::new(&[region(half), region(0)], &[], &geometry).expect("good");
+        assert_eq!(plan.len, 2);
+        assert_eq!(
+            plan.pieces[0].first, 1024,
+            "behind the null pointer's granule"
+        );
+        // One of them has given memory up for the states of all granules.
+        let bytes = plan.pieces.iter().map(|piece| piece.bytes / 1024);
+        let granules: usize = bytes.sum();
+        assert_eq!(granules + plan.states_granules, usize::MAX / 1024 - 1);
+    }
 }
