@@ -2,14 +2,27 @@
 
 use core::fmt;
 
+use archipelago_api::VirtAddr;
+
 /// Why a heap was not given its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The block, or what is left of it below the end of the address space, holds no page for
-    /// objects beside the metadata.
+    /// The block holds no page for objects beside the metadata. The last page of the address space
+    /// is none: no pointer range can describe its end.
     TooSmall {
+        /// Where the block begins.
+        start: VirtAddr,
         /// Bytes of the block.
+        bytes: usize,
+        /// Bytes of a page.
+        page: usize,
+    },
+    /// The block wraps past the top of the address space.
+    Wraps {
+        /// Where it begins.
+        start: VirtAddr,
+        /// Its bytes.
         bytes: usize,
     },
     /// The heap has a block already.
@@ -19,9 +32,14 @@ pub enum InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooSmall { bytes } => {
-                write!(f, "a block of {bytes} bytes has no page for objects")
-            }
+            Self::TooSmall { start, bytes, page } => write!(
+                f,
+                "the block of {bytes} bytes at {start} has no page of {page} bytes for objects"
+            ),
+            Self::Wraps { start, bytes } => write!(
+                f,
+                "the block of {bytes:#x} bytes at {start} wraps past the top of the address space"
+            ),
             Self::AlreadyInitialised => f.write_str("the heap has a block already"),
         }
     }

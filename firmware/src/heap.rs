@@ -6,7 +6,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
-use archipelago_api::{Fault, Kernel, Report, VirtAddr};
+use archipelago_api::{Fault, Kernel, Report, VirtAddr, VirtRange};
 
 use crate::block::Block;
 use crate::error::InitError;
@@ -60,8 +60,19 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Cost
     /// Linear in the pages.
     pub unsafe fn init(&self, start: *mut u8, bytes: usize) -> Result<(), InitError> {
-        let too_small = InitError::TooSmall { bytes };
-        let start = NonNull::new(start).ok_or(too_small)?;
+        let at = VirtAddr::new(start.addr());
+        if VirtRange::new(at, bytes).is_none() {
+            return Err(InitError::Wraps { start: at, bytes });
+        }
+        let too_small = InitError::TooSmall {
+            start: at,
+            bytes,
+            page: PAGE,
+        };
+        // The byte at address 0, and with it its page, is the null pointer's.
+        let left_out = usize::from(start.is_null());
+        let start = NonNull::new(start.wrapping_add(left_out)).ok_or(too_small)?;
+        let bytes = bytes.saturating_sub(left_out);
         self.with(|pool| {
             if pool.block.pages() > 0 {
                 return Err(InitError::AlreadyInitialised);

@@ -7,7 +7,7 @@ use alloc::collections::BTreeSet;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::Kernel;
+use archipelago_api::{Kernel, VirtAddr};
 use archipelago_firmware::{FirmwareHeap, InitError, Stats};
 use archipelago_sim::Hosted;
 
@@ -196,10 +196,14 @@ fn a_block_is_given_once_and_has_a_page() {
     let heap = FirmwareHeap::<Hosted>::empty();
     assert_eq!(heap.stats(), Stats::default());
     assert_eq!(heap.allocate(layout(8, 8)), None, "there is no memory yet");
-    let start = vec![0_u8; 2000].leak().as_mut_ptr();
+    let block = vec![0_u8; 2000].leak().as_mut_ptr();
     // SAFETY: the memory is nobody else's from now on, and one thread uses the heap.
-    let give = |bytes| unsafe { heap.init(start, bytes) };
-    assert_eq!(give(200), Err(InitError::TooSmall { bytes: 200 }));
+    let give = |bytes| unsafe { heap.init(block, bytes) };
+    let start = VirtAddr::new(block.addr());
+    let (bytes, page) = (200, 256);
+    assert_eq!(give(200), Err(InitError::TooSmall { start, bytes, page }));
+    let bytes = usize::MAX;
+    assert_eq!(give(bytes), Err(InitError::Wraps { start, bytes }));
     assert_eq!(give(2000), Ok(()));
     assert_eq!(give(2000), Err(InitError::AlreadyInitialised));
 }
@@ -224,4 +228,33 @@ fn interrupts_are_left_as_they_were() {
     }));
     assert!(wrong.is_err() && Hosted::interrupts_enabled());
     assert_eq!(heap.verify(), Ok(()));
+}
+
+#[test]
+fn a_block_that_is_refused_is_named() {
+    let heap = FirmwareHeap::<Hosted, 512>::empty();
+    let said = |base, bytes| {
+        let start = core::ptr::without_provenance_mut(base);
+        // SAFETY: what is refused is not touched.
+        let refused = unsafe { heap.init(start, bytes) };
+        refused.expect_err("it is a bad block").to_string()
+    };
+    assert_eq!(
+        said(0x2000_0000, 512),
+        "the block of 512 bytes at 0x20000000 has no page of 512 bytes for objects"
+    );
+    // The page at address 0 is no object's, nor is one page enough beside it.
+    assert_eq!(
+        said(0, 1024),
+        "the block of 1024 bytes at 0x0 has no page of 512 bytes for objects"
+    );
+    let wraps = said(usize::MAX - 1023, 2048);
+    assert!(
+        wraps.starts_with("the block of 0x800 bytes at 0xfff"),
+        "{wraps}"
+    );
+    assert!(
+        wraps.ends_with(" wraps past the top of the address space"),
+        "{wraps}"
+    );
 }
