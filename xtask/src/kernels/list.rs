@@ -54,8 +54,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
     replay_of("traces/git.trace.gz"),
     replay_of("traces/jq.trace.gz"),
     replay_of("traces/rustc.trace.gz"),
+    replay_of("traces/sqlite.trace.gz"),
+    // In 4 MiB, with all that it is replayed with.
     Kernel {
-        on: On::All,
+        on: On::Only("cortex-m"),
+        words: "one-bank",
         ..replay_of("traces/sqlite.trace.gz")
     },
     // It does not fit every machine, and says so.

@@ -8,6 +8,7 @@
 //! | `instructions` | count instructions; the machine's virtual time must follow them |
 //! | `peers` | the same for other allocators, too (feature `bench`) |
 //! | `picture` | draw the heap as it is at the trace's peak |
+//! | `one-bank` | on a machine with banks of RAM: heap, table and buffers have to share one of 4 MiB |
 //!
 //! Lines that start with `figure` hold a name and a number (`>` before it: more than that), those
 //! that start with `progress` the per cent that are done.
@@ -73,10 +74,15 @@ struct Found {
     violation: Option<Violation>,
 }
 
-const TESTS: [Test<Context>; 6] = [
+const TESTS: &[Test<Context>] = &[
     Test {
         name: "the trace is whole",
         run: whole,
+    },
+    #[cfg(machine = "cortex_m")]
+    Test {
+        name: "what it is replayed with has its place",
+        run: banks::places,
     },
     Test {
         name: "every request is served",
