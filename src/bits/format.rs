@@ -37,14 +37,11 @@ impl Entry {
     };
 }
 
-/// The `count` lowest bits of a half; all of them for a count of [`UNIT_WORDS`] or more.
+/// The `count` lowest bits of a half, which has [`UNIT_WORDS`].
 #[inline]
 pub(super) const fn low(count: usize) -> usize {
-    if count >= UNIT_WORDS {
-        usize::MAX >> UNIT_WORDS
-    } else {
-        (1 << count) - 1
-    }
+    debug_assert!(count <= UNIT_WORDS, "a half has as many bits");
+    (1 << count) - 1
 }
 
 /// The unit with these pointer bits and these scan bits, each of them a half.
@@ -58,6 +55,13 @@ pub(super) const fn unit(pointers: usize, scan: usize) -> usize {
 pub(super) const fn both(first: usize, count: usize) -> usize {
     let words = low(count) << first;
     unit(words, words)
+}
+
+/// The words of a unit moved up by `by`, and below them the last words of the unit before.
+#[inline]
+pub(super) const fn shifted(before: usize, unit: usize, by: usize) -> usize {
+    let below = both(0, by);
+    (unit << by & !below) | (before >> (UNIT_WORDS - by) & below)
 }
 
 /// The pointer bits of a unit.
@@ -78,6 +82,19 @@ pub(super) const fn entry(unit: usize, index: usize) -> Entry {
     Entry {
         pointer: unit >> index & 1 != 0,
         scan: unit >> (UNIT_WORDS + index) & 1 != 0,
+    }
+}
+
+/// The scan bits of `count` words of an object from word `from`, of which `described` words are
+/// described: the special bit is clear.
+#[inline]
+pub(super) const fn scan(described: usize, from: usize, count: usize) -> usize {
+    let left = described.saturating_sub(from);
+    let live = low(if left < count { left } else { count });
+    if from <= 1 && from + count > 1 {
+        live & !(1 << (1 - from))
+    } else {
+        live
     }
 }
 

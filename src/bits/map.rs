@@ -2,16 +2,16 @@
 
 use core::mem::size_of;
 
-use super::format::{UNIT_WORDS, low};
+use super::format::{self, UNIT_WORDS, low};
 use super::runs::Run;
 
 /// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
-pub(super) const MASK_WORDS: usize = 128;
+const MASK_WORDS: usize = 128;
 
-const WORD_BITS: usize = usize::BITS as usize;
 const WORD_BYTES: usize = size_of::<usize>();
 
-type Mask = [usize; MASK_WORDS / WORD_BITS];
+/// The units of a value that begins at the first word of a unit.
+pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 
 /// Which words of a value hold pointers.
 ///
@@ -34,12 +34,16 @@ pub struct PointerMap<'a> {
     words: usize,
     /// Words up to the last pointer, it included.
     described: usize,
+    /// The pointer bits of a value of at most half a unit's words, repeated over one and a half
+    /// units' words: any unit's words of an array are among them.
+    pattern: usize,
     shape: Shape<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Shape<'a> {
-    Mask(Mask),
+    /// No pointer behind the words of these units.
+    Units(Units),
     Runs(&'a [Run]),
     Fields(&'a [Field<'a>]),
     /// The map of an element, repeated as often as the words say.
@@ -62,7 +66,8 @@ impl<'a> PointerMap<'a> {
         Self {
             words: bytes.div_ceil(WORD_BYTES),
             described: 0,
-            shape: Shape::Mask([0; MASK_WORDS / WORD_BITS]),
+            pattern: 0,
+            shape: Shape::Units([0; MASK_WORDS / UNIT_WORDS]),
         }
     }
 
@@ -78,19 +83,21 @@ impl<'a> PointerMap<'a> {
             described <= bounded(words),
             "the mask is longer than the value"
         );
-        let mut parts = [0; MASK_WORDS / WORD_BITS];
+        let mut units = [0; MASK_WORDS / UNIT_WORDS];
         let mut word = 0;
         while word < described {
             if mask >> word & 1 != 0 {
-                parts[word / WORD_BITS] |= 1 << (word % WORD_BITS);
+                units[word / UNIT_WORDS] |= 1 << (word % UNIT_WORDS);
             }
             word += 1;
         }
         Self {
             words,
             described,
-            shape: Shape::Mask(parts),
+            pattern: 0,
+            shape: Shape::Units(units),
         }
+        .compact()
     }
 
     /// The map of `words` words that these runs describe, one behind the other. Words behind the
@@ -105,6 +112,7 @@ impl<'a> PointerMap<'a> {
         Self {
             words,
             described,
+            pattern: 0,
             shape: Shape::Runs(runs),
         }
         .compact()
@@ -128,6 +136,7 @@ impl<'a> PointerMap<'a> {
         Self {
             words,
             described,
+            pattern: 0,
             shape: Shape::Array(element),
         }
         .compact()
@@ -161,6 +170,7 @@ impl<'a> PointerMap<'a> {
         Self {
             words,
             described,
+            pattern: 0,
             shape: Shape::Fields(fields),
         }
         .compact()
@@ -204,7 +214,7 @@ impl<'a> PointerMap<'a> {
             return 0;
         }
         match &self.shape {
-            Shape::Mask(mask) => mask_bits(mask, from) & low(count),
+            Shape::Units(units) => unit_bits(units, from) & low(count),
             Shape::Runs(runs) => Run::bits(runs, from, count),
             Shape::Fields(fields) => field_bits(fields, from, count),
             Shape::Array(element) => element.repeated(from, least(count, self.words - from)),
@@ -212,6 +222,7 @@ impl<'a> PointerMap<'a> {
     }
 
     /// The same of this map repeated without end.
+    #[inline]
     pub(super) const fn repeated(&self, from: usize, count: usize) -> usize {
         if self.described == 0 {
             return 0;
@@ -219,14 +230,7 @@ impl<'a> PointerMap<'a> {
         let period = self.words;
         let mut phase = if from < period { from } else { from % period };
         if period <= UNIT_WORDS / 2 {
-            // Doubled until it is long enough: at most one and a half halves.
-            let mut bits = self.bits(0, period);
-            let mut known = period;
-            while known < phase + count {
-                bits |= bits << known;
-                known *= 2;
-            }
-            return bits >> phase & low(count);
+            return self.pattern >> phase & low(count);
         }
         let (mut bits, mut done) = (0, 0);
         while done < count {
@@ -238,19 +242,46 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// The same map as a mask, if it is short enough for one.
+    /// The units of a value that begins at the first word of a unit, if there is no pointer behind
+    /// them.
+    #[inline]
+    pub(super) const fn units(&self) -> Option<&Units> {
+        match &self.shape {
+            Shape::Units(units) => Some(units),
+            _ => None,
+        }
+    }
+
+    /// The pattern of a short value.
+    const fn doubled(&self) -> usize {
+        if self.words == 0 || self.words > UNIT_WORDS / 2 {
+            return 0;
+        }
+        let mut bits = self.bits(0, self.words);
+        let mut known = self.words;
+        while known < UNIT_WORDS + UNIT_WORDS / 2 {
+            bits |= bits << known;
+            known *= 2;
+        }
+        bits
+    }
+
+    /// The same map as units, if it is short enough for them.
     const fn compact(self) -> Self {
         if self.described > MASK_WORDS {
             return self;
         }
-        let mut mask = [0; MASK_WORDS / WORD_BITS];
-        let mut from = 0;
-        while from < self.described {
-            mask[from / WORD_BITS] |= self.bits(from, UNIT_WORDS) << (from % WORD_BITS);
-            from += UNIT_WORDS;
+        let mut units = [0; MASK_WORDS / UNIT_WORDS];
+        let mut index = 0;
+        while index < units.len() {
+            let first = index * UNIT_WORDS;
+            let scan = format::scan(self.described, first, UNIT_WORDS);
+            units[index] = format::unit(self.bits(first, UNIT_WORDS), scan);
+            index += 1;
         }
         Self {
-            shape: Shape::Mask(mask),
+            pattern: self.doubled(),
+            shape: Shape::Units(units),
             ..self
         }
     }
@@ -265,18 +296,18 @@ const fn bounded(words: usize) -> usize {
     words
 }
 
-/// The bits of a mask from bit `from` on, a unit's words of them at least.
+/// The pointer bits from word `from` on, of a unit's words at least.
 #[inline]
-const fn mask_bits(mask: &Mask, from: usize) -> usize {
-    let (index, shift) = (from / WORD_BITS, from % WORD_BITS);
-    if index >= mask.len() {
+const fn unit_bits(units: &Units, from: usize) -> usize {
+    let (index, shift) = (from / UNIT_WORDS, from % UNIT_WORDS);
+    if index >= units.len() {
         return 0;
     }
-    let bits = mask[index] >> shift;
-    if shift <= UNIT_WORDS || index + 1 == mask.len() {
+    let bits = format::pointers(units[index]) >> shift;
+    if shift == 0 || index + 1 == units.len() {
         return bits;
     }
-    bits | mask[index + 1] << (WORD_BITS - shift)
+    bits | format::pointers(units[index + 1]) << (UNIT_WORDS - shift)
 }
 
 /// The pointer bits of `count` words from word `from` of a value with these fields.

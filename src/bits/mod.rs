@@ -6,7 +6,7 @@
 //! - [`HeapBits`], a cursor that walks from word to word and from arena to arena;
 //! - [`PointerMap`], made in `const` for every [`Mapped`] type, and [`Description`], what one
 //!   object is made of;
-//! - [`describe`] and [`clear`], which write the bits of one object and of none;
+//! - [`describe`], [`describe_value`] and [`clear`], which write the bits of one object or of none;
 //! - [`PointerWords`], the words of an object that hold pointers.
 //!
 //! Nothing here takes a lock or knows objects: bits belong to whoever owns the words.
@@ -19,6 +19,7 @@ mod mapped;
 mod runs;
 mod scan;
 mod seed;
+mod short;
 mod tables;
 mod write;
 
@@ -35,4 +36,4 @@ pub use self::mapped::Mapped;
 pub use self::runs::Run;
 pub use self::scan::PointerWords;
 pub use self::tables::Tables;
-pub use self::write::{DescribeError, clear, describe};
+pub use self::write::{DescribeError, clear, describe, describe_value};

@@ -126,10 +126,8 @@ impl Run {
         let mut bits = 0;
         while once < end {
             let first = once + self.skip;
-            let (lower, upper) = (
-                first.saturating_sub(from),
-                least(once + period, end).saturating_sub(from),
-            );
+            let lower = first.saturating_sub(from);
+            let upper = least(once + period, end).saturating_sub(from);
             if lower < upper {
                 bits |= low(upper) & !low(lower);
             }

@@ -20,6 +20,12 @@ pub(super) trait Seed: Copy {
         word
     }
 
+    /// The word of a unit where a short object's bits begin.
+    #[inline]
+    fn shift(self, first: usize) -> usize {
+        first
+    }
+
     /// The word whose table is used for `word`.
     #[inline]
     fn table<T: Tables>(self, word: WordIdx) -> WordIdx {

@@ -3,7 +3,7 @@
 use core::mem::size_of;
 use core::sync::atomic::AtomicUsize;
 
-use archipelago_api::{Geometry, VirtAddr};
+use archipelago_api::{Geometry, Offset, VirtAddr};
 
 use super::format::UNIT_WORDS;
 
@@ -58,8 +58,13 @@ impl WordIdx {
 
     /// The first address of the word, or `None` for the number one past the last.
     pub(super) fn address<T: Tables>(self) -> Option<VirtAddr> {
-        let offset = archipelago_api::Offset::new(self.0.checked_mul(T::WORD_BYTES)?);
-        (self < Self::end::<T>()).then(|| T::GEOMETRY.address(offset))
+        (self < Self::end::<T>()).then(|| self.start::<T>())
+    }
+
+    /// The first address of the word, which is one of the space.
+    pub(super) const fn start<T: Tables>(self) -> VirtAddr {
+        let offset = Offset::new(self.0 * T::WORD_BYTES);
+        T::GEOMETRY.address(offset)
     }
 
     /// The number one past the last word of the space.

@@ -2,13 +2,14 @@
 
 use core::fmt;
 use core::sync::atomic::AtomicUsize;
-use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::VirtAddr;
 
 use super::description::Description;
-use super::format::{self, UNIT_WORDS, low};
+use super::format::{self, UNIT_WORDS};
+use super::map::PointerMap;
 use super::seed::{Seed, Sound};
+use super::short;
 use super::tables::{Tables, WordIdx};
 
 /// Why an object's bits were not written. None of them was.
@@ -61,7 +62,6 @@ impl core::error::Error for DescribeError {}
 ///
 /// # Errors
 /// Nothing was written.
-#[inline]
 pub fn describe<T: Tables>(
     tables: &T,
     slot: VirtAddr,
@@ -71,8 +71,55 @@ pub fn describe<T: Tables>(
     describe_with(tables, slot, slot_bytes, object, Sound)
 }
 
+/// The same for an object that is one value: a few dozen instructions for one of up to 128 words,
+/// if it does not straddle arenas whose tables are apart.
+///
+/// # Errors
+/// Nothing was written.
+#[inline(always)]
+pub fn describe_value<T: Tables>(
+    tables: &T,
+    slot: VirtAddr,
+    slot_bytes: usize,
+    map: &PointerMap<'_>,
+) -> Result<(), DescribeError> {
+    describe_value_with(tables, slot, slot_bytes, map, Sound)
+}
+
 /// The same, with a fault if a test plants one.
-#[inline]
+#[inline(always)]
+pub(super) fn describe_value_with<T: Tables, S: Seed>(
+    tables: &T,
+    slot: VirtAddr,
+    slot_bytes: usize,
+    map: &PointerMap<'_>,
+    seed: S,
+) -> Result<(), DescribeError> {
+    if let (Some(first), Some(bits)) = (WordIdx::of::<T>(slot), map.units()) {
+        let count = slot_bytes / T::WORD_BYTES;
+        if map.words() <= count
+            && short::copy(first.units(tables), first.in_unit(), count, bits, seed).is_some()
+        {
+            return Ok(());
+        }
+    }
+    describe_long_value(tables, slot, slot_bytes, map, seed)
+}
+
+/// The same for a value that is long, or that straddles arenas, or that is refused.
+#[cold]
+#[inline(never)]
+fn describe_long_value<T: Tables, S: Seed>(
+    tables: &T,
+    slot: VirtAddr,
+    slot_bytes: usize,
+    map: &PointerMap<'_>,
+    seed: S,
+) -> Result<(), DescribeError> {
+    describe_with(tables, slot, slot_bytes, &Description::one(map), seed)
+}
+
+/// [`describe`], with a fault if a test plants one.
 pub(super) fn describe_with<T: Tables, S: Seed>(
     tables: &T,
     slot: VirtAddr,
@@ -87,14 +134,8 @@ pub(super) fn describe_with<T: Tables, S: Seed>(
             room: words.count,
         });
     }
-    let object = &seed.object(object);
-    let units = words.first.units(tables);
-    if words.in_units() <= units.len() {
-        words.fill(units, 0, object, seed);
-        return Ok(());
-    }
     words.ready(tables)?;
-    words.fill_pieces(tables, object, seed);
+    words.fill(tables, &seed.object(object), seed);
     Ok(())
 }
 
@@ -104,7 +145,7 @@ pub(super) fn describe_with<T: Tables, S: Seed>(
 /// The caller owns the words.
 pub fn clear<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
     if let Ok(words) = Words::of::<T>(first, bytes) {
-        words.fill_pieces(tables, &Description::NOTHING, Sound);
+        words.fill(tables, &Description::NOTHING, Sound);
     }
 }
 
@@ -125,12 +166,6 @@ impl Words {
         }
     }
 
-    /// Units that the words have bits in.
-    #[inline]
-    const fn in_units(self) -> usize {
-        (self.first.in_unit() + self.count).div_ceil(UNIT_WORDS)
-    }
-
     /// Whether all of the words have bits.
     fn ready<T: Tables>(self, tables: &T) -> Result<(), DescribeError> {
         let mut done = 0;
@@ -138,7 +173,7 @@ impl Words {
             let word = self.first.plus::<T>(done);
             let units = word.units(tables).len();
             if units == 0 {
-                let address = word.address::<T>().unwrap_or(VirtAddr::new(0));
+                let address = word.start::<T>();
                 return Err(DescribeError::Absent { address });
             }
             done += units * UNIT_WORDS - word.in_unit();
@@ -147,7 +182,7 @@ impl Words {
     }
 
     /// Writes the bits piece by piece, a piece being what lies side by side of them.
-    fn fill_pieces<T: Tables, S: Seed>(self, tables: &T, object: &Description<'_>, seed: S) {
+    fn fill<T: Tables, S: Seed>(self, tables: &T, object: &Description<'_>, seed: S) {
         let mut done = 0;
         while done < self.count {
             let word = self.first.plus::<T>(done);
@@ -157,7 +192,7 @@ impl Words {
                 count: (units.len().max(1) * UNIT_WORDS - word.in_unit()).min(self.count - done),
             };
             if !units.is_empty() {
-                piece.fill(units, done, object, seed);
+                piece.fill_piece(units, done, object, seed);
             }
             done += piece.count;
         }
@@ -166,7 +201,13 @@ impl Words {
     /// Writes the bits of these words, which are in `units` and are those of the object from its
     /// word `from` on.
     #[inline]
-    fn fill<S: Seed>(self, units: &[AtomicUsize], from: usize, object: &Description<'_>, seed: S) {
+    fn fill_piece<S: Seed>(
+        self,
+        units: &[AtomicUsize],
+        from: usize,
+        object: &Description<'_>,
+        seed: S,
+    ) {
         let described = object.described();
         let mut shift = self.first.in_unit();
         let mut word = from;
@@ -181,7 +222,7 @@ impl Words {
             } else {
                 0
             };
-            put(unit, format::both(shift, count), bits, seed);
+            short::put(unit, format::both(shift, count), bits, seed);
             word += count;
             shift = 0;
         }
@@ -191,21 +232,8 @@ impl Words {
 /// Both bits of `count` words of an object from word `from`, as those of the first words of a unit.
 #[inline]
 fn compose(object: &Description<'_>, described: usize, from: usize, count: usize) -> usize {
-    let mut scan = low(count.min(described.saturating_sub(from)));
-    if from <= 1 && from + count > 1 {
-        // The second word's is the special bit.
-        scan &= !(1 << (1 - from));
-    }
-    format::unit(object.bits(from, count), scan)
-}
-
-/// Gives the bits in `own` the values that they have in `bits`.
-#[inline]
-fn put<S: Seed>(unit: &AtomicUsize, own: usize, bits: usize, seed: S) {
-    let (own, bits) = (seed.own(own), seed.bits(unit, bits));
-    if own == usize::MAX {
-        unit.store(bits, Relaxed);
-    } else {
-        format::replace(unit, own, bits);
-    }
+    format::unit(
+        object.bits(from, count),
+        format::scan(described, from, count),
+    )
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::bed::{Bed, Lie, Top};
-use super::oracle::{Finding, Object, Slot, try_out};
+use super::oracle::{Finding, Object, Slot, Way, try_out};
 use crate::bits::seed::{Seed, Sound};
 use crate::bits::tables::WordIdx;
 use crate::bits::{Description, PointerMap, Tables, UNIT_WORDS};
@@ -25,7 +25,7 @@ enum Fault {
     OneElementLess,
     /// An array has an element more.
     OneElementMore,
-    /// The bits of all words of a unit are taken for the object's.
+    /// All words of a unit are taken for the object's own.
     NeighbourOverwritten,
 }
 
@@ -40,6 +40,10 @@ impl Seed for Fault {
 
     fn word(self, word: usize) -> usize {
         word + usize::from(self == Self::ShiftedByOneWord)
+    }
+
+    fn shift(self, first: usize) -> usize {
+        first + usize::from(self == Self::ShiftedByOneWord)
     }
 
     fn table<T: Tables>(self, word: WordIdx) -> WordIdx {
@@ -73,85 +77,123 @@ impl Seed for Fault {
 const COUNT: usize = 40;
 /// Words up to the last pointer.
 const TOTAL: usize = 3 * COUNT - 2;
-/// The array's words in the unit that it begins in the middle of.
+/// Words of the slot, which has room for one element more.
+const SLOT: usize = 3 * COUNT + 3;
+/// The object's words in the unit that it begins in the middle of.
 const HEAD: usize = 5;
 /// The array's words below the boundary.
 const BELOW: usize = HEAD + 2 * UNIT_WORDS;
 
-/// What is found of an array from the middle of a unit over a boundary into the middle of another,
-/// in a slot with room for one element more.
+/// What is found of an array from the middle of a unit over a boundary into the middle of another.
 fn findings(seed: impl Seed) -> Vec<Finding> {
     let bed = Bed::<Top, 8>::new(Lie::Apart);
     let map = PointerMap::from_mask(3, 0b001);
     let slot = Slot {
         first: Bed::<Top, 8>::ARENA_WORDS - BELOW,
-        words: 3 * COUNT + 3,
+        words: SLOT,
     };
     let object = Object::of_mask(3, 0b001, COUNT);
-    let array = Description::array(&map, COUNT);
-    try_out(&bed, slot, (&object, &array), seed, 2 * UNIT_WORDS)
+    let way = Way::Object(&Description::array(&map, COUNT));
+    try_out(&bed, slot, (&object, way), seed, 2 * UNIT_WORDS)
 }
 
-/// The words of the array that are not what they have to be; none if a neighbour's is not.
-fn own_words(seed: impl Seed) -> Option<Vec<usize>> {
-    let words = findings(seed).into_iter().map(|finding| match finding {
-        Finding::Pointer(word) | Finding::Scan(word) | Finding::Dead(word) => Some(word),
-        Finding::Neighbour(_) => None,
-    });
-    words.collect()
+/// What is found of the same words as one value, in `units` units of one arena, of which it has
+/// the last to itself up to its middle.
+fn findings_of_value(seed: impl Seed, elements: usize) -> Vec<Finding> {
+    let bed = Bed::<Top, 8>::new(Lie::Apart);
+    let mask = (0..elements).fold(0, |all, element| all | 1 << (3 * element));
+    let map = PointerMap::from_mask(3 * elements, mask);
+    let slot = Slot {
+        first: Bed::<Top, 8>::ARENA_WORDS + 3 * UNIT_WORDS - HEAD,
+        words: 3 * elements + 3,
+    };
+    let object = Object::of_mask(3 * elements, mask, 1);
+    try_out(
+        &bed,
+        slot,
+        (&object, Way::Value(&map)),
+        seed,
+        2 * UNIT_WORDS,
+    )
+}
+
+/// What is found of an array, and of values in two, three and more units.
+fn all_findings(seed: impl Seed) -> [(Vec<Finding>, usize); 4] {
+    let value = |elements| (findings_of_value(seed, elements), elements);
+    [
+        (findings(seed), COUNT),
+        value(UNIT_WORDS / 4),
+        value(UNIT_WORDS / 2),
+        value(COUNT),
+    ]
+}
+
+/// The words that are not what they have to be, of as many elements; no neighbour's is among them.
+fn own_words(seed: impl Seed) -> [(Vec<usize>, usize); 4] {
+    all_findings(seed).map(|(found, elements)| {
+        let words = found.into_iter().map(|finding| match finding {
+            Finding::Pointer(word) | Finding::Scan(word) | Finding::Dead(word) => Some(word),
+            Finding::Below(_) | Finding::Above(_) => None,
+        });
+        let words: Option<Vec<_>> = words.collect();
+        (words.expect("no neighbour is touched"), elements)
+    })
 }
 
 #[test]
 fn without_a_fault_nothing_is_found() {
-    assert_eq!(findings(Sound), []);
+    for (found, elements) in all_findings(Sound) {
+        assert!(found.is_empty(), "{elements} elements: {found:?}");
+    }
 }
 
 #[test]
 fn a_map_shifted_by_one_word_is_found_at_every_pointer() {
-    let words = own_words(Fault::ShiftedByOneWord).expect("no neighbour is touched");
-    assert!(
-        (0..COUNT).all(|element| words.contains(&(3 * element))),
-        "{words:?}"
-    );
+    for (words, elements) in own_words(Fault::ShiftedByOneWord) {
+        assert!(
+            (0..elements).all(|element| words.contains(&(3 * element))),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]
 fn a_lost_head_is_found_in_the_first_unit_alone() {
-    let words = own_words(Fault::HeadLost).expect("no neighbour is touched");
-    assert!(
-        !words.is_empty() && words.iter().all(|word| *word < HEAD),
-        "{words:?}"
-    );
+    for (words, _) in own_words(Fault::HeadLost) {
+        assert!(
+            !words.is_empty() && words.iter().all(|word| *word < HEAD),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]
 fn a_lost_tail_is_found_in_the_last_unit_alone() {
-    let words = own_words(Fault::TailLost).expect("no neighbour is touched");
-    let tail = BELOW + (3 * COUNT + 3 - BELOW) / UNIT_WORDS * UNIT_WORDS;
-    assert!(
-        !words.is_empty() && words.iter().all(|word| *word >= tail),
-        "{words:?}"
-    );
+    for (words, elements) in own_words(Fault::TailLost) {
+        let tail = HEAD + (3 * elements + 3 - HEAD) / UNIT_WORDS * UNIT_WORDS;
+        assert!(
+            !words.is_empty() && words.iter().all(|word| *word >= tail),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]
 fn stale_bits_are_found_where_there_is_no_pointer_and_behind_the_last() {
-    let found = findings(Fault::StaleBits);
-    assert!(
-        found
-            .iter()
-            .any(|finding| matches!(finding, Finding::Pointer(word) if word % 3 != 0))
-    );
-    assert!(
-        found
-            .iter()
-            .any(|finding| matches!(finding, Finding::Dead(word) if *word >= TOTAL))
-    );
+    let scalar = |finding: &Finding| matches!(finding, Finding::Pointer(word) if word % 3 != 0);
+    for (found, elements) in all_findings(Fault::StaleBits) {
+        let last = 3 * elements - 2;
+        let dead = |finding: &Finding| matches!(finding, Finding::Dead(word) if *word >= last);
+        assert!(
+            found.iter().any(scalar) && found.iter().any(dead),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]
 fn the_table_of_a_wrong_arena_is_found_behind_the_boundary_alone() {
-    let words = own_words(Fault::WrongArena).expect("no neighbour nearby is touched");
+    let [(words, _), ..] = own_words(Fault::WrongArena);
     assert!(
         !words.is_empty() && words.iter().all(|word| *word >= BELOW),
         "{words:?}"
@@ -160,32 +202,25 @@ fn the_table_of_a_wrong_arena_is_found_behind_the_boundary_alone() {
 
 #[test]
 fn an_element_too_few_and_one_too_many_are_found_at_the_end() {
-    let less = findings(Fault::OneElementLess);
+    let last = TOTAL - 1;
     let missing = [
-        Finding::Scan(TOTAL - 3),
-        Finding::Scan(TOTAL - 2),
-        Finding::Pointer(TOTAL - 1),
+        Finding::Scan(last - 2),
+        Finding::Scan(last - 1),
+        Finding::Pointer(last),
     ];
-    assert_eq!(less, missing);
-    let more = findings(Fault::OneElementMore);
-    let surplus = [
-        Finding::Dead(TOTAL),
-        Finding::Dead(TOTAL + 1),
-        Finding::Dead(TOTAL + 2),
-    ];
-    assert_eq!(more, surplus);
+    assert_eq!(findings(Fault::OneElementLess), missing);
+    let surplus = [0, 1, 2].map(|word| Finding::Dead(TOTAL + word));
+    assert_eq!(findings(Fault::OneElementMore), surplus);
 }
 
 #[test]
-fn bits_of_neighbours_are_looked_at_on_both_sides() {
-    let found = findings(Fault::NeighbourOverwritten);
-    let first = Bed::<Top, 8>::ARENA_WORDS - BELOW;
-    let beside = |range: core::ops::Range<usize>| {
-        found
-            .iter()
-            .any(|finding| matches!(finding, Finding::Neighbour(word) if range.contains(word)))
-    };
-    assert!(beside(first - UNIT_WORDS..first));
-    let end = first + 3 * COUNT + 3;
-    assert!(beside(end..end + UNIT_WORDS));
+fn neighbours_that_are_overwritten_are_found_on_both_sides() {
+    let below = |finding: &Finding| matches!(finding, Finding::Below(_));
+    let above = |finding: &Finding| matches!(finding, Finding::Above(_));
+    for (found, _) in all_findings(Fault::NeighbourOverwritten) {
+        assert!(
+            found.iter().any(below) && found.iter().any(above),
+            "{found:?}"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::bed::{Bed, Lie, Top, Wide};
-use super::oracle::{Object, Slot, check_as, try_out};
+use super::oracle::{Object, Slot, Way, check_way, try_out};
 use crate::bits::seed::Sound;
 use crate::bits::{Description, Field, PointerMap, Run};
 use crate::testing::Random;
@@ -54,7 +54,15 @@ fn random_records_of_up_to_600_words_as_runs() {
                 first: Bed::<Top, 8>::ARENA_WORDS - random.below(object.words() + 1),
                 words: object.words() + random.below(3),
             };
-            check_as(&bed, slot, &object, &Description::array(&map, count));
+            check_way(
+                &bed,
+                slot,
+                &object,
+                Way::Object(&Description::array(&map, count)),
+            );
+            if count == 1 {
+                check_way(&bed, slot, &object, Way::Value(&map));
+            }
         }
     }
 }
@@ -104,7 +112,7 @@ fn random_records_as_nested_fields() {
             element: words,
             count: 1,
         };
-        check_as(&bed, slot, &object, &Description::one(&map));
+        check_way(&bed, slot, &object, Way::Value(&map));
     }
 }
 
@@ -114,18 +122,13 @@ fn a_million<const W: usize>(lie: Lie, element: &Object) {
         count: 1_000_000,
         ..element.clone()
     };
-    let mask = element
-        .element
-        .iter()
-        .rev()
-        .fold(0, |mask, pointer| mask << 1 | u128::from(*pointer));
-    let map = PointerMap::from_mask(element.element.len(), mask);
+    let map = PointerMap::from_mask(element.element.len(), element.mask());
     let slot = Slot {
         first: 12_345,
         words: object.words() + 77,
     };
     let array = Description::array(&map, object.count);
-    let found = try_out(&bed, slot, (&object, &array), Sound, 100);
+    let found = try_out(&bed, slot, (&object, Way::Object(&array)), Sound, 100);
     assert_eq!(found, []);
 }
 

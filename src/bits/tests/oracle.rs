@@ -1,12 +1,11 @@
 //! What the bits of an object have to be, found word by word, and a check of what was written.
 
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use super::bed::Bed;
 use crate::bits::seed::Seed;
-use crate::bits::write::describe_with;
-use crate::bits::{Description, PointerMap};
+use crate::bits::write::{describe_value_with, describe_with};
+use crate::bits::{Description, PointerMap, UNIT_WORDS};
 use crate::testing::{Random, TestGeometry};
 
 /// An object by the words of its type: `count` times the words that `element` lists.
@@ -29,6 +28,12 @@ impl Object {
     /// Pointers in an element.
     pub(super) fn pointers(&self) -> usize {
         self.element.iter().filter(|pointer| **pointer).count()
+    }
+
+    /// The pointers of an element as a mask.
+    pub(super) fn mask(&self) -> u128 {
+        let words = self.element.iter().rev();
+        words.fold(0, |mask, pointer| mask << 1 | u128::from(*pointer))
     }
 
     /// Words of the object.
@@ -62,8 +67,10 @@ pub(super) enum Finding {
     Scan(usize),
     /// A word of the slot behind the last pointer is not dead.
     Dead(usize),
-    /// A word that is not the object's has other bits than before, counted from the bottom.
-    Neighbour(usize),
+    /// A word of a neighbour has other bits than before: so many words below the slot.
+    Below(usize),
+    /// The same, so many words above the slot's last.
+    Above(usize),
 }
 
 /// The place of a slot: its first word, counted from the bottom of the space, and its words.
@@ -73,10 +80,13 @@ pub(super) struct Slot {
     pub(super) words: usize,
 }
 
-impl Slot {
-    const fn range(self) -> Range<usize> {
-        self.first..self.first + self.words
-    }
+/// How an object is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way<'a> {
+    /// As one value.
+    Value(&'a PointerMap<'a>),
+    /// By its description.
+    Object(&'a Description<'a>),
 }
 
 /// Describes an object in a slot over bits of no meaning, and looks at all words of the slot, and
@@ -84,7 +94,7 @@ impl Slot {
 pub(super) fn try_out<G: TestGeometry, const W: usize>(
     bed: &Bed<G, W>,
     slot: Slot,
-    (object, description): (&Object, &Description<'_>),
+    (object, way): (&Object, Way<'_>),
     seed: impl Seed,
     beside: usize,
 ) -> Vec<Finding> {
@@ -93,48 +103,60 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
     let mut random = Random::new((slot.first * 31 + slot.words) as u64);
     bed.fill_words(from..to, || random.below(usize::MAX));
     let before: Vec<_> = (from..to).map(|word| bed.bits(word)).collect();
-    let address = Bed::<G, W>::address(slot.first);
-    describe_with(bed, address, slot.words * W, description, seed).expect("there are bits");
+    let (address, bytes) = (Bed::<G, W>::address(slot.first), slot.words * W);
+    let written = match way {
+        Way::Value(map) => describe_value_with(bed, address, bytes, map, seed),
+        Way::Object(object) => describe_with(bed, address, bytes, object, seed),
+    };
+    assert_eq!(written, Ok(()));
+    let end = slot.first + slot.words;
+    let changed = |word: &usize| bed.bits(*word) != before[word - from];
+    let below = (from..slot.first).filter(changed);
+    let above = (end..to).filter(changed);
+    let mut found: Vec<Finding> = below
+        .map(|word| Finding::Below(slot.first - word))
+        .collect();
+    found.extend(above.map(|word| Finding::Above(word - end)));
     let total = object.total();
-    let mut found = Vec::new();
-    for (word, before) in (from..to).zip(before) {
-        let now = bed.bits(word);
-        if !slot.range().contains(&word) {
-            if now != before {
-                found.push(Finding::Neighbour(word));
-            }
+    for word in 0..slot.words {
+        let (now, expected) = (bed.bits(slot.first + word), object.bits(word));
+        if now == expected {
             continue;
         }
-        let of_object = word - slot.first;
-        let (pointer, scan) = object.bits(of_object);
-        if of_object >= total {
-            if now != (false, false) {
-                found.push(Finding::Dead(of_object));
-            }
-        } else if now.0 != pointer {
-            found.push(Finding::Pointer(of_object));
-        } else if now.1 != scan {
-            found.push(Finding::Scan(of_object));
-        }
+        found.push(match word {
+            _ if word >= total => Finding::Dead(word),
+            _ if now.0 != expected.0 => Finding::Pointer(word),
+            _ => Finding::Scan(word),
+        });
     }
     found
 }
 
-/// The same for an object whose map is made here, without a fault, which has to be right.
+/// The same for an object whose map is made here, without a fault, which has to be right in
+/// whichever way it is written.
 pub(super) fn check<G: TestGeometry, const W: usize>(bed: &Bed<G, W>, slot: Slot, object: &Object) {
-    let mask = object.element.iter().rev();
-    let mask = mask.fold(0, |mask: u128, pointer| mask << 1 | u128::from(*pointer));
-    let map = PointerMap::from_mask(object.element.len(), mask);
-    check_as(bed, slot, object, &Description::array(&map, object.count));
+    let map = PointerMap::from_mask(object.element.len(), object.mask());
+    check_way(
+        bed,
+        slot,
+        object,
+        Way::Object(&Description::array(&map, object.count)),
+    );
+    if object.count == 1 {
+        check_way(bed, slot, object, Way::Value(&map));
+    }
 }
 
-/// The same with this description of the object.
-pub(super) fn check_as<G: TestGeometry, const W: usize>(
+/// The same in this way.
+pub(super) fn check_way<G: TestGeometry, const W: usize>(
     bed: &Bed<G, W>,
     slot: Slot,
     object: &Object,
-    description: &Description<'_>,
+    way: Way<'_>,
 ) {
-    let found = try_out(bed, slot, (object, description), super::Sound, 70);
-    assert!(found.is_empty(), "{slot:?}, {object:?}: {found:?}");
+    let found = try_out(bed, slot, (object, way), super::Sound, 2 * UNIT_WORDS);
+    assert!(
+        found.is_empty(),
+        "{slot:?}, {object:?} as {way:?}: {found:?}"
+    );
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use archipelago_api::VirtAddr;
 
 use super::bed::{Bed, Lie, Top};
-use super::oracle::{Object, Slot, check, check_as};
+use super::oracle::{Object, Slot, Way, check, check_way};
 use crate::bits::{DescribeError, Description, HeapBits, PointerMap, UNIT_WORDS, clear, describe};
 use crate::testing::Random;
 
@@ -199,7 +199,7 @@ fn a_header_comes_before_its_tail() {
             count: 1,
         };
         let description = Description::header_and_tail(&maps[0], &maps[1], count);
-        check_as(&bed, slot, &object, &description);
+        check_way(&bed, slot, &object, Way::Object(&description));
     }
 }
 
