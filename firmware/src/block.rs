@@ -7,6 +7,7 @@
 //! Everything here takes any page number: one past the last page reads as [`Page::Metadata`], which
 //! no object is in and no search goes past.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 /// Bytes that objects are counted in, and what every object is aligned to at least.
@@ -162,10 +163,10 @@ impl<const PAGE: usize> Block<PAGE> {
         }
     }
 
-    /// The first page from `from` up that is used as `wanted`, or that ends the block.
-    pub(crate) fn next(&self, from: usize, wanted: Page) -> Option<usize> {
+    /// The first page among `pages` that is used as `wanted`.
+    pub(crate) fn next(&self, mut pages: Range<usize>, wanted: Page) -> Option<usize> {
         let wanted = wanted.byte();
-        (from..self.pages).find(|page| self.byte(*page) == wanted)
+        pages.find(|page| self.byte(*page) == wanted)
     }
 
     /// Word `index` of the bitmap of `page`, if there is such a word.

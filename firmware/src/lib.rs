@@ -1,4 +1,4 @@
-//! A heap for firmware: a few kilobytes of code, a control block of less than 200 bytes, and two
+//! A heap for firmware: a few kilobytes of code, a control block of less than 300 bytes, and two
 //! bytes of metadata for every hundred of RAM.
 //!
 //! [`FirmwareHeap`] is for parts on which the whole `archipelago` heap is too large: one core, one

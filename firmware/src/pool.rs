@@ -1,6 +1,7 @@
 //! Pages and slots: what a layout asks for, and where it is.
 
 use core::alloc::Layout;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use archipelago_api::Fault;
@@ -16,9 +17,16 @@ pub(crate) struct Pool<const PAGE: usize> {
     pub(crate) block: Block<PAGE>,
     /// No page below is free.
     lowest_free: usize,
-    /// By the units of a slot: no page below has a free slot of that size. Pages whose numbers are
-    /// too large count as the highest that is not.
-    lowest_span: [u16; SIZES],
+    /// By the units of a slot: where pages with a free slot of that size are, if there are any.
+    spans: [Bounds; SIZES],
+}
+
+/// The first and the last page that may have a free slot of one size. A page whose number is too
+/// large counts as the highest that is not; as the last, that stands for the end of the block.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    first: u16,
+    last: u16,
 }
 
 /// How a layout is served. It follows from the layout alone, so that a free can be checked against
@@ -52,7 +60,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         Self {
             block: Block::EMPTY,
             lowest_free: 0,
-            lowest_span: [0; SIZES],
+            spans: [Bounds { first: 0, last: 0 }; SIZES],
         }
     };
 
@@ -96,22 +104,20 @@ impl<const PAGE: usize> Pool<PAGE> {
 
     /// The offset of a slot that was free: the lowest.
     fn take_slot(&mut self, units: u8) -> Option<usize> {
-        let mut from = self
-            .lowest_span
-            .get(usize::from(units))
-            .map_or(0, |page| usize::from(*page));
+        let mut among = self.spans(units);
         let (page, slot) = loop {
-            let Some(page) = self.block.next(from, Page::Slots(units)) else {
+            let Some(page) = self.block.next(among.clone(), Page::Slots(units)) else {
                 let page = self.find_free(1, 1)?;
                 self.open(page, units);
+                among.end = page + 1;
                 break (page, self.take_bit(page)?);
             };
             if let Some(slot) = self.take_bit(page) {
                 break (page, slot);
             }
-            from = page + 1;
+            among.start = page + 1;
         };
-        self.note_span(units, page);
+        self.note_spans(units, page..among.end);
         Some(page * PAGE + slot * bytes_of(units))
     }
 
@@ -142,10 +148,24 @@ impl<const PAGE: usize> Pool<PAGE> {
         None
     }
 
-    /// Notes that no page below `page` has a free slot of `units`.
-    fn note_span(&mut self, units: u8, page: usize) {
-        if let Some(lowest) = self.lowest_span.get_mut(usize::from(units)) {
-            *lowest = u16::try_from(page).unwrap_or(u16::MAX);
+    /// The pages among which those with a free slot of `units` are, if there are any.
+    pub(crate) fn spans(&self, units: u8) -> Range<usize> {
+        match self.spans.get(usize::from(units)) {
+            Some(bounds) if bounds.last < u16::MAX => {
+                usize::from(bounds.first)..usize::from(bounds.last) + 1
+            }
+            Some(bounds) => usize::from(bounds.first)..self.block.pages(),
+            None => 0..self.block.pages(),
+        }
+    }
+
+    /// Notes that no page outside of `pages`, which is not empty, has a free slot of `units`.
+    fn note_spans(&mut self, units: u8, pages: Range<usize>) {
+        if let Some(bounds) = self.spans.get_mut(usize::from(units)) {
+            *bounds = Bounds {
+                first: u16::try_from(pages.start).unwrap_or(u16::MAX),
+                last: u16::try_from(pages.end - 1).unwrap_or(u16::MAX),
+            };
         }
     }
 
@@ -170,7 +190,9 @@ impl<const PAGE: usize> Pool<PAGE> {
     /// The first of the lowest `pages` free pages side by side, aligned to `align` pages. The
     /// caller takes them.
     fn find_free(&mut self, pages: usize, align: usize) -> Option<usize> {
-        let lowest = self.block.next(self.lowest_free, Page::Free)?;
+        let lowest = self
+            .block
+            .next(self.lowest_free..self.block.pages(), Page::Free)?;
         let mut first = lowest;
         loop {
             first += self.block.misaligned(first, align);
@@ -178,7 +200,9 @@ impl<const PAGE: usize> Pool<PAGE> {
             if free == pages {
                 break;
             }
-            first = self.block.next(first + free, Page::Free)?;
+            first = self
+                .block
+                .next(first + free..self.block.pages(), Page::Free)?;
         }
         self.lowest_free = if first == lowest {
             first + pages
@@ -253,15 +277,10 @@ impl<const PAGE: usize> Pool<PAGE> {
             .all(|index| self.block.bits(page, index) == Self::no_slots(units, index));
         if is_empty {
             self.free_pages(page, 1);
-        } else if self.lowest_span(units) > page {
-            self.note_span(units, page);
+        } else {
+            let among = self.spans(units);
+            self.note_spans(units, among.start.min(page)..among.end.max(page + 1));
         }
-    }
-
-    /// The page below which none has a free slot of `units`.
-    pub(crate) fn lowest_span(&self, units: u8) -> usize {
-        let lowest = self.lowest_span.get(usize::from(units));
-        lowest.map_or(0, |page| usize::from(*page))
     }
 
     /// The page below which none is free.

@@ -82,8 +82,8 @@ impl<const PAGE: usize> Pool<PAGE> {
         if live == 0 {
             return Err("a span has a live slot");
         }
-        if free > 0 && page < self.lowest_span(units) {
-            return Err("no page below the lowest has a free slot");
+        if free > 0 && !self.spans(units).contains(&page) {
+            return Err("no page out of bounds has a free slot");
         }
         let is_there = |index| self.block.bits(page, index) & Self::no_slots(units, index);
         if (0..Block::<PAGE>::WORDS).any(|index| is_there(index) != Self::no_slots(units, index)) {
