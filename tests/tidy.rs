@@ -33,12 +33,15 @@ const FILES_OUTSIDE_LAYERS: &[&str] = &[
 /// Files of `src/` that may contain `unsafe`, with the number of times the word opens a block, an
 /// impl or a function. Whoever adds one changes a number here.
 const UNSAFE_LEDGER: &[(&str, usize)] = &[
+    ("arena/bitmap.rs", 1),
+    ("arena/index.rs", 1),
     ("base/loom_model.rs", 7),
-    ("base/sparse.rs", 15),
+    ("base/sparse.rs", 17),
     ("bits/mapped.rs", 11),
     ("bits/tests/maps.rs", 1),
     ("global/allocator.rs", 9),
     ("global/front.rs", 7),
+    ("heap/bits/tests.rs", 1),
     ("heap/early.rs", 12),
     ("heap/free.rs", 2),
     ("heap/large.rs", 1),
@@ -46,7 +49,7 @@ const UNSAFE_LEDGER: &[(&str, usize)] = &[
     ("heap/resize.rs", 7),
     ("heap/small.rs", 2),
     ("region/metadata.rs", 2),
-    ("region/space.rs", 6),
+    ("region/space.rs", 7),
     ("span/record.rs", 2),
     ("span/records.rs", 2),
     ("testing/source.rs", 3),

@@ -5,11 +5,11 @@
 //! `cargo xtask bench` alone: a heap that outgrows the array is refused memory.
 
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_api::Machine;
 
-use crate::base::sparse::Word;
+use super::index::ArenaWords;
 use crate::region::Cause;
 use crate::region::metadata::MetadataSource;
 
@@ -23,7 +23,7 @@ const NOWHERE: usize = usize::MAX / 2;
 #[derive(Debug)]
 pub(crate) struct Flat<M> {
     first: AtomicUsize,
-    words: [Word<AtomicU32>; ARENAS],
+    words: [ArenaWords; ARENAS],
     machine: PhantomData<fn() -> M>,
 }
 
@@ -35,14 +35,14 @@ impl<M: Machine> Flat<M> {
     pub(super) const fn new() -> Self {
         Self {
             first: AtomicUsize::new(NOWHERE),
-            words: [const { Word::EMPTY }; ARENAS],
+            words: [const { ArenaWords::EMPTY }; ARENAS],
             machine: PhantomData,
         }
     }
 
     /// The word of an arena, if it lies in the array.
     #[inline]
-    pub(super) fn get(&self, arena: usize) -> Option<&Word<AtomicU32>> {
+    pub(super) fn get(&self, arena: usize) -> Option<&ArenaWords> {
         let first = self.first.load(Ordering::Relaxed);
         self.words.get(arena.wrapping_sub(first))
     }
@@ -55,7 +55,7 @@ impl<M: Machine> Flat<M> {
         &self,
         arena: usize,
         _: &mut MetadataSource<'_, M>,
-    ) -> Result<Option<&Word<AtomicU32>>, Cause> {
+    ) -> Result<Option<&ArenaWords>, Cause> {
         if self.first.load(Ordering::Relaxed) == NOWHERE {
             self.first.store(arena, Ordering::Relaxed);
         }

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use archipelago_api::{IndexWord, Machine, VirtAddr};
 
 use super::Arenas;
-use crate::base::sparse::{self, BlockShape};
+use crate::base::sparse::{self, BlockShape, Word};
 use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose, Source};
@@ -24,16 +24,44 @@ use crate::region::{Cause, Purpose, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanHandle(pub(crate) NonZeroU32);
 
+/// What the index holds of an arena.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct ArenaWords {
+    /// The page map.
+    pub(super) map: Word<AtomicU32>,
+    /// The heap bitmap.
+    #[cfg(feature = "heap-bits")]
+    pub(super) bits: Word<super::bitmap::Block>,
+}
+
+// SAFETY: words are entries, each of them.
+unsafe impl sparse::Entry for ArenaWords {}
+
+impl ArenaWords {
+    /// Words that name nothing.
+    #[cfg(feature = "flat-index")]
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "made for array initialisers"
+    )]
+    pub(super) const EMPTY: Self = Self {
+        map: Word::EMPTY,
+        #[cfg(feature = "heap-bits")]
+        bits: Word::EMPTY,
+    };
+}
+
 /// The arena index of a heap on `M`.
 #[derive(Debug)]
 pub(crate) struct ArenaIndex<M: Machine> {
-    arenas: Arenas<M>,
+    pub(super) arenas: Arenas<M>,
 }
 
 impl<M: Machine> ArenaIndex<M> {
     const MAP: BlockShape =
         BlockShape::new::<AtomicU32>(M::GEOMETRY.arena_pages(), M::GEOMETRY.page_bytes());
-    const MAP_SHIFT: u32 = M::GEOMETRY.arena_shift - M::GEOMETRY.page_shift;
+    pub(super) const MAP_SHIFT: u32 = M::GEOMETRY.arena_shift - M::GEOMETRY.page_shift;
 
     /// The largest block that a page map or a table needs, in bytes.
     pub(crate) const BLOCK_BYTES: usize = {
@@ -93,7 +121,7 @@ impl<M: Machine> ArenaIndex<M> {
             let count = (step - page % step).min(run.end().0 - page);
             let arena = self.arenas.get(Self::arena_of(PageIdx(page)));
             let at = Self::map_of(PageIdx(page));
-            let entries = arena.and_then(|arena| arena.entries(Self::MAP, at, count));
+            let entries = arena.and_then(|arena| arena.map.entries(Self::MAP, at, count));
             debug_assert!(entries.is_some(), "page {page:#x} has no entry");
             for entry in entries.into_iter().flatten() {
                 entry.store(value, Ordering::Release);
@@ -104,20 +132,20 @@ impl<M: Machine> ArenaIndex<M> {
 
     /// The number of the arena that holds `page`.
     #[inline]
-    const fn arena_of(page: PageIdx) -> usize {
+    pub(super) const fn arena_of(page: PageIdx) -> usize {
         page.0 >> Self::MAP_SHIFT
     }
 
     /// The place of `page` in its arena's page map.
     #[inline]
-    const fn map_of(page: PageIdx) -> usize {
+    pub(super) const fn map_of(page: PageIdx) -> usize {
         page.0 & ((1 << Self::MAP_SHIFT) - 1)
     }
 
     #[inline]
     fn entry(&self, page: PageIdx) -> Option<&AtomicU32> {
         let arena = self.arenas.get(Self::arena_of(page))?;
-        arena.entry(Self::MAP, Self::map_of(page))
+        arena.map.entry(Self::MAP, Self::map_of(page))
     }
 
     fn ensure_part(&self, page: PageIdx, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
@@ -128,7 +156,8 @@ impl<M: Machine> ArenaIndex<M> {
             return Ok(());
         };
         let part = Self::map_of(page) / Self::MAP.part_entries;
-        make_part::<M, AtomicU32>(arena.raw(), Self::MAP, part, Purpose::ArenaMetadata, source)
+        let word = arena.map.raw();
+        make_part::<M, AtomicU32>(word, Self::MAP, part, Purpose::ArenaMetadata, source)
     }
 }
 
@@ -147,6 +176,19 @@ pub(super) fn make_part<M: Machine, T: sparse::Entry>(
         sparse::publish_part(word, shape, 0, memory);
         return Ok(());
     }
+    make_whole_part::<M, T>(word, shape, part, purpose, source)
+}
+
+/// [`make_part`] for a part of whole pages, which share no page with other metadata.
+#[inline(always)]
+pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
+    word: &IndexWord,
+    shape: BlockShape,
+    part: usize,
+    purpose: Purpose,
+    source: &mut MetadataSource<'_, M>,
+) -> Result<(), Cause> {
+    let block_bytes = shape.block_bytes::<T>();
     let placed = sparse::block_base(word, shape);
     let block = match placed {
         Some(base) => source

@@ -3,6 +3,8 @@
 //! It owns the arena index: from any address whatsoever to the span that holds it, or to "not
 //! ours". It takes metadata memory from the region layer and takes no lock.
 
+#[cfg(feature = "heap-bits")]
+mod bitmap;
 #[cfg(feature = "flat-index")]
 mod flat;
 mod index;

@@ -1,12 +1,11 @@
 //! The first two levels of the arena index: from an arena's number to its word.
 
 use core::fmt;
-use core::sync::atomic::AtomicU32;
 
 use archipelago_api::{IndexRoot, Machine};
 
-use super::index::make_part;
-use crate::base::sparse::{self, BlockShape, Word};
+use super::index::{ArenaWords, make_part};
+use crate::base::sparse::{self, BlockShape};
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose};
 
@@ -18,10 +17,10 @@ pub(crate) struct TwoLevel<M: Machine> {
 impl<M: Machine> TwoLevel<M> {
     const TABLE_SHIFT: u32 = M::GEOMETRY.index_table_shift;
     const TABLE: BlockShape =
-        BlockShape::new::<Word<AtomicU32>>(1 << Self::TABLE_SHIFT, M::GEOMETRY.page_bytes());
+        BlockShape::new::<ArenaWords>(1 << Self::TABLE_SHIFT, M::GEOMETRY.page_bytes());
 
     /// The block that a table needs, in bytes.
-    pub(super) const BLOCK_BYTES: usize = Self::TABLE.block_bytes::<Word<AtomicU32>>();
+    pub(super) const BLOCK_BYTES: usize = Self::TABLE.block_bytes::<ArenaWords>();
 
     /// No tables.
     pub(super) const fn new() -> Self {
@@ -39,7 +38,7 @@ impl<M: Machine> TwoLevel<M> {
 
     /// The word of an arena, if its part of a table is Ready.
     #[inline]
-    pub(super) fn get(&self, arena: usize) -> Option<&Word<AtomicU32>> {
+    pub(super) fn get(&self, arena: usize) -> Option<&ArenaWords> {
         let word = self.root.words().get(arena >> Self::TABLE_SHIFT)?;
         sparse::entry_of(word, Self::TABLE, Self::in_table(arena))
     }
@@ -52,11 +51,11 @@ impl<M: Machine> TwoLevel<M> {
         &self,
         arena: usize,
         source: &mut MetadataSource<'_, M>,
-    ) -> Result<Option<&Word<AtomicU32>>, Cause> {
+    ) -> Result<Option<&ArenaWords>, Cause> {
         let words = self.root.words();
         if let (None, Some(word)) = (self.get(arena), words.get(arena >> Self::TABLE_SHIFT)) {
             let part = Self::in_table(arena) / Self::TABLE.part_entries;
-            make_part::<M, Word<AtomicU32>>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;
+            make_part::<M, ArenaWords>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;
         }
         Ok(self.get(arena))
     }

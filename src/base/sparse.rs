@@ -8,6 +8,10 @@
 //!
 //! A part goes from absent to Ready once, zero-filled, published with Release, and never back;
 //! readers load the word with Acquire and take no lock. Absent reads as "nothing here".
+//!
+//! The heap bitmap alone takes parts back ([`take_part_back`]): its readers come to a part through
+//! an object behind it, and no part that has one is taken back. The word, which names the block,
+//! stays.
 
 use core::marker::PhantomData;
 use core::mem::size_of;
@@ -150,6 +154,27 @@ impl<T: Entry> Word<T> {
         Some(unsafe { core::slice::from_raw_parts(start, count) })
     }
 
+    /// The entries of a block of `shape` from `first` on, up to the end of the block or the first
+    /// part that is not Ready.
+    #[cfg(feature = "heap-bits")]
+    #[inline]
+    pub(crate) fn entries_from(&self, shape: BlockShape, first: usize) -> &[T] {
+        let tagged = self.tagged.load(Ordering::Acquire);
+        let part = first / shape.part_entries;
+        let ready = (tagged.addr() & shape.tag_mask()) >> part;
+        if first >= shape.entries || ready & 1 == 0 {
+            return &[];
+        }
+        let count = (part + ready.trailing_ones() as usize) * shape.part_entries - first;
+        let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
+        // SAFETY: as in `find_entry`: `first` is below the block's entries.
+        let start = unsafe { base.cast::<T>().add(first) };
+        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
+        // atomics alone: they lie in parts of one block, which were published whole, and none is
+        // taken back that has a reader.
+        unsafe { core::slice::from_raw_parts(start, count) }
+    }
+
     /// The untyped word, as [`entry_of`] and [`publish_part`] take it.
     pub(crate) fn raw(&self) -> &AtomicPtr<u8> {
         &self.tagged
@@ -216,6 +241,26 @@ pub(crate) fn publish_part<T: Entry>(
         base.map_addr(|addr| addr | bits | 1 << part),
         Ordering::Release,
     );
+}
+
+/// Says that part `part` of the block that `word` names is not Ready. Callers are serialised by the
+/// growth gate, and know that nobody reads the part, nor will until it is published again or
+/// [`give_part_again`] was called.
+#[cfg(feature = "heap-bits")]
+pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
+    let before = word.load(Ordering::Relaxed);
+    debug_assert_eq!(before.addr() >> part & 1, 1, "a part is Ready before that");
+    word.store(
+        before.map_addr(|addr| addr & !(1 << part)),
+        Ordering::Release,
+    );
+}
+
+/// Undoes [`take_part_back`]: the part is as Ready as it was.
+#[cfg(feature = "heap-bits")]
+pub(crate) fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
+    let before = word.load(Ordering::Relaxed);
+    word.store(before.map_addr(|addr| addr | 1 << part), Ordering::Release);
 }
 
 /// Where the block that `word` names begins, or `None` while none of it is Ready.

@@ -159,12 +159,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Place::Whole => Some(central.retire(records, handle)),
             Place::Slot { class, slot } => {
                 let slots = Self::TABLE.slots(class);
-                central.give(records, handle, object.span, class.number(), slot, slots)
+                let class = object.span.span_class(class).number();
+                central.give(records, handle, object.span, class, slot, slots)
             }
         };
         // Under the central lock: until the entries are gone, a lookup finds a record that is in
         // the pool.
         if let Some(run) = emptied {
+            #[cfg(feature = "heap-bits")]
+            self.release_bits(central, run);
             self.free_run(run);
         }
     }

@@ -21,11 +21,11 @@ use crate::span::reach;
 
 /// The share of the room that growth leaves to metadata: one in this many pages. Records, page maps
 /// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth
-/// of one of large ones.
-const METADATA_SHARE: usize = 20;
+/// of one of large ones; the heap bitmap, to a sixteenth at most.
+const METADATA_SHARE: usize = if cfg!(feature = "heap-bits") { 8 } else { 20 };
 /// The same where a step takes no more than its request, so that metadata and pages meet wherever
 /// they have come to: it is for requests that would leave nothing at all.
-const SMALL_METADATA_SHARE: usize = 40;
+const SMALL_METADATA_SHARE: usize = if cfg!(feature = "heap-bits") { 10 } else { 40 };
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
@@ -232,11 +232,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut plan = self.plan(growth, want)?;
         loop {
             growth
-                .with_metadata::<M, K>(|growth| self.furnish_metadata(space, growth, plan.piece))?;
+                .with_metadata::<M, K>(|growth| {
+                    self.furnish_metadata(space, growth, plan.piece)?;
+                    self.furnish_bits(space, growth, want.scan, plan.run)
+                })
+                .inspect_err(|_| self.give_bits_back(space, want.scan, plan.run))?;
             // Metadata comes out of the same address space, and free pages below may have been
             // taken since.
             let mut page = self.page.lock();
-            let again = self.plan_under_lock(&page, growth, want)?;
+            let again = match self.plan_under_lock(&page, growth, want) {
+                Ok(again) => again,
+                Err(cause) => {
+                    drop(page);
+                    self.give_bits_back(space, want.scan, plan.run);
+                    return Err(cause);
+                }
+            };
             if again.piece == plan.piece {
                 plan = again;
                 if !plan.tail().is_empty() {
@@ -248,6 +259,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             plan = again;
         }
         self.realise(space, growth, plan)
+            .inspect(|ready| self.claim_furnished(want.scan, ready.run))
+            .inspect_err(|_| self.give_bits_back(space, want.scan, plan.run))
     }
 
     /// Finds the lowest unused address space in which `want` fits, together with free pages

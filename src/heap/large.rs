@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::runs::ReadyRun;
+use super::runs::{ReadyRun, Want};
 use super::{Heap, Opened};
 use crate::region::Cause;
 use crate::span::{Kind, RecordKind};
@@ -20,7 +20,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         layout: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
-        let want = Self::wanted(layout)?;
+        self.allocate_run(opened, Self::wanted(layout)?, flags)
+    }
+
+    /// A run of its own, as wanted.
+    #[inline]
+    pub(super) fn allocate_run(
+        &self,
+        opened: &Opened<M>,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
         let handle = self.take_record(opened, RecordKind::Narrow, flags)?;
         let ready = match self.obtain(opened, want, flags) {
             Ok(ready) => ready,
@@ -31,11 +41,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let memory = self.run_memory(opened, ready, flags);
         let _central = self.central.lock();
-        opened
-            .records()
-            .get(handle)
-            .record
-            .describe(Kind::Large, ready.run, 0, ready.zeroed);
+        let record = opened.records().get(handle).record;
+        record.describe(Kind::Large, ready.run, 0, ready.zeroed);
+        record.mark(want.scan);
         self.index.set(ready.run, Some(handle));
         Ok(memory)
     }

@@ -4,6 +4,7 @@
 //! Two ranked locks guard it, central before page; the growth gate stands before both and is never
 //! waited for under either. The machine is called inside the gate alone.
 
+mod bits;
 mod early;
 mod free;
 mod gate;

@@ -10,7 +10,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use super::Heap;
 use super::runs::Want;
 use crate::region::Cause;
-use crate::span::{CLASSES, ClassTable, SizeClass, table};
+use crate::span::{CLASSES, ClassTable, SizeClass, SpanClass, table};
 
 /// Why a request was refused. The heap is as it was before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 bytes: layout.size().max(layout.align()),
             });
         }
-        Ok(Want { pages, align_pages })
+        Ok(Want {
+            align_pages,
+            ..Want::pages(pages)
+        })
     }
 
     /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling
@@ -116,6 +119,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
             return self.allocate_large(opened, layout, flags).map_err(refused);
         };
+        let class = SpanClass::noscan(class);
         match self.allocate_slot(opened, class, flags) {
             Some(memory) => Ok(memory),
             None => self

@@ -11,6 +11,7 @@ use super::{Heap, Opened};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::region::{Cause, Purpose};
+use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Changes the size of an object to that of `new`, in place if its class stays or, for a large
@@ -166,7 +167,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if flags.contains(AllocFlags::NO_GROW) {
             return self.settle(added, Err(refused)).map(|ready| ready.run);
         }
-        self.commit_found(opened, added).map(|ready| ready.run)
+        self.commit_found(opened, Scan::NO, added)
+            .map(|ready| ready.run)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Heap, Opened, PageSide, certain};
 use crate::base::{PageIdx, PageRun};
 use crate::page::{BLOCK_PAGES, Taken};
 use crate::region::{Cause, Purpose, Space};
+use crate::span::Scan;
 
 /// Runs shorter than this come from the page cache: a quarter of its pages.
 const CACHED_RUN: usize = 16;
@@ -19,6 +20,8 @@ pub(crate) struct Want {
     pub(crate) pages: usize,
     /// The first page is a multiple of this, a power of two.
     pub(crate) align_pages: usize,
+    /// For objects that may hold pointers the heap bitmap is to be Ready too.
+    pub(crate) scan: Scan,
 }
 
 /// A run that is allocated, Ready, and charged to objects.
@@ -44,8 +47,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
     ) -> Result<ReadyRun, Cause> {
         match self.find(want) {
-            Some(taken) if Self::is_ready(taken) => Ok(ReadyRun::used(taken.run)),
-            Some(taken) => self.commit_found(opened, taken.run),
+            Some(taken) if Self::is_ready(taken) => self.obtain_bits(opened, want.scan, taken.run),
+            Some(taken) => self.commit_found(opened, want.scan, taken.run),
             None => self.with_machine(opened, |space, growth| {
                 self.find_or_grow(opened, space, growth, want)
             }),
@@ -63,11 +66,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<ReadyRun, Cause> {
         if flags.contains(AllocFlags::NO_GROW) {
-            return self.obtain_ready(want, flags);
+            return self.obtain_ready_with_bits(want, flags);
         }
         match self.obtain_ordinary(opened, want) {
             // Interrupts are masked and the machine is in use: what is Ready has to do.
-            Err(Cause::Busy) => self.obtain_ready(want, AllocFlags::ATOMIC),
+            Err(Cause::Busy) => self.obtain_ready_with_bits(want, AllocFlags::ATOMIC),
             answer => answer,
         }
     }
@@ -193,8 +196,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Makes a run that was found Ready, or frees it again.
-    pub(super) fn commit_found(&self, opened: &Opened<M>, run: PageRun) -> Result<ReadyRun, Cause> {
-        let committed = self.with_machine(opened, |space, _| self.commit_scavenged(space, run));
+    pub(super) fn commit_found(
+        &self,
+        opened: &Opened<M>,
+        scan: Scan,
+        run: PageRun,
+    ) -> Result<ReadyRun, Cause> {
+        let committed = self.with_machine(opened, |space, growth| {
+            self.with_bits(space, growth, scan, run, || {
+                self.commit_scavenged(space, run)
+            })
+        });
         self.settle(run, committed)
     }
 
@@ -298,8 +310,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             found = self.charge_found(self.find_past_cache(&mut page, want));
         }
         match found {
-            Some(taken) if Self::is_ready(taken) => Ok(ReadyRun::used(taken.run)),
-            Some(Taken { run, .. }) => self.settle(run, self.commit_scavenged(space, run)),
+            Some(taken) if Self::is_ready(taken) => {
+                self.add_bits(space, growth, want.scan, taken.run)
+            }
+            Some(Taken { run, .. }) => {
+                let committed = self.with_bits(space, growth, want.scan, run, || {
+                    self.commit_scavenged(space, run)
+                });
+                self.settle(run, committed)
+            }
             None => self.grow(space, growth, want),
         }
     }
@@ -311,7 +330,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             // a record that is in the pool.
             let mut central = self.central.lock();
             match central.reclaim(opened.records()) {
-                Some(run) => self.free_run(run),
+                Some(run) => {
+                    #[cfg(feature = "heap-bits")]
+                    self.release_bits(&mut central, run);
+                    self.free_run(run);
+                }
                 None => break,
             }
         }
@@ -336,7 +359,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// A run that is Ready as it stands, for requests that must not call the machine: from the page
     /// cache, the lowest run, or for atomic requests the reserve.
-    fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+    pub(super) fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let mut page = self.page.lock();
         let page = &mut *page;
         // The cached pages are the lowest: they are looked at with the others.
@@ -365,7 +388,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
 impl ReadyRun {
     /// A run that others have used.
-    const fn used(run: PageRun) -> Self {
+    pub(super) const fn used(run: PageRun) -> Self {
         Self { run, zeroed: false }
     }
 }
@@ -376,7 +399,14 @@ impl Want {
         Self {
             pages,
             align_pages: 1,
+            scan: Scan::NO,
         }
+    }
+
+    /// The same, for objects that may hold pointers or not.
+    #[inline(always)]
+    pub(crate) const fn for_scan(self, scan: Scan) -> Self {
+        Self { scan, ..self }
     }
 
     /// Whether `page` may be the first.

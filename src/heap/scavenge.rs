@@ -8,7 +8,9 @@ use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Decommits up to `pages` free pages, highest address first, and answers how many: none on a
-    /// machine whose memory serves nobody else ([`Machine::DECOMMITS`]). The kernel
+    /// machine whose memory serves nobody else ([`Machine::DECOMMITS`]). With the feature
+    /// `heap-bits`, pages of the heap bitmap that nobody needs any more count as free pages, and go
+    /// first. The kernel
     /// decides on which thread and when; behind its back, pages are scavenged only where a request
     /// would be refused without their memory.
     ///
@@ -43,7 +45,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return false;
         }
         self.return_what_is_kept(opened);
-        let spare = self.ledger.of(Purpose::Free) >> M::GEOMETRY.page_shift;
+        let spare = (self.ledger.of(Purpose::Free) + self.idle_bits()) >> M::GEOMETRY.page_shift;
         let done = if pages > spare {
             Ok(0)
         } else {
@@ -62,7 +64,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if !M::DECOMMITS {
             return Ok(0);
         }
-        let mut done = 0;
+        let mut done = self.scavenge_bits(space, pages)?;
         let mut below = PageIdx((M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift) + 1);
         while done < pages {
             let Some(run) = self.take_highest_ready(below, pages - done) else {

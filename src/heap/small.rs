@@ -10,7 +10,7 @@ use super::{Heap, Opened, certain};
 use crate::arena::SpanHandle;
 use crate::base::Shape;
 use crate::region::{Cause, Purpose, Source};
-use crate::span::{Kind, NARROW_SLOTS, RecordKind, Records, SizeClass, Taken};
+use crate::span::{Kind, NARROW_SLOTS, RecordKind, Records, SizeClass, SpanClass, Taken};
 
 /// Records made at a time: as many as fill a kilobyte, or half of a page if that is less.
 const fn batch<S: Shape>() -> usize {
@@ -28,14 +28,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(super) fn allocate_slot(
         &self,
         opened: &Opened<M>,
-        class: SizeClass,
+        class: SpanClass,
         flags: AllocFlags,
     ) -> Option<NonNull<[u8]>> {
-        let slots = Self::TABLE.slots(class);
+        let slots = Self::TABLE.slots(class.size_class());
         let mut central = self.central.lock();
         let taken = central.take(opened.records(), class.number(), slots);
         drop(central);
-        Some(self.slot_memory(opened, class, taken?, flags))
+        Some(self.slot_memory(opened, class.size_class(), taken?, flags))
     }
 
     #[inline]
@@ -63,13 +63,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(super) fn allocate_in_new_span(
         &self,
         opened: &Opened<M>,
-        class: SizeClass,
+        class: SpanClass,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
-        let pages = Self::TABLE.pages(class);
+        let (span_class, class) = (class, class.size_class());
+        let want = Want::pages(Self::TABLE.pages(class)).for_scan(span_class.scan());
         let slots = Self::TABLE.slots(class);
         let handle = self.take_record(opened, record_kind::<M>(slots), flags)?;
-        let ready = match self.obtain(opened, Want::pages(pages), flags) {
+        let ready = match self.obtain(opened, want, flags) {
             Ok(ready) => ready,
             Err(cause) => {
                 self.central.lock().retire(opened.records(), handle);
@@ -86,8 +87,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             free_slots,
             ready.zeroed,
         );
+        record.mark(span_class.scan());
         self.index.set(ready.run, Some(handle));
-        let taken = central.insert(opened.records(), class.number(), handle, slots);
+        let taken = central.insert(opened.records(), span_class.number(), handle, slots);
         drop(central);
         let taken = certain::<K, _, _>(taken.ok_or(()), "a new span has a free slot");
         Ok(self.slot_memory(opened, class, taken, flags))

@@ -12,7 +12,7 @@ use super::{Heap, Opened, PageSide};
 use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun};
 use crate::region::Purpose;
-use crate::span::{CLASSES, Central, Kind, Record};
+use crate::span::{Central, Kind, Record, SPAN_CLASSES};
 
 /// A rule of the heap that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ struct Walked {
     live_slots: usize,
 }
 
-fn rule(holds: bool, rule: &'static str) -> Result<(), Violation> {
+pub(super) fn rule(holds: bool, rule: &'static str) -> Result<(), Violation> {
     if holds {
         Ok(())
     } else {
@@ -58,7 +58,11 @@ fn rule(holds: bool, rule: &'static str) -> Result<(), Violation> {
     }
 }
 
-fn rule_at<M: Machine>(holds: bool, page: PageIdx, rule: &'static str) -> Result<(), Violation> {
+pub(super) fn rule_at<M: Machine>(
+    holds: bool,
+    page: PageIdx,
+    rule: &'static str,
+) -> Result<(), Violation> {
     if holds {
         Ok(())
     } else {
@@ -99,7 +103,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.verify_totals(page, central, walked)?;
         self.verify_lists(opened, central, walked)?;
         self.verify_pool(opened, central)?;
-        self.verify_address_space(&pass, page)
+        let idle = self.verify_bits(opened, &pass, central, page)?;
+        self.verify_address_space(&pass, page, idle)
     }
 
     /// Walks all owned pages: each is free, in the reserve, or in a span that knows it.
@@ -303,15 +308,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         walked: Walked,
     ) -> Result<(), Violation> {
         let (mut listed, mut empty) = (0, 0);
-        for class in 0..CLASSES {
+        for class in 0..SPAN_CLASSES {
             let mut broken = None;
             let most = walked.partial_spans;
             central.for_each(opened.records(), class, most, |handle, is_linked| {
                 let record = opened.records().get(handle).record;
                 let first = record.run().first;
                 let at_rule = |holds, name| rule_at::<M>(holds, first, name);
-                let is_class =
-                    matches!(record.kind(), Kind::Small(own) if usize::from(own) == class);
+                let is_class = Self::list_of(opened, handle) == Some(class);
                 let is_empty = self.is_without_live_slots(record);
                 listed += 1;
                 empty += usize::from(is_empty);
@@ -363,6 +367,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         slots == Some(record.free_slots())
     }
 
+    /// The number of the lists that a small span belongs on, that of its span class.
+    fn list_of(opened: &Opened<M>, handle: SpanHandle) -> Option<usize> {
+        let span = opened.records().get(handle);
+        match span.kind() {
+            Kind::Small(own) => Self::TABLE
+                .class(own)
+                .map(|class| usize::from(span.span_class(class).number())),
+            Kind::Unused | Kind::Large => None,
+        }
+    }
+
     fn verify_pool(&self, opened: &Opened<M>, central: &Central) -> Result<(), Violation> {
         let (unused, counted) = central.pool_is_sound(opened.records());
         rule(unused, "records in the pool describe nothing")?;
@@ -370,7 +385,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Checks that windows, owned pages, unused address space and metadata add up.
-    fn verify_address_space(&self, growth: &Growth, page: &PageSide) -> Result<(), Violation> {
+    /// `idle` bytes of the heap bitmap wait to be needed or scavenged.
+    fn verify_address_space(
+        &self,
+        growth: &Growth,
+        page: &PageSide,
+        idle: usize,
+    ) -> Result<(), Violation> {
         let shift = M::GEOMETRY.page_shift;
         let named = |rule| Violation {
             rule,
@@ -411,7 +432,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         )?;
         let unused = self.ledger.of(Purpose::UnusedMetadata);
         rule(
-            unused == growth.metadata.unused(),
+            unused == growth.metadata.unused() + idle,
             "unused metadata is on hand",
         )
     }

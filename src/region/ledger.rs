@@ -25,11 +25,14 @@ pub enum Purpose {
     Ranges,
     /// Metadata memory that no purpose has taken yet.
     UnusedMetadata,
+    /// The heap bitmap, where objects that may hold pointers lie behind it.
+    #[cfg(feature = "heap-bits")]
+    HeapBits,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; if cfg!(feature = "heap-bits") { 11 } else { 10 }] = [
         Self::Objects,
         Self::Free,
         Self::Reserve,
@@ -40,6 +43,8 @@ impl Purpose {
         Self::Spans,
         Self::Ranges,
         Self::UnusedMetadata,
+        #[cfg(feature = "heap-bits")]
+        Self::HeapBits,
     ];
 
     /// The purpose in words.
@@ -56,6 +61,8 @@ impl Purpose {
             Self::Spans => "spans",
             Self::Ranges => "ranges",
             Self::UnusedMetadata => "unused metadata",
+            #[cfg(feature = "heap-bits")]
+            Self::HeapBits => "heap bitmap",
         }
     }
 }

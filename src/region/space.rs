@@ -157,6 +157,21 @@ impl<'a, M: Machine> Space<'a, M> {
         Ok(())
     }
 
+    /// Ready → Reserved: metadata of `purpose` that nobody can reach any more.
+    ///
+    /// # Errors
+    /// The range is Ready, and charged as before.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn withdraw(&self, range: VirtRange, purpose: Purpose) -> Result<(), Busy> {
+        self.called(range);
+        // SAFETY: `fault` needs the range Ready or Prepared and unused. Callers pass what they have
+        // said to be absent when nobody was in it.
+        unsafe { self.machine.fault(range, self.patience) }?;
+        self.ledger.was_ready(purpose, range.bytes());
+        self.ledger.moved(Plain::Reserved, true, range.bytes());
+        Ok(())
+    }
+
     /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy,
     /// the next call that reaches it undoes the range first: see [`settle`](Self::settle).
     pub(crate) fn unprepare(&self, range: VirtRange) {

@@ -17,17 +17,37 @@ use crate::base::{PageIdx, PageRun};
 /// Size classes at most.
 pub(crate) const CLASSES: usize = 80;
 
+/// Span classes at most, those of scannable spans after those of the others.
+pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
+    128 + CLASSES
+} else {
+    CLASSES
+};
+
 /// The spans that have free slots, and the records for more.
 #[derive(Debug)]
 pub(crate) struct Central {
     /// The first span of each class that has free slots. Those that have none are on no list.
-    partial: [u32; CLASSES],
+    partial: [u32; SPAN_CLASSES],
     pool: Pool,
     /// Records that only atomic requests may take.
     kept_records: usize,
     /// Spans that were kept on their lists although they have no live slots.
     kept_spans: [u32; KEPT_SPANS],
     objects: usize,
+    /// What of the heap bitmap the central lock guards.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) bits: BitsCounts,
+}
+
+/// Counts of the heap bitmap.
+#[cfg(feature = "heap-bits")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BitsCounts {
+    /// Readers who have not left: while there are any, no part is taken back.
+    pub(crate) readers: usize,
+    /// Bytes of idle parts.
+    pub(crate) idle_bytes: usize,
 }
 
 /// Spans kept without live slots at most: enough to take the edge off a program that frees and
@@ -50,11 +70,16 @@ impl Central {
     /// No spans, no records.
     pub(crate) const fn new() -> Self {
         Self {
-            partial: [0; CLASSES],
+            partial: [0; SPAN_CLASSES],
             pool: Pool::new(),
             kept_records: 0,
             kept_spans: [0; KEPT_SPANS],
             objects: 0,
+            #[cfg(feature = "heap-bits")]
+            bits: BitsCounts {
+                readers: 0,
+                idle_bytes: 0,
+            },
         }
     }
 

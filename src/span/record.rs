@@ -8,6 +8,7 @@
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use super::class::{Scan, SizeClass, SpanClass};
 use crate::base::sparse::Entry;
 use crate::base::{PageIdx, PageRun};
 
@@ -38,7 +39,7 @@ pub(crate) struct Record {
     first: AtomicUsize,
     pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was
-    /// made.
+    /// made; bit 18: it is scannable.
     kind: AtomicU32,
     free_slots: AtomicU32,
     /// Slots from here on were never handed out.
@@ -66,6 +67,8 @@ unsafe impl Entry for WideRecord {}
 const KIND_MASK: u32 = 0xffff;
 const WIDE: u32 = 1 << 16;
 const ZEROED: u32 = 1 << 17;
+#[cfg(feature = "heap-bits")]
+const SCANNABLE: u32 = 1 << 18;
 
 impl Record {
     /// What the record describes.
@@ -120,6 +123,24 @@ impl Record {
         self.fresh_slot.store(0, Relaxed);
         self.kind
             .store(number | wide | if zeroed { ZEROED } else { 0 }, Relaxed);
+    }
+
+    /// Says whether objects of the span, which was just described, may hold pointers.
+    #[inline(always)]
+    pub(crate) fn mark(&self, scan: Scan) {
+        #[cfg(feature = "heap-bits")]
+        if scan.is_yes() {
+            let kind = self.kind.load(Relaxed);
+            self.kind.store(kind | SCANNABLE, Relaxed);
+        }
+        #[cfg(not(feature = "heap-bits"))]
+        let _ = scan;
+    }
+
+    /// Whether objects of the span may hold pointers.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn is_scannable(&self) -> bool {
+        self.kind.load(Relaxed) & SCANNABLE != 0
     }
 
     /// Changes the length of a large object's run.
@@ -187,6 +208,16 @@ impl<'a> SpanRef<'a> {
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         kind_of(self.kind)
+    }
+
+    /// The span's class, of which `class` is the size class.
+    #[inline(always)]
+    pub(crate) fn span_class(self, class: SizeClass) -> SpanClass {
+        #[cfg(feature = "heap-bits")]
+        if self.kind & SCANNABLE != 0 {
+            return SpanClass::scannable(class);
+        }
+        SpanClass::noscan(class)
     }
 
     #[inline]

@@ -63,6 +63,10 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// makes no page Ready before a request needs it, and never decommits one.
     const DECOMMITS: bool = true;
 
+    /// Bytes of a word, the unit in which a pointer lies in memory: 4 or 8. What describes where
+    /// the pointers are counts in words.
+    const WORD_BYTES: usize = size_of::<usize>();
+
     /// Storage for the first level of the arena index: `[IndexWord; N]` with N =
     /// 2^`index_root_shift`.
     type IndexRoot: IndexRoot;

@@ -45,6 +45,8 @@ unsafe impl<G: SimGeometry> Machine for Sim<G> {
 
     const DECOMMITS: bool = G::DECOMMITS;
 
+    const WORD_BYTES: usize = if G::GEOMETRY.address_bits > 32 { 8 } else { 4 };
+
     type IndexRoot = G::IndexRoot;
 
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {

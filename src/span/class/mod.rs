@@ -4,7 +4,11 @@
 //! at a page, and slots lie at the multiples of the class size, so a class whose size is a multiple
 //! of an alignment serves it.
 
+mod span_class;
+
 use core::fmt;
+
+pub(crate) use span_class::{Scan, SpanClass};
 
 /// A size class: the number of a row in the [`ClassTable`] of the heap's page size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

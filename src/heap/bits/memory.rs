@@ -1,0 +1,220 @@
+//! Memory for the heap bitmap: Ready where scannable spans are, and given back where none is.
+//!
+//! A run that scannable objects will lie in gets the bitmap in front of it before anybody sees the
+//! run: it is furnished inside the growth gate, and claimed there once the run itself is Ready. So a
+//! refusal on the way leaves neither behind. See `arena/bitmap.rs` for the protocol.
+
+use archipelago_api::{AllocFlags, Busy, Kernel, Machine};
+
+use super::super::growth::Growth;
+use super::super::runs::{ReadyRun, Want};
+use super::super::{Heap, Opened, certain};
+use crate::arena::ArenaIndex;
+use crate::base::PageRun;
+use crate::region::{Cause, Purpose, Space};
+use crate::span::{Central, Scan};
+
+/// Pages behind the bitmap that is searched with the lock held.
+const LOOKED_AT: usize = 512;
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Makes the bitmap in front of `run` Ready, and idle, for objects that may hold pointers.
+    ///
+    /// # Errors
+    /// What was made stays idle: see [`give_bits_back`](Self::give_bits_back).
+    pub(in super::super) fn furnish_bits(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        scan: Scan,
+        run: PageRun,
+    ) -> Result<(), Cause> {
+        if !scan.is_yes() {
+            return Ok(());
+        }
+        let mut source = growth.metadata.source(space);
+        for piece in ArenaIndex::<M>::pieces(run) {
+            let made = self.index.furnish_bits(piece, &mut source)?;
+            if made > 0 {
+                self.central.lock().bits.idle_bytes += made;
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims the bitmap in front of `run`; `false`, and nothing is changed, if not all of it is
+    /// Ready.
+    fn claim_bits(&self, run: PageRun) -> bool {
+        let mut central = self.central.lock();
+        let Some(bytes) = self.index.claim_bits(run) else {
+            return false;
+        };
+        central.bits.idle_bytes -= bytes;
+        self.ledger
+            .transfer(Purpose::UnusedMetadata, Purpose::HeapBits, bytes);
+        true
+    }
+
+    /// Claims the bitmap in front of `run`, which was furnished since the caller entered the gate.
+    pub(in super::super) fn claim_furnished(&self, scan: Scan, run: PageRun) {
+        if scan.is_yes() {
+            let claimed = self.claim_bits(run).then_some(()).ok_or(());
+            certain::<K, _, _>(claimed, "bitmap that was furnished is ready");
+        }
+    }
+
+    /// Gives up the claim on the bitmap in front of `run`, if there was one: the span in it is no
+    /// more.
+    pub(in super::super) fn release_bits(&self, central: &mut Central, run: PageRun) {
+        let bytes = self.index.release_bits(run);
+        central.bits.idle_bytes += bytes;
+        self.ledger
+            .transfer(Purpose::HeapBits, Purpose::UnusedMetadata, bytes);
+    }
+
+    /// Undoes [`furnish_bits`](Self::furnish_bits): takes back what is idle in front of `run`, as
+    /// far as the machine is not busy.
+    pub(in super::super) fn give_bits_back(&self, space: &Space<'_, M>, scan: Scan, run: PageRun) {
+        if scan.is_yes() && M::DECOMMITS {
+            // Where the machine is busy, idle parts stay for the next request, or to be scavenged.
+            let _ = self.take_bits_back(space, run, usize::MAX);
+        }
+    }
+
+    /// Takes back up to `most` idle parts in front of `run`, and answers how many.
+    ///
+    /// # Errors
+    /// The machine is busy. What was taken back before stays so.
+    fn take_bits_back(
+        &self,
+        space: &Space<'_, M>,
+        run: PageRun,
+        most: usize,
+    ) -> Result<usize, Busy> {
+        let (mut rest, mut done) = (run, 0);
+        while done < most && !rest.is_empty() {
+            let few = PageRun::new(rest.first, rest.count.min(LOOKED_AT));
+            let mut central = self.central.lock();
+            if central.bits.idle_bytes == 0 || central.bits.readers > 0 {
+                break;
+            }
+            let Some(part) = self.index.take_idle_part(few, space.machine()) else {
+                rest = PageRun::between(few.end(), run.end());
+                continue;
+            };
+            central.bits.idle_bytes -= part.range.bytes();
+            drop(central);
+            if let Err(busy) = space.withdraw(part.range, Purpose::UnusedMetadata) {
+                let mut central = self.central.lock();
+                self.index.give_part_again(&part);
+                central.bits.idle_bytes += part.range.bytes();
+                return Err(busy);
+            }
+            rest = PageRun::between(part.piece.end(), run.end());
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    /// Runs `make`, which makes `run` Ready, with the bitmap in front of it: both or neither.
+    ///
+    /// # Errors
+    /// What `make` answers, or why there is no bitmap.
+    pub(in super::super) fn with_bits<R>(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        scan: Scan,
+        run: PageRun,
+        make: impl FnOnce() -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
+        growth
+            .with_metadata::<M, K>(|growth| self.furnish_bits(space, growth, scan, run))
+            .and_then(|()| make())
+            .inspect(|_| self.claim_furnished(scan, run))
+            .inspect_err(|_| self.give_bits_back(space, scan, run))
+    }
+
+    /// A run that was found Ready and is charged to objects, with the bitmap in front of it.
+    ///
+    /// # Errors
+    /// Why there is no bitmap; the run is free again.
+    pub(in super::super) fn add_bits(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        scan: Scan,
+        run: PageRun,
+    ) -> Result<ReadyRun, Cause> {
+        self.with_bits(space, growth, scan, run, || Ok(ReadyRun::used(run)))
+            .inspect_err(|_| self.free_run(run))
+    }
+
+    /// [`add_bits`](Self::add_bits) outside of the gate, which is entered only if it must be.
+    ///
+    /// # Errors
+    /// Why there is no bitmap; the run is free again.
+    pub(in super::super) fn obtain_bits(
+        &self,
+        opened: &Opened<M>,
+        scan: Scan,
+        run: PageRun,
+    ) -> Result<ReadyRun, Cause> {
+        let ready = ReadyRun::used(run);
+        if !scan.is_yes() || self.claim_bits(run) {
+            return Ok(ready);
+        }
+        self.with_machine(opened, |space, growth| {
+            self.with_bits(space, growth, scan, run, || Ok(ready))
+        })
+        .inspect_err(|_| self.free_run(run))
+    }
+
+    /// A run that is Ready as it stands, and so is the bitmap in front of it.
+    ///
+    /// # Errors
+    /// There is none: the lowest that is Ready was looked at.
+    pub(in super::super) fn obtain_ready_with_bits(
+        &self,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<ReadyRun, Cause> {
+        let ready = self.obtain_ready(want, flags)?;
+        if !want.scan.is_yes() || self.claim_bits(ready.run) {
+            return Ok(ready);
+        }
+        self.free_run(ready.run);
+        let bytes = ArenaIndex::<M>::PART_BYTES;
+        Err(Cause::NotReady { bytes })
+    }
+
+    /// Bytes of bitmap that are Ready and that nobody needs.
+    pub(in super::super) fn idle_bits(&self) -> usize {
+        self.central.lock().bits.idle_bytes
+    }
+
+    /// Takes back up to `pages` pages of bitmap that nobody needs, and answers how many.
+    ///
+    /// # Errors
+    /// [`Cause::Busy`], before anything was taken back.
+    pub(in super::super) fn scavenge_bits(
+        &self,
+        space: &Space<'_, M>,
+        pages: usize,
+    ) -> Result<usize, Cause> {
+        let (mut done, mut next) = (0, 0);
+        while done < pages && self.idle_bits() > 0 {
+            let range = self.page.lock().pages.owned().iter().nth(next);
+            let Some(range) = range else {
+                break;
+            };
+            match self.take_bits_back(space, range, pages - done) {
+                Ok(count) => done += count,
+                Err(Busy) if done == 0 => return Err(Cause::Busy),
+                Err(Busy) => break,
+            }
+            next += 1;
+        }
+        Ok(done)
+    }
+}

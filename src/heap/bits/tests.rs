@@ -1,0 +1,174 @@
+//! The bitmap's memory: Ready while scannable spans are behind it, idle, taken back.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::AllocFlags;
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, State, X86_64};
+
+use super::super::object::Served;
+use super::super::runs::Want;
+use super::super::{Heap, Window};
+use crate::arena::ArenaIndex;
+use crate::region::{Cause, Purpose};
+use crate::span::{Scan, SpanClass};
+
+struct Bed<G: SimGeometry> {
+    heap: Box<Heap<Sim<G>, Hosted>>,
+    machine: Sim<G>,
+}
+
+impl<G: SimGeometry> Bed<G> {
+    const PART: usize = ArenaIndex::<Sim<G>>::PART_BYTES;
+
+    fn new() -> Self {
+        let machine = Sim::builder().build();
+        let heap: Box<Heap<Sim<G>, Hosted>> = Box::default();
+        let arena = G::GEOMETRY.arena_bytes();
+        let base = G::GEOMETRY.base.wrapping_add(4 * arena);
+        heap.init(&[Window::new(base, 4 * arena)], machine.clone())
+            .expect("init");
+        Self { heap, machine }
+    }
+
+    fn allocate(&self, bytes: usize, scan: Scan) -> Result<NonNull<u8>, Cause> {
+        let flags = AllocFlags::empty();
+        let opened = self.heap.opened.get().expect("initialised");
+        let memory = match Heap::<Sim<G>, Hosted>::served(layout(bytes))? {
+            Served::Small(class) => {
+                let class = if scan.is_yes() {
+                    SpanClass::scannable(class)
+                } else {
+                    SpanClass::noscan(class)
+                };
+                match self.heap.allocate_slot(opened, class, flags) {
+                    Some(memory) => memory,
+                    None => self.heap.allocate_in_new_span(opened, class, flags)?,
+                }
+            }
+            Served::Large(want) => self.heap.allocate_run(opened, want.for_scan(scan), flags)?,
+        };
+        Ok(memory.cast())
+    }
+
+    fn free(&self, pointer: NonNull<u8>, bytes: usize) {
+        // SAFETY: the test allocated it with this layout and uses it no more.
+        unsafe { self.heap.deallocate(pointer, layout(bytes)) };
+    }
+
+    fn bits(&self) -> usize {
+        self.heap.stats().of(Purpose::HeapBits)
+    }
+
+    fn check(&self) {
+        self.heap.verify().expect("sound");
+        let stats = self.heap.stats();
+        let ready = self.machine.count(State::Ready) * G::GEOMETRY.granule_bytes();
+        assert_eq!(ready, stats.mapped_ready, "{stats}");
+        assert_eq!(stats.sum(), stats.mapped_ready, "{stats}");
+        let frames = self.machine.frames_taken() - self.machine.frames_returned();
+        let held = stats.footprint.table_frames + stats.footprint.held_frames;
+        assert_eq!(
+            frames,
+            ready / G::GEOMETRY.granule_bytes() + held,
+            "{stats}"
+        );
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, 8).expect("a layout")
+}
+
+/// Objects without pointers commit none of it, objects with pointers one part at first, and what
+/// nobody needs goes when memory is scavenged.
+fn memory_follows_the_spans<G: SimGeometry>() {
+    let bed = Bed::<G>::new();
+    let plain: Vec<_> = (0..100)
+        .map(|_| bed.allocate(48, Scan::NO).expect("memory"))
+        .collect();
+    assert_eq!(bed.bits(), 0);
+    bed.check();
+    let first = bed.allocate(48, Scan::YES).expect("memory");
+    assert_eq!(bed.bits(), Bed::<G>::PART);
+    assert!(!plain.contains(&first));
+    bed.check();
+    let behind_a_part = ArenaIndex::<Sim<G>>::PART_PAGES * G::GEOMETRY.page_bytes();
+    let large = bed.allocate(3 * behind_a_part, Scan::YES).expect("memory");
+    assert!(
+        (3..=5).contains(&(bed.bits() / Bed::<G>::PART)),
+        "{}",
+        bed.bits()
+    );
+    bed.check();
+    let before = bed.bits();
+    bed.free(large, 3 * behind_a_part);
+    assert!(bed.bits() <= before - 2 * Bed::<G>::PART);
+    bed.check();
+    let again = bed.allocate(3 * behind_a_part, Scan::YES).expect("memory");
+    assert_eq!(bed.bits(), before, "idle parts are used again");
+    bed.free(again, 3 * behind_a_part);
+    bed.free(first, 48);
+    bed.check();
+    bed.heap
+        .return_what_is_kept(bed.heap.opened.get().expect("initialised"));
+    assert_eq!(bed.bits(), 0, "given back with the span");
+    bed.check();
+    if G::DECOMMITS {
+        let ready = bed.heap.stats().mapped_ready;
+        assert!(bed.heap.idle_bits() > 0);
+        bed.heap.scavenge(usize::MAX).expect("not busy");
+        assert_eq!(bed.heap.idle_bits(), 0);
+        assert!(bed.heap.stats().mapped_ready < ready - before);
+    }
+    bed.check();
+    let last = bed.allocate(48, Scan::YES).expect("memory");
+    assert_eq!(bed.bits(), Bed::<G>::PART);
+    bed.free(last, 48);
+    plain.into_iter().for_each(|pointer| bed.free(pointer, 48));
+    bed.check();
+}
+
+#[test]
+fn memory_follows_the_spans_on_every_width() {
+    memory_follows_the_spans::<X86_64>();
+    memory_follows_the_spans::<Plain32>();
+    memory_follows_the_spans::<Small>();
+    memory_follows_the_spans::<SmallFixed>();
+}
+
+#[test]
+fn a_request_that_must_not_grow_uses_only_what_is_ready() {
+    let bed = Bed::<Plain32>::new();
+    let opened = bed.heap.opened.get().expect("initialised");
+    // Free pages that are Ready, and no bitmap.
+    let pages = bed.allocate(10 * 4096 * 8, Scan::NO).expect("memory");
+    bed.free(pages, 10 * 4096 * 8);
+    let want = Want::pages(3).for_scan(Scan::YES);
+    let refused = bed.heap.obtain(opened, want, AllocFlags::NO_GROW);
+    assert_eq!(refused, Err(Cause::NotReady { bytes: 4096 }));
+    bed.check();
+    let first = bed.allocate(48, Scan::YES).expect("memory");
+    let ready = bed.heap.obtain(opened, want, AllocFlags::NO_GROW);
+    assert!(ready.is_ok(), "the part in front of it is ready by now");
+    bed.free(first, 48);
+}
+
+#[test]
+fn nothing_is_taken_back_while_somebody_reads() {
+    let bed = Bed::<X86_64>::new();
+    let object = bed.allocate(1 << 20, Scan::YES).expect("memory");
+    bed.free(object, 1 << 20);
+    let idle = bed.heap.idle_bits();
+    assert!(idle > 0);
+    bed.heap.central.lock().bits.readers += 1;
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    assert_eq!(bed.heap.idle_bits(), idle);
+    bed.check();
+    bed.heap.central.lock().bits.readers -= 1;
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    assert_eq!(bed.heap.idle_bits(), 0);
+    bed.check();
+}

@@ -1,0 +1,77 @@
+//! Span classes: a size class, and whether the objects may hold pointers.
+
+use super::SizeClass;
+
+/// Whether objects may hold pointers, so that the heap bitmap describes them. Without a heap bitmap
+/// there is one answer, which takes no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scan(#[cfg(feature = "heap-bits")] bool);
+
+impl Scan {
+    /// They hold none, or nobody cares.
+    pub(crate) const NO: Self = Self(
+        #[cfg(feature = "heap-bits")]
+        false,
+    );
+
+    /// They may hold some.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) const YES: Self = Self(true);
+
+    /// Whether they may.
+    #[cfg(feature = "heap-bits")]
+    #[inline(always)]
+    pub(crate) const fn is_yes(self) -> bool {
+        self.0
+    }
+}
+
+/// A span class: what all objects of a span have in common, their size class and whether they may
+/// hold pointers. Its number is that of a pair of central lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanClass(u8);
+
+/// What the number of a scannable class has and that of its size class has not.
+#[cfg(feature = "heap-bits")]
+const SCANNABLE: u8 = 0x80;
+
+impl SpanClass {
+    /// Objects of `class`, which hold no pointers.
+    #[inline(always)]
+    pub(crate) const fn noscan(class: SizeClass) -> Self {
+        Self(class.0)
+    }
+
+    /// Objects of `class`, which may hold pointers.
+    #[cfg(feature = "heap-bits")]
+    #[inline(always)]
+    pub(crate) const fn scannable(class: SizeClass) -> Self {
+        Self(class.0 | SCANNABLE)
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The size class.
+    #[inline(always)]
+    pub(crate) const fn size_class(self) -> SizeClass {
+        #[cfg(feature = "heap-bits")]
+        return SizeClass(self.0 & !SCANNABLE);
+        #[cfg(not(feature = "heap-bits"))]
+        SizeClass(self.0)
+    }
+
+    /// Whether the objects may hold pointers.
+    #[inline(always)]
+    pub(crate) const fn scan(self) -> Scan {
+        Scan(
+            #[cfg(feature = "heap-bits")]
+            {
+                self.0 & SCANNABLE != 0
+            },
+        )
+    }
+}
