@@ -88,5 +88,7 @@ pub use heap::{
     AllocError, ArenaView, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats,
     Violation, Window, WindowRule,
 };
+#[cfg(all(feature = "heap-bits", not(loom)))]
+pub use heap::{BitsView, ObjectView};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -69,6 +69,17 @@ pub(crate) struct IdlePart {
     pub(crate) range: VirtRange,
 }
 
+/// A part as it is found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartView {
+    /// The first page of the heap behind it.
+    pub(crate) first: PageIdx,
+    /// It is Ready.
+    pub(crate) is_ready: bool,
+    /// A bit for each page behind it that is in a scannable span, lowest page first.
+    pub(crate) claimed: u32,
+}
+
 /// The pages of a run that lie behind one part.
 #[derive(Clone, Copy, Debug)]
 struct Stretch<'a> {
@@ -278,19 +289,6 @@ impl<M: Machine> ArenaIndex<M> {
             })
     }
 
-    /// Makes the bits of `run` zero: no word of it is described. It was claimed, and nobody has an
-    /// object in it.
-    pub(crate) fn clear_bits(&self, run: PageRun) {
-        let page_units = (M::GEOMETRY.page_bytes() >> Self::BITS_SHIFT) / size_of::<AtomicUsize>();
-        for piece in Self::pieces(run) {
-            let first = Self::map_of(piece.first) * page_units;
-            let units = self.bits_from(Self::arena_of(piece.first), first);
-            for unit in units.iter().take(piece.count * page_units) {
-                unit.store(0, Relaxed);
-            }
-        }
-    }
-
     /// Whether `page` is said to be in a scannable span.
     pub(crate) fn is_claimed(&self, page: PageIdx) -> bool {
         self.stretch(PageRun::new(page, 1))
@@ -303,9 +301,8 @@ impl<M: Machine> ArenaIndex<M> {
         Self::arena_of(run.first)..=Self::arena_of(last)
     }
 
-    /// The parts of an arena's bitmap, if it has one: whether each is Ready, and the bits of the
-    /// pages behind it.
-    pub(crate) fn parts_of(&self, arena: usize) -> impl Iterator<Item = (bool, u32)> + '_ {
+    /// The parts of an arena's bitmap, if it has one.
+    pub(crate) fn parts_of(&self, arena: usize) -> impl Iterator<Item = PartView> + '_ {
         let words = self.arenas.get(arena);
         let has_bits = words.is_some_and(|words| words.bits.entry(Self::BLOCKS, 0).is_some());
         let pages = if has_bits {
@@ -314,7 +311,24 @@ impl<M: Machine> ArenaIndex<M> {
             0
         };
         let run = PageRun::new(PageIdx(arena << Self::MAP_SHIFT), pages);
-        self.stretches(run)
-            .map(|stretch| (stretch.is_ready::<M>(), stretch.pages().load(Relaxed)))
+        Self::pieces(run).filter_map(|piece| {
+            let stretch = self.stretch(piece)?;
+            Some(PartView {
+                first: piece.first,
+                is_ready: stretch.is_ready::<M>(),
+                claimed: stretch.pages().load(Relaxed),
+            })
+        })
+    }
+
+    /// Whether all words in pages behind a part are dead that are in no scannable span.
+    pub(crate) fn is_dead_where_unclaimed(&self, part: &PartView) -> bool {
+        let page_units = Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
+        let first = Self::map_of(part.first) * page_units;
+        let units = self.bits_from(Self::arena_of(part.first), first);
+        let pages = units.chunks(page_units).take(Self::PART_PAGES);
+        pages.enumerate().all(|(page, units)| {
+            part.claimed >> page & 1 != 0 || units.iter().all(|unit| unit.load(Relaxed) == 0)
+        })
     }
 }

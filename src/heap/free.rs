@@ -51,6 +51,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None);
         };
+        #[cfg(feature = "heap-bits")]
+        self.clear_large(opened, pointer, layout);
         let mut central = self.central.lock();
         let object = if Self::SAVES_CODE {
             self.object_shared(opened, pointer, layout)
@@ -154,6 +156,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     #[inline]
     fn give(&self, opened: &Opened<M>, central: &mut Central, object: Object<'_>) {
+        #[cfg(feature = "heap-bits")]
+        self.clear_slot(&object);
         let (records, handle) = (opened.records(), object.handle);
         let emptied = match object.place {
             Place::Whole => Some(central.retire(records, handle)),

@@ -40,6 +40,8 @@ use gate::Gate;
 use growth::Growth;
 use reserve::Reserve;
 
+#[cfg(feature = "heap-bits")]
+pub use bits::{BitsView, ObjectView};
 pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object::AllocError;

@@ -20,7 +20,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// # Errors
     /// [`AllocError`]: the object stays where it is, with its old layout. Shrinking to a smaller
-    /// class moves the object, so it can be refused too.
+    /// class moves the object, so it can be refused too. With the feature `heap-bits`, an object
+    /// that the heap bitmap describes is refused always.
     /// # Safety
     /// `pointer` was allocated by this heap with `old`. After success it must not be used; `new` is
     /// the layout from then on.
@@ -36,6 +37,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         new: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
+        #[cfg(feature = "heap-bits")]
+        self.refuse_mapped(pointer, new)?;
         let in_place = match self.opened.get() {
             Some(opened) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
                 self.resize_in_place(opened, pointer, old, new, flags)
@@ -173,7 +176,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 }
 
 /// Zeroes what lies beyond `kept` bytes of an object that the caller owns.
-fn clear_tail(memory: NonNull<[u8]>, kept: usize) {
+pub(super) fn clear_tail(memory: NonNull<[u8]>, kept: usize) {
     let Some(bytes) = memory.len().checked_sub(kept) else {
         return;
     };

@@ -55,6 +55,9 @@ pub struct SpanView {
     pub slots: usize,
     /// Live slots.
     pub live: usize,
+    /// Whether its objects may hold pointers: mapped objects lie in such spans alone.
+    #[cfg(feature = "heap-bits")]
+    pub is_scannable: bool,
 }
 
 impl ArenaView {
@@ -152,6 +155,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     slot_bytes: class.map_or(bytes, |class| Self::TABLE.size(class)),
                     slots,
                     live: class.map_or(1, |_| span.count_taken(slots)),
+                    #[cfg(feature = "heap-bits")]
+                    is_scannable: span.is_scannable(),
                 });
                 at = at.plus(run.count.max(1));
             }

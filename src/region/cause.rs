@@ -57,6 +57,17 @@ pub enum Cause {
     },
     /// The machine is in use, and a request made with interrupts masked does not wait for it.
     Busy,
+    /// The description of an object is longer than the object.
+    #[cfg(feature = "heap-bits")]
+    Description {
+        /// Bytes that are described.
+        bytes: usize,
+        /// Bytes of the object.
+        room: usize,
+    },
+    /// The object is a mapped one, and the request does not say where the pointers will be.
+    #[cfg(feature = "heap-bits")]
+    Mapped,
 }
 
 impl Cause {
@@ -157,6 +168,15 @@ impl fmt::Display for Cause {
                 "limit: {bytes} bytes more than {mapped_ready} would pass the limit of {limit}"
             ),
             Self::Busy => f.write_str("growth: the machine is in use and interrupts are masked"),
+            #[cfg(feature = "heap-bits")]
+            Self::Description { bytes, room } => {
+                write!(
+                    f,
+                    "heap bitmap: {bytes} bytes described of an object of {room}"
+                )
+            }
+            #[cfg(feature = "heap-bits")]
+            Self::Mapped => f.write_str("heap bitmap: a mapped object needs a description"),
         }
     }
 }

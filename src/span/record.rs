@@ -188,6 +188,14 @@ pub(crate) struct LiveSlot<'a> {
     slot: usize,
 }
 
+#[cfg(feature = "heap-bits")]
+impl LiveSlot<'_> {
+    /// The slot's number.
+    pub(crate) const fn number(self) -> usize {
+        self.slot
+    }
+}
+
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotTaken {
@@ -237,6 +245,13 @@ impl<'a> SpanRef<'a> {
     #[inline]
     pub(crate) fn is_taken(self, slot: usize) -> bool {
         self.word(slot / WORD_BITS).load(Relaxed) >> (slot % WORD_BITS) & 1 != 0
+    }
+
+    /// Whether objects of the span may hold pointers.
+    #[cfg(feature = "heap-bits")]
+    #[inline]
+    pub(crate) fn is_scannable(self) -> bool {
+        self.kind & SCANNABLE != 0
     }
 
     /// Takes the lowest free slot of `slots`.

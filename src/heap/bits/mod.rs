@@ -1,5 +1,7 @@
-//! The heap bitmap: its memory, and the objects that it describes.
+//! The heap bitmap: its memory, the objects that it describes, and who reads it.
 
+#[cfg(feature = "heap-bits")]
+mod mapped;
 #[cfg(feature = "heap-bits")]
 mod memory;
 #[cfg(not(feature = "heap-bits"))]
@@ -8,3 +10,8 @@ mod none;
 mod tests;
 #[cfg(feature = "heap-bits")]
 mod verify;
+#[cfg(feature = "heap-bits")]
+mod view;
+
+#[cfg(feature = "heap-bits")]
+pub use view::{BitsView, ObjectView};

@@ -1,14 +1,16 @@
 //! Verification of the heap bitmap: its memory is where it is needed, and nowhere else.
 
-use archipelago_api::{Kernel, Machine};
+use archipelago_api::{Kernel, Machine, VirtAddr};
 
 use super::super::growth::Growth;
 use super::super::verify::{rule, rule_at};
 use super::super::{Heap, Opened, PageSide, Violation};
+use super::view::Inside;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
+use crate::bits::{Entry, HeapBits};
 use crate::region::Purpose;
-use crate::span::Central;
+use crate::span::{Central, Kind, SpanRef};
 
 /// Bytes of the bitmap that are Ready.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +33,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             for piece in ArenaIndex::<M>::pieces(range) {
                 self.verify_page_bits(opened, piece)?;
             }
+            self.verify_objects(opened, range)?;
         }
         let mut next = 0;
         for window in growth.windows.iter().filter(|window| !window.is_empty()) {
@@ -69,12 +72,18 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     fn count_parts(&self, arena: usize, walked: &mut Walked) -> Result<(), Violation> {
-        for (is_ready, pages) in self.index.parts_of(arena) {
-            rule(
-                is_ready || pages == 0,
+        for part in self.index.parts_of(arena) {
+            rule_at::<M>(
+                part.is_ready || part.claimed == 0,
+                part.first,
                 "the heap bitmap in front of scannable spans is ready",
             )?;
-            let count = match (is_ready, pages) {
+            rule_at::<M>(
+                self.index.is_dead_where_unclaimed(&part),
+                part.first,
+                "words outside of scannable spans are dead",
+            )?;
+            let count = match (part.is_ready, part.claimed) {
                 (false, _) => continue,
                 (true, 0) => &mut walked.idle,
                 (true, _) => &mut walked.needed,
@@ -83,4 +92,81 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         Ok(())
     }
+
+    /// Checks what is said of the words of scannable spans.
+    fn verify_objects(&self, opened: &Opened<M>, range: PageRun) -> Result<(), Violation> {
+        let mut at = range.first;
+        while at < range.end() {
+            let handle = self.index.span_at(at);
+            let Some(span) = handle.map(|handle| opened.records().get(handle)) else {
+                at = at.plus(1);
+                continue;
+            };
+            if span.is_scannable() {
+                self.verify_span(span)?;
+            }
+            at = at.plus(span.record.run().count.max(1));
+        }
+        Ok(())
+    }
+
+    fn verify_span(&self, span: SpanRef<'_>) -> Result<(), Violation> {
+        let run = span.record.run();
+        let (slots, bytes) = Self::slots_of(span);
+        let first = run.first.address::<M>();
+        for slot in 0..slots {
+            let start = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+            let is_live = span.record.kind() == Kind::Large || span.is_taken(slot);
+            let (holds, name) = if is_live {
+                let ends = self.stays_dead(start, bytes);
+                (ends, "a description that has ended does not go on")
+            } else {
+                let is_dead = self.is_dead(start, bytes);
+                (is_dead, "the words of a free slot are dead")
+            };
+            at_address(holds, start, name)?;
+        }
+        let tail = VirtAddr::new(first.value().wrapping_add(slots * bytes));
+        let is_dead = self.is_dead(tail, run.bytes::<M>() - slots * bytes);
+        at_address(is_dead, tail, "the words of a span's tail are dead")
+    }
+
+    fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
+        self.entries(start, bytes)
+            .all(|entry| entry == Some(Entry::DEAD))
+    }
+
+    /// Whether nothing is said of words behind a dead one.
+    fn stays_dead(&self, start: VirtAddr, bytes: usize) -> bool {
+        let mut has_ended = false;
+        self.entries(start, bytes).enumerate().all(|(word, entry)| {
+            let Some(entry) = entry else {
+                return false;
+            };
+            let goes_on = word != 1 && entry.scan;
+            let says = entry.pointer || goes_on;
+            let holds = !(has_ended && says);
+            has_ended |= word != 1 && !entry.scan;
+            // A pointer in a word that is not described.
+            holds && !(has_ended && entry.pointer)
+        })
+    }
+
+    fn entries(&self, start: VirtAddr, bytes: usize) -> impl Iterator<Item = Option<Entry>> {
+        let tables = Inside(&self.index);
+        (0..bytes / M::WORD_BYTES).map(move |word| {
+            let cursor = HeapBits::at(&tables, start)?;
+            cursor.forward(word).entry()
+        })
+    }
+}
+
+fn at_address(holds: bool, address: VirtAddr, rule: &'static str) -> Result<(), Violation> {
+    if holds {
+        return Ok(());
+    }
+    Err(Violation {
+        rule,
+        address: Some(address),
+    })
 }

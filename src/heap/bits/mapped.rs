@@ -1,0 +1,240 @@
+//! Objects that the bitmap describes: made, moved and freed with their bits.
+//!
+//! The bits of a slot are written after it was taken and before anybody else has its address; those
+//! of a slot that is freed are cleared before it can be taken again, and those of a large object
+//! before its pages are free. So words that are in no mapped object are dead, always, and what is
+//! new needs no clearing.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
+
+use super::super::free::{Object, Place};
+use super::super::object::{AllocError, Served};
+use super::super::{Heap, Opened, certain};
+use super::view::Inside;
+use crate::bits::{Description, clear, describe};
+use crate::region::Cause;
+use crate::span::{Scan, SpanClass};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Allocates memory for `layout` as `flags` allow, and has the bitmap describe it as `object`
+    /// before anybody else can know of it. Words of the slot behind the object are dead. An object
+    /// without pointers is allocated as by [`allocate`](Self::allocate), and not described.
+    ///
+    /// What a scan finds in the memory before the caller has written it is up to the caller; with
+    /// [`AllocFlags::ZEROED`] it is null. The object is freed by [`deallocate`](Self::deallocate).
+    ///
+    /// # Errors
+    /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
+    /// object that is longer than the layout, [`Cause::NotInitialised`] before `init`, for the
+    /// early heap has no bitmap. Nothing is left behind, no memory of the bitmap either.
+    /// # Locks
+    /// As [`allocate`](Self::allocate). The bits are written with no lock held.
+    /// # Cost
+    /// Beyond `allocate`, a few instructions for every 16 or 32 words of the slot.
+    pub fn allocate_mapped(
+        &self,
+        layout: Layout,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if object.described() == 0 {
+            return self.allocate(layout, flags);
+        }
+        let refused = |cause| AllocError { layout, cause };
+        Self::check_description(layout, object).map_err(refused)?;
+        let opened = self.ready_to_allocate(flags).map_err(refused)?;
+        let class = Self::TABLE.class_for(layout.size(), layout.align());
+        let memory = match class.map(SpanClass::scannable) {
+            Some(class) => match self.allocate_slot(opened, class, flags) {
+                Some(memory) => memory,
+                None => self
+                    .allocate_in_new_span(opened, class, flags)
+                    .map_err(refused)?,
+            },
+            None => self
+                .allocate_large_mapped(opened, layout, flags)
+                .map_err(refused)?,
+        };
+        self.describe_object(opened, memory, object);
+        Ok(memory)
+    }
+
+    /// What every request needs first.
+    #[inline]
+    fn ready_to_allocate(&self, flags: AllocFlags) -> Result<&Opened<M>, Cause> {
+        if !flags.contains(AllocFlags::ATOMIC) && self.gate.is_inside::<K>() {
+            self.machine_allocates();
+        }
+        let opened = self.opened.get().ok_or(Cause::NotInitialised)?;
+        if !flags.contains(AllocFlags::NO_GROW) && self.reserve_low.load(Ordering::Relaxed) {
+            self.refill_reserve(opened);
+        }
+        Ok(opened)
+    }
+
+    #[inline]
+    fn check_description(layout: Layout, object: &Description<'_>) -> Result<(), Cause> {
+        let bytes = object.words().saturating_mul(M::WORD_BYTES);
+        if bytes > layout.size() {
+            let room = layout.size();
+            return Err(Cause::Description { bytes, room });
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn allocate_large_mapped(
+        &self,
+        opened: &Opened<M>,
+        layout: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let want = Self::wanted(layout)?.for_scan(Scan::YES);
+        self.allocate_run(opened, want, flags)
+    }
+
+    /// Writes the bits of an object that the caller has just been given.
+    #[inline]
+    fn describe_object(&self, opened: &Opened<M>, memory: NonNull<[u8]>, object: &Description<'_>) {
+        let described = opened
+            .machine
+            .address(memory.cast())
+            .ok_or(())
+            .and_then(|slot| {
+                describe(&Inside(&self.index), slot, memory.len(), object).map_err(|_| ())
+            });
+        certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
+    }
+
+    /// Changes the size of an object to that of `new`, and has the bitmap describe it as `object`.
+    /// The object may have been a mapped one or not; it stays where it is if its span class does,
+    /// and else moves. With [`AllocFlags::ZEROED`] the bytes beyond the old size are zero.
+    ///
+    /// [`reallocate`](Self::reallocate), which knows of no bits, refuses mapped objects.
+    ///
+    /// # Errors
+    /// As [`allocate_mapped`](Self::allocate_mapped). The object stays where it is, with its old
+    /// layout and bits.
+    /// # Safety
+    /// As for [`reallocate`](Self::reallocate).
+    /// # Locks
+    /// As [`allocate`](Self::allocate).
+    pub unsafe fn reallocate_mapped(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        Self::check_description(new, object).map_err(|cause| AllocError { layout: new, cause })?;
+        let memory = match self.redescribe(pointer, old, new, object) {
+            Some(memory) => memory,
+            None => {
+                let memory =
+                    self.allocate_mapped(new, object, flags.difference(AllocFlags::ZEROED))?;
+                let bytes = old.size().min(new.size());
+                // SAFETY: both objects are live, different, and at least `bytes` long.
+                unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
+                // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
+                unsafe { self.deallocate(pointer, old) };
+                memory
+            }
+        };
+        if flags.contains(AllocFlags::ZEROED) {
+            super::super::resize::clear_tail(memory, old.size());
+        }
+        Ok(memory)
+    }
+
+    /// Describes an object that stays where it is anew; `None` if it has to move.
+    fn redescribe(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        object: &Description<'_>,
+    ) -> Option<NonNull<[u8]>> {
+        let opened = self.opened.get()?;
+        if old.size() == 0 || new.size() == 0 || self.early.holds(pointer) {
+            return None;
+        }
+        let (was, is) = (Self::served(old).ok()?, Self::served(new).ok()?);
+        let is_mapped = self.is_mapped(opened, pointer);
+        if was != is || is_mapped != (object.described() > 0) {
+            return None;
+        }
+        let bytes = match is {
+            Served::Small(class) => Self::TABLE.size(class),
+            Served::Large(want) => want.pages << M::GEOMETRY.page_shift,
+        };
+        let memory = NonNull::slice_from_raw_parts(pointer, bytes);
+        if is_mapped {
+            self.describe_object(opened, memory, object);
+        }
+        Some(memory)
+    }
+
+    /// Whether the bitmap describes the live object at `pointer`.
+    pub(in super::super) fn is_mapped(&self, opened: &Opened<M>, pointer: NonNull<u8>) -> bool {
+        let address = opened.machine.address(pointer);
+        let handle = address.and_then(|address| self.index.span_of(address));
+        handle.is_some_and(|handle| opened.records().get(handle).is_scannable())
+    }
+
+    /// Clears the bits of a slot that is being freed. The caller holds the central lock.
+    #[inline]
+    pub(in super::super) fn clear_slot(&self, object: &Object<'_>) {
+        if let Place::Slot { class, slot } = object.place {
+            if object.span.is_scannable() {
+                let bytes = Self::TABLE.size(class);
+                let first = object.span.record.first().address::<M>();
+                let slot = first.value().wrapping_add(slot.number() * bytes);
+                clear(&Inside(&self.index), VirtAddr::new(slot), bytes);
+            }
+        }
+    }
+
+    /// Clears the bits of the large object that the caller is about to free, if it is one. It is
+    /// the caller's still, so that no lock is needed; what is no object is found out afterwards.
+    pub(in super::super) fn clear_large(
+        &self,
+        opened: &Opened<M>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) {
+        if Self::TABLE
+            .class_for(layout.size(), layout.align())
+            .is_some()
+        {
+            return;
+        }
+        let central = self.central.lock();
+        let run = match self.object(opened, pointer, layout) {
+            Ok(Object { span, .. }) if span.is_scannable() => span.record.run(),
+            _ => return,
+        };
+        drop(central);
+        let first = run.first.address::<M>();
+        clear(&Inside(&self.index), first, run.bytes::<M>());
+    }
+
+    /// Refuses to reallocate a mapped object without a description.
+    pub(in super::super) fn refuse_mapped(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), AllocError> {
+        match self.opened.get() {
+            Some(opened) if self.is_mapped(opened, pointer) => Err(AllocError {
+                layout,
+                cause: Cause::Mapped,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

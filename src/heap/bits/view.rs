@@ -1,0 +1,210 @@
+//! Reading the heap bitmap: by whoever holds a view, or inside the heap.
+
+use core::fmt;
+use core::sync::atomic::AtomicUsize;
+
+use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
+
+use super::super::Heap;
+use crate::arena::ArenaIndex;
+use crate::bits::{HeapBits, PointerWords, Tables};
+use crate::span::{Kind, SpanRef};
+
+/// The bitmap of a heap, for readers. As long as there is one, no memory of the bitmap is given
+/// back, so that its cursors can go anywhere.
+///
+/// ```
+/// use archipelago::bits::{Description, Mapped};
+/// use archipelago::{AllocFlags, Heap, Window};
+/// use archipelago_sim::{Hosted, Sim, X86_64};
+/// use core::alloc::Layout;
+/// use core::ptr::NonNull;
+///
+/// type Pair = (usize, Option<NonNull<u8>>);
+/// # let heap: Box<Heap<Sim<X86_64>, Hosted>> = Box::default();
+/// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
+/// const PAIR: archipelago::bits::PointerMap<'_> = archipelago::bits::PointerMap::from_mask(2, 0b10);
+/// let layout = Layout::array::<Pair>(100)?;
+/// let pairs = heap.allocate_mapped(layout, &Description::array(&PAIR, 100), AllocFlags::ZEROED)?;
+///
+/// let bits = heap.bits();
+/// let address = heap.machine().and_then(|machine| machine.address(pairs.cast())).unwrap();
+/// # use archipelago::Machine;
+/// let object = heap.object_at(address).unwrap();
+/// assert_eq!(bits.pointer_words(object).map(Iterator::count), Some(100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BitsView<'a, M: Machine, K: Kernel> {
+    heap: &'a Heap<M, K>,
+}
+
+/// A live object, found by an address in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectView {
+    /// Its first address.
+    pub base: VirtAddr,
+    /// Bytes of its slot, or of its pages.
+    pub bytes: usize,
+    /// Its slot in its span; 0 for a large object.
+    pub slot: usize,
+    /// Whether the bitmap describes it. Where it does not, there are no pointers in it.
+    pub is_mapped: bool,
+}
+
+impl<'a, M: Machine, K: Kernel> BitsView<'a, M, K> {
+    /// The words of `object` that hold pointers, lowest first, as bytes from its start; `None` if
+    /// the bitmap does not describe it. What is described while it is read may be seen in part.
+    #[must_use]
+    pub fn pointer_words(&self, object: ObjectView) -> Option<PointerWords<'_, Self>> {
+        let mapped = object.is_mapped.then_some(object)?;
+        PointerWords::of(self, mapped.base, mapped.bytes)
+    }
+
+    /// A cursor at the word that holds `addr`, or `None` for an address outside of the space.
+    #[must_use]
+    pub fn at(&self, addr: VirtAddr) -> Option<HeapBits<'_, Self>> {
+        HeapBits::at(self, addr)
+    }
+}
+
+impl<M: Machine, K: Kernel> Tables for BitsView<'_, M, K> {
+    const GEOMETRY: Geometry = M::GEOMETRY;
+    const WORD_BYTES: usize = M::WORD_BYTES;
+
+    #[inline]
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        self.heap.index.bits_from(arena, first)
+    }
+}
+
+impl<M: Machine, K: Kernel> Drop for BitsView<'_, M, K> {
+    fn drop(&mut self) {
+        self.heap.central.lock().bits.readers -= 1;
+    }
+}
+
+impl<M: Machine, K: Kernel> fmt::Debug for BitsView<'_, M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BitsView")
+    }
+}
+
+/// The bitmap, for the heap itself: under the central lock, or where the caller has an object.
+pub(super) struct Inside<'a, M: Machine>(pub(super) &'a ArenaIndex<M>);
+
+impl<M: Machine> Tables for Inside<'_, M> {
+    const GEOMETRY: Geometry = M::GEOMETRY;
+    const WORD_BYTES: usize = M::WORD_BYTES;
+
+    #[inline]
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        self.0.bits_from(arena, first)
+    }
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// The heap's bitmap, for reading.
+    ///
+    /// # Locks
+    /// Takes central, now and when the view goes.
+    #[must_use]
+    pub fn bits(&self) -> BitsView<'_, M, K> {
+        self.central.lock().bits.readers += 1;
+        BitsView { heap: self }
+    }
+
+    /// The live object that `addr`, any number whatsoever, lies in: also in the bytes of its slot
+    /// that were not asked for. `None` for what is foreign, free, or a span's tail.
+    ///
+    /// # Cost
+    /// Four dependent loads and a multiplication; takes no lock. An object that is being freed
+    /// meanwhile may be found or not.
+    #[must_use]
+    pub fn object_at(&self, addr: VirtAddr) -> Option<ObjectView> {
+        let handle = self.index.span_of(addr)?;
+        let span = self.opened.get()?.records().get(handle);
+        let run = span.record.run();
+        let first = run.first.address::<M>();
+        let is_mapped = span.is_scannable();
+        match span.kind() {
+            Kind::Small(number) => {
+                let class = Self::TABLE.class(number)?;
+                let slot = Self::TABLE.slot_at(class, addr.bytes_above(first)?);
+                let is_live = slot < Self::TABLE.slots(class) && span.is_taken(slot);
+                let bytes = Self::TABLE.size(class);
+                is_live.then_some(ObjectView {
+                    base: first.checked_add(slot * bytes)?,
+                    bytes,
+                    slot,
+                    is_mapped,
+                })
+            }
+            Kind::Large => Some(ObjectView {
+                base: first,
+                bytes: run.bytes::<M>(),
+                slot: 0,
+                is_mapped,
+            }),
+            Kind::Unused => None,
+        }
+    }
+
+    /// Calls `visit` with the address of every word of the heap that holds a pointer, lowest offset
+    /// first. Objects whose allocation is under way may be seen in part.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the pages that the heap owns, and in the words up to the last pointer of each
+    /// object.
+    pub fn for_each_pointer_word(&self, mut visit: impl FnMut(VirtAddr)) {
+        let Some(opened) = self.opened.get() else {
+            return;
+        };
+        let _central = self.central.lock();
+        let page = self.page.lock();
+        let tables = Inside(&self.index);
+        for range in page.pages.owned().iter() {
+            let mut at = range.first;
+            while at < range.end() {
+                let Some(handle) = self.index.span_at(at) else {
+                    at = at.plus(1);
+                    continue;
+                };
+                let span = opened.records().get(handle);
+                if span.is_scannable() {
+                    Self::for_each_object(span, |base, bytes| {
+                        let words = PointerWords::of(&tables, base, bytes);
+                        for word in words.into_iter().flatten() {
+                            visit(VirtAddr::new(base.value().wrapping_add(word)));
+                        }
+                    });
+                }
+                at = at.plus(span.record.run().count.max(1));
+            }
+        }
+    }
+
+    /// Calls `visit` with the first address and the length of every live object of a span.
+    fn for_each_object(span: SpanRef<'_>, mut visit: impl FnMut(VirtAddr, usize)) {
+        let first = span.record.first().address::<M>();
+        let (slots, bytes) = Self::slots_of(span);
+        let is_large = span.kind() == Kind::Large;
+        for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
+            let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+            visit(base, bytes);
+        }
+    }
+
+    /// How many slots a span has, and how many bytes each; a large object is one.
+    pub(super) fn slots_of(span: SpanRef<'_>) -> (usize, usize) {
+        let class = match span.kind() {
+            Kind::Small(number) => Self::TABLE.class(number),
+            Kind::Large => return (1, span.record.run().bytes::<M>()),
+            Kind::Unused => None,
+        };
+        class.map_or((0, 0), |class| {
+            (Self::TABLE.slots(class), Self::TABLE.size(class))
+        })
+    }
+}
