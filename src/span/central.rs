@@ -193,10 +193,11 @@ impl Central {
     pub(crate) fn reclaim<M: Machine>(&mut self, records: Records<'_, M>) -> Option<PageRun> {
         let place = self.kept_spans.iter_mut().find(|kept| **kept != 0)?;
         let handle = SpanHandle(NonZeroU32::new(core::mem::take(place))?);
-        let Kind::Small(class) = records.get(handle).kind() else {
+        let span = records.get(handle);
+        let Kind::Small(class) = span.kind() else {
             return None;
         };
-        self.unlink(records, class, handle);
+        self.unlink(records, span.number_of(class), handle);
         Some(self.retire(records, handle))
     }
 

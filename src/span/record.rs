@@ -218,6 +218,16 @@ impl<'a> SpanRef<'a> {
         kind_of(self.kind)
     }
 
+    /// The number of the span's class, of which `class` is that of the size class.
+    #[inline(always)]
+    pub(super) fn number_of(self, class: u8) -> u8 {
+        #[cfg(feature = "heap-bits")]
+        if self.kind & SCANNABLE != 0 {
+            return SpanClass::numbered(class).number();
+        }
+        class
+    }
+
     /// The span's class, of which `class` is the size class.
     #[inline(always)]
     pub(crate) fn span_class(self, class: SizeClass) -> SpanClass {

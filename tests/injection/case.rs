@@ -2,7 +2,11 @@
 
 use core::alloc::Layout;
 
+#[cfg(feature = "heap-bits")]
+use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocFlags, Cause, InitError, Window};
+#[cfg(feature = "heap-bits")]
+use archipelago_api::Machine;
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout};
 
@@ -40,6 +44,22 @@ impl<G: SimGeometry> Case<G> {
         if flags.contains(AllocFlags::ZEROED) {
             assert_eq!(block.find_dirt(0), None, "{layout:?} is not zero");
         }
+        self.adopt(block);
+        Ok(())
+    }
+
+    /// Allocates an object every word of which is a pointer, and which stays live.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn allocate_mapped(
+        &mut self,
+        layout: Layout,
+        flags: AllocFlags,
+    ) -> Result<(), Refusal> {
+        const POINTER: PointerMap<'_> = PointerMap::from_mask(1, 1);
+        let words = layout.size() / Sim::<G>::WORD_BYTES;
+        let object = Description::array(&POINTER, words);
+        let memory = self.rig.heap.allocate_mapped(layout, &object, flags);
+        let block = self.rig.vouch(memory.map_err(Refusal::Request)?, layout);
         self.adopt(block);
         Ok(())
     }

@@ -21,6 +21,8 @@ use std::thread;
 mod case;
 mod growers;
 mod growth;
+#[cfg(feature = "heap-bits")]
+mod mapped;
 mod opening;
 mod planted;
 mod refusal;

@@ -15,6 +15,9 @@ pub(crate) struct Snapshot {
     /// Frames taken from the source and not returned.
     frames: usize,
     objects: usize,
+    /// Bytes of the heap bitmap that are needed, and the words that it says are pointers.
+    #[cfg(feature = "heap-bits")]
+    bits: (usize, Vec<VirtAddr>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,12 @@ impl Snapshot {
             states: machine.ranges(),
             frames: machine.frames_taken() - machine.frames_returned(),
             objects: case.objects(),
+            #[cfg(feature = "heap-bits")]
+            bits: {
+                let mut words = Vec::new();
+                heap.for_each_pointer_word(|word| words.push(word));
+                (heap.stats().of(Purpose::HeapBits), words)
+            },
         }
     }
 
@@ -86,6 +95,8 @@ impl Snapshot {
         assert_eq!(self.objects, before.objects, "objects");
         assert_eq!(self.chunks, before.chunks, "free pages and ranges");
         assert_eq!(self.spans, before.spans, "spans");
+        #[cfg(feature = "heap-bits")]
+        assert_eq!(self.bits, before.bits, "the heap bitmap");
         assert_eq!(
             without_stock(self.stats),
             without_stock(before.stats),

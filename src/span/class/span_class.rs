@@ -46,7 +46,14 @@ impl SpanClass {
     #[cfg(feature = "heap-bits")]
     #[inline(always)]
     pub(crate) const fn scannable(class: SizeClass) -> Self {
-        Self(class.0 | SCANNABLE)
+        Self::numbered(class.0)
+    }
+
+    /// Objects of the size class with this number, which may hold pointers.
+    #[cfg(feature = "heap-bits")]
+    #[inline(always)]
+    pub(crate) const fn numbered(class: u8) -> Self {
+        Self(class | SCANNABLE)
     }
 
     /// The number.

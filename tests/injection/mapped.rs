@@ -1,0 +1,85 @@
+//! Mapped objects: the heap bitmap's memory is refused, and the request as a whole with it.
+
+use archipelago::{AllocFlags, Window};
+use archipelago_sim::SimGeometry;
+use archipelago_testing::{layout, on_every_geometry};
+
+use crate::case::{Case, LARGE, home, large, small};
+use crate::sweep::{self, Scenario};
+use crate::{inject, report};
+
+fn untouched<G: SimGeometry>() -> Case<G> {
+    Case::on(&[Window::new(home::<G>(), 4 * G::GEOMETRY.arena_bytes())])
+}
+
+fn with_a_small_object<G: SimGeometry>() -> Case<G> {
+    let mut case = untouched();
+    case.get(200, 8);
+    case
+}
+
+/// A heap whose free pages are Ready, and which has no bitmap.
+fn with_free_pages<G: SimGeometry>() -> Case<G> {
+    let mut case = untouched();
+    case.get(3 * LARGE, 8);
+    case.get(200, 8);
+    case.free_first();
+    case
+}
+
+/// A heap whose lowest free pages have no memory.
+fn with_scavenged_pages<G: SimGeometry>() -> Case<G> {
+    let case = with_free_pages();
+    case.rig.heap.scavenge(usize::MAX).expect("not busy");
+    case
+}
+
+/// A heap with mapped objects, and room in front of the next part of its bitmap.
+fn with_a_mapped_object<G: SimGeometry>() -> Case<G> {
+    let mut case = untouched();
+    case.allocate_mapped(small(), AllocFlags::empty())
+        .expect("memory");
+    case.get(200, 8);
+    case
+}
+
+fn the_first_mapped_object<G: SimGeometry>() {
+    inject!(untouched::<G>, |case| case
+        .allocate_mapped(small(), AllocFlags::empty()));
+}
+
+fn a_mapped_object_beside_others<G: SimGeometry>() {
+    inject!(with_a_small_object::<G>, |case| case
+        .allocate_mapped(small(), AllocFlags::ZEROED));
+}
+
+fn a_mapped_object_in_free_pages<G: SimGeometry>() {
+    // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
+    let calls = sweep::calls(&Scenario {
+        set_up: with_free_pages::<G>,
+        operate: |case| case.allocate_mapped(layout(400, 8), AllocFlags::empty()),
+        absorbs: true,
+    });
+    report(calls);
+    assert!(calls >= 4, "the bitmap needs the machine");
+}
+
+fn a_large_mapped_object_in_scavenged_pages<G: SimGeometry>() {
+    inject!(with_scavenged_pages::<G>, |case| case
+        .allocate_mapped(large(), AllocFlags::empty()));
+}
+
+fn a_mapped_object_of_several_parts<G: SimGeometry>() {
+    inject!(with_a_mapped_object::<G>, |case| {
+        let bytes = 70 * G::GEOMETRY.page_bytes();
+        case.allocate_mapped(layout(bytes, 8), AllocFlags::empty())
+    });
+}
+
+on_every_geometry!(
+    the_first_mapped_object,
+    a_mapped_object_beside_others,
+    a_mapped_object_in_free_pages,
+    a_large_mapped_object_in_scavenged_pages,
+    a_mapped_object_of_several_parts,
+);
