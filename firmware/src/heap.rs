@@ -98,8 +98,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         self.with(|pool| pool.take(layout))
     }
 
-    /// Frees an object. A pointer that is not one of an object, an object that is free, and a layout
-    /// that is not the object's stop the machine with a report.
+    /// Frees an object. A pointer that is not one of an object, an object that is free, and a
+    /// layout that is not the object's stop the machine with a report.
     ///
     /// # Safety
     /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and nobody uses it
@@ -116,8 +116,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         }
     }
 
-    /// Changes the size of an object to that of `new`, in place where its slot or the pages behind it
-    /// allow; `None` leaves it as it is.
+    /// Changes the size of an object to that of `new`, in place where its slot or the pages behind
+    /// it allow; `None` leaves it as it is.
     ///
     /// # Safety
     /// `pointer` was allocated by this heap with `old`, and `new` has the same alignment. After

@@ -21,10 +21,10 @@
 //! # Ok::<(), archipelago_firmware::InitError>(())
 //! ```
 //!
-//! It needs no atomic instructions beyond what its [`Kernel`](archipelago_api::Kernel) needs to mask
-//! interrupts, so it runs on cores without compare-and-swap. It is a crate of its own, apart from
-//! the machine without an MMU on which the whole heap runs, so that firmware which chooses it builds
-//! nothing of the other.
+//! It needs no atomic instructions beyond what its [`Kernel`](archipelago_api::Kernel) needs to
+//! mask interrupts, so it runs on cores without compare-and-swap. It is a crate of its own, apart
+//! from the machine without an MMU on which the whole heap runs, so that firmware which chooses it
+//! builds nothing of the other.
 #![no_std]
 
 mod block;

@@ -1,5 +1,5 @@
-//! What the programs share: the four functions that a heap is measured by, a lock, and a kernel that
-//! says nothing.
+//! What the programs share: the four functions that a heap is measured by, a lock, and a kernel
+//! that says nothing.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -1,8 +1,9 @@
 //! `cargo xtask size`: how large heaps are that are linked and nothing else.
 //!
-//! Each program in `size/` is one heap, of which the linker keeps what `alloc`, `dealloc`, `realloc`
-//! and `alloc_zeroed` reach; what gives the heap its memory is compiled with it, so that nobody can
-//! know better, and then left out. The compiler's own functions, such as `memcpy`, do not count.
+//! Each program in `size/` is one heap, of which the linker keeps what `alloc`, `dealloc`,
+//! `realloc` and `alloc_zeroed` reach; what gives the heap its memory is compiled with it, so that
+//! nobody can know better, and then left out. The compiler's own functions, such as `memcpy`, do
+//! not count.
 
 mod bounds;
 mod image;
