@@ -106,6 +106,10 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         regions: &[Region],
         statics: &[VirtRange],
     ) -> Result<(), FlatError> {
+        if self.heap.machine().is_some() {
+            // Before anything is written: the regions may be those that it has.
+            return Err(FlatError::Init(InitError::AlreadyInitialised));
+        }
         // SAFETY: the caller's promise is the same; a machine that the heap refuses is dropped.
         let machine = unsafe { Flat::<S, REGIONS>::new(regions, statics) };
         let machine = machine.map_err(FlatError::Region)?;

@@ -4,9 +4,12 @@ use crate::common::Block;
 use archipelago_api::{Geometry, Machine, VirtAddr, VirtRange};
 use archipelago_flat::{Flat, Region, Shape, Small};
 
+/// Bits of the host's addresses.
+const HOST_BITS: u32 = if usize::BITS == 32 { 32 } else { 48 };
+
 archipelago_flat::shape! {
     /// Any address of the host's.
-    Wide = Geometry { base: 0, ..Geometry::small(usize::BITS / 4 * 3, 10) }
+    Wide = Geometry { base: 0, ..Geometry::small(HOST_BITS, 10) }
 }
 
 /// A machine over a block of 40 granules that begins and ends inside of one, and a window of 21.

@@ -4,7 +4,7 @@
 use core::alloc::Layout;
 
 use crate::common::Block;
-use archipelago::{Cause, Purpose};
+use archipelago::{Cause, InitError, Purpose};
 use archipelago_api::{VirtAddr, VirtRange};
 use archipelago_flat::{AllocFlags, Flat, FlatError, FlatHeap, Region, RegionError, Small};
 use archipelago_sim::Hosted;
@@ -198,6 +198,35 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
     }
     heap.verify().expect("sound");
     assert_eq!(heap.stats().small_objects, 0);
+}
+
+#[test]
+fn a_heap_that_was_refused_its_memory_takes_other_and_no_more_after_that() {
+    let block = Block::new(64 << 10, 0);
+    let heap = Heap::empty();
+    // SAFETY: what is refused is not touched.
+    let refused = unsafe { heap.init(block.start(), 1000) };
+    assert!(matches!(
+        refused,
+        Err(FlatError::Region(RegionError::TooSmall { .. }))
+    ));
+    // SAFETY: the block is the heap's.
+    unsafe { heap.init(block.start(), block.bytes()) }.expect("a good block");
+    let layout = Layout::new::<[u64; 100]>();
+    let object = heap.allocate(layout, AllocFlags::empty()).expect("memory");
+    // SAFETY: a heap that has memory touches no other, and its own no more than before.
+    let again = unsafe { heap.init(block.start(), block.bytes()) };
+    assert_eq!(again, Err(FlatError::Init(InitError::AlreadyInitialised)));
+    heap.verify().expect("sound");
+    // SAFETY: allocated above, and not used any more.
+    unsafe { heap.deallocate(object.cast(), layout) };
+    let machine = heap.heap().machine().expect("it has memory");
+    let ready = machine.ready_granules() * 1024;
+    assert_eq!(
+        ready,
+        heap.stats().mapped_ready,
+        "the states are as they were"
+    );
 }
 
 #[test]
