@@ -24,6 +24,8 @@ mod heap;
 mod info;
 #[cfg(not(machine = "cortex_m"))]
 mod paged;
+#[cfg(not(machine = "cortex_m"))]
+mod probe;
 pub mod protocol;
 mod report;
 mod target;
@@ -66,10 +68,12 @@ pub use machine::{
 pub use machine::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-    holding_machine, map, probe_execute, probe_read, probe_write, translate, unmap,
+    holding_machine, map, translate, unmap,
 };
 #[cfg(not(machine = "cortex_m"))]
 pub use paged::{careless_machine, machine};
+#[cfg(not(machine = "cortex_m"))]
+pub use probe::{probe_execute, probe_read, probe_write};
 
 // Where there is none.
 #[cfg(machine = "cortex_m")]

@@ -33,7 +33,8 @@ pub use places::{
     MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
     WINDOWS_UNDER_TEST,
 };
-pub use probe::{RETURN, probe_execute, probe_read, probe_write};
+pub use probe::RETURN;
+pub(crate) use probe::fetch_anew;
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.

@@ -1,14 +1,10 @@
-//! Touching memory that may not be there, and living to tell.
-//!
-//! Each probe is a few instructions with known addresses. When one of them faults, the trap handler
-//! finds the instruction among them, keeps the fault and goes on at `probe_failed`.
+//! The instructions of the probes, each at a known address, and how one that faults returns.
 
 use core::arch::{asm, global_asm};
 
-use spin::Mutex;
-
 use super::trap::TrapFrame;
 use crate::Fault;
+use crate::probe::{Touch, keep, touch};
 
 global_asm!(
     r#"
@@ -16,6 +12,7 @@ global_asm!(
     .set push
     .set mips32r2
     .set noreorder
+    .global probe_load, probe_store, probe_call
 probe_load:                         // (address) -> the byte
     lbu     $v0, 0($a0)
     jr      $ra
@@ -46,9 +43,6 @@ probe_failed:
 );
 
 unsafe extern "C" {
-    fn probe_load(address: usize) -> i32;
-    fn probe_store(address: usize, byte: u8) -> i32;
-    fn probe_call(address: usize) -> i32;
     static probe_called: u8;
     static probe_call_failed: u8;
     static probe_failed: u8;
@@ -60,79 +54,24 @@ pub const RETURN: &[u8] = {
     &[JR_RA[0], JR_RA[1], JR_RA[2], JR_RA[3], 0, 0, 0, 0]
 };
 
-/// What a probe returns whose instruction faulted.
-const FAILED: i32 = -1;
-
-/// The last fault of a probe, until the probe takes it.
-static FAULT: Mutex<Option<Fault>> = Mutex::new(None);
-
-/// Reads a byte.
-///
-/// # Errors
-/// The fault, where the address cannot be read.
-pub fn probe_read(address: usize) -> Result<u8, Fault> {
-    // SAFETY: reading a byte changes no memory, and where it faults `recover` makes the probe
-    // return.
-    let byte = outcome(unsafe { probe_load(address) })?;
-    Ok(u8::try_from(byte).expect("the probe loads one byte"))
-}
-
-/// Writes a byte.
-///
-/// # Safety
-/// Where the address can be written, changing the byte breaks nothing.
-///
-/// # Errors
-/// The fault, where the address cannot be written; nothing has changed.
-pub unsafe fn probe_write(address: usize, byte: u8) -> Result<(), Fault> {
-    // SAFETY: the caller vouches for the write; where it faults, `recover` makes the probe return.
-    outcome(unsafe { probe_store(address, byte) }).map(drop)
-}
-
-/// Calls an address.
-///
-/// # Safety
-/// Where the address can be executed, a function without arguments is there that keeps to the C
-/// calling convention.
-///
-/// # Errors
-/// The fault, where the instruction at the address cannot be fetched.
-pub unsafe fn probe_execute(address: usize) -> Result<(), Fault> {
-    if probe_read(address).is_ok() {
+/// Has the processor fetch what was written at an address, where it can be read.
+pub(crate) fn fetch_anew(address: usize) {
+    if crate::probe_read(address).is_ok() {
         // SAFETY: the address can be read, so this does not fault; it changes what is fetched to
         // what is in memory.
         unsafe { asm!("synci 0({})", "sync", in(reg) address, options(nostack)) };
     }
-    // SAFETY: the caller vouches for what is there; where the fetch faults, `recover` makes the
-    // probe return.
-    outcome(unsafe { probe_call(address) }).map(drop)
-}
-
-fn outcome(result: i32) -> Result<i32, Fault> {
-    if result != FAILED {
-        return Ok(result);
-    }
-    Err(FAULT
-        .lock()
-        .take()
-        .expect("a probe that failed left its fault"))
 }
 
 /// Lets a probe that faulted return; says whether the fault was a probe's.
 pub(super) fn recover(frame: &mut TrapFrame, fault: Fault) -> bool {
-    let touching = [
-        (probe_load as *const u8).addr(),
-        (probe_store as *const u8).addr(),
-    ];
-    let recovery = if touching.contains(&fault.instruction) {
-        &raw const probe_failed
-    } else if fault.address == Some(fault.instruction) && called_by_probe(frame) {
-        &raw const probe_call_failed
-    } else {
-        return false;
+    let recovery = match touch(&fault) {
+        Touch::Data => &raw const probe_failed,
+        Touch::Fetch if called_by_probe(frame) => &raw const probe_call_failed,
+        _ => return false,
     };
     frame.epc = recovery.addr();
-    *FAULT.lock() = Some(fault);
+    keep(fault);
     true
 }
 

@@ -33,7 +33,8 @@ pub use places::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
-pub use probe::{RETURN, probe_execute, probe_read, probe_write};
+pub use probe::RETURN;
+pub(crate) use probe::fetch_anew;
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.
