@@ -104,7 +104,8 @@ struct Boot {
     /// The machine, or `all` for one after the other; `cargo xtask machines` lists them.
     #[arg(long, default_value = "x86_64")]
     machine: Machines,
-    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default.
+    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default, and
+    /// a board without an MMU nothing else.
     #[arg(long)]
     memory: Option<MemorySize>,
 }

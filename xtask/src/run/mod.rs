@@ -135,6 +135,7 @@ fn replay_all(
     install: Install,
 ) -> Result<ExitCode> {
     let machines: Vec<_> = machines.iter().collect();
+    check_memory(&machines, memory)?;
     let toolchain = needs(&machines).ensure(install)?;
     let mut rows = Vec::new();
     for machine in &machines {
@@ -160,6 +161,22 @@ fn replay_all(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Checks that the memory that is asked for can be had, if it is asked of one machine. Of all of
+/// them it is asked of those that have as much as they are told.
+fn check_memory(machines: &[&Machine], wanted: Option<MemorySize>) -> Result<(), BadInput> {
+    let ([machine], Some(wanted)) = (machines, wanted) else {
+        return Ok(());
+    };
+    let has = machine.memory(Some(wanted));
+    if has == wanted {
+        return Ok(());
+    }
+    let (name, has, wanted) = (machine.name, has.in_words(), wanted.in_words());
+    Err(BadInput(format!(
+        "{name} cannot have {wanted} of memory: its board has {has}"
+    )))
 }
 
 /// Checks that a file is a whole trace, before a kernel is built and booted for it.
@@ -314,6 +331,27 @@ mod tests {
         let error = validate(&bytes[..half]).expect_err("half of it is missing");
         assert_eq!(error.offset, half as u64);
         assert!(error.to_string().contains(&format!("byte {half} ")));
+    }
+
+    #[test]
+    fn a_board_keeps_its_memory_and_says_so() {
+        let machine = |name| crate::machine::find(name).expect("it is there");
+        let [arm, board] = [machine("arm"), machine("cortex-m")];
+        let wanted = MemorySize::from_mib(64);
+        let refused = check_memory(&[board], Some(wanted)).expect_err("it has another");
+        assert_eq!(
+            refused.to_string(),
+            "cortex-m cannot have 64 MiB of memory: its board has 24 MiB"
+        );
+        let has = board.memory(None);
+        for (machines, wanted) in [
+            (&[board][..], None),
+            (&[board], Some(has)),
+            (&[arm], Some(wanted)),
+            (&[arm, board], Some(wanted)),
+        ] {
+            assert!(check_memory(machines, wanted).is_ok());
+        }
     }
 
     #[test]
