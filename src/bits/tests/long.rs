@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::bed::{Bed, Lie, Top, Wide};
+use super::every;
 use super::oracle::{Object, Slot, Way, check_way, try_out};
 use crate::bits::seed::Sound;
 use crate::bits::{Description, Field, PointerMap, Run};
@@ -44,7 +45,7 @@ fn random_records_of_up_to_600_words_as_runs() {
     let mut random = Random::new(600);
     for lie in [Lie::Adjacent, Lie::Apart] {
         let bed = Bed::<Top, 8>::new(lie);
-        for _ in 0..2000 {
+        for _ in (0..2000).step_by(every(400)) {
             let element = record(&mut random);
             let runs = runs_of(&element);
             let map = PointerMap::from_runs(element.len(), &runs);
@@ -72,7 +73,7 @@ fn random_records_of_up_to_600_words_as_runs() {
 fn random_records_as_nested_fields() {
     let mut random = Random::new(601);
     let bed = Bed::<Top, 8>::new(Lie::Apart);
-    for _ in 0..1500 {
+    for _ in (0..1500).step_by(every(300)) {
         let (inner, last) = (record(&mut random), record(&mut random));
         let short = 1 + random.below(100);
         let runs = runs_of(&inner);
@@ -119,7 +120,7 @@ fn random_records_as_nested_fields() {
 fn a_million<const W: usize>(lie: Lie, element: &Object) {
     let bed = Bed::<Wide, W>::new(lie);
     let object = Object {
-        count: 1_000_000,
+        count: 1_000_000 / every(5_000),
         ..element.clone()
     };
     let map = PointerMap::from_mask(element.element.len(), element.mask());

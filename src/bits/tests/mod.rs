@@ -5,8 +5,14 @@ mod cursor;
 mod faults;
 mod long;
 mod maps;
+mod neighbours;
 mod oracle;
 mod scan;
 mod write;
 
 use crate::bits::seed::Sound;
+
+/// Of many like cases, which are tried: all, or under Miri every so-manieth.
+const fn every(miri: usize) -> usize {
+    if cfg!(miri) { miri } else { 1 }
+}

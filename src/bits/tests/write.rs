@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use archipelago_api::VirtAddr;
 
 use super::bed::{Bed, Lie, Top};
+use super::every;
 use super::oracle::{Object, Slot, Way, check, check_way};
 use crate::bits::{DescribeError, Description, HeapBits, PointerMap, UNIT_WORDS, clear, describe};
 use crate::testing::Random;
@@ -30,9 +31,9 @@ fn telling_masks(words: usize) -> impl Iterator<Item = u128> {
 fn every_mask_of_up_to_twelve_words_from_every_word_of_a_unit() {
     let bed = Top8::new(Lie::Apart);
     for words in 1..=12 {
-        for mask in 0..1 << words {
+        for mask in (0..1 << words).step_by(every(97)) {
             let object = Object::of_mask(words, mask, 1);
-            for shift in 0..UNIT_WORDS {
+            for shift in (0..UNIT_WORDS).step_by(every(19)) {
                 // Slots with and without a tail.
                 let slot = Slot {
                     first: 3 * UNIT_WORDS + shift,
@@ -46,8 +47,9 @@ fn every_mask_of_up_to_twelve_words_from_every_word_of_a_unit() {
 
 fn every_slot<const W: usize>() {
     let bed = Bed::<Top, W>::new(Lie::Apart);
-    for words in (1..=256).chain([257, 288, 300, 320, 384, 448, 511, 512, 513, 600, 1024]) {
-        let step = 1 + words / 40;
+    let sizes = (1..=256).chain([257, 288, 300, 320, 384, 448, 511, 512, 513, 600, 1024]);
+    for words in sizes.step_by(every(29)) {
+        let step = 1 + words / 40 + every(14) - 1;
         for (turn, shift) in (0..UNIT_WORDS).step_by(step).enumerate() {
             for mask in telling_masks(words.min(128)) {
                 let first = UNIT_WORDS + shift + turn % 3 * UNIT_WORDS;
@@ -70,8 +72,8 @@ fn every_size_of_slot_from_every_word_of_a_unit() {
 fn boundaries<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let boundary = 2 * Bed::<Top, W>::ARENA_WORDS;
-    for words in (1..=36).chain([63, 64, 65, 100, 128]) {
-        for below in 0..=words + 1 {
+    for words in (1..=36).chain([63, 64, 65, 100, 128]).step_by(every(8)) {
+        for below in (0..=words + 1).step_by(every(11)) {
             for mask in telling_masks(words) {
                 let first = boundary - below;
                 check(
@@ -95,7 +97,7 @@ fn every_distance_to_the_boundary_of_an_arena() {
 fn up_to_the_top<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let all = Bed::<Top, W>::WORDS;
-    for words in 1..130 {
+    for words in (1..130).step_by(every(37)) {
         let slot = Slot {
             first: all - words,
             words,
@@ -119,8 +121,14 @@ fn arrays<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let arena = Bed::<Top, W>::ARENA_WORDS;
     let mut random = Random::new(7);
-    for words in (1..=20).chain([31, 32, 33, 47, 64, 65, 100, 128]) {
-        for count in [0, 1, 2, 3, 31, 32, 33, 63, 64, 65] {
+    for words in (1..=20)
+        .chain([31, 32, 33, 47, 64, 65, 100, 128])
+        .step_by(every(9))
+    {
+        for count in [0, 1, 2, 3, 31, 32, 33, 63, 64, 65]
+            .into_iter()
+            .step_by(every(4))
+        {
             let masks: Vec<u128> = telling_masks(words).collect();
             for mask in masks.into_iter().chain((words > 1).then_some(0b10)) {
                 let object = Object::of_mask(words, mask, count);
@@ -152,7 +160,7 @@ fn arrays_of_up_to_65_elements_across_arenas() {
 fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
     let beds = LIES.map(Top8::new);
     let mut random = Random::new(3);
-    for _ in 0..200 {
+    for _ in (0..200).step_by(every(100)) {
         let words = 1 + random.below(128);
         let count = 1 + random.below(60);
         let mask = u128::from(random.bits()) & ((1 << (words - 1)) - 1) | 1;
@@ -174,7 +182,7 @@ fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
 fn a_header_comes_before_its_tail() {
     let bed = Top8::new(Lie::Apart);
     let mut random = Random::new(11);
-    for _ in 0..3000 {
+    for _ in (0..3000).step_by(every(60)) {
         let (head, element) = (random.below(70), 1 + random.below(40));
         let mask = |random: &mut Random, words: usize| {
             let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
@@ -216,7 +224,7 @@ fn clearing_makes_dead_what_it_names_and_nothing_else() {
         ] {
             bed.fill(|| usize::MAX);
             clear(&bed, Top8::address(first), words * 8);
-            for word in 0..Top8::WORDS {
+            for word in (0..Top8::WORDS).step_by(every(7)) {
                 let own = (first..first + words).contains(&word);
                 let absent = (5..7).contains(&(word / UNIT_WORDS));
                 assert_eq!(bed.bits(word).0, !own || absent, "word {word}");
