@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Barrier;
 
 use super::bed::{Bed, Lie, Top};
 use super::every;
@@ -16,6 +17,14 @@ const SLOT: usize = 3;
 /// Slots, about as many as fit four units.
 const SLOTS: usize = 4 * UNIT_WORDS / SLOT;
 
+/// How often each writer goes over its slots.
+const ROUNDS: usize = 40_000 / every(8_000);
+
+/// What the objects are, in turn.
+const MASKS: [u128; 3] = [0b001, 0b110, 0b111];
+/// Their pointers, in bytes from the start.
+const EXPECTED: [&[usize]; 3] = [&[0], &[8, 16], &[0, 8, 16]];
+
 fn slot(index: usize) -> archipelago_api::VirtAddr {
     Top8::address(5 + SLOT * index)
 }
@@ -25,29 +34,34 @@ fn pointers_of(bed: &Top8, index: usize) -> Vec<usize> {
     read.collect()
 }
 
-/// Two CPUs describe and clear every other object, and a third reads one that nobody touches: it
-/// never sees anything else, and in the end every object has its own bits.
+/// Two CPUs describe and clear every other object, and find each as they left it; a third reads one
+/// that nobody touches, and never sees anything else.
 #[test]
 fn nobody_sees_what_is_done_to_a_neighbour() {
     let bed = Top8::new(Lie::Apart);
-    let maps = [0b001, 0b110, 0b111].map(|mask| PointerMap::from_mask(SLOT, mask));
+    let maps = MASKS.map(|mask| PointerMap::from_mask(SLOT, mask));
     let still = SLOTS / 2;
     assert_eq!(
         describe_value(&bed, slot(still), SLOT * 8, &maps[1]),
         Ok(())
     );
-    let done = AtomicBool::new(false);
+    let (done, start) = (AtomicBool::new(false), Barrier::new(3));
     std::thread::scope(|scope| {
-        let (bed, maps, done) = (&bed, &maps, &done);
+        let (bed, maps, done, start) = (&bed, &maps, &done, &start);
         scope.spawn(move || {
+            start.wait();
             while !done.load(Relaxed) {
                 assert_eq!(pointers_of(bed, still), [8, 16]);
             }
         });
         let writers = [0, 1].map(|cpu| {
             scope.spawn(move || {
-                for round in (0..300).step_by(every(100)) {
+                start.wait();
+                for round in 0..ROUNDS {
                     for index in (cpu..SLOTS).step_by(2).filter(|index| *index != still) {
+                        if round > 0 {
+                            assert_eq!(pointers_of(bed, index), EXPECTED[(index + round - 1) % 3]);
+                        }
                         let map = &maps[(index + round) % 3];
                         let written = if round % 2 == 0 {
                             describe_value(bed, slot(index), SLOT * 8, map)
@@ -64,12 +78,10 @@ fn nobody_sees_what_is_done_to_a_neighbour() {
         done.store(true, Relaxed);
         assert!(ended.iter().all(Result::is_ok));
     });
-    let last = (0..300).step_by(every(100)).next_back().unwrap_or(0);
-    let expected: [&[usize]; 3] = [&[0], &[8, 16], &[0, 8, 16]];
     for index in (0..SLOTS).filter(|index| *index != still) {
         assert_eq!(
             pointers_of(&bed, index),
-            expected[(index + last) % 3],
+            EXPECTED[(index + ROUNDS - 1) % 3],
             "slot {index}"
         );
     }
