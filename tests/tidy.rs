@@ -57,7 +57,7 @@ const UNSAFE_LEDGER: &[(&str, usize)] = &[
 ];
 
 /// The same for `firmware/src/`.
-const FIRMWARE_UNSAFE_LEDGER: &[(&str, usize)] = &[("block.rs", 10), ("heap.rs", 15)];
+const FIRMWARE_UNSAFE_LEDGER: &[(&str, usize)] = &[("block.rs", 14), ("heap.rs", 15)];
 
 /// Words that mean something else here, or nothing.
 const BANNED_WORDS: &[&str] = &[

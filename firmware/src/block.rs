@@ -13,6 +13,9 @@ use core::ptr::NonNull;
 /// Bytes that objects are counted in, and what every object is aligned to at least.
 pub(crate) const UNIT: usize = 8;
 
+/// Pages whose bytes in the page map are looked at together.
+const MAP_WORD: usize = size_of::<u32>();
+
 /// Bits of a word of a bitmap.
 const WORD: usize = u32::BITS as usize;
 
@@ -77,7 +80,7 @@ impl Plan {
         // Nothing lies past the top of the address space, and no pointer range ends there.
         let bytes = bytes.min(above - 1);
         let pages = bytes.checked_sub(skipped)? / PAGE;
-        let map = pages.next_multiple_of(size_of::<u32>());
+        let map = pages.next_multiple_of(MAP_WORD);
         let bitmaps = pages * Block::<PAGE>::WORDS * size_of::<u32>();
         let metadata = (map + bitmaps).div_ceil(PAGE);
         (pages > metadata).then_some(Self {
@@ -120,6 +123,14 @@ impl<const PAGE: usize> Block<PAGE> {
             start,
             pages: plan.pages,
         };
+        // What is past the last page of the map's last word is no page either.
+        for byte in plan.pages..plan.pages.next_multiple_of(MAP_WORD) {
+            // SAFETY: `add` stays inside the metadata, in which the map ends at a multiple of a
+            // word.
+            let byte = unsafe { start.add(byte) };
+            // SAFETY: the block's memory may be written.
+            unsafe { byte.write(METADATA) };
+        }
         for page in 0..plan.pages {
             let used = if page < plan.metadata {
                 Page::Metadata
@@ -164,9 +175,32 @@ impl<const PAGE: usize> Block<PAGE> {
     }
 
     /// The first page among `pages` that is used as `wanted`.
-    pub(crate) fn next(&self, mut pages: Range<usize>, wanted: Page) -> Option<usize> {
+    pub(crate) fn next(&self, pages: Range<usize>, wanted: Page) -> Option<usize> {
         let wanted = wanted.byte();
-        pages.find(|page| self.byte(*page) == wanted)
+        let pattern = u32::from_ne_bytes([wanted; MAP_WORD]);
+        let mut page = pages.start;
+        while page < pages.end {
+            if page % MAP_WORD == 0 && !has_zero_byte(self.bytes(page) ^ pattern) {
+                page += MAP_WORD;
+            } else if self.byte(page) == wanted {
+                return Some(page);
+            } else {
+                page += 1;
+            }
+        }
+        None
+    }
+
+    /// The page map's bytes for `page`, a multiple of [`MAP_WORD`], and the pages after it.
+    fn bytes(&self, page: usize) -> u32 {
+        if page >= self.pages {
+            return u32::from_ne_bytes([METADATA; MAP_WORD]);
+        }
+        // SAFETY: `add` stays inside the page map, which ends at a multiple of a word. The block is
+        // aligned to a page.
+        let word = unsafe { self.start.cast::<u32>().add(page / MAP_WORD) };
+        // SAFETY: `new` has written the whole page map, up to the end of its last word.
+        unsafe { word.read() }
     }
 
     /// Word `index` of the bitmap of `page`, if there is such a word.
@@ -174,7 +208,7 @@ impl<const PAGE: usize> Block<PAGE> {
         if page >= self.pages || index >= Self::WORDS {
             return None;
         }
-        let words = self.pages.div_ceil(size_of::<u32>());
+        let words = self.pages.div_ceil(MAP_WORD);
         let word = words + page * Self::WORDS + index;
         // SAFETY: `add` stays inside the metadata: the bitmaps follow the page map, which ends at a
         // multiple of four bytes, in the order of their pages. The block is aligned to a page.
@@ -217,6 +251,12 @@ impl<const PAGE: usize> Block<PAGE> {
     }
 }
 
+/// Whether one of the four bytes is 0: only then does taking 1 off each borrow from a byte whose
+/// highest bit was clear.
+const fn has_zero_byte(word: u32) -> bool {
+    word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080 != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +273,16 @@ mod tests {
         assert_eq!(plan(0x2000_00ff, 513), Some((1, 2, 1)));
         assert_eq!(plan(0x2000_00ff, 512), None, "one page is for metadata");
         assert_eq!(plan(0x2000_0000, 0), None);
+    }
+
+    #[test]
+    fn a_zero_byte_is_found_wherever_it_is() {
+        for word in [0x00ff_ffff, 0xff00_0101, 0x8080_0080, 0x0101_0100, 0] {
+            assert!(has_zero_byte(word), "{word:#x}");
+        }
+        for word in [0x0101_0101, 0x8080_8080, 0xffff_ffff, 0x0180_ff7f] {
+            assert!(!has_zero_byte(word), "{word:#x}");
+        }
     }
 
     #[test]
