@@ -16,12 +16,12 @@ use crate::span::{Kind, SpanRef};
 /// ```
 /// use archipelago::bits::{Description, Mapped};
 /// use archipelago::{AllocFlags, Heap, Window};
-/// use archipelago_sim::{Hosted, Sim, X86_64};
+/// use archipelago_sim::{Hosted, Plain32, Sim};
 /// use core::alloc::Layout;
 /// use core::ptr::NonNull;
 ///
 /// type Pair = (usize, Option<NonNull<u8>>);
-/// # let heap: Box<Heap<Sim<X86_64>, Hosted>> = Box::default();
+/// # let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
 /// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
 /// const PAIR: archipelago::bits::PointerMap<'_> = archipelago::bits::PointerMap::from_mask(2, 0b10);
 /// let layout = Layout::array::<Pair>(100)?;
