@@ -37,6 +37,9 @@ impl<'a> Description<'a> {
     /// `count` values side by side.
     #[must_use]
     pub const fn array(element: &'a PointerMap<'a>, count: usize) -> Self {
+        if count == 1 {
+            return Self::one(element);
+        }
         Self::header_and_tail(NOTHING, element, count)
     }
 
@@ -69,6 +72,16 @@ impl<'a> Description<'a> {
         }
         let last = self.element.words() - self.element.described();
         self.words() - last
+    }
+
+    /// The map of an object that is one value.
+    #[inline]
+    pub(super) const fn value(&self) -> Option<&'a PointerMap<'a>> {
+        if self.count == 0 {
+            Some(self.header)
+        } else {
+            None
+        }
     }
 
     /// The pointer bits of `count` words from word `from`, at most [`UNIT_WORDS`] of them; zero for

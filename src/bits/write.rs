@@ -62,17 +62,22 @@ impl core::error::Error for DescribeError {}
 ///
 /// # Errors
 /// Nothing was written.
+#[inline]
 pub fn describe<T: Tables>(
     tables: &T,
     slot: VirtAddr,
     slot_bytes: usize,
     object: &Description<'_>,
 ) -> Result<(), DescribeError> {
-    describe_with(tables, slot, slot_bytes, object, Sound)
+    match object.value() {
+        Some(map) => describe_value(tables, slot, slot_bytes, map),
+        None => describe_with(tables, slot, slot_bytes, object, Sound),
+    }
 }
 
-/// The same for an object that is one value: a few dozen instructions for one of up to 128 words,
-/// if it does not straddle arenas whose tables are apart.
+/// [`describe`] for an object that is one value: a few dozen instructions for one of up to 128
+/// words, if it does not straddle arenas whose tables are apart. Inlined, so that a map that is
+/// known becomes part of the instructions.
 ///
 /// # Errors
 /// Nothing was written.
@@ -106,7 +111,8 @@ pub(super) fn describe_value_with<T: Tables, S: Seed>(
     describe_long_value(tables, slot, slot_bytes, map, seed)
 }
 
-/// The same for a value that is long, or that straddles arenas, or that is refused.
+/// The same for a value that is long, or that straddles arenas, or that is refused: kept apart, so
+/// that its description is made only here.
 #[cold]
 #[inline(never)]
 fn describe_long_value<T: Tables, S: Seed>(
@@ -119,7 +125,7 @@ fn describe_long_value<T: Tables, S: Seed>(
     describe_with(tables, slot, slot_bytes, &Description::one(map), seed)
 }
 
-/// [`describe`], with a fault if a test plants one.
+/// [`describe`] unit by unit, with a fault if a test plants one.
 pub(super) fn describe_with<T: Tables, S: Seed>(
     tables: &T,
     slot: VirtAddr,
