@@ -16,6 +16,7 @@
 #[macro_export]
 macro_rules! on_every_geometry {
     ($($test:ident),+ $(,)?) => {
+        #[cfg(target_pointer_width = "64")]
         $crate::on_geometry!(x86_64, X86_64, $($test),+);
         $crate::on_geometry!(plain32, Plain32, $($test),+);
         $crate::on_geometry!(plain31, Plain31, $($test),+);
@@ -30,6 +31,7 @@ macro_rules! on_every_geometry {
 #[macro_export]
 macro_rules! on_geometries_that_decommit {
     ($($test:ident),+ $(,)?) => {
+        #[cfg(target_pointer_width = "64")]
         $crate::on_geometry!(x86_64_decommits, X86_64, $($test),+);
         $crate::on_geometry!(plain32_decommits, Plain32, $($test),+);
         $crate::on_geometry!(plain31_decommits, Plain31, $($test),+);
