@@ -59,6 +59,39 @@ const UNSAFE_LEDGER: &[(&str, usize)] = &[
 /// The same for `firmware/src/`.
 const FIRMWARE_UNSAFE_LEDGER: &[(&str, usize)] = &[("block.rs", 14), ("heap.rs", 15)];
 
+/// The machines that kernels run on, and what they share; the simulated ones are for tests.
+const MACHINE_CRATES: &[&str] = &["api", "arm", "cortex-m", "flat", "mips", "tables", "x86_64"];
+
+/// The same for `src/` of each of them.
+const MACHINE_UNSAFE_LEDGER: &[(&str, usize)] = &[
+    ("api/conformance/ground.rs", 12),
+    ("api/machine.rs", 6),
+    ("arm/kernel.rs", 3),
+    ("arm/maintenance.rs", 12),
+    ("arm/roots.rs", 22),
+    ("cortex-m/lib.rs", 2),
+    ("flat/critical.rs", 6),
+    ("flat/heap.rs", 19),
+    ("flat/machine.rs", 12),
+    ("flat/region.rs", 1),
+    ("mips/cp0.rs", 3),
+    ("mips/directory.rs", 6),
+    ("mips/tlb.rs", 6),
+    ("tables/frames.rs", 13),
+    ("tables/paging.rs", 10),
+    ("tables/scheme.rs", 4),
+    ("tables/steps.rs", 1),
+    ("tables/tlb.rs", 1),
+    ("tables/two_level/directory.rs", 6),
+    ("tables/two_level/mod.rs", 14),
+    ("tables/two_level/walk.rs", 7),
+    ("x86_64/scheme.rs", 6),
+    ("x86_64/steps.rs", 3),
+    ("x86_64/tables.rs", 8),
+    ("x86_64/tlb.rs", 2),
+    ("x86_64/walk.rs", 3),
+];
+
 /// Words that mean something else here, or nothing.
 const BANNED_WORDS: &[&str] = &[
     "superblock",
@@ -117,6 +150,26 @@ fn firmware() -> Vec<Source> {
     let found = sources_in("firmware/src");
     assert!(found.len() > 4, "the sources are there");
     found
+}
+
+/// The crates of machines, each file below its crate's name.
+fn machine_crates() -> Vec<Source> {
+    let named = |name: &&str| {
+        let mut found = sources_in(&format!("arch/{name}/src"));
+        assert!(!found.is_empty(), "the sources of {name} are there");
+        for source in &mut found {
+            source.path = format!("{name}/{}", source.path);
+        }
+        found
+    };
+    MACHINE_CRATES.iter().flat_map(named).collect()
+}
+
+/// Atomics that 32-bit parts lack.
+fn wide_atomics(sources: &[Source]) -> Vec<String> {
+    let faults = unportable(sources);
+    let is_wide = |fault: &String| fault.contains("AtomicU64") || fault.contains("AtomicI64");
+    faults.into_iter().filter(is_wide).collect()
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
@@ -283,6 +336,9 @@ fn layers_use_only_those_below() {
 fn portable_code_names_no_target() {
     none(&unportable(&sources()));
     none(&unportable(&firmware()));
+    none(&wide_atomics(&machine_crates()));
+    let wide = planted("arm/a.rs", "use core::arch::asm;\nuse AtomicU64;");
+    assert_eq!(wide_atomics(&wide).len(), 1);
     let fault = planted(
         "heap/a.rs",
         "#[cfg(target_arch = \"x86_64\")]\nuse AtomicU64;",
@@ -303,6 +359,7 @@ fn portable_code_names_no_machine() {
 fn unsafe_stays_on_its_islands() {
     none(&off_the_ledger(&sources(), UNSAFE_LEDGER));
     none(&off_the_ledger(&firmware(), FIRMWARE_UNSAFE_LEDGER));
+    none(&off_the_ledger(&machine_crates(), MACHINE_UNSAFE_LEDGER));
     let fault = planted("page/a.rs", "fn f() { unsafe { g() } } // unsafe { }");
     assert_eq!(off_the_ledger(&fault, UNSAFE_LEDGER).len(), 1);
     let missing = planted("base/sparse.rs", "");
@@ -313,6 +370,7 @@ fn unsafe_stays_on_its_islands() {
 fn a_file_is_one_idea_and_says_which() {
     none(&shapeless(&sources()));
     none(&shapeless(&firmware()));
+    none(&shapeless(&machine_crates()));
     let long = "//! Long.\n".repeat(601);
     assert_eq!(shapeless(&planted("heap/a.rs", &long)).len(), 1);
     assert_eq!(shapeless(&planted("heap/a.rs", "use x;")).len(), 1);
@@ -322,5 +380,6 @@ fn a_file_is_one_idea_and_says_which() {
 fn one_word_for_one_thing() {
     none(&banned_words(&sources()));
     none(&banned_words(&firmware()));
+    none(&banned_words(&machine_crates()));
     assert_eq!(banned_words(&planted("heap/a.rs", "// a slab")).len(), 1);
 }
