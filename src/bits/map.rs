@@ -13,6 +13,9 @@ const WORD_BYTES: usize = size_of::<usize>();
 /// The units of a value that begins at the first word of a unit.
 pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 
+/// The units of a value without pointers.
+pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
+
 /// Which words of a value hold pointers.
 ///
 /// Maps are made in `const`, from masks, from [runs](Run), or from the maps of fields and
@@ -67,7 +70,7 @@ impl<'a> PointerMap<'a> {
             words: bytes.div_ceil(WORD_BYTES),
             described: 0,
             pattern: 0,
-            shape: Shape::Units([0; MASK_WORDS / UNIT_WORDS]),
+            shape: Shape::Units(NO_UNITS),
         }
     }
 
@@ -83,7 +86,7 @@ impl<'a> PointerMap<'a> {
             described <= bounded(words),
             "the mask is longer than the value"
         );
-        let mut units = [0; MASK_WORDS / UNIT_WORDS];
+        let mut units = NO_UNITS;
         let mut word = 0;
         while word < described {
             if mask >> word & 1 != 0 {
@@ -271,7 +274,7 @@ impl<'a> PointerMap<'a> {
         if self.described > MASK_WORDS {
             return self;
         }
-        let mut units = [0; MASK_WORDS / UNIT_WORDS];
+        let mut units = NO_UNITS;
         let mut index = 0;
         while index < units.len() {
             let first = index * UNIT_WORDS;

@@ -7,7 +7,7 @@ use archipelago_api::VirtAddr;
 
 use super::description::Description;
 use super::format::{self, UNIT_WORDS};
-use super::map::PointerMap;
+use super::map::{self, PointerMap};
 use super::seed::{Seed, Sound};
 use super::short;
 use super::tables::{Tables, WordIdx};
@@ -149,7 +149,20 @@ pub(super) fn describe_with<T: Tables, S: Seed>(
 /// without bits stay as they are.
 ///
 /// The caller owns the words.
+#[inline]
 pub fn clear<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
+    let cleared = WordIdx::of::<T>(first).and_then(|word| {
+        let (units, count) = (word.units(tables), bytes / T::WORD_BYTES);
+        short::copy(units, word.in_unit(), count, &map::NO_UNITS, Sound)
+    });
+    if cleared.is_none() {
+        clear_long(tables, first, bytes);
+    }
+}
+
+/// The same for a range that is long, or that straddles arenas.
+#[inline(never)]
+fn clear_long<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
     if let Ok(words) = Words::of::<T>(first, bytes) {
         words.fill(tables, &Description::NOTHING, Sound);
     }

@@ -219,6 +219,12 @@ fn clearing_makes_dead_what_it_names_and_nothing_else() {
             (0, 1),
             (3, 1),
             (30, 4),
+            (UNIT_WORDS, UNIT_WORDS),
+            (2 * UNIT_WORDS, 2 * UNIT_WORDS),
+            (UNIT_WORDS + 3, 2 * UNIT_WORDS),
+            (Top8::ARENA_WORDS - 3, UNIT_WORDS),
+            (Top8::ARENA_WORDS + 1, 9 * UNIT_WORDS),
+            (Top8::WORDS - 2, 2),
             (7, 2 * Top8::ARENA_WORDS),
             (0, Top8::WORDS),
         ] {
