@@ -20,6 +20,8 @@ pub struct Description<'a> {
     header: &'a PointerMap<'a>,
     element: &'a PointerMap<'a>,
     count: usize,
+    words: usize,
+    described: usize,
 }
 
 const NOTHING: &PointerMap<'_> = &PointerMap::none(0);
@@ -50,28 +52,34 @@ impl<'a> Description<'a> {
         element: &'a PointerMap<'a>,
         count: usize,
     ) -> Self {
+        let tail = element.words().saturating_mul(count);
+        let words = header.words().saturating_add(tail);
+        let described = if count == 0 || element.described() == 0 {
+            header.described()
+        } else {
+            words - (element.words() - element.described())
+        };
         Self {
             header,
             element,
             count,
+            words,
+            described,
         }
     }
 
     /// Words of the object; `usize::MAX` if that cannot be counted.
+    #[inline]
     #[must_use]
     pub const fn words(&self) -> usize {
-        let tail = self.element.words().saturating_mul(self.count);
-        self.header.words().saturating_add(tail)
+        self.words
     }
 
     /// Words of the object up to its last pointer, which is the last of them; 0 for none.
+    #[inline]
     #[must_use]
     pub const fn described(&self) -> usize {
-        if self.count == 0 || self.element.described() == 0 {
-            return self.header.described();
-        }
-        let last = self.element.words() - self.element.described();
-        self.words() - last
+        self.described
     }
 
     /// The map of an object that is one value.
@@ -95,7 +103,7 @@ impl<'a> Description<'a> {
         }
         let head = self.header.words();
         let skip = head.saturating_sub(from);
-        let (into, end) = (from.saturating_sub(head), self.words());
+        let (into, end) = (from.saturating_sub(head), self.words);
         if skip >= count || from >= end {
             return header;
         }
@@ -106,9 +114,6 @@ impl<'a> Description<'a> {
     /// The same with another count, as the writer must not take it.
     #[cfg(test)]
     pub(super) fn recounted(&self, count: impl FnOnce(usize) -> usize) -> Self {
-        Self {
-            count: count(self.count),
-            ..*self
-        }
+        Self::header_and_tail(self.header, self.element, count(self.count))
     }
 }

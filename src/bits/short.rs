@@ -21,13 +21,14 @@ pub(super) fn copy<S: Seed>(
     if end <= UNIT_WORDS {
         let (own, bits) = (format::both(first, count), bits[0] << seed.shift(first));
         put_part(units.first()?, own, bits, seed);
-    } else if first == 0 && count % UNIT_WORDS == 0 {
-        let whole = count / UNIT_WORDS;
-        for (unit, bits) in units.get(..whole)?.iter().zip(bits.get(..whole)?) {
-            put_whole(unit, *bits, seed);
-        }
+    } else if first == 0 && count == 2 * UNIT_WORDS {
+        let [one, two, ..] = units else {
+            return None;
+        };
+        put_whole(one, bits[0], seed);
+        put_whole(two, bits[1], seed);
     } else {
-        copy_shifted(
+        copy_several(
             units.get(..end.div_ceil(UNIT_WORDS))?,
             first,
             end,
@@ -38,10 +39,10 @@ pub(super) fn copy<S: Seed>(
     Some(())
 }
 
-/// The same where the words begin or end in the middle of a unit, and have all of these units. They
-/// end before word `end`, counted from the first unit's first.
+/// The same where the words have all of these units, of which there are several. They end before
+/// word `end`, counted from the first unit's first.
 #[inline(never)]
-fn copy_shifted<S: Seed>(units: &[AtomicUsize], first: usize, end: usize, bits: &Units, seed: S) {
+fn copy_several<S: Seed>(units: &[AtomicUsize], first: usize, end: usize, bits: &Units, seed: S) {
     let by = seed.shift(first);
     let head = !format::both(0, first);
     let tail = format::both(0, 1 + (end - 1) % UNIT_WORDS);
