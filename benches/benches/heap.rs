@@ -15,7 +15,10 @@ use core::alloc::Layout;
 use core::hint::black_box;
 
 use archipelago_bench::{Archipelago, Block, LinkedList, Rlsf, Subject, Talc};
-use archipelago_sim::X86_64;
+#[cfg(not(target_pointer_width = "64"))]
+use archipelago_sim::Plain32 as Native;
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64 as Native;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Memory that each heap has.
@@ -54,7 +57,7 @@ fn turns<S: Subject>(criterion: &mut Criterion, mut subject: S) {
 }
 
 fn heaps(criterion: &mut Criterion) {
-    turns(criterion, Archipelago::<X86_64>::with_memory(MEMORY));
+    turns(criterion, Archipelago::<Native>::with_memory(MEMORY));
     turns(criterion, Talc::new(Block::new(MEMORY)));
     turns(criterion, Rlsf::new(Block::new(MEMORY)));
     turns(criterion, LinkedList::new(Block::new(MEMORY)));
