@@ -47,7 +47,9 @@ fn every_mask_of_up_to_twelve_words_from_every_word_of_a_unit() {
 
 fn every_slot<const W: usize>() {
     let bed = Bed::<Top, W>::new(Lie::Apart);
-    let sizes = (1..=256).chain([257, 288, 300, 320, 384, 448, 511, 512, 513, 600, 1024]);
+    let sizes = (1..=256).chain([
+        257, 288, 300, 320, 384, 448, 511, 512, 513, 600, 1024, 2048, 4096,
+    ]);
     for words in sizes.step_by(every(29)) {
         let step = 1 + words / 40 + every(14) - 1;
         for (turn, shift) in (0..UNIT_WORDS).step_by(step).enumerate() {
