@@ -332,3 +332,13 @@ impl<M: Machine> ArenaIndex<M> {
         })
     }
 }
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl<M: Machine> ArenaIndex<M> {
+    pub(crate) fn plant_claim(&self, run: PageRun) {
+        for stretch in self.stretches(run) {
+            stretch.pages().fetch_or(stretch.mask, Relaxed);
+        }
+    }
+}

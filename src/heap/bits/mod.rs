@@ -7,6 +7,8 @@ mod memory;
 #[cfg(not(feature = "heap-bits"))]
 mod none;
 #[cfg(all(test, feature = "heap-bits"))]
+mod planted;
+#[cfg(all(test, feature = "heap-bits"))]
 mod tests;
 #[cfg(feature = "heap-bits")]
 mod verify;

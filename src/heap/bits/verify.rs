@@ -33,7 +33,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             for piece in ArenaIndex::<M>::pieces(range) {
                 self.verify_page_bits(opened, piece)?;
             }
-            self.verify_objects(opened, range)?;
         }
         let mut next = 0;
         for window in growth.windows.iter().filter(|window| !window.is_empty()) {
@@ -42,6 +41,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 self.count_parts(arena, &mut walked)?;
             }
             next = arenas.end() + 1;
+        }
+        for range in page.pages.owned().iter() {
+            self.verify_objects(opened, range)?;
         }
         rule(
             self.ledger.of(Purpose::HeapBits) == walked.needed,

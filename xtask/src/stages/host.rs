@@ -14,6 +14,13 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         .current_dir(project::root())
         .args(["--workspace", "--no-fail-fast"]);
     follow(stage, "cargo test", &mut command);
+    // Whatever holds for the heap holds for one with a bitmap, too.
+    let mut command = toolchain.cargo("test");
+    command
+        .current_dir(project::root())
+        .args(["--package", "archipelago", "--features", "heap-bits"])
+        .arg("--no-fail-fast");
+    follow(stage, "cargo test, heap bitmap", &mut command);
 }
 
 /// Runs a `cargo test` and counts its tests.

@@ -1,0 +1,116 @@
+//! Planted corruptions of the heap bitmap: each breaks one rule, and `verify()` names that rule.
+
+use alloc::boxed::Box;
+use core::alloc::Layout;
+use core::sync::atomic::Ordering::Relaxed;
+
+use archipelago_api::{AllocFlags, Machine, VirtAddr};
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry};
+
+use super::super::{Heap, Window};
+use crate::base::{PageIdx, PageRun};
+use crate::bits::{Description, PointerMap, UNIT_WORDS};
+use crate::region::Purpose;
+
+/// Bytes of an object of twelve words. Spans of such objects have one page, and a tail.
+const BYTES: usize = 48;
+
+/// A heap with a mapped object in a slot with free ones behind it, and one without pointers.
+struct Bed {
+    heap: Box<Heap<Sim<Plain32>, Hosted>>,
+    mapped: VirtAddr,
+    plain: VirtAddr,
+}
+
+impl Bed {
+    fn new() -> Self {
+        const MAP: PointerMap<'_> = PointerMap::from_mask(12, 0b101);
+        let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
+        let machine = Sim::builder().build();
+        heap.init(&[Window::new(0x4000_0000, 1 << 28)], machine.clone())
+            .expect("init");
+        let layout = Layout::from_size_align(BYTES, 8).expect("a layout");
+        let address = |memory| machine.address(memory).expect("the heap's");
+        let flags = AllocFlags::empty();
+        let plain = heap.allocate(layout, flags).expect("memory");
+        let mapped = heap
+            .allocate_mapped(layout, &Description::one(&MAP), flags)
+            .expect("memory");
+        heap.verify().expect("a heap that nobody damaged is sound");
+        Self {
+            mapped: address(mapped.cast()),
+            plain: address(plain.cast()),
+            heap,
+        }
+    }
+
+    fn page(&self, address: VirtAddr) -> PageRun {
+        let page = PageIdx::of::<Sim<Plain32>>(address).expect("in the space");
+        PageRun::new(page, 1)
+    }
+
+    /// Says that the word at `address` is a pointer, and described.
+    fn describe_word(&self, address: VirtAddr) {
+        let (geometry, word_bytes) = (Plain32::GEOMETRY, Sim::<Plain32>::WORD_BYTES);
+        let offset = geometry.offset(address).expect("in the space").value();
+        let word = offset % geometry.arena_bytes() / word_bytes;
+        let (unit, bit) = (word / UNIT_WORDS, word % UNIT_WORDS);
+        let arena = offset / geometry.arena_bytes();
+        let units = self.heap.index.bits_from(arena, unit);
+        let both = (1 | 1 << UNIT_WORDS) << bit;
+        units.first().expect("ready").fetch_or(both, Relaxed);
+    }
+}
+
+/// Breaks a rule with `damage` and expects that `verify` names it.
+fn planted(rule: &str, damage: impl FnOnce(&Bed)) {
+    let bed = Bed::new();
+    damage(&bed);
+    let violation = bed.heap.verify().expect_err("the damage is found");
+    assert_eq!(violation.rule, rule, "{violation}");
+}
+
+macro_rules! planted {
+    ($($name:ident: $rule:literal, $damage:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            planted($rule, $damage);
+        })*
+    };
+}
+
+planted! {
+    a_claim_is_lost: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
+        bed.heap.index.release_bits(bed.page(bed.mapped));
+    };
+    a_claim_is_wrong: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
+        bed.heap.index.claim_bits(bed.page(bed.plain)).expect("ready");
+    };
+    a_needed_part_goes: "the heap bitmap in front of scannable spans is ready", |bed| {
+        let run = bed.page(bed.mapped);
+        let opened = bed.heap.opened.get().expect("initialised");
+        bed.heap.index.release_bits(run);
+        bed.heap.index.take_idle_part(run, &opened.machine).expect("idle");
+        bed.heap.index.plant_claim(run);
+    };
+    the_bitmap_is_charged_to_ranges: "the heap bitmap in front of scannable spans is charged as such", |bed| {
+        bed.heap.ledger.transfer(Purpose::HeapBits, Purpose::Ranges, 64);
+    };
+    idle_parts_are_miscounted: "idle parts of the heap bitmap are counted", |bed| {
+        bed.heap.central.lock().bits.idle_bytes += 4096;
+    };
+    a_plain_object_is_described: "words outside of scannable spans are dead", |bed| {
+        bed.describe_word(bed.plain);
+    };
+    a_free_slot_is_described: "the words of a free slot are dead", |bed| {
+        bed.describe_word(VirtAddr::new(bed.mapped.value() + 20 * BYTES));
+    };
+    a_description_goes_on: "a description that has ended does not go on", |bed| {
+        bed.describe_word(VirtAddr::new(bed.mapped.value() + 5 * 4));
+    };
+    a_tail_is_described: "the words of a span's tail are dead", |bed| {
+        let page = bed.page(bed.mapped);
+        let next = PageIdx(page.first.0 + 1).address::<Sim<Plain32>>();
+        bed.describe_word(VirtAddr::new(next.value() - 4));
+    };
+}
