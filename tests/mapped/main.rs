@@ -5,3 +5,4 @@ mod objects;
 mod places;
 mod random;
 mod subject;
+mod traces;
