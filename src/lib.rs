@@ -89,6 +89,6 @@ pub use heap::{
     Violation, Window, WindowRule,
 };
 #[cfg(all(feature = "heap-bits", not(loom)))]
-pub use heap::{BitsView, ObjectView};
+pub use heap::{BitsPartView, BitsView, ObjectView};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -41,7 +41,7 @@ use growth::Growth;
 use reserve::Reserve;
 
 #[cfg(feature = "heap-bits")]
-pub use bits::{BitsView, ObjectView};
+pub use bits::{BitsPartView, BitsView, ObjectView};
 pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object::AllocError;

@@ -31,15 +31,20 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         class: SpanClass,
         flags: AllocFlags,
     ) -> Option<NonNull<[u8]>> {
+        let taken = self.take_slot(opened, class)?;
+        Some(self.slot_memory(opened, class.size_class(), taken, flags))
+    }
+
+    #[inline(always)]
+    pub(super) fn take_slot(&self, opened: &Opened<M>, class: SpanClass) -> Option<Taken> {
         let slots = Self::TABLE.slots(class.size_class());
-        let mut central = self.central.lock();
-        let taken = central.take(opened.records(), class.number(), slots);
-        drop(central);
-        Some(self.slot_memory(opened, class.size_class(), taken?, flags))
+        self.central
+            .lock()
+            .take(opened.records(), class.number(), slots)
     }
 
     #[inline]
-    fn slot_memory(
+    pub(super) fn slot_memory(
         &self,
         opened: &Opened<M>,
         class: SizeClass,

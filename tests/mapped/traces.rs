@@ -7,7 +7,9 @@ use core::ptr::NonNull;
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocFlags, Purpose};
 use archipelago_api::Machine;
-use archipelago_sim::{Plain32, Sim, SimGeometry, X86_64};
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64;
+use archipelago_sim::{Plain32, Sim, SimGeometry};
 use archipelago_testing::{Rig, lone_window};
 use archipelago_workload::Block;
 use archipelago_workload::replay::{Mode, Moment, Replay, Target, replay};
@@ -113,6 +115,7 @@ fn costs_at_most<G: SimGeometry>(permille: usize) {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
 fn the_bitmap_of_a_64_bit_heap_is_a_thirty_second() {
     costs_at_most::<X86_64>(32);
 }

@@ -9,6 +9,7 @@ mod fresh;
 mod kernels;
 mod listing;
 mod machine;
+mod map;
 mod process;
 mod project;
 mod qemu;
@@ -96,6 +97,8 @@ enum Command {
     Size(size::Options),
     /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
     Listing(listing::Options),
+    /// Draw a sample heap and its bitmap: which words hold pointers.
+    Map,
 }
 
 /// Where a kernel boots.
@@ -150,6 +153,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         }
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),
+        Command::Map => map::command(install),
         Command::Listing(options) => {
             listing::command(options, install)?;
             Ok(ExitCode::SUCCESS)

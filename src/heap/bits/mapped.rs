@@ -17,7 +17,7 @@ use super::super::{Heap, Opened, certain};
 use super::view::Inside;
 use crate::bits::{Description, clear, describe};
 use crate::region::Cause;
-use crate::span::{Scan, SpanClass};
+use crate::span::{Scan, SizeClass, SpanClass};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates memory for `layout` as `flags` allow, and has the bitmap describe it as `object`
@@ -48,19 +48,62 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Self::check_description(layout, object).map_err(refused)?;
         let opened = self.ready_to_allocate(flags).map_err(refused)?;
         let class = Self::TABLE.class_for(layout.size(), layout.align());
-        let memory = match class.map(SpanClass::scannable) {
-            Some(class) => match self.allocate_slot(opened, class, flags) {
-                Some(memory) => memory,
-                None => self
-                    .allocate_in_new_span(opened, class, flags)
-                    .map_err(refused)?,
-            },
-            None => self
-                .allocate_large_mapped(opened, layout, flags)
-                .map_err(refused)?,
+        let Some(class) = class else {
+            return self
+                .allocate_large_mapped(opened, layout, object, flags)
+                .map_err(refused);
         };
+        let Some(taken) = self.take_slot(opened, SpanClass::scannable(class)) else {
+            return self
+                .allocate_mapped_in_new_span(opened, class, object, flags)
+                .map_err(refused);
+        };
+        let memory = self.slot_memory(opened, class, taken, flags);
+        let first = taken.first.address::<M>().value();
+        let slot = VirtAddr::new(first.wrapping_add(taken.slot * Self::TABLE.size(class)));
+        self.describe_slot(slot, memory.len(), object);
+        Ok(memory)
+    }
+
+    #[cold]
+    fn allocate_mapped_in_new_span(
+        &self,
+        opened: &Opened<M>,
+        class: SizeClass,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let class = SpanClass::scannable(class);
+        let memory = self.allocate_in_new_span(opened, class, flags)?;
         self.describe_object(opened, memory, object);
         Ok(memory)
+    }
+
+    #[inline(never)]
+    fn allocate_large_mapped(
+        &self,
+        opened: &Opened<M>,
+        layout: Layout,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let want = Self::wanted(layout)?.for_scan(Scan::YES);
+        let memory = self.allocate_run(opened, want, flags)?;
+        self.describe_object(opened, memory, object);
+        Ok(memory)
+    }
+
+    /// Writes the bits of an object that the caller has just been given.
+    fn describe_object(&self, opened: &Opened<M>, memory: NonNull<[u8]>, object: &Description<'_>) {
+        let slot = opened.machine.address(memory.cast()).ok_or(());
+        let slot = certain::<K, _, _>(slot, "an object lies in a window");
+        self.describe_slot(slot, memory.len(), object);
+    }
+
+    #[inline]
+    fn describe_slot(&self, slot: VirtAddr, bytes: usize, object: &Description<'_>) {
+        let described = describe(&Inside(&self.index), slot, bytes, object);
+        certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
     }
 
     /// What every request needs first.
@@ -84,30 +127,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return Err(Cause::Description { bytes, room });
         }
         Ok(())
-    }
-
-    #[inline(never)]
-    fn allocate_large_mapped(
-        &self,
-        opened: &Opened<M>,
-        layout: Layout,
-        flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, Cause> {
-        let want = Self::wanted(layout)?.for_scan(Scan::YES);
-        self.allocate_run(opened, want, flags)
-    }
-
-    /// Writes the bits of an object that the caller has just been given.
-    #[inline]
-    fn describe_object(&self, opened: &Opened<M>, memory: NonNull<[u8]>, object: &Description<'_>) {
-        let described = opened
-            .machine
-            .address(memory.cast())
-            .ok_or(())
-            .and_then(|slot| {
-                describe(&Inside(&self.index), slot, memory.len(), object).map_err(|_| ())
-            });
-        certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
     }
 
     /// Changes the size of an object to that of `new`, and has the bitmap describe it as `object`.

@@ -6,9 +6,11 @@ mod mapped;
 mod memory;
 #[cfg(not(feature = "heap-bits"))]
 mod none;
-#[cfg(all(test, feature = "heap-bits"))]
+#[cfg(test)]
+#[cfg(feature = "heap-bits")]
 mod planted;
-#[cfg(all(test, feature = "heap-bits"))]
+#[cfg(test)]
+#[cfg(feature = "heap-bits")]
 mod tests;
 #[cfg(feature = "heap-bits")]
 mod verify;
@@ -16,4 +18,4 @@ mod verify;
 mod view;
 
 #[cfg(feature = "heap-bits")]
-pub use view::{BitsView, ObjectView};
+pub use view::{BitsPartView, BitsView, ObjectView};

@@ -6,9 +6,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use archipelago_api::AllocFlags;
-#[cfg(target_pointer_width = "64")]
-use archipelago_sim::X86_64;
-use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, State};
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, State, WidePage};
 
 use super::super::object::Served;
 use super::super::runs::Want;
@@ -135,8 +133,7 @@ fn memory_follows_the_spans<G: SimGeometry>() {
 
 #[test]
 fn memory_follows_the_spans_on_every_width() {
-    #[cfg(target_pointer_width = "64")]
-    memory_follows_the_spans::<X86_64>();
+    memory_follows_the_spans::<WidePage>();
     memory_follows_the_spans::<Plain32>();
     memory_follows_the_spans::<Small>();
     memory_follows_the_spans::<SmallFixed>();

@@ -51,6 +51,18 @@ pub struct ObjectView {
     pub is_mapped: bool,
 }
 
+/// A part of the bitmap, what the machine makes Ready of it at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitsPartView {
+    /// The first address of the heap that it describes.
+    pub base: VirtAddr,
+    /// It has memory.
+    pub is_ready: bool,
+    /// Scannable spans lie behind it. A part that is Ready and not needed is given back by
+    /// [`Heap::scavenge`].
+    pub is_needed: bool,
+}
+
 impl<'a, M: Machine, K: Kernel> BitsView<'a, M, K> {
     /// The words of `object` that hold pointers, lowest first, as bytes from its start; `None` if
     /// the bitmap does not describe it. What is described while it is read may be seen in part.
@@ -182,6 +194,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 }
                 at = at.plus(span.record.run().count.max(1));
             }
+        }
+    }
+
+    /// Calls `visit` with every part of the bitmaps of the arenas that have one, lowest offset first.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the arenas that the heap owns pages of.
+    pub fn for_each_bits_part(&self, mut visit: impl FnMut(BitsPartView)) {
+        let _central = self.central.lock();
+        let page = self.page.lock();
+        let mut next = 0;
+        for range in page.pages.owned().iter() {
+            let arenas = ArenaIndex::<M>::arenas_of(range);
+            for arena in next.max(*arenas.start())..=*arenas.end() {
+                for part in self.index.parts_of(arena) {
+                    visit(BitsPartView {
+                        base: part.first.address::<M>(),
+                        is_ready: part.is_ready,
+                        is_needed: part.claimed != 0,
+                    });
+                }
+            }
+            next = arenas.end() + 1;
         }
     }
 
