@@ -5,8 +5,7 @@
 
 use core::alloc::Layout;
 
-use archipelago_bench::{Archipelago, PAGE, fill, footprint, metadata, occupied, stride};
-use archipelago_flat::{Shape, Small};
+use archipelago_bench::{Archipelago, PAGE, fill, metadata, occupied, stride};
 #[cfg(target_pointer_width = "64")]
 use archipelago_sim::X86_64;
 use archipelago_sim::{Plain31, Plain32, SimGeometry};
@@ -28,26 +27,6 @@ fn a_first_object_costs_little_metadata() {
     first_metadata_is_at_most::<X86_64>(64 << 10);
     first_metadata_is_at_most::<Plain32>(24 << 10);
     first_metadata_is_at_most::<Plain31>(24 << 10);
-}
-
-fn a_block_is_left_to_objects<S: Shape>() {
-    let footprint = footprint::<S>(64 << 10);
-    assert!(footprint.fresh_share() <= 0.06, "{footprint:?}");
-    assert!(footprint.full_share() <= 0.15, "{footprint:?}");
-    // What is kept for more metadata is lost to objects from the start.
-    assert!(footprint.fresh > 0 && footprint.fresh < footprint.full);
-    if cfg!(target_pointer_width = "32") {
-        assert!(footprint.heap <= 1024, "{footprint:?}");
-    }
-}
-
-#[test]
-fn a_block_without_an_mmu_is_left_to_objects() {
-    a_block_is_left_to_objects::<Small<17, 8>>();
-    a_block_is_left_to_objects::<Small<17, 9>>();
-    a_block_is_left_to_objects::<Small<17, 10>>();
-    // In a space for blocks of up to a megabyte.
-    a_block_is_left_to_objects::<Small<21, 10>>();
 }
 
 fn small_objects_fill_memory<G: SimGeometry>() {

@@ -49,6 +49,7 @@ pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<E
     // What is for the host alone: commands, and page tables of 64 bits.
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
+    command.args(["--exclude", "archipelago-derive"]);
     command.args(filter.map(|filter| format!("--test={filter}")));
     follow(command)
 }

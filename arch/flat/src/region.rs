@@ -77,13 +77,13 @@ impl Region {
     }
 }
 
-/// The range from `start` up to and without `end`, two symbols of a linker script: what the
-/// firmware's own statics or stack occupy. Empty if `end` lies below `start`.
+/// The range between two symbols of a linker script, without the higher one: what the firmware's
+/// own statics or stack occupy. Symbols in the wrong order hide nothing.
 #[must_use]
 pub fn occupied(start: *const u8, end: *const u8) -> VirtRange {
-    let base = VirtAddr::new(start.addr());
-    let bytes = end.addr().saturating_sub(start.addr());
-    // It ends at `end`, so it does not wrap.
+    let base = VirtAddr::new(start.addr().min(end.addr()));
+    let bytes = end.addr().abs_diff(start.addr());
+    // It ends at one of the symbols, so it does not wrap.
     VirtRange::new(base, bytes).unwrap_or(EMPTY)
 }
 

@@ -259,9 +259,7 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
     let verdict = Verdict::of(finished.ending, &finished.lines);
     let figures = Figures::read(&finished.lines);
     let outcome = match verdict {
-        Verdict::Passed { .. } | Verdict::Failed { .. } if is_too_large(machine, &figures) => {
-            Outcome::TooLarge
-        }
+        Verdict::Passed { .. } if is_too_large(machine, &figures) => Outcome::TooLarge,
         Verdict::Passed { .. } => Outcome::Held,
         _ => Outcome::Failed,
     };
