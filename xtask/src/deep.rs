@@ -31,11 +31,29 @@ pub(crate) struct Miri {
     /// `i686-unknown-linux-gnu` words of 32 bits. The host if none is named.
     #[arg(long)]
     target: Option<String>,
+    /// All tests of the host instead of the library's and the model's: for days, not for hours.
+    /// Machines with page tables are left out: they make pointers of numbers.
+    #[arg(long)]
+    whole: bool,
 }
+
+/// Packages that Miri has nothing to find in, or that make pointers of numbers.
+const NOT_INTERPRETED: &[&str] = &[
+    "xtask",
+    "archipelago-bench",
+    "archipelago-derive",
+    "archipelago-arm",
+    "archipelago-mips",
+    "archipelago-tables",
+    "archipelago-x86_64",
+];
 
 /// A target whose words have 32 bits and whose programs run on this host. Rustup's linker and the C
 /// library that comes with this target need nothing of the host's.
 pub(crate) const HOSTED_32: &str = "i686-unknown-linux-musl";
+
+/// A target with words of 32 bits, for Miri.
+pub(crate) const INTERPRETED_32: &str = "i686-unknown-linux-gnu";
 
 /// A target of the other byte order, for Miri.
 pub(crate) const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
@@ -118,7 +136,17 @@ pub(crate) fn loom() -> Result<ExitCode> {
 /// If there is no nightly toolchain with Miri and it cannot be had.
 pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     let mut command = interpreted(options.target.as_deref(), install)?;
-    command.args(["--lib", "--test", "model"]);
+    if options.whole {
+        command.args(["--workspace", "--no-fail-fast"]);
+        command.args(NOT_INTERPRETED.iter().flat_map(|name| ["--exclude", name]));
+        // Some tests read files: vectors, traces, the sources.
+        command.env(
+            "MIRIFLAGS",
+            "-Zmiri-strict-provenance -Zmiri-disable-isolation",
+        );
+    } else {
+        command.args(["--package", "archipelago", "--lib", "--test", "model"]);
+    }
     match &options.filter {
         Some(filter) => command.args(["--", filter]),
         // Planted corruptions damage memory on purpose; the classes are numbers alone, and very many.
@@ -127,7 +155,7 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     follow(command)
 }
 
-/// A `cargo miri test` of the library, to be told which tests.
+/// A `cargo miri test`, to be told which tests.
 ///
 /// # Errors
 /// If there is no nightly toolchain with Miri and it cannot be had.
@@ -136,8 +164,7 @@ pub(crate) fn interpreted(target: Option<&str>, install: Install) -> Result<Comm
     let mut command = Command::new("cargo");
     toolchain::without_installs(&mut command);
     command.current_dir(project::root());
-    command.args(["+nightly", "miri", "test", "--package", "archipelago"]);
-    command.args(["--target-dir", "target/miri"]);
+    command.args(["+nightly", "miri", "test", "--target-dir", "target/miri"]);
     if let Some(target) = target {
         command.args(["--target", target]);
     }
