@@ -276,8 +276,8 @@ impl<M: Machine> ArenaIndex<M> {
 
 /// What the bitmap holds.
 impl<M: Machine> ArenaIndex<M> {
-    /// Units of an arena's bitmap, each a machine word of it, that are Ready and side by side from
-    /// unit `first` on. The caller is a counted reader, or has an object there.
+    /// Units of an arena's bitmap, each a machine word of it, from unit `first` to the end of its
+    /// part, if that is Ready. The caller is a counted reader, or has an object there.
     #[inline]
     pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
         let entries = Self::BLOCK.entries;

@@ -154,24 +154,17 @@ impl<T: Entry> Word<T> {
         Some(unsafe { core::slice::from_raw_parts(start, count) })
     }
 
-    /// The entries of a block of `shape` from `first` on, up to the end of the block or the first
-    /// part that is not Ready.
+    /// The entries of a block of `shape` from `first` on, up to the end of the part, if it is Ready.
     #[cfg(feature = "heap-bits")]
     #[inline]
     pub(crate) fn entries_from(&self, shape: BlockShape, first: usize) -> &[T] {
-        let tagged = self.tagged.load(Ordering::Acquire);
-        let part = first / shape.part_entries;
-        let ready = (tagged.addr() & shape.tag_mask()) >> part;
-        if first >= shape.entries || ready & 1 == 0 {
+        let count = shape.part_entries - first % shape.part_entries;
+        let Some(start) = find_entry::<T>(&self.tagged, shape, first) else {
             return &[];
-        }
-        let count = (part + ready.trailing_ones() as usize) * shape.part_entries - first;
-        let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
-        // SAFETY: as in `find_entry`: `first` is below the block's entries.
-        let start = unsafe { base.cast::<T>().add(first) };
+        };
         // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
-        // atomics alone: they lie in parts of one block, which were published whole, and none is
-        // taken back that has a reader.
+        // atomics alone: they lie in the part of `first`, which was published whole, and which is
+        // not taken back while it has a reader.
         unsafe { core::slice::from_raw_parts(start, count) }
     }
 

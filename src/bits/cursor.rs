@@ -94,8 +94,16 @@ impl<'a, T: Tables> HeapBits<'a, T> {
                 word,
                 ..self
             },
-            _ => Self::at_word(self.tables, word),
+            _ => Self::crossed(self.tables, word),
         }
+    }
+
+    /// Where a step leaves its piece of the table.
+    // Out of line, so that a step within one needs no more registers than it uses.
+    #[cold]
+    #[inline(never)]
+    fn crossed(tables: &'a T, word: WordIdx) -> Self {
+        Self::at_word(tables, word)
     }
 
     /// The cursor `words` on, but no further than the first word behind this piece of the table,

@@ -62,7 +62,7 @@ pub enum Cause {
     Description {
         /// Bytes that are described.
         bytes: usize,
-        /// Bytes of the object.
+        /// Bytes of its slot.
         room: usize,
     },
     /// The object is a mapped one, and the request does not say where the pointers will be.

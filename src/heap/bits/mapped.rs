@@ -29,7 +29,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// # Errors
     /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
-    /// object that is longer than the layout, [`Cause::NotInitialised`] before `init`, for the
+    /// object that is longer than its slot, [`Cause::NotInitialised`] before `init`, for the
     /// early heap has no bitmap. Nothing is left behind, no memory of the bitmap either.
     /// # Locks
     /// As [`allocate`](Self::allocate). The bits are written with no lock held.
@@ -45,7 +45,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return self.allocate(layout, flags);
         }
         let refused = |cause| AllocError { layout, cause };
-        Self::check_description(layout, object).map_err(refused)?;
         let opened = self.ready_to_allocate(flags).map_err(refused)?;
         let class = Self::TABLE.class_for(layout.size(), layout.align());
         let Some(class) = class else {
@@ -61,8 +60,26 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let memory = self.slot_memory(opened, class, taken, flags);
         let first = taken.first.address::<M>().value();
         let slot = VirtAddr::new(first.wrapping_add(taken.slot * Self::TABLE.size(class)));
-        self.describe_slot(slot, memory.len(), object);
-        Ok(memory)
+        match describe(&Inside(&self.index), slot, memory.len(), object) {
+            Ok(()) => Ok(memory),
+            Err(_) => Err(self.refuse_described(memory, layout, object)),
+        }
+    }
+
+    /// Gives back a slot that the object's description does not fit.
+    #[cold]
+    fn refuse_described(
+        &self,
+        memory: NonNull<[u8]>,
+        layout: Layout,
+        object: &Description<'_>,
+    ) -> AllocError {
+        let fits = Self::check_description(memory.len(), object);
+        let cause = fits.err().ok_or(());
+        let cause = certain::<K, _, _>(cause, "the bitmap in front of a mapped object is ready");
+        // SAFETY: it was allocated with this layout, just now, and nobody else knows of it.
+        unsafe { self.deallocate(memory.cast(), layout) };
+        AllocError { layout, cause }
     }
 
     #[cold]
@@ -73,6 +90,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
+        Self::check_description(Self::TABLE.size(class), object)?;
         let class = SpanClass::scannable(class);
         let memory = self.allocate_in_new_span(opened, class, flags)?;
         self.describe_object(opened, memory, object);
@@ -88,6 +106,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
         let want = Self::wanted(layout)?.for_scan(Scan::YES);
+        Self::check_description(want.pages << M::GEOMETRY.page_shift, object)?;
         let memory = self.allocate_run(opened, want, flags)?;
         self.describe_object(opened, memory, object);
         Ok(memory)
@@ -100,7 +119,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.describe_slot(slot, memory.len(), object);
     }
 
-    #[inline]
     fn describe_slot(&self, slot: VirtAddr, bytes: usize, object: &Description<'_>) {
         let described = describe(&Inside(&self.index), slot, bytes, object);
         certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
@@ -120,10 +138,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline]
-    fn check_description(layout: Layout, object: &Description<'_>) -> Result<(), Cause> {
+    fn check_description(room: usize, object: &Description<'_>) -> Result<(), Cause> {
         let bytes = object.words().saturating_mul(M::WORD_BYTES);
-        if bytes > layout.size() {
-            let room = layout.size();
+        if bytes > room {
             return Err(Cause::Description { bytes, room });
         }
         Ok(())
@@ -150,7 +167,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        Self::check_description(new, object).map_err(|cause| AllocError { layout: new, cause })?;
+        Self::check_description(new.size(), object)
+            .map_err(|cause| AllocError { layout: new, cause })?;
         let memory = match self.redescribe(pointer, old, new, object) {
             Some(memory) => memory,
             None => {
