@@ -16,18 +16,24 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         .args(["--exclude", "archipelago-derive"])
         .args(["--workspace", "--no-fail-fast"]);
     follow(stage, "cargo test", &mut command);
-    // Whatever holds for the heap holds for one with a bitmap, too.
-    let mut command = toolchain.cargo("test");
-    command
-        .current_dir(project::root())
-        .args([
-            "--package",
-            "archipelago",
-            "--package",
-            "archipelago-derive",
-        ])
-        .args(["--features", "archipelago/heap-bits", "--no-fail-fast"]);
-    follow(stage, "cargo test, heap bitmap", &mut command);
+    for (name, tests) in [
+        (
+            "cargo test, heap bitmap",
+            &["--lib", "--test", "mapped"][..],
+        ),
+        (
+            "cargo test, heap bitmap refused",
+            &["--test", "injection", "mapped"][..],
+        ),
+    ] {
+        let mut command = toolchain.cargo("test");
+        command
+            .current_dir(project::root())
+            .args(["--package", "archipelago", "--features", "heap-bits"])
+            .arg("--no-fail-fast")
+            .args(tests);
+        follow(stage, name, &mut command);
+    }
 }
 
 /// Runs a `cargo test` and counts its tests.
