@@ -8,30 +8,50 @@ use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
 
+const BITMAP: &str = "archipelago/heap-bits";
+
+/// The tests of a heap with a bitmap, which is turned on for all that is built with them.
+const WITH_BITMAP: &[(&str, &[&str])] = &[
+    (
+        "cargo test, heap bitmap",
+        &[
+            "-p",
+            "archipelago",
+            "-F",
+            BITMAP,
+            "--lib",
+            "--test",
+            "mapped",
+        ],
+    ),
+    (
+        "cargo test, heap bitmap refused",
+        &[
+            "-p",
+            "archipelago",
+            "-F",
+            BITMAP,
+            "--test",
+            "injection",
+            "mapped",
+        ],
+    ),
+    ("cargo test, pointer maps", &["-p", "archipelago-derive"]),
+];
+
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     let mut command = toolchain.cargo("test");
     command
         .current_dir(project::root())
-        // It turns the heap bitmap on, for everything that is built with it.
         .args(["--exclude", "archipelago-derive"])
         .args(["--workspace", "--no-fail-fast"]);
     follow(stage, "cargo test", &mut command);
-    for (name, tests) in [
-        (
-            "cargo test, heap bitmap",
-            &["--lib", "--test", "mapped"][..],
-        ),
-        (
-            "cargo test, heap bitmap refused",
-            &["--test", "injection", "mapped"][..],
-        ),
-    ] {
+    for (name, tests) in WITH_BITMAP {
         let mut command = toolchain.cargo("test");
         command
             .current_dir(project::root())
-            .args(["--package", "archipelago", "--features", "heap-bits"])
             .arg("--no-fail-fast")
-            .args(tests);
+            .args(*tests);
         follow(stage, name, &mut command);
     }
 }
