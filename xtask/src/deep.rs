@@ -84,7 +84,8 @@ pub(crate) fn hosted_32(toolchain: &Toolchain, install: Install) -> Result<Comma
             )));
         }
         // Its library has to come built: sources of `core` alone make no program of the host's.
-        add_target(HOSTED_32, install)?;
+        let add = format!("rustup target add {HOSTED_32}");
+        bring(HOSTED_32, &add, install)?;
     }
     let mut command = toolchain.cargo("test");
     command.current_dir(project::root());
@@ -152,15 +153,19 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     follow(command)
 }
 
-fn add_target(target: &str, install: Install) -> Result<()> {
-    let add = format!("rustup target add {target}");
+/// Brings `what` with `add`, a command of rustup's.
+///
+/// # Errors
+/// If it may not, or the command fails.
+fn bring(what: &str, add: &str, install: Install) -> Result<()> {
     if install == Install::Never {
-        bail!(setup::Missing(format!("{target} is missing: {add}")));
+        bail!(setup::Missing(format!("{what} is missing: {add}")));
     }
     println!("installing: {add}");
-    let mut command = Command::new("rustup");
-    if !command.args(["target", "add", target]).status()?.success() {
-        bail!("could not install {target}: {add}");
+    let mut words = add.split(' ');
+    let mut command = Command::new(words.next().unwrap_or("rustup"));
+    if !command.args(words).status()?.success() {
+        bail!("could not install {what}: {add}");
     }
     Ok(())
 }
@@ -197,16 +202,7 @@ fn ensure_miri(install: Install) -> Result<()> {
             "Miri needs a nightly toolchain: rustup toolchain install nightly --profile minimal, then {add}"
         )));
     }
-    if install == Install::Never {
-        bail!(setup::Missing(format!("Miri is missing: {add}")));
-    }
-    println!("installing: {add}");
-    let mut words = add.split(' ');
-    let mut command = Command::new(words.next().unwrap_or("rustup"));
-    if !command.args(words).status()?.success() {
-        bail!("could not install Miri: {add}");
-    }
-    Ok(())
+    bring("Miri", add, install)
 }
 
 /// Runs a command in the user's terminal and hands its success on.
