@@ -1,9 +1,10 @@
 //! Types that say which of their words hold pointers.
 
 use core::cell::{Cell, UnsafeCell};
-use core::marker::PhantomData;
-use core::mem::size_of;
-use core::num::NonZero;
+use core::marker::{PhantomData, PhantomPinned};
+use core::mem::{ManuallyDrop, offset_of, size_of};
+use core::num::{NonZero, Wrapping};
+use core::pin::Pin;
 use core::ptr::NonNull;
 use core::sync::atomic;
 
@@ -11,10 +12,12 @@ use super::map::{Field, PointerMap};
 
 /// A type with a pointer map.
 ///
-/// It is implemented for numbers, which are no pointers; for thin pointers ([`NonNull`], `Option`s
-/// of it, raw pointers and `AtomicPtr`); and for arrays and cells of such types. For structures,
-/// `archipelago-derive` derives it; a pointer that is not to be followed is a `usize`, or hidden
-/// in a type of its own whose map is [`PointerMap::none`].
+/// It is implemented for numbers and functions, which are no pointers into a heap; for thin
+/// pointers (references, [`NonNull`], `Option`s of both, raw pointers and `AtomicPtr`); and for
+/// arrays, tuples and cells of such types. For structures, `archipelago-derive` derives it; a
+/// pointer that is not to be followed is a `usize`, or hidden in a type of its own whose map is
+/// [`PointerMap::none`]. Pointers to slices and trait objects have no map, since nothing promises
+/// which of their words is the address: keep a thin pointer and the length.
 ///
 /// # Safety
 /// - `MAP` has as many words as the type, the last one counted whole;
@@ -37,6 +40,22 @@ unsafe impl<T> Mapped for NonNull<T> {
 }
 // SAFETY: one word, which is the pointer or null.
 unsafe impl<T> Mapped for Option<NonNull<T>> {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer.
+unsafe impl<T> Mapped for &T {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer.
+unsafe impl<T> Mapped for &mut T {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for Option<&T> {
+    const MAP: PointerMap<'static> = POINTER;
+}
+// SAFETY: one word, which is the pointer or null.
+unsafe impl<T> Mapped for Option<&mut T> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
@@ -68,6 +87,14 @@ unsafe impl<T: Mapped> Mapped for Cell<T> {
 unsafe impl<T: Mapped> Mapped for UnsafeCell<T> {
     const MAP: PointerMap<'static> = T::MAP;
 }
+// SAFETY: it is laid out as what is in it, which is initialised although it is not dropped.
+unsafe impl<T: Mapped> Mapped for ManuallyDrop<T> {
+    const MAP: PointerMap<'static> = T::MAP;
+}
+// SAFETY: it is laid out as the pointer in it.
+unsafe impl<P: Mapped> Mapped for Pin<P> {
+    const MAP: PointerMap<'static> = P::MAP;
+}
 // SAFETY: no word at all.
 unsafe impl<T: ?Sized> Mapped for PhantomData<T> {
     const MAP: PointerMap<'static> = PointerMap::none(0);
@@ -86,12 +113,59 @@ macro_rules! without_pointers {
 }
 
 without_pointers! {
-    (), bool, char, f32, f64,
+    (), PhantomPinned, bool, char, f32, f64,
     u8, u16, u32, u64, u128, usize,
     i8, i16, i32, i64, i128, isize,
     NonZero<u8>, NonZero<u16>, NonZero<u32>, NonZero<u64>, NonZero<u128>, NonZero<usize>,
     NonZero<i8>, NonZero<i16>, NonZero<i32>, NonZero<i64>, NonZero<i128>, NonZero<isize>,
+    Wrapping<u8>, Wrapping<u16>, Wrapping<u32>, Wrapping<u64>, Wrapping<usize>,
+    Wrapping<i8>, Wrapping<i16>, Wrapping<i32>, Wrapping<i64>, Wrapping<isize>,
+    core::time::Duration, core::alloc::Layout,
     atomic::AtomicBool,
     atomic::AtomicU8, atomic::AtomicU16, atomic::AtomicU32, atomic::AtomicUsize,
     atomic::AtomicI8, atomic::AtomicI16, atomic::AtomicI32, atomic::AtomicIsize,
 }
+
+macro_rules! tuples {
+    ($(($($element:ident $place:tt),+)),* $(,)?) => {
+        $(
+            // SAFETY: every element is in the map with the map of its type, where it lies.
+            unsafe impl<$($element: Mapped),+> Mapped for ($($element,)+) {
+                const FIELDS: &'static [Field<'static>] = &[$(
+                    Field {
+                        offset: offset_of!(Self, $place),
+                        map: &$element::MAP,
+                    },
+                )+];
+                const MAP: PointerMap<'static> =
+                    PointerMap::from_fields(size_of::<Self>(), Self::FIELDS);
+            }
+        )*
+    };
+}
+
+tuples! {
+    (A 0),
+    (A 0, B 1),
+    (A 0, B 1, C 2),
+    (A 0, B 1, C 2, D 3),
+    (A 0, B 1, C 2, D 3, E 4),
+    (A 0, B 1, C 2, D 3, E 4, F 5),
+}
+
+macro_rules! functions {
+    ($(($($argument:ident),*)),* $(,)?) => {
+        $(
+            // SAFETY: one word, which points to code and so to no object.
+            unsafe impl<R, $($argument),*> Mapped for fn($($argument),*) -> R {
+                const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
+            }
+            // SAFETY: one word, which points to code and so to no object, or is null.
+            unsafe impl<R, $($argument),*> Mapped for Option<fn($($argument),*) -> R> {
+                const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
+            }
+        )*
+    };
+}
+
+functions! { (), (A), (A, B), (A, B, C), (A, B, C, D) }

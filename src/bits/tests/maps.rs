@@ -2,7 +2,9 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::mem::offset_of;
+use core::mem::{ManuallyDrop, offset_of};
+use core::num::Wrapping;
+use core::pin::Pin;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
@@ -24,6 +26,13 @@ fn thin_pointers_are_one_pointer_and_numbers_none() {
         <*mut u64>::MAP,
         <AtomicPtr<u8>>::MAP,
         <Cell<Option<NonNull<u8>>>>::MAP,
+        <&'static u8>::MAP,
+        <&'static mut u8>::MAP,
+        <Option<&'static u8>>::MAP,
+        <Option<&'static mut u8>>::MAP,
+        <Pin<&'static u8>>::MAP,
+        <ManuallyDrop<NonNull<u8>>>::MAP,
+        <(NonNull<u8>,)>::MAP,
     ] {
         assert_eq!((map.words(), map.described(), mask(&map)), (1, 1, 1));
     }
@@ -37,10 +46,25 @@ fn thin_pointers_are_one_pointer_and_numbers_none() {
         (AtomicUsize::MAP, word),
         (<[[usize; 3]; 50]>::MAP, 150 * word),
         (<[NonNull<u8>; 0]>::MAP, 0),
+        (<fn(u8) -> u8>::MAP, word),
+        (<Option<fn()>>::MAP, word),
+        (<Wrapping<u16>>::MAP, 2),
+        (<(u8, usize)>::MAP, 2 * word),
     ] {
         let expected = (bytes.div_ceil(word), 0, 0);
         assert_eq!((map.words(), map.described(), map.pointers()), expected);
     }
+}
+
+#[test]
+fn elements_of_tuples_are_where_the_compiler_put_them() {
+    type Tuple = (u8, NonNull<u8>, [u16; 7], (bool, *mut u8), u32);
+    let word = size_of::<usize>();
+    let inner = offset_of!((bool, *mut u8), 1);
+    let places = [offset_of!(Tuple, 1), offset_of!(Tuple, 3) + inner];
+    let expected = places.map(|place| 1 << (place / word));
+    assert_eq!(mask(&Tuple::MAP), expected[0] | expected[1]);
+    assert_eq!(Tuple::MAP.words(), size_of::<Tuple>() / word);
 }
 
 #[derive(Clone, Copy)]
