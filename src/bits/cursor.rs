@@ -64,15 +64,14 @@ impl<'a, T: Tables> HeapBits<'a, T> {
     }
 
     /// Sets or clears the special bit, the scan bit of an object's second word, where the cursor
-    /// has to be. Says whether there are bits.
+    /// has to be. Says whether there are bits. Nobody else may change the same bit meanwhile.
     #[must_use]
     pub fn set_special(self, on: bool) -> bool {
         let bit = format::unit(0, 1 << self.shift());
-        match self.units.first() {
-            Some(unit) if on => unit.fetch_or(bit, Relaxed),
-            Some(unit) => unit.fetch_and(!bit, Relaxed),
-            None => return false,
+        let Some(unit) = self.units.first() else {
+            return false;
         };
+        format::replace(unit, bit, if on { bit } else { 0 });
         true
     }
 

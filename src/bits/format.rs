@@ -100,11 +100,20 @@ pub(super) const fn scan(described: usize, from: usize, count: usize) -> usize {
 
 /// Gives the bits in `own` the values they have in `bits`, and leaves the others to their owners.
 ///
-/// Nobody else changes the bits in `own` meanwhile. One atomic instruction takes them from what
+/// Nobody else changes the bits in `own` meanwhile. One atomic exclusive or takes them from what
 /// they were to what they shall be, so that no reader sees a third thing, and no neighbour's bit is
 /// ever written.
 #[inline]
 pub(super) fn replace(unit: &AtomicUsize, own: usize, bits: usize) {
     let change = (unit.load(Relaxed) ^ bits) & own;
+    toggle(unit, change);
+}
+
+/// An atomic exclusive or: on cores without compare-and-swap, in a critical section.
+#[inline]
+fn toggle(unit: &AtomicUsize, change: usize) {
+    #[cfg(any(target_has_atomic = "ptr", not(feature = "critical-section")))]
     unit.fetch_xor(change, Relaxed);
+    #[cfg(all(not(target_has_atomic = "ptr"), feature = "critical-section"))]
+    critical_section::with(|_| unit.store(unit.load(Relaxed) ^ change, Relaxed));
 }

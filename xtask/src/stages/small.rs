@@ -13,12 +13,15 @@ pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-
 /// What the packages in [`project::SMALL`] are linted for.
 pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
 
+/// The program whose heap has a bitmap.
+const MAPPED: &str = "mapped";
+
 /// What the linker says of the read-modify-write that is planted.
 const MISSING: &str = "undefined symbol: __sync_fetch_and_add_4";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for target in TARGETS {
-        for program in ["whole", "firmware"] {
+        for program in ["whole", "firmware", MAPPED] {
             let mut link = link(toolchain, target, program);
             step(stage, &format!("link, {program} on {target}"), &mut link);
         }
@@ -33,6 +36,9 @@ fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Com
         .args(["--manifest-path", "links/Cargo.toml", "--release"])
         .args(["--bin", program, "--target-dir"])
         .arg(project::target_of("links"));
+    if program == MAPPED {
+        link.args(["--features", "heap-bits"]);
+    }
     link
 }
 

@@ -1,0 +1,42 @@
+//! The whole heap with its bitmap on a machine without an MMU: an object is described, read and
+//! freed.
+#![no_std]
+#![no_main]
+
+use core::alloc::Layout;
+
+use archipelago::bits::{Description, Mapped};
+use archipelago::{AllocFlags, Machine};
+use archipelago_flat::{CriticalSection, FlatHeap};
+use archipelago_links::{RAM, RAM_BYTES, halt};
+
+#[global_allocator]
+static HEAP: FlatHeap<CriticalSection> = FlatHeap::empty();
+
+/// Numbers and a pointer: objects side by side share units of the bitmap.
+type Node = (usize, Option<&'static u8>, usize);
+
+/// Pointer words of one object, counted.
+fn work() -> Option<usize> {
+    let layout = Layout::new::<Node>();
+    let node = Description::one(&Node::MAP);
+    let heap = HEAP.heap();
+    let memory = heap
+        .allocate_mapped(layout, &node, AllocFlags::ZEROED)
+        .ok()?;
+    let address = heap.machine()?.address(memory.cast())?;
+    let found = heap.bits().pointer_words(heap.object_at(address)?)?.count();
+    // SAFETY: it was allocated with this layout, and is used no more.
+    unsafe { heap.deallocate(memory.cast(), layout) };
+    Some(found)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    // SAFETY: the RAM is nobody else's.
+    let given = unsafe { HEAP.init(RAM.start(), RAM_BYTES) };
+    if given.is_ok() {
+        core::hint::black_box(work());
+    }
+    halt()
+}
