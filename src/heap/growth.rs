@@ -230,37 +230,44 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
     ) -> Result<ReadyRun, Cause> {
         let mut plan = self.plan(growth, want)?;
+        let grown = self.grow_as_planned(space, growth, want, &mut plan);
+        match grown {
+            Ok(ready) => self.claim_furnished(want.scan, ready.run),
+            Err(_) => self.give_bits_back(space, want.scan, plan.run),
+        }
+        grown
+    }
+
+    /// Grows by `plan`, or by another one that it is changed to where something was taken since it
+    /// was made.
+    #[inline]
+    fn grow_as_planned(
+        &self,
+        space: &Space<'_, M>,
+        growth: &mut Growth,
+        want: Want,
+        plan: &mut Plan,
+    ) -> Result<ReadyRun, Cause> {
         loop {
-            growth
-                .with_metadata::<M, K>(|growth| {
-                    self.furnish_metadata(space, growth, plan.piece)?;
-                    self.furnish_bits(space, growth, want.scan, plan.run)
-                })
-                .inspect_err(|_| self.give_bits_back(space, want.scan, plan.run))?;
+            growth.with_metadata::<M, K>(|growth| {
+                self.furnish_metadata(space, growth, plan.piece)?;
+                self.furnish_bits(space, growth, want.scan, plan.run)
+            })?;
             // Metadata comes out of the same address space, and free pages below may have been
             // taken since.
             let mut page = self.page.lock();
-            let again = match self.plan_under_lock(&page, growth, want) {
-                Ok(again) => again,
-                Err(cause) => {
-                    drop(page);
-                    self.give_bits_back(space, want.scan, plan.run);
-                    return Err(cause);
-                }
-            };
+            let again = self.plan_under_lock(&page, growth, want)?;
             if again.piece == plan.piece {
-                plan = again;
+                *plan = again;
                 if !plan.tail().is_empty() {
                     let taken = self.pages.take(&mut page.pages, plan.tail());
                     certain::<K, _, _>(taken.ok_or(()), "pages counted as free are free");
                 }
                 break;
             }
-            plan = again;
+            *plan = again;
         }
-        self.realise(space, growth, plan)
-            .inspect(|ready| self.claim_furnished(want.scan, ready.run))
-            .inspect_err(|_| self.give_bits_back(space, want.scan, plan.run))
+        self.realise(space, growth, *plan)
     }
 
     /// Finds the lowest unused address space in which `want` fits, together with free pages
