@@ -2,11 +2,12 @@
 
 use super::format::UNIT_WORDS;
 use super::map::{PointerMap, least};
+use super::mapped::Mapped;
 
 /// What the words of one object are: a header, and a tail of elements. Either can be missing.
 ///
 /// ```
-/// use archipelago::bits::{Description, PointerMap};
+/// use archipelago::bits::{Description, Mapped, PointerMap};
 ///
 /// const NODE: PointerMap<'_> = PointerMap::from_mask(3, 0b101);
 /// assert_eq!(Description::one(&NODE).words(), 3);
@@ -14,6 +15,10 @@ use super::map::{PointerMap, least};
 /// // A length, then a hundred nodes.
 /// const LENGTH: PointerMap<'_> = PointerMap::from_mask(1, 0);
 /// assert_eq!(Description::header_and_tail(&LENGTH, &NODE, 100).words(), 301);
+/// // By their types: a node and what it is called, and pointers alone.
+/// let name = Description::header_and_tail(&<(&u8, usize)>::MAP, &u8::MAP, 100);
+/// assert_eq!((name.words(), name.described()), (2, 1));
+/// assert_eq!(Description::slice_of::<&u8>(100).described(), 100);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Description<'a> {
@@ -45,16 +50,30 @@ impl<'a> Description<'a> {
         Self::header_and_tail(NOTHING, element, count)
     }
 
-    /// One value, and from the first word behind it `count` values of another type.
+    /// One value of a type.
+    #[must_use]
+    pub const fn of<T: Mapped>() -> Self {
+        Self::one(const { &T::MAP })
+    }
+
+    /// `count` values of a type side by side.
+    #[must_use]
+    pub const fn slice_of<T: Mapped>(count: usize) -> Self {
+        Self::array(const { &T::MAP }, count)
+    }
+
+    /// One value, and from the first word behind it `count` values of another type. A tail without
+    /// pointers is not described, so that its elements need not be whole words.
     #[must_use]
     pub const fn header_and_tail(
         header: &'a PointerMap<'a>,
         element: &'a PointerMap<'a>,
         count: usize,
     ) -> Self {
+        let count = if element.described() == 0 { 0 } else { count };
         let tail = element.words().saturating_mul(count);
         let words = header.words().saturating_add(tail);
-        let described = if count == 0 || element.described() == 0 {
+        let described = if count == 0 {
             header.described()
         } else {
             words - (element.words() - element.described())
@@ -68,7 +87,8 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// Words of the object; `usize::MAX` if that cannot be counted.
+    /// Words of the object, but for a tail without pointers; `usize::MAX` if that cannot be
+    /// counted.
     #[inline]
     #[must_use]
     pub const fn words(&self) -> usize {

@@ -5,7 +5,7 @@
 
 use core::alloc::Layout;
 
-use archipelago::bits::{Description, Mapped};
+use archipelago::bits::Description;
 use archipelago::{AllocFlags, Machine};
 use archipelago_flat::{CriticalSection, FlatHeap};
 use archipelago_links::{RAM, RAM_BYTES, halt};
@@ -19,7 +19,7 @@ type Node = (usize, Option<&'static u8>, usize);
 /// Pointer words of one object, counted.
 fn work() -> Option<usize> {
     let layout = Layout::new::<Node>();
-    let node = Description::one(&Node::MAP);
+    let node = Description::of::<Node>();
     let heap = HEAP.heap();
     let memory = heap
         .allocate_mapped(layout, &node, AllocFlags::ZEROED)
