@@ -1,7 +1,7 @@
 //! Measures requests for objects: instructions of an allocation and a free, and of a free in a heap
 //! of many free blocks. `talc` and `linked_list_allocator` serve the same requests in the same
 //! kernel. With the word `metadata=MACHINE` on the command line, measures the metadata that one
-//! object costs, instead.
+//! object costs, instead; with the word `own`, the heap's requests alone.
 #![no_std]
 #![no_main]
 
@@ -41,7 +41,11 @@ trait Subject {
 struct Own(&'static KernelHeap);
 
 impl Subject for Own {
-    const NAME: &'static str = "archipelago";
+    const NAME: &'static str = if cfg!(feature = "heap-bits") {
+        "with~heap-bits"
+    } else {
+        "archipelago"
+    };
 
     fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: no layout that is measured has size zero.
@@ -89,6 +93,11 @@ fn main(boot: Boot) -> ! {
     }
     let heap = Own(running.heap);
     measure_requests(&heap);
+    measure_reallocations(running.heap);
+    if running.info.has_word("own") {
+        running.check();
+        exit(Verdict::Pass)
+    }
     for pairs in [1_000, 5_000, 50_000, 500_000] {
         measure_frees(&heap, pairs);
     }
@@ -181,6 +190,37 @@ fn measure_requests<S: Subject>(subject: &S) {
             "figure objects free,{size} {} {}",
             S::NAME,
             freeing / ROUNDS
+        );
+    }
+}
+
+/// Instructions of a reallocation: in place, within the class, and to a class or a run of its own,
+/// where memory is at hand.
+fn measure_reallocations(heap: &'static KernelHeap) {
+    const ROUNDS: u64 = 1_000;
+    let (nothing, ()) = count_instructions(|| ());
+    for (size, new_size) in [(64, 60), (64, 200), (100 << 10, 90 << 10)] {
+        let layout = Layout::from_size_align(size, 8).expect("a valid layout");
+        let larger = Layout::from_size_align(new_size, 8).expect("a valid layout");
+        let allocate = |layout| Own(heap).allocate(layout).expect("memory");
+        let neighbours = [layout, larger].map(|layout| (allocate(layout), layout));
+        let mut reallocating = 0;
+        for _ in 0..ROUNDS {
+            let object = allocate(layout);
+            let (instructions, object) = count_instructions(|| {
+                // SAFETY: the object is live, and has this layout.
+                NonNull::new(unsafe { heap.realloc(object.as_ptr(), layout, new_size) })
+            });
+            reallocating += instructions - nothing;
+            Own(heap).free(object.expect("memory"), larger);
+        }
+        for (object, layout) in neighbours {
+            Own(heap).free(object, layout);
+        }
+        println!(
+            "figure objects reallocate,{size}~to~{new_size} {} {}",
+            Own::NAME,
+            reallocating / ROUNDS
         );
     }
 }

@@ -22,6 +22,10 @@ pub(crate) enum Part {
     Frees,
     /// Requests for objects where memory is at hand
     Objects,
+    /// Allocating objects that the heap bitmap describes
+    Maps,
+    /// Walking the heap bitmap
+    Walks,
     /// Finding a run of n pages, from 256 MiB to 1 TiB
     Runs,
     /// From an address to its span
@@ -45,6 +49,8 @@ impl Part {
             Self::Strides => "strides",
             Self::Frees => "frees",
             Self::Objects => "objects",
+            Self::Maps => "maps",
+            Self::Walks => "walks",
             Self::Runs => "runs",
             Self::Lookup => "lookup",
             Self::Index => "index",
@@ -59,7 +65,9 @@ impl Part {
         match self {
             Self::Metadata => &[Source::Host, Source::Metadata],
             Self::Fill | Self::Strides => &[Source::Host],
-            Self::Frees | Self::Objects => &[Source::OBJECTS],
+            Self::Frees => &[Source::OBJECTS],
+            Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
+            Self::Maps | Self::Walks => &[Source::MAPPED],
             Self::Runs => &[Source::RUNS],
             Self::Lookup => &[Source::Listing],
             Self::Index => &[Source::REPLAYS, Source::FLAT_REPLAYS],
@@ -76,6 +84,8 @@ impl Part {
             Self::Strides => strides(figures),
             Self::Frees => frees(figures),
             Self::Objects => objects(figures),
+            Self::Maps => maps(figures),
+            Self::Walks => walks(figures),
             Self::Runs => runs(figures),
             Self::Lookup => lookup(figures),
             Self::Index => index(figures),
@@ -204,6 +214,22 @@ fn objects(figures: &Figures) -> Table {
     let title =
         "objects: instructions of a request where memory is at hand, lock included, by size";
     table(figures, Part::Objects, title, "", |_| None)
+}
+
+fn maps(figures: &Figures) -> Table {
+    let title = "maps: instructions of an allocation, plain and with a map of all words, over the \
+                 slots of a span; what the map takes beyond";
+    let mut all = table(figures, Part::Maps, title, "", |_| None);
+    all.digits = (1, 0);
+    all
+}
+
+fn walks(figures: &Figures) -> Table {
+    let title = "walks: instructions of a request for a mapped object, and of a word of the heap \
+                 bitmap: object by object, word by word";
+    let mut all = table(figures, Part::Walks, title, "", |_| None);
+    all.digits = (2, 0);
+    all
 }
 
 fn runs(figures: &Figures) -> Table {

@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 
 use super::OWN;
 use super::figures::{Figures, Number};
-use crate::kernels::{BENCH_OBJECTS, BENCH_RUNS, REPLAY, benches_on, choose_benches};
+use crate::kernels::{
+    BENCH_MAPPED, BENCH_OBJECTS, BENCH_RUNS, Bitmap, REPLAY, benches_on, choose_benches,
+};
 use crate::listing;
 use crate::machine::{self, Machine, MemorySize};
 use crate::process::{self, Ending};
@@ -24,8 +26,13 @@ const LIMIT: Duration = Duration::from_secs(1800);
 pub(super) enum Source {
     /// The program `figures`, with the names of the parts that are wanted of it.
     Host,
-    /// A kernel that counts instructions.
-    Kernel { name: &'static str, memory_mib: u64 },
+    /// A kernel that counts instructions, and what is on its command line.
+    Kernel {
+        name: &'static str,
+        bitmap: Bitmap,
+        memory_mib: u64,
+        words: &'static str,
+    },
     /// The machine code of a lookup.
     Listing,
     /// Replays of all traces, beside other allocators, or with a flat arena index in the place of
@@ -56,11 +63,28 @@ impl Index {
 impl Source {
     pub(super) const OBJECTS: Self = Self::Kernel {
         name: BENCH_OBJECTS,
+        bitmap: Bitmap::None,
         memory_mib: 768,
+        words: "",
+    };
+    /// Requests alone, and of a heap with a bitmap.
+    pub(super) const OBJECTS_WITH_BITMAP: Self = Self::Kernel {
+        name: BENCH_OBJECTS,
+        bitmap: Bitmap::Sparse,
+        memory_mib: 768,
+        words: "own",
+    };
+    pub(super) const MAPPED: Self = Self::Kernel {
+        name: BENCH_MAPPED,
+        bitmap: Bitmap::Sparse,
+        memory_mib: 256,
+        words: "",
     };
     pub(super) const RUNS: Self = Self::Kernel {
         name: BENCH_RUNS,
+        bitmap: Bitmap::None,
         memory_mib: 512,
+        words: "",
     };
 
     pub(super) const REPLAYS: Self = Self::Replay {
@@ -91,14 +115,20 @@ impl Source {
     ) -> Result<()> {
         match self {
             Self::Host => host(toolchain, parts, figures),
-            Self::Kernel { name, memory_mib } => {
+            Self::Kernel {
+                name,
+                bitmap,
+                memory_mib,
+                words,
+            } => {
                 let memory = MemorySize::from_mib(memory_mib);
-                kernel(toolchain, machine, name, memory, "", figures)
+                kernel(toolchain, machine, (name, bitmap), memory, words, figures)
             }
             Self::Metadata => self.machines(machine).into_iter().try_for_each(|machine| {
                 let words = format!("metadata={}", machine.name);
                 let memory = machine.memory(None);
-                kernel(toolchain, machine, BENCH_OBJECTS, memory, &words, figures)
+                let kernel_of = (BENCH_OBJECTS, Bitmap::None);
+                kernel(toolchain, machine, kernel_of, memory, &words, figures)
             }),
             Self::Machines => {
                 let machines = self.machines(machine);
@@ -139,7 +169,7 @@ fn host(toolchain: &Toolchain, parts: &[&str], figures: &mut Figures) -> Result<
 fn kernel(
     toolchain: &Toolchain,
     machine: &Machine,
-    name: &str,
+    (name, bitmap): (&str, Bitmap),
     memory: MemorySize,
     words: &str,
     figures: &mut Figures,
@@ -147,7 +177,7 @@ fn kernel(
     if !benches_on(machine).contains(&name) {
         bail!("{name} does not run on {}", machine.name);
     }
-    build(toolchain, machine, &choose_benches(&[name]))?;
+    build(toolchain, machine, &choose_benches(bitmap, &[name]))?;
     let boot = Boot {
         machine,
         kernel: run::kernel_file(machine, Profile::Optimized, name),

@@ -143,6 +143,24 @@ pub(crate) fn choose(kernels: &[Kernel], machine: &Machine) -> Vec<&'static str>
 /// Kernels that measure. They are built with a feature of their own, which no test needs.
 pub(crate) const BENCH_RUNS: &str = "bench_runs";
 pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
+pub(crate) const BENCH_MAPPED: &str = "bench_mapped";
+
+/// Which heap bitmap kernels that measure are built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bitmap {
+    None,
+    Sparse,
+}
+
+impl Bitmap {
+    /// The features that it takes.
+    const fn features(self) -> &'static str {
+        match self {
+            Self::None => "bench",
+            Self::Sparse => "bench,heap-bits",
+        }
+    }
+}
 
 /// Those of them that run on `machine`.
 pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
@@ -150,16 +168,17 @@ pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
     if machine.has_mmu {
         names.push(BENCH_OBJECTS);
     }
-    // It searches heaps of up to a terabyte.
+    // One searches heaps of up to a terabyte, the other counts requests one by one, which the
+    // counters of smaller machines cannot tell apart.
     if machine.address_bits > 40 {
-        names.push(BENCH_RUNS);
+        names.extend([BENCH_RUNS, BENCH_MAPPED]);
     }
     names
 }
 
 /// The arguments of cargo that choose the kernels `names` among those that measure.
-pub(crate) fn choose_benches<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let mut which = vec!["--features", "bench"];
+pub(crate) fn choose_benches<'a>(bitmap: Bitmap, names: &[&'a str]) -> Vec<&'a str> {
+    let mut which = vec!["--features", bitmap.features()];
     which.extend(names.iter().flat_map(|name| ["--bin", name]));
     which
 }

@@ -1,7 +1,7 @@
 //! Formatting and clippy, of the workspace, of the kernels and of the examples.
 
 use super::{small, step};
-use crate::kernels::{self, EXAMPLES, KERNELS, REPLAY, benches_on, choose_benches};
+use crate::kernels::{self, Bitmap, EXAMPLES, KERNELS, REPLAY, benches_on, choose_benches};
 use crate::machine;
 use crate::project;
 use crate::report::Stage;
@@ -65,7 +65,11 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         measuring.push(REPLAY);
         let selections = [
             ("kernels", &kernels, kernels::choose(KERNELS, machine)),
-            ("kernels that measure", &kernels, choose_benches(&measuring)),
+            (
+                "kernels that measure",
+                &kernels,
+                choose_benches(Bitmap::Sparse, &measuring),
+            ),
             ("examples", &examples, kernels::choose(EXAMPLES, machine)),
         ];
         for (name, package, which) in selections {
