@@ -19,6 +19,8 @@ mod metadata;
 mod peers;
 mod strides;
 mod subject;
+#[cfg(feature = "heap-bits")]
+mod traced;
 
 pub use fill::{Filled, fill};
 pub use footprint::{Footprint, footprint};
@@ -26,6 +28,8 @@ pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};
 pub use strides::{occupied, stride};
 pub use subject::{Archipelago, Subject};
+#[cfg(feature = "heap-bits")]
+pub use traced::{BitmapPeak, TRACES, bitmap_peak};
 
 /// The page that kernels allocate most.
 pub const PAGE: usize = 4096;

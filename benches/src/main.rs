@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use archipelago_bench::{
     Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, Talc, fill, footprint, metadata, stride,
 };
+#[cfg(feature = "heap-bits")]
+use archipelago_bench::{TRACES, bitmap_peak};
 use archipelago_flat::{Shape, Small};
 #[cfg(not(target_pointer_width = "64"))]
 use archipelago_sim::Plain32 as Native;
@@ -41,6 +43,12 @@ fn main() -> ExitCode {
                 print_strides(|| Talc::new(Block::new(MEMORY)));
                 print_strides(|| Rlsf::new(Block::new(MEMORY)));
                 print_strides(|| LinkedList::new(Block::new(MEMORY)));
+            }
+            #[cfg(feature = "heap-bits")]
+            "bitmap" => {
+                #[cfg(target_pointer_width = "64")]
+                print_bitmap::<Native>("64~bits");
+                print_bitmap::<Plain32>("32~bits");
             }
             _ => {
                 eprintln!("there is no part {part}");
@@ -92,5 +100,20 @@ fn print_strides<S: Subject>(mut subject: impl FnMut() -> S) {
         let Ok(layout) = layout else { continue };
         let stride = stride(&mut subject(), layout);
         println!("figure strides {size}@{align} {} {stride}", S::NAME);
+    }
+}
+
+/// The share of the heap bitmap on the traces, with all objects of 16 bytes and more full of
+/// pointers; and its bytes with no pointers at all.
+#[cfg(feature = "heap-bits")]
+fn print_bitmap<G: SimGeometry>(words: &str) {
+    for trace in TRACES {
+        let peak = bitmap_peak::<G>(trace, 16);
+        let (ready, in_spans) = (peak.share_of(peak.ready), peak.share_of(peak.in_spans));
+        let (ready, in_spans) = (ready * 100.0, in_spans * 100.0);
+        println!("figure bitmap {trace},{words} with~memory {ready:.4}");
+        println!("figure bitmap {trace},{words} in~spans {in_spans:.4}");
+        let without = bitmap_peak::<G>(trace, usize::MAX).bitmap;
+        println!("figure bitmap {trace},{words},no~pointers bytes {without}");
     }
 }

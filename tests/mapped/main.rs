@@ -5,4 +5,3 @@ mod objects;
 mod places;
 mod random;
 mod subject;
-mod traces;

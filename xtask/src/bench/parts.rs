@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Maps,
     /// Walking the heap bitmap
     Walks,
+    /// What the heap bitmap takes on the recorded traces
+    Bitmap,
     /// Finding a run of n pages, from 256 MiB to 1 TiB
     Runs,
     /// From an address to its span
@@ -51,6 +53,7 @@ impl Part {
             Self::Objects => "objects",
             Self::Maps => "maps",
             Self::Walks => "walks",
+            Self::Bitmap => "bitmap",
             Self::Runs => "runs",
             Self::Lookup => "lookup",
             Self::Index => "index",
@@ -63,11 +66,12 @@ impl Part {
     /// What has to run for its figures.
     pub(super) fn sources(self) -> &'static [Source] {
         match self {
-            Self::Metadata => &[Source::Host, Source::Metadata],
-            Self::Fill | Self::Strides => &[Source::Host],
+            Self::Metadata => &[Source::HOST, Source::Metadata],
+            Self::Fill | Self::Strides => &[Source::HOST],
             Self::Frees => &[Source::OBJECTS],
             Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
             Self::Maps | Self::Walks => &[Source::MAPPED],
+            Self::Bitmap => &[Source::HOST_WITH_BITMAP],
             Self::Runs => &[Source::RUNS],
             Self::Lookup => &[Source::Listing],
             Self::Index => &[Source::REPLAYS, Source::FLAT_REPLAYS],
@@ -86,6 +90,7 @@ impl Part {
             Self::Objects => objects(figures),
             Self::Maps => maps(figures),
             Self::Walks => walks(figures),
+            Self::Bitmap => bitmap(figures),
             Self::Runs => runs(figures),
             Self::Lookup => lookup(figures),
             Self::Index => index(figures),
@@ -230,6 +235,31 @@ fn walks(figures: &Figures) -> Table {
     let mut all = table(figures, Part::Walks, title, "", |_| None);
     all.digits = (2, 0);
     all
+}
+
+fn bitmap(figures: &Figures) -> Table {
+    /// A thirty-second of the pages, or a sixteenth, in percent, and what may be added to that.
+    const MOST: [(&str, f64); 2] = [("64~bits", 3.2), ("32~bits", 6.3)];
+    let title = "bitmap: at its peak on the traces, all objects of 16 bytes and more full of pointers: \
+                 percent of the arena pages that have memory, and of those of them that are in \
+                 spans; with no pointers at all, bytes";
+    let mut all = table(figures, Part::Bitmap, title, "with memory", |_| None);
+    all.digits = (3, 3);
+    let rows = TRACES.into_iter().flat_map(|(trace, _)| {
+        MOST.into_iter().flat_map(move |(words, most)| {
+            let row = format!("{trace},{words}");
+            let none = format!("{row},no~pointers");
+            [
+                (row, "with~memory", Bound::AtMost(most)),
+                (none, "bytes", Bound::Exactly(0.0)),
+            ]
+        })
+    });
+    let judged = rows.map(|(row, column, bound)| {
+        let value = figures.get("bitmap", &row, column);
+        (row, Judged { value, bound })
+    });
+    require(all, judged)
 }
 
 fn runs(figures: &Figures) -> Table {

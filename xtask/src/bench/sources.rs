@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// The program `figures`, with the names of the parts that are wanted of it.
-    Host,
+    Host { bitmap: Bitmap },
     /// A kernel that counts instructions, and what is on its command line.
     Kernel {
         name: &'static str,
@@ -61,6 +61,13 @@ impl Index {
 }
 
 impl Source {
+    pub(super) const HOST: Self = Self::Host {
+        bitmap: Bitmap::None,
+    };
+    pub(super) const HOST_WITH_BITMAP: Self = Self::Host {
+        bitmap: Bitmap::Sparse,
+    };
+
     pub(super) const OBJECTS: Self = Self::Kernel {
         name: BENCH_OBJECTS,
         bitmap: Bitmap::None,
@@ -95,7 +102,7 @@ impl Source {
     /// The machines that it boots; `chosen` is the one for what runs on one alone.
     pub(super) fn machines(self, chosen: &'static Machine) -> Vec<&'static Machine> {
         match self {
-            Self::Host | Self::Listing => Vec::new(),
+            Self::Host { .. } | Self::Listing => Vec::new(),
             Self::Kernel { .. } | Self::Replay { .. } => vec![chosen],
             Self::Metadata => machine::all().filter(|machine| machine.has_mmu).collect(),
             Self::Machines => machine::all().collect(),
@@ -114,7 +121,7 @@ impl Source {
         figures: &mut Figures,
     ) -> Result<()> {
         match self {
-            Self::Host => host(toolchain, parts, figures),
+            Self::Host { bitmap } => host(toolchain, bitmap, parts, figures),
             Self::Kernel {
                 name,
                 bitmap,
@@ -147,13 +154,20 @@ impl Source {
     }
 }
 
-fn host(toolchain: &Toolchain, parts: &[&str], figures: &mut Figures) -> Result<()> {
+fn host(
+    toolchain: &Toolchain,
+    bitmap: Bitmap,
+    parts: &[&str],
+    figures: &mut Figures,
+) -> Result<()> {
     let mut command = toolchain.cargo("run");
     command
         .current_dir(project::root())
-        .args(["--release", "--package", "archipelago-bench"])
-        .args(["--bin", "figures", "--"])
-        .args(parts);
+        .args(["--release", "--package", "archipelago-bench"]);
+    if bitmap != Bitmap::None {
+        command.args(["--features", "heap-bits"]);
+    }
+    command.args(["--bin", "figures", "--"]).args(parts);
     eprintln!("bench: {}", process::describe(&command));
     let finished = process::run(&mut command, None, |line| {
         if !figures.read(line) {

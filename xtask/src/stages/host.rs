@@ -36,6 +36,10 @@ const WITH_BITMAP: &[(&str, &[&str])] = &[
             "mapped",
         ],
     ),
+    (
+        "cargo test, heap bitmap on the traces",
+        &["-p", "archipelago-bench", "-F", "heap-bits"],
+    ),
     ("cargo test, pointer maps", &["-p", "archipelago-derive"]),
 ];
 
