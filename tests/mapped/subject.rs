@@ -1,5 +1,7 @@
 //! A heap, and what its bitmap has to say.
 
+use core::alloc::Layout;
+
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocError, AllocFlags, Purpose, VirtAddr, Window};
 use archipelago_api::Machine;
@@ -40,6 +42,12 @@ impl<G: SimGeometry> Subject<G> {
         Self { rig, live }
     }
 
+    /// The layout of `count` elements of `map`. A description does not say: where there is no
+    /// pointer, it has no words.
+    fn layout_of(map: &PointerMap<'_>, count: usize) -> Layout {
+        layout(map.words() * count * Self::WORD, 8)
+    }
+
     /// Allocates `count` elements of `map`, which have to be there.
     pub(crate) fn array(&mut self, map: &PointerMap<'_>, count: usize) -> &Live {
         self.try_array(map, count).expect("memory");
@@ -52,7 +60,7 @@ impl<G: SimGeometry> Subject<G> {
         count: usize,
     ) -> Result<(), AllocError> {
         let object = Description::array(map, count);
-        let layout = layout(object.words() * Self::WORD, 8);
+        let layout = Self::layout_of(map, count);
         let memory = self
             .rig
             .heap
@@ -73,7 +81,7 @@ impl<G: SimGeometry> Subject<G> {
     /// Changes object `index` to `count` elements of `map`.
     pub(crate) fn resize(&mut self, index: usize, map: &PointerMap<'_>, count: usize) {
         let object = Description::array(map, count);
-        let new = layout(object.words() * Self::WORD, 8);
+        let new = Self::layout_of(map, count);
         let old = self.live[index].block;
         // SAFETY: the object is live, and the new one is used from now on.
         let memory = unsafe {
