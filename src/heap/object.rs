@@ -49,7 +49,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(super) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
         Some(table) => {
             assert!(
-                table.len() <= CLASSES,
+                table.len() <= CLASSES as usize,
                 "the central lists have a place for every class"
             );
             table

@@ -8,21 +8,12 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::Machine;
 
+use super::class::SPAN_CLASSES;
 use super::record::{Kind, LiveSlot, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-
-/// Size classes at most.
-pub(crate) const CLASSES: usize = 80;
-
-/// Span classes at most, those of scannable spans after those of the others.
-pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
-    128 + CLASSES
-} else {
-    CLASSES
-};
 
 /// The spans that have free slots, and the records for more.
 #[derive(Debug)]

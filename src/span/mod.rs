@@ -10,8 +10,8 @@ mod class_table;
 mod record;
 mod records;
 
-pub(crate) use central::{CLASSES, Central, SPAN_CLASSES, Taken};
-pub(crate) use class::{ClassTable, Scan, SizeClass, SpanClass};
+pub(crate) use central::{Central, Taken};
+pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 pub(crate) use record::{Kind, LiveSlot, NARROW_SLOTS, Record, SpanRef};
 pub(crate) use records::{RecordKind, Records, reach};

@@ -8,7 +8,10 @@ mod span_class;
 
 use core::fmt;
 
-pub(crate) use span_class::{Scan, SpanClass};
+pub(crate) use span_class::{SPAN_CLASSES, Scan, SpanClass};
+
+/// Size classes at most, for any page size.
+pub(crate) const CLASSES: u8 = 80;
 
 /// A size class: the number of a row in the [`ClassTable`] of the heap's page size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,18 @@
 //! Span classes: a size class, and whether the objects may hold pointers.
 
-use super::SizeClass;
+use super::{CLASSES, SizeClass};
+
+/// Span classes at most, those of scannable spans after those of the others.
+pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
+    2 * CLASSES as usize
+} else {
+    CLASSES as usize
+};
+#[cfg(feature = "heap-bits")]
+const _: () = assert!(
+    SPAN_CLASSES <= u8::MAX as usize,
+    "a span class has a number"
+);
 
 /// Whether objects may hold pointers, so that the heap bitmap describes them. Without a heap bitmap
 /// there is one answer, which takes no room.
@@ -31,10 +43,6 @@ impl Scan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanClass(u8);
 
-/// What the number of a scannable class has and that of its size class has not.
-#[cfg(feature = "heap-bits")]
-const SCANNABLE: u8 = 0x80;
-
 impl SpanClass {
     /// Objects of `class`, which hold no pointers.
     #[inline(always)]
@@ -53,7 +61,7 @@ impl SpanClass {
     #[cfg(feature = "heap-bits")]
     #[inline(always)]
     pub(crate) const fn numbered(class: u8) -> Self {
-        Self(class | SCANNABLE)
+        Self(class.wrapping_add(CLASSES))
     }
 
     /// The number.
@@ -66,7 +74,7 @@ impl SpanClass {
     #[inline(always)]
     pub(crate) const fn size_class(self) -> SizeClass {
         #[cfg(feature = "heap-bits")]
-        return SizeClass(self.0 & !SCANNABLE);
+        return SizeClass(self.0 % CLASSES);
         #[cfg(not(feature = "heap-bits"))]
         SizeClass(self.0)
     }
@@ -77,7 +85,7 @@ impl SpanClass {
         Scan(
             #[cfg(feature = "heap-bits")]
             {
-                self.0 & SCANNABLE != 0
+                self.0 >= CLASSES
             },
         )
     }
