@@ -11,21 +11,22 @@
 
 use archipelago_api::{Contents, Kernel, Machine, Offset, VirtRange};
 
+use super::bits::bits_share;
 use super::runs::{ReadyRun, Want};
 use super::{Heap, PageSide, certain};
 use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::metadata::Metadata;
 use crate::region::ranges::Ranges;
 use crate::region::{Cause, Purpose, Source, Space};
-use crate::span::reach;
+use crate::span::{Scan, reach};
 
 /// The share of the room that growth leaves to metadata: one in this many pages. Records, page maps
 /// and bitmaps come to less than a twentieth of a heap of the smallest objects, and to a thousandth
-/// of one of large ones; the heap bitmap, to a sixteenth at most.
-const METADATA_SHARE: usize = if cfg!(feature = "heap-bits") { 8 } else { 20 };
+/// of one of large ones. The heap bitmap comes on top, once there is one: see [`Growth::scan`].
+const METADATA_SHARE: usize = 20;
 /// The same where a step takes no more than its request, so that metadata and pages meet wherever
 /// they have come to: it is for requests that would leave nothing at all.
-const SMALL_METADATA_SHARE: usize = if cfg!(feature = "heap-bits") { 10 } else { 40 };
+const SMALL_METADATA_SHARE: usize = 40;
 
 /// What only the holder of the growth gate touches.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub(crate) struct Growth {
     pub(super) anchor: Offset,
     /// A range that could not be undone because the machine was busy.
     pub(super) unsettled: Option<VirtRange>,
+    /// Whether there have been objects that may hold pointers. From the first on, growth leaves room
+    /// for the heap bitmap in front of every page, since any of them may be in a scannable span one
+    /// day; before, it costs nothing.
+    pub(super) scan: Scan,
 }
 
 /// A step that has been decided on and is invisible yet.
@@ -78,6 +83,7 @@ impl Growth {
             keeps_share: false,
             anchor: Offset::new(0),
             unsettled: None,
+            scan: Scan::NO,
         }
     }
 
@@ -98,10 +104,10 @@ impl Growth {
 
     /// Pages that a heap which owns `owned` may still take, so that the share of all windows stays
     /// for metadata.
-    fn allowance<S: Shape>(&self, owned: usize) -> usize {
+    fn allowance<M: Machine>(&self, owned: usize) -> usize {
         let total = self.windows.total_pages();
         let kept = if self.keeps_share {
-            share::<S>(total)
+            share::<M>(total, self.scan)
         } else {
             0
         };
@@ -143,13 +149,13 @@ impl Growth {
     ///
     /// # Errors
     /// What `work` answers.
-    pub(super) fn with_metadata<S: Shape, K: Kernel>(
+    pub(super) fn with_metadata<M: Machine, K: Kernel>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         loop {
             match work(self) {
-                Err(Cause::MetadataWindow { .. }) if self.extend_room::<S, K>() => {}
+                Err(Cause::MetadataWindow { .. }) if self.extend_room::<M, K>() => {}
                 answer => return answer,
             }
         }
@@ -158,8 +164,8 @@ impl Growth {
     /// Lets metadata go on in the largest piece of unused address space that span handles reach
     /// when its room is exhausted. A piece that is no larger than what is left of the room would
     /// not help, and the two would take each other's place for ever.
-    fn extend_room<S: Shape, K: Kernel>(&mut self) -> bool {
-        let reach = reach::<S>(self.anchor);
+    fn extend_room<M: Machine, K: Kernel>(&mut self) -> bool {
+        let reach = reach::<M>(self.anchor);
         let rest = self.metadata.room();
         let (mut largest, mut is_whole) = (rest, false);
         for piece in self.unused.iter() {
@@ -179,27 +185,30 @@ impl Growth {
             certain::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
         }
         self.metadata.set_room(largest);
-        self.border = border::<S>(largest, false);
+        self.border = PageIdx(largest.end().0 - share::<M>(largest.count, self.scan));
         true
     }
 }
 
-/// How far heap pages may come up to the metadata at the far end of its room.
-pub(super) fn border<S: Shape>(room: PageRun, for_metadata: bool) -> PageIdx {
+/// How far heap pages may come up to the metadata at the far end of its first room, before there is
+/// a heap bitmap.
+pub(super) fn border<M: Machine>(room: PageRun, for_metadata: bool) -> PageIdx {
     if for_metadata {
         return room.first;
     }
-    PageIdx(room.end().0 - share::<S>(room.count))
+    PageIdx(room.end().0 - share::<M>(room.count, Scan::NO))
 }
 
-/// How many of `pages` pages growth leaves to metadata.
-fn share<S: Shape>(pages: usize) -> usize {
-    let share = if S::SCAVENGES {
-        pages / METADATA_SHARE
+/// How many of `pages` pages growth leaves to metadata, and to the heap bitmap if there is to be
+/// one.
+fn share<M: Machine>(pages: usize, scan: Scan) -> usize {
+    let share = if M::DECOMMITS {
+        METADATA_SHARE
     } else {
-        pages / SMALL_METADATA_SHARE
+        SMALL_METADATA_SHARE
     };
-    share.max(1)
+    let kept = (pages / share).max(1);
+    kept + bits_share::<M>(pages.saturating_sub(kept), scan)
 }
 
 /// Doubles the array of `ranges` if the next range could find it full.
@@ -232,7 +241,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut plan = self.plan(growth, want)?;
         let grown = self.grow_as_planned(space, growth, want, &mut plan);
         match grown {
-            Ok(ready) => self.claim_furnished(want.scan, ready.run),
+            Ok(ready) => self.claim_furnished(growth, want.scan, ready.run),
             Err(_) => self.give_bits_back(space, want.scan, plan.run),
         }
         grown

@@ -17,6 +17,15 @@ use crate::span::{Central, Scan};
 /// Pages behind the bitmap that is searched with the lock held.
 const LOOKED_AT: usize = 512;
 
+/// How many of `pages` pages the bitmap in front of all the others takes, if there is to be one.
+pub(in super::super) const fn bits_share<M: Machine>(pages: usize, scan: Scan) -> usize {
+    if scan.is_yes() {
+        pages.div_ceil(ArenaIndex::<M>::PART_PAGES + 1)
+    } else {
+        0
+    }
+}
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Makes the bitmap in front of `run` Ready, and idle, for objects that may hold pointers.
     ///
@@ -56,8 +65,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Claims the bitmap in front of `run`, which was furnished since the caller entered the gate.
-    pub(in super::super) fn claim_furnished(&self, scan: Scan, run: PageRun) {
+    pub(in super::super) fn claim_furnished(&self, growth: &mut Growth, scan: Scan, run: PageRun) {
         if scan.is_yes() {
+            growth.scan = scan;
             let claimed = self.claim_bits(run).then_some(()).ok_or(());
             certain::<K, _, _>(claimed, "bitmap that was furnished is ready");
         }
@@ -131,7 +141,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         growth
             .with_metadata::<M, K>(|growth| self.furnish_bits(space, growth, scan, run))
             .and_then(|()| make())
-            .inspect(|_| self.claim_furnished(scan, run))
+            .inspect(|_| self.claim_furnished(growth, scan, run))
             .inspect_err(|_| self.give_bits_back(space, scan, run))
     }
 

@@ -18,4 +18,8 @@ mod verify;
 mod view;
 
 #[cfg(feature = "heap-bits")]
+pub(super) use memory::bits_share;
+#[cfg(not(feature = "heap-bits"))]
+pub(super) use none::bits_share;
+#[cfg(feature = "heap-bits")]
 pub use view::{BitsPartView, BitsView, ObjectView};

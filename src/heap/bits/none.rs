@@ -9,6 +9,15 @@ use crate::base::PageRun;
 use crate::region::{Cause, Space};
 use crate::span::{Central, Scan};
 
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "with a bitmap it depends on the machine's words"
+)]
+#[inline(always)]
+pub(in super::super) const fn bits_share<M: Machine>(_: usize, _: Scan) -> usize {
+    0
+}
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline(always)]
     pub(in super::super) fn furnish_bits(
@@ -22,7 +31,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
-    pub(in super::super) fn claim_furnished(&self, _: Scan, _: PageRun) {}
+    pub(in super::super) fn claim_furnished(&self, _: &mut Growth, _: Scan, _: PageRun) {}
 
     #[inline(always)]
     pub(in super::super) fn give_bits_back(&self, _: &Space<'_, M>, _: Scan, _: PageRun) {}
