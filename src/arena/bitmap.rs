@@ -1,8 +1,8 @@
 //! Where the heap bitmap's memory is: which of it is Ready, and behind which pages.
 //!
-//! An arena's bitmap is divided into **blocks** of a few pages, each a sparse table of its own, so
-//! that a window of a few megabytes sets no more address space aside than it can use, and a part of
-//! a block is one page. Blocks are adjacent where the arena's pages are only by chance.
+//! An arena's bitmap is divided into **parts** of one page, each with address space of its own,
+//! taken when it is first made Ready, so that a window sets no more aside than it uses. Parts are
+//! adjacent where the arena's pages are only by chance.
 //!
 //! Behind a part lie 16 or 32 pages of the heap. A bit for each says whether it is in a
 //! **scannable** span, one whose objects may hold pointers. A part is
@@ -27,38 +27,35 @@
 //!    first step on nobody can set its bits, and a reader who enters finds it absent. If the
 //!    machine is busy, it is said to be Ready again.
 //!
-//! The word that names a block, and so the block's place, stays as it was published.
+//! The word that names a part, and so the part's place, stays as it was published.
 
 use core::mem::size_of;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use archipelago_api::{Machine, Offset, VirtRange};
+use archipelago_api::{Machine, VirtRange};
 
 use super::ArenaIndex;
-use super::index::make_whole_part;
+use super::index::{ArenaWords, make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape, Entry, Word};
 use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::MetadataSource;
-use crate::region::{Cause, Purpose, Source};
+use crate::region::{Cause, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
 const WORDS_SHIFT: u32 = 2;
 
-/// Parts of a block at most.
-const PARTS: usize = 16;
-
-/// A block of an arena's bitmap.
+/// A part of an arena's bitmap.
 #[derive(Debug)]
-pub(crate) struct Block {
-    /// Its bytes.
+pub(crate) struct Part {
+    /// Its units.
     word: Word<AtomicUsize>,
-    /// For each part a bit for each page of the heap behind it: it is in a scannable span.
-    pages: [AtomicU32; PARTS],
+    /// A bit for each page of the heap behind it: it is in a scannable span.
+    pages: AtomicU32,
 }
 
-// SAFETY: zero names nothing and says that no page is in a scannable span; all fields are atomics.
-unsafe impl Entry for Block {}
+// SAFETY: zero names nothing and says that no page is in a scannable span; both fields are entries.
+unsafe impl Entry for Part {}
 
 /// A part that was idle, and is said to be absent.
 #[derive(Clone, Copy, Debug)]
@@ -83,22 +80,14 @@ pub(crate) struct PartView {
 /// The pages of a run that lie behind one part.
 #[derive(Clone, Copy, Debug)]
 struct Stretch<'a> {
-    block: &'a Block,
-    /// The part's number in its block.
-    part: usize,
+    part: &'a Part,
     /// The bits of the pages.
     mask: u32,
 }
 
 impl Stretch<'_> {
-    fn pages(&self) -> &AtomicU32 {
-        &self.block.pages[self.part]
-    }
-
     fn is_ready<M: Machine>(&self) -> bool {
-        let shape = ArenaIndex::<M>::BLOCK;
-        let first = self.part * shape.part_entries;
-        self.block.word.entry(shape, first).is_some()
+        self.part.word.entry(ArenaIndex::<M>::PART, 0).is_some()
     }
 }
 
@@ -119,49 +108,40 @@ impl<M: Machine> ArenaIndex<M> {
     /// Bits for the pages behind a part.
     const MOST_PAGES: usize = 32;
 
-    /// A block, by parts: as many as fit below its alignment.
-    const BLOCK: BlockShape = {
-        let arena = M::GEOMETRY.arena_bytes() >> Self::BITS_SHIFT;
-        assert!(
-            arena >= Self::PART_BYTES,
-            "an arena has as many pages as one page of heap bitmap describes"
-        );
-        let parts = if M::GEOMETRY.page_shift >= 12 {
-            PARTS
-        } else {
-            PARTS / 2
-        };
-        let most = parts * Self::PART_BYTES;
-        let bytes = if arena < most { arena } else { most };
+    /// A part, by units.
+    const PART: BlockShape = {
+        let units = Self::PART_BYTES / size_of::<AtomicUsize>();
         BlockShape {
-            entries: bytes / size_of::<AtomicUsize>(),
-            part_entries: Self::PART_BYTES / size_of::<AtomicUsize>(),
+            entries: units,
+            part_entries: units,
         }
     };
 
-    /// Blocks of an arena.
-    const BLOCKS: BlockShape = {
-        let bytes = M::GEOMETRY.arena_bytes() >> Self::BITS_SHIFT;
-        let count = bytes / Self::BLOCK.block_bytes::<AtomicUsize>();
-        BlockShape {
-            entries: count,
-            part_entries: count,
-        }
+    /// The parts of an arena.
+    const PARTS: BlockShape = {
+        let pages = M::GEOMETRY.arena_pages();
+        assert!(
+            pages >= Self::PART_PAGES,
+            "an arena has as many pages as one page of heap bitmap describes"
+        );
+        BlockShape::new::<Part>(pages / Self::PART_PAGES, M::GEOMETRY.page_bytes())
     };
 
     /// The part of the bitmap that lies in front of `piece`, which passes no part's end, if the
     /// arena has a bitmap.
     fn stretch(&self, piece: PageRun) -> Option<Stretch<'_>> {
         let arena = self.arenas.get(Self::arena_of(piece.first))?;
-        let part = Self::map_of(piece.first) / Self::PART_PAGES;
-        let parts = Self::BLOCK.entries / Self::BLOCK.part_entries;
-        let block = arena.bits.entry(Self::BLOCKS, part / parts)?;
+        let part = arena.bits.entry(Self::PARTS, Self::part_of(piece.first))?;
         let bits = u32::MAX >> (Self::MOST_PAGES - piece.count);
         Some(Stretch {
-            block,
-            part: part % parts,
+            part,
             mask: bits << (piece.first.0 % Self::PART_PAGES),
         })
+    }
+
+    /// The number of the part in front of `page` in its arena.
+    const fn part_of(page: PageIdx) -> usize {
+        Self::map_of(page) / Self::PART_PAGES
     }
 
     /// The pages of `run`, by the parts in front of them.
@@ -193,28 +173,26 @@ impl<M: Machine> ArenaIndex<M> {
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
-        self.ensure_blocks(piece.first, source)?;
+        self.ensure_entry(piece.first, source)?;
         let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
-        let Some(Stretch { block, part, .. }) = self.stretch(piece).filter(absent) else {
+        let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
             return Ok(0);
         };
-        let (word, purpose) = (block.word.raw(), Purpose::UnusedMetadata);
-        make_whole_part::<M, AtomicUsize>(word, Self::BLOCK, part, purpose, source)?;
+        let (word, purpose) = (part.word.raw(), Purpose::UnusedMetadata);
+        make_whole_part::<M, AtomicUsize>(word, Self::PART, 0, purpose, source)?;
         Ok(Self::PART_BYTES)
     }
 
-    fn ensure_blocks(
-        &self,
-        page: PageIdx,
-        source: &mut MetadataSource<'_, M>,
-    ) -> Result<(), Cause> {
+    /// Makes the entry of the part in front of `page` Ready.
+    fn ensure_entry(&self, page: PageIdx, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
+        let part = Self::part_of(page);
         let arena = self.arenas.get(Self::arena_of(page));
-        let Some(arena) = arena.filter(|arena| arena.bits.entry(Self::BLOCKS, 0).is_none()) else {
+        let Some(arena) = arena.filter(|arena| arena.bits.entry(Self::PARTS, part).is_none())
+        else {
             return Ok(());
         };
-        let blocks = source.take::<Block>(Purpose::ArenaMetadata, Self::BLOCKS.entries, 0)?;
-        sparse::publish_part(arena.bits.raw(), Self::BLOCKS, 0, blocks);
-        Ok(())
+        let (word, part) = (arena.bits.raw(), part / Self::PARTS.part_entries);
+        make_part::<M, Part>(word, Self::PARTS, part, Purpose::ArenaMetadata, source)
     }
 
     /// Says that the pages of `run` are in a scannable span, and answers how many bytes were idle;
@@ -229,8 +207,8 @@ impl<M: Machine> ArenaIndex<M> {
             return None;
         }
         let was_idle = |stretch: &Stretch<'_>| {
-            let before = stretch.pages().load(Relaxed);
-            stretch.pages().store(before | stretch.mask, Relaxed);
+            let before = stretch.part.pages.load(Relaxed);
+            stretch.part.pages.store(before | stretch.mask, Relaxed);
             before == 0
         };
         Some(self.stretches(run).filter(was_idle).count() * Self::PART_BYTES)
@@ -240,8 +218,8 @@ impl<M: Machine> ArenaIndex<M> {
     /// how many bytes are idle now that were not. The caller holds the central lock.
     pub(crate) fn release_bits(&self, run: PageRun) -> usize {
         let is_idle_now = |stretch: &Stretch<'_>| {
-            let before = stretch.pages().load(Relaxed);
-            stretch.pages().store(before & !stretch.mask, Relaxed);
+            let before = stretch.part.pages.load(Relaxed);
+            stretch.part.pages.store(before & !stretch.mask, Relaxed);
             before != 0 && before & !stretch.mask == 0
         };
         self.stretches(run).filter(is_idle_now).count() * Self::PART_BYTES
@@ -252,15 +230,13 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) fn take_idle_part(&self, run: PageRun, machine: &M) -> Option<IdlePart> {
         Self::pieces(run).find_map(|piece| {
             let stretch = self.stretch(piece)?;
-            if !stretch.is_ready::<M>() || stretch.pages().load(Relaxed) != 0 {
+            if !stretch.is_ready::<M>() || stretch.part.pages.load(Relaxed) != 0 {
                 return None;
             }
-            let word = stretch.block.word.raw();
-            let block = machine.address(sparse::block_base(word, Self::BLOCK)?)?;
-            let offset = M::GEOMETRY.offset(block)?.value() + stretch.part * Self::PART_BYTES;
-            let base = M::GEOMETRY.address(Offset::new(offset));
+            let word = stretch.part.word.raw();
+            let base = machine.address(sparse::block_base(word, Self::PART)?)?;
             let range = VirtRange::new(base, Self::PART_BYTES)?;
-            sparse::take_part_back(word, stretch.part);
+            sparse::take_part_back(word, 0);
             Some(IdlePart { piece, range })
         })
     }
@@ -269,7 +245,7 @@ impl<M: Machine> ArenaIndex<M> {
     /// the growth gate.
     pub(crate) fn give_part_again(&self, part: &IdlePart) {
         if let Some(stretch) = self.stretch(part.piece) {
-            sparse::give_part_again(stretch.block.word.raw(), stretch.part);
+            sparse::give_part_again(stretch.part.word.raw(), 0);
         }
     }
 }
@@ -280,19 +256,19 @@ impl<M: Machine> ArenaIndex<M> {
     /// part, if that is Ready. The caller is a counted reader, or has an object there.
     #[inline]
     pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        let entries = Self::BLOCK.entries;
+        let units = Self::PART.entries;
         self.arenas
             .get(arena)
-            .and_then(|arena| arena.bits.entry(Self::BLOCKS, first / entries))
-            .map_or(&[], |block| {
-                block.word.entries_from(Self::BLOCK, first % entries)
+            .and_then(|arena| arena.bits.entry(Self::PARTS, first / units))
+            .map_or(&[], |part| {
+                part.word.entries_from(Self::PART, first % units)
             })
     }
 
     /// Whether `page` is said to be in a scannable span.
     pub(crate) fn is_claimed(&self, page: PageIdx) -> bool {
         self.stretch(PageRun::new(page, 1))
-            .is_some_and(|stretch| stretch.pages().load(Relaxed) & stretch.mask != 0)
+            .is_some_and(|stretch| stretch.part.pages.load(Relaxed) & stretch.mask != 0)
     }
 
     /// The numbers of the arenas that hold pages of `run`, which is not empty.
@@ -303,12 +279,11 @@ impl<M: Machine> ArenaIndex<M> {
 
     /// The parts of an arena's bitmap, if it has one.
     pub(crate) fn parts_of(&self, arena: usize) -> impl Iterator<Item = PartView> + '_ {
-        let words = self.arenas.get(arena);
-        let has_bits = words.is_some_and(|words| words.bits.entry(Self::BLOCKS, 0).is_some());
-        let pages = if has_bits {
-            M::GEOMETRY.arena_pages()
-        } else {
-            0
+        let has_bits =
+            |words: &&ArenaWords| sparse::block_base(words.bits.raw(), Self::PARTS).is_some();
+        let pages = match self.arenas.get(arena).filter(has_bits) {
+            Some(_) => M::GEOMETRY.arena_pages(),
+            None => 0,
         };
         let run = PageRun::new(PageIdx(arena << Self::MAP_SHIFT), pages);
         Self::pieces(run).filter_map(|piece| {
@@ -316,7 +291,7 @@ impl<M: Machine> ArenaIndex<M> {
             Some(PartView {
                 first: piece.first,
                 is_ready: stretch.is_ready::<M>(),
-                claimed: stretch.pages().load(Relaxed),
+                claimed: stretch.part.pages.load(Relaxed),
             })
         })
     }
@@ -338,7 +313,7 @@ impl<M: Machine> ArenaIndex<M> {
 impl<M: Machine> ArenaIndex<M> {
     pub(crate) fn plant_claim(&self, run: PageRun) {
         for stretch in self.stretches(run) {
-            stretch.pages().fetch_or(stretch.mask, Relaxed);
+            stretch.part.pages.fetch_or(stretch.mask, Relaxed);
         }
     }
 }

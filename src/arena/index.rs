@@ -32,7 +32,7 @@ pub(super) struct ArenaWords {
     pub(super) map: Word<AtomicU32>,
     /// The heap bitmap.
     #[cfg(feature = "heap-bits")]
-    pub(super) bits: Word<super::bitmap::Block>,
+    pub(super) bits: Word<super::bitmap::Part>,
 }
 
 // SAFETY: words are entries, each of them.
