@@ -52,18 +52,30 @@ pub fn footprint<S: Shape>(bytes: usize) -> Footprint {
     let pages = heap.stats().owned_pages - heap.stats().free_pages;
     let fresh = bytes - pages * S::GEOMETRY.page_bytes() - largest(&heap, bytes);
 
-    let heap = made::<S>(bytes);
-    let small = Layout::new::<[u64; 4]>();
-    let mut objects = 0;
-    while heap.allocate(small, AllocFlags::empty()).is_ok() {
-        objects += 1;
-    }
     Footprint {
         block: bytes,
         fresh,
-        full: bytes - objects * small.size(),
+        full: full::<S>(bytes, |heap, small| {
+            heap.allocate(small, AllocFlags::empty()).is_ok()
+        }),
         heap: size_of::<FlatHeap<Hosted, S>>(),
     }
+}
+
+/// Bytes of a block of `bytes` bytes that objects do not have when it is full of objects of 32
+/// bytes, each of which `allocate` takes from the heap while there is room.
+#[must_use]
+pub fn full<S: Shape>(
+    bytes: usize,
+    mut allocate: impl FnMut(&FlatHeap<Hosted, S>, Layout) -> bool,
+) -> usize {
+    let heap = made::<S>(bytes);
+    let small = Layout::new::<[u64; 4]>();
+    let mut objects = 0;
+    while allocate(&heap, small) {
+        objects += 1;
+    }
+    bytes - objects * small.size()
 }
 
 fn made<S: Shape>(bytes: usize) -> FlatHeap<Hosted, S> {

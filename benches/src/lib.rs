@@ -23,7 +23,7 @@ mod subject;
 mod traced;
 
 pub use fill::{Filled, fill};
-pub use footprint::{Footprint, footprint};
+pub use footprint::{Footprint, footprint, full};
 pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};
 pub use strides::{occupied, stride};
