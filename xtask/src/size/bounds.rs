@@ -34,13 +34,11 @@ pub(super) fn judge(subject: Subject, image: &Image) -> Vec<String> {
             "missed: {name}: {FIRMWARE_AIM} bytes are aimed for"
         ));
     }
-    lines.push(if image.panics.is_empty() {
+    let panics = image.panics();
+    lines.push(if panics.is_empty() {
         format!("kept: {name}: no panic is linked")
     } else {
-        format!(
-            "broken: {name}: panics are linked: {}",
-            image.panics.join(", ")
-        )
+        format!("broken: {name}: panics are linked: {}", panics.join(", "))
     });
     lines
 }
@@ -63,13 +61,13 @@ mod tests {
         let most = Image {
             bytes: FIRMWARE_BYTES,
             statics: CONTROL_BLOCK,
-            panics: Vec::new(),
+            symbols: Vec::new(),
         };
         assert_eq!(broken(FIRMWARE, &most), 0);
         let more = Image {
             bytes: FIRMWARE_BYTES + 1,
             statics: CONTROL_BLOCK + 1,
-            panics: Vec::new(),
+            symbols: Vec::new(),
         };
         assert_eq!(broken(FIRMWARE, &more), 2);
         let whole = |bytes| Image {
@@ -83,7 +81,7 @@ mod tests {
     #[test]
     fn a_panic_breaks_a_bound_of_the_firmware_heap_alone() {
         let image = Image {
-            panics: vec!["_ZN4core9panicking5panic".to_owned()],
+            symbols: vec!["_ZN4core9panicking5panic".to_owned()],
             ..Image::default()
         };
         let breaking: Vec<_> = SUBJECTS

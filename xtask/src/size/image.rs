@@ -12,8 +12,8 @@ pub(super) struct Image {
     pub(super) bytes: u64,
     /// Bytes of static memory.
     pub(super) statics: u64,
-    /// Symbols of `core`'s panics.
-    pub(super) panics: Vec<String>,
+    /// Names of symbols, as they are mangled.
+    pub(super) symbols: Vec<String>,
 }
 
 /// What the name of every symbol in the module `core::panicking` has in it, as it is mangled.
@@ -41,8 +41,14 @@ impl Image {
         let names = file
             .symbols()
             .filter_map(|symbol| symbol.name().ok().map(str::to_owned));
-        image.panics = names.filter(|name| name.contains(PANICKING)).collect();
+        image.symbols = names.collect();
         Ok(image)
+    }
+
+    /// Symbols of `core`'s panics.
+    pub(super) fn panics(&self) -> Vec<&str> {
+        let names = self.symbols.iter().map(String::as_str);
+        names.filter(|name| name.contains(PANICKING)).collect()
     }
 }
 

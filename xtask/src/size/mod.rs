@@ -5,22 +5,20 @@
 //! nobody can know better, and then left out. The compiler's own functions, such as `memcpy`, do
 //! not count.
 
+mod bitmap;
 mod bounds;
 mod image;
+mod link;
 mod map;
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::process;
-use crate::project;
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
-use image::Image;
+use link::{Variant, link};
 
 /// A heap that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,56 +123,22 @@ pub(crate) fn check(toolchain: &Toolchain) -> Result<()> {
 
 /// Links `subjects` for `target`; answers the lines to print.
 fn measure(toolchain: &Toolchain, target: &str, subjects: &[Subject]) -> Result<Vec<String>> {
-    let folder = project::target_of("size");
-    let maps = folder.join("maps").join(target);
-    fs::create_dir_all(&maps).with_context(|| format!("cannot make {}", maps.display()))?;
-    build(toolchain, target, subjects, &folder, &maps)?;
-    let image = |program: &str| -> Result<Image> {
-        let file = folder.join(target).join("release").join(program);
-        let map = maps.join(format!("{program}.map"));
-        let data = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let map = fs::read_to_string(&map).with_context(|| format!("no map {}", map.display()))?;
-        Image::read(&data, &map).with_context(|| file.display().to_string())
-    };
-    let planted = image(PLANTED)?;
+    let mut programs = vec![PLANTED];
+    programs.extend(subjects.iter().map(|subject| subject.program));
+    let linked = link(toolchain, target, Variant::MEASURED, &programs)?;
     ensure!(
-        !planted.panics.is_empty(),
+        !linked.image(PLANTED)?.panics().is_empty(),
         "the panic planted in {PLANTED} is not found, so that finding none would say nothing"
     );
     let mut lines = Vec::new();
     for subject in subjects {
-        let image = image(subject.program)?;
+        let image = linked.image(subject.program)?;
         let Subject { heap, profile, .. } = subject;
         lines.push(format!("size {heap} {profile} {target} {}", image.bytes));
         if target == BOUNDED {
             lines.extend(bounds::judge(*subject, &image));
         }
     }
+    lines.extend(bitmap::lines(toolchain, target)?);
     Ok(lines)
-}
-
-fn build(
-    toolchain: &Toolchain,
-    target: &str,
-    subjects: &[Subject],
-    folder: &Path,
-    maps: &Path,
-) -> Result<()> {
-    let mut build = toolchain.cargo_for("build", target);
-    build
-        .current_dir(project::root().join("size"))
-        .env("ARCHIPELAGO_SIZE_MAPS", maps)
-        .args(["--release", "--bin", PLANTED, "--target-dir"])
-        .arg(folder);
-    for subject in subjects {
-        build.args(["--bin", subject.program]);
-    }
-    let built = process::run(&mut build, None, |_| ())?;
-    if built.ending.success() {
-        return Ok(());
-    }
-    bail!(
-        "cannot link heaps for {target}:\n{}",
-        built.lines.join("\n")
-    )
 }

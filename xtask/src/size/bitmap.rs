@@ -1,0 +1,125 @@
+//! What the heap bitmap leaves in a heap without it: nothing.
+
+use anyhow::{Result, ensure};
+
+use super::image::Image;
+use super::link::{Variant, link};
+use super::{Subject, WHOLE};
+use crate::toolchain::Toolchain;
+
+/// Its modules, as the names of symbols have them: those of functions, and those of functions of
+/// types in them.
+const MODULES: [(&str, &str); 3] = [
+    ("archipelago4bits", "archipelago..bits.."),
+    ("archipelago4heap4bits", "archipelago..heap..bits.."),
+    ("archipelago5arena6bitmap", "archipelago..arena..bitmap.."),
+];
+
+/// A line for what the whole heap takes with the bitmap, and one for each way to compile it without,
+/// which begins with `kept` or `broken`.
+///
+/// # Errors
+/// If a heap cannot be linked; or if a module is not found in a heap with the bitmap, so that not
+/// finding it without would say nothing.
+pub(super) fn lines(toolchain: &Toolchain, target: &str) -> Result<Vec<String>> {
+    let Subject {
+        program,
+        heap,
+        profile,
+    } = WHOLE;
+    let mut lines = Vec::new();
+    for is_optimized in [true, false] {
+        let image = |has_bitmap| {
+            let variant = Variant {
+                has_bitmap,
+                is_optimized,
+            };
+            link(toolchain, target, variant, &[program])?.image(program)
+        };
+        let (with, without) = (image(true)?, image(false)?);
+        if is_optimized {
+            let bytes = with.bytes;
+            lines.push(format!("size {heap} {profile},heap-bits {target} {bytes}"));
+        } else {
+            found_in(&with)?;
+        }
+        lines.push(judge(is_optimized, &without));
+    }
+    Ok(lines)
+}
+
+/// Whether every module of the bitmap is found in an image that has it.
+fn found_in(with: &Image) -> Result<()> {
+    for (module, types) in MODULES {
+        ensure!(
+            with.symbols.iter().any(|name| is_of(name, module, types)),
+            "no symbol of {module} where the bitmap is, so that finding none would say nothing"
+        );
+    }
+    Ok(())
+}
+
+fn judge(is_optimized: bool, without: &Image) -> String {
+    let how = if is_optimized {
+        "optimized"
+    } else {
+        "not optimized"
+    };
+    let is_left = |name: &&str| {
+        let mut modules = MODULES.into_iter();
+        modules.any(|(module, types)| is_of(name, module, types))
+    };
+    let names = without.symbols.iter().map(String::as_str);
+    let left: Vec<_> = names.filter(is_left).collect();
+    let own = without.symbols.iter();
+    let own = own.filter(|name| name.contains("archipelago")).count();
+    if left.is_empty() {
+        format!("kept: no heap bitmap, {how}: none of the heap's {own} symbols is of it")
+    } else {
+        let left = left.join(", ");
+        format!("broken: no heap bitmap, {how}: symbols are left: {left}")
+    }
+}
+
+fn is_of(name: &str, module: &str, types: &str) -> bool {
+    name.contains(module) || name.contains(types)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symbols of a heap with the bitmap.
+    const WITH: [&str; 4] = [
+        "_ZN11archipelago4bits5short12copy_several17hac26849bfc3ef589E",
+        "_ZN100_$LT$archipelago..heap..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
+        "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
+        "_ZN11archipelago4heap4bits6memory54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$10claim_bits17h05ff02bf40a9b2bdE",
+    ];
+
+    /// One that is of another bitmap.
+    const OTHER: &str = "_ZN11archipelago4page4bits4Bits3new17h7491ec063d1ea350E";
+
+    fn image(symbols: &[&str]) -> Image {
+        Image {
+            symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
+            ..Image::default()
+        }
+    }
+
+    #[test]
+    fn one_symbol_that_is_left_breaks_the_bound() {
+        assert!(judge(true, &image(&[OTHER])).starts_with("kept"));
+        for symbol in WITH {
+            let judged = judge(true, &image(&[OTHER, symbol]));
+            assert!(judged.starts_with("broken"), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_not_found_where_it_is_says_nothing() {
+        assert!(found_in(&image(&WITH)).is_ok());
+        assert!(found_in(&image(&WITH[..2])).is_err());
+        assert!(found_in(&image(&[OTHER])).is_err());
+    }
+}
