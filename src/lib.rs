@@ -47,7 +47,8 @@
 //! # Features
 //!
 //! - `allocator-api2`: `Allocator` for `&Heap`.
-//! - `heap-bits`: which words of the heap hold pointers.
+//! - `heap-bits`: which words of the heap hold pointers: the module `bits`,
+//!   `Heap::allocate_mapped`, `Heap::bits`.
 #![no_std]
 #![cfg_attr(
     loom,

@@ -28,6 +28,18 @@
 //! }
 //! ```
 //!
+//! ```compile_fail,E0277
+//! use archipelago::bits::Description;
+//! use archipelago_derive::Mapped;
+//!
+//! #[derive(Mapped)]
+//! struct Pair<T>(*mut T, T);
+//!
+//! Description::of::<Pair<u32>>();
+//! // A string has no map, and so a pair of one has none.
+//! Description::of::<Pair<String>>();
+//! ```
+//!
 //! Which words of an enumeration hold pointers depends on its variant, so there is no map of it;
 //! nor is there one of a union.
 //!
@@ -38,6 +50,16 @@
 //! enum Value {
 //!     Number(usize),
 //!     Pointer(*mut u8),
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! use archipelago_derive::Mapped;
+//!
+//! #[derive(Mapped)]
+//! union Either {
+//!     number: usize,
+//!     pointer: *mut u8,
 //! }
 //! ```
 //!

@@ -23,6 +23,12 @@ use super::map::{Field, PointerMap};
 /// - `MAP` has as many words as the type, the last one counted whole;
 /// - in every value of the type, the words that `MAP` says are pointers are initialised, and hold
 ///   null or the address of what they point to.
+#[diagnostic::on_unimplemented(
+    message = "nothing says which words of `{Self}` hold pointers",
+    label = "has no pointer map",
+    note = "structures derive it: `#[derive(archipelago_derive::Mapped)]`",
+    note = "in the place of a pointer to a slice or to a trait object, hold a thin pointer"
+)]
 pub unsafe trait Mapped {
     /// Which words of the type hold pointers.
     const MAP: PointerMap<'static>;

@@ -37,6 +37,10 @@ const WITH_BITMAP: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "cargo test, heap bitmap's examples",
+        &["-p", "archipelago", "-F", BITMAP, "--doc"],
+    ),
+    (
         "cargo test, heap bitmap on the traces",
         &["-p", "archipelago-bench", "-F", "heap-bits"],
     ),
