@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             arenas(&rig);
             spans(&rig);
             parts(&rig);
+            println!("objects: a letter a word: p pointer, - none, . behind the last pointer");
             shown.into_iter().for_each(|address| object(&rig, address));
             ExitCode::SUCCESS
         }
@@ -70,7 +71,7 @@ fn populate(rig: &Rig<Native>) -> Result<Vec<VirtAddr>, AllocError> {
 }
 
 fn arenas(rig: &Rig<Native>) {
-    println!("arenas: pages owned, used, free and Ready, scavenged");
+    println!("arenas: address; pages owned, used, free and Ready, scavenged");
     rig.heap.for_each_arena(|arena| {
         let (base, pages, used) = (arena.base, arena.pages, arena.used);
         let (ready, scavenged) = (arena.ready, arena.scavenged);
@@ -79,7 +80,7 @@ fn arenas(rig: &Rig<Native>) {
 }
 
 fn spans(rig: &Rig<Native>) {
-    println!("spans: bytes, bytes of a slot, live of all slots, s if scannable");
+    println!("spans: address; bytes, bytes of a slot, live of all slots, s if scannable");
     rig.heap.for_each_span(|span| {
         let mark = if span.is_scannable { 's' } else { '-' };
         let (base, bytes, slot) = (span.base, span.bytes, span.slot_bytes);
@@ -91,7 +92,11 @@ fn spans(rig: &Rig<Native>) {
 /// A letter a part: `#` Ready and needed, `+` Ready and idle, `.` absent.
 fn parts(rig: &Rig<Native>) {
     let bits = rig.heap.stats().of(Purpose::HeapBits);
-    println!("heap bitmap: {bits} bytes needed; # needed, + idle, . absent");
+    let bytes = Native::GEOMETRY.page_bytes() * 4 * WORD;
+    println!(
+        "heap bitmap: {bits} bytes; a sign for {bytes} bytes of an arena: # needed by spans with s, \
+         + idle, . absent"
+    );
     let (mut arena, mut line) = (None, String::new());
     rig.heap.for_each_bits_part(|part| {
         let base = part.base.align_down(Native::GEOMETRY.arena_bytes());
@@ -111,7 +116,7 @@ fn parts(rig: &Rig<Native>) {
     println!("{}", line.trim_end_matches('.'));
 }
 
-/// A letter a word: `p` pointer, `-` none, `.` dead.
+/// A letter a word: `p` pointer, `-` none, `.` dead, which is behind the last pointer.
 fn object(rig: &Rig<Native>, address: VirtAddr) {
     let Some(ObjectView {
         base, bytes, slot, ..
@@ -129,5 +134,5 @@ fn object(rig: &Rig<Native>, address: VirtAddr) {
         })
     });
     let letters: String = letters.collect();
-    println!("object {base}, slot {slot}, {bytes} bytes: {letters}");
+    println!("  {base}  slot {slot}, {bytes} bytes: {letters}");
 }

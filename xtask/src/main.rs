@@ -98,6 +98,9 @@ enum Command {
     /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
     Listing(listing::Options),
     /// Draw a sample heap and its bitmap: which words hold pointers.
+    ///
+    /// Fills a heap on the simulated machine, then prints its arenas, its spans, which parts of the
+    /// bitmap have memory, and what the bitmap says of two objects.
     Map,
 }
 
