@@ -3,27 +3,8 @@
 //! A heap describes objects that [`Heap::allocate_mapped`](crate::Heap::allocate_mapped) makes;
 //! `archipelago-derive` derives [`Mapped`] for their types, and [`Description::of`] is what a value
 //! of one is made of. [`Heap::object_at`](crate::Heap::object_at) finds an object by any address in
-//! it, [`Heap::bits`](crate::Heap::bits) reads which of its words hold pointers:
-//!
-//! ```
-//! use archipelago::bits::Description;
-//! use archipelago::{AllocFlags, Heap, Machine, Window};
-//! use archipelago_sim::{Hosted, Sim, X86_64};
-//! use core::alloc::Layout;
-//!
-//! /// A key, and the next pair.
-//! type Pair = (usize, *mut u8);
-//! # let heap: Box<Heap<Sim<X86_64>, Hosted>> = Box::default();
-//! # heap.init(&[Window::new(0x4000_0000_0000, 64 << 20)], Sim::builder().build())?;
-//! let object = Description::of::<Pair>();
-//! let pair = heap.allocate_mapped(Layout::new::<Pair>(), &object, AllocFlags::ZEROED)?;
-//!
-//! let address = heap.machine().and_then(|machine| machine.address(pair.cast()));
-//! let found = address.and_then(|address| heap.object_at(address)).ok_or("no object")?;
-//! let pointers: Vec<usize> = heap.bits().pointer_words(found).ok_or("no map")?.collect();
-//! assert_eq!(pointers, [core::mem::offset_of!(Pair, 1)]);
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
+//! it, and [`Heap::bits`](crate::Heap::bits) reads which of its words hold pointers.
+//! [`BitsView`](crate::BitsView) has an example.
 //!
 //! # What it is made of
 //!

@@ -22,8 +22,8 @@ use crate::span::{Scan, SizeClass, SpanClass};
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates memory for `layout` as `flags` allow, and has the bitmap describe it as `object`
     /// before anybody else can know of it. Words of the slot behind the object are dead. An object
-    /// without pointers is allocated as by [`allocate`](Self::allocate), and not described. The
-    /// module [`bits`](crate::bits) has an example.
+    /// without pointers is allocated as by [`allocate`](Self::allocate), and not described. [`bits`](crate::bits)
+    /// is the module of descriptions, [`BitsView`](crate::BitsView) has an example.
     ///
     /// What a scan finds in the memory before the caller has written it is up to the caller; with
     /// [`AllocFlags::ZEROED`] it is null. The object is freed by [`deallocate`](Self::deallocate).
