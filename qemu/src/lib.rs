@@ -12,6 +12,9 @@
 // Assembly for it is not stable.
 #![cfg_attr(machine = "mips", feature(asm_experimental_arch))]
 
+#[cfg(feature = "mapped")]
+extern crate alloc;
+
 mod account;
 pub mod block;
 mod boot;
@@ -22,8 +25,11 @@ mod frames;
 mod handlers;
 mod heap;
 mod info;
+#[cfg(feature = "mapped")]
+pub mod mapped;
 #[cfg(not(machine = "cortex_m"))]
 mod paged;
+mod places;
 #[cfg(not(machine = "cortex_m"))]
 mod probe;
 pub mod protocol;
@@ -55,6 +61,7 @@ pub use handlers::{
 };
 pub use heap::{KernelHeap, Memory, Running, memory_is_busy, share_memory, start_heap};
 pub use info::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module};
+pub use places::{MappedPlace, usable};
 pub use report::stop;
 pub use target::{Churn, Plain};
 
@@ -71,13 +78,13 @@ pub use machine::{
     holding_machine, map, translate, unmap,
 };
 #[cfg(not(machine = "cortex_m"))]
-pub use paged::{careless_machine, machine};
+pub use paged::{MAPPED_PLACES, careless_machine, machine};
 #[cfg(not(machine = "cortex_m"))]
 pub use probe::{probe_execute, probe_read, probe_write};
 
 // Where there is none.
 #[cfg(machine = "cortex_m")]
-pub use machine::{Bank, Board, THIRD_WINDOW, machine, static_memory};
+pub use machine::{Bank, Board, MAPPED_PLACES, THIRD_WINDOW, machine, static_memory};
 
 // What the tutorial's kernels start with.
 #[cfg(machine = "x86_64")]

@@ -1,11 +1,44 @@
 //! The heap's machine where memory comes in frames: what all such machines make of the kernel's
 //! page tables and frame pool.
 
+use archipelago::Window;
 use archipelago_api::{Machine, VirtRange};
 use archipelago_tables::Tlb;
 
-use crate::Memory;
-use crate::machine::{HeapMachine, holding_machine};
+use crate::machine::{
+    BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
+};
+use crate::{MappedPlace, Memory};
+
+/// Metadata for a heap of several MiB.
+const METADATA_BYTES: usize = 8 << 20;
+
+/// Where two arenas meet, far from metadata.
+const BOUNDARY: usize = SECOND_WINDOW.base + 4 * HeapMachine::GEOMETRY.arena_bytes();
+
+/// Where objects are mapped: heaps whose windows share no page table.
+pub const MAPPED_PLACES: &[MappedPlace] = &[
+    MappedPlace {
+        name: "where two windows and two arenas meet",
+        windows: &[
+            Window::for_metadata(SECOND_WINDOW.base, METADATA_BYTES),
+            Window::new(BOUNDARY - (1 << 20), 1 << 20),
+            Window::new(BOUNDARY, 1 << 20),
+        ],
+        long: 5 << 18,
+        boundaries: 1,
+    },
+    MappedPlace {
+        name: "at both ends of the space",
+        windows: &[
+            Window::for_metadata(HEAP_WINDOW.base, METADATA_BYTES),
+            Window::new(BOTTOM_WINDOW.base, 1 << 20),
+            Window::new(TOP_WINDOW.base + (TOP_WINDOW.bytes - (1 << 20)), 1 << 20),
+        ],
+        long: 3 << 18,
+        boundaries: 0,
+    },
+];
 
 /// A machine over the shared page tables and frames, which gives frames back that it does not need.
 /// There may be several, each with windows that share no page table with another's.

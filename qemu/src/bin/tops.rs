@@ -12,7 +12,7 @@ use archipelago_api::Machine;
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     BOTTOM_WINDOW, Boot, FRAME_BYTES, HEAP_WINDOW, HeapMachine, KernelHeap, Running, TOP_WINDOW,
-    entry, println, start_heap,
+    entry, println, start_heap, usable,
 };
 
 entry!(main);
@@ -45,20 +45,6 @@ fn main(boot: Boot) -> ! {
         },
     ];
     protocol::run(&tests, &mut running)
-}
-
-/// The pages of a window that objects can have: not the one at address 0, nor the last one of the
-/// space or of the pointers.
-fn usable(window: Window) -> Window {
-    let above = window.base.wrapping_add(window.bytes);
-    let is_beyond = HeapMachine::GEOMETRY.offset(VirtAddr::new(above)).is_none();
-    if window.base == 0 {
-        Window::new(FRAME_BYTES, window.bytes - FRAME_BYTES)
-    } else if above == 0 || is_beyond {
-        Window::new(window.base, window.bytes - FRAME_BYTES)
-    } else {
-        window
-    }
 }
 
 fn owns(address: usize) -> bool {

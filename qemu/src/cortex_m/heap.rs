@@ -11,7 +11,7 @@ use archipelago_flat::{Flat, Shape};
 use spin::{MutexGuard, Once};
 
 use super::{Frames, Mapper, banks};
-use crate::Memory;
+use crate::{MappedPlace, Memory};
 
 archipelago_flat::shape! {
     /// All banks at their own addresses, in pages of 1 KiB.
@@ -27,6 +27,20 @@ pub const SECOND_WINDOW: Window = Window::new(0x2140_0000, 3 << 20);
 
 /// A window directly above it.
 pub const THIRD_WINDOW: Window = Window::new(0x2170_0000, 512 << 10);
+
+/// Where objects are mapped: in two banks, over the places where windows and arenas meet.
+pub const MAPPED_PLACES: &[MappedPlace] = &[MappedPlace {
+    name: "in two banks",
+    windows: &[
+        Window::for_metadata(HEAP_WINDOW.base + (1 << 20), 1 << 20),
+        Window::new(HEAP_WINDOW.base, 1 << 20),
+        Window::new(THIRD_WINDOW.base - (1 << 20), 1 << 20),
+        THIRD_WINDOW,
+    ],
+    // No window has room for it; the last two together have.
+    long: 5 << 18,
+    boundaries: 4,
+}];
 
 /// The machine that all heaps share, each with windows of its own.
 static FLAT: Once<Flat<Board, 3>> = Once::new();

@@ -1,0 +1,135 @@
+//! What was laid out where: the record of one object.
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use archipelago::VirtAddr;
+use archipelago::bits::Entry;
+use archipelago_api::Machine;
+
+use super::shape::{Shape, WORD};
+use crate::HeapMachine;
+
+/// A live object, as its type has it.
+#[derive(Clone, Copy)]
+pub struct Live {
+    /// Its shape.
+    pub shape: &'static Shape,
+    /// Its elements.
+    pub count: usize,
+    /// Its memory.
+    pub memory: NonNull<u8>,
+    /// Bytes of its slot, or of its pages.
+    pub bytes: usize,
+    /// Words up to the last one that holds a pointer.
+    described: usize,
+    /// Where its pointers lead.
+    pub target: NonNull<u8>,
+}
+
+impl Live {
+    /// Writes an object whose pointers lead to `target`.
+    ///
+    /// # Safety
+    /// The memory is nobody else's, and was allocated for an object of that shape.
+    pub(super) unsafe fn write(
+        shape: &'static Shape,
+        count: usize,
+        memory: NonNull<[u8]>,
+        target: NonNull<u8>,
+    ) -> Self {
+        let place = memory.cast::<u8>();
+        // SAFETY: the caller promises it.
+        unsafe { shape.write(count, place.as_ptr(), target.as_ptr()) };
+        let words = 0..memory.len() / WORD;
+        let last = words
+            .rev()
+            .find(|word| shape.holds_pointer(count, word * WORD));
+        Self {
+            shape,
+            count,
+            memory: place,
+            bytes: memory.len(),
+            described: last.map_or(0, |word| word + 1),
+            target,
+        }
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn base(&self) -> usize {
+        self.memory.addr().get()
+    }
+
+    /// The address of what a pointer leads to.
+    #[must_use]
+    pub fn address_of(pointer: NonNull<u8>) -> VirtAddr {
+        VirtAddr::new(pointer.addr().get())
+    }
+
+    /// The address that is `offset` bytes from its first.
+    #[must_use]
+    pub fn address(&self, offset: usize) -> VirtAddr {
+        VirtAddr::new(self.base().wrapping_add(offset))
+    }
+
+    /// Where it lies on the line of the address space.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        let offset = HeapMachine::GEOMETRY.offset(self.address(0));
+        offset.expect("objects lie in the space").value()
+    }
+
+    /// How many boundaries of arenas it lies across.
+    #[must_use]
+    pub fn boundaries(&self) -> usize {
+        let arena = HeapMachine::GEOMETRY.arena_bytes();
+        (self.place() + self.bytes - 1) / arena - self.place() / arena
+    }
+
+    /// Whether the bitmap has to describe it.
+    #[must_use]
+    pub fn has_pointers(&self) -> bool {
+        self.described > 0
+    }
+
+    /// What the bitmap has to say of a word of its slot.
+    pub(super) fn entry(&self, word: usize) -> Entry {
+        if word >= self.described {
+            return Entry::DEAD;
+        }
+        Entry {
+            pointer: self.shape.holds_pointer(self.count, word * WORD),
+            // The second word's is the special bit, which nobody sets.
+            scan: word != 1,
+        }
+    }
+
+    /// The words that hold pointers, in bytes from its first.
+    pub(super) fn pointer_words(&self) -> impl Iterator<Item = usize> + use<> {
+        let live = *self;
+        let words = (0..self.described).map(|word| word * WORD);
+        words.filter(move |offset| live.shape.holds_pointer(live.count, *offset))
+    }
+
+    /// What a pointer word of it holds.
+    pub(super) fn pointer(&self, offset: usize) -> *mut u8 {
+        // SAFETY: the word lies in the object.
+        let word = unsafe { self.memory.byte_add(offset) };
+        // SAFETY: it was written as a pointer, and the object is live.
+        unsafe { word.cast::<*mut u8>().read() }
+    }
+}
+
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, name) = (self.count, self.shape.name);
+        write!(f, "{count} {name} at {:#x}", self.base())
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,34 @@
+//! What heaps are tested with: windows, and which of their pages objects can have.
+
+use archipelago::{VirtAddr, Window};
+use archipelago_api::Machine;
+
+use crate::{FRAME_BYTES, HeapMachine};
+
+/// A place for a heap with mapped objects.
+#[derive(Clone, Copy, Debug)]
+pub struct MappedPlace {
+    /// Where it is.
+    pub name: &'static str,
+    /// Its windows, the first of them for metadata alone.
+    pub windows: &'static [Window],
+    /// Bytes of an object that lies across arenas there, unless one arena is all there is.
+    pub long: usize,
+    /// How many boundaries of arenas that object lies across, at least.
+    pub boundaries: usize,
+}
+
+/// The pages of a window that objects can have: not the one at address 0, nor the last one of the
+/// space or of the pointers.
+#[must_use]
+pub fn usable(window: Window) -> Window {
+    let above = window.base.wrapping_add(window.bytes);
+    let is_beyond = HeapMachine::GEOMETRY.offset(VirtAddr::new(above)).is_none();
+    if window.base == 0 {
+        Window::new(FRAME_BYTES, window.bytes - FRAME_BYTES)
+    } else if above == 0 || is_beyond {
+        Window::new(window.base, window.bytes - FRAME_BYTES)
+    } else {
+        window
+    }
+}
