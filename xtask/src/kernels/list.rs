@@ -9,6 +9,7 @@ const PASSES: Kernel = Kernel {
     name: "",
     expected: Expected::Pass,
     on: On::Mmu,
+    feature: None,
     memory_mib: &[128],
     words: "",
     module: None,
@@ -100,6 +101,22 @@ pub(crate) const KERNELS: &[Kernel] = &[
         counted: true,
         ..PASSES
     },
+    Kernel {
+        name: "mapped",
+        memory_mib: &[32],
+        ..MAPPED
+    },
+    Kernel {
+        name: "mapped_storm",
+        memory_mib: &[32],
+        counted: true,
+        ..MAPPED
+    },
+    // Each way of walking finds the word that is not what was laid out.
+    shifted("way=words", "word 1 of "),
+    shifted("way=strides", "word 6 of "),
+    shifted("way=objects", "word 2 of "),
+    shifted("way=heap", "word 2 of "),
     Kernel {
         name: TRANSLATIONS,
         memory_mib: &[64],
@@ -210,6 +227,16 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
+/// The feature of kernels with mapped objects.
+pub(super) const MAPPED_OBJECTS: &str = "mapped";
+
+/// A kernel with mapped objects.
+const MAPPED: Kernel = Kernel {
+    on: On::All,
+    feature: Some(MAPPED_OBJECTS),
+    ..PASSES
+};
+
 /// The kernel that runs off its stack, of which each machine has words of its own.
 const STACK_OVERFLOW: &str = "fail_stack_overflow";
 
@@ -263,5 +290,17 @@ const fn careless(words: &'static str) -> Kernel {
         memory_mib: &[64],
         words,
         ..PASSES
+    }
+}
+
+/// A map that is shifted by one word, in the way of walking that the words name; what it says of
+/// the first word that it finds.
+const fn shifted(words: &'static str, found: &'static str) -> Kernel {
+    Kernel {
+        name: "fail_shifted_map",
+        expected: Expected::Failure(found),
+        memory_mib: &[32],
+        words,
+        ..MAPPED
     }
 }

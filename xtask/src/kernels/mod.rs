@@ -69,6 +69,8 @@ pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     pub(crate) expected: Expected,
     pub(crate) on: On,
+    /// The feature that it is built with, if it needs one.
+    pub(crate) feature: Option<&'static str>,
     /// The memory sizes to run it with, in MiB, where a machine has as much as it is told. Machines
     /// but x86_64 make do with the first one of them.
     pub(crate) memory_mib: &'static [u64],
@@ -131,13 +133,27 @@ const FIRST_MACHINE: &str = "x86_64";
 /// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
 
-/// The arguments of cargo that choose those of `kernels` that run on `machine`.
-pub(crate) fn choose(kernels: &[Kernel], machine: &Machine) -> Vec<&'static str> {
-    let chosen = kernels.iter().filter(|kernel| kernel.runs_on(machine));
+/// The features that kernels need: a build for each, so that no other kernel has what it brings.
+pub(crate) const FEATURES: [Option<&str>; 2] = [None, Some(list::MAPPED_OBJECTS)];
+
+/// The arguments of cargo that choose those of `kernels` that run on `machine` and need `feature`;
+/// nothing if there are none.
+pub(crate) fn choose(
+    kernels: &[Kernel],
+    machine: &Machine,
+    feature: Option<&'static str>,
+) -> Vec<&'static str> {
+    let chosen = kernels
+        .iter()
+        .filter(|kernel| kernel.feature == feature && kernel.runs_on(machine));
     let mut names: Vec<_> = chosen.map(|kernel| kernel.name).collect();
     names.sort_unstable();
     names.dedup();
-    names.iter().flat_map(|name| ["--bin", name]).collect()
+    let mut which: Vec<_> = names.iter().flat_map(|name| ["--bin", name]).collect();
+    if let (Some(feature), false) = (feature, which.is_empty()) {
+        which.extend(["--features", feature]);
+    }
+    which
 }
 
 /// Kernels that measure. They are built with a feature of their own, which no test needs.
@@ -214,6 +230,24 @@ mod tests {
         assert!(!expected.met_by(&failed, &says));
         let says = ["must say: at 0x10", "# a fault at 0x10"].map(String::from);
         assert!(expected.met_by(&failed, &says));
+    }
+
+    #[test]
+    fn every_kernel_is_built_once() {
+        for machine in crate::machine::all() {
+            let mut built = Vec::new();
+            for feature in FEATURES {
+                let words = choose(KERNELS, machine, feature);
+                let bins = words.windows(2).filter(|pair| pair[0] == "--bin");
+                built.extend(bins.map(|pair| pair[1]));
+            }
+            let ran = KERNELS.iter().filter(|kernel| kernel.runs_on(machine));
+            let mut ran: Vec<_> = ran.map(|kernel| kernel.name).collect();
+            built.sort_unstable();
+            ran.sort_unstable();
+            ran.dedup();
+            assert_eq!(built, ran, "{}", machine.name);
+        }
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub(super) const MACHINES: &[Machine] = &[
             "growth",
             "conformance",
             "lookups",
+            "mapped",
             "tops",
             "translations",
         ],

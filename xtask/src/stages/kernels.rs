@@ -20,14 +20,17 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, machine: &Machine) {
         ("examples", project::examples_manifest(), EXAMPLES),
     ];
     for (what, package, kernels) in packages {
-        let bins = kernels::choose(kernels, machine);
-        if bins.is_empty() {
-            continue;
-        }
-        let mut build = run::build_of(&package, toolchain, machine, Profile::Checked, &bins);
-        let name = format!("{}: build the {what}", machine.name);
-        if !step(stage, &name, &mut build) {
-            return;
+        for feature in kernels::FEATURES {
+            let bins = kernels::choose(kernels, machine, feature);
+            if bins.is_empty() {
+                continue;
+            }
+            let mut build = run::build_of(&package, toolchain, machine, Profile::Checked, &bins);
+            let with = feature.map_or_else(String::new, |feature| format!(" with {feature}"));
+            let name = format!("{}: build the {what}{with}", machine.name);
+            if !step(stage, &name, &mut build) {
+                return;
+            }
         }
         for kernel in kernels.iter().filter(|kernel| kernel.runs_on(machine)) {
             for memory in kernel.memory_sizes(machine) {

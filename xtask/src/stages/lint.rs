@@ -63,14 +63,21 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for machine in machine::all() {
         let mut measuring = benches_on(machine);
         measuring.push(REPLAY);
+        let [plain, mapped] =
+            kernels::FEATURES.map(|feature| kernels::choose(KERNELS, machine, feature));
         let selections = [
-            ("kernels", &kernels, kernels::choose(KERNELS, machine)),
+            ("kernels", &kernels, plain),
+            ("kernels with mapped objects", &kernels, mapped),
             (
                 "kernels that measure",
                 &kernels,
                 choose_benches(Bitmap::Sparse, &measuring),
             ),
-            ("examples", &examples, kernels::choose(EXAMPLES, machine)),
+            (
+                "examples",
+                &examples,
+                kernels::choose(EXAMPLES, machine, None),
+            ),
         ];
         for (name, package, which) in selections {
             if which.is_empty() {
