@@ -195,15 +195,19 @@ impl<M: Machine> ArenaIndex<M> {
         make_part::<M, Part>(word, Self::PARTS, part, Purpose::ArenaMetadata, source)
     }
 
+    /// Whether all parts in front of `run` are Ready.
+    pub(crate) fn has_bits(&self, run: PageRun) -> bool {
+        Self::pieces(run).all(|piece| {
+            let stretch = self.stretch(piece);
+            stretch.is_some_and(|stretch| stretch.is_ready::<M>())
+        })
+    }
+
     /// Says that the pages of `run` are in a scannable span, and answers how many bytes were idle;
     /// `None`, and nothing is changed, if a part behind them is not Ready. The caller holds the
     /// central lock.
     pub(crate) fn claim_bits(&self, run: PageRun) -> Option<usize> {
-        let is_ready = |piece| {
-            let stretch = self.stretch(piece);
-            stretch.is_some_and(|stretch| stretch.is_ready::<M>())
-        };
-        if !Self::pieces(run).all(is_ready) {
+        if !self.has_bits(run) {
             return None;
         }
         let was_idle = |stretch: &Stretch<'_>| {

@@ -262,11 +262,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 self.furnish_metadata(space, growth, plan.piece)?;
                 self.furnish_bits(space, growth, want.scan, plan.run)
             })?;
-            // Metadata comes out of the same address space, and free pages below may have been
-            // taken since.
+            // Metadata comes out of the same address space, and pages below may have been taken or
+            // freed since: then the run begins elsewhere, behind another part of the bitmap.
             let mut page = self.page.lock();
             let again = self.plan_under_lock(&page, growth, want)?;
-            if again.piece == plan.piece {
+            if again.piece == plan.piece && self.has_bits(want.scan, again.run) {
                 *plan = again;
                 if !plan.tail().is_empty() {
                     let taken = self.pages.take(&mut page.pages, plan.tail());

@@ -1,6 +1,9 @@
 //! Objects that the heap bitmap describes.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+extern crate alloc;
+
+mod growth;
 mod objects;
 mod places;
 mod random;

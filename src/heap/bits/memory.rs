@@ -51,6 +51,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(())
     }
 
+    /// Whether the bitmap in front of `run` is Ready, or none is needed. As long as the caller holds
+    /// the growth gate it stays so.
+    pub(in super::super) fn has_bits(&self, scan: Scan, run: PageRun) -> bool {
+        !scan.is_yes() || self.index.has_bits(run)
+    }
+
     /// Claims the bitmap in front of `run`; `false`, and nothing is changed, if not all of it is
     /// Ready.
     fn claim_bits(&self, run: PageRun) -> bool {

@@ -31,6 +31,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
+    pub(in super::super) fn has_bits(&self, _: Scan, _: PageRun) -> bool {
+        true
+    }
+
+    #[inline(always)]
     pub(in super::super) fn claim_furnished(&self, _: &mut Growth, _: Scan, _: PageRun) {}
 
     #[inline(always)]

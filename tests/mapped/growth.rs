@@ -1,0 +1,84 @@
+//! Frees by others while the heap grows for a mapped object.
+
+use alloc::sync::Arc;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+
+use archipelago::AllocFlags;
+use archipelago::bits::Description;
+use archipelago_api::Machine;
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{Block, Rig, on_every_geometry};
+
+use crate::subject::POINTER;
+
+/// Pages that are free below the piece of address space that the heap grows by.
+const FREE: usize = 12;
+
+/// A heap whose last pages are free, and below them an object that has as many pages as lie behind
+/// a part of the bitmap: freed, it lets the next run begin behind another part.
+fn bed<G: SimGeometry>() -> (Arc<Rig<G>>, Block) {
+    let (page, chunk) = (Rig::<G>::PAGE, G::GEOMETRY.chunk_bytes());
+    let pages = part_pages::<G>();
+    let rig = Arc::new(Rig::<G>::new());
+    let first = rig.get(pages * page, 8);
+    let from = rig.address(first).value() + first.bytes;
+    let end = from.next_multiple_of(chunk);
+    let _ = rig.get(end - from - (FREE + pages) * page, 8);
+    let last = rig.get(pages * page, 8);
+    assert_eq!(rig.address(last).value() + last.bytes, end - FREE * page);
+    (rig, last)
+}
+
+/// Pages behind a part of the bitmap.
+fn part_pages<G: SimGeometry>() -> usize {
+    4 * Sim::<G>::WORD_BYTES
+}
+
+/// The free pages below the piece become more in the middle of a call of the machine, of every one
+/// in turn, so that the run begins elsewhere.
+fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
+    for turn in 0.. {
+        let (rig, last) = bed::<G>();
+        let (calls, kept) = (AtomicUsize::new(0), Arc::new(AtomicPtr::default()));
+        kept.store(last.pointer.as_ptr(), Relaxed);
+        let (layout, bytes) = (last.layout, last.bytes);
+        rig.machine.on_call({
+            let (rig, kept) = (Arc::clone(&rig), Arc::clone(&kept));
+            move |_| {
+                if calls.fetch_add(1, Relaxed) != turn {
+                    return;
+                }
+                let freed = NonNull::new(kept.swap(ptr::null_mut(), Relaxed));
+                rig.free(Block {
+                    pointer: freed.expect("every turn comes once"),
+                    layout,
+                    bytes,
+                });
+            }
+        });
+        let pages = FREE + part_pages::<G>() + 8;
+        let count = pages * Rig::<G>::PAGE / Sim::<G>::WORD_BYTES;
+        let layout = archipelago_testing::layout(pages * Rig::<G>::PAGE, 8);
+        let object = Description::array(&POINTER, count);
+        let memory = rig
+            .heap
+            .allocate_mapped(layout, &object, AllocFlags::empty());
+        rig.machine.clear_hook();
+        let block = rig.vouch(memory.expect("memory"), layout);
+        rig.check();
+        rig.verify();
+        let mut found = 0;
+        rig.heap.for_each_pointer_word(|_| found += 1);
+        assert_eq!(found, count);
+        rig.free(block);
+        rig.check();
+        rig.verify();
+        if !kept.load(Relaxed).is_null() {
+            assert!(turn > 3, "the bitmap needs the machine");
+            return;
+        }
+    }
+}
+
+on_every_geometry!(pages_are_freed_below_while_the_heap_grows);
