@@ -254,6 +254,12 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
+        name: "graph",
+        on: On::Mmu,
+        memory_mib: &[32],
+        ..MAPPED
+    },
+    Kernel {
         name: "firmware",
         on: On::Only("cortex-m"),
         ..PASSES

@@ -63,8 +63,8 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for machine in machine::all() {
         let mut measuring = benches_on(machine);
         measuring.push(REPLAY);
-        let [plain, mapped] =
-            kernels::FEATURES.map(|feature| kernels::choose(KERNELS, machine, feature));
+        let of = |all| kernels::FEATURES.map(|feature| kernels::choose(all, machine, feature));
+        let ([plain, mapped], [shown, shown_mapped]) = (of(KERNELS), of(EXAMPLES));
         let selections = [
             ("kernels", &kernels, plain),
             ("kernels with mapped objects", &kernels, mapped),
@@ -73,11 +73,8 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
                 &kernels,
                 choose_benches(Bitmap::Sparse, &measuring),
             ),
-            (
-                "examples",
-                &examples,
-                kernels::choose(EXAMPLES, machine, None),
-            ),
+            ("examples", &examples, shown),
+            ("examples with mapped objects", &examples, shown_mapped),
         ];
         for (name, package, which) in selections {
             if which.is_empty() {
