@@ -3,6 +3,7 @@
 //! Nothing is timed: figures are bytes and frames out of the account, instructions out of QEMU,
 //! loads out of listings, and the same on every run.
 
+mod bitmap;
 mod figures;
 mod parts;
 mod sources;

@@ -4,6 +4,7 @@
 use clap::ValueEnum;
 
 use super::OWN;
+use super::bitmap;
 use super::figures::Figures;
 use super::sources::Source;
 use super::table::{Bound, Judged, Row, Table};
@@ -88,9 +89,9 @@ impl Part {
             Self::Strides => strides(figures),
             Self::Frees => frees(figures),
             Self::Objects => objects(figures),
-            Self::Maps => maps(figures),
-            Self::Walks => walks(figures),
-            Self::Bitmap => bitmap(figures),
+            Self::Maps => bitmap::maps(figures),
+            Self::Walks => bitmap::walks(figures),
+            Self::Bitmap => bitmap::on_traces(figures),
             Self::Runs => runs(figures),
             Self::Lookup => lookup(figures),
             Self::Index => index(figures),
@@ -102,7 +103,7 @@ impl Part {
 }
 
 /// A table of all figures of a part, with a judgement for each row.
-fn table(
+pub(super) fn table(
     figures: &Figures,
     part: Part,
     title: &'static str,
@@ -128,7 +129,10 @@ fn table(
 }
 
 /// Judges rows that must be there, and adds those that are not.
-fn require(mut table: Table, required: impl IntoIterator<Item = (String, Judged)>) -> Table {
+pub(super) fn require(
+    mut table: Table,
+    required: impl IntoIterator<Item = (String, Judged)>,
+) -> Table {
     for (name, judged) in required {
         let row = table.rows.iter_mut().find(|row| row.name == name);
         match row {
@@ -219,47 +223,6 @@ fn objects(figures: &Figures) -> Table {
     let title =
         "objects: instructions of a request where memory is at hand, lock included, by size";
     table(figures, Part::Objects, title, "", |_| None)
-}
-
-fn maps(figures: &Figures) -> Table {
-    let title = "maps: instructions of an allocation, plain and with a map of all words, over the \
-                 slots of a span; what the map takes beyond";
-    let mut all = table(figures, Part::Maps, title, "", |_| None);
-    all.digits = (1, 0);
-    all
-}
-
-fn walks(figures: &Figures) -> Table {
-    let title = "walks: instructions of a request for a mapped object, and of a word of the heap \
-                 bitmap: object by object, word by word";
-    let mut all = table(figures, Part::Walks, title, "", |_| None);
-    all.digits = (2, 0);
-    all
-}
-
-fn bitmap(figures: &Figures) -> Table {
-    /// A thirty-second of the pages, or a sixteenth, in percent, and what may be added to that.
-    const MOST: [(&str, f64); 2] = [("64~bits", 3.2), ("32~bits", 6.3)];
-    let title = "bitmap: at its peak on the traces, all objects of 16 bytes and more full of pointers: \
-                 percent of the arena pages that have memory, and of those of them that are in \
-                 spans; with no pointers at all, bytes";
-    let mut all = table(figures, Part::Bitmap, title, "with memory", |_| None);
-    all.digits = (3, 3);
-    let rows = TRACES.into_iter().flat_map(|(trace, _)| {
-        MOST.into_iter().flat_map(move |(words, most)| {
-            let row = format!("{trace},{words}");
-            let none = format!("{row},no~pointers");
-            [
-                (row, "with~memory", Bound::AtMost(most)),
-                (none, "bytes", Bound::Exactly(0.0)),
-            ]
-        })
-    });
-    let judged = rows.map(|(row, column, bound)| {
-        let value = figures.get("bitmap", &row, column);
-        (row, Judged { value, bound })
-    });
-    require(all, judged)
 }
 
 fn runs(figures: &Figures) -> Table {
@@ -371,7 +334,7 @@ fn with_mmu() -> impl Iterator<Item = &'static Machine> {
 }
 
 /// The recorded traces, and the percentage of memory beyond the live bytes that they may take.
-const TRACES: [(&str, f64); 4] = [
+pub(super) const TRACES: [(&str, f64); 4] = [
     ("git", 12.5),
     ("jq", 13.0),
     ("rustc", 8.0),
