@@ -7,4 +7,5 @@ mod growth;
 mod objects;
 mod places;
 mod random;
+mod scavenging;
 mod subject;

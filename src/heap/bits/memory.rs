@@ -100,7 +100,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Takes back up to `most` idle parts in front of `run`, and answers how many.
     ///
     /// # Errors
-    /// The machine is busy. What was taken back before stays so.
+    /// The machine is busy, before anything was taken back.
     fn take_bits_back(
         &self,
         space: &Space<'_, M>,
@@ -124,7 +124,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 let mut central = self.central.lock();
                 self.index.give_part_again(&part);
                 central.bits.idle_bytes += part.range.bytes();
-                return Err(busy);
+                return if done > 0 { Ok(done) } else { Err(busy) };
             }
             rest = PageRun::between(part.piece.end(), run.end());
             done += 1;
