@@ -4,8 +4,11 @@
 extern crate alloc;
 
 mod growth;
+mod moves;
 mod objects;
 mod places;
 mod random;
+mod reading;
+mod refusals;
 mod scavenging;
 mod subject;

@@ -1,7 +1,9 @@
 //! Tests of the heap bitmap, with words of 4 and of 8 bytes whatever the host's are.
 
 mod bed;
+mod contention;
 mod cursor;
+mod edges;
 mod faults;
 mod long;
 mod maps;

@@ -1,0 +1,51 @@
+//! One unit that two CPUs change all the time: what one writes is never lost by the other.
+
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::bed::{Bed, Lie, Top};
+use super::every;
+use crate::bits::{Entry, HeapBits, PointerMap, clear, describe_value};
+
+type Top8 = Bed<Top, 8>;
+
+/// How often a CPU writes while another does: for two that take turns on one core, often enough to
+/// be interrupted in between.
+const WRITES: usize = 2_000_000 / every(100_000);
+
+/// A pointer in the word of a unit that is this CPU's, and none.
+fn write_and_look(bed: &Top8, word: usize) {
+    let map = PointerMap::from_mask(1, 1);
+    let slot = Top8::address(word);
+    let cursor = HeapBits::at(bed, slot).expect("in the space");
+    let expected = Entry {
+        pointer: true,
+        scan: true,
+    };
+    assert_eq!(describe_value(bed, slot, 8, &map), Ok(()));
+    assert_eq!(cursor.entry(), Some(expected), "word {word}");
+    clear(bed, slot, 8);
+    assert_eq!(cursor.entry(), Some(Entry::DEAD), "word {word}");
+}
+
+#[test]
+fn no_write_to_a_shared_unit_is_lost() {
+    let bed = Top8::new(Lie::Apart);
+    let (done, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            while !done.load(Relaxed) {
+                write_and_look(&bed, 1);
+            }
+        });
+        // The other may have found something: then there is nobody to wait for.
+        for _ in 0..WRITES {
+            if other.is_finished() {
+                break;
+            }
+            write_and_look(&bed, 0);
+        }
+        done.store(true, Relaxed);
+        ended.store(other.join().is_ok(), Relaxed);
+    });
+    assert!(ended.load(Relaxed), "the other CPU lost a write");
+}

@@ -1,0 +1,81 @@
+//! Mapped requests that are refused, and what is left of them: nothing.
+
+use archipelago::bits::Description;
+use archipelago::{AllocError, AllocFlags, Cause};
+use archipelago_sim::SimGeometry;
+use archipelago_testing::{Rig, layout, on_every_geometry};
+
+use crate::subject::{POINTER, SIX, Subject};
+
+const NONE: AllocFlags = AllocFlags::empty();
+
+/// Requests `bytes` bytes for `count` pointers.
+fn request<G: SimGeometry>(
+    subject: &Subject<G>,
+    bytes: usize,
+    count: usize,
+) -> Result<usize, Cause> {
+    let object = Description::array(&POINTER, count);
+    let memory = subject
+        .rig
+        .heap
+        .allocate_mapped(layout(bytes, 8), &object, NONE);
+    memory
+        .map(|memory| memory.len())
+        .map_err(|error: AllocError| error.cause)
+}
+
+/// The same refusal whether there is a slot, a span to be made, or a run: the object does not fit.
+fn too_long_for_its_memory<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    for bytes in [64, 9 * Rig::<G>::PAGE] {
+        let words = bytes / Subject::<G>::WORD;
+        let too_long = Err(Cause::Description {
+            bytes: bytes + Subject::<G>::WORD,
+            room: bytes,
+        });
+        assert_eq!(request(&subject, bytes, words + 1), too_long);
+        subject.check();
+        // Now with a span that has slots, or free pages with bitmap in front.
+        subject.array(&POINTER, words);
+        subject.array(&POINTER, words);
+        let freed = subject.live.len() - 2;
+        let base = subject.rig.address(subject.live[freed].block);
+        subject.free(freed);
+        let before = subject.rig.heap.stats();
+        for _ in 0..3 {
+            assert_eq!(request(&subject, bytes, words + 1), too_long);
+        }
+        assert_eq!(subject.rig.heap.stats(), before, "nothing is left behind");
+        subject.check();
+        let again = subject.array(&POINTER, words).block;
+        if bytes < Rig::<G>::PAGE {
+            assert_eq!(subject.rig.address(again), base, "the slot is free");
+        }
+        subject.check();
+    }
+}
+
+/// A description that is too long for the new size changes nothing, in whichever way the object
+/// would have come by its memory.
+fn too_long_for_the_new_size<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    let page = Rig::<G>::PAGE;
+    for (old, new) in [(64, 64), (64, 128), (9 * page, 9 * page), (9 * page, 64)] {
+        let words = old / Subject::<G>::WORD;
+        subject.array(&POINTER, words);
+        let block = subject.live.last().expect("just now").block;
+        let object = Description::array(&SIX, new);
+        // SAFETY: the object is live; refused, it stays so.
+        let refused = unsafe {
+            let (heap, new) = (&subject.rig.heap, layout(new, 8));
+            heap.reallocate_mapped(block.pointer, block.layout, new, &object, NONE)
+        };
+        let cause = refused.expect_err("it does not fit").cause;
+        let bytes = new * SIX.words() * Subject::<G>::WORD;
+        assert_eq!(cause, Cause::Description { bytes, room: new });
+        subject.check();
+    }
+}
+
+on_every_geometry!(too_long_for_its_memory, too_long_for_the_new_size,);
