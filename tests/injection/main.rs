@@ -22,6 +22,8 @@ mod case;
 mod growers;
 mod growth;
 #[cfg(feature = "heap-bits")]
+mod kept;
+#[cfg(feature = "heap-bits")]
 mod mapped;
 mod opening;
 mod planted;

@@ -1,9 +1,17 @@
 //! Objects that the heap bitmap describes.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 extern crate alloc;
 
+mod classes;
+mod cpus;
 mod growth;
+mod machine;
+mod misuse;
 mod moves;
 mod objects;
 mod places;

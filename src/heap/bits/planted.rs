@@ -51,14 +51,18 @@ impl Bed {
 
     /// Says that the word at `address` is a pointer, and described.
     fn describe_word(&self, address: VirtAddr) {
+        self.say(address, 1 | 1 << UNIT_WORDS);
+    }
+
+    /// Sets bits of the word at `address`, which are given as those of a unit's first word.
+    fn say(&self, address: VirtAddr, bits: usize) {
         let (geometry, word_bytes) = (Plain32::GEOMETRY, Sim::<Plain32>::WORD_BYTES);
         let offset = geometry.offset(address).expect("in the space").value();
         let word = offset % geometry.arena_bytes() / word_bytes;
         let (unit, bit) = (word / UNIT_WORDS, word % UNIT_WORDS);
         let arena = offset / geometry.arena_bytes();
         let units = self.heap.index.bits_from(arena, unit);
-        let both = (1 | 1 << UNIT_WORDS) << bit;
-        units.first().expect("ready").fetch_or(both, Relaxed);
+        units.first().expect("ready").fetch_or(bits << bit, Relaxed);
     }
 }
 
@@ -107,6 +111,9 @@ planted! {
     };
     a_description_goes_on: "a description that has ended does not go on", |bed| {
         bed.describe_word(VirtAddr::new(bed.mapped.value() + 5 * 4));
+    };
+    a_dead_word_is_a_pointer: "a description that has ended does not go on", |bed| {
+        bed.say(VirtAddr::new(bed.mapped.value() + 5 * 4), 1);
     };
     a_tail_is_described: "the words of a span's tail are dead", |bed| {
         let page = bed.page(bed.mapped);

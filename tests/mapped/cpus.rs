@@ -1,0 +1,184 @@
+//! Several CPUs at once: mapped objects made, changed and freed, the bitmap given back, and readers
+//! wherever they please.
+
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Barrier;
+use std::thread;
+
+use archipelago::bits::{Description, PointerMap};
+use archipelago::{AllocFlags, VirtAddr};
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{Block, Rig, layout, on_every_geometry};
+
+use crate::subject::Subject;
+
+const CPUS: usize = 3;
+
+/// What each CPU does.
+const STEPS: usize = if cfg!(miri) { 40 } else { 800 };
+
+/// An object of a CPU, and what it is made of: a pointer in the first of so many words, so often.
+struct Own {
+    block: Block,
+    period: usize,
+    count: usize,
+}
+
+struct Cpu<'a, G: SimGeometry> {
+    rig: &'a Rig<G>,
+    random: fastrand::Rng,
+    live: Vec<Own>,
+}
+
+impl<G: SimGeometry> Cpu<'_, G> {
+    fn shape(&mut self) -> (usize, usize) {
+        let most = match self.random.usize(..8) {
+            0 => 40 * Rig::<G>::PAGE / Subject::<G>::WORD,
+            1 => 400,
+            _ => 20,
+        };
+        let period = self.random.usize(1..100.min(most));
+        (period, 1 + self.random.usize(..most / period + 1))
+    }
+
+    fn step(&mut self) {
+        match self.random.usize(..16) {
+            0..=7 => self.allocate(),
+            8 if !self.live.is_empty() => self.change(),
+            9 => {
+                // Whether there is anything to give back or not.
+                let pages = self.random.usize(..20);
+                assert!(self.rig.heap.scavenge(pages).is_ok(), "who waits is served");
+            }
+            _ if !self.live.is_empty() => {
+                let own = self.live.swap_remove(self.random.usize(..self.live.len()));
+                self.look(&own);
+                self.rig.free(own.block);
+            }
+            _ => {}
+        }
+    }
+
+    fn allocate(&mut self) {
+        let (period, count) = self.shape();
+        let map: PointerMap<'_> = PointerMap::from_mask(period, 1);
+        let layout = layout(period * count * Subject::<G>::WORD, 8);
+        let object = Description::array(&map, count);
+        let heap = &self.rig.heap;
+        let Ok(memory) = heap.allocate_mapped(layout, &object, AllocFlags::empty()) else {
+            // A small part is full.
+            return;
+        };
+        let block = self.rig.vouch(memory, layout);
+        let own = Own {
+            block,
+            period,
+            count,
+        };
+        self.look(&own);
+        self.live.push(own);
+    }
+
+    fn change(&mut self) {
+        let index = self.random.usize(..self.live.len());
+        let (period, count) = self.shape();
+        let map: PointerMap<'_> = PointerMap::from_mask(period, 1);
+        let new = layout(period * count * Subject::<G>::WORD, 8);
+        let (object, old) = (Description::array(&map, count), self.live[index].block);
+        // SAFETY: the object is live and this CPU's, and the new one is used from now on.
+        let memory = unsafe {
+            let (heap, flags) = (&self.rig.heap, AllocFlags::empty());
+            heap.reallocate_mapped(old.pointer, old.layout, new, &object, flags)
+        };
+        let Ok(memory) = memory else {
+            self.look(&self.live[index]);
+            return;
+        };
+        let block = self.rig.vouch(memory, new);
+        self.live[index] = Own {
+            block,
+            period,
+            count,
+        };
+        self.look(&self.live[index]);
+    }
+
+    /// Reads one's own object as it was described.
+    fn look(&self, own: &Own) {
+        let bits = self.rig.heap.bits();
+        let object = self.rig.heap.object_at(self.rig.address(own.block));
+        let object = object.expect("it is live");
+        let mut words = bits.pointer_words(object).expect("it is mapped");
+        let stride = own.period * Subject::<G>::WORD;
+        for element in 0..own.count {
+            assert_eq!(words.next(), Some(element * stride), "{object:?}");
+        }
+        assert_eq!(words.next(), None, "{object:?}");
+    }
+}
+
+/// Reads anything anywhere, as long as the others work.
+fn read_everything<G: SimGeometry>(rig: &Rig<G>, end: &AtomicBool) -> usize {
+    let window = archipelago_testing::lone_window::<G>(4 * G::GEOMETRY.arena_bytes());
+    let mut random = fastrand::Rng::with_seed(99);
+    let mut found = 0;
+    while !end.load(Relaxed) {
+        let bits = rig.heap.bits();
+        for _ in 0..20 {
+            let address = VirtAddr::new(window.base + random.usize(..window.bytes / 8));
+            let object = rig.heap.object_at(address);
+            let words = object.and_then(|object| bits.pointer_words(object));
+            found += words.into_iter().flatten().count();
+            let cursor = bits.at(address).expect("in the space");
+            found += usize::from(cursor.forward(random.usize(..100_000)).entry().is_some());
+        }
+        drop(bits);
+        thread::yield_now();
+    }
+    found
+}
+
+fn every_cpu_finds_its_own<G: SimGeometry>() {
+    let rig = Rig::<G>::on(
+        Sim::builder().build(),
+        &[archipelago_testing::lone_window::<G>(
+            4 * G::GEOMETRY.arena_bytes(),
+        )],
+    );
+    let (start, end) = (Barrier::new(CPUS), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (rig, start, end) = (&rig, &start, &end);
+        let reader = scope.spawn(move || read_everything(rig, end));
+        let cpus: [_; CPUS] = core::array::from_fn(|number| {
+            scope.spawn(move || {
+                start.wait();
+                let mut cpu = Cpu {
+                    rig,
+                    random: fastrand::Rng::with_seed(number as u64),
+                    live: Vec::new(),
+                };
+                for _ in 0..STEPS {
+                    cpu.step();
+                    while cpu.live.len() > 60 {
+                        let own = cpu.live.swap_remove(0);
+                        rig.free(own.block);
+                    }
+                }
+                for own in cpu.live.drain(..).collect::<Vec<_>>() {
+                    cpu.look(&own);
+                    rig.free(own.block);
+                }
+            })
+        });
+        let ended = cpus.map(thread::ScopedJoinHandle::join);
+        end.store(true, Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a CPU stopped");
+        assert!(reader.join().is_ok(), "the reader stopped");
+    });
+    rig.check();
+    rig.verify();
+    rig.heap
+        .for_each_pointer_word(|address| panic!("{address} is in no object"));
+}
+
+on_every_geometry!(every_cpu_finds_its_own);
