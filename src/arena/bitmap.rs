@@ -36,7 +36,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use archipelago_api::{Machine, VirtRange};
 
 use super::ArenaIndex;
-use super::index::{ArenaWords, make_part, make_whole_part};
+use super::index::{make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape, Entry, Word};
 use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::MetadataSource;
@@ -281,15 +281,23 @@ impl<M: Machine> ArenaIndex<M> {
         Self::arena_of(run.first)..=Self::arena_of(last)
     }
 
+    /// The pages of an arena.
+    pub(crate) const fn pages_of(arena: usize) -> PageRun {
+        PageRun::new(PageIdx(arena << Self::MAP_SHIFT), M::GEOMETRY.arena_pages())
+    }
+
+    /// Whether an arena's bitmap has had parts.
+    pub(crate) fn has_parts(&self, arena: usize) -> bool {
+        let words = self.arenas.get(arena);
+        words.is_some_and(|words| sparse::block_base(words.bits.raw(), Self::PARTS).is_some())
+    }
+
     /// The parts of an arena's bitmap, if it has one.
     pub(crate) fn parts_of(&self, arena: usize) -> impl Iterator<Item = PartView> + '_ {
-        let has_bits =
-            |words: &&ArenaWords| sparse::block_base(words.bits.raw(), Self::PARTS).is_some();
-        let pages = match self.arenas.get(arena).filter(has_bits) {
-            Some(_) => M::GEOMETRY.arena_pages(),
-            None => 0,
+        let run = match self.has_parts(arena) {
+            true => Self::pages_of(arena),
+            false => PageRun::new(PageIdx(0), 0),
         };
-        let run = PageRun::new(PageIdx(arena << Self::MAP_SHIFT), pages);
         Self::pieces(run).filter_map(|piece| {
             let stretch = self.stretch(piece)?;
             Some(PartView {

@@ -274,6 +274,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 }
                 break;
             }
+            drop(page);
+            self.give_bits_back(space, want.scan, plan.run);
             *plan = again;
         }
         self.realise(space, growth, *plan)

@@ -67,6 +67,13 @@ impl Reserve {
         Some(first)
     }
 
+    /// Undoes [`take`](Self::take), which left the rest of the run where it was.
+    pub(super) fn put_back(&mut self, run: PageRun) {
+        if let Some(rest) = self.runs.iter_mut().find(|rest| rest.first == run.end()) {
+            *rest = PageRun::between(run.first, rest.end());
+        }
+    }
+
     /// Pages of the run that would fill the reserve; 0 if it is full. Where there is no slot for
     /// another run, this one has to stand in for the shortest too.
     fn missing(&self) -> usize {
@@ -212,6 +219,23 @@ impl Reserve {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_taken_is_put_back_where_it_was() {
+        let mut reserve = Reserve::new();
+        reserve.keep(9);
+        for (first, pages) in [(100, 5), (200, 4)] {
+            assert_eq!(reserve.add(PageRun::new(PageIdx(first), pages)), None);
+        }
+        // The rest of a run, and all of one.
+        for pages in [3, 4, 5] {
+            let before: [PageRun; RUNS] = reserve.runs;
+            let first = reserve.take(Want::pages(pages)).expect("it is there");
+            assert_eq!(reserve.pages(), 9 - pages);
+            reserve.put_back(PageRun::new(first, pages));
+            assert_eq!(reserve.runs, before);
+        }
+    }
 
     #[test]
     fn a_run_takes_the_place_of_a_shorter_one_alone() {

@@ -7,6 +7,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::free::Place;
 use super::object::{AllocError, Served};
+use super::runs::{ReadyRun, Want};
 use super::{Heap, Opened};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
@@ -41,7 +42,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.refuse_mapped(pointer, new)?;
         let in_place = match self.opened.get() {
             Some(opened) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
-                self.resize_in_place(opened, pointer, old, new, flags)
+                self.resize_in_place(opened, pointer, (old, new), Scan::NO, flags)
             }
             _ => None,
         };
@@ -76,12 +77,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(memory)
     }
 
-    fn resize_in_place(
+    /// Changes the size of an object from that of the first layout to that of the second where it
+    /// stands; `None` if it has to move. `scan` says whether it is in a scannable span.
+    pub(super) fn resize_in_place(
         &self,
         opened: &Opened<M>,
         pointer: NonNull<u8>,
-        old: Layout,
-        new: Layout,
+        (old, new): (Layout, Layout),
+        scan: Scan,
         flags: AllocFlags,
     ) -> Option<NonNull<[u8]>> {
         let central = self.central.lock();
@@ -100,7 +103,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 if !want.starts_at(run.first) {
                     return None;
                 }
-                self.resize_run(opened, object.handle, run, want.pages, flags)?;
+                let want = want.for_scan(scan);
+                self.resize_run(opened, object.handle, run, want, flags)?;
                 want.pages << M::GEOMETRY.page_shift
             }
             _ => return None,
@@ -108,47 +112,49 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(NonNull::slice_from_raw_parts(pointer, bytes))
     }
 
-    /// Changes the length of a large object's run to `pages` if that is possible where it stands.
-    /// The caller owns the object, so nobody else changes it.
+    /// Changes the length of a large object's run to that of `want` if that is possible where it
+    /// stands. The caller owns the object, so nobody else changes it.
     fn resize_run(
         &self,
         opened: &Opened<M>,
         handle: SpanHandle,
         run: PageRun,
-        pages: usize,
+        want: Want,
         flags: AllocFlags,
     ) -> Option<()> {
+        let Want { pages, scan, .. } = want;
         let added = if pages > run.count {
-            Some(
-                self.extend_run(opened, run, pages - run.count, flags)
-                    .ok()?,
-            )
+            let more = Want::pages(pages - run.count).for_scan(scan);
+            Some(self.extend_run(opened, run, more, flags).ok()?)
         } else {
             None
         };
+        let gone = PageRun::between(run.first.plus(pages), run.end());
+        self.clear_given_back(scan, gone);
         // Record and index change together, so that a walk over the spans sees neither without the
         // other.
-        let _central = self.central.lock();
+        let mut central = self.central.lock();
         opened.records().get(handle).record.set_pages(pages);
         match added {
             Some(added) => self.index.set(added, Some(handle)),
-            None if pages < run.count => {
-                self.free_run(PageRun::between(run.first.plus(pages), run.end()));
+            None if !gone.is_empty() => {
+                self.release_given_back(scan, &mut central, gone);
+                self.free_run(gone);
             }
             None => {}
         }
         Some(())
     }
 
-    /// Takes `more` pages directly behind `run` and makes them Ready.
+    /// Takes the pages of `more` directly behind `run` and makes them Ready.
     fn extend_run(
         &self,
         opened: &Opened<M>,
         run: PageRun,
-        more: usize,
+        more: Want,
         flags: AllocFlags,
     ) -> Result<PageRun, Cause> {
-        let added = PageRun::new(run.end(), more);
+        let added = PageRun::new(run.end(), more.pages);
         let refused = Cause::NotReady {
             bytes: added.bytes::<M>(),
         };
@@ -159,19 +165,24 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 self.flush_page_cache(page);
             }
             self.pages
-                .extend(&mut page.pages, run, more)
+                .extend(&mut page.pages, run, more.pages)
                 .ok_or(refused)?
         };
-        if Self::is_ready(taken) {
+        let may_grow = !flags.contains(AllocFlags::NO_GROW);
+        let ready = if Self::is_ready(taken) {
             self.ledger
                 .transfer(Purpose::Free, Purpose::Objects, added.bytes::<M>());
-            return Ok(added);
-        }
-        if flags.contains(AllocFlags::NO_GROW) {
-            return self.settle(added, Err(refused)).map(|ready| ready.run);
-        }
-        self.commit_found(opened, Scan::NO, added)
-            .map(|ready| ready.run)
+            if may_grow {
+                self.obtain_bits(opened, more.scan, added)
+            } else {
+                self.keep_if_claimed(more.scan, ReadyRun::used(added))
+            }
+        } else if may_grow {
+            self.commit_found(opened, more.scan, added)
+        } else {
+            self.settle(added, Err(refused))
+        };
+        ready.map(|ready| ready.run)
     }
 }
 

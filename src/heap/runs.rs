@@ -66,11 +66,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<ReadyRun, Cause> {
         if flags.contains(AllocFlags::NO_GROW) {
-            return self.obtain_ready_with_bits(want, flags);
+            return self.obtain_ready(want, flags);
         }
         match self.obtain_ordinary(opened, want) {
             // Interrupts are masked and the machine is in use: what is Ready has to do.
-            Err(Cause::Busy) => self.obtain_ready_with_bits(want, AllocFlags::ATOMIC),
+            Err(Cause::Busy) => self.obtain_ready(want, AllocFlags::ATOMIC),
             answer => answer,
         }
     }
@@ -96,7 +96,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     match work(&space, &mut pass) {
                         Err(cause)
                             if M::DECOMMITS
-                                && self.is_made_up_for(opened, &space, cause, &mut refused) => {}
+                                && self.is_made_up_for(
+                                    opened,
+                                    &space,
+                                    &pass,
+                                    cause,
+                                    &mut refused,
+                                ) => {}
                         answer => break answer,
                     }
                 }
@@ -123,12 +129,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         &self,
         opened: &Opened<M>,
         space: &Space<'_, M>,
+        growth: &Growth,
         cause: Cause,
         refused: &mut Option<(Cause, usize)>,
     ) -> bool {
         // The same refusal although nothing was made since: more of the same would not help either.
         let is_stuck = *refused == Some((cause, self.bytes_in_use()));
-        if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, cause) {
+        if is_stuck || space.settle().is_err() || !self.make_up_for(opened, space, growth, cause) {
             return false;
         }
         *refused = Some((cause, self.bytes_in_use()));
@@ -357,16 +364,29 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         certain::<K, _, _>(freed, "the pages of a span are taken");
     }
 
-    /// A run that is Ready as it stands, for requests that must not call the machine: from the page
-    /// cache, the lowest run, or for atomic requests the reserve.
-    pub(super) fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+    /// A run for requests that must not call the machine: Ready as it stands, and so is the bitmap
+    /// in front of it, if it is to have one.
+    ///
+    /// # Errors
+    /// There is none among the two that were looked at.
+    fn obtain_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+        let ready = self.take_ready(want, flags)?;
+        self.keep_if_claimed(want.scan, ready)
+    }
+
+    /// Takes the lowest run that is long enough, page cache included, if it is Ready; else, for an
+    /// atomic request, a run of the reserve.
+    fn take_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let mut page = self.page.lock();
         let page = &mut *page;
         // The cached pages are the lowest: they are looked at with the others.
         self.flush_page_cache(page);
         let lowest = self.pages.lowest_run(&page.pages, want.pages);
-        let ready =
-            lowest.filter(|lowest| lowest.scavenged == 0 && want.starts_at(lowest.run.first));
+        let ready = lowest.filter(|lowest| {
+            lowest.scavenged == 0
+                && want.starts_at(lowest.run.first)
+                && self.has_bits(want.scan, lowest.run)
+        });
         let bytes = want.pages << M::GEOMETRY.page_shift;
         if let Some(run) = ready.and_then(|lowest| self.pages.take(&mut page.pages, lowest.run)) {
             let run = run.run;
@@ -375,11 +395,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         if flags.contains(AllocFlags::ATOMIC) {
             if let Some(first) = page.reserve.take(want) {
+                let run = PageRun::new(first, want.pages);
+                if !self.has_bits(want.scan, run) {
+                    page.reserve.put_back(run);
+                    return Err(Cause::NotReady { bytes });
+                }
                 self.ledger
                     .transfer(Purpose::Reserve, Purpose::Objects, bytes);
                 self.reserve_low
                     .store(true, core::sync::atomic::Ordering::Relaxed);
-                return Ok(ReadyRun::used(PageRun::new(first, want.pages)));
+                return Ok(ReadyRun::used(run));
             }
         }
         Err(Cause::NotReady { bytes })

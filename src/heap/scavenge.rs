@@ -2,6 +2,7 @@
 
 use archipelago_api::{Kernel, Machine};
 
+use super::growth::Growth;
 use super::{Heap, Opened, certain};
 use crate::base::{PageIdx, PageRun};
 use crate::region::{Cause, Purpose, Space};
@@ -25,8 +26,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(opened) = self.opened.get() else {
             return Ok(0);
         };
-        self.with_machine(opened, |space, _| {
-            self.scavenge_within(opened, space, pages)
+        self.with_machine(opened, |space, growth| {
+            self.scavenge_within(opened, space, growth, pages)
         })
     }
 
@@ -37,6 +38,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         &self,
         opened: &Opened<M>,
         space: &Space<'_, M>,
+        growth: &Growth,
         cause: Cause,
     ) -> bool {
         let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
@@ -49,7 +51,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let done = if pages > spare {
             Ok(0)
         } else {
-            self.scavenge_within(opened, space, pages)
+            self.scavenge_within(opened, space, growth, pages)
         };
         done.is_ok_and(|done| done > 0)
     }
@@ -58,13 +60,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         &self,
         opened: &Opened<M>,
         space: &Space<'_, M>,
+        growth: &Growth,
         pages: usize,
     ) -> Result<usize, Cause> {
         self.return_what_is_kept(opened);
         if !M::DECOMMITS {
             return Ok(0);
         }
-        let mut done = self.scavenge_bits(space, pages)?;
+        let mut done = self.scavenge_bits(space, growth, pages)?;
         let mut below = PageIdx((M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift) + 1);
         while done < pages {
             let Some(run) = self.take_highest_ready(below, pages - done) else {

@@ -55,12 +55,35 @@ impl<G: SimGeometry> Case<G> {
         layout: Layout,
         flags: AllocFlags,
     ) -> Result<(), Refusal> {
-        const POINTER: PointerMap<'_> = PointerMap::from_mask(1, 1);
-        let words = layout.size() / Sim::<G>::WORD_BYTES;
-        let object = Description::array(&POINTER, words);
+        let object = pointers::<G>(layout.size());
         let memory = self.rig.heap.allocate_mapped(layout, &object, flags);
         let block = self.rig.vouch(memory.map_err(Refusal::Request)?, layout);
         self.adopt(block);
+        Ok(())
+    }
+
+    /// Changes the size of the first object, which is a mapped one and goes on being full of
+    /// pointers.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn resize_first_mapped(
+        &mut self,
+        size: usize,
+        flags: AllocFlags,
+    ) -> Result<(), Refusal> {
+        let (id, old) = self.live[0];
+        let new = layout(size, old.layout.align());
+        let object = pointers::<G>(size);
+        // SAFETY: the object is live, and the new one is used from now on.
+        let memory = unsafe {
+            self.rig
+                .heap
+                .reallocate_mapped(old.pointer, old.layout, new, &object, flags)
+        };
+        let block = self.rig.vouch(memory.map_err(Refusal::Request)?, new);
+        let kept = old.layout.size().min(size);
+        assert_eq!(block.find_damage(id, kept), None, "contents move along");
+        block.fill(id);
+        self.live[0] = (id, block);
         Ok(())
     }
 
@@ -90,7 +113,12 @@ impl<G: SimGeometry> Case<G> {
 
     /// Frees the first object.
     pub(crate) fn free_first(&mut self) {
-        let (_, block) = self.live.remove(0);
+        self.free(0);
+    }
+
+    /// Frees an object, by its place among those that are live.
+    pub(crate) fn free(&mut self, index: usize) {
+        let (_, block) = self.live.remove(index);
         self.rig.free(block);
     }
 
@@ -156,6 +184,13 @@ impl<G: SimGeometry> Case<G> {
         };
         assert_eq!(used, 0, "no object is live, and spans are left");
     }
+}
+
+/// `size` bytes full of pointers.
+#[cfg(feature = "heap-bits")]
+fn pointers<G: SimGeometry>(size: usize) -> Description<'static> {
+    const POINTER: &PointerMap<'_> = &PointerMap::from_mask(1, 1);
+    Description::array(POINTER, size / Sim::<G>::WORD_BYTES)
 }
 
 /// The layout of a large object.

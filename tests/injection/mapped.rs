@@ -43,6 +43,30 @@ fn with_a_mapped_object<G: SimGeometry>() -> Case<G> {
     case
 }
 
+/// A heap with a mapped object, and free pages behind it that several parts of the bitmap lie in
+/// front of; none of them is Ready.
+fn with_room_behind<G: SimGeometry>() -> Case<G> {
+    let mut case = untouched();
+    case.allocate_mapped(large(), AllocFlags::empty())
+        .expect("memory");
+    case.get(long::<G>(), 8);
+    case.get(200, 8);
+    case.free(1);
+    case
+}
+
+/// The same, and the free pages have no memory.
+fn with_scavenged_room_behind<G: SimGeometry>() -> Case<G> {
+    let case = with_room_behind();
+    case.rig.heap.scavenge(usize::MAX).expect("not busy");
+    case
+}
+
+/// Bytes of an object with several parts of the bitmap in front.
+fn long<G: SimGeometry>() -> usize {
+    70 * G::GEOMETRY.page_bytes()
+}
+
 fn the_first_mapped_object<G: SimGeometry>() {
     inject!(untouched::<G>, |case| case
         .allocate_mapped(small(), AllocFlags::empty()));
@@ -71,9 +95,28 @@ fn a_large_mapped_object_in_scavenged_pages<G: SimGeometry>() {
 
 fn a_mapped_object_of_several_parts<G: SimGeometry>() {
     inject!(with_a_mapped_object::<G>, |case| {
-        let bytes = 70 * G::GEOMETRY.page_bytes();
-        case.allocate_mapped(layout(bytes, 8), AllocFlags::empty())
+        case.allocate_mapped(layout(long::<G>(), 8), AllocFlags::empty())
     });
+}
+
+/// Where the bitmap of the pages behind is refused, the object moves, or stays as it is.
+fn a_mapped_object_that_grows<G: SimGeometry>() {
+    // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
+    let calls = sweep::calls(&Scenario {
+        set_up: with_room_behind::<G>,
+        operate: |case| case.resize_first_mapped(long::<G>(), AllocFlags::empty()),
+        absorbs: true,
+    });
+    report(calls);
+    assert!(calls >= 4, "the bitmap needs the machine");
+}
+
+fn a_mapped_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
+    inject!(
+        with_scavenged_room_behind::<G>,
+        |case| case.resize_first_mapped(long::<G>(), AllocFlags::ZEROED),
+        absorbs: true
+    );
 }
 
 on_every_geometry!(
@@ -82,4 +125,6 @@ on_every_geometry!(
     a_mapped_object_in_free_pages,
     a_large_mapped_object_in_scavenged_pages,
     a_mapped_object_of_several_parts,
+    a_mapped_object_that_grows,
+    a_mapped_object_that_grows_into_scavenged_pages,
 );

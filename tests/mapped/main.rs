@@ -17,6 +17,8 @@ mod objects;
 mod places;
 mod random;
 mod reading;
+mod ready;
 mod refusals;
+mod resize;
 mod scavenging;
 mod subject;

@@ -59,12 +59,18 @@ impl<G: SimGeometry> Subject<G> {
         map: &PointerMap<'_>,
         count: usize,
     ) -> Result<(), AllocError> {
+        self.try_array_with(map, count, AllocFlags::empty())
+    }
+
+    pub(crate) fn try_array_with(
+        &mut self,
+        map: &PointerMap<'_>,
+        count: usize,
+        flags: AllocFlags,
+    ) -> Result<(), AllocError> {
         let object = Description::array(map, count);
         let layout = Self::layout_of(map, count);
-        let memory = self
-            .rig
-            .heap
-            .allocate_mapped(layout, &object, AllocFlags::empty())?;
+        let memory = self.rig.heap.allocate_mapped(layout, &object, flags)?;
         let block = self.rig.vouch(memory, layout);
         let words = words_of(map, count);
         self.live.push(Live { block, words });
@@ -78,24 +84,30 @@ impl<G: SimGeometry> Subject<G> {
         self.live.push(Live { block, words });
     }
 
-    /// Changes object `index` to `count` elements of `map`.
+    /// Changes object `index` to `count` elements of `map`, for which there has to be memory.
     pub(crate) fn resize(&mut self, index: usize, map: &PointerMap<'_>, count: usize) {
+        self.try_resize(index, map, count, AllocFlags::empty())
+            .expect("memory");
+    }
+
+    pub(crate) fn try_resize(
+        &mut self,
+        index: usize,
+        map: &PointerMap<'_>,
+        count: usize,
+        flags: AllocFlags,
+    ) -> Result<(), AllocError> {
         let object = Description::array(map, count);
         let new = Self::layout_of(map, count);
         let old = self.live[index].block;
+        let heap = &self.rig.heap;
         // SAFETY: the object is live, and the new one is used from now on.
-        let memory = unsafe {
-            self.rig.heap.reallocate_mapped(
-                old.pointer,
-                old.layout,
-                new,
-                &object,
-                AllocFlags::empty(),
-            )
-        };
-        let block = self.rig.vouch(memory.expect("memory"), new);
+        let memory =
+            unsafe { heap.reallocate_mapped(old.pointer, old.layout, new, &object, flags) }?;
+        let block = self.rig.vouch(memory, new);
         let words = words_of(map, count);
         self.live[index] = Live { block, words };
+        Ok(())
     }
 
     pub(crate) fn free(&mut self, index: usize) {

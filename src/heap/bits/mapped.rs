@@ -12,9 +12,10 @@ use core::sync::atomic::Ordering;
 use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
 use super::super::free::{Object, Place};
-use super::super::object::{AllocError, Served};
+use super::super::object::AllocError;
 use super::super::{Heap, Opened, certain};
 use super::view::Inside;
+use crate::base::PageRun;
 use crate::bits::{Description, clear, describe};
 use crate::region::Cause;
 use crate::span::{Scan, SizeClass, SpanClass};
@@ -27,6 +28,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// What a scan finds in the memory before the caller has written it is up to the caller; with
     /// [`AllocFlags::ZEROED`] it is null. The object is freed by [`deallocate`](Self::deallocate).
+    ///
+    /// Where nothing may become Ready ([`AllocFlags::NO_GROW`], [`AllocFlags::ATOMIC`]), a free slot
+    /// for mapped objects of that size serves; else the lowest free pages that are enough, if they
+    /// and the bitmap in front of them are Ready; else, for an atomic request, pages of the reserve
+    /// with bitmap in front of them, which it has by chance alone.
     ///
     /// # Errors
     /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
@@ -114,7 +120,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Writes the bits of an object that the caller has just been given.
-    fn describe_object(&self, opened: &Opened<M>, memory: NonNull<[u8]>, object: &Description<'_>) {
+    pub(super) fn describe_object(
+        &self,
+        opened: &Opened<M>,
+        memory: NonNull<[u8]>,
+        object: &Description<'_>,
+    ) {
         let slot = opened.machine.address(memory.cast()).ok_or(());
         let slot = certain::<K, _, _>(slot, "an object lies in a window");
         self.describe_slot(slot, memory.len(), object);
@@ -139,82 +150,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline]
-    fn check_description(room: usize, object: &Description<'_>) -> Result<(), Cause> {
+    pub(super) fn check_description(room: usize, object: &Description<'_>) -> Result<(), Cause> {
         let bytes = object.words().saturating_mul(M::WORD_BYTES);
         if bytes > room {
             return Err(Cause::Description { bytes, room });
         }
         Ok(())
-    }
-
-    /// Changes the size of an object to that of `new`, and has the bitmap describe it as `object`.
-    /// The object may have been a mapped one or not; it stays where it is if its span class does,
-    /// and else moves. With [`AllocFlags::ZEROED`] the bytes beyond the old size are zero.
-    ///
-    /// [`reallocate`](Self::reallocate), which knows of no bits, refuses mapped objects.
-    ///
-    /// # Errors
-    /// As [`allocate_mapped`](Self::allocate_mapped). The object stays where it is, with its old
-    /// layout and bits.
-    /// # Safety
-    /// As for [`reallocate`](Self::reallocate).
-    /// # Locks
-    /// As [`allocate`](Self::allocate).
-    pub unsafe fn reallocate_mapped(
-        &self,
-        pointer: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        object: &Description<'_>,
-        flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        Self::check_description(new.size(), object)
-            .map_err(|cause| AllocError { layout: new, cause })?;
-        let memory = match self.redescribe(pointer, old, new, object) {
-            Some(memory) => memory,
-            None => {
-                let memory =
-                    self.allocate_mapped(new, object, flags.difference(AllocFlags::ZEROED))?;
-                let bytes = old.size().min(new.size());
-                // SAFETY: both objects are live, different, and at least `bytes` long.
-                unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
-                // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
-                unsafe { self.deallocate(pointer, old) };
-                memory
-            }
-        };
-        if flags.contains(AllocFlags::ZEROED) {
-            super::super::resize::clear_tail(memory, old.size());
-        }
-        Ok(memory)
-    }
-
-    /// Describes an object that stays where it is anew; `None` if it has to move.
-    fn redescribe(
-        &self,
-        pointer: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        object: &Description<'_>,
-    ) -> Option<NonNull<[u8]>> {
-        let opened = self.opened.get()?;
-        if old.size() == 0 || new.size() == 0 || self.early.holds(pointer) {
-            return None;
-        }
-        let (was, is) = (Self::served(old).ok()?, Self::served(new).ok()?);
-        let is_mapped = self.is_mapped(opened, pointer);
-        if was != is || is_mapped != (object.described() > 0) {
-            return None;
-        }
-        let bytes = match is {
-            Served::Small(class) => Self::TABLE.size(class),
-            Served::Large(want) => want.pages << M::GEOMETRY.page_shift,
-        };
-        let memory = NonNull::slice_from_raw_parts(pointer, bytes);
-        if is_mapped {
-            self.describe_object(opened, memory, object);
-        }
-        Some(memory)
     }
 
     /// Whether the bitmap describes the live object at `pointer`.
@@ -257,6 +198,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             _ => return,
         };
         drop(central);
+        self.clear_run(run);
+    }
+
+    /// Clears the bits of pages of a large object, whose owner calls.
+    pub(super) fn clear_run(&self, run: PageRun) {
         let first = run.first.address::<M>();
         clear(&Inside(&self.index), first, run.bytes::<M>());
     }

@@ -4,10 +4,10 @@
 //! run: it is furnished inside the growth gate, and claimed there once the run itself is Ready. So a
 //! refusal on the way leaves neither behind. See `arena/bitmap.rs` for the protocol.
 
-use archipelago_api::{AllocFlags, Busy, Kernel, Machine};
+use archipelago_api::{Busy, Kernel, Machine};
 
 use super::super::growth::Growth;
-use super::super::runs::{ReadyRun, Want};
+use super::super::runs::ReadyRun;
 use super::super::{Heap, Opened, certain};
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
@@ -52,7 +52,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Whether the bitmap in front of `run` is Ready, or none is needed. As long as the caller holds
-    /// the growth gate it stays so.
+    /// the growth gate it stays so; without the gate, until somebody scavenges.
     pub(in super::super) fn has_bits(&self, scan: Scan, run: PageRun) -> bool {
         !scan.is_yes() || self.index.has_bits(run)
     }
@@ -186,17 +186,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         .inspect_err(|_| self.free_run(run))
     }
 
-    /// A run that is Ready as it stands, and so is the bitmap in front of it.
+    /// Claims the bitmap in front of a run that was found Ready, without calling the machine.
     ///
     /// # Errors
-    /// There is none: the lowest that is Ready was looked at.
-    pub(in super::super) fn obtain_ready_with_bits(
+    /// Not all of it is Ready; the run is free again.
+    pub(in super::super) fn keep_if_claimed(
         &self,
-        want: Want,
-        flags: AllocFlags,
+        scan: Scan,
+        ready: ReadyRun,
     ) -> Result<ReadyRun, Cause> {
-        let ready = self.obtain_ready(want, flags)?;
-        if !want.scan.is_yes() || self.claim_bits(ready.run) {
+        if !scan.is_yes() || self.claim_bits(ready.run) {
             return Ok(ready);
         }
         self.free_run(ready.run);
@@ -209,27 +208,32 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.central.lock().bits.idle_bytes
     }
 
-    /// Takes back up to `pages` pages of bitmap that nobody needs, and answers how many.
+    /// Takes back up to `pages` pages of bitmap that nobody needs, and answers how many: in front of
+    /// all pages of the windows, since growth that was refused while the machine was busy leaves
+    /// idle parts in front of pages that the heap does not own.
     ///
     /// # Errors
     /// [`Cause::Busy`], before anything was taken back.
     pub(in super::super) fn scavenge_bits(
         &self,
         space: &Space<'_, M>,
+        growth: &Growth,
         pages: usize,
     ) -> Result<usize, Cause> {
-        let (mut done, mut next) = (0, 0);
-        while done < pages && self.idle_bits() > 0 {
-            let range = self.page.lock().pages.owned().iter().nth(next);
-            let Some(range) = range else {
-                break;
-            };
-            match self.take_bits_back(space, range, pages - done) {
-                Ok(count) => done += count,
-                Err(Busy) if done == 0 => return Err(Cause::Busy),
-                Err(Busy) => break,
+        let mut done = 0;
+        for window in growth.windows.iter() {
+            let arenas = ArenaIndex::<M>::arenas_of(window);
+            for arena in arenas.filter(|arena| self.index.has_parts(*arena)) {
+                if done == pages || self.idle_bits() == 0 {
+                    return Ok(done);
+                }
+                let all = ArenaIndex::<M>::pages_of(arena);
+                match self.take_bits_back(space, all, pages - done) {
+                    Ok(count) => done += count,
+                    Err(Busy) if done == 0 => return Err(Cause::Busy),
+                    Err(Busy) => return Ok(done),
+                }
             }
-            next += 1;
         }
         Ok(done)
     }

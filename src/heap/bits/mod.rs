@@ -9,6 +9,8 @@ mod none;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]
 mod planted;
+#[cfg(feature = "heap-bits")]
+mod resize;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]
 mod tests;

@@ -1,9 +1,9 @@
 //! Without a heap bitmap: nothing is furnished, claimed or given back.
 
-use archipelago_api::{AllocFlags, Kernel, Machine};
+use archipelago_api::{Kernel, Machine};
 
 use super::super::growth::Growth;
-use super::super::runs::{ReadyRun, Want};
+use super::super::runs::ReadyRun;
 use super::super::{Heap, Opened, PageSide, Violation};
 use crate::base::PageRun;
 use crate::region::{Cause, Space};
@@ -75,13 +75,19 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
-    pub(in super::super) fn obtain_ready_with_bits(
+    pub(in super::super) fn keep_if_claimed(
         &self,
-        want: Want,
-        flags: AllocFlags,
+        _: Scan,
+        ready: ReadyRun,
     ) -> Result<ReadyRun, Cause> {
-        self.obtain_ready(want, flags)
+        Ok(ready)
     }
+
+    #[inline(always)]
+    pub(in super::super) fn clear_given_back(&self, _: Scan, _: PageRun) {}
+
+    #[inline(always)]
+    pub(in super::super) fn release_given_back(&self, _: Scan, _: &mut Central, _: PageRun) {}
 
     #[inline(always)]
     pub(in super::super) fn verify_bits(
@@ -103,6 +109,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(in super::super) fn scavenge_bits(
         &self,
         _: &Space<'_, M>,
+        _: &Growth,
         _: usize,
     ) -> Result<usize, Cause> {
         Ok(0)

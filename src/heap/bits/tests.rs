@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::AllocFlags;
-use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, State, WidePage};
+use archipelago_api::{AllocFlags, Kernel};
+use archipelago_sim::{
+    Hosted, Kind as CallKind, Mode, Plain32, Sim, SimGeometry, Small, SmallFixed, State, WidePage,
+};
 
 use super::super::object::Served;
 use super::super::runs::Want;
@@ -148,12 +150,45 @@ fn a_request_that_must_not_grow_uses_only_what_is_ready() {
     bed.free(pages, 10 * 4096 * 8);
     let want = Want::pages(3).for_scan(Scan::YES);
     let refused = bed.heap.obtain(opened, want, AllocFlags::NO_GROW);
-    assert_eq!(refused, Err(Cause::NotReady { bytes: 4096 }));
+    assert_eq!(refused, Err(Cause::NotReady { bytes: 3 * 4096 }));
     bed.check();
     let first = bed.allocate(48, Scan::YES).expect("memory");
     let ready = bed.heap.obtain(opened, want, AllocFlags::NO_GROW);
     assert!(ready.is_ok(), "the part in front of it is ready by now");
     bed.free(first, 48);
+}
+
+/// Where growth is refused and the machine is busy when the bitmap is to be given back, it stays
+/// idle in front of pages that the heap does not own, and is found there.
+#[test]
+fn idle_bitmap_in_front_of_pages_of_nobody_is_given_back() {
+    let bed = Bed::<Plain32>::new();
+    bed.allocate(48, Scan::NO).expect("memory");
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    let before = bed.heap.stats();
+    let bytes = 3 << 20;
+    // Nothing of the bitmap is as long.
+    let piece = Plain32::GEOMETRY.chunk_bytes();
+    let machine = bed.machine.clone();
+    bed.machine.on_call(move |call| {
+        if call.kind == CallKind::Prepare && call.range.bytes() >= piece {
+            machine.busy_nth(1, Mode::FromThenOn);
+        }
+    });
+    let interrupts = Hosted::disable_interrupts();
+    let refused = bed.allocate(bytes, Scan::YES);
+    Hosted::restore_interrupts(interrupts);
+    bed.machine.clear_hook();
+    bed.machine.disarm();
+    assert_eq!(refused, Err(Cause::NotReady { bytes }));
+    assert!(bed.heap.idle_bits() > 0, "it was made before that");
+    assert_eq!(bed.heap.stats().owned_pages, before.owned_pages);
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    assert_eq!(bed.heap.idle_bits(), 0);
+    let after = bed.heap.stats();
+    assert_eq!(after.of(Purpose::HeapBits), 0);
+    assert_eq!(after.of(Purpose::UnusedMetadata) / 4096, 0, "{after}");
+    bed.check();
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Mapped requests that must not call the machine: which are served, and what they leave.
+
+use archipelago::{AllocFlags, Cause, Purpose};
+use archipelago_sim::SimGeometry;
+use archipelago_testing::{Rig, on_every_geometry};
+
+use crate::subject::{POINTER, Subject};
+
+const FLAGS: [AllocFlags; 2] = [AllocFlags::NO_GROW, AllocFlags::ATOMIC];
+
+/// Pages that several parts of the bitmap lie in front of, whatever the words.
+const LONG: usize = 100;
+
+/// Elements of a pointer that have a class each, none of them the same.
+const SIZES: [usize; 3] = [2, 20, 60];
+
+fn elements<G: SimGeometry>(pages: usize) -> usize {
+    pages * Rig::<G>::PAGE / Subject::<G>::WORD
+}
+
+fn assert_refused<G: SimGeometry>(subject: &mut Subject<G>, count: usize, flags: AllocFlags) {
+    // The page cache goes back first, as it does then.
+    assert_eq!(subject.rig.heap.scavenge(0), Ok(0), "nothing was asked for");
+    let before = subject.rig.heap.stats();
+    let error = subject
+        .try_array_with(&POINTER, count, flags)
+        .expect_err("no bitmap");
+    assert!(matches!(error.cause, Cause::NotReady { .. }), "{error}");
+    assert_eq!(subject.rig.heap.stats(), before, "nothing is left behind");
+    subject.check();
+}
+
+/// A free slot serves everybody; free pages only if the bitmap in front of the lowest run that is
+/// long enough is Ready.
+fn a_slot_or_pages_with_bitmap<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    // Free pages that are Ready, and no bitmap.
+    subject.plain(LONG * Rig::<G>::PAGE);
+    subject.plain(LONG * Rig::<G>::PAGE);
+    subject.free(0);
+    for flags in FLAGS {
+        assert_refused(&mut subject, SIZES[0], flags);
+        assert_refused(&mut subject, elements::<G>(9), flags);
+    }
+    // In the lowest of the free pages, and so in front of them.
+    subject.array(&POINTER, SIZES[0]);
+    for (flags, size) in FLAGS.into_iter().zip(&SIZES[1..]) {
+        for count in [SIZES[0], *size] {
+            let served = subject.try_array_with(&POINTER, count, flags);
+            assert_eq!(served, Ok(()), "{count} words, {flags:?}");
+        }
+        // Beyond the part is none.
+        assert_refused(&mut subject, elements::<G>(60), flags);
+    }
+    subject.check();
+}
+
+/// An atomic request for which the lowest pages will not do takes from the reserve if there is
+/// bitmap in front of that; where there is none, the reserve stays as it is.
+fn a_reserve_serves_where_it_has_bitmap<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    subject.plain(LONG * Rig::<G>::PAGE);
+    subject.array(&POINTER, SIZES[0]);
+    let heap = &subject.rig.heap;
+    heap.set_reserve(8).expect("memory");
+    // The lowest free pages from now on, and without bitmap.
+    subject.free(0);
+    let reserve = |subject: &Subject<G>| subject.rig.heap.stats().of(Purpose::Reserve);
+    let full = reserve(&subject);
+    assert_refused(&mut subject, SIZES[1], AllocFlags::NO_GROW);
+    let served = subject.try_array_with(&POINTER, SIZES[1], AllocFlags::ATOMIC);
+    assert_eq!(served, Ok(()), "a span beside the first");
+    assert!(reserve(&subject) < full);
+    subject.check();
+    while !subject.live.is_empty() {
+        subject.free(0);
+    }
+    subject.rig.heap.set_reserve(0).expect("nothing to do");
+    subject.check();
+}
+
+/// However often such a request is refused, nothing moves.
+fn a_reserve_without_bitmap_is_left_alone<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    subject.plain(100);
+    subject.rig.heap.set_reserve(8).expect("memory");
+    for _ in 0..20 {
+        assert_refused(&mut subject, SIZES[0], AllocFlags::ATOMIC);
+    }
+    let plain = subject.rig.heap.stats().of(Purpose::Reserve);
+    assert_eq!(plain, 8 * Rig::<G>::PAGE, "it is there for others");
+}
+
+on_every_geometry!(
+    a_slot_or_pages_with_bitmap,
+    a_reserve_serves_where_it_has_bitmap,
+    a_reserve_without_bitmap_is_left_alone,
+);
