@@ -12,9 +12,10 @@
 use archipelago_api::{Contents, Kernel, Machine, Offset, VirtRange};
 
 use super::bits::bits_share;
+use super::plan::Plan;
 use super::runs::{ReadyRun, Want};
 use super::{Heap, PageSide, certain};
-use crate::base::{PageIdx, PageRun, Shape};
+use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::Metadata;
 use crate::region::ranges::Ranges;
 use crate::region::{Cause, Purpose, Source, Space};
@@ -49,27 +50,6 @@ pub(crate) struct Growth {
     /// for the heap bitmap in front of every page, since any of them may be in a scannable span one
     /// day; before, it costs nothing.
     pub(super) scan: Scan,
-}
-
-/// A step that has been decided on and is invisible yet.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    /// Address space to publish.
-    piece: PageRun,
-    /// The request's run: free pages directly below the piece, if any, then the first of the piece.
-    run: PageRun,
-}
-
-impl Plan {
-    /// The part of the run that was free before.
-    const fn tail(&self) -> PageRun {
-        PageRun::between(self.run.first, self.piece.first)
-    }
-
-    /// The part of the run that is new.
-    const fn head(&self) -> PageRun {
-        PageRun::between(self.piece.first, self.run.end())
-    }
 }
 
 impl Growth {
@@ -392,40 +372,5 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 Err(cause)
             }
         }
-    }
-}
-
-impl Plan {
-    /// The step that serves `want` from at most `allowance` pages of `candidate` and the `below`
-    /// free pages under it.
-    fn within<S: Shape>(
-        candidate: PageRun,
-        below: usize,
-        want: Want,
-        allowance: usize,
-    ) -> Option<Self> {
-        let lowest = candidate.first.0 - below;
-        let mask = want.align_pages - 1;
-        let first = lowest.checked_add(mask)? & !mask;
-        let end = first.checked_add(want.pages)?;
-        if end > candidate.end().0 || end <= candidate.first.0 {
-            return None;
-        }
-        let piece_first = first.max(candidate.first.0);
-        if end - piece_first > allowance {
-            return None;
-        }
-        let most = candidate.end().0.min(piece_first.saturating_add(allowance));
-        let chunk_pages = S::GEOMETRY.chunk_pages();
-        // Where memory cannot be given back, none is taken before it is needed.
-        let piece_end = if S::SCAVENGES {
-            end.next_multiple_of(chunk_pages).min(most)
-        } else {
-            end
-        };
-        Some(Self {
-            piece: PageRun::between(PageIdx(piece_first), PageIdx(piece_end)),
-            run: PageRun::new(PageIdx(first), want.pages),
-        })
     }
 }

@@ -12,8 +12,10 @@ mod growth;
 mod init;
 mod large;
 mod object;
+mod plan;
 #[cfg(test)]
 mod planted;
+mod ready;
 mod reserve;
 mod resize;
 mod runs;
