@@ -138,36 +138,52 @@ impl Bed {
     }
 }
 
+impl Sound for Bed {
+    fn make() -> Self {
+        Self::new()
+    }
+
+    fn heap(&self) -> &Subject {
+        &self.heap
+    }
+}
+
+/// A sound heap that is to be damaged.
+pub(super) trait Sound {
+    fn make() -> Self;
+
+    fn heap(&self) -> &Subject;
+}
+
 /// Breaks a rule with `damage` and expects that `verify` names it.
-fn planted(rule: &str, damage: impl FnOnce(&Bed)) {
-    let bed = Bed::new();
+pub(super) fn break_rule<B: Sound>(rule: &str, damage: impl FnOnce(&B)) {
+    let bed = B::make();
     damage(&bed);
-    let violation = bed.heap.verify().expect_err("the damage is found");
+    let violation = bed.heap().verify().expect_err("the damage is found");
     assert_eq!(violation.rule, rule, "{violation}");
 }
 
+/// Makes a test of each damage to a `$bed`, and lists the rules that they break.
 macro_rules! planted {
-    ($($name:ident: $rule:literal, $damage:expr;)*) => {
+    ($bed:ty; $($name:ident: $rule:literal, $damage:expr;)*) => {
         $(#[test]
         fn $name() {
-            planted($rule, $damage);
+            $crate::heap::planted::break_rule::<$bed>($rule, $damage);
         })*
 
-        #[test]
-        fn at_least_25_rules_are_damaged() {
-            let mut rules = [$($rule),*];
-            rules.sort_unstable();
-            assert!(rules.windows(2).all(|pair| pair[0] != pair[1]), "each rule once");
-            assert!(rules.len() >= 25, "{} rules", rules.len());
-        }
+        /// The rules that are broken.
+        const RULES: &[&str] = &[$($rule),*];
     };
 }
+#[cfg(feature = "heap-bits")]
+pub(super) use planted;
 
 fn run(first: PageIdx, count: usize) -> PageRun {
     PageRun::new(first, count)
 }
 
 planted! {
+    Bed;
     a_purpose_gains: "the purposes add up to what is ready", |bed| {
         bed.heap.ledger.plant(Purpose::Ranges, 64);
     };
@@ -319,6 +335,15 @@ planted! {
     the_reserve_is_outside: "the runs of the reserve are owned and apart", |bed| {
         bed.heap.page.lock().reserve.plant(run(bed.first.plus(1 << 30), 1));
     };
+}
+
+#[test]
+fn at_least_25_rules_are_damaged() {
+    let mut rules = RULES.to_vec();
+    rules.sort_unstable();
+    rules.dedup();
+    assert_eq!(rules.len(), RULES.len(), "each rule once");
+    assert!(rules.len() >= 25, "{} rules", rules.len());
 }
 
 #[test]

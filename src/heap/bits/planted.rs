@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use archipelago_api::{AllocFlags, Machine, VirtAddr};
 use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry};
 
+use super::super::planted::{Sound, planted};
 use super::super::{Heap, Window};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::{Description, PointerMap, UNIT_WORDS};
@@ -66,24 +67,18 @@ impl Bed {
     }
 }
 
-/// Breaks a rule with `damage` and expects that `verify` names it.
-fn planted(rule: &str, damage: impl FnOnce(&Bed)) {
-    let bed = Bed::new();
-    damage(&bed);
-    let violation = bed.heap.verify().expect_err("the damage is found");
-    assert_eq!(violation.rule, rule, "{violation}");
-}
+impl Sound for Bed {
+    fn make() -> Self {
+        Self::new()
+    }
 
-macro_rules! planted {
-    ($($name:ident: $rule:literal, $damage:expr;)*) => {
-        $(#[test]
-        fn $name() {
-            planted($rule, $damage);
-        })*
-    };
+    fn heap(&self) -> &Heap<Sim<Plain32>, Hosted> {
+        &self.heap
+    }
 }
 
 planted! {
+    Bed;
     a_claim_is_lost: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
         bed.heap.index.release_bits(bed.page(bed.mapped));
     };
@@ -120,4 +115,12 @@ planted! {
         let next = PageIdx(page.first.0 + 1).address::<Sim<Plain32>>();
         bed.describe_word(VirtAddr::new(next.value() - 4));
     };
+}
+
+#[test]
+fn all_8_rules_of_the_bitmap_are_damaged() {
+    let mut rules = RULES.to_vec();
+    rules.sort_unstable();
+    rules.dedup();
+    assert!(rules.len() >= 8, "{} rules", rules.len());
 }

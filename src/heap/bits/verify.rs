@@ -8,7 +8,7 @@ use super::super::{Heap, Opened, PageSide, Violation};
 use super::view::Inside;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
-use crate::bits::{Entry, HeapBits};
+use crate::bits::{Entry, HeapBits, Tables};
 use crate::region::Purpose;
 use crate::span::{Central, Kind, SpanRef};
 
@@ -134,33 +134,38 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
-        self.entries(start, bytes)
-            .all(|entry| entry == Some(Entry::DEAD))
+        let tables = Inside(&self.index);
+        entries(&tables, start, bytes).all(|entry| entry == Some(Entry::DEAD))
     }
 
     /// Whether nothing is said of words behind a dead one.
     fn stays_dead(&self, start: VirtAddr, bytes: usize) -> bool {
-        let mut has_ended = false;
-        self.entries(start, bytes).enumerate().all(|(word, entry)| {
-            let Some(entry) = entry else {
-                return false;
-            };
-            let goes_on = word != 1 && entry.scan;
-            let says = entry.pointer || goes_on;
-            let holds = !(has_ended && says);
-            has_ended |= word != 1 && !entry.scan;
-            // A pointer in a word that is not described.
-            holds && !(has_ended && entry.pointer)
-        })
+        let (tables, mut has_ended) = (Inside(&self.index), false);
+        entries(&tables, start, bytes)
+            .enumerate()
+            .all(|(word, entry)| {
+                let Some(entry) = entry else {
+                    return false;
+                };
+                let goes_on = word != 1 && entry.scan;
+                let says = entry.pointer || goes_on;
+                let holds = !(has_ended && says);
+                has_ended |= word != 1 && !entry.scan;
+                // A pointer in a word that is not described.
+                holds && !(has_ended && entry.pointer)
+            })
     }
+}
 
-    fn entries(&self, start: VirtAddr, bytes: usize) -> impl Iterator<Item = Option<Entry>> {
-        let tables = Inside(&self.index);
-        (0..bytes / M::WORD_BYTES).map(move |word| {
-            let cursor = HeapBits::at(&tables, start)?;
-            cursor.forward(word).entry()
-        })
-    }
+/// The bits of `bytes` bytes from `start`, which lie in the space, a word at a time.
+fn entries<T: Tables>(
+    tables: &T,
+    start: VirtAddr,
+    bytes: usize,
+) -> impl Iterator<Item = Option<Entry>> + '_ {
+    let first = HeapBits::at(tables, start);
+    let words = core::iter::successors(first, |word| Some(word.next()));
+    words.map(HeapBits::entry).take(bytes / T::WORD_BYTES)
 }
 
 fn at_address(holds: bool, address: VirtAddr, rule: &'static str) -> Result<(), Violation> {
