@@ -110,7 +110,9 @@ fn reallocation_takes_a_new_description<G: SimGeometry>() {
     subject.check();
 }
 
-/// A million elements, and what is beside them.
+/// A million elements, and what is beside them. Where the four arenas of the heap are smaller than
+/// that, as many as one and a half of them hold: 24,576 with arenas of 64 KiB and words of 4 bytes.
+/// `bits::tests::long` lays out a million with words of either length.
 fn a_long_array<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
     let count = (1_000_000).min(3 * arena / 2 / Subject::<G>::WORD);
