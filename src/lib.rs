@@ -62,6 +62,14 @@
 mod arena;
 mod base;
 #[cfg(all(any(test, feature = "heap-bits"), not(loom)))]
+#[cfg_attr(
+    not(feature = "heap-bits"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "tested, and not used by a heap without a bitmap"
+    )
+)]
 pub mod bits;
 #[cfg(not(loom))]
 mod global;

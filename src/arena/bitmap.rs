@@ -105,6 +105,8 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) const PART_BYTES: usize = M::GEOMETRY.page_bytes();
     /// Pages of the heap behind a part: 16 or 32.
     pub(crate) const PART_PAGES: usize = 1 << Self::BITS_SHIFT;
+    /// Units of a page of the heap.
+    const PAGE_UNITS: usize = Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
     /// Bits for the pages behind a part.
     const MOST_PAGES: usize = 32;
 
@@ -269,6 +271,12 @@ impl<M: Machine> ArenaIndex<M> {
             })
     }
 
+    /// The units in front of `page` and those behind it, to the end of the part. The caller holds the
+    /// central lock, and the page is claimed.
+    pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {
+        self.bits_from(Self::arena_of(page), Self::map_of(page) * Self::PAGE_UNITS)
+    }
+
     /// Whether `page` is said to be in a scannable span.
     pub(crate) fn is_claimed(&self, page: PageIdx) -> bool {
         self.stretch(PageRun::new(page, 1))
@@ -310,10 +318,8 @@ impl<M: Machine> ArenaIndex<M> {
 
     /// Whether all words in pages behind a part are dead that are in no scannable span.
     pub(crate) fn is_dead_where_unclaimed(&self, part: &PartView) -> bool {
-        let page_units = Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
-        let first = Self::map_of(part.first) * page_units;
-        let units = self.bits_from(Self::arena_of(part.first), first);
-        let pages = units.chunks(page_units).take(Self::PART_PAGES);
+        let units = self.bits_of(part.first);
+        let pages = units.chunks(Self::PAGE_UNITS).take(Self::PART_PAGES);
         pages.enumerate().all(|(page, units)| {
             part.claimed >> page & 1 != 0 || units.iter().all(|unit| unit.load(Relaxed) == 0)
         })

@@ -1,7 +1,7 @@
 //! Descriptions: what one object is made of.
 
 use super::format::UNIT_WORDS;
-use super::map::{PointerMap, least};
+use super::map::{Masks, PointerMap, least};
 use super::mapped::Mapped;
 
 /// What the words of one object are: a header, and a tail of elements. Either can be missing.
@@ -27,6 +27,8 @@ pub struct Description<'a> {
     count: usize,
     words: usize,
     described: usize,
+    /// Those of the object, if it is one value and short.
+    masks: Masks,
 }
 
 const NOTHING: &PointerMap<'_> = &PointerMap::none(0);
@@ -84,6 +86,11 @@ impl<'a> Description<'a> {
             count,
             words,
             described,
+            masks: if count == 0 {
+                header.masks()
+            } else {
+                Masks::NONE
+            },
         }
     }
 
@@ -100,6 +107,12 @@ impl<'a> Description<'a> {
     #[must_use]
     pub const fn described(&self) -> usize {
         self.described
+    }
+
+    /// Both bits of the words of an object that is one value of up to 64 words.
+    #[inline(always)]
+    pub(crate) const fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// The map of an object that is one value.

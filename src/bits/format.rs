@@ -117,3 +117,21 @@ fn toggle(unit: &AtomicUsize, change: usize) {
     #[cfg(all(not(target_has_atomic = "ptr"), feature = "critical-section"))]
     critical_section::with(|_| unit.store(unit.load(Relaxed) ^ change, Relaxed));
 }
+
+/// Sets bits, in one atomic step, and leaves the others to their owners.
+#[inline]
+pub(super) fn set(unit: &AtomicUsize, bits: usize) {
+    #[cfg(any(target_has_atomic = "ptr", not(feature = "critical-section")))]
+    unit.fetch_or(bits, Relaxed);
+    #[cfg(all(not(target_has_atomic = "ptr"), feature = "critical-section"))]
+    critical_section::with(|_| unit.store(unit.load(Relaxed) | bits, Relaxed));
+}
+
+/// Clears the bits in `own`, in one atomic step, and leaves the others to their owners.
+#[inline]
+pub(super) fn clear(unit: &AtomicUsize, own: usize) {
+    #[cfg(any(target_has_atomic = "ptr", not(feature = "critical-section")))]
+    unit.fetch_and(!own, Relaxed);
+    #[cfg(all(not(target_has_atomic = "ptr"), feature = "critical-section"))]
+    critical_section::with(|_| unit.store(unit.load(Relaxed) & !own, Relaxed));
+}

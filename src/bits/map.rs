@@ -8,6 +8,9 @@ use super::runs::Run;
 /// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
 const MASK_WORDS: usize = 128;
 
+/// Words that masks have bits for.
+pub(super) const MASKED_WORDS: usize = u64::BITS as usize;
+
 const WORD_BYTES: usize = size_of::<usize>();
 
 /// The units of a value that begins at the first word of a unit.
@@ -15,6 +18,44 @@ pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 
 /// The units of a value without pointers.
 pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
+
+/// Both bits of the words of a value of up to [`MASKED_WORDS`], each as one number, first word
+/// lowest: they are moved to any word of a unit by one shift.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Masks {
+    pub(super) pointers: u64,
+    pub(super) scan: u64,
+    /// Both of the first unit's words.
+    pub(super) first: usize,
+    /// Bytes of the value, with words of `usize`.
+    bytes: usize,
+    /// Words before the last pointer.
+    before_last: usize,
+}
+
+impl Masks {
+    /// The masks of nothing that fits anywhere.
+    pub(super) const NONE: Self = Self {
+        pointers: 0,
+        scan: 0,
+        first: 0,
+        bytes: usize::MAX,
+        before_last: 0,
+    };
+
+    /// Words before the last pointer.
+    #[inline(always)]
+    pub(crate) const fn words_before_last(&self) -> usize {
+        self.before_last
+    }
+
+    /// Whether there are masks, and of a value that fits memory of `bytes` bytes with words of
+    /// `word_bytes`.
+    #[inline(always)]
+    pub(crate) const fn fit(&self, bytes: usize, word_bytes: usize) -> bool {
+        self.bytes / (WORD_BYTES / word_bytes) <= bytes
+    }
+}
 
 /// Which words of a value hold pointers.
 ///
@@ -40,6 +81,7 @@ pub struct PointerMap<'a> {
     /// The pointer bits of a value of at most half a unit's words, repeated over one and a half
     /// units' words: any unit's words of an array are among them.
     pattern: usize,
+    masks: Masks,
     shape: Shape<'a>,
 }
 
@@ -70,6 +112,7 @@ impl<'a> PointerMap<'a> {
             words: bytes.div_ceil(WORD_BYTES),
             described: 0,
             pattern: 0,
+            masks: Masks::NONE,
             shape: Shape::Units(NO_UNITS),
         }
     }
@@ -98,6 +141,7 @@ impl<'a> PointerMap<'a> {
             words,
             described,
             pattern: 0,
+            masks: Masks::NONE,
             shape: Shape::Units(units),
         }
         .compact()
@@ -116,6 +160,7 @@ impl<'a> PointerMap<'a> {
             words,
             described,
             pattern: 0,
+            masks: Masks::NONE,
             shape: Shape::Runs(runs),
         }
         .compact()
@@ -140,6 +185,7 @@ impl<'a> PointerMap<'a> {
             words,
             described,
             pattern: 0,
+            masks: Masks::NONE,
             shape: Shape::Array(element),
         }
         .compact()
@@ -174,6 +220,7 @@ impl<'a> PointerMap<'a> {
             words,
             described,
             pattern: 0,
+            masks: Masks::NONE,
             shape: Shape::Fields(fields),
         }
         .compact()
@@ -245,6 +292,12 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
+    /// Both bits of its words as masks.
+    #[inline]
+    pub(super) const fn masks(&self) -> Masks {
+        self.masks
+    }
+
     /// The units of a value that begins at the first word of a unit, if there is no pointer behind
     /// them.
     #[inline]
@@ -252,6 +305,31 @@ impl<'a> PointerMap<'a> {
         match &self.shape {
             Shape::Units(units) => Some(units),
             _ => None,
+        }
+    }
+
+    /// Both bits of each word, if there are pointers and the last is among the first
+    /// [`MASKED_WORDS`].
+    const fn masked(&self) -> Masks {
+        if self.described == 0 || self.described > MASKED_WORDS {
+            return Masks::NONE;
+        }
+        let (mut pointers, mut scan) = (0, 0);
+        let mut word = 0;
+        while word < self.described {
+            pointers |= (self.bits(word, UNIT_WORDS) as u64) << word;
+            scan |= (format::scan(self.described, word, UNIT_WORDS) as u64) << word;
+            word += UNIT_WORDS;
+        }
+        Masks {
+            pointers,
+            scan,
+            first: format::unit(
+                self.bits(0, UNIT_WORDS),
+                format::scan(self.described, 0, UNIT_WORDS),
+            ),
+            bytes: self.words * WORD_BYTES,
+            before_last: self.described - 1,
         }
     }
 
@@ -284,6 +362,7 @@ impl<'a> PointerMap<'a> {
         }
         Self {
             pattern: self.doubled(),
+            masks: self.masked(),
             shape: Shape::Units(units),
             ..self
         }

@@ -22,6 +22,7 @@
 mod cursor;
 mod description;
 mod format;
+mod lay;
 mod map;
 mod mapped;
 mod runs;
@@ -39,6 +40,8 @@ pub use archipelago_api::Geometry;
 pub use self::cursor::HeapBits;
 pub use self::description::Description;
 pub use self::format::{Entry, UNIT_WORDS};
+pub(crate) use self::lay::Extent;
+pub(crate) use self::map::Masks;
 pub use self::map::{Field, PointerMap};
 pub use self::mapped::Mapped;
 pub use self::runs::Run;

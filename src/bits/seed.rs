@@ -3,6 +3,7 @@
 use core::sync::atomic::AtomicUsize;
 
 use super::description::Description;
+use super::format;
 use super::tables::{Tables, WordIdx};
 
 /// What the writer asks at the places where others went wrong. The answers are the arguments, but
@@ -35,6 +36,18 @@ pub(super) trait Seed: Copy {
     /// The bits of a unit that are the object's own.
     #[inline]
     fn own(self, own: usize) -> usize {
+        own
+    }
+
+    /// Sets bits of a unit of an object, all of whose units are given.
+    #[inline(always)]
+    fn set(self, units: &[AtomicUsize], index: usize, bits: usize) {
+        format::set(&units[index], bits);
+    }
+
+    /// The bits of a unit that become dead.
+    #[inline]
+    fn cleared(self, own: usize) -> usize {
         own
     }
 

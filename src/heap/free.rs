@@ -157,7 +157,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline]
     fn give(&self, opened: &Opened<M>, central: &mut Central, object: Object<'_>) {
         #[cfg(feature = "heap-bits")]
-        self.clear_slot(&object);
+        self.clear_slot(opened, &object);
         let (records, handle) = (opened.records(), object.handle);
         let emptied = match object.place {
             Place::Whole => Some(central.retire(records, handle)),

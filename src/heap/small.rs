@@ -36,7 +36,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
-    pub(super) fn take_slot(&self, opened: &Opened<M>, class: SpanClass) -> Option<Taken> {
+    pub(super) fn take_slot<'a>(
+        &self,
+        opened: &'a Opened<M>,
+        class: SpanClass,
+    ) -> Option<Taken<'a>> {
         let slots = Self::TABLE.slots(class.size_class());
         self.central
             .lock()
@@ -48,11 +52,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         &self,
         opened: &Opened<M>,
         class: SizeClass,
-        taken: Taken,
+        taken: Taken<'_>,
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
-        let start = opened.machine.pointer(taken.first.address::<M>());
+        let start = opened.machine.pointer(taken.record.first().address::<M>());
         // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
         // and a span's slots fit its run.
         let start = unsafe { start.add(taken.slot * bytes) };
@@ -85,7 +89,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let record = opened.records().get(handle).record;
         let mut central = self.central.lock();
         // A span has at most 1280 slots.
-        let free_slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
         record.describe(
             Kind::Small(class.number()),
             ready.run,
@@ -93,6 +97,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             ready.zeroed,
         );
         record.mark(span_class.scan());
+        self.place_bits(opened, span_class, handle);
         self.index.set(ready.run, Some(handle));
         let taken = central.insert(opened.records(), span_class.number(), handle, slots);
         drop(central);

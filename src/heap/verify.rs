@@ -373,7 +373,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         match span.kind() {
             Kind::Small(own) => Self::TABLE
                 .class(own)
-                .map(|class| usize::from(span.span_class(class).number())),
+                .map(|class| span.span_class(class).number()),
             Kind::Unused | Kind::Large => None,
         }
     }

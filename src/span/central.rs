@@ -7,13 +7,15 @@ use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::Machine;
+#[cfg(feature = "heap-bits")]
+use archipelago_api::VirtAddr;
 
 use super::class::SPAN_CLASSES;
 use super::record::{Kind, LiveSlot, Record, SpanRef, WideRecord};
 use super::records::{Pool, RecordKind, Records};
 use crate::arena::SpanHandle;
+use crate::base::PageRun;
 use crate::base::sparse::Fresh;
-use crate::base::{PageIdx, PageRun};
 
 /// The spans that have free slots, and the records for more.
 #[derive(Debug)]
@@ -48,9 +50,12 @@ const KEPT_SPANS: usize = 8;
 
 /// A slot that was taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
-    /// The span's first page.
-    pub(crate) first: PageIdx,
+pub(crate) struct Taken<'a> {
+    /// The span's record. As long as the slot is the caller's, the span's place does not change.
+    pub(crate) record: &'a Record,
+    /// The record's address.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) address: VirtAddr,
     /// The slot in it.
     pub(crate) slot: usize,
     /// The slot's memory is known to be zero.
@@ -82,24 +87,26 @@ impl Central {
     /// Takes a slot of a span that has one.
     // In line: its answer stays in registers.
     #[inline(always)]
-    pub(crate) fn take<M: Machine>(
+    pub(crate) fn take<'a, M: Machine>(
         &mut self,
-        records: Records<'_, M>,
-        class: u8,
+        records: Records<'a, M>,
+        class: usize,
         slots: usize,
-    ) -> Option<Taken> {
-        let handle = SpanHandle(NonZeroU32::new(self.partial[usize::from(class)])?);
+    ) -> Option<Taken<'a>> {
+        let handle = SpanHandle(NonZeroU32::new(self.partial[class])?);
         let span = records.get(handle);
         let taken = span.take_slot(slots)?;
         self.objects += 1;
-        if taken.free_slots as usize + 1 == slots {
+        if usize::from(taken.free_slots) + 1 == slots {
             self.no_longer_kept(handle);
         }
         if taken.free_slots == 0 {
             self.unlink(records, class, handle);
         }
         Some(Taken {
-            first: span.record.first(),
+            record: span.record,
+            #[cfg(feature = "heap-bits")]
+            address: records.address(handle),
             slot: taken.slot,
             zeroed: taken.zeroed,
         })
@@ -114,7 +121,7 @@ impl Central {
         records: Records<'_, M>,
         handle: SpanHandle,
         span: SpanRef<'_>,
-        class: u8,
+        class: usize,
         slot: LiveSlot<'_>,
         slots: usize,
     ) -> Option<PageRun> {
@@ -135,7 +142,7 @@ impl Central {
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
-        class: u8,
+        class: usize,
     ) -> Option<PageRun> {
         let record = records.get(handle).record;
         if record.run().count == 1 && self.is_only_partial(record) {
@@ -160,13 +167,13 @@ impl Central {
 
     /// Takes the first slot of a new span, all of which are free, and puts it on its list if there
     /// are more.
-    pub(crate) fn insert<M: Machine>(
+    pub(crate) fn insert<'a, M: Machine>(
         &mut self,
-        records: Records<'_, M>,
-        class: u8,
+        records: Records<'a, M>,
+        class: usize,
         handle: SpanHandle,
         slots: usize,
-    ) -> Option<Taken> {
+    ) -> Option<Taken<'a>> {
         let span = records.get(handle);
         let taken = span.take_slot(slots)?;
         self.objects += 1;
@@ -174,7 +181,9 @@ impl Central {
             self.link(records, class, handle);
         }
         Some(Taken {
-            first: span.record.first(),
+            record: span.record,
+            #[cfg(feature = "heap-bits")]
+            address: records.address(handle),
             slot: taken.slot,
             zeroed: taken.zeroed,
         })
@@ -299,8 +308,8 @@ impl Central {
         record.next.load(Relaxed) == 0 && record.previous.load(Relaxed) == 0
     }
 
-    fn link<M: Machine>(&mut self, records: Records<'_, M>, class: u8, handle: SpanHandle) {
-        let head = &mut self.partial[usize::from(class)];
+    fn link<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
+        let head = &mut self.partial[class];
         let record = records.get(handle).record;
         record.previous.store(0, Relaxed);
         record.next.store(*head, Relaxed);
@@ -315,12 +324,12 @@ impl Central {
     }
 
     #[inline(never)]
-    fn unlink<M: Machine>(&mut self, records: Records<'_, M>, class: u8, handle: SpanHandle) {
+    fn unlink<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
         let record = records.get(handle).record;
         let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
         match NonZeroU32::new(previous).map(SpanHandle) {
             Some(before) => records.get(before).record.next.store(next, Relaxed),
-            None => self.partial[usize::from(class)] = next,
+            None => self.partial[class] = next,
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
             records.get(after).record.previous.store(previous, Relaxed);

@@ -7,11 +7,15 @@
 mod central;
 mod class;
 mod class_table;
+#[cfg(feature = "heap-bits")]
+mod place;
 mod record;
 mod records;
 
 pub(crate) use central::{Central, Taken};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
+#[cfg(feature = "heap-bits")]
+pub(crate) use place::BitsPlace;
 pub(crate) use record::{Kind, LiveSlot, NARROW_SLOTS, Record, SpanRef};
 pub(crate) use records::{RecordKind, Records, reach};

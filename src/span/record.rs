@@ -6,7 +6,9 @@
 //! the span is entered in the arena index.
 
 use core::mem::size_of;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+#[cfg(feature = "heap-bits")]
+use core::sync::atomic::AtomicI32;
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::{Scan, SizeClass, SpanClass};
 use crate::base::sparse::Entry;
@@ -39,11 +41,14 @@ pub(crate) struct Record {
     first: AtomicUsize,
     pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was
-    /// made; bit 18: it is scannable.
+    /// made; bit 18: it is scannable; bits 20 and up: how many slots have their bits near.
     kind: AtomicU32,
-    free_slots: AtomicU32,
+    free_slots: AtomicU16,
     /// Slots from here on were never handed out.
-    fresh_slot: AtomicU32,
+    fresh_slot: AtomicU16,
+    /// How far away the bits of the span's first slots are: see [`BitsPlace`](super::BitsPlace).
+    #[cfg(feature = "heap-bits")]
+    pub(super) bits_distance: AtomicI32,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
     bits: [AtomicUsize; NARROW_WORDS],
@@ -69,6 +74,13 @@ const WIDE: u32 = 1 << 16;
 const ZEROED: u32 = 1 << 17;
 #[cfg(feature = "heap-bits")]
 const SCANNABLE: u32 = 1 << 18;
+#[cfg(feature = "heap-bits")]
+const NEAR_SHIFT: u32 = 20;
+#[cfg(feature = "heap-bits")]
+const _: () = assert!(
+    WIDE_SLOTS < 1 << (u32::BITS - NEAR_SHIFT),
+    "all slots can be near"
+);
 
 impl Record {
     /// What the record describes.
@@ -92,7 +104,7 @@ impl Record {
 
     /// Slots that are not taken.
     pub(crate) fn free_slots(&self) -> usize {
-        self.free_slots.load(Relaxed) as usize
+        usize::from(self.free_slots.load(Relaxed))
     }
 
     pub(super) fn is_wide(&self) -> bool {
@@ -110,7 +122,7 @@ impl Record {
 
     /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is
     /// zero.
-    pub(crate) fn describe(&self, kind: Kind, run: PageRun, slots: u32, zeroed: bool) {
+    pub(crate) fn describe(&self, kind: Kind, run: PageRun, slots: u16, zeroed: bool) {
         let number = match kind {
             Kind::Unused => 0,
             Kind::Large => 1,
@@ -143,6 +155,28 @@ impl Record {
         self.kind.load(Relaxed) & SCANNABLE != 0
     }
 
+    /// How many of the span's first slots have their bits where the record says.
+    #[cfg(feature = "heap-bits")]
+    #[inline(always)]
+    pub(crate) fn near_slots(&self) -> u32 {
+        near_slots(self.kind_word())
+    }
+
+    /// How far away those bits are.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn bits_distance(&self) -> i32 {
+        self.bits_distance.load(Relaxed)
+    }
+
+    /// Says that so many of the first slots of the span, which was just described and marked, have
+    /// their bits side by side, so far away.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn set_bits(&self, distance: i32, near_slots: u32) {
+        let kind = self.kind_word() & ((1 << NEAR_SHIFT) - 1);
+        self.bits_distance.store(distance, Relaxed);
+        self.kind.store(kind | near_slots << NEAR_SHIFT, Relaxed);
+    }
+
     /// Changes the length of a large object's run.
     pub(crate) fn set_pages(&self, pages: usize) {
         debug_assert!(
@@ -162,6 +196,12 @@ fn kind_of(word: u32) -> Kind {
         Err(_) if word & KIND_MASK == 1 => Kind::Large,
         Err(_) => Kind::Unused,
     }
+}
+
+#[cfg(feature = "heap-bits")]
+#[inline(always)]
+pub(super) const fn near_slots(kind: u32) -> u32 {
+    kind >> NEAR_SHIFT
 }
 
 /// Whether the record with this word of its kind is part of a wide one.
@@ -203,7 +243,7 @@ pub(crate) struct SlotTaken {
     /// The slot's memory is known to be zero.
     pub(crate) zeroed: bool,
     /// Slots that are left.
-    pub(crate) free_slots: u32,
+    pub(crate) free_slots: u16,
 }
 
 impl<'a> SpanRef<'a> {
@@ -220,12 +260,12 @@ impl<'a> SpanRef<'a> {
 
     /// The number of the span's class, of which `class` is that of the size class.
     #[inline(always)]
-    pub(super) fn number_of(self, class: u8) -> u8 {
+    pub(super) fn number_of(self, class: u8) -> usize {
         #[cfg(feature = "heap-bits")]
         if self.kind & SCANNABLE != 0 {
             return SpanClass::numbered(class).number();
         }
-        class
+        usize::from(class)
     }
 
     /// The span's class, of which `class` is the size class.
@@ -264,29 +304,66 @@ impl<'a> SpanRef<'a> {
         self.kind & SCANNABLE != 0
     }
 
+    /// How many of the first slots have their bits where the record says.
+    #[cfg(feature = "heap-bits")]
+    #[inline(always)]
+    pub(super) const fn near_slots(self) -> u32 {
+        near_slots(self.kind)
+    }
+
     /// Takes the lowest free slot of `slots`.
     #[inline]
     pub(crate) fn take_slot(self, slots: usize) -> Option<SlotTaken> {
-        for index in 0..slots.div_ceil(WORD_BITS) {
-            let word = self.word(index);
-            let taken = word.load(Relaxed);
-            if taken == usize::MAX {
-                continue;
-            }
-            let slot = index * WORD_BITS + taken.trailing_ones() as usize;
-            if slot >= slots {
+        for (index, word) in self.record.bits.iter().enumerate() {
+            if index * WORD_BITS >= slots {
                 return None;
             }
-            word.store(taken | taken.wrapping_add(1), Relaxed);
-            let free_slots = self.record.free_slots.load(Relaxed).wrapping_sub(1);
-            self.record.free_slots.store(free_slots, Relaxed);
-            return Some(SlotTaken {
-                slot,
-                zeroed: self.was_fresh(slot),
-                free_slots,
-            });
+            let taken = word.load(Relaxed);
+            if taken != usize::MAX {
+                return self.take_in(word, taken, index, slots);
+            }
         }
-        None
+        let Self { record, wide, kind } = self;
+        Self::take_more(record, wide, kind, slots)
+    }
+
+    /// The same where the record's own bits are all set.
+    // Apart and by its parts, which stay in registers: most slots need nothing of it.
+    #[cold]
+    #[inline(never)]
+    fn take_more(
+        record: &'a Record,
+        wide: Option<&'a WideRecord>,
+        kind: u32,
+        slots: usize,
+    ) -> Option<SlotTaken> {
+        let span = Self::new(record, wide, kind);
+        let mut words = span.more().iter().zip(NARROW_WORDS..);
+        let (word, index) = words.find(|(word, _)| word.load(Relaxed) != usize::MAX)?;
+        span.take_in(word, word.load(Relaxed), index, slots)
+    }
+
+    /// Takes the lowest free slot that has its bit in word `index`, which is `taken`.
+    #[inline(always)]
+    fn take_in(
+        self,
+        word: &AtomicUsize,
+        taken: usize,
+        index: usize,
+        slots: usize,
+    ) -> Option<SlotTaken> {
+        let slot = index * WORD_BITS + taken.trailing_ones() as usize;
+        if slot >= slots {
+            return None;
+        }
+        word.store(taken | taken.wrapping_add(1), Relaxed);
+        let free_slots = self.record.free_slots.load(Relaxed).wrapping_sub(1);
+        self.record.free_slots.store(free_slots, Relaxed);
+        Some(SlotTaken {
+            slot,
+            zeroed: self.was_fresh(slot),
+            free_slots,
+        })
     }
 
     /// `slot`, if it is taken.
@@ -306,7 +383,7 @@ impl<'a> SpanRef<'a> {
         word.store(word.load(Relaxed) & !(1 << (slot % WORD_BITS)), Relaxed);
         let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
         self.record.free_slots.store(free_slots, Relaxed);
-        free_slots as usize
+        usize::from(free_slots)
     }
 
     /// Slots whose bits are set, of `slots`.
@@ -326,7 +403,7 @@ impl<'a> SpanRef<'a> {
 
     /// Whether no slot of `slots` is live that was never handed out.
     pub(crate) fn fresh_holds(self, slots: usize) -> bool {
-        let fresh = self.record.fresh_slot.load(Relaxed) as usize;
+        let fresh = usize::from(self.record.fresh_slot.load(Relaxed));
         (fresh..slots).all(|slot| !self.is_taken(slot))
     }
 
@@ -334,7 +411,7 @@ impl<'a> SpanRef<'a> {
     /// zero.
     #[inline]
     fn was_fresh(self, slot: usize) -> bool {
-        let fresh = self.record.fresh_slot.load(Relaxed) as usize;
+        let fresh = usize::from(self.record.fresh_slot.load(Relaxed));
         if slot < fresh {
             return false;
         }
@@ -342,7 +419,7 @@ impl<'a> SpanRef<'a> {
         // slots.
         self.record
             .fresh_slot
-            .store(u32::try_from(slot + 1).unwrap_or(u32::MAX), Relaxed);
+            .store(u16::try_from(slot + 1).unwrap_or(u16::MAX), Relaxed);
         self.kind & ZEROED != 0
     }
 }
@@ -350,7 +427,7 @@ impl<'a> SpanRef<'a> {
 /// Damage for the tests of `verify`.
 #[cfg(test)]
 impl Record {
-    pub(crate) fn plant_free_slots(&self, more: u32) {
+    pub(crate) fn plant_free_slots(&self, more: u16) {
         self.free_slots.fetch_add(more, Relaxed);
     }
 
@@ -358,7 +435,7 @@ impl Record {
         self.bits[slot / WORD_BITS].fetch_or(1 << (slot % WORD_BITS), Relaxed);
     }
 
-    pub(crate) fn plant_fresh_slot(&self, slot: u32) {
+    pub(crate) fn plant_fresh_slot(&self, slot: u16) {
         self.fresh_slot.store(slot, Relaxed);
     }
 

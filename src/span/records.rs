@@ -5,8 +5,9 @@
 //! space.
 
 use core::num::NonZeroU32;
+use core::ptr::NonNull;
 
-use archipelago_api::{Machine, Offset};
+use archipelago_api::{Machine, Offset, VirtAddr};
 
 use super::class_table::table;
 use super::record::{NARROW_SLOTS, Record, SpanRef, WideRecord, is_wide};
@@ -75,9 +76,7 @@ impl<'a, M: Machine> Records<'a, M> {
 
     /// The handle of a record, or `None` if the record is out of reach of the anchor.
     pub(crate) fn handle(&self, record: &Record) -> Option<SpanHandle> {
-        let address = self
-            .machine
-            .address(core::ptr::NonNull::from(record).cast())?;
+        let address = self.machine.address(NonNull::from(record).cast())?;
         let offset = M::GEOMETRY.offset(address)?;
         let below = self.anchor.value().wrapping_sub(offset.value());
         // Below or above the anchor: as a number of two's complement, less than `REACH` either way.
@@ -106,6 +105,12 @@ impl<'a, M: Machine> Records<'a, M> {
         SpanRef::new(&wide.record, Some(wide), kind)
     }
 
+    /// The address of the record that `handle` names.
+    #[inline(always)]
+    pub(crate) fn address(&self, handle: SpanHandle) -> VirtAddr {
+        M::GEOMETRY.address(self.offset(handle))
+    }
+
     /// Where the record that `handle` names would be.
     #[inline]
     pub(crate) fn offset(&self, handle: SpanHandle) -> Offset {
@@ -115,9 +120,11 @@ impl<'a, M: Machine> Records<'a, M> {
     }
 
     #[inline]
-    fn pointer(&self, handle: SpanHandle) -> core::ptr::NonNull<u8> {
-        self.machine
-            .pointer(M::GEOMETRY.address(self.offset(handle)))
+    fn pointer(&self, handle: SpanHandle) -> NonNull<u8> {
+        let address = self.address(handle);
+        // SAFETY: handles are made for records alone, and no window reaches address 0.
+        unsafe { core::hint::assert_unchecked(address.value() != 0) };
+        self.machine.pointer(address)
     }
 }
 

@@ -22,7 +22,10 @@ impl Lent {
         let layout = Layout::from_size_align(arenas * arena, arena).ok()?;
         // SAFETY: the layout is not empty, or there is no arena and no window.
         let memory = (arenas > 0).then(|| unsafe { std::alloc::alloc_zeroed(layout) })?;
-        let window = Window::new(NonNull::new(memory)?.expose_provenance().get(), layout.size());
+        let window = Window::new(
+            NonNull::new(memory)?.expose_provenance().get(),
+            layout.size(),
+        );
         Some((Self, window))
     }
 }

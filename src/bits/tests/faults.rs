@@ -65,6 +65,23 @@ impl Seed for Fault {
         }
     }
 
+    fn set(self, units: &[AtomicUsize], index: usize, bits: usize) {
+        match self {
+            Self::HeadLost if index == 0 => {}
+            Self::TailLost if index + 1 == units.len() => {}
+            Self::NeighbourOverwritten => units[index].store(bits, Relaxed),
+            _ => Sound.set(units, index, bits),
+        }
+    }
+
+    fn cleared(self, own: usize) -> usize {
+        match self {
+            Self::StaleBits => 0,
+            Self::NeighbourOverwritten => usize::MAX,
+            _ => own,
+        }
+    }
+
     fn bits(self, unit: &AtomicUsize, bits: usize) -> usize {
         match self {
             Self::StaleBits => bits | unit.load(Relaxed),
@@ -98,8 +115,8 @@ fn findings(seed: impl Seed) -> Vec<Finding> {
 }
 
 /// What is found of the same words as one value, in `units` units of one arena, of which it has
-/// the last to itself up to its middle.
-fn findings_of_value(seed: impl Seed, elements: usize) -> Vec<Finding> {
+/// the last to itself up to its middle; `laid` over cleared words or not.
+fn findings_of_value(seed: impl Seed, elements: usize, laid: bool) -> Vec<Finding> {
     let bed = Bed::<Top, 8>::new(Lie::Apart);
     let mask = (0..elements).fold(0, |all, element| all | 1 << (3 * element));
     let map = PointerMap::from_mask(3 * elements, mask);
@@ -108,28 +125,31 @@ fn findings_of_value(seed: impl Seed, elements: usize) -> Vec<Finding> {
         words: 3 * elements + 3,
     };
     let object = Object::of_mask(3 * elements, mask, 1);
-    try_out(
-        &bed,
-        slot,
-        (&object, Way::Value(&map)),
-        seed,
-        2 * UNIT_WORDS,
-    )
+    let way = if laid {
+        Way::Laid(&map)
+    } else {
+        Way::Value(&map)
+    };
+    try_out(&bed, slot, (&object, way), seed, 2 * UNIT_WORDS)
 }
 
-/// What is found of an array, and of values in two, three and more units.
-fn all_findings(seed: impl Seed) -> [(Vec<Finding>, usize); 4] {
-    let value = |elements| (findings_of_value(seed, elements), elements);
+/// What is found of an array, and of values in two, three and more units, the short ones in both
+/// ways.
+fn all_findings(seed: impl Seed) -> [(Vec<Finding>, usize); 6] {
+    let value = |elements| (findings_of_value(seed, elements, false), elements);
+    let laid = |elements| (findings_of_value(seed, elements, true), elements);
     [
         (findings(seed), COUNT),
         value(UNIT_WORDS / 4),
         value(UNIT_WORDS / 2),
         value(COUNT),
+        laid(UNIT_WORDS / 4),
+        laid(UNIT_WORDS / 2),
     ]
 }
 
 /// The words that are not what they have to be, of as many elements; no neighbour's is among them.
-fn own_words(seed: impl Seed) -> [(Vec<usize>, usize); 4] {
+fn own_words(seed: impl Seed) -> [(Vec<usize>, usize); 6] {
     all_findings(seed).map(|(found, elements)| {
         let words = found.into_iter().map(|finding| match finding {
             Finding::Pointer(word) | Finding::Scan(word) | Finding::Dead(word) => Some(word),

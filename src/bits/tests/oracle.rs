@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use super::bed::Bed;
+use crate::bits::lay::Extent;
 use crate::bits::seed::Seed;
+use crate::bits::tables::WordIdx;
 use crate::bits::write::{describe_value_with, describe_with};
 use crate::bits::{Description, PointerMap, UNIT_WORDS};
 use crate::testing::{Random, TestGeometry};
@@ -87,6 +89,8 @@ pub(super) enum Way<'a> {
     Value(&'a PointerMap<'a>),
     /// By its description.
     Object(&'a Description<'a>),
+    /// As a short value, over words that were cleared before: as the heap does it.
+    Laid(&'a PointerMap<'a>),
 }
 
 /// Describes an object in a slot over bits of no meaning, and looks at all words of the slot, and
@@ -107,6 +111,10 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
     let written = match way {
         Way::Value(map) => describe_value_with(bed, address, bytes, map, seed),
         Way::Object(object) => describe_with(bed, address, bytes, object, seed),
+        Way::Laid(map) => {
+            lay(bed, slot, map, seed);
+            Ok(())
+        }
     };
     assert_eq!(written, Ok(()));
     let end = slot.first + slot.words;
@@ -132,6 +140,33 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
     found
 }
 
+/// Clears the slot's words, and sets the bits of a short value in it.
+fn lay<G: TestGeometry, const W: usize>(
+    bed: &Bed<G, W>,
+    slot: Slot,
+    map: &PointerMap<'_>,
+    seed: impl Seed,
+) {
+    let (first, masks) = (WordIdx(slot.first), map.masks());
+    let units = first.units(bed);
+    let of_slot = Extent::new(first.in_unit(), slot.words - 1);
+    of_slot.clear_with(&units[..of_slot.units], seed);
+    let of_object = Extent::new(first.in_unit(), masks.words_before_last());
+    of_object.set_with(&units[..of_object.units], &masks, seed);
+}
+
+/// Whether an object can be laid into a slot: it is a short value, and the slot's units are in one
+/// piece.
+fn can_be_laid<G: TestGeometry, const W: usize>(
+    bed: &Bed<G, W>,
+    slot: Slot,
+    object: &Object,
+) -> bool {
+    let first = WordIdx(slot.first);
+    let units = Extent::new(first.in_unit(), slot.words - 1).units;
+    object.count == 1 && (1..=64).contains(&object.total()) && units <= first.units(bed).len()
+}
+
 /// The same for an object whose map is made here, without a fault, which has to be right in
 /// whichever way it is written.
 pub(super) fn check<G: TestGeometry, const W: usize>(bed: &Bed<G, W>, slot: Slot, object: &Object) {
@@ -144,6 +179,9 @@ pub(super) fn check<G: TestGeometry, const W: usize>(bed: &Bed<G, W>, slot: Slot
     );
     if object.count == 1 {
         check_way(bed, slot, object, Way::Value(&map));
+    }
+    if can_be_laid(bed, slot, object) {
+        check_way(bed, slot, object, Way::Laid(&map));
     }
 }
 

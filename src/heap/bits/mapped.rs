@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
-use super::super::free::{Object, Place};
+use super::super::free::Object;
 use super::super::object::AllocError;
 use super::super::{Heap, Opened, certain};
 use super::view::Inside;
@@ -42,7 +42,46 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// As [`allocate`](Self::allocate). The bits are written with no lock held.
     /// # Cost
     /// Beyond `allocate`, a few instructions for every 16 or 32 words of the slot.
+    #[inline]
     pub fn allocate_mapped(
+        &self,
+        layout: Layout,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        match self.allocate_short(layout, object, flags) {
+            Some(memory) => Ok(memory),
+            None => self.allocate_described(layout, object, flags),
+        }
+    }
+
+    /// The same for a short object in a span that has a free slot; `None`, and nothing has happened,
+    /// if it is not as simple as that.
+    // What has to be kept for everything else is kept by the caller, so that this has registers.
+    #[inline(never)]
+    fn allocate_short(
+        &self,
+        layout: Layout,
+        object: &Description<'_>,
+        flags: AllocFlags,
+    ) -> Option<NonNull<[u8]>> {
+        let masks = object.masks();
+        if !masks.fit(layout.size(), M::WORD_BYTES) {
+            return None;
+        }
+        let opened = self.ready_to_allocate(flags).ok()?;
+        let class = Self::TABLE.class_for(layout.size(), layout.align())?;
+        let taken = self.take_slot(opened, SpanClass::scannable(class))?;
+        let memory = self.slot_memory(opened, class, taken, flags);
+        if !self.describe_fresh(opened, class, taken, masks) {
+            self.describe_object(opened, memory, object);
+        }
+        Some(memory)
+    }
+
+    /// [`allocate_mapped`](Self::allocate_mapped) for any object.
+    #[inline(never)]
+    fn allocate_described(
         &self,
         layout: Layout,
         object: &Description<'_>,
@@ -53,8 +92,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         let refused = |cause| AllocError { layout, cause };
         let opened = self.ready_to_allocate(flags).map_err(refused)?;
-        let class = Self::TABLE.class_for(layout.size(), layout.align());
-        let Some(class) = class else {
+        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
             return self
                 .allocate_large_mapped(opened, layout, object, flags)
                 .map_err(refused);
@@ -65,28 +103,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 .map_err(refused);
         };
         let memory = self.slot_memory(opened, class, taken, flags);
-        let first = taken.first.address::<M>().value();
-        let slot = VirtAddr::new(first.wrapping_add(taken.slot * Self::TABLE.size(class)));
-        match describe(&Inside(&self.index), slot, memory.len(), object) {
-            Ok(()) => Ok(memory),
-            Err(_) => Err(self.refuse_described(memory, layout, object)),
+        match Self::check_description(memory.len(), object) {
+            Ok(()) => {
+                self.describe_object(opened, memory, object);
+                Ok(memory)
+            }
+            Err(cause) => {
+                // SAFETY: it was allocated with this layout, just now, and nobody else knows of it.
+                unsafe { self.deallocate(memory.cast(), layout) };
+                Err(AllocError { layout, cause })
+            }
         }
-    }
-
-    /// Gives back a slot that the object's description does not fit.
-    #[cold]
-    fn refuse_described(
-        &self,
-        memory: NonNull<[u8]>,
-        layout: Layout,
-        object: &Description<'_>,
-    ) -> AllocError {
-        let fits = Self::check_description(memory.len(), object);
-        let cause = fits.err().ok_or(());
-        let cause = certain::<K, _, _>(cause, "the bitmap in front of a mapped object is ready");
-        // SAFETY: it was allocated with this layout, just now, and nobody else knows of it.
-        unsafe { self.deallocate(memory.cast(), layout) };
-        AllocError { layout, cause }
     }
 
     #[cold]
@@ -120,6 +147,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Writes the bits of an object that the caller has just been given.
+    #[cold]
+    #[inline(never)]
     pub(super) fn describe_object(
         &self,
         opened: &Opened<M>,
@@ -165,33 +194,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         handle.is_some_and(|handle| opened.records().get(handle).is_scannable())
     }
 
-    /// Clears the bits of a slot that is being freed. The caller holds the central lock.
-    #[inline]
-    pub(in super::super) fn clear_slot(&self, object: &Object<'_>) {
-        if let Place::Slot { class, slot } = object.place {
-            if object.span.is_scannable() {
-                let bytes = Self::TABLE.size(class);
-                let first = object.span.record.first().address::<M>();
-                let slot = first.value().wrapping_add(slot.number() * bytes);
-                clear(&Inside(&self.index), VirtAddr::new(slot), bytes);
-            }
-        }
-    }
-
     /// Clears the bits of the large object that the caller is about to free, if it is one. It is
     /// the caller's still, so that no lock is needed; what is no object is found out afterwards.
+    #[inline(always)]
     pub(in super::super) fn clear_large(
         &self,
         opened: &Opened<M>,
         pointer: NonNull<u8>,
         layout: Layout,
     ) {
-        if Self::TABLE
-            .class_for(layout.size(), layout.align())
-            .is_some()
-        {
-            return;
+        if !Self::TABLE.serves(layout.size(), layout.align()) {
+            self.clear_pages(opened, pointer, layout);
         }
+    }
+
+    #[inline(never)]
+    fn clear_pages(&self, opened: &Opened<M>, pointer: NonNull<u8>, layout: Layout) {
         let central = self.central.lock();
         let run = match self.object(opened, pointer, layout) {
             Ok(Object { span, .. }) if span.is_scannable() => span.record.run(),

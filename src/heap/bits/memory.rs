@@ -4,15 +4,18 @@
 //! run: it is furnished inside the growth gate, and claimed there once the run itself is Ready. So a
 //! refusal on the way leaves neither behind. See `arena/bitmap.rs` for the protocol.
 
+use core::ptr::NonNull;
+
 use archipelago_api::{Busy, Kernel, Machine};
 
 use super::super::growth::Growth;
 use super::super::runs::ReadyRun;
 use super::super::{Heap, Opened, certain};
-use crate::arena::ArenaIndex;
-use crate::base::PageRun;
+use crate::arena::{ArenaIndex, SpanHandle};
+use crate::base::{PageIdx, PageRun};
+use crate::bits::UNIT_WORDS;
 use crate::region::{Cause, Purpose, Space};
-use crate::span::{Central, Scan};
+use crate::span::{BitsPlace, Central, Scan, SizeClass, SpanClass};
 
 /// Pages behind the bitmap that is searched with the lock held.
 const LOOKED_AT: usize = 512;
@@ -76,6 +79,44 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             growth.scan = scan;
             let claimed = self.claim_bits(run).then_some(()).ok_or(());
             certain::<K, _, _>(claimed, "bitmap that was furnished is ready");
+        }
+    }
+
+    /// Notes in the record of a new span of `class` where the bits in front of it are, which are
+    /// claimed. The caller holds the central lock.
+    pub(in super::super) fn place_bits(
+        &self,
+        opened: &Opened<M>,
+        class: SpanClass,
+        handle: SpanHandle,
+    ) {
+        if class.scan().is_yes() {
+            let record = opened.records().get(handle).record;
+            let (distance, near) =
+                self.find_bits(opened, handle, record.first(), class.size_class());
+            record.set_bits(distance, near);
+        }
+    }
+
+    /// What the record that `handle` names has to say of the bits in front of a span of `class` at
+    /// `first`: how far away they are, and of how many slots.
+    pub(super) fn find_bits(
+        &self,
+        opened: &Opened<M>,
+        handle: SpanHandle,
+        first: PageIdx,
+        class: SizeClass,
+    ) -> (i32, u32) {
+        let units = self.index.bits_of(first);
+        let bytes = units.len() * UNIT_WORDS * M::WORD_BYTES;
+        let near = (bytes / Self::TABLE.size(class)).min(Self::TABLE.slots(class));
+        let distance = units.first().and_then(|unit| {
+            let unit = opened.machine.address(NonNull::from(unit).cast())?;
+            BitsPlace::distance(opened.records().address(handle), unit)
+        });
+        match (distance, u32::try_from(near)) {
+            (Some(distance), Ok(near)) => (distance, near),
+            _ => (0, 0),
         }
     }
 

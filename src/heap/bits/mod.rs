@@ -11,6 +11,8 @@ mod none;
 mod planted;
 #[cfg(feature = "heap-bits")]
 mod resize;
+#[cfg(feature = "heap-bits")]
+mod slot;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]
 mod tests;

@@ -5,9 +5,10 @@ use archipelago_api::{Kernel, Machine};
 use super::super::growth::Growth;
 use super::super::runs::ReadyRun;
 use super::super::{Heap, Opened, PageSide, Violation};
+use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::region::{Cause, Space};
-use crate::span::{Central, Scan};
+use crate::span::{Central, Scan, SpanClass};
 
 #[expect(
     clippy::extra_unused_type_parameters,
@@ -37,6 +38,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     #[inline(always)]
     pub(in super::super) fn claim_furnished(&self, _: &mut Growth, _: Scan, _: PageRun) {}
+
+    #[inline(always)]
+    pub(in super::super) fn place_bits(&self, _: &Opened<M>, _: SpanClass, _: SpanHandle) {}
 
     #[inline(always)]
     pub(in super::super) fn give_bits_back(&self, _: &Space<'_, M>, _: Scan, _: PageRun) {}

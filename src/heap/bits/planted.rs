@@ -12,6 +12,7 @@ use super::super::{Heap, Window};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::{Description, PointerMap, UNIT_WORDS};
 use crate::region::Purpose;
+use crate::span::Record;
 
 /// Bytes of an object of twelve words. Spans of such objects have one page, and a tail.
 const BYTES: usize = 48;
@@ -48,6 +49,13 @@ impl Bed {
     fn page(&self, address: VirtAddr) -> PageRun {
         let page = PageIdx::of::<Sim<Plain32>>(address).expect("in the space");
         PageRun::new(page, 1)
+    }
+
+    /// Does something to the record of the span that holds `address`.
+    fn record(&self, address: VirtAddr, damage: impl FnOnce(&Record)) {
+        let opened = self.heap.opened.get().expect("initialised");
+        let handle = self.heap.index.span_of(address).expect("an object");
+        damage(opened.records().get(handle).record);
     }
 
     /// Says that the word at `address` is a pointer, and described.
@@ -94,6 +102,18 @@ planted! {
     };
     the_bitmap_is_charged_to_ranges: "the heap bitmap in front of scannable spans is charged as such", |bed| {
         bed.heap.ledger.transfer(Purpose::HeapBits, Purpose::Ranges, 64);
+    };
+    a_record_leads_astray: "a record says where the heap bitmap in front of its span is", |bed| {
+        bed.record(bed.mapped, |record| record.set_bits(record.bits_distance() + 1, record.near_slots()));
+    };
+    a_record_leads_too_many_slots: "a record says where the heap bitmap in front of its span is", |bed| {
+        bed.record(bed.mapped, |record| record.set_bits(record.bits_distance(), record.near_slots() + 1));
+    };
+    a_record_leads_nowhere: "a record says where the heap bitmap in front of its span is", |bed| {
+        bed.record(bed.mapped, |record| record.set_bits(0, 0));
+    };
+    a_record_leads_to_bits_of_nobody: "a record says where the heap bitmap in front of its span is", |bed| {
+        bed.record(bed.plain, |record| record.set_bits(1, 1));
     };
     idle_parts_are_miscounted: "idle parts of the heap bitmap are counted", |bed| {
         bed.heap.central.lock().bits.idle_bytes += 4096;

@@ -6,7 +6,7 @@ use super::super::growth::Growth;
 use super::super::verify::{rule, rule_at};
 use super::super::{Heap, Opened, PageSide, Violation};
 use super::view::Inside;
-use crate::arena::ArenaIndex;
+use crate::arena::{ArenaIndex, SpanHandle};
 use crate::base::PageRun;
 use crate::bits::{Entry, HeapBits, Tables};
 use crate::region::Purpose;
@@ -99,17 +99,39 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn verify_objects(&self, opened: &Opened<M>, range: PageRun) -> Result<(), Violation> {
         let mut at = range.first;
         while at < range.end() {
-            let handle = self.index.span_at(at);
-            let Some(span) = handle.map(|handle| opened.records().get(handle)) else {
+            let Some(handle) = self.index.span_at(at) else {
                 at = at.plus(1);
                 continue;
             };
+            let span = opened.records().get(handle);
+            self.verify_distance(opened, handle, span)?;
             if span.is_scannable() {
                 self.verify_span(span)?;
             }
             at = at.plus(span.record.run().count.max(1));
         }
         Ok(())
+    }
+
+    /// Checks that a record leads to the bits in front of its span, or nowhere.
+    fn verify_distance(
+        &self,
+        opened: &Opened<M>,
+        handle: SpanHandle,
+        span: SpanRef<'_>,
+    ) -> Result<(), Violation> {
+        let (record, first) = (span.record, span.record.first());
+        let class = match record.kind() {
+            Kind::Small(number) if span.is_scannable() => Self::TABLE.class(number),
+            _ => None,
+        };
+        let expected = class.map_or((0, 0), |class| self.find_bits(opened, handle, first, class));
+        let near = record.near_slots();
+        rule_at::<M>(
+            near == expected.1 && (near == 0 || record.bits_distance() == expected.0),
+            first,
+            "a record says where the heap bitmap in front of its span is",
+        )
     }
 
     fn verify_span(&self, span: SpanRef<'_>) -> Result<(), Violation> {

@@ -106,10 +106,16 @@ impl ClassTable {
         self.class_for_any(size, align)
     }
 
+    /// Whether there is a class for `size` bytes aligned to `align`.
+    #[inline]
+    pub(crate) const fn serves(&self, size: usize, align: usize) -> bool {
+        size <= self.largest && align <= self.page_bytes
+    }
+
     /// [`class_for`](Self::class_for) for any size and alignment.
     #[inline(never)]
     const fn class_for_any(&self, size: usize, align: usize) -> Option<SizeClass> {
-        if size > self.largest || align > self.page_bytes {
+        if !self.serves(size, align) {
             return None;
         }
         // Neither overflows nor passes `largest`, which is a multiple of every alignment up to a

@@ -8,11 +8,6 @@ pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
 } else {
     CLASSES as usize
 };
-#[cfg(feature = "heap-bits")]
-const _: () = assert!(
-    SPAN_CLASSES <= u8::MAX as usize,
-    "a span class has a number"
-);
 
 /// Whether objects may hold pointers, so that the heap bitmap describes them. Without a heap bitmap
 /// there is one answer, which takes no room.
@@ -39,54 +34,59 @@ impl Scan {
 }
 
 /// A span class: what all objects of a span have in common, their size class and whether they may
-/// hold pointers. Its number is that of a pair of central lists.
+/// hold pointers. Its number is that of its central list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SpanClass(u8);
+pub(crate) struct SpanClass {
+    class: SizeClass,
+    scan: Scan,
+}
 
 impl SpanClass {
     /// Objects of `class`, which hold no pointers.
     #[inline(always)]
     pub(crate) const fn noscan(class: SizeClass) -> Self {
-        Self(class.0)
+        Self {
+            class,
+            scan: Scan::NO,
+        }
     }
 
     /// Objects of `class`, which may hold pointers.
     #[cfg(feature = "heap-bits")]
     #[inline(always)]
     pub(crate) const fn scannable(class: SizeClass) -> Self {
-        Self::numbered(class.0)
+        Self {
+            class,
+            scan: Scan::YES,
+        }
     }
 
     /// Objects of the size class with this number, which may hold pointers.
     #[cfg(feature = "heap-bits")]
     #[inline(always)]
     pub(crate) const fn numbered(class: u8) -> Self {
-        Self(class.wrapping_add(CLASSES))
+        Self::scannable(SizeClass(class))
     }
 
-    /// The number.
+    /// The number. Scannable classes come after the others.
     #[inline(always)]
-    pub(crate) const fn number(self) -> u8 {
-        self.0
+    pub(crate) const fn number(self) -> usize {
+        #[cfg(feature = "heap-bits")]
+        if self.scan.is_yes() {
+            return self.class.index() + CLASSES as usize;
+        }
+        self.class.index()
     }
 
     /// The size class.
     #[inline(always)]
     pub(crate) const fn size_class(self) -> SizeClass {
-        #[cfg(feature = "heap-bits")]
-        return SizeClass(self.0 % CLASSES);
-        #[cfg(not(feature = "heap-bits"))]
-        SizeClass(self.0)
+        self.class
     }
 
     /// Whether the objects may hold pointers.
     #[inline(always)]
     pub(crate) const fn scan(self) -> Scan {
-        Scan(
-            #[cfg(feature = "heap-bits")]
-            {
-                self.0 >= CLASSES
-            },
-        )
+        self.scan
     }
 }

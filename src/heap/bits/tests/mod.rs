@@ -1,5 +1,7 @@
 //! The bitmap's memory: Ready while scannable spans are behind it, idle, taken back.
 
+mod places;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::alloc::Layout;
