@@ -5,7 +5,7 @@
 #![no_main]
 
 use archipelago::{AllocFlags, EarlyRegion, Purpose, Window};
-use archipelago_qemu::mapped::{LINKS, Objects, SHAPES, Shape};
+use archipelago_qemu::mapped::{LINKS, Objects, SHAPES};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     Boot, KernelHeap, MAPPED_PLACES, Running, enable_interrupts, entry, mask_interrupts, on_timer,
@@ -26,14 +26,15 @@ static EARLY: EarlyRegion<{ 64 << 10 }> = EarlyRegion::new();
 const RESERVE: usize = 16;
 
 /// Instructions between interrupts: more than a handler takes, and in no rhythm of the kernel's.
-const PERIOD: u32 = 20_011;
+const PERIOD: u32 = 9_001;
 
 /// Objects that the kernel has at once, and the handler, at most.
 const KERNELS: usize = 60;
 const HANDLERS: usize = 30;
 
-/// Interrupts that are enough.
-const ENOUGH: usize = 3_000;
+/// Interrupts that are enough: a change to a word of the bitmap that is not atomic is a matter of
+/// three instructions, and some of the interrupts have to come between them.
+const ENOUGH: usize = 40_000;
 
 /// What somebody allocates and frees in turn.
 struct Churn {
@@ -65,8 +66,8 @@ impl Churn {
         }
     }
 
-    /// Compares an object, frees it, and allocates another: most of them of a few words, which is
-    /// no whole number of them to a word of the bitmap.
+    /// Compares an object, frees it, and allocates another: most of them of so few words that many
+    /// share a word of the bitmap.
     fn turn(&mut self) {
         self.turn += 1;
         let live = self.objects.live().len();
@@ -75,18 +76,16 @@ impl Churn {
             self.objects.compare_one(index);
             self.objects.free(index);
         }
-        let (shape, count) = if self.turn % 4 == 0 {
-            (&SHAPES[self.turn / 4 % SHAPES.len()], 1 + self.turn % 5)
+        let (shape, count) = if self.turn % 16 == 0 {
+            (&SHAPES[self.turn / 16 % SHAPES.len()], 1 + self.turn % 5)
         } else {
-            (SHORT, 1 + self.turn % 11)
+            (&LINKS, 1 + self.turn % 3)
         };
         if self.objects.allocate(shape, count).is_err() {
             self.refused += 1;
         }
     }
 }
-
-const SHORT: &Shape = &LINKS;
 
 fn handler() {
     if let Some(churn) = HANDLER.lock().as_mut() {

@@ -224,10 +224,10 @@ fn compare_object(objects: &Objects, view: &View<'_>, live: &Live) {
 
 fn compare_pointers(live: &Live, mut found: impl Iterator<Item = usize>) {
     for offset in live.pointer_words() {
-        let (word, next) = (offset / WORD, found.next());
+        let (word, next) = (offset / WORD, found.next().map(|offset| offset / WORD));
         assert!(
-            next == Some(offset),
-            "word {word} of {live} is laid out as a pointer, but the next one is at {next:?} bytes"
+            next == Some(word),
+            "word {word} of {live} is laid out as a pointer, but the next one is word {next:?}"
         );
         let (leads_to, target) = (live.pointer(offset), live.target.as_ptr());
         assert!(
