@@ -224,11 +224,14 @@ fn compare_object(objects: &Objects, view: &View<'_>, live: &Live) {
 
 fn compare_pointers(live: &Live, mut found: impl Iterator<Item = usize>) {
     for offset in live.pointer_words() {
-        let (word, next) = (offset / WORD, found.next().map(|offset| offset / WORD));
-        assert!(
-            next == Some(word),
-            "word {word} of {live} is laid out as a pointer, but the next one is word {next:?}"
-        );
+        let word = offset / WORD;
+        match found.next().map(|offset| offset / WORD) {
+            Some(next) => assert!(
+                next == word,
+                "word {word} of {live} is laid out as a pointer, but the next one is word {next}"
+            ),
+            None => panic!("word {word} of {live} is laid out as a pointer, but none is left"),
+        }
         let (leads_to, target) = (live.pointer(offset), live.target.as_ptr());
         assert!(
             leads_to == target,
