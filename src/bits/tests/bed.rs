@@ -27,20 +27,23 @@ impl TestGeometry for Top {
     };
 }
 
-/// A space of 64 arenas of 1 MiB, from address 0.
+/// A space of 64 arenas of 1 MiB, or under Miri of four of 16 KiB, from address 0.
 #[derive(Debug)]
 pub(super) struct Wide;
 
 impl TestGeometry for Wide {
-    const GEOMETRY: Geometry = Geometry {
-        address_bits: 26,
-        base: 0,
-        granule_shift: 12,
-        page_shift: 12,
-        chunk_shift: 20,
-        arena_shift: 20,
-        index_root_shift: 0,
-        index_table_shift: 6,
+    const GEOMETRY: Geometry = {
+        let (arenas, arena) = if cfg!(miri) { (2, 14) } else { (6, 20) };
+        Geometry {
+            address_bits: arenas + arena,
+            base: 0,
+            granule_shift: 12,
+            page_shift: 12,
+            chunk_shift: arena,
+            arena_shift: arena,
+            index_root_shift: 0,
+            index_table_shift: arenas,
+        }
     };
 }
 

@@ -28,7 +28,7 @@ fn runs_of(record: &[bool]) -> Vec<Run> {
 
 /// Records of up to 600 words, most of them with long stretches of one kind.
 fn record(random: &mut Random) -> Vec<bool> {
-    let words = 1 + random.below(600);
+    let words = 1 + random.below(600 / every(3));
     let stretch = 1 + random.below(90);
     let mut record = Vec::new();
     while record.len() < words {
@@ -45,7 +45,7 @@ fn random_records_of_up_to_600_words_as_runs() {
     let mut random = Random::new(600);
     for lie in [Lie::Adjacent, Lie::Apart] {
         let bed = Bed::<Top, 8>::new(lie);
-        for _ in (0..2000).step_by(every(400)) {
+        for _ in (0..2000).step_by(every(1000)) {
             let element = record(&mut random);
             let runs = runs_of(&element);
             let map = PointerMap::from_runs(element.len(), &runs);
@@ -73,7 +73,7 @@ fn random_records_of_up_to_600_words_as_runs() {
 fn random_records_as_nested_fields() {
     let mut random = Random::new(601);
     let bed = Bed::<Top, 8>::new(Lie::Apart);
-    for _ in (0..1500).step_by(every(300)) {
+    for _ in (0..1500).step_by(every(750)) {
         let (inner, last) = (record(&mut random), record(&mut random));
         let short = 1 + random.below(100);
         let runs = runs_of(&inner);
@@ -120,12 +120,12 @@ fn random_records_as_nested_fields() {
 fn a_million<const W: usize>(lie: Lie, element: &Object) {
     let bed = Bed::<Wide, W>::new(lie);
     let object = Object {
-        count: 1_000_000 / every(5_000),
+        count: 1_000_000 / every(20_000),
         ..element.clone()
     };
     let map = PointerMap::from_mask(element.element.len(), element.mask());
     let slot = Slot {
-        first: 12_345,
+        first: Bed::<Wide, W>::ARENA_WORDS - 45,
         words: object.words() + 77,
     };
     let array = Description::array(&map, object.count);

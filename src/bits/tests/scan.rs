@@ -13,7 +13,7 @@ fn read_back<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let arena = Bed::<Top, W>::ARENA_WORDS;
     let mut random = Random::new(W as u64);
-    for _ in (0..3000).step_by(every(150)) {
+    for _ in (0..3000).step_by(every(1000)) {
         let words = 1 + random.below(12);
         let mask = u128::from(random.bits()) & ((1 << words) - 1);
         let map = PointerMap::from_mask(words, mask);
@@ -55,7 +55,7 @@ fn the_words_that_were_described_are_read_back() {
 #[test]
 fn the_special_bit_ends_no_scan() {
     let bed = Bed::<Top, 8>::new(Lie::Apart);
-    for first in (0..2 * UNIT_WORDS).step_by(every(9)) {
+    for first in (0..2 * UNIT_WORDS).step_by(every(19)) {
         for mask in 0..16 {
             let map = PointerMap::from_mask(4, mask);
             let slot = Bed::<Top, 8>::address(first);
