@@ -58,18 +58,42 @@ pub(crate) const INTERPRETED_32: &str = "i686-unknown-linux-gnu";
 /// A target of the other byte order, for Miri.
 pub(crate) const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
 
+/// One with words of 32 bits in the other byte order.
+pub(crate) const BIG_ENDIAN_32: &str = "powerpc-unknown-linux-gnu";
+
+/// The feature of a heap with a bitmap, and the program of tests that only such a heap has.
+pub(crate) const BITMAP: [&str; 6] = [
+    "--package",
+    "archipelago",
+    "--features",
+    "archipelago/heap-bits",
+    "--test",
+    "mapped",
+];
+
+/// What Miri runs of those on every kind of target: the layer itself, and a heap of each kind.
+const BITMAP_INTERPRETED: [&str; 3] = ["bits::tests", "objects::small::", "moves::small::"];
+
 /// Runs all tests of the host as programs with words of 32 bits.
 ///
 /// # Errors
 /// If the target cannot be had.
 pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<ExitCode> {
-    let mut command = hosted_32(&Toolchain::detect()?, install)?;
+    let toolchain = Toolchain::detect()?;
+    let mut command = hosted_32(&toolchain, install)?;
     // What is for the host alone: commands, and page tables of 64 bits.
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
     command.args(["--exclude", "archipelago-derive"]);
-    command.args(filter.map(|filter| format!("--test={filter}")));
-    follow(command)
+    if let Some(filter) = filter {
+        // Some programs are there with the bitmap alone.
+        command.args(["--features", "archipelago/heap-bits"]);
+        command.arg(format!("--test={filter}"));
+        return follow(command);
+    }
+    let mut mapped = hosted_32(&toolchain, install)?;
+    mapped.args(BITMAP).arg("--lib");
+    follow_all([command, mapped])
 }
 
 /// A `cargo test` for [`HOSTED_32`], to be told which tests.
@@ -128,7 +152,8 @@ pub(crate) fn loom() -> Result<ExitCode> {
 }
 
 /// Runs Miri with strict provenance over the library's unit tests, and the model and the heap on
-/// every geometry.
+/// every geometry; then over the bitmap and heaps that have one, with words of either width and in
+/// either byte order unless a target is named.
 ///
 /// # Errors
 /// If there is no nightly toolchain with Miri and it cannot be had.
@@ -150,7 +175,24 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
         // Planted corruptions damage memory on purpose; the classes are numbers alone, and very many.
         None => command.args(["--", "--skip", "heap::planted", "--skip", "span::class"]),
     };
-    follow(command)
+    let mut commands = vec![command];
+    if options.filter.is_none() {
+        let targets = match &options.target {
+            Some(target) => vec![Some(target.as_str())],
+            None => [INTERPRETED_32, BIG_ENDIAN, BIG_ENDIAN_32]
+                .map(Some)
+                .into_iter()
+                .chain([None])
+                .collect(),
+        };
+        for target in targets {
+            let mut mapped = interpreted(target, install)?;
+            mapped.args(BITMAP).args(["--lib", "--"]);
+            mapped.args(BITMAP_INTERPRETED);
+            commands.push(mapped);
+        }
+    }
+    follow_all(commands)
 }
 
 /// Brings `what` with `add`, a command of rustup's.
@@ -203,6 +245,18 @@ fn ensure_miri(install: Install) -> Result<()> {
         )));
     }
     bring("Miri", add, install)
+}
+
+/// Runs commands one after the other, all of them, and answers whether all succeeded.
+fn follow_all(commands: impl IntoIterator<Item = Command>) -> Result<ExitCode> {
+    let mut answer = ExitCode::SUCCESS;
+    for command in commands {
+        let code = follow(command)?;
+        if code != ExitCode::SUCCESS {
+            answer = code;
+        }
+    }
+    Ok(answer)
 }
 
 /// Runs a command in the user's terminal and hands its success on.
