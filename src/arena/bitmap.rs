@@ -106,7 +106,8 @@ impl<M: Machine> ArenaIndex<M> {
     /// Pages of the heap behind a part: 16 or 32.
     pub(crate) const PART_PAGES: usize = 1 << Self::BITS_SHIFT;
     /// Units of a page of the heap.
-    const PAGE_UNITS: usize = Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
+    pub(super) const PAGE_UNITS: usize =
+        Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
     /// Bits for the pages behind a part.
     const MOST_PAGES: usize = 32;
 
@@ -175,6 +176,8 @@ impl<M: Machine> ArenaIndex<M> {
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
+        #[cfg(feature = "flat-bits")]
+        Self::check_array(piece)?;
         self.ensure_entry(piece.first, source)?;
         let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
         let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
@@ -262,6 +265,18 @@ impl<M: Machine> ArenaIndex<M> {
     /// part, if that is Ready. The caller is a counted reader, or has an object there.
     #[inline]
     pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        #[cfg(feature = "flat-bits")]
+        return Self::flat_bits_from(arena, first);
+        #[cfg(not(feature = "flat-bits"))]
+        self.sparse_bits_from(arena, first)
+    }
+
+    #[cfg_attr(
+        feature = "flat-bits",
+        expect(dead_code, reason = "one array stands in for the bitmap in parts")
+    )]
+    #[inline]
+    fn sparse_bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
         let units = Self::PART.entries;
         self.arenas
             .get(arena)

@@ -7,6 +7,8 @@
 mod bitmap;
 #[cfg(feature = "flat-index")]
 mod flat;
+#[cfg(feature = "flat-bits")]
+mod flat_bits;
 mod index;
 #[cfg_attr(
     feature = "flat-index",

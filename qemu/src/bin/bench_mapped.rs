@@ -1,5 +1,6 @@
 //! Measures mapped objects: instructions of an allocation and a free, beside those of an object
-//! that is not described, and of walking their bitmap.
+//! that is not described, and of walking their bitmap. With the feature `flat-bits`, over one flat
+//! bitmap of the window.
 #![no_std]
 #![no_main]
 
@@ -24,7 +25,11 @@ static HEAP: KernelHeap = KernelHeap::new();
 const WORD: usize = size_of::<usize>();
 
 /// The bitmap, as figures call it.
-const BITMAP: &str = "sparse";
+const BITMAP: &str = if cfg!(feature = "flat-bits") {
+    "flat"
+} else {
+    "sparse"
+};
 
 /// Words of the longest value that a bound is for.
 const MOST_WORDS: usize = 64;
@@ -34,7 +39,9 @@ const OBJECTS: usize = 1 << 15;
 
 fn main(boot: Boot) -> ! {
     let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
-    measure_maps();
+    if BITMAP == "sparse" {
+        measure_maps();
+    }
     for words in [2, 8, 60, 64] {
         let objects = measure_requests(words);
         measure_walks(words, &objects);

@@ -1,5 +1,7 @@
 //! The heap bitmap: its memory, the objects that it describes, and who reads it.
 
+#[cfg(feature = "flat-bits")]
+mod flat;
 #[cfg(feature = "heap-bits")]
 mod mapped;
 #[cfg(feature = "heap-bits")]
@@ -12,6 +14,10 @@ mod planted;
 #[cfg(feature = "heap-bits")]
 mod resize;
 #[cfg(feature = "heap-bits")]
+#[cfg_attr(
+    feature = "flat-bits",
+    expect(dead_code, reason = "one array stands in for the bitmap in parts")
+)]
 mod slot;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]

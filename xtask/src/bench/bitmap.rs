@@ -1,29 +1,55 @@
 //! The parts of the benchmark that are of the heap bitmap.
 
 use super::figures::Figures;
-use super::parts::{Part, TRACES, require, table};
+use super::parts::{Part, TRACES, quotient, require, table};
 use super::table::{Bound, Judged, Table};
 
+/// What a map of up to 64 words may take beyond a plain allocation, in instructions.
+const MOST_OF_A_MAP: f64 = 40.0;
+/// What the sparse bitmap may take, to a flat one.
+const MOST_TO_FLAT: f64 = 1.01;
 /// What the bitmap may take of the pages, in percent: a thirty-second, or a sixteenth, and what may
 /// be added to that.
 const MOST_OF_PAGES: [(&str, f64); 2] = [("64~bits", 3.2), ("32~bits", 6.3)];
+
+/// Words of the objects that are walked.
+const WALKED: [u32; 4] = [2, 8, 60, 64];
 
 /// Allocations with a map beside plain ones.
 pub(super) fn maps(figures: &Figures) -> Table {
     let title = "maps: instructions of an allocation, plain and with a map of all words, on the average \
                  over the slots of a span; what the map takes in the worst of them";
-    let mut all = table(figures, Part::Maps, title, "", |_| None);
+    let mut all = table(figures, Part::Maps, title, "worst", |row| {
+        let value = figures.get("maps", row, "worst");
+        let bound = Bound::AtMost(MOST_OF_A_MAP);
+        Some(Judged { value, bound })
+    });
     all.digits = (1, 0);
-    all
+    // The longest of them stands for all, where there are none.
+    let longest = "64~words".to_owned();
+    let value = figures.get("maps", &longest, "worst");
+    let bound = Bound::AtMost(MOST_OF_A_MAP);
+    require(all, [(longest, Judged { value, bound })])
 }
 
-/// Requests for mapped objects, and walks of their bitmap.
+/// Requests for mapped objects, and walks of their bitmap, beside those of a flat one.
 pub(super) fn walks(figures: &Figures) -> Table {
     let title = "walks: instructions of a request for a mapped object of so many words, and of walking \
-                 a word of the bitmap, object by object and word by word";
-    let mut all = table(figures, Part::Walks, title, "", |_| None);
-    all.digits = (2, 0);
-    all
+                 a word of the bitmap, object by object and word by word; a flat bitmap of the whole \
+                 window beside it";
+    let mut all = table(figures, Part::Walks, title, "sparse / flat", |_| None);
+    all.digits = (2, 3);
+    let rows = ["allocate", "free", "walk", "step"].into_iter();
+    let rows = rows.flat_map(|what| WALKED.map(|words| format!("{what},{words}")));
+    let judged = rows.map(|row| {
+        let value = quotient(
+            figures.get("walks", &row, "sparse"),
+            figures.get("walks", &row, "flat"),
+        );
+        let bound = Bound::AtMost(MOST_TO_FLAT);
+        (row, Judged { value, bound })
+    });
+    require(all, judged)
 }
 
 /// What the bitmap takes on the recorded traces.
@@ -66,8 +92,34 @@ mod tests {
     #[test]
     fn without_figures_no_bound_is_kept() {
         let none = Figures::default();
-        let verdict = on_traces(&none).verdict();
-        assert_eq!((verdict.kept, verdict.broken), (0, 16));
+        for (table, bounds) in [(maps(&none), 1), (walks(&none), 16), (on_traces(&none), 16)] {
+            let verdict = table.verdict();
+            assert_eq!((verdict.kept, verdict.broken), (0, bounds));
+        }
+    }
+
+    #[test]
+    fn one_instruction_too_many_for_one_class_breaks_a_bound() {
+        let [kept, broken] = [40.0, 41.0].map(|worst| {
+            let all = figures(&[
+                ("maps", "3~words", "worst", worst),
+                ("maps", "64~words", "worst", 40.0),
+            ]);
+            maps(&all).verdict().broken
+        });
+        assert_eq!((kept, broken), (0, 1));
+    }
+
+    #[test]
+    fn a_walk_is_held_against_the_flat_one() {
+        let kept = |sparse| {
+            let all = figures(&[
+                ("walks", "step,8", "sparse", sparse),
+                ("walks", "step,8", "flat", 10.0),
+            ]);
+            walks(&all).verdict().kept
+        };
+        assert_eq!((kept(10.1), kept(10.11)), (1, 0));
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Part {
             Self::Fill | Self::Strides => &[Source::HOST],
             Self::Frees => &[Source::OBJECTS],
             Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
-            Self::Maps | Self::Walks => &[Source::MAPPED],
+            Self::Maps => &[Source::MAPPED],
+            Self::Walks => &[Source::MAPPED, Source::MAPPED_FLAT],
             Self::Bitmap => &[Source::HOST_WITH_BITMAP],
             Self::Runs => &[Source::RUNS],
             Self::Lookup => &[Source::Listing],
@@ -341,6 +342,6 @@ pub(super) const TRACES: [(&str, f64); 4] = [
     ("sqlite", 28.0),
 ];
 
-fn quotient(dividend: Option<f64>, divisor: Option<f64>) -> Option<f64> {
+pub(super) fn quotient(dividend: Option<f64>, divisor: Option<f64>) -> Option<f64> {
     Some(dividend? / divisor?)
 }

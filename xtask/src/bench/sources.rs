@@ -81,12 +81,18 @@ impl Source {
         memory_mib: 768,
         words: "own",
     };
-    pub(super) const MAPPED: Self = Self::Kernel {
-        name: BENCH_MAPPED,
-        bitmap: Bitmap::Sparse,
-        memory_mib: 256,
-        words: "",
-    };
+    pub(super) const MAPPED: Self = Self::mapped(Bitmap::Sparse);
+    pub(super) const MAPPED_FLAT: Self = Self::mapped(Bitmap::Flat);
+
+    const fn mapped(bitmap: Bitmap) -> Self {
+        Self::Kernel {
+            name: BENCH_MAPPED,
+            bitmap,
+            memory_mib: 256,
+            words: "",
+        }
+    }
+
     pub(super) const RUNS: Self = Self::Kernel {
         name: BENCH_RUNS,
         bitmap: Bitmap::None,

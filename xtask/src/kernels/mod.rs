@@ -166,6 +166,7 @@ pub(crate) const BENCH_MAPPED: &str = "bench_mapped";
 pub(crate) enum Bitmap {
     None,
     Sparse,
+    Flat,
 }
 
 impl Bitmap {
@@ -174,6 +175,7 @@ impl Bitmap {
         match self {
             Self::None => "bench",
             Self::Sparse => "bench,heap-bits",
+            Self::Flat => "bench,flat-bits",
         }
     }
 }
