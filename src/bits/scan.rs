@@ -40,13 +40,25 @@ impl<'a, T: Tables> PointerWords<'a, T> {
     #[must_use]
     pub fn within(tables: &'a T, object: VirtAddr, part: Range<usize>) -> Option<Self> {
         let next = part.start / T::WORD_BYTES;
+        let cursor = HeapBits::at(tables, object)?.forward(next);
         Some(Self {
-            cursor: HeapBits::at(tables, object)?.forward(next),
             next,
-            end: part.end / T::WORD_BYTES,
+            ..Self::from_cursor(cursor, part.end)
+        })
+    }
+
+    /// The pointer words of an object of `bytes` bytes that begins at the cursor's word: for whoever
+    /// goes from object to object, and looks each of them up by the one before.
+    #[inline]
+    #[must_use]
+    pub fn from_cursor(cursor: HeapBits<'a, T>, bytes: usize) -> Self {
+        Self {
+            cursor,
+            next: 0,
+            end: bytes / T::WORD_BYTES,
             found: 0,
             first: 0,
-        })
+        }
     }
 
     /// Reads the next unit, if there is one and the object is not dead from here on.

@@ -39,13 +39,15 @@ const OBJECTS: usize = 1 << 15;
 
 fn main(boot: Boot) -> ! {
     let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
+    // Below all that is walked, which has no holes then.
+    let mut live = Vec::with_capacity(OBJECTS);
     if BITMAP == "sparse" {
         measure_maps();
     }
     for words in [2, 8, 60, 64] {
-        let objects = measure_requests(words);
-        measure_walks(words, &objects);
-        for object in objects {
+        measure_requests(words, &mut live);
+        measure_walks(words, &live);
+        for object in live.drain(..) {
             free(object, words);
         }
     }
@@ -195,19 +197,17 @@ fn slots(words: usize, allocate: impl Fn() -> NonNull<[u8]>) -> Slots {
     Slots { costs, class_words }
 }
 
-/// Instructions of an allocation and of a free, on the average over whole spans. Answers objects
-/// that are live.
-fn measure_requests(words: usize) -> Vec<NonNull<u8>> {
+/// Instructions of an allocation and of a free, on the average over whole spans. Fills `live`.
+fn measure_requests(words: usize, live: &mut Vec<NonNull<u8>>) {
     let (nothing, ()) = count_instructions(|| ());
     let description = map(words);
     let description = Description::one(&description);
     let layout = layout(words);
-    let mut live = Vec::with_capacity(OBJECTS);
     let allocate = || mapped(layout, &description).cast();
     live.extend((0..OBJECTS).map(|_| allocate()));
     let (mut freeing, mut allocating) = (0, 0);
     // The spans are all there now: each slot is freed and taken again.
-    for object in &mut live {
+    for object in live {
         let (instructions, ()) = count_instructions(|| free(*object, words));
         freeing += instructions - nothing;
         let (instructions, another) = count_instructions(allocate);
@@ -216,7 +216,6 @@ fn measure_requests(words: usize) -> Vec<NonNull<u8>> {
     }
     print_walk("allocate", words, allocating, OBJECTS as u64);
     print_walk("free", words, freeing, OBJECTS as u64);
-    live
 }
 
 /// Instructions of walking the bitmap: object by object, and word by word.

@@ -185,16 +185,32 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 };
                 let span = opened.records().get(handle);
                 if span.is_scannable() {
-                    Self::for_each_object(span, |base, bytes| {
-                        let words = PointerWords::of(&tables, base, bytes);
-                        for word in words.into_iter().flatten() {
-                            visit(VirtAddr::new(base.value().wrapping_add(word)));
-                        }
-                    });
+                    Self::for_each_word_of(&tables, span, &mut visit);
                 }
                 at = at.plus(span.record.run().count.max(1));
             }
         }
+    }
+
+    /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
+    /// object are found from those of the one before.
+    fn for_each_word_of(
+        tables: &Inside<'_, M>,
+        span: SpanRef<'_>,
+        mut visit: impl FnMut(VirtAddr),
+    ) {
+        let mut at = span.record.first().address::<M>();
+        let Some(mut cursor) = HeapBits::at(tables, at) else {
+            return;
+        };
+        Self::for_each_object(span, |base, bytes| {
+            let passed = base.value().wrapping_sub(at.value());
+            cursor = cursor.forward(passed / M::WORD_BYTES);
+            at = base;
+            for word in PointerWords::from_cursor(cursor, bytes) {
+                visit(VirtAddr::new(base.value().wrapping_add(word)));
+            }
+        });
     }
 
     /// Calls `visit` with every part of the bitmaps of the arenas that have one, lowest offset first.

@@ -39,7 +39,7 @@ pub(super) fn walks(figures: &Figures) -> Table {
                  window beside it";
     let mut all = table(figures, Part::Walks, title, "sparse / flat", |_| None);
     all.digits = (2, 3);
-    let rows = ["allocate", "free", "walk", "step"].into_iter();
+    let rows = ["allocate", "walk", "step"].into_iter();
     let rows = rows.flat_map(|what| WALKED.map(|words| format!("{what},{words}")));
     let judged = rows.map(|row| {
         let value = quotient(
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn without_figures_no_bound_is_kept() {
         let none = Figures::default();
-        for (table, bounds) in [(maps(&none), 1), (walks(&none), 16), (on_traces(&none), 16)] {
+        for (table, bounds) in [(maps(&none), 1), (walks(&none), 12), (on_traces(&none), 16)] {
             let verdict = table.verdict();
             assert_eq!((verdict.kept, verdict.broken), (0, bounds));
         }
