@@ -1,6 +1,6 @@
 //! One unit that two CPUs change all the time: what one writes is never lost by the other.
 
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Barrier;
 
 use super::bed::{Bed, Lie, Top};
 use super::every;
@@ -30,22 +30,18 @@ fn write_and_look(bed: &Top8, word: usize) {
 #[test]
 fn no_write_to_a_shared_unit_is_lost() {
     let bed = Top8::new(Lie::Apart);
-    let (done, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    let start = Barrier::new(2);
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            while !done.load(Relaxed) {
-                write_and_look(&bed, 1);
-            }
+        let cpus = [0, 1].map(|word| {
+            let (bed, start) = (&bed, &start);
+            scope.spawn(move || {
+                start.wait();
+                for _ in 0..WRITES {
+                    write_and_look(bed, word);
+                }
+            })
         });
-        // The other may have found something: then there is nobody to wait for.
-        for _ in 0..WRITES {
-            if other.is_finished() {
-                break;
-            }
-            write_and_look(&bed, 0);
-        }
-        done.store(true, Relaxed);
-        ended.store(other.join().is_ok(), Relaxed);
+        let ended = cpus.map(std::thread::ScopedJoinHandle::join);
+        assert!(ended.iter().all(Result::is_ok), "a write was lost");
     });
-    assert!(ended.load(Relaxed), "the other CPU lost a write");
 }
