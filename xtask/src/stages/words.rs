@@ -62,7 +62,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
                         command.args(["--package", "archipelago", "--test", "front"]);
                         ""
                     }
-                    Bitmap::Sparse => {
+                    Bitmap::Sparse | Bitmap::Flat => {
                         command.args(BITMAP).arg("--lib");
                         " with a heap bitmap"
                     }
