@@ -2,7 +2,6 @@
 //! pointers.
 
 use core::alloc::Layout;
-use core::cmp::Reverse;
 use core::num::NonZeroU64;
 use core::ptr::NonNull;
 use std::path::Path;
@@ -50,9 +49,9 @@ impl BitmapPeak {
         self.bitmap as f64 / bytes as f64
     }
 
-    /// The moment at which the bitmap is larger; of equals, that with fewer pages.
-    fn worse(self, other: Self) -> Self {
-        let weight = |one: &Self| (one.bitmap, Reverse(one.ready), Reverse(one.in_spans));
+    /// The moment at which the bitmap is larger; of equals, that with more pages.
+    fn larger(self, other: Self) -> Self {
+        let weight = |one: &Self| (one.bitmap, one.ready, one.in_spans);
         if weight(&other) > weight(&self) {
             other
         } else {
@@ -134,7 +133,7 @@ pub fn bitmap_peak<G: SimGeometry>(name: &str, least: usize) -> BitmapPeak {
     };
     let mut peak = BitmapPeak::default();
     replay(what, &mut target, |_, _, target| {
-        peak = peak.worse(BitmapPeak::of(&target.rig.heap.stats()));
+        peak = peak.larger(BitmapPeak::of(&target.rig.heap.stats()));
     })
     .expect("a sound trace");
     target.rig.check();
