@@ -106,7 +106,7 @@ impl Central {
         Some(Taken {
             record: span.record,
             #[cfg(feature = "heap-bits")]
-            address: records.address(handle),
+            address: span.address,
             slot: taken.slot,
             zeroed: taken.zeroed,
         })
@@ -183,7 +183,7 @@ impl Central {
         Some(Taken {
             record: span.record,
             #[cfg(feature = "heap-bits")]
-            address: records.address(handle),
+            address: span.address,
             slot: taken.slot,
             zeroed: taken.zeroed,
         })

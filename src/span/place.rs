@@ -40,9 +40,9 @@ impl Record {
 impl SpanRef<'_> {
     /// The same, for a caller who holds the central lock.
     #[inline(always)]
-    pub(crate) fn bits_place(self, address: VirtAddr, slot: usize) -> Option<BitsPlace> {
+    pub(crate) fn bits_place(self, slot: usize) -> Option<BitsPlace> {
         let is_near = slot < self.near_slots() as usize;
-        is_near.then(|| BitsPlace::seen_from(address, self.record.bits_distance.load(Relaxed)))
+        is_near.then(|| BitsPlace::seen_from(self.address, self.record.bits_distance.load(Relaxed)))
     }
 }
 

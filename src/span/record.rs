@@ -10,6 +10,8 @@ use core::mem::size_of;
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use archipelago_api::VirtAddr;
+
 use super::class::{Scan, SizeClass, SpanClass};
 use crate::base::sparse::Entry;
 use crate::base::{PageIdx, PageRun};
@@ -219,6 +221,9 @@ pub(crate) struct SpanRef<'a> {
     wide: Option<&'a WideRecord>,
     /// The record's kind as it was found.
     kind: u32,
+    /// The record's address.
+    #[cfg(feature = "heap-bits")]
+    pub(super) address: VirtAddr,
 }
 
 /// A slot that is taken, and the word that has its bit.
@@ -248,8 +253,21 @@ pub(crate) struct SlotTaken {
 
 impl<'a> SpanRef<'a> {
     #[inline]
-    pub(super) fn new(record: &'a Record, wide: Option<&'a WideRecord>, kind: u32) -> Self {
-        Self { record, wide, kind }
+    pub(super) fn new(
+        record: &'a Record,
+        wide: Option<&'a WideRecord>,
+        kind: u32,
+        address: VirtAddr,
+    ) -> Self {
+        #[cfg(not(feature = "heap-bits"))]
+        let _ = address;
+        Self {
+            record,
+            wide,
+            kind,
+            #[cfg(feature = "heap-bits")]
+            address,
+        }
     }
 
     /// What the record described when it was looked up.
@@ -323,7 +341,9 @@ impl<'a> SpanRef<'a> {
                 return self.take_in(word, taken, index, slots);
             }
         }
-        let Self { record, wide, kind } = self;
+        let Self {
+            record, wide, kind, ..
+        } = self;
         Self::take_more(record, wide, kind, slots)
     }
 
@@ -337,7 +357,8 @@ impl<'a> SpanRef<'a> {
         kind: u32,
         slots: usize,
     ) -> Option<SlotTaken> {
-        let span = Self::new(record, wide, kind);
+        // Where the record is plays no part.
+        let span = Self::new(record, wide, kind, VirtAddr::new(0));
         let mut words = span.more().iter().zip(NARROW_WORDS..);
         let (word, index) = words.find(|(word, _)| word.load(Relaxed) != usize::MAX)?;
         span.take_in(word, word.load(Relaxed), index, slots)

@@ -97,12 +97,12 @@ impl<'a, M: Machine> Records<'a, M> {
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
         if !Self::HAS_WIDE || !is_wide(kind) {
-            return SpanRef::new(record, None, kind);
+            return SpanRef::new(record, None, kind, self.address(handle));
         }
         // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they
         // are its first field; the pointer has the provenance of the whole window.
         let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };
-        SpanRef::new(&wide.record, Some(wide), kind)
+        SpanRef::new(&wide.record, Some(wide), kind, self.address(handle))
     }
 
     /// The address of the record that `handle` names.

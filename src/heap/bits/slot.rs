@@ -44,8 +44,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         let (slot, bytes) = (slot.number(), Self::TABLE.size(class));
         let offset = slot * bytes;
-        let address = opened.records().address(object.handle);
-        let Some(place) = object.span.bits_place(address, slot) else {
+        let Some(place) = object.span.bits_place(slot) else {
             self.clear_far(object.span.record, offset, bytes);
             return;
         };
