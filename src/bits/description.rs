@@ -94,8 +94,8 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// Words of the object, but for a tail without pointers; `usize::MAX` if that cannot be
-    /// counted.
+    /// Words of the object that are described, but for a tail without pointers; `usize::MAX` if that
+    /// cannot be counted. How much memory the object needs, its layout says.
     #[inline]
     #[must_use]
     pub const fn words(&self) -> usize {

@@ -162,15 +162,24 @@ tuples! {
 macro_rules! functions {
     ($(($($argument:ident),*)),* $(,)?) => {
         $(
-            // SAFETY: one word, which points to code and so to no object.
-            unsafe impl<R, $($argument),*> Mapped for fn($($argument),*) -> R {
-                const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
-            }
-            // SAFETY: one word, which points to code and so to no object, or is null.
-            unsafe impl<R, $($argument),*> Mapped for Option<fn($($argument),*) -> R> {
-                const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
-            }
+            function! { fn($($argument),*) -> R, R $(, $argument)* }
+            function! { unsafe fn($($argument),*) -> R, R $(, $argument)* }
+            function! { extern "C" fn($($argument),*) -> R, R $(, $argument)* }
+            function! { unsafe extern "C" fn($($argument),*) -> R, R $(, $argument)* }
         )*
+    };
+}
+
+macro_rules! function {
+    ($type:ty, $($parameter:ident),*) => {
+        // SAFETY: one word, which points to code and so to no object.
+        unsafe impl<$($parameter),*> Mapped for $type {
+            const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
+        }
+        // SAFETY: one word, which points to code and so to no object, or is null.
+        unsafe impl<$($parameter),*> Mapped for Option<$type> {
+            const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
+        }
     };
 }
 

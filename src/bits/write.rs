@@ -56,6 +56,7 @@ impl core::error::Error for DescribeError {}
 /// Writes the bits of the object in a slot, from the slot's first word to its last: what was there
 /// does not matter, and words behind the last pointer become dead.
 ///
+/// A slot begins at a word, and is whole words long: what is more or less of it is rounded down.
 /// The caller owns the slot's words, and publishes the object afterwards. Bits of words beside them
 /// are never touched, although they may share units. A slot may lie in several arenas, wherever
 /// their tables are: each unit is put together in a register before it goes where it belongs.
@@ -146,7 +147,7 @@ pub(super) fn describe_with<T: Tables, S: Seed>(
 }
 
 /// Makes every word of a range dead: of a slot that was freed, or of the pages of a new span. Words
-/// without bits stay as they are.
+/// without bits stay as they are. The range is rounded down to whole words, as that of [`describe`].
 ///
 /// The caller owns the words.
 #[inline]

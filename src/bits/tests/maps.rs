@@ -48,6 +48,7 @@ fn thin_pointers_are_one_pointer_and_numbers_none() {
         (<[NonNull<u8>; 0]>::MAP, 0),
         (<fn(u8) -> u8>::MAP, word),
         (<Option<fn()>>::MAP, word),
+        (<unsafe extern "C" fn(usize, u8) -> bool>::MAP, word),
         (<Wrapping<u16>>::MAP, 2),
         (<(u8, usize)>::MAP, 2 * word),
     ] {
