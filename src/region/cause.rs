@@ -62,7 +62,7 @@ pub enum Cause {
     Description {
         /// Bytes that are described.
         bytes: usize,
-        /// Bytes of its slot.
+        /// Bytes of its layout.
         room: usize,
     },
     /// The object is a mapped one, and the request does not say where the pointers will be.

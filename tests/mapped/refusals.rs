@@ -1,6 +1,6 @@
 //! Mapped requests that are refused, and what is left of them: nothing.
 
-use archipelago::bits::Description;
+use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocError, AllocFlags, Cause};
 use archipelago_sim::SimGeometry;
 use archipelago_testing::{Rig, layout, on_every_geometry};
@@ -78,4 +78,25 @@ fn too_long_for_the_new_size<G: SimGeometry>() {
     }
 }
 
-on_every_geometry!(too_long_for_its_memory, too_long_for_the_new_size,);
+/// What has a layout without bytes has no words for a description.
+fn without_bytes_there_are_no_pointers<G: SimGeometry>() {
+    const NUMBERS: PointerMap<'_> = PointerMap::from_mask(3, 0);
+    let subject = Subject::<G>::new();
+    let bytes = Subject::<G>::WORD;
+    let refused = Err(Cause::Description { bytes, room: 0 });
+    assert_eq!(request(&subject, 0, 1), refused);
+    subject.check();
+    let nothing = Description::one(&NUMBERS);
+    let memory = subject
+        .rig
+        .heap
+        .allocate_mapped(layout(0, 8), &nothing, NONE);
+    assert_eq!(memory.expect("nothing").len(), 0);
+    subject.check();
+}
+
+on_every_geometry!(
+    too_long_for_its_memory,
+    too_long_for_the_new_size,
+    without_bytes_there_are_no_pointers,
+);

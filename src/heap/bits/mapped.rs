@@ -18,7 +18,7 @@ use super::view::Inside;
 use crate::base::PageRun;
 use crate::bits::{Description, clear, describe};
 use crate::region::Cause;
-use crate::span::{Scan, SizeClass, SpanClass};
+use crate::span::{Scan, SpanClass};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates memory for `layout` as `flags` allow, and has the bitmap describe it as `object`
@@ -36,7 +36,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// # Errors
     /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
-    /// object that is longer than its slot, [`Cause::NotInitialised`] before `init`, for the
+    /// object that is longer than its layout, [`Cause::NotInitialised`] before `init`, for the
     /// early heap has no bitmap. Nothing is left behind, no memory of the bitmap either.
     /// # Locks
     /// As [`allocate`](Self::allocate). The bits are written with no lock held.
@@ -96,58 +96,29 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         let refused = |cause| AllocError { layout, cause };
         let opened = self.ready_to_allocate(flags).map_err(refused)?;
-        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
-            return self
-                .allocate_large_mapped(opened, layout, object, flags)
-                .map_err(refused);
-        };
-        let Some(taken) = self.take_slot(opened, SpanClass::scannable(class)) else {
-            return self
-                .allocate_mapped_in_new_span(opened, class, object, flags)
-                .map_err(refused);
-        };
-        let memory = self.slot_memory(opened, class, taken, flags);
-        match Self::check_description(memory.len(), object) {
-            Ok(()) => {
-                self.describe_object(opened, memory, object);
-                Ok(memory)
-            }
-            Err(cause) => {
-                // SAFETY: it was allocated with this layout, just now, and nobody else knows of it.
-                unsafe { self.deallocate(memory.cast(), layout) };
-                Err(AllocError { layout, cause })
-            }
-        }
-    }
-
-    #[cold]
-    fn allocate_mapped_in_new_span(
-        &self,
-        opened: &Opened<M>,
-        class: SizeClass,
-        object: &Description<'_>,
-        flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, Cause> {
-        Self::check_description(Self::TABLE.size(class), object)?;
-        let class = SpanClass::scannable(class);
-        let memory = self.allocate_in_new_span(opened, class, flags)?;
+        Self::check_description(layout, object).map_err(refused)?;
+        let memory = self.allocate_scannable(opened, layout, flags);
+        let memory = memory.map_err(refused)?;
         self.describe_object(opened, memory, object);
         Ok(memory)
     }
 
-    #[inline(never)]
-    fn allocate_large_mapped(
+    /// Memory in front of which there is bitmap.
+    fn allocate_scannable(
         &self,
         opened: &Opened<M>,
         layout: Layout,
-        object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
-        let want = Self::wanted(layout)?.for_scan(Scan::YES);
-        Self::check_description(want.pages << M::GEOMETRY.page_shift, object)?;
-        let memory = self.allocate_run(opened, want, flags)?;
-        self.describe_object(opened, memory, object);
-        Ok(memory)
+        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
+            let want = Self::wanted(layout)?.for_scan(Scan::YES);
+            return self.allocate_run(opened, want, flags);
+        };
+        let span_class = SpanClass::scannable(class);
+        match self.take_slot(opened, span_class) {
+            Some(taken) => Ok(self.slot_memory(opened, class, taken, flags)),
+            None => self.allocate_in_new_span(opened, span_class, flags),
+        }
     }
 
     /// Writes the bits of an object that the caller has just been given.
@@ -182,10 +153,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(opened)
     }
 
-    #[inline]
-    pub(super) fn check_description(room: usize, object: &Description<'_>) -> Result<(), Cause> {
-        let bytes = object.words().saturating_mul(M::WORD_BYTES);
-        if bytes > room {
+    /// Refuses the description of an object that has more words than the layout has bytes for. One
+    /// without pointers describes nothing, and fits any layout.
+    pub(super) fn check_description(layout: Layout, object: &Description<'_>) -> Result<(), Cause> {
+        let (bytes, room) = (object.words().saturating_mul(M::WORD_BYTES), layout.size());
+        if object.described() > 0 && bytes > room {
             return Err(Cause::Description { bytes, room });
         }
         Ok(())

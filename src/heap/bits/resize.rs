@@ -38,8 +38,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        Self::check_description(new.size(), object)
-            .map_err(|cause| AllocError { layout: new, cause })?;
+        Self::check_description(new, object).map_err(|cause| AllocError { layout: new, cause })?;
         let memory = match self.resize_described(pointer, old, new, object, flags) {
             Some(memory) => memory,
             None => {
