@@ -43,6 +43,22 @@ pub(crate) struct BitsCounts {
     pub(crate) idle_bytes: usize,
 }
 
+#[cfg(feature = "heap-bits")]
+impl BitsCounts {
+    /// Counts a reader.
+    pub(crate) const fn enter(&mut self) {
+        self.readers = self.readers.saturating_add(1);
+    }
+
+    /// Counts one reader less. Where there were too many to count, as there can be if they are
+    /// forgotten without leaving, there are readers for ever.
+    pub(crate) const fn leave(&mut self) {
+        if self.readers != usize::MAX {
+            self.readers -= 1;
+        }
+    }
+}
+
 /// Spans kept without live slots at most: enough to take the edge off a program that frees and
 /// allocates the last object of a span by turns, and little enough not to be seen in the memory
 /// overhead (one a class would be).

@@ -91,7 +91,7 @@ impl<M: Machine, K: Kernel> Tables for BitsView<'_, M, K> {
 
 impl<M: Machine, K: Kernel> Drop for BitsView<'_, M, K> {
     fn drop(&mut self) {
-        self.heap.central.lock().bits.readers -= 1;
+        self.heap.central.lock().bits.leave();
     }
 }
 
@@ -121,7 +121,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Takes central, now and when the view goes.
     #[must_use]
     pub fn bits(&self) -> BitsView<'_, M, K> {
-        self.central.lock().bits.readers += 1;
+        self.central.lock().bits.enter();
         BitsView { heap: self }
     }
 
@@ -130,18 +130,24 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// # Cost
     /// Four dependent loads and a multiplication; takes no lock. An object that is being freed
-    /// meanwhile may be found or not.
+    /// meanwhile may be found or not; if its pages are used again before the call is over, what is
+    /// found may be neither it nor what follows it there, but it has `addr` in it.
     #[must_use]
     pub fn object_at(&self, addr: VirtAddr) -> Option<ObjectView> {
         let handle = self.index.span_of(addr)?;
         let span = self.opened.get()?.records().get(handle);
         let run = span.record.run();
         let first = run.first.address::<M>();
+        let offset = addr.bytes_above(first)?;
+        if offset >= run.bytes::<M>() {
+            // The span has gone since it was looked up, and its record is another's.
+            return None;
+        }
         let is_mapped = span.is_scannable();
         match span.kind() {
             Kind::Small(number) => {
                 let class = Self::TABLE.class(number)?;
-                let slot = Self::TABLE.slot_at(class, addr.bytes_above(first)?);
+                let slot = Self::TABLE.slot_at(class, offset);
                 let is_live = slot < Self::TABLE.slots(class) && span.is_taken(slot);
                 let bytes = Self::TABLE.size(class);
                 is_live.then_some(ObjectView {

@@ -195,17 +195,33 @@ fn idle_bitmap_in_front_of_pages_of_nobody_is_given_back() {
 
 #[test]
 fn nothing_is_taken_back_while_somebody_reads() {
+    // More pages than are looked at before the lock is given up for a while.
+    const BYTES: usize = 4 << 20;
+    let bed = Bed::<Plain32>::new();
+    let object = bed.allocate(BYTES, Scan::YES).expect("memory");
+    bed.free(object, BYTES);
+    let idle = bed.heap.idle_bits();
+    assert!(idle > 0);
+    bed.heap.central.lock().bits.enter();
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    assert_eq!(bed.heap.idle_bits(), idle);
+    bed.check();
+    bed.heap.central.lock().bits.leave();
+    bed.heap.scavenge(usize::MAX).expect("not busy");
+    assert_eq!(bed.heap.idle_bits(), 0);
+    bed.check();
+}
+
+#[test]
+fn readers_beyond_count_are_readers_for_ever() {
     let bed = Bed::<Plain32>::new();
     let object = bed.allocate(1 << 20, Scan::YES).expect("memory");
     bed.free(object, 1 << 20);
     let idle = bed.heap.idle_bits();
-    assert!(idle > 0);
-    bed.heap.central.lock().bits.readers += 1;
+    bed.heap.central.lock().bits.readers = usize::MAX - 1;
+    let views = [bed.heap.bits(), bed.heap.bits()];
+    drop(views);
     bed.heap.scavenge(usize::MAX).expect("not busy");
     assert_eq!(bed.heap.idle_bits(), idle);
-    bed.check();
-    bed.heap.central.lock().bits.readers -= 1;
-    bed.heap.scavenge(usize::MAX).expect("not busy");
-    assert_eq!(bed.heap.idle_bits(), 0);
     bed.check();
 }
