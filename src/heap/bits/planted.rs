@@ -128,7 +128,7 @@ planted! {
         bed.describe_word(VirtAddr::new(bed.mapped.value() + 5 * 4));
     };
     a_dead_word_is_a_pointer: "a description that has ended does not go on", |bed| {
-        bed.say(VirtAddr::new(bed.mapped.value() + 5 * 4), 1);
+        bed.say(VirtAddr::new(bed.mapped.value() + 3 * 4), 1);
     };
     a_tail_is_described: "the words of a span's tail are dead", |bed| {
         let page = bed.page(bed.mapped);
