@@ -18,7 +18,7 @@ use archipelago_workload::trace::{Workspace, blocks_needed, validate};
 /// The recorded traces.
 pub const TRACES: [&str; 4] = ["git", "jq", "rustc", "sqlite"];
 
-/// Bytes of the heap bitmap at its peak, and of the pages that there were.
+/// Bytes of the heap bitmap when most pages are in spans, and of the pages that there are then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BitmapPeak {
     /// Bytes of the bitmap in front of scannable spans.
@@ -49,9 +49,9 @@ impl BitmapPeak {
         self.bitmap as f64 / bytes as f64
     }
 
-    /// The moment at which the bitmap is larger; of equals, that with more pages.
+    /// The moment at which more pages are in spans; of equals, that which is worse for the bitmap.
     fn larger(self, other: Self) -> Self {
-        let weight = |one: &Self| (one.bitmap, one.ready, one.in_spans);
+        let weight = |one: &Self| (one.in_spans, one.bitmap, usize::MAX - one.ready);
         if weight(&other) > weight(&self) {
             other
         } else {
@@ -106,7 +106,8 @@ unsafe impl<G: SimGeometry> Target for Mapping<G> {
 }
 
 /// Replays the trace `name` of the folder `traces` on a heap of the shape `G`, with every object of
-/// `least` bytes and more full of pointers, and answers what the bitmap took at its peak.
+/// `least` bytes and more full of pointers, and answers what the bitmap took when most pages were in
+/// spans.
 ///
 /// # Panics
 /// If there is no such trace, and if the heap is not sound afterwards.

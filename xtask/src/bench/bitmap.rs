@@ -54,9 +54,9 @@ pub(super) fn walks(figures: &Figures) -> Table {
 
 /// What the bitmap takes on the recorded traces.
 pub(super) fn on_traces(figures: &Figures) -> Table {
-    let title = "bitmap: at its peak on the traces, when most pages are there, all objects of 16 bytes and more full of pointers: \
-                 percent of the arena pages that have memory, and of those of them that are in \
-                 spans; with no pointers at all, bytes";
+    let title = "bitmap: on the traces, when most pages are in spans, all objects of 16 bytes and \
+                 more full of pointers: percent of the arena pages that have memory, and of those \
+                 of them that are in spans; with no pointers at all, bytes";
     let mut all = table(figures, Part::Bitmap, title, "with memory", |_| None);
     all.digits = (3, 3);
     let rows = TRACES.into_iter().flat_map(|(trace, _)| {
