@@ -63,8 +63,9 @@ impl<'a, T: Tables> HeapBits<'a, T> {
         self.word.in_unit()
     }
 
-    /// Sets or clears the special bit, the scan bit of an object's second word, where the cursor
-    /// has to be. Says whether there are bits. Nobody else may change the same bit meanwhile.
+    /// Sets or clears the special bit, the scan bit of a live object's second word, where the cursor
+    /// has to be: elsewhere, a later object would find a bit that it does not expect. Says whether
+    /// there are bits. Nobody else may change the same bit meanwhile.
     #[must_use]
     pub fn set_special(self, on: bool) -> bool {
         let bit = format::unit(0, 1 << self.shift());
