@@ -67,8 +67,13 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     }
 }
 
-/// Runs a `cargo test` and counts its tests.
+/// Runs a `cargo test` and counts its tests, of which there must be one.
 pub(super) fn follow(stage: &mut Stage, name: &str, command: &mut Command) {
+    follow_at_least(1, stage, name, command);
+}
+
+/// The same for a number of tests that are asked for: a name that no test has any more is a failure.
+pub(super) fn follow_at_least(least: usize, stage: &mut Stage, name: &str, command: &mut Command) {
     let mut progress = Progress::start(name);
     let mut counts = Counts::default();
     let result = process::run(command, None, |line| {
@@ -82,6 +87,7 @@ pub(super) fn follow(stage: &mut Stage, name: &str, command: &mut Command) {
         // A test that does not compile, or that ended its whole process, has no line of its own.
         counts.failed = 1;
     }
+    counts.expect_at_least(least);
     let ignored = counts.ignored;
     let outcome = format!(
         "{} passed, {} failed, {ignored} ignored",
@@ -103,6 +109,14 @@ struct Counts {
 }
 
 impl Counts {
+    /// Counts as failed the tests that should have been among those that passed, and were not there.
+    fn expect_at_least(&mut self, least: usize) {
+        let least = u64::try_from(least).unwrap_or(u64::MAX);
+        if self.failed == 0 {
+            self.failed = least.saturating_sub(self.passed);
+        }
+    }
+
     /// Adds what a line says, if it is a result line.
     fn add(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else {
@@ -123,6 +137,18 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_that_are_not_there_have_failed() {
+        let mut counts = Counts {
+            passed: 3,
+            ..Counts::default()
+        };
+        counts.expect_at_least(3);
+        assert_eq!(counts.failed, 0);
+        counts.expect_at_least(5);
+        assert_eq!(counts.failed, 2);
+    }
 
     #[test]
     fn result_lines_add_up_and_other_lines_count_for_nothing() {

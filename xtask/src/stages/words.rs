@@ -68,7 +68,8 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
                     }
                 };
                 command.arg("--").args(*tests);
-                host::follow(stage, &format!("{target}{with}, interpreted"), &mut command);
+                let name = format!("{target}{with}, interpreted");
+                host::follow_at_least(tests.len(), stage, &name, &mut command);
             }
             Err(error) => println!("  {target}: not here: {error:#}"),
         }
