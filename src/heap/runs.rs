@@ -68,7 +68,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if flags.contains(AllocFlags::NO_GROW) {
             return self.obtain_ready(want, flags);
         }
-        match self.obtain_ordinary(opened, want) {
+        let mut answer = self.obtain_ordinary(opened, want);
+        if let Err(Cause::Window { .. }) = answer {
+            // Others may have freed so much while it grew that there was nothing to grow for.
+            answer = self.obtain_ordinary(opened, want);
+        }
+        match answer {
             // Interrupts are masked and the machine is in use: what is Ready has to do.
             Err(Cause::Busy) => self.obtain_ready(want, AllocFlags::ATOMIC),
             answer => answer,

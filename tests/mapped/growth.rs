@@ -35,10 +35,11 @@ fn part_pages<G: SimGeometry>() -> usize {
     4 * Sim::<G>::WORD_BYTES
 }
 
-/// The free pages below the piece become more in the middle of a call of the machine, of every one
-/// in turn, so that the run begins elsewhere.
-fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
-    for turn in 0.. {
+/// Has `work` done on a heap whose object `last` is freed in the middle of a call of the machine, of
+/// every one in turn, and answers how many calls there were.
+fn with_a_free_in_every_call<G: SimGeometry>(work: impl Fn(&Rig<G>)) -> usize {
+    let mut turn = 0;
+    loop {
         let (rig, last) = bed::<G>();
         let (calls, kept) = (AtomicUsize::new(0), Arc::new(AtomicPtr::default()));
         kept.store(last.pointer.as_ptr(), Relaxed);
@@ -57,28 +58,48 @@ fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
                 });
             }
         });
-        let pages = FREE + part_pages::<G>() + 8;
-        let count = pages * Rig::<G>::PAGE / Sim::<G>::WORD_BYTES;
-        let layout = archipelago_testing::layout(pages * Rig::<G>::PAGE, 8);
-        let object = Description::array(&POINTER, count);
-        let memory = rig
-            .heap
-            .allocate_mapped(layout, &object, AllocFlags::empty());
-        rig.machine.clear_hook();
-        let block = rig.vouch(memory.expect("memory"), layout);
-        rig.check();
-        rig.verify();
-        let mut found = 0;
-        rig.heap.for_each_pointer_word(|_| found += 1);
-        assert_eq!(found, count);
-        rig.free(block);
-        rig.check();
-        rig.verify();
+        work(&rig);
         if !kept.load(Relaxed).is_null() {
-            assert!(turn > 3, "the bitmap needs the machine");
-            return;
+            return turn;
         }
+        turn += 1;
     }
 }
 
-on_every_geometry!(pages_are_freed_below_while_the_heap_grows);
+/// Allocates an object of so many pages that is full of pointers, and frees it.
+fn come_and_go<G: SimGeometry>(rig: &Rig<G>, pages: usize) {
+    let count = pages * Rig::<G>::PAGE / Sim::<G>::WORD_BYTES;
+    let layout = archipelago_testing::layout(pages * Rig::<G>::PAGE, 8);
+    let object = Description::array(&POINTER, count);
+    let memory = rig
+        .heap
+        .allocate_mapped(layout, &object, AllocFlags::empty());
+    rig.machine.clear_hook();
+    let block = rig.vouch(memory.expect("memory"), layout);
+    rig.check();
+    rig.verify();
+    let mut found = 0;
+    rig.heap.for_each_pointer_word(|_| found += 1);
+    assert_eq!(found, count);
+    rig.free(block);
+    rig.check();
+    rig.verify();
+}
+
+/// The free pages below the piece become more, so that the run begins elsewhere.
+fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
+    let pages = FREE + part_pages::<G>() + 8;
+    let calls = with_a_free_in_every_call::<G>(|rig| come_and_go(rig, pages));
+    assert!(calls > 3, "the bitmap needs the machine");
+}
+
+/// They become enough, so that there is nothing to grow for.
+fn enough_pages_are_freed_while_the_heap_grows<G: SimGeometry>() {
+    let calls = with_a_free_in_every_call::<G>(|rig| come_and_go(rig, FREE + 1));
+    assert!(calls > 3, "the bitmap needs the machine");
+}
+
+on_every_geometry!(
+    pages_are_freed_below_while_the_heap_grows,
+    enough_pages_are_freed_while_the_heap_grows,
+);
