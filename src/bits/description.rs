@@ -1,8 +1,9 @@
 //! Descriptions: what one object is made of.
 
 use super::format::UNIT_WORDS;
-use super::map::{Masks, PointerMap, least};
+use super::map::{PointerMap, least};
 use super::mapped::Mapped;
+use super::masks::Masks;
 
 /// What the words of one object are: a header, and a tail of elements. Either can be missing.
 ///

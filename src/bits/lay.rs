@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::format::{self, UNIT_WORDS};
-use super::map::{MASKED_WORDS, Masks};
+use super::masks::{MASKED_WORDS, Masks};
 use super::seed::{Seed, Sound};
 
 /// Where words have their bits, from the first word of some unit on.

@@ -3,59 +3,19 @@
 use core::mem::size_of;
 
 use super::format::{self, UNIT_WORDS, low};
+use super::masks::Masks;
 use super::runs::Run;
 
 /// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
 const MASK_WORDS: usize = 128;
 
-/// Words that masks have bits for.
-pub(super) const MASKED_WORDS: usize = u64::BITS as usize;
-
-const WORD_BYTES: usize = size_of::<usize>();
+pub(super) const WORD_BYTES: usize = size_of::<usize>();
 
 /// The units of a value that begins at the first word of a unit.
 pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 
 /// The units of a value without pointers.
 pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
-
-/// Both bits of the words of a value of up to [`MASKED_WORDS`], each as one number, first word
-/// lowest: they are moved to any word of a unit by one shift.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Masks {
-    pub(super) pointers: u64,
-    pub(super) scan: u64,
-    /// Both of the first unit's words.
-    pub(super) first: usize,
-    /// Bytes of the value, with words of `usize`.
-    bytes: usize,
-    /// Words before the last pointer.
-    before_last: usize,
-}
-
-impl Masks {
-    /// The masks of nothing that fits anywhere.
-    pub(super) const NONE: Self = Self {
-        pointers: 0,
-        scan: 0,
-        first: 0,
-        bytes: usize::MAX,
-        before_last: 0,
-    };
-
-    /// Words before the last pointer.
-    #[inline(always)]
-    pub(crate) const fn words_before_last(&self) -> usize {
-        self.before_last
-    }
-
-    /// Whether there are masks, and of a value that fits memory of `bytes` bytes with words of
-    /// `word_bytes`.
-    #[inline(always)]
-    pub(crate) const fn fit(&self, bytes: usize, word_bytes: usize) -> bool {
-        self.bytes / (WORD_BYTES / word_bytes) <= bytes
-    }
-}
 
 /// Which words of a value hold pointers.
 ///
@@ -308,31 +268,6 @@ impl<'a> PointerMap<'a> {
         }
     }
 
-    /// Both bits of each word, if there are pointers and the last is among the first
-    /// [`MASKED_WORDS`].
-    const fn masked(&self) -> Masks {
-        if self.described == 0 || self.described > MASKED_WORDS {
-            return Masks::NONE;
-        }
-        let (mut pointers, mut scan) = (0, 0);
-        let mut word = 0;
-        while word < self.described {
-            pointers |= (self.bits(word, UNIT_WORDS) as u64) << word;
-            scan |= (format::scan(self.described, word, UNIT_WORDS) as u64) << word;
-            word += UNIT_WORDS;
-        }
-        Masks {
-            pointers,
-            scan,
-            first: format::unit(
-                self.bits(0, UNIT_WORDS),
-                format::scan(self.described, 0, UNIT_WORDS),
-            ),
-            bytes: self.words * WORD_BYTES,
-            before_last: self.described - 1,
-        }
-    }
-
     /// The pattern of a short value.
     const fn doubled(&self) -> usize {
         if self.words == 0 || self.words > UNIT_WORDS / 2 {
@@ -362,7 +297,7 @@ impl<'a> PointerMap<'a> {
         }
         Self {
             pattern: self.doubled(),
-            masks: self.masked(),
+            masks: Masks::of(&self),
             shape: Shape::Units(units),
             ..self
         }

@@ -11,8 +11,9 @@ use archipelago_api::Machine;
 use archipelago_api::VirtAddr;
 
 use super::class::SPAN_CLASSES;
-use super::record::{Kind, LiveSlot, Record, SpanRef, WideRecord};
+use super::record::{Kind, Record, WideRecord};
 use super::records::{Pool, RecordKind, Records};
+use super::slots::{LiveSlot, SpanRef};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::base::sparse::Fresh;

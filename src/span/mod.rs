@@ -11,11 +11,13 @@ mod class_table;
 mod place;
 mod record;
 mod records;
+mod slots;
 
 pub(crate) use central::{Central, Taken};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use place::BitsPlace;
-pub(crate) use record::{Kind, LiveSlot, NARROW_SLOTS, Record, SpanRef};
+pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records, reach};
+pub(crate) use slots::{LiveSlot, SpanRef};

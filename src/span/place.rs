@@ -18,7 +18,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Machine, VirtAddr};
 
-use super::record::{Record, SpanRef};
+use super::record::Record;
+use super::slots::SpanRef;
 
 /// Bytes of a unit.
 const UNIT_BYTES: isize = 0_isize.wrapping_add_unsigned(size_of::<AtomicUsize>());

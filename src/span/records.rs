@@ -10,7 +10,8 @@ use core::ptr::NonNull;
 use archipelago_api::{Machine, Offset, VirtAddr};
 
 use super::class_table::table;
-use super::record::{NARROW_SLOTS, Record, SpanRef, WideRecord, is_wide};
+use super::record::{NARROW_SLOTS, Record, WideRecord, is_wide};
+use super::slots::SpanRef;
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun, Shape};
