@@ -95,8 +95,8 @@ impl<M: Machine> ArenaIndex<M> {
     /// log2 of the bytes of the heap that a byte of the bitmap describes.
     const BITS_SHIFT: u32 = {
         assert!(
-            M::WORD_BYTES == 4 || M::WORD_BYTES == 8,
-            "a word has 4 or 8 bytes"
+            (M::WORD_BYTES == 4 || M::WORD_BYTES == 8) && M::WORD_BYTES <= size_of::<usize>(),
+            "a word has 4 or 8 bytes, and no more than a number"
         );
         M::WORD_BYTES.trailing_zeros() + WORDS_SHIFT
     };

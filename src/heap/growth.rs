@@ -46,7 +46,7 @@ pub(crate) struct Growth {
     pub(super) anchor: Offset,
     /// A range that could not be undone because the machine was busy.
     pub(super) unsettled: Option<VirtRange>,
-    /// Whether there have been objects that may hold pointers. From the first on, growth leaves room
+    /// Whether there has been any bitmap for objects that may hold pointers. From the first on, growth leaves room
     /// for the heap bitmap in front of every page, since any of them may be in a scannable span one
     /// day; before, it costs nothing.
     pub(super) scan: Scan,
@@ -221,7 +221,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut plan = self.plan(growth, want)?;
         let grown = self.grow_as_planned(space, growth, want, &mut plan);
         match grown {
-            Ok(ready) => self.claim_furnished(growth, want.scan, ready.run),
+            Ok(ready) => self.claim_furnished(want.scan, ready.run),
             Err(_) => self.give_bits_back(space, want.scan, plan.run),
         }
         grown

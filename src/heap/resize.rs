@@ -39,7 +39,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
         #[cfg(feature = "heap-bits")]
-        self.refuse_mapped(pointer, new)?;
+        if old.size() != 0 {
+            // What has no bytes has an address that may be anything's.
+            self.refuse_mapped(pointer, new)?;
+        }
         let in_place = match self.opened.get() {
             Some(opened) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
                 self.resize_in_place(opened, pointer, (old, new), Scan::NO, flags)

@@ -48,6 +48,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         for piece in ArenaIndex::<M>::pieces(run) {
             let made = self.index.furnish_bits(piece, &mut source)?;
             if made > 0 {
+                growth.scan = scan;
                 self.central.lock().bits.idle_bytes += made;
             }
         }
@@ -74,9 +75,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Claims the bitmap in front of `run`, which was furnished since the caller entered the gate.
-    pub(in super::super) fn claim_furnished(&self, growth: &mut Growth, scan: Scan, run: PageRun) {
+    pub(in super::super) fn claim_furnished(&self, scan: Scan, run: PageRun) {
         if scan.is_yes() {
-            growth.scan = scan;
             let claimed = self.claim_bits(run).then_some(()).ok_or(());
             certain::<K, _, _>(claimed, "bitmap that was furnished is ready");
         }
@@ -188,7 +188,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         growth
             .with_metadata::<M, K>(|growth| self.furnish_bits(space, growth, scan, run))
             .and_then(|()| make())
-            .inspect(|_| self.claim_furnished(growth, scan, run))
+            .inspect(|_| self.claim_furnished(scan, run))
             .inspect_err(|_| self.give_bits_back(space, scan, run))
     }
 

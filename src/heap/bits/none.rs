@@ -37,7 +37,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     #[inline(always)]
-    pub(in super::super) fn claim_furnished(&self, _: &mut Growth, _: Scan, _: PageRun) {}
+    pub(in super::super) fn claim_furnished(&self, _: Scan, _: PageRun) {}
 
     #[inline(always)]
     pub(in super::super) fn place_bits(&self, _: &Opened<M>, _: SpanClass, _: SpanHandle) {}

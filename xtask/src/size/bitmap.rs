@@ -9,10 +9,11 @@ use crate::toolchain::Toolchain;
 
 /// Its modules, as the names of symbols have them: those of functions, and those of functions of
 /// types in them.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
     ("archipelago4bits", "archipelago..bits.."),
     ("archipelago4heap4bits", "archipelago..heap..bits.."),
     ("archipelago5arena6bitmap", "archipelago..arena..bitmap.."),
+    ("archipelago4span5place", "archipelago..span..place.."),
 ];
 
 /// A line for what the whole heap takes with the bitmap, and one for each way to compile it without,
