@@ -81,9 +81,8 @@ fn make<T: Mapped>(value: T) -> NonNull<T> {
 /// The objects that can be reached from `root`, in the order in which they are found.
 fn reachable(root: NonNull<u8>) -> Vec<ObjectView> {
     let machine = HEAP.machine().expect("the heap is initialised");
-    let object_of = |pointer| HEAP.object_at(machine.address(pointer)?);
     let bits = HEAP.bits();
-    let mut found: Vec<_> = object_of(root).into_iter().collect();
+    let mut found: Vec<_> = HEAP.object_of(root).into_iter().collect();
     let mut next = 0;
     while let Some(object) = found.get(next).copied() {
         println!("# {} bytes at {}", object.bytes, object.base);
@@ -94,7 +93,7 @@ fn reachable(root: NonNull<u8>) -> Vec<ObjectView> {
             // SAFETY: its type says that it holds a pointer or null, and it was written.
             let pointer = unsafe { word.cast::<*mut u8>().read() };
             println!("#   pointer at byte {offset}: {pointer:p}");
-            let to = NonNull::new(pointer).and_then(object_of);
+            let to = NonNull::new(pointer).and_then(|to| HEAP.object_of(to));
             let new = to.filter(|to| !found.contains(to));
             found.extend(new);
         }

@@ -65,10 +65,20 @@ fn interior_addresses_lead_to_objects<G: SimGeometry>() {
         let outside = heap.object_at(VirtAddr::new(base.value() + live.block.bytes));
         assert!(outside.is_none_or(|object| object.base != base));
     }
-    let freed = subject.rig.address(subject.live[0].block);
+    let (first, freed) = (
+        subject.live[0].block.pointer,
+        subject.rig.address(subject.live[0].block),
+    );
+    assert_eq!(heap.object_of(first), heap.object_at(freed));
+    assert!(heap.object_of(first).is_some());
     subject.free(0);
     let heap = &subject.rig.heap;
     assert_eq!(heap.object_at(freed), None);
+    assert_eq!(heap.object_of(first), None);
+    assert_eq!(
+        heap.object_of(core::ptr::NonNull::from(&subject).cast()),
+        None
+    );
     let top = VirtAddr::new(usize::MAX);
     assert_eq!(heap.object_at(top), None);
     assert_eq!(heap.object_at(VirtAddr::new(0)), None);

@@ -5,8 +5,8 @@
 
 use core::alloc::Layout;
 
+use archipelago::AllocFlags;
 use archipelago::bits::Description;
-use archipelago::{AllocFlags, Machine};
 use archipelago_flat::{CriticalSection, FlatHeap};
 use archipelago_links::{RAM, RAM_BYTES, halt};
 
@@ -24,8 +24,8 @@ fn work() -> Option<usize> {
     let memory = heap
         .allocate_mapped(layout, &node, AllocFlags::ZEROED)
         .ok()?;
-    let address = heap.machine()?.address(memory.cast())?;
-    let found = heap.bits().pointer_words(heap.object_at(address)?)?.count();
+    let object = heap.object_of(memory.cast())?;
+    let found = heap.bits().pointer_words(object)?.count();
     // SAFETY: it was allocated with this layout, and is used no more.
     unsafe { heap.deallocate(memory.cast(), layout) };
     Some(found)

@@ -1,6 +1,7 @@
 //! Reading the heap bitmap: by whoever holds a view, or inside the heap.
 
 use core::fmt;
+use core::ptr::NonNull;
 use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
@@ -14,7 +15,7 @@ use crate::span::{Kind, SpanRef};
 /// back, so that its cursors can go anywhere.
 ///
 /// ```
-/// use archipelago::bits::{Description, Mapped};
+/// use archipelago::bits::Description;
 /// use archipelago::{AllocFlags, Heap, Window};
 /// use archipelago_sim::{Hosted, Plain32, Sim};
 /// use core::alloc::Layout;
@@ -23,14 +24,12 @@ use crate::span::{Kind, SpanRef};
 /// type Pair = (usize, Option<NonNull<u8>>);
 /// # let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
 /// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
-/// const PAIR: archipelago::bits::PointerMap<'_> = archipelago::bits::PointerMap::from_mask(2, 0b10);
 /// let layout = Layout::array::<Pair>(100)?;
-/// let pairs = heap.allocate_mapped(layout, &Description::array(&PAIR, 100), AllocFlags::ZEROED)?;
+/// let object = Description::slice_of::<Pair>(100);
+/// let pairs = heap.allocate_mapped(layout, &object, AllocFlags::ZEROED)?;
 ///
 /// let bits = heap.bits();
-/// let address = heap.machine().and_then(|machine| machine.address(pairs.cast())).unwrap();
-/// # use archipelago::Machine;
-/// let object = heap.object_at(address).unwrap();
+/// let object = heap.object_of(pairs.cast()).unwrap();
 /// assert_eq!(bits.pointer_words(object).map(Iterator::count), Some(100));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -167,6 +166,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
+    /// The live object that `pointer` points into: [`object_at`](Self::object_at) its address.
+    #[must_use]
+    pub fn object_of(&self, pointer: NonNull<u8>) -> Option<ObjectView> {
+        self.object_at(self.opened.get()?.machine.address(pointer)?)
+    }
+
     /// Calls `visit` with the address of every word of the heap that holds a pointer, lowest offset
     /// first. Objects whose allocation is under way may be seen in part.
     ///
@@ -219,7 +224,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         });
     }
 
-    /// Calls `visit` with every part of the bitmaps of the arenas that have one, lowest offset first.
+    /// Calls `visit` with every part of the bitmaps of the arenas that the heap owns pages of,
+    /// lowest offset first.
     ///
     /// # Locks
     /// Central and page, throughout: `visit` must not use the heap.
