@@ -11,9 +11,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Decommits up to `pages` free pages, highest address first, and answers how many: none on a
     /// machine whose memory serves nobody else ([`Machine::DECOMMITS`]). With the feature
     /// `heap-bits`, pages of the heap bitmap that nobody needs any more count as free pages, and go
-    /// first. The kernel
-    /// decides on which thread and when; behind its back, pages are scavenged only where a request
-    /// would be refused without their memory.
+    /// first. The kernel decides on which thread and when; behind its back, pages are scavenged only
+    /// where a request would be refused without their memory.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was

@@ -37,11 +37,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Errors
     /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
     /// object that is longer than its layout, [`Cause::NotInitialised`] before `init`, for the
-    /// early heap has no bitmap. Nothing is left behind, no memory of the bitmap either.
+    /// early heap has no bitmap. Nothing is left behind, but for bitmap that could not go because there
+    /// is a [`BitsView`](crate::BitsView), or the machine is busy or never decommits: it is idle, and
+    /// serves the next request or is scavenged.
     /// # Locks
     /// As [`allocate`](Self::allocate). The bits are written with no lock held.
     /// # Cost
-    /// Beyond `allocate`, a few instructions for every 16 or 32 words of the slot.
+    /// Beyond `allocate`, a few instructions for every 16 or 32 words up to the last pointer; for an
+    /// array, a long value, or a slot of a span that lies behind two parts of the bitmap, for those
+    /// of the slot, and a lookup.
     #[inline]
     pub fn allocate_mapped(
         &self,

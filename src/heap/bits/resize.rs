@@ -29,7 +29,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Locks
     /// As [`allocate`](Self::allocate).
     /// # Cost
-    /// As [`reallocate`](Self::reallocate); all bits of the object are written.
+    /// As [`reallocate`](Self::reallocate); all bits of the object are written, its special bit with
+    /// them.
     pub unsafe fn reallocate_mapped(
         &self,
         pointer: NonNull<u8>,
