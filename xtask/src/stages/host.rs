@@ -8,20 +8,26 @@ use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
 
-const BITMAP: &str = "archipelago/heap-bits";
+/// What a heap with a bitmap is built of, in one way for all of its tests.
+const BITMAP: &[&str] = &[
+    "-p",
+    "archipelago",
+    "-p",
+    "archipelago-bench",
+    "-p",
+    "archipelago-derive",
+    "-F",
+    "archipelago/heap-bits,archipelago-bench/heap-bits",
+];
 
-/// The tests of a heap with a bitmap, which is turned on for all that is built with them: those of
-/// what is another heap then, as it grows, scavenges, fails and accounts for its memory. `cargo test
-/// -p archipelago -F archipelago/heap-bits` runs them all, for which most of the time is the
+/// The tests of a heap with a bitmap: those of what is another heap then, as it grows, scavenges,
+/// fails and accounts for its memory, and those of the maps that are derived. `cargo test -p
+/// archipelago -F archipelago/heap-bits` runs all of the heap's, for which most of the time is the
 /// compiler's.
 const WITH_BITMAP: &[(&str, &[&str])] = &[
     (
         "cargo test, heap bitmap",
         &[
-            "-p",
-            "archipelago",
-            "-F",
-            BITMAP,
             "--lib",
             "--test",
             "mapped",
@@ -37,17 +43,13 @@ const WITH_BITMAP: &[(&str, &[&str])] = &[
             "offlock",
             "--test",
             "regression",
+            "--test",
+            "bitmap",
+            "--test",
+            "layouts",
         ],
     ),
-    (
-        "cargo test, heap bitmap's examples",
-        &["-p", "archipelago", "-F", BITMAP, "--doc"],
-    ),
-    (
-        "cargo test, heap bitmap on the traces",
-        &["-p", "archipelago-bench", "-F", "heap-bits"],
-    ),
-    ("cargo test, pointer maps", &["-p", "archipelago-derive"]),
+    ("cargo test, heap bitmap's examples", &["--doc"]),
 ];
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
@@ -62,6 +64,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         command
             .current_dir(project::root())
             .arg("--no-fail-fast")
+            .args(BITMAP)
             .args(*tests);
         follow(stage, name, &mut command);
     }
