@@ -33,8 +33,7 @@ impl Record {
     /// are not near. The record is at `address`.
     #[inline(always)]
     pub(crate) fn bits_place(&self, address: VirtAddr, slot: usize) -> Option<BitsPlace> {
-        let is_near = slot < self.near_slots() as usize;
-        is_near.then(|| BitsPlace::seen_from(address, self.bits_distance.load(Relaxed)))
+        BitsPlace::near(self, address, self.near_slots(), slot)
     }
 }
 
@@ -42,12 +41,18 @@ impl SpanRef<'_> {
     /// The same, for a caller who holds the central lock.
     #[inline(always)]
     pub(crate) fn bits_place(self, slot: usize) -> Option<BitsPlace> {
-        let is_near = slot < self.near_slots() as usize;
-        is_near.then(|| BitsPlace::seen_from(self.address, self.record.bits_distance.load(Relaxed)))
+        BitsPlace::near(self.record, self.address, self.near_slots(), slot)
     }
 }
 
 impl BitsPlace {
+    /// What the record at `address` says, if `slot` is among the first `near_slots`.
+    #[inline(always)]
+    fn near(record: &Record, address: VirtAddr, near_slots: u32, slot: usize) -> Option<Self> {
+        let is_near = slot < near_slots as usize;
+        is_near.then(|| Self::seen_from(address, record.bits_distance.load(Relaxed)))
+    }
+
     #[inline(always)]
     const fn seen_from(record: VirtAddr, distance: i32) -> Self {
         let bytes = (distance as isize).wrapping_mul(UNIT_BYTES);

@@ -9,7 +9,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
+use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::super::free::Object;
 use super::super::object::AllocError;
@@ -136,11 +136,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) {
         let slot = opened.machine.address(memory.cast()).ok_or(());
         let slot = certain::<K, _, _>(slot, "an object lies in a window");
-        self.describe_slot(slot, memory.len(), object);
-    }
-
-    fn describe_slot(&self, slot: VirtAddr, bytes: usize, object: &Description<'_>) {
-        let described = describe(&Inside(&self.index), slot, bytes, object);
+        let described = describe(&Inside(&self.index), slot, memory.len(), object);
         certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
     }
 
