@@ -37,7 +37,7 @@ fn a_block_is_left_to_objects<S: Shape>() {
     }
 }
 
-/// A heap that has no mapped objects is charged for a bitmap only one word more for each arena of
+/// A heap that has no scannable objects is charged for a bitmap only one word more for each arena of
 /// the space, whose table may be a page longer for it.
 fn most_fresh<S: Shape>() -> f64 {
     let table = if cfg!(feature = "heap-bits") {
@@ -62,15 +62,15 @@ fn a_block_without_an_mmu_is_left_to_objects() {
     a_block_is_left_to_objects::<Small<21, 10>>();
 }
 
-/// A block full of mapped objects loses what one of other objects does, and two bits a word: in
+/// A block full of scannable objects loses what one of other objects does, and two bits a word: in
 /// pages, of which the one in front of either end of the block is not all its own.
 #[cfg(feature = "heap-bits")]
-fn a_block_is_left_to_mapped_objects<S: Shape>() {
+fn a_block_is_left_to_scannable_objects<S: Shape>() {
     let object = Description::slice_of::<&u8>(32 / size_of::<usize>());
     let lost = full::<S>(BLOCK, |heap, layout| {
         let memory = heap
             .heap()
-            .allocate_mapped(layout, &object, AllocFlags::empty());
+            .allocate_scannable(layout, &object, AllocFlags::empty());
         memory.is_ok()
     });
     let bits = BLOCK / (4 * size_of::<usize>()) + 2 * S::GEOMETRY.page_bytes();
@@ -82,9 +82,9 @@ fn a_block_is_left_to_mapped_objects<S: Shape>() {
 
 #[test]
 #[cfg(feature = "heap-bits")]
-fn a_block_without_an_mmu_is_left_to_mapped_objects() {
-    a_block_is_left_to_mapped_objects::<Small<17, 8>>();
-    a_block_is_left_to_mapped_objects::<Small<17, 9>>();
-    a_block_is_left_to_mapped_objects::<Small<17, 10>>();
-    a_block_is_left_to_mapped_objects::<Small<21, 10>>();
+fn a_block_without_an_mmu_is_left_to_scannable_objects() {
+    a_block_is_left_to_scannable_objects::<Small<17, 8>>();
+    a_block_is_left_to_scannable_objects::<Small<17, 9>>();
+    a_block_is_left_to_scannable_objects::<Small<17, 10>>();
+    a_block_is_left_to_scannable_objects::<Small<21, 10>>();
 }

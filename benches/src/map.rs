@@ -44,11 +44,11 @@ fn main() -> ExitCode {
 
 /// Fills the heap, and answers which objects are worth a look.
 fn populate(rig: &Rig<Native>) -> Result<Vec<VirtAddr>, AllocError> {
-    let mapped = |object: Description<'_>| {
+    let scannable = |object: Description<'_>| {
         let layout =
             Layout::from_size_align(object.words() * WORD, 8).unwrap_or(Layout::new::<u8>());
         rig.heap
-            .allocate_mapped(layout, &object, AllocFlags::ZEROED)
+            .allocate_scannable(layout, &object, AllocFlags::ZEROED)
     };
     let plain = |bytes| {
         let layout = Layout::from_size_align(bytes, 8).unwrap_or(Layout::new::<u8>());
@@ -57,15 +57,15 @@ fn populate(rig: &Rig<Native>) -> Result<Vec<VirtAddr>, AllocError> {
     let mut shown = Vec::new();
     for index in 0..200 {
         plain(24 + index)?;
-        let node = mapped(Description::one(&NODE))?;
+        let node = scannable(Description::one(&NODE))?;
         if index == 100 {
             shown.extend(rig.machine.address(node.cast()));
         }
     }
     plain(300_000)?;
-    let header = mapped(Description::header_and_tail(&NODE, &LINK, 9))?;
+    let header = scannable(Description::header_and_tail(&NODE, &LINK, 9))?;
     shown.extend(rig.machine.address(header.cast()));
-    mapped(Description::array(&NODE, 50_000))?;
+    scannable(Description::array(&NODE, 50_000))?;
     plain(1000)?;
     Ok(shown)
 }

@@ -81,7 +81,7 @@ unsafe impl<G: SimGeometry> Target for Mapping<G> {
         let object = self.description(layout);
         let mut flags = AllocFlags::empty();
         flags.set(AllocFlags::ZEROED, zeroed);
-        let memory = self.rig.heap.allocate_mapped(layout, &object, flags);
+        let memory = self.rig.heap.allocate_scannable(layout, &object, flags);
         memory.ok().map(NonNull::cast)
     }
 
@@ -95,7 +95,7 @@ unsafe impl<G: SimGeometry> Target for Mapping<G> {
         let (object, flags) = (self.description(new), AllocFlags::empty());
         let heap = &self.rig.heap;
         // SAFETY: the caller's promise is the same.
-        let memory = unsafe { heap.reallocate_mapped(pointer, layout, new, &object, flags) };
+        let memory = unsafe { heap.reallocate_scannable(pointer, layout, new, &object, flags) };
         memory.ok().map(NonNull::cast)
     }
 

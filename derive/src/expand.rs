@@ -5,11 +5,11 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Error, Field, Index, Member, Result, parse_quote_spanned};
 
-/// The implementation of `Mapped` for a structure.
+/// The implementation of `Scannable` for a structure.
 ///
 /// # Errors
 /// `input` is no structure.
-pub(super) fn mapped(input: &DeriveInput) -> Result<TokenStream> {
+pub(super) fn scannable(input: &DeriveInput) -> Result<TokenStream> {
     let fields = match &input.data {
         Data::Struct(structure) => &structure.fields,
         Data::Enum(data) => {
@@ -30,7 +30,7 @@ pub(super) fn mapped(input: &DeriveInput) -> Result<TokenStream> {
         quote_spanned! {ty.span()=>
             ::archipelago::bits::Field {
                 offset: ::core::mem::offset_of!(Self, #member),
-                map: &<#ty as ::archipelago::bits::Mapped>::MAP,
+                map: &<#ty as ::archipelago::bits::Scannable>::MAP,
             }
         }
     });
@@ -39,7 +39,7 @@ pub(super) fn mapped(input: &DeriveInput) -> Result<TokenStream> {
         let bounds = &mut generics.make_where_clause().predicates;
         for field in fields {
             let ty = &field.ty;
-            bounds.push(parse_quote_spanned! {ty.span()=> #ty: ::archipelago::bits::Mapped });
+            bounds.push(parse_quote_spanned! {ty.span()=> #ty: ::archipelago::bits::Scannable });
         }
     }
     let name = &input.ident;
@@ -47,12 +47,12 @@ pub(super) fn mapped(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         // SAFETY: every field is in the map with the map of its type, at the place where it lies.
         #[automatically_derived]
-        unsafe impl #parameters ::archipelago::bits::Mapped for #name #arguments #bounds {
+        unsafe impl #parameters ::archipelago::bits::Scannable for #name #arguments #bounds {
             const FIELDS: &'static [::archipelago::bits::Field<'static>] = &[#(#entries),*];
             const MAP: ::archipelago::bits::PointerMap<'static> =
                 ::archipelago::bits::PointerMap::from_fields(
                     ::core::mem::size_of::<Self>(),
-                    <Self as ::archipelago::bits::Mapped>::FIELDS,
+                    <Self as ::archipelago::bits::Scannable>::FIELDS,
                 );
         }
     })
@@ -67,7 +67,7 @@ fn member(index: usize, field: &Field) -> Member {
 }
 
 fn refusal(span: Span, reason: &str) -> Error {
-    let advice = "implement `Mapped` by hand for one whose words always mean the same";
+    let advice = "implement `Scannable` by hand for one whose words always mean the same";
     Error::new(span, format!("{reason}; {advice}"))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn message(input: &DeriveInput) -> String {
-        mapped(input).expect_err("it is refused").to_string()
+        scannable(input).expect_err("it is refused").to_string()
     }
 
     #[test]
@@ -87,13 +87,13 @@ mod tests {
         assert_eq!(
             message(&value),
             "an enum has no pointer map: which of its words hold pointers depends on the variant; \
-             implement `Mapped` by hand for one whose words always mean the same"
+             implement `Scannable` by hand for one whose words always mean the same"
         );
         let either = parse_quote! { union Either { number: usize, pointer: *mut u8 } };
         assert_eq!(
             message(&either),
             "a union has no pointer map: which of its words hold pointers depends on the field; \
-             implement `Mapped` by hand for one whose words always mean the same"
+             implement `Scannable` by hand for one whose words always mean the same"
         );
     }
 
@@ -101,17 +101,17 @@ mod tests {
     fn every_field_is_in_the_map_and_in_the_bounds() {
         let pair =
             parse_quote! { struct Pair<'a, T, const N: usize>(T, &'a [u8; N]) where T: Copy; };
-        let text = mapped(&pair).expect("a structure").to_string();
+        let text = scannable(&pair).expect("a structure").to_string();
         for part in [
-            "unsafe impl < 'a , T , const N : usize > :: archipelago :: bits :: Mapped for Pair < 'a , T , N >",
-            "where T : Copy , T : :: archipelago :: bits :: Mapped ,",
+            "unsafe impl < 'a , T , const N : usize > :: archipelago :: bits :: Scannable for Pair < 'a , T , N >",
+            "where T : Copy , T : :: archipelago :: bits :: Scannable ,",
             "offset_of ! (Self , 0)",
             "offset_of ! (Self , 1)",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
         let plain = parse_quote! { struct Plain { number: usize } };
-        let text = mapped(&plain).expect("a structure").to_string();
+        let text = scannable(&plain).expect("a structure").to_string();
         assert!(
             text.contains("offset_of ! (Self , number)") && !text.contains("where"),
             "{text}"

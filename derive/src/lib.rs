@@ -1,11 +1,11 @@
-//! Derives `archipelago::bits::Mapped`: which words of a structure hold pointers.
+//! Derives `archipelago::bits::Scannable`: which words of a structure hold pointers.
 //!
 //! ```
-//! use archipelago::bits::Mapped;
-//! use archipelago_derive::Mapped;
+//! use archipelago::bits::Scannable;
+//! use archipelago_derive::Scannable;
 //! use core::ptr::NonNull;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! struct Node<T> {
 //!     parent: Option<NonNull<Node<T>>>,
 //!     children: [*mut Node<T>; 2],
@@ -20,9 +20,9 @@
 //! Every field's type has a map itself, generic ones too:
 //!
 //! ```compile_fail,E0277
-//! use archipelago_derive::Mapped;
+//! use archipelago_derive::Scannable;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! struct Named {
 //!     name: &'static str,
 //! }
@@ -30,9 +30,9 @@
 //!
 //! ```compile_fail,E0277
 //! use archipelago::bits::Description;
-//! use archipelago_derive::Mapped;
+//! use archipelago_derive::Scannable;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! struct Pair<T>(*mut T, T);
 //!
 //! Description::of::<Pair<u32>>();
@@ -44,9 +44,9 @@
 //! nor is there one of a union.
 //!
 //! ```compile_fail
-//! use archipelago_derive::Mapped;
+//! use archipelago_derive::Scannable;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! enum Value {
 //!     Number(usize),
 //!     Pointer(*mut u8),
@@ -54,9 +54,9 @@
 //! ```
 //!
 //! ```compile_fail
-//! use archipelago_derive::Mapped;
+//! use archipelago_derive::Scannable;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! union Either {
 //!     number: usize,
 //!     pointer: *mut u8,
@@ -66,10 +66,10 @@
 //! A pointer in a packed structure can lie between two words; then the map stops the compilation.
 //!
 //! ```compile_fail,E0080
-//! use archipelago::bits::Mapped;
-//! use archipelago_derive::Mapped;
+//! use archipelago::bits::Scannable;
+//! use archipelago_derive::Scannable;
 //!
-//! #[derive(Mapped)]
+//! #[derive(Scannable)]
 //! #[repr(C, packed)]
 //! struct Packed {
 //!     tag: u8,
@@ -84,13 +84,13 @@ mod expand;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Implements `archipelago::bits::Mapped` for a structure, from the maps of its fields.
+/// Implements `archipelago::bits::Scannable` for a structure, from the maps of its fields.
 ///
 /// Where the type has parameters, the implementation holds for those that give every field a map.
-#[proc_macro_derive(Mapped)]
-pub fn derive_mapped(input: TokenStream) -> TokenStream {
+#[proc_macro_derive(Scannable)]
+pub fn derive_scannable(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand::mapped(&input)
+    expand::scannable(&input)
         .unwrap_or_else(|error| error.into_compile_error())
         .into()
 }

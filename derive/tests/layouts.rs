@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use archipelago::bits::{Mapped, PointerMap};
-use archipelago_derive::Mapped;
+use archipelago::bits::{PointerMap, Scannable};
+use archipelago_derive::Scannable;
 
 const WORD: usize = size_of::<usize>();
 
@@ -23,7 +23,7 @@ fn assert_pointers(map: &PointerMap<'_>, bytes: usize, pointers: &[usize]) {
     assert_eq!(map.pointers(), pointers.len());
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Mixed {
     flag: bool,
     first: NonNull<u8>,
@@ -38,10 +38,10 @@ fn pointers_are_where_the_compiler_put_them() {
     assert_pointers(&Mixed::MAP, size_of::<Mixed>(), &places);
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Tuple(u64, *const u8, [*mut u8; 3]);
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 #[repr(C)]
 struct Nested {
     tag: u8,
@@ -63,7 +63,7 @@ fn fields_with_maps_of_their_own_are_followed() {
     assert_pointers(&Nested::MAP, size_of::<Nested>(), &places);
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Generic<'a, T, const N: usize>
 where
     T: Copy,
@@ -93,7 +93,7 @@ fn parameters_are_part_of_the_map() {
     assert_pointers(&Pointers::MAP, size_of::<Pointers>(), &places);
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Large {
     head: Option<NonNull<Large>>,
     numbers: [usize; 200],
@@ -115,10 +115,10 @@ fn a_map_longer_than_a_mask_is_made_of_its_fields() {
     assert_pointers(&Large::MAP, size_of::<Large>(), &places);
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Unit;
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Opaque(usize, Unit);
 
 #[test]
@@ -127,7 +127,7 @@ fn there_need_be_no_pointers() {
     assert_pointers(&Opaque::MAP, WORD, &[]);
 }
 
-#[derive(Mapped)]
+#[derive(Scannable)]
 #[repr(C, packed)]
 struct Packed {
     pointer: *mut u8,

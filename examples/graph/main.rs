@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago::bits::{Description, Mapped};
+use archipelago::bits::{Description, Scannable};
 use archipelago::{AllocFlags, Machine, ObjectView};
-use archipelago_derive::Mapped;
+use archipelago_derive::Scannable;
 use archipelago_qemu::{
     Boot, HEAP_WINDOW, KernelHeap, Verdict, entry, exit, println, protocol, start_heap,
 };
@@ -22,14 +22,14 @@ entry!(main);
 static HEAP: KernelHeap = KernelHeap::new();
 
 /// A town, and the roads that lead out of it.
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Town {
     inhabitants: usize,
     roads: [Option<NonNull<Road>>; 2],
 }
 
 /// A road, which leads one way.
-#[derive(Mapped)]
+#[derive(Scannable)]
 struct Road {
     miles: u32,
     to: Option<NonNull<Town>>,
@@ -69,9 +69,9 @@ fn road(miles: u32, to: NonNull<Town>) -> NonNull<Road> {
 }
 
 /// Allocates a value, and has the bitmap describe it.
-fn make<T: Mapped>(value: T) -> NonNull<T> {
+fn make<T: Scannable>(value: T) -> NonNull<T> {
     let object = Description::of::<T>();
-    let memory = HEAP.allocate_mapped(Layout::new::<T>(), &object, AllocFlags::empty());
+    let memory = HEAP.allocate_scannable(Layout::new::<T>(), &object, AllocFlags::empty());
     let place = memory.expect("memory").cast();
     // SAFETY: the memory was allocated for such a value just now.
     unsafe { place.write(value) };

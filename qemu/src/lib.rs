@@ -12,7 +12,7 @@
 // Assembly for it is not stable.
 #![cfg_attr(machine = "mips", feature(asm_experimental_arch))]
 
-#[cfg(feature = "mapped")]
+#[cfg(feature = "scannable")]
 extern crate alloc;
 
 mod account;
@@ -25,8 +25,6 @@ mod frames;
 mod handlers;
 mod heap;
 mod info;
-#[cfg(feature = "mapped")]
-pub mod mapped;
 #[cfg(not(machine = "cortex_m"))]
 mod paged;
 mod places;
@@ -34,6 +32,8 @@ mod places;
 mod probe;
 pub mod protocol;
 mod report;
+#[cfg(feature = "scannable")]
+pub mod scannable;
 mod target;
 
 #[cfg(machine = "mips")]
@@ -61,7 +61,7 @@ pub use handlers::{
 };
 pub use heap::{KernelHeap, Memory, Running, memory_is_busy, share_memory, start_heap};
 pub use info::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module};
-pub use places::{MappedPlace, usable};
+pub use places::{ScannablePlace, usable};
 pub use report::stop;
 pub use target::{Churn, Plain};
 
@@ -78,13 +78,13 @@ pub use machine::{
     holding_machine, map, translate, unmap,
 };
 #[cfg(not(machine = "cortex_m"))]
-pub use paged::{MAPPED_PLACES, careless_machine, machine};
+pub use paged::{SCANNABLE_PLACES, careless_machine, machine};
 #[cfg(not(machine = "cortex_m"))]
 pub use probe::{probe_execute, probe_read, probe_write};
 
 // Where there is none.
 #[cfg(machine = "cortex_m")]
-pub use machine::{Bank, Board, MAPPED_PLACES, THIRD_WINDOW, machine, static_memory};
+pub use machine::{Bank, Board, SCANNABLE_PLACES, THIRD_WINDOW, machine, static_memory};
 
 // What the tutorial's kernels start with.
 #[cfg(machine = "x86_64")]

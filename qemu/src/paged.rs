@@ -8,7 +8,7 @@ use archipelago_tables::Tlb;
 use crate::machine::{
     BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
 };
-use crate::{MappedPlace, Memory};
+use crate::{Memory, ScannablePlace};
 
 /// Metadata for a heap of several MiB.
 const METADATA_BYTES: usize = 8 << 20;
@@ -16,9 +16,9 @@ const METADATA_BYTES: usize = 8 << 20;
 /// Where two arenas meet, far from metadata.
 const BOUNDARY: usize = SECOND_WINDOW.base + 4 * HeapMachine::GEOMETRY.arena_bytes();
 
-/// Where objects are mapped: heaps whose windows share no page table.
-pub const MAPPED_PLACES: &[MappedPlace] = &[
-    MappedPlace {
+/// Where scannable objects go: heaps whose windows share no page table.
+pub const SCANNABLE_PLACES: &[ScannablePlace] = &[
+    ScannablePlace {
         name: "where two windows and two arenas meet",
         windows: &[
             Window::for_metadata(SECOND_WINDOW.base, METADATA_BYTES),
@@ -28,7 +28,7 @@ pub const MAPPED_PLACES: &[MappedPlace] = &[
         long: 5 << 18,
         boundaries: 1,
     },
-    MappedPlace {
+    ScannablePlace {
         name: "at both ends of the space",
         windows: &[
             Window::for_metadata(HEAP_WINDOW.base, METADATA_BYTES),

@@ -5,9 +5,9 @@ use archipelago_api::Machine;
 
 use crate::{FRAME_BYTES, HeapMachine};
 
-/// A place for a heap with mapped objects.
+/// A place for a heap with scannable objects.
 #[derive(Clone, Copy, Debug)]
-pub struct MappedPlace {
+pub struct ScannablePlace {
     /// Where it is.
     pub name: &'static str,
     /// Its windows, the first of them for metadata alone.

@@ -2,7 +2,7 @@
 //! of the address space.
 //!
 //! It stands in for the parts where the feature `flat-bits` says so, which is for
-//! `cargo xtask bench` alone, and for one heap alone: memory for mapped objects is refused
+//! `cargo xtask bench` alone, and for one heap alone: memory for scannable objects is refused
 //! elsewhere. Parts are made, claimed and charged as ever, and never read.
 
 use core::sync::atomic::AtomicUsize;
@@ -43,10 +43,10 @@ impl<M: Machine> ArenaIndex<M> {
     /// `count` units from unit `first` of the space on.
     ///
     /// # Safety
-    /// They are those of a mapped object.
+    /// They are those of a scannable object.
     #[inline(always)]
     pub(crate) unsafe fn flat_units(first: usize, count: usize) -> &'static [AtomicUsize] {
-        // SAFETY: mapped objects lie in runs whose bits are in the array.
+        // SAFETY: scannable objects lie in runs whose bits are in the array.
         unsafe { BITMAP.get_unchecked(first..first + count) }
     }
 }

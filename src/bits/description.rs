@@ -2,13 +2,13 @@
 
 use super::format::UNIT_WORDS;
 use super::map::{PointerMap, least};
-use super::mapped::Mapped;
 use super::masks::Masks;
+use super::scannable::Scannable;
 
 /// What the words of one object are: a header, and a tail of elements. Either can be missing.
 ///
 /// ```
-/// use archipelago::bits::{Description, Mapped, PointerMap};
+/// use archipelago::bits::{Description, Scannable, PointerMap};
 ///
 /// const NODE: PointerMap<'_> = PointerMap::from_mask(3, 0b101);
 /// assert_eq!(Description::one(&NODE).words(), 3);
@@ -55,13 +55,13 @@ impl<'a> Description<'a> {
 
     /// One value of a type.
     #[must_use]
-    pub const fn of<T: Mapped>() -> Self {
+    pub const fn of<T: Scannable>() -> Self {
         Self::one(const { &T::MAP })
     }
 
     /// `count` values of a type side by side.
     #[must_use]
-    pub const fn slice_of<T: Mapped>(count: usize) -> Self {
+    pub const fn slice_of<T: Scannable>(count: usize) -> Self {
         Self::array(const { &T::MAP }, count)
     }
 

@@ -1,7 +1,7 @@
 //! The heap bitmap: which words of the heap hold pointers. A layer between arenas and spans.
 //!
-//! A heap describes objects that [`Heap::allocate_mapped`](crate::Heap::allocate_mapped) makes;
-//! `archipelago-derive` derives [`Mapped`] for their types, and [`Description::of`] is what a value
+//! A heap describes objects that [`Heap::allocate_scannable`](crate::Heap::allocate_scannable) makes;
+//! `archipelago-derive` derives [`Scannable`] for their types, and [`Description::of`] is what a value
 //! of one is made of. [`Heap::object_at`](crate::Heap::object_at) finds an object by any address in
 //! it, and [`Heap::bits`](crate::Heap::bits) reads which of its words hold pointers.
 //! [`BitsView`](crate::BitsView) has an example.
@@ -12,7 +12,7 @@
 //! Whoever keeps the tables implements [`Tables`]. On it stand
 //!
 //! - [`HeapBits`], a cursor that walks from word to word and from arena to arena;
-//! - [`PointerMap`], made in `const` for every [`Mapped`] type, and [`Description`], what one
+//! - [`PointerMap`], made in `const` for every [`Scannable`] type, and [`Description`], what one
 //!   object is made of;
 //! - [`describe`], [`describe_value`] and [`clear`], which write the bits of one object or of none;
 //! - [`PointerWords`], the words of an object that hold pointers.
@@ -24,10 +24,10 @@ mod description;
 mod format;
 mod lay;
 mod map;
-mod mapped;
 mod masks;
 mod runs;
 mod scan;
+mod scannable;
 mod seed;
 mod short;
 mod tables;
@@ -43,9 +43,9 @@ pub use self::description::Description;
 pub use self::format::{Entry, UNIT_WORDS};
 pub(crate) use self::lay::Extent;
 pub use self::map::{Field, PointerMap};
-pub use self::mapped::Mapped;
 pub(crate) use self::masks::Masks;
 pub use self::runs::Run;
 pub use self::scan::PointerWords;
+pub use self::scannable::Scannable;
 pub use self::tables::Tables;
 pub use self::write::{DescribeError, clear, describe, describe_value};

@@ -41,7 +41,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         #[cfg(feature = "heap-bits")]
         if old.size() != 0 {
             // What has no bytes has an address that may be anything's.
-            self.refuse_mapped(pointer, new)?;
+            self.refuse_scannable(pointer, new)?;
         }
         let in_place = match self.opened.get() {
             Some(opened) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {

@@ -55,7 +55,7 @@ pub struct SpanView {
     pub slots: usize,
     /// Live slots.
     pub live: usize,
-    /// Whether its objects may hold pointers: mapped objects lie in such spans alone.
+    /// Whether its objects may hold pointers: scannable objects lie in such spans alone.
     #[cfg(feature = "heap-bits")]
     pub is_scannable: bool,
 }

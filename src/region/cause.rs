@@ -65,9 +65,9 @@ pub enum Cause {
         /// Bytes of its layout.
         room: usize,
     },
-    /// The object is a mapped one, and the request does not say where the pointers will be.
+    /// The object is a scannable one, and the request does not say where the pointers will be.
     #[cfg(feature = "heap-bits")]
-    Mapped,
+    Scannable,
 }
 
 impl Cause {
@@ -176,7 +176,7 @@ impl fmt::Display for Cause {
                 )
             }
             #[cfg(feature = "heap-bits")]
-            Self::Mapped => f.write_str("heap bitmap: a mapped object needs a description"),
+            Self::Scannable => f.write_str("heap bitmap: a scannable object needs a description"),
         }
     }
 }

@@ -50,22 +50,22 @@ impl<G: SimGeometry> Case<G> {
 
     /// Allocates an object every word of which is a pointer, and which stays live.
     #[cfg(feature = "heap-bits")]
-    pub(crate) fn allocate_mapped(
+    pub(crate) fn allocate_scannable(
         &mut self,
         layout: Layout,
         flags: AllocFlags,
     ) -> Result<(), Refusal> {
         let object = pointers::<G>(layout.size());
-        let memory = self.rig.heap.allocate_mapped(layout, &object, flags);
+        let memory = self.rig.heap.allocate_scannable(layout, &object, flags);
         let block = self.rig.vouch(memory.map_err(Refusal::Request)?, layout);
         self.adopt(block);
         Ok(())
     }
 
-    /// Changes the size of the first object, which is a mapped one and goes on being full of
+    /// Changes the size of the first object, which is a scannable one and goes on being full of
     /// pointers.
     #[cfg(feature = "heap-bits")]
-    pub(crate) fn resize_first_mapped(
+    pub(crate) fn resize_first_scannable(
         &mut self,
         size: usize,
         flags: AllocFlags,
@@ -77,7 +77,7 @@ impl<G: SimGeometry> Case<G> {
         let memory = unsafe {
             self.rig
                 .heap
-                .reallocate_mapped(old.pointer, old.layout, new, &object, flags)
+                .reallocate_scannable(old.pointer, old.layout, new, &object, flags)
         };
         let block = self.rig.vouch(memory.map_err(Refusal::Request)?, new);
         let kept = old.layout.size().min(size);

@@ -1,4 +1,4 @@
-//! Mapped objects in pages that the heap keeps: found inside the gate, where the bitmap in front of
+//! Scannable objects in pages that the heap keeps: found inside the gate, where the bitmap in front of
 //! them can still be refused.
 
 use archipelago::AllocFlags;
@@ -24,14 +24,14 @@ fn with_a_kept_span<G: SimGeometry>() -> Case<G> {
     case
 }
 
-fn a_mapped_object_in_kept_pages<G: SimGeometry>() {
+fn a_scannable_object_in_kept_pages<G: SimGeometry>() {
     let calls = sweep::calls(&Scenario {
         set_up: with_a_kept_span::<G>,
-        operate: |case| case.allocate_mapped(layout(BYTES, 8), AllocFlags::empty()),
+        operate: |case| case.allocate_scannable(layout(BYTES, 8), AllocFlags::empty()),
         absorbs: true,
     });
     crate::report(calls);
     assert!(calls >= 4, "the bitmap needs the machine");
 }
 
-on_every_geometry!(a_mapped_object_in_kept_pages);
+on_every_geometry!(a_scannable_object_in_kept_pages);

@@ -23,13 +23,13 @@ mod growers;
 mod growth;
 #[cfg(feature = "heap-bits")]
 mod kept;
-#[cfg(feature = "heap-bits")]
-mod mapped;
 mod opening;
 mod planted;
 mod refusal;
 mod requests;
 mod reserve;
+#[cfg(feature = "heap-bits")]
+mod scannable;
 mod shortage;
 mod snapshot;
 mod sweep;

@@ -68,7 +68,7 @@ pub(crate) const BITMAP: [&str; 6] = [
     "--features",
     "archipelago/heap-bits",
     "--test",
-    "mapped",
+    "scannable",
 ];
 
 /// What Miri runs of those on every kind of target: the layer itself, and a heap of each kind.
@@ -91,9 +91,9 @@ pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<E
         command.arg(format!("--test={filter}"));
         return follow(command);
     }
-    let mut mapped = hosted_32(&toolchain, install)?;
-    mapped.args(BITMAP).arg("--lib");
-    follow_all([command, mapped])
+    let mut scannable = hosted_32(&toolchain, install)?;
+    scannable.args(BITMAP).arg("--lib");
+    follow_all([command, scannable])
 }
 
 /// A `cargo test` for [`HOSTED_32`], to be told which tests.
@@ -186,10 +186,10 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
                 .collect(),
         };
         for target in targets {
-            let mut mapped = interpreted(target, install)?;
-            mapped.args(BITMAP).args(["--lib", "--"]);
-            mapped.args(BITMAP_INTERPRETED);
-            commands.push(mapped);
+            let mut scannable = interpreted(target, install)?;
+            scannable.args(BITMAP).args(["--lib", "--"]);
+            scannable.args(BITMAP_INTERPRETED);
+            commands.push(scannable);
         }
     }
     follow_all(commands)

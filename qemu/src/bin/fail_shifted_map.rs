@@ -5,11 +5,11 @@
 
 use core::mem::offset_of;
 
-use archipelago::bits::{Mapped, PointerMap};
+use archipelago::bits::{PointerMap, Scannable};
 use archipelago::{AllocFlags, EarlyRegion};
-use archipelago_qemu::mapped::{Objects, Shape, Typed, WAYS};
 use archipelago_qemu::protocol::{self, Test};
-use archipelago_qemu::{Boot, KernelHeap, MAPPED_PLACES, Running, entry, start_heap};
+use archipelago_qemu::scannable::{Objects, Shape, Typed, WAYS};
+use archipelago_qemu::{Boot, KernelHeap, Running, SCANNABLE_PLACES, entry, start_heap};
 
 entry!(main);
 
@@ -32,7 +32,7 @@ struct Shifted {
 
 // SAFETY: it is not safe: the pointer is the third word, which is what this kernel is for. Nothing
 // follows what the map says are pointers.
-unsafe impl Mapped for Shifted {
+unsafe impl Scannable for Shifted {
     const MAP: PointerMap<'static> = PointerMap::from_mask(4, 0b0010);
 }
 
@@ -51,7 +51,7 @@ impl Typed for Shifted {
 }
 
 fn main(boot: Boot) -> ! {
-    let place = MAPPED_PLACES[0];
+    let place = SCANNABLE_PLACES[0];
     let mut running = start_heap(boot, &HEAP, place.windows);
     protocol::run(
         &[Test {
@@ -69,5 +69,5 @@ fn shifted(running: &mut Running) {
     let mut objects = Objects::new(&HEAP, 1, AllocFlags::empty());
     let live = objects.allocate(&SHIFTED, 3).expect("memory");
     protocol::must_say(format_args!(" of {live} is laid out as "));
-    compare(&objects, &MAPPED_PLACES[0].windows[1..]);
+    compare(&objects, &SCANNABLE_PLACES[0].windows[1..]);
 }

@@ -11,7 +11,7 @@ use archipelago_flat::{Flat, Shape};
 use spin::{MutexGuard, Once};
 
 use super::{Frames, Mapper, banks};
-use crate::{MappedPlace, Memory};
+use crate::{Memory, ScannablePlace};
 
 archipelago_flat::shape! {
     /// All banks at their own addresses, in pages of 1 KiB.
@@ -28,8 +28,8 @@ pub const SECOND_WINDOW: Window = Window::new(0x2140_0000, 3 << 20);
 /// A window directly above it.
 pub const THIRD_WINDOW: Window = Window::new(0x2170_0000, 512 << 10);
 
-/// Where objects are mapped: in two banks, over the places where windows and arenas meet.
-pub const MAPPED_PLACES: &[MappedPlace] = &[MappedPlace {
+/// Where scannable objects go: in two banks, over the places where windows and arenas meet.
+pub const SCANNABLE_PLACES: &[ScannablePlace] = &[ScannablePlace {
     name: "in two banks",
     windows: &[
         Window::for_metadata(HEAP_WINDOW.base + (1 << 20), 1 << 20),

@@ -16,7 +16,7 @@ pub use banks::{Bank, Banks as Frames, physmap, static_memory};
 pub use counter::instructions;
 pub use fault::Cause;
 pub use heap::{
-    Board, HEAP_WINDOW, HeapMachine, MAPPED_PLACES, SECOND_WINDOW, THIRD_WINDOW, machine,
+    Board, HEAP_WINDOW, HeapMachine, SCANNABLE_PLACES, SECOND_WINDOW, THIRD_WINDOW, machine,
 };
 pub(crate) use interrupts::start_timer;
 pub use interrupts::{enable_interrupts, raise_interrupt};

@@ -8,7 +8,7 @@ use core::pin::Pin;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use crate::bits::{Field, Mapped, PointerMap, Run};
+use crate::bits::{Field, PointerMap, Run, Scannable};
 
 /// The words of a map as a mask.
 fn mask(map: &PointerMap<'_>) -> u128 {
@@ -76,7 +76,7 @@ struct Node<T> {
 }
 
 // SAFETY: every field is in the map with the map of its type.
-unsafe impl<T> Mapped for Node<T> {
+unsafe impl<T> Scannable for Node<T> {
     const FIELDS: &'static [Field<'static>] = &[
         Field {
             offset: offset_of!(Self, left),

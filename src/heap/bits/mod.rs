@@ -3,8 +3,6 @@
 #[cfg(feature = "flat-bits")]
 mod flat;
 #[cfg(feature = "heap-bits")]
-mod mapped;
-#[cfg(feature = "heap-bits")]
 mod memory;
 #[cfg(not(feature = "heap-bits"))]
 mod none;
@@ -13,6 +11,8 @@ mod none;
 mod planted;
 #[cfg(feature = "heap-bits")]
 mod resize;
+#[cfg(feature = "heap-bits")]
+mod scannable;
 #[cfg(feature = "heap-bits")]
 #[cfg_attr(
     feature = "flat-bits",

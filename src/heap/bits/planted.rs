@@ -17,10 +17,10 @@ use crate::span::Record;
 /// Bytes of an object of twelve words. Spans of such objects have one page, and a tail.
 const BYTES: usize = 48;
 
-/// A heap with a mapped object in a slot with free ones behind it, and one without pointers.
+/// A heap with a scannable object in a slot with free ones behind it, and one without pointers.
 struct Bed {
     heap: Box<Heap<Sim<Plain32>, Hosted>>,
-    mapped: VirtAddr,
+    scannable: VirtAddr,
     plain: VirtAddr,
 }
 
@@ -35,12 +35,12 @@ impl Bed {
         let address = |memory| machine.address(memory).expect("the heap's");
         let flags = AllocFlags::empty();
         let plain = heap.allocate(layout, flags).expect("memory");
-        let mapped = heap
-            .allocate_mapped(layout, &Description::one(&MAP), flags)
+        let scannable = heap
+            .allocate_scannable(layout, &Description::one(&MAP), flags)
             .expect("memory");
         heap.verify().expect("a heap that nobody damaged is sound");
         Self {
-            mapped: address(mapped.cast()),
+            scannable: address(scannable.cast()),
             plain: address(plain.cast()),
             heap,
         }
@@ -88,13 +88,13 @@ impl Sound for Bed {
 planted! {
     Bed;
     a_claim_is_lost: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
-        bed.heap.index.release_bits(bed.page(bed.mapped));
+        bed.heap.index.release_bits(bed.page(bed.scannable));
     };
     a_claim_is_wrong: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
         bed.heap.index.claim_bits(bed.page(bed.plain)).expect("ready");
     };
     a_needed_part_goes: "the heap bitmap in front of scannable spans is ready", |bed| {
-        let run = bed.page(bed.mapped);
+        let run = bed.page(bed.scannable);
         let opened = bed.heap.opened.get().expect("initialised");
         bed.heap.index.release_bits(run);
         bed.heap.index.take_idle_part(run, &opened.machine).expect("idle");
@@ -104,13 +104,13 @@ planted! {
         bed.heap.ledger.transfer(Purpose::HeapBits, Purpose::Ranges, 64);
     };
     a_record_leads_astray: "a record says where the heap bitmap in front of its span is", |bed| {
-        bed.record(bed.mapped, |record| record.set_bits(record.bits_distance() + 1, record.near_slots()));
+        bed.record(bed.scannable, |record| record.set_bits(record.bits_distance() + 1, record.near_slots()));
     };
     a_record_leads_too_many_slots: "a record says where the heap bitmap in front of its span is", |bed| {
-        bed.record(bed.mapped, |record| record.set_bits(record.bits_distance(), record.near_slots() + 1));
+        bed.record(bed.scannable, |record| record.set_bits(record.bits_distance(), record.near_slots() + 1));
     };
     a_record_leads_nowhere: "a record says where the heap bitmap in front of its span is", |bed| {
-        bed.record(bed.mapped, |record| record.set_bits(0, 0));
+        bed.record(bed.scannable, |record| record.set_bits(0, 0));
     };
     a_record_leads_to_bits_of_nobody: "a record says where the heap bitmap in front of its span is", |bed| {
         bed.record(bed.plain, |record| record.set_bits(1, 1));
@@ -122,16 +122,16 @@ planted! {
         bed.describe_word(bed.plain);
     };
     a_free_slot_is_described: "the words of a free slot are dead", |bed| {
-        bed.describe_word(VirtAddr::new(bed.mapped.value() + 20 * BYTES));
+        bed.describe_word(VirtAddr::new(bed.scannable.value() + 20 * BYTES));
     };
     a_description_goes_on: "a description that has ended does not go on", |bed| {
-        bed.describe_word(VirtAddr::new(bed.mapped.value() + 5 * 4));
+        bed.describe_word(VirtAddr::new(bed.scannable.value() + 5 * 4));
     };
     a_dead_word_is_a_pointer: "a description that has ended does not go on", |bed| {
-        bed.say(VirtAddr::new(bed.mapped.value() + 3 * 4), 1);
+        bed.say(VirtAddr::new(bed.scannable.value() + 3 * 4), 1);
     };
     a_tail_is_described: "the words of a span's tail are dead", |bed| {
-        let page = bed.page(bed.mapped);
+        let page = bed.page(bed.scannable);
         let next = PageIdx(page.first.0 + 1).address::<Sim<Plain32>>();
         bed.describe_word(VirtAddr::new(next.value() - 4));
     };

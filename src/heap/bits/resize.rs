@@ -14,15 +14,15 @@ use crate::span::{Central, Scan};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Changes the size of an object to that of `new`, and has the bitmap describe it as `object`.
-    /// The object may have been a mapped one or not. It stays where it is if it goes on being what
+    /// The object may have been a scannable one or not. It stays where it is if it goes on being what
     /// it was, and if its class stays or, for a large object, the pages behind it are free and their
     /// bitmap can be had; else it moves. With [`AllocFlags::ZEROED`] the bytes beyond the old size
     /// are zero.
     ///
-    /// [`reallocate`](Self::reallocate), which knows of no bits, refuses mapped objects.
+    /// [`reallocate`](Self::reallocate), which knows of no bits, refuses scannable objects.
     ///
     /// # Errors
-    /// As [`allocate_mapped`](Self::allocate_mapped). The object stays where it is, with its old
+    /// As [`allocate_scannable`](Self::allocate_scannable). The object stays where it is, with its old
     /// layout and bits.
     /// # Safety
     /// As for [`reallocate`](Self::reallocate).
@@ -31,7 +31,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Cost
     /// As [`reallocate`](Self::reallocate); all bits of the object are written, its special bit with
     /// them.
-    pub unsafe fn reallocate_mapped(
+    pub unsafe fn reallocate_scannable(
         &self,
         pointer: NonNull<u8>,
         old: Layout,
@@ -44,7 +44,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Some(memory) => memory,
             None => {
                 let memory =
-                    self.allocate_mapped(new, object, flags.difference(AllocFlags::ZEROED))?;
+                    self.allocate_scannable(new, object, flags.difference(AllocFlags::ZEROED))?;
                 let bytes = old.size().min(new.size());
                 // SAFETY: both objects are live, different, and at least `bytes` long.
                 unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
@@ -73,13 +73,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if old.size() == 0 || new.size() == 0 || self.early.holds(pointer) {
             return None;
         }
-        let is_mapped = object.described() > 0;
-        if is_mapped != self.is_mapped(opened, pointer) {
+        let is_scannable = object.described() > 0;
+        if is_scannable != self.is_scannable(opened, pointer) {
             return None;
         }
-        let scan = if is_mapped { Scan::YES } else { Scan::NO };
+        let scan = if is_scannable { Scan::YES } else { Scan::NO };
         let memory = self.resize_in_place(opened, pointer, (old, new), scan, flags)?;
-        if is_mapped {
+        if is_scannable {
             // Words of pages that were added are dead until here.
             self.describe_object(opened, memory, object);
         }

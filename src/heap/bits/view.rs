@@ -26,7 +26,7 @@ use crate::span::{Kind, SpanRef};
 /// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
 /// let layout = Layout::array::<Pair>(100)?;
 /// let object = Description::slice_of::<Pair>(100);
-/// let pairs = heap.allocate_mapped(layout, &object, AllocFlags::ZEROED)?;
+/// let pairs = heap.allocate_scannable(layout, &object, AllocFlags::ZEROED)?;
 ///
 /// let bits = heap.bits();
 /// let object = heap.object_of(pairs.cast()).unwrap();
@@ -47,7 +47,7 @@ pub struct ObjectView {
     /// Its slot in its span; 0 for a large object.
     pub slot: usize,
     /// Whether the bitmap describes it. Where it does not, there are no pointers in it.
-    pub is_mapped: bool,
+    pub is_scannable: bool,
 }
 
 /// A part of the bitmap, what the machine makes Ready of it at a time.
@@ -67,8 +67,8 @@ impl<'a, M: Machine, K: Kernel> BitsView<'a, M, K> {
     /// the bitmap does not describe it. What is described while it is read may be seen in part.
     #[must_use]
     pub fn pointer_words(&self, object: ObjectView) -> Option<PointerWords<'_, Self>> {
-        let mapped = object.is_mapped.then_some(object)?;
-        PointerWords::of(self, mapped.base, mapped.bytes)
+        let scannable = object.is_scannable.then_some(object)?;
+        PointerWords::of(self, scannable.base, scannable.bytes)
     }
 
     /// A cursor at the word that holds `addr`, or `None` for an address outside of the space.
@@ -142,7 +142,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             // The span has gone since it was looked up, and its record is another's.
             return None;
         }
-        let is_mapped = span.is_scannable();
+        let is_scannable = span.is_scannable();
         match span.kind() {
             Kind::Small(number) => {
                 let class = Self::TABLE.class(number)?;
@@ -153,14 +153,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     base: first.checked_add(slot * bytes)?,
                     bytes,
                     slot,
-                    is_mapped,
+                    is_scannable,
                 })
             }
             Kind::Large => Some(ObjectView {
                 base: first,
                 bytes: run.bytes::<M>(),
                 slot: 0,
-                is_mapped,
+                is_scannable,
             }),
             Kind::Unused => None,
         }

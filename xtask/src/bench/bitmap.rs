@@ -32,9 +32,9 @@ pub(super) fn maps(figures: &Figures) -> Table {
     require(all, [(longest, Judged { value, bound })])
 }
 
-/// Requests for mapped objects, and walks of their bitmap, beside those of a flat one.
+/// Requests for scannable objects, and walks of their bitmap, beside those of a flat one.
 pub(super) fn walks(figures: &Figures) -> Table {
-    let title = "walks: instructions of a request for a mapped object of so many words, and of walking \
+    let title = "walks: instructions of a request for a scannable object of so many words, and of walking \
                  a word of the bitmap, object by object and word by word; a flat bitmap of the whole \
                  window beside it";
     let mut all = table(figures, Part::Walks, title, "sparse / flat", |_| None);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::OWN;
 use super::figures::{Figures, Number};
 use crate::kernels::{
-    BENCH_MAPPED, BENCH_OBJECTS, BENCH_RUNS, Bitmap, REPLAY, benches_on, choose_benches,
+    BENCH_OBJECTS, BENCH_RUNS, BENCH_SCANNABLE, Bitmap, REPLAY, benches_on, choose_benches,
 };
 use crate::listing;
 use crate::machine::{self, Machine, MemorySize};
@@ -81,12 +81,12 @@ impl Source {
         memory_mib: 768,
         words: "own",
     };
-    pub(super) const MAPPED: Self = Self::mapped(Bitmap::Sparse);
-    pub(super) const MAPPED_FLAT: Self = Self::mapped(Bitmap::Flat);
+    pub(super) const SCANNABLE: Self = Self::scannable(Bitmap::Sparse);
+    pub(super) const SCANNABLE_FLAT: Self = Self::scannable(Bitmap::Flat);
 
-    const fn mapped(bitmap: Bitmap) -> Self {
+    const fn scannable(bitmap: Bitmap) -> Self {
         Self::Kernel {
-            name: BENCH_MAPPED,
+            name: BENCH_SCANNABLE,
             bitmap,
             memory_mib: 256,
             words: "",

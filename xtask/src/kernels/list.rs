@@ -102,15 +102,15 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
-        name: "mapped",
+        name: "scannable",
         memory_mib: &[32],
-        ..MAPPED
+        ..SCANNABLE
     },
     Kernel {
-        name: "mapped_storm",
+        name: "scannable_storm",
         memory_mib: &[32],
         counted: true,
-        ..MAPPED
+        ..SCANNABLE
     },
     // Each way of walking finds the word that is not what was laid out.
     shifted("way=words", "word 1 of "),
@@ -227,13 +227,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
-/// The feature of kernels with mapped objects.
-pub(super) const MAPPED_OBJECTS: &str = "mapped";
+/// The feature of kernels with scannable objects.
+pub(super) const SCANNABLE_OBJECTS: &str = "scannable";
 
-/// A kernel with mapped objects.
-const MAPPED: Kernel = Kernel {
+/// A kernel with scannable objects.
+const SCANNABLE: Kernel = Kernel {
     on: On::All,
-    feature: Some(MAPPED_OBJECTS),
+    feature: Some(SCANNABLE_OBJECTS),
     ..PASSES
 };
 
@@ -257,7 +257,7 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         name: "graph",
         on: On::Mmu,
         memory_mib: &[32],
-        ..MAPPED
+        ..SCANNABLE
     },
     Kernel {
         name: "firmware",
@@ -307,6 +307,6 @@ const fn shifted(words: &'static str, found: &'static str) -> Kernel {
         expected: Expected::Failure(found),
         memory_mib: &[32],
         words,
-        ..MAPPED
+        ..SCANNABLE
     }
 }

@@ -134,7 +134,7 @@ const FIRST_MACHINE: &str = "x86_64";
 pub(crate) const REPLAY: &str = "replay";
 
 /// The features that kernels need: a build for each, so that no other kernel has what it brings.
-pub(crate) const FEATURES: [Option<&str>; 2] = [None, Some(list::MAPPED_OBJECTS)];
+pub(crate) const FEATURES: [Option<&str>; 2] = [None, Some(list::SCANNABLE_OBJECTS)];
 
 /// The arguments of cargo that choose those of `kernels` that run on `machine` and need `feature`;
 /// nothing if there are none.
@@ -159,7 +159,7 @@ pub(crate) fn choose(
 /// Kernels that measure. They are built with a feature of their own, which no test needs.
 pub(crate) const BENCH_RUNS: &str = "bench_runs";
 pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
-pub(crate) const BENCH_MAPPED: &str = "bench_mapped";
+pub(crate) const BENCH_SCANNABLE: &str = "bench_scannable";
 
 /// Which heap bitmap kernels that measure are built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
     // One searches heaps of up to a terabyte, the other counts requests one by one, which the
     // counters of smaller machines cannot tell apart.
     if machine.address_bits > 40 {
-        names.extend([BENCH_RUNS, BENCH_MAPPED]);
+        names.extend([BENCH_RUNS, BENCH_SCANNABLE]);
     }
     names
 }

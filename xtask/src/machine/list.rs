@@ -82,7 +82,7 @@ pub(super) const MACHINES: &[Machine] = &[
             "growth",
             "conformance",
             "lookups",
-            "mapped",
+            "scannable",
             "tops",
             "translations",
         ],

@@ -30,7 +30,7 @@ const WITH_BITMAP: &[(&str, &[&str])] = &[
         &[
             "--lib",
             "--test",
-            "mapped",
+            "scannable",
             "--test",
             "injection",
             "--test",

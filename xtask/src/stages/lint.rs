@@ -64,17 +64,21 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         let mut measuring = benches_on(machine);
         measuring.push(REPLAY);
         let of = |all| kernels::FEATURES.map(|feature| kernels::choose(all, machine, feature));
-        let ([plain, mapped], [shown, shown_mapped]) = (of(KERNELS), of(EXAMPLES));
+        let ([plain, scannable], [shown, shown_scannable]) = (of(KERNELS), of(EXAMPLES));
         let selections = [
             ("kernels", &kernels, plain),
-            ("kernels with mapped objects", &kernels, mapped),
+            ("kernels with scannable objects", &kernels, scannable),
             (
                 "kernels that measure",
                 &kernels,
                 choose_benches(Bitmap::Sparse, &measuring),
             ),
             ("examples", &examples, shown),
-            ("examples with mapped objects", &examples, shown_mapped),
+            (
+                "examples with scannable objects",
+                &examples,
+                shown_scannable,
+            ),
         ];
         for (name, package, which) in selections {
             if which.is_empty() {

@@ -14,14 +14,14 @@ pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-
 pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
 
 /// The program whose heap has a bitmap.
-const MAPPED: &str = "mapped";
+const SCANNABLE: &str = "scannable";
 
 /// What the linker says of the read-modify-write that is planted.
 const MISSING: &str = "undefined symbol: __sync_fetch_and_add_4";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for target in TARGETS {
-        for program in ["whole", "firmware", MAPPED] {
+        for program in ["whole", "firmware", SCANNABLE] {
             let mut link = link(toolchain, target, program);
             step(stage, &format!("link, {program} on {target}"), &mut link);
         }
@@ -36,7 +36,7 @@ fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Com
         .args(["--manifest-path", "links/Cargo.toml", "--release"])
         .args(["--bin", program, "--target-dir"])
         .arg(project::target_of("links"));
-    if program == MAPPED {
+    if program == SCANNABLE {
         link.args(["--features", "heap-bits"]);
     }
     link

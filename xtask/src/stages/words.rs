@@ -25,11 +25,11 @@ const INTERPRETED: &[(&str, Bitmap, &[&str])] = &[
         ],
     ),
     (INTERPRETED_32, Bitmap::None, &["small::no_grow_is_served"]),
-    (BIG_ENDIAN_32, Bitmap::Sparse, MAPPED),
+    (BIG_ENDIAN_32, Bitmap::Sparse, SCANNABLE),
 ];
 
 /// Of the bitmap's tests those that compare with what is known otherwise, each way once.
-const MAPPED: &[&str] = &[
+const SCANNABLE: &[&str] = &[
     "bits::tests::contention",
     "bits::tests::cursor::a_step_up_to_the_boundary",
     "bits::tests::faults::without_a_fault",

@@ -20,14 +20,14 @@ const SHORT: usize = 64;
 impl<G: SimGeometry> Bed<G> {
     const WORD: usize = Sim::<G>::WORD_BYTES;
 
-    /// A mapped object of so many words, whose pointers are where the mask has bits.
+    /// A scannable object of so many words, whose pointers are where the mask has bits.
     fn map(&self, words: usize, mask: u64) -> NonNull<u8> {
         let map = PointerMap::from_mask(words, mask.into());
         let object = Description::one(&map);
         let flags = AllocFlags::empty();
         let made = self
             .heap
-            .allocate_mapped(layout(words * Self::WORD), &object, flags);
+            .allocate_scannable(layout(words * Self::WORD), &object, flags);
         made.expect("memory").cast()
     }
 
@@ -60,7 +60,7 @@ impl<G: SimGeometry> Bed<G> {
     fn pointers(&self, pointer: NonNull<u8>) -> u64 {
         let object = self.heap.object_at(self.address(pointer)).expect("live");
         let bits = self.heap.bits();
-        let words = bits.pointer_words(object).expect("mapped");
+        let words = bits.pointer_words(object).expect("scannable");
         words.fold(0, |mask, byte| mask | 1 << (byte / Self::WORD))
     }
 

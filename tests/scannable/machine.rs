@@ -1,4 +1,4 @@
-//! Mapped requests are requests like any other: to the machine, and to the reserve.
+//! Scannable requests are requests like any other: to the machine, and to the reserve.
 
 use alloc::sync::Arc;
 use core::panic::AssertUnwindSafe;
@@ -11,7 +11,7 @@ use archipelago_testing::{Rig, layout, on_every_geometry};
 
 use crate::subject::{POINTER, Subject};
 
-/// A mapper that asks for a mapped object without ATOMIC is reported.
+/// A mapper that asks for a scannable object without ATOMIC is reported.
 fn a_machine_that_allocates_is_reported<G: SimGeometry>() {
     for bytes in [64, 20 * Rig::<G>::PAGE] {
         for flags in [AllocFlags::empty(), AllocFlags::NO_GROW] {
@@ -20,7 +20,7 @@ fn a_machine_that_allocates_is_reported<G: SimGeometry>() {
             let heap = Arc::clone(&rig);
             rig.machine.on_call(move |_| {
                 heap.heap
-                    .allocate_mapped(layout(bytes, 8), &object, flags)
+                    .allocate_scannable(layout(bytes, 8), &object, flags)
                     .ok();
             });
             let stopped = catch_unwind(AssertUnwindSafe(|| {
@@ -34,8 +34,8 @@ fn a_machine_that_allocates_is_reported<G: SimGeometry>() {
     }
 }
 
-/// A mapped request refills the reserve as an ordinary one does.
-fn a_mapped_request_refills_the_reserve<G: SimGeometry>() {
+/// A scannable request refills the reserve as an ordinary one does.
+fn a_scannable_request_refills_the_reserve<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     let (page, full) = (Rig::<G>::PAGE, 8 * Rig::<G>::PAGE);
     subject.rig.heap.set_reserve(8).expect("memory");
@@ -59,5 +59,5 @@ fn a_mapped_request_refills_the_reserve<G: SimGeometry>() {
 
 on_every_geometry!(
     a_machine_that_allocates_is_reported,
-    a_mapped_request_refills_the_reserve,
+    a_scannable_request_refills_the_reserve,
 );

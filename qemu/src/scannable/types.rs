@@ -5,8 +5,8 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 
-use archipelago::bits::{Mapped, PointerMap, Run};
-use archipelago_derive::Mapped;
+use archipelago::bits::{PointerMap, Run, Scannable};
+use archipelago_derive::Scannable;
 
 use super::shape::{Shape, Typed, WORD, in_field};
 
@@ -70,7 +70,7 @@ impl Typed for u16 {
 }
 
 /// Fields of several sizes, in whatever order the compiler likes.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 struct Node {
     key: u32,
     left: Option<NonNull<u8>>,
@@ -96,7 +96,7 @@ impl Typed for Node {
 }
 
 /// Fields without names.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 struct Tuple(u64, *const u8, [AtomicPtr<u8>; 3]);
 
 impl Typed for Tuple {
@@ -110,7 +110,7 @@ impl Typed for Tuple {
 }
 
 /// Structures in a structure.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 #[repr(C)]
 struct Nested {
     tag: u8,
@@ -134,7 +134,7 @@ impl Typed for Nested {
 }
 
 /// A structure whose pointers depend on its parameters.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 struct Generic<T, const N: usize> {
     values: [T; N],
     link: Cell<*mut u8>,
@@ -154,7 +154,7 @@ impl<T: Typed, const N: usize> Typed for Generic<T, N> {
 }
 
 /// More words than a mask has.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 struct Table {
     head: Option<NonNull<Table>>,
     numbers: [usize; 150],
@@ -190,7 +190,7 @@ struct Sparse {
 }
 
 // SAFETY: the first word and the third are the pointers.
-unsafe impl Mapped for Sparse {
+unsafe impl Scannable for Sparse {
     const MAP: PointerMap<'static> = PointerMap::from_mask(41, 0b101);
 }
 
@@ -230,7 +230,7 @@ struct Pair {
 const RUNS: [Run; 3] = Run::sequence([(7, 3, 1), (1, 1, 40), (90, 2, 1)]);
 
 // SAFETY: the runs are the fields', in their order.
-unsafe impl Mapped for Irregular {
+unsafe impl Scannable for Irregular {
     const MAP: PointerMap<'static> = PointerMap::from_runs(182, &RUNS);
 }
 
@@ -266,7 +266,7 @@ struct Matrix {
 }
 
 // SAFETY: six values side by side are all there is.
-unsafe impl Mapped for Matrix {
+unsafe impl Scannable for Matrix {
     const MAP: PointerMap<'static> = PointerMap::array(&Sparse::MAP, 6);
 }
 
@@ -283,7 +283,7 @@ impl Typed for Matrix {
 }
 
 /// What comes before elements.
-#[derive(Debug, Mapped)]
+#[derive(Debug, Scannable)]
 #[repr(C, align(8))]
 struct Header {
     length: usize,

@@ -46,7 +46,7 @@ fn every_byte_of_a_span_leads_to_its_slot<G: SimGeometry>() {
     }
 }
 
-/// An object without pointers has no pointer words, also where a mapped one was before.
+/// An object without pointers has no pointer words, also where a scannable one was before.
 fn there_is_nothing_to_read_in_plain_objects<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for pages in [0, 20] {
@@ -54,13 +54,13 @@ fn there_is_nothing_to_read_in_plain_objects<G: SimGeometry>() {
         subject.array(&POINTER, words);
         subject.plain(words * Subject::<G>::WORD);
         let bits = subject.rig.heap.bits();
-        let [mapped, plain] = [2, 1].map(|from_last| {
+        let [scannable, plain] = [2, 1].map(|from_last| {
             let live = &subject.live[subject.live.len() - from_last];
             let object = subject.rig.heap.object_at(subject.rig.address(live.block));
             bits.pointer_words(object.expect("it is live"))
                 .map(Iterator::count)
         });
-        assert_eq!((mapped, plain), (Some(words), None));
+        assert_eq!((scannable, plain), (Some(words), None));
     }
 }
 

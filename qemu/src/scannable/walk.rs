@@ -208,7 +208,7 @@ fn compare_object(objects: &Objects, view: &View<'_>, live: &Live) {
     let mut object = None;
     for offset in [0, 1, live.bytes / 2, live.bytes - 1] {
         object = objects.heap.object_at(live.address(offset));
-        let found = object.map(|object| (object.base, object.bytes, object.is_mapped));
+        let found = object.map(|object| (object.base, object.bytes, object.is_scannable));
         let laid_out = (live.address(0), live.bytes, live.has_pointers());
         assert_eq!(found, Some(laid_out), "{offset} bytes into {live}");
     }

@@ -1,15 +1,15 @@
-//! What mapped objects are made of: their maps, and beside those where the compiler put pointers.
+//! What scannable objects are made of: their maps, and beside those where the compiler put pointers.
 
 use core::alloc::Layout;
 use core::fmt;
 
-use archipelago::bits::{Description, Mapped, PointerMap};
+use archipelago::bits::{Description, PointerMap, Scannable};
 
 /// Bytes of a word.
 pub const WORD: usize = size_of::<usize>();
 
-/// A mapped type that also knows from its fields, and not from its map, where its pointers are.
-pub trait Typed: Mapped + Sized {
+/// A scannable type that also knows from its fields, and not from its map, where its pointers are.
+pub trait Typed: Scannable + Sized {
     /// Whether the word at `offset`, in bytes from the start of a value, holds a pointer.
     fn holds_pointer(offset: usize) -> bool;
 

@@ -1,4 +1,4 @@
-//! Several CPUs at once: mapped objects made, changed and freed, the bitmap given back, and readers
+//! Several CPUs at once: scannable objects made, changed and freed, the bitmap given back, and readers
 //! wherever they please.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -65,7 +65,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
         let layout = layout(period * count * Subject::<G>::WORD, 8);
         let object = Description::array(&map, count);
         let heap = &self.rig.heap;
-        let Ok(memory) = heap.allocate_mapped(layout, &object, AllocFlags::empty()) else {
+        let Ok(memory) = heap.allocate_scannable(layout, &object, AllocFlags::empty()) else {
             // A small part is full.
             return;
         };
@@ -88,7 +88,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
         // SAFETY: the object is live and this CPU's, and the new one is used from now on.
         let memory = unsafe {
             let (heap, flags) = (&self.rig.heap, AllocFlags::empty());
-            heap.reallocate_mapped(old.pointer, old.layout, new, &object, flags)
+            heap.reallocate_scannable(old.pointer, old.layout, new, &object, flags)
         };
         let Ok(memory) = memory else {
             self.look(&self.live[index]);
@@ -108,7 +108,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
         let bits = self.rig.heap.bits();
         let object = self.rig.heap.object_at(self.rig.address(own.block));
         let object = object.expect("it is live");
-        let mut words = bits.pointer_words(object).expect("it is mapped");
+        let mut words = bits.pointer_words(object).expect("it is scannable");
         let stride = own.period * Subject::<G>::WORD;
         for element in 0..own.count {
             assert_eq!(words.next(), Some(element * stride), "{object:?}");

@@ -70,7 +70,7 @@ impl<G: SimGeometry> Subject<G> {
     ) -> Result<(), AllocError> {
         let object = Description::array(map, count);
         let layout = Self::layout_of(map, count);
-        let memory = self.rig.heap.allocate_mapped(layout, &object, flags)?;
+        let memory = self.rig.heap.allocate_scannable(layout, &object, flags)?;
         let block = self.rig.vouch(memory, layout);
         let words = words_of(map, count);
         self.live.push(Live { block, words });
@@ -103,7 +103,7 @@ impl<G: SimGeometry> Subject<G> {
         let heap = &self.rig.heap;
         // SAFETY: the object is live, and the new one is used from now on.
         let memory =
-            unsafe { heap.reallocate_mapped(old.pointer, old.layout, new, &object, flags) }?;
+            unsafe { heap.reallocate_scannable(old.pointer, old.layout, new, &object, flags) }?;
         let block = self.rig.vouch(memory, new);
         let words = words_of(map, count);
         self.live[index] = Live { block, words };

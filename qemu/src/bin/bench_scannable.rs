@@ -1,4 +1,4 @@
-//! Measures mapped objects: instructions of an allocation and a free, beside those of an object
+//! Measures scannable objects: instructions of an allocation and a free, beside those of an object
 //! that is not described, and of walking their bitmap. With the feature `flat-bits`, over one flat
 //! bitmap of the window.
 #![no_std]
@@ -72,8 +72,8 @@ fn plain(layout: Layout) -> NonNull<[u8]> {
 }
 
 #[inline(never)]
-fn mapped(layout: Layout, object: &Description<'_>) -> NonNull<[u8]> {
-    let memory = HEAP.allocate_mapped(layout, object, AllocFlags::empty());
+fn scannable(layout: Layout, object: &Description<'_>) -> NonNull<[u8]> {
+    let memory = HEAP.allocate_scannable(layout, object, AllocFlags::empty());
     memory.expect("memory")
 }
 
@@ -88,7 +88,7 @@ fn slot_of(object: NonNull<[u8]>) -> usize {
     HEAP.object_at(address).expect("a live object").slot
 }
 
-/// What a mapped allocation takes beyond a plain one of the same layout, in the same slot of a span
+/// What a scannable allocation takes beyond a plain one of the same layout, in the same slot of a span
 /// that is there: of every number of words that fit a size class.
 fn measure_maps() {
     let mut beyond = Beyond::default();
@@ -96,7 +96,7 @@ fn measure_maps() {
         let description = map(words);
         let description = Description::one(&description);
         let without = slots(words, || plain(layout(words)));
-        let with = slots(words, || mapped(layout(words), &description));
+        let with = slots(words, || scannable(layout(words), &description));
         assert_eq!(without.costs.len(), with.costs.len(), "spans of a class");
         beyond.add(&without, &with);
         let following = class_words(words + 1);
@@ -111,17 +111,17 @@ fn measure_maps() {
 #[derive(Default)]
 struct Beyond {
     plain: u64,
-    mapped: u64,
+    scannable: u64,
     count: u64,
     /// The most that one object took beyond another in the same slot.
     worst: i128,
 }
 
 impl Beyond {
-    fn add(&mut self, plain: &Slots, mapped: &Slots) {
-        for (without, with) in plain.costs.iter().zip(&mapped.costs) {
+    fn add(&mut self, plain: &Slots, scannable: &Slots) {
+        for (without, with) in plain.costs.iter().zip(&scannable.costs) {
             self.plain += without;
-            self.mapped += with;
+            self.scannable += with;
             self.count += 1;
             self.worst = self.worst.max(difference(*with, *without));
         }
@@ -133,10 +133,10 @@ impl Beyond {
             self.plain / self.count
         );
         println!(
-            "figure maps {words}~words mapped {}",
-            self.mapped / self.count
+            "figure maps {words}~words scannable {}",
+            self.scannable / self.count
         );
-        let mean = difference(self.mapped * 10, self.plain * 10) / i128::from(self.count);
+        let mean = difference(self.scannable * 10, self.plain * 10) / i128::from(self.count);
         println!(
             "figure maps {words}~words mean {}.{}",
             mean / 10,
@@ -203,7 +203,7 @@ fn measure_requests(words: usize, live: &mut Vec<NonNull<u8>>) {
     let description = map(words);
     let description = Description::one(&description);
     let layout = layout(words);
-    let allocate = || mapped(layout, &description).cast();
+    let allocate = || scannable(layout, &description).cast();
     live.extend((0..OBJECTS).map(|_| allocate()));
     let (mut freeing, mut allocating) = (0, 0);
     // The spans are all there now: each slot is freed and taken again.

@@ -1,21 +1,21 @@
-//! Mapped objects on the machine's memory: types of all kinds are laid out, the bitmap is walked in
+//! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked in
 //! every way, and each word compared with where the compiler put its pointers.
 #![no_std]
 #![no_main]
 
 use archipelago::{AllocFlags, EarlyRegion, Purpose, Window};
 use archipelago_api::Machine;
-use archipelago_qemu::mapped::{LINKS, Live, NUMBERS, Objects, SHAPES, SPARSE, Shape, WORD};
+use archipelago_qemu::scannable::{LINKS, Live, NUMBERS, Objects, SHAPES, SPARSE, Shape, WORD};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, HeapMachine, KernelHeap, MAPPED_PLACES, MappedPlace, Running, Verdict,
+    Boot, FRAME_BYTES, HeapMachine, KernelHeap, Running, SCANNABLE_PLACES, ScannablePlace, Verdict,
     entry, exit, println, protocol, start_heap, usable,
 };
 
 entry!(main);
 
 /// A heap for each place.
-static HEAPS: [KernelHeap; MAPPED_PLACES.len()] =
-    [const { KernelHeap::new() }; MAPPED_PLACES.len()];
+static HEAPS: [KernelHeap; SCANNABLE_PLACES.len()] =
+    [const { KernelHeap::new() }; SCANNABLE_PLACES.len()];
 
 /// For what is recorded of objects.
 #[global_allocator]
@@ -52,16 +52,16 @@ const TESTS: [OneTest; 7] = [
 
 /// A heap in one of the places.
 struct Subject {
-    place: &'static MappedPlace,
+    place: &'static ScannablePlace,
     running: Running,
     objects: Objects,
 }
 
 fn main(boot: Boot) -> ! {
-    protocol::plan(MAPPED_PLACES.len() * TESTS.len());
-    let mut running = start_heap(boot, &HEAPS[0], MAPPED_PLACES[0].windows);
+    protocol::plan(SCANNABLE_PLACES.len() * TESTS.len());
+    let mut running = start_heap(boot, &HEAPS[0], SCANNABLE_PLACES[0].windows);
     let mut number = 0;
-    for (place, heap) in MAPPED_PLACES.iter().zip(&HEAPS) {
+    for (place, heap) in SCANNABLE_PLACES.iter().zip(&HEAPS) {
         println!("# {}", place.name);
         if number > 0 {
             running = running.beside(heap, place.windows);
@@ -173,7 +173,7 @@ fn followed(subject: &mut Subject) {
     let mut reached = 0;
     while let Some(object) = heap.object_at(Live::address_of(last)) {
         reached += 1;
-        let words = bits.pointer_words(object).expect("a mapped object");
+        let words = bits.pointer_words(object).expect("a scannable object");
         let mut leads_to = None;
         for offset in words {
             // SAFETY: the word lies in the object, which was written with a pointer there.

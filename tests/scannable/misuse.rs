@@ -1,4 +1,4 @@
-//! Frees of mapped objects that break a promise: the machine stops, and the bitmap is as it was.
+//! Frees of scannable objects that break a promise: the machine stops, and the bitmap is as it was.
 
 use core::alloc::Layout;
 use core::panic::AssertUnwindSafe;
@@ -49,7 +49,7 @@ fn a_wrong_free_leaves_the_bitmap_alone<G: SimGeometry>() {
     }
 }
 
-/// A plain free, a plain change of size: both find a mapped object as it is.
+/// A plain free, a plain change of size: both find a scannable object as it is.
 fn a_plain_change_of_size_is_refused_and_changes_nothing<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for bytes in [64, 20 * Rig::<G>::PAGE] {
@@ -57,8 +57,8 @@ fn a_plain_change_of_size_is_refused_and_changes_nothing<G: SimGeometry>() {
         let block = subject.live.last().expect("just now").block;
         for new in [8, bytes - 8, bytes + 8, 3 * bytes] {
             let refused = subject.rig.resize(block, new, AllocFlags::empty());
-            let cause = refused.expect_err("it is mapped").cause;
-            assert_eq!(cause, archipelago::Cause::Mapped);
+            let cause = refused.expect_err("it is scannable").cause;
+            assert_eq!(cause, archipelago::Cause::Scannable);
             subject.check();
         }
     }

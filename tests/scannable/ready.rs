@@ -1,4 +1,4 @@
-//! Mapped requests that must not call the machine: which are served, and what they leave.
+//! Scannable requests that must not call the machine: which are served, and what they leave.
 
 use archipelago::{AllocFlags, Cause, Purpose};
 use archipelago_sim::SimGeometry;

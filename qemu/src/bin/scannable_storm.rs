@@ -1,15 +1,15 @@
-//! A storm of timer interrupts, whose handler allocates and frees mapped objects beside those of
+//! A storm of timer interrupts, whose handler allocates and frees scannable objects beside those of
 //! the kernel that it interrupts, wherever that is in the heap. Neighbours share words of the
 //! bitmap; each finds its own objects as it laid them out, always.
 #![no_std]
 #![no_main]
 
 use archipelago::{AllocFlags, EarlyRegion, Purpose, Window};
-use archipelago_qemu::mapped::{LINKS, Objects, SHAPES};
 use archipelago_qemu::protocol::{self, Test};
+use archipelago_qemu::scannable::{LINKS, Objects, SHAPES};
 use archipelago_qemu::{
-    Boot, KernelHeap, MAPPED_PLACES, Running, enable_interrupts, entry, mask_interrupts, on_timer,
-    println, start_heap, start_timer, without_interrupts,
+    Boot, KernelHeap, Running, SCANNABLE_PLACES, enable_interrupts, entry, mask_interrupts,
+    on_timer, println, start_heap, start_timer, without_interrupts,
 };
 use spin::Mutex;
 
@@ -47,7 +47,7 @@ struct Churn {
 static HANDLER: Mutex<Option<Churn>> = Mutex::new(None);
 
 fn main(boot: Boot) -> ! {
-    let place = MAPPED_PLACES[0];
+    let place = SCANNABLE_PLACES[0];
     let mut running = start_heap(boot, &HEAP, place.windows);
     let tests = [Test {
         name: "nobody's objects are described as anybody else's",
@@ -94,7 +94,7 @@ fn handler() {
 }
 
 fn windows() -> &'static [Window] {
-    &MAPPED_PLACES[0].windows[1..]
+    &SCANNABLE_PLACES[0].windows[1..]
 }
 
 fn storm(running: &mut Running) {

@@ -1,4 +1,4 @@
-//! Frees by others while the heap grows for a mapped object.
+//! Frees by others while the heap grows for a scannable object.
 
 use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
@@ -73,7 +73,7 @@ fn come_and_go<G: SimGeometry>(rig: &Rig<G>, pages: usize) {
     let object = Description::array(&POINTER, count);
     let memory = rig
         .heap
-        .allocate_mapped(layout, &object, AllocFlags::empty());
+        .allocate_scannable(layout, &object, AllocFlags::empty());
     rig.machine.clear_hook();
     let block = rig.vouch(memory.expect("memory"), layout);
     rig.check();

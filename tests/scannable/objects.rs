@@ -60,7 +60,7 @@ fn interior_addresses_lead_to_objects<G: SimGeometry>() {
             let address = VirtAddr::new(base.value() + at);
             let object = heap.object_at(address).expect("a live object");
             assert_eq!((object.base, object.bytes), (base, live.block.bytes));
-            assert_eq!(object.is_mapped, index % 2 == 0);
+            assert_eq!(object.is_scannable, index % 2 == 0);
         }
         let outside = heap.object_at(VirtAddr::new(base.value() + live.block.bytes));
         assert!(outside.is_none_or(|object| object.base != base));
@@ -90,7 +90,7 @@ fn descriptions_are_checked<G: SimGeometry>() {
     let heap = &subject.rig.heap;
     let small = layout(64, 8);
     let long = Description::array(&SIX, 1000);
-    let refused = heap.allocate_mapped(small, &long, AllocFlags::empty());
+    let refused = heap.allocate_scannable(small, &long, AllocFlags::empty());
     let bytes = 6000 * Subject::<G>::WORD;
     let cause = Cause::Description { bytes, room: 64 };
     assert_eq!(refused.map_err(|error| error.cause), Err(cause));
@@ -103,7 +103,7 @@ fn reallocation_takes_a_new_description<G: SimGeometry>() {
     subject.array(&SIX, 3);
     let block = subject.live[0].block;
     let refused = subject.rig.resize(block, 1000, AllocFlags::empty());
-    assert_eq!(refused.map_err(|error| error.cause), Err(Cause::Mapped));
+    assert_eq!(refused.map_err(|error| error.cause), Err(Cause::Scannable));
     subject.check();
     for (map, count) in [
         (&POINTER, 18),

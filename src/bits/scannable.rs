@@ -26,10 +26,10 @@ use super::map::{Field, PointerMap};
 #[diagnostic::on_unimplemented(
     message = "nothing says which words of `{Self}` hold pointers",
     label = "has no pointer map",
-    note = "structures derive it: `#[derive(archipelago_derive::Mapped)]`",
+    note = "structures derive it: `#[derive(archipelago_derive::Scannable)]`",
     note = "in the place of a pointer to a slice or to a trait object, hold a thin pointer"
 )]
-pub unsafe trait Mapped {
+pub unsafe trait Scannable {
     /// Which words of the type hold pointers.
     const MAP: PointerMap<'static>;
 
@@ -41,43 +41,43 @@ pub unsafe trait Mapped {
 const POINTER: PointerMap<'static> = PointerMap::from_mask(1, 1);
 
 // SAFETY: one word, which is the pointer.
-unsafe impl<T> Mapped for NonNull<T> {
+unsafe impl<T> Scannable for NonNull<T> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for Option<NonNull<T>> {
+unsafe impl<T> Scannable for Option<NonNull<T>> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer.
-unsafe impl<T> Mapped for &T {
+unsafe impl<T> Scannable for &T {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer.
-unsafe impl<T> Mapped for &mut T {
+unsafe impl<T> Scannable for &mut T {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for Option<&T> {
+unsafe impl<T> Scannable for Option<&T> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for Option<&mut T> {
+unsafe impl<T> Scannable for Option<&mut T> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for *const T {
+unsafe impl<T> Scannable for *const T {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for *mut T {
+unsafe impl<T> Scannable for *mut T {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Mapped for atomic::AtomicPtr<T> {
+unsafe impl<T> Scannable for atomic::AtomicPtr<T> {
     const MAP: PointerMap<'static> = POINTER;
 }
 // SAFETY: elements lie side by side, each described by its own map.
-unsafe impl<T: Mapped, const N: usize> Mapped for [T; N] {
+unsafe impl<T: Scannable, const N: usize> Scannable for [T; N] {
     const MAP: PointerMap<'static> = if T::MAP.described() == 0 {
         // The elements need not be whole words.
         PointerMap::none(size_of::<Self>())
@@ -86,23 +86,23 @@ unsafe impl<T: Mapped, const N: usize> Mapped for [T; N] {
     };
 }
 // SAFETY: a cell is laid out as what is in it.
-unsafe impl<T: Mapped> Mapped for Cell<T> {
+unsafe impl<T: Scannable> Scannable for Cell<T> {
     const MAP: PointerMap<'static> = T::MAP;
 }
 // SAFETY: a cell is laid out as what is in it.
-unsafe impl<T: Mapped> Mapped for UnsafeCell<T> {
+unsafe impl<T: Scannable> Scannable for UnsafeCell<T> {
     const MAP: PointerMap<'static> = T::MAP;
 }
 // SAFETY: it is laid out as what is in it, which is initialised although it is not dropped.
-unsafe impl<T: Mapped> Mapped for ManuallyDrop<T> {
+unsafe impl<T: Scannable> Scannable for ManuallyDrop<T> {
     const MAP: PointerMap<'static> = T::MAP;
 }
 // SAFETY: it is laid out as the pointer in it.
-unsafe impl<P: Mapped> Mapped for Pin<P> {
+unsafe impl<P: Scannable> Scannable for Pin<P> {
     const MAP: PointerMap<'static> = P::MAP;
 }
 // SAFETY: no word at all.
-unsafe impl<T: ?Sized> Mapped for PhantomData<T> {
+unsafe impl<T: ?Sized> Scannable for PhantomData<T> {
     const MAP: PointerMap<'static> = PointerMap::none(0);
 }
 
@@ -111,7 +111,7 @@ macro_rules! without_pointers {
         $(
             $(#[$attribute])*
             // SAFETY: no word holds a pointer.
-            unsafe impl Mapped for $type {
+            unsafe impl Scannable for $type {
                 const MAP: PointerMap<'static> = PointerMap::none(size_of::<$type>());
             }
         )*
@@ -136,7 +136,7 @@ macro_rules! tuples {
     ($(($($element:ident $place:tt),+)),* $(,)?) => {
         $(
             // SAFETY: every element is in the map with the map of its type, where it lies.
-            unsafe impl<$($element: Mapped),+> Mapped for ($($element,)+) {
+            unsafe impl<$($element: Scannable),+> Scannable for ($($element,)+) {
                 const FIELDS: &'static [Field<'static>] = &[$(
                     Field {
                         offset: offset_of!(Self, $place),
@@ -173,11 +173,11 @@ macro_rules! functions {
 macro_rules! function {
     ($type:ty, $($parameter:ident),*) => {
         // SAFETY: one word, which points to code and so to no object.
-        unsafe impl<$($parameter),*> Mapped for $type {
+        unsafe impl<$($parameter),*> Scannable for $type {
             const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
         }
         // SAFETY: one word, which points to code and so to no object, or is null.
-        unsafe impl<$($parameter),*> Mapped for Option<$type> {
+        unsafe impl<$($parameter),*> Scannable for Option<$type> {
             const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
         }
     };

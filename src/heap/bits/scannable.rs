@@ -2,7 +2,7 @@
 //!
 //! The bits of a slot are written after it was taken and before anybody else has its address; those
 //! of a slot that is freed are cleared before it can be taken again, and those of a large object
-//! before its pages are free. So words that are in no mapped object are dead, always, and what is
+//! before its pages are free. So words that are in no scannable object are dead, always, and what is
 //! new needs no clearing.
 
 use core::alloc::Layout;
@@ -30,7 +30,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// [`AllocFlags::ZEROED`] it is null. The object is freed by [`deallocate`](Self::deallocate).
     ///
     /// Where nothing may become Ready ([`AllocFlags::NO_GROW`], [`AllocFlags::ATOMIC`]), a free slot
-    /// for mapped objects of that size serves; else the lowest free pages that are enough, if they
+    /// for scannable objects of that size serves; else the lowest free pages that are enough, if they
     /// and the bitmap in front of them are Ready; else, for an atomic request, pages of the reserve
     /// with bitmap in front of them, which it has by chance alone.
     ///
@@ -47,7 +47,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// array, a long value, or a slot of a span that lies behind two parts of the bitmap, for those
     /// of the slot, and a lookup.
     #[inline]
-    pub fn allocate_mapped(
+    pub fn allocate_scannable(
         &self,
         layout: Layout,
         object: &Description<'_>,
@@ -87,7 +87,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(memory)
     }
 
-    /// [`allocate_mapped`](Self::allocate_mapped) for any object.
+    /// [`allocate_scannable`](Self::allocate_scannable) for any object.
     #[inline(never)]
     fn allocate_described(
         &self,
@@ -101,14 +101,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let refused = |cause| AllocError { layout, cause };
         let opened = self.ready_to_allocate(flags).map_err(refused)?;
         Self::check_description(layout, object).map_err(refused)?;
-        let memory = self.allocate_scannable(opened, layout, flags);
+        let memory = self.allocate_with_bits(opened, layout, flags);
         let memory = memory.map_err(refused)?;
         self.describe_object(opened, memory, object);
         Ok(memory)
     }
 
     /// Memory in front of which there is bitmap.
-    fn allocate_scannable(
+    fn allocate_with_bits(
         &self,
         opened: &Opened<M>,
         layout: Layout,
@@ -137,7 +137,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let slot = opened.machine.address(memory.cast()).ok_or(());
         let slot = certain::<K, _, _>(slot, "an object lies in a window");
         let described = describe(&Inside(&self.index), slot, memory.len(), object);
-        certain::<K, _, _>(described, "the bitmap in front of a mapped object is ready");
+        certain::<K, _, _>(
+            described,
+            "the bitmap in front of a scannable object is ready",
+        );
     }
 
     /// What every request needs first.
@@ -164,7 +167,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Whether the bitmap describes the live object at `pointer`.
-    pub(in super::super) fn is_mapped(&self, opened: &Opened<M>, pointer: NonNull<u8>) -> bool {
+    pub(in super::super) fn is_scannable(&self, opened: &Opened<M>, pointer: NonNull<u8>) -> bool {
         let address = opened.machine.address(pointer);
         let handle = address.and_then(|address| self.index.span_of(address));
         handle.is_some_and(|handle| opened.records().get(handle).is_scannable())
@@ -201,16 +204,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         clear(&Inside(&self.index), first, run.bytes::<M>());
     }
 
-    /// Refuses to reallocate a mapped object without a description.
-    pub(in super::super) fn refuse_mapped(
+    /// Refuses to reallocate a scannable object without a description.
+    pub(in super::super) fn refuse_scannable(
         &self,
         pointer: NonNull<u8>,
         layout: Layout,
     ) -> Result<(), AllocError> {
         match self.opened.get() {
-            Some(opened) if self.is_mapped(opened, pointer) => Err(AllocError {
+            Some(opened) if self.is_scannable(opened, pointer) => Err(AllocError {
                 layout,
-                cause: Cause::Mapped,
+                cause: Cause::Scannable,
             }),
             _ => Ok(()),
         }

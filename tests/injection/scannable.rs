@@ -1,4 +1,4 @@
-//! Mapped objects: the heap bitmap's memory is refused, and the request as a whole with it.
+//! Scannable objects: the heap bitmap's memory is refused, and the request as a whole with it.
 
 use archipelago::{AllocFlags, Window};
 use archipelago_sim::SimGeometry;
@@ -34,20 +34,20 @@ fn with_scavenged_pages<G: SimGeometry>() -> Case<G> {
     case
 }
 
-/// A heap with mapped objects, and room in front of the next part of its bitmap.
-fn with_a_mapped_object<G: SimGeometry>() -> Case<G> {
+/// A heap with scannable objects, and room in front of the next part of its bitmap.
+fn with_a_scannable_object<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
-    case.allocate_mapped(small(), AllocFlags::empty())
+    case.allocate_scannable(small(), AllocFlags::empty())
         .expect("memory");
     case.get(200, 8);
     case
 }
 
-/// A heap with a mapped object, and free pages behind it that several parts of the bitmap lie in
+/// A heap with a scannable object, and free pages behind it that several parts of the bitmap lie in
 /// front of; none of them is Ready.
 fn with_room_behind<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
-    case.allocate_mapped(large(), AllocFlags::empty())
+    case.allocate_scannable(large(), AllocFlags::empty())
         .expect("memory");
     case.get(long::<G>(), 8);
     case.get(200, 8);
@@ -67,64 +67,64 @@ fn long<G: SimGeometry>() -> usize {
     70 * G::GEOMETRY.page_bytes()
 }
 
-fn the_first_mapped_object<G: SimGeometry>() {
+fn the_first_scannable_object<G: SimGeometry>() {
     inject!(untouched::<G>, |case| case
-        .allocate_mapped(small(), AllocFlags::empty()));
+        .allocate_scannable(small(), AllocFlags::empty()));
 }
 
-fn a_mapped_object_beside_others<G: SimGeometry>() {
+fn a_scannable_object_beside_others<G: SimGeometry>() {
     inject!(with_a_small_object::<G>, |case| case
-        .allocate_mapped(small(), AllocFlags::ZEROED));
+        .allocate_scannable(small(), AllocFlags::ZEROED));
 }
 
-fn a_mapped_object_in_free_pages<G: SimGeometry>() {
+fn a_scannable_object_in_free_pages<G: SimGeometry>() {
     // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
     let calls = sweep::calls(&Scenario {
         set_up: with_free_pages::<G>,
-        operate: |case| case.allocate_mapped(layout(400, 8), AllocFlags::empty()),
+        operate: |case| case.allocate_scannable(layout(400, 8), AllocFlags::empty()),
         absorbs: true,
     });
     report(calls);
     assert!(calls >= 4, "the bitmap needs the machine");
 }
 
-fn a_large_mapped_object_in_scavenged_pages<G: SimGeometry>() {
+fn a_large_scannable_object_in_scavenged_pages<G: SimGeometry>() {
     inject!(with_scavenged_pages::<G>, |case| case
-        .allocate_mapped(large(), AllocFlags::empty()));
+        .allocate_scannable(large(), AllocFlags::empty()));
 }
 
-fn a_mapped_object_of_several_parts<G: SimGeometry>() {
-    inject!(with_a_mapped_object::<G>, |case| {
-        case.allocate_mapped(layout(long::<G>(), 8), AllocFlags::empty())
+fn a_scannable_object_of_several_parts<G: SimGeometry>() {
+    inject!(with_a_scannable_object::<G>, |case| {
+        case.allocate_scannable(layout(long::<G>(), 8), AllocFlags::empty())
     });
 }
 
 /// Where the bitmap of the pages behind is refused, the object moves, or stays as it is.
-fn a_mapped_object_that_grows<G: SimGeometry>() {
+fn a_scannable_object_that_grows<G: SimGeometry>() {
     // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
     let calls = sweep::calls(&Scenario {
         set_up: with_room_behind::<G>,
-        operate: |case| case.resize_first_mapped(long::<G>(), AllocFlags::empty()),
+        operate: |case| case.resize_first_scannable(long::<G>(), AllocFlags::empty()),
         absorbs: true,
     });
     report(calls);
     assert!(calls >= 4, "the bitmap needs the machine");
 }
 
-fn a_mapped_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
+fn a_scannable_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
     inject!(
         with_scavenged_room_behind::<G>,
-        |case| case.resize_first_mapped(long::<G>(), AllocFlags::ZEROED),
+        |case| case.resize_first_scannable(long::<G>(), AllocFlags::ZEROED),
         absorbs: true
     );
 }
 
 on_every_geometry!(
-    the_first_mapped_object,
-    a_mapped_object_beside_others,
-    a_mapped_object_in_free_pages,
-    a_large_mapped_object_in_scavenged_pages,
-    a_mapped_object_of_several_parts,
-    a_mapped_object_that_grows,
-    a_mapped_object_that_grows_into_scavenged_pages,
+    the_first_scannable_object,
+    a_scannable_object_beside_others,
+    a_scannable_object_in_free_pages,
+    a_large_scannable_object_in_scavenged_pages,
+    a_scannable_object_of_several_parts,
+    a_scannable_object_that_grows,
+    a_scannable_object_that_grows_into_scavenged_pages,
 );

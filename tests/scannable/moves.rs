@@ -36,7 +36,7 @@ fn contents_stay_and_the_rest_is_zero<G: SimGeometry>() {
         // SAFETY: the object is live, and the new one is used from now on.
         let memory = unsafe {
             let heap = &subject.rig.heap;
-            heap.reallocate_mapped(block.pointer, old, new, &object, AllocFlags::ZEROED)
+            heap.reallocate_scannable(block.pointer, old, new, &object, AllocFlags::ZEROED)
         };
         let moved = subject.rig.vouch(memory.expect("memory"), new);
         let kept = old.size().min(new.size());
@@ -66,8 +66,9 @@ fn without_bytes_nothing_stays<G: SimGeometry>() {
     let nothing = heap.allocate(none, AllocFlags::empty()).expect("nothing");
     let object = Description::array(&POINTER, 64 / Subject::<G>::WORD);
     // SAFETY: it was allocated with this layout, and the new one is used from now on.
-    let memory =
-        unsafe { heap.reallocate_mapped(nothing.cast(), none, some, &object, AllocFlags::empty()) };
+    let memory = unsafe {
+        heap.reallocate_scannable(nothing.cast(), none, some, &object, AllocFlags::empty())
+    };
     let block = subject.rig.vouch(memory.expect("memory"), some);
     let words = (0..64 / Subject::<G>::WORD).collect();
     subject.live.push(crate::subject::Live { block, words });
@@ -75,8 +76,9 @@ fn without_bytes_nothing_stays<G: SimGeometry>() {
     let block = subject.live.remove(0).block;
     let (heap, flags) = (&subject.rig.heap, AllocFlags::empty());
     // SAFETY: as above.
-    let memory =
-        unsafe { heap.reallocate_mapped(block.pointer, some, none, &Description::NOTHING, flags) };
+    let memory = unsafe {
+        heap.reallocate_scannable(block.pointer, some, none, &Description::NOTHING, flags)
+    };
     assert_eq!(memory.expect("nothing").len(), 0);
     assert_eq!(heap.stats().small_objects, 0);
     subject.check();
@@ -87,7 +89,7 @@ on_every_geometry!(
     without_bytes_nothing_stays
 );
 
-/// An object of the early region moves to the heap, mapped or not.
+/// An object of the early region moves to the heap, scannable or not.
 #[test]
 fn early_objects_move_over() {
     static EARLY: EarlyRegion<4096> = EarlyRegion::new();
@@ -112,7 +114,7 @@ fn early_objects_move_over() {
         let object = Description::array(map, 100 / Sim::<Plain32>::WORD_BYTES);
         // SAFETY: the block is live, and the new one is used from now on.
         let memory = unsafe {
-            HEAP.reallocate_mapped(block.pointer, old, old, &object, AllocFlags::empty())
+            HEAP.reallocate_scannable(block.pointer, old, old, &object, AllocFlags::empty())
         };
         let pointer: NonNull<u8> = memory.expect("memory").cast();
         assert_ne!(pointer, block.pointer);

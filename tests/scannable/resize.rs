@@ -1,4 +1,4 @@
-//! Mapped objects that grow and shrink where they stand.
+//! Scannable objects that grow and shrink where they stand.
 
 use archipelago::{AllocFlags, Cause};
 use archipelago_sim::SimGeometry;
@@ -18,7 +18,7 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
     pages * Rig::<G>::PAGE / Subject::<G>::WORD
 }
 
-/// A mapped object with free pages behind it, and something behind those.
+/// A scannable object with free pages behind it, and something behind those.
 fn with_room_behind<G: SimGeometry>() -> Subject<G> {
     let mut subject = Subject::new();
     subject.array(&POINTER, elements::<G>(FEW));

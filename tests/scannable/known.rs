@@ -42,7 +42,7 @@ fn lengths_around_every_boundary<G: SimGeometry>() {
             let wanted = layout(words * word, part * word);
             let object = Description::array(&POINTER, words);
             let heap = &subject.rig.heap;
-            let memory = heap.allocate_mapped(wanted, &object, AllocFlags::empty());
+            let memory = heap.allocate_scannable(wanted, &object, AllocFlags::empty());
             let block = subject.rig.vouch(memory.expect("memory"), wanted);
             let words = (0..words).collect();
             subject.live.push(Live { block, words });

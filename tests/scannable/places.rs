@@ -1,4 +1,4 @@
-//! Mapped objects wherever address arithmetic breaks.
+//! Scannable objects wherever address arithmetic breaks.
 
 use archipelago::bits::PointerMap;
 use archipelago_sim::SimGeometry;

@@ -1,4 +1,4 @@
-//! Mapped objects, with a record of each that owes nothing to the bitmap: what was laid out, to
+//! Scannable objects, with a record of each that owes nothing to the bitmap: what was laid out, to
 //! compare with what the heap says.
 
 mod live;
@@ -62,7 +62,7 @@ impl Objects {
     /// If there are as many objects as there can be.
     pub fn allocate(&mut self, shape: &'static Shape, count: usize) -> Result<Live, AllocError> {
         let (layout, object) = (shape.layout(count), shape.description(count));
-        let memory = self.heap.allocate_mapped(layout, &object, self.flags)?;
+        let memory = self.heap.allocate_scannable(layout, &object, self.flags)?;
         // SAFETY: the memory is new, and was allocated for that object.
         let live = unsafe { Live::write(shape, count, memory, self.last) };
         assert!(self.live.len() < self.live.capacity(), "no room for it");
@@ -80,7 +80,7 @@ impl Objects {
         let (layout, object) = (shape.layout(count), shape.description(count));
         // SAFETY: the object is live, and the new one takes its place in the record.
         let memory = unsafe {
-            self.heap.reallocate_mapped(
+            self.heap.reallocate_scannable(
                 old.memory,
                 old.shape.layout(old.count),
                 layout,

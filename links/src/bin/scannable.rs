@@ -22,7 +22,7 @@ fn work() -> Option<usize> {
     let node = Description::of::<Node>();
     let heap = HEAP.heap();
     let memory = heap
-        .allocate_mapped(layout, &node, AllocFlags::ZEROED)
+        .allocate_scannable(layout, &node, AllocFlags::ZEROED)
         .ok()?;
     let object = heap.object_of(memory.cast())?;
     let found = heap.bits().pointer_words(object)?.count();

@@ -1,4 +1,4 @@
-//! Mapped requests that are refused, and what is left of them: nothing.
+//! Scannable requests that are refused, and what is left of them: nothing.
 
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocError, AllocFlags, Cause};
@@ -19,7 +19,7 @@ fn request<G: SimGeometry>(
     let memory = subject
         .rig
         .heap
-        .allocate_mapped(layout(bytes, 8), &object, NONE);
+        .allocate_scannable(layout(bytes, 8), &object, NONE);
     memory
         .map(|memory| memory.len())
         .map_err(|error: AllocError| error.cause)
@@ -69,7 +69,7 @@ fn too_long_for_the_new_size<G: SimGeometry>() {
         // SAFETY: the object is live; refused, it stays so.
         let refused = unsafe {
             let (heap, new) = (&subject.rig.heap, layout(new, 8));
-            heap.reallocate_mapped(block.pointer, block.layout, new, &object, NONE)
+            heap.reallocate_scannable(block.pointer, block.layout, new, &object, NONE)
         };
         let cause = refused.expect_err("it does not fit").cause;
         let bytes = new * SIX.words() * Subject::<G>::WORD;
@@ -90,7 +90,7 @@ fn without_bytes_there_are_no_pointers<G: SimGeometry>() {
     let memory = subject
         .rig
         .heap
-        .allocate_mapped(layout(0, 8), &nothing, NONE);
+        .allocate_scannable(layout(0, 8), &nothing, NONE);
     assert_eq!(memory.expect("nothing").len(), 0);
     subject.check();
 }
