@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
 use core::ptr::NonNull;
 
-use archipelago_workload::replay::Target;
+use archipelago_traces::replay::Target;
 
 /// An allocator, called as the compiler calls a `#[global_allocator]`.
 #[derive(Debug)]

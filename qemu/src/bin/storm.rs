@@ -16,9 +16,9 @@ use archipelago_qemu::{
     entry, frames_are_busy, mask_interrupts, memory_is_busy, on_timer, println, start_heap,
     start_timer, without_interrupts,
 };
-use archipelago_workload::Block;
-use archipelago_workload::replay::{Mode, Replay, replay};
-use archipelago_workload::trace::{Workspace, blocks_needed, validate};
+use archipelago_traces::Block;
+use archipelago_traces::replay::{Mode, Replay, replay};
+use archipelago_traces::trace::{Workspace, blocks_needed, validate};
 use spin::Mutex;
 
 entry!(main);

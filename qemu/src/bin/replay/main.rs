@@ -32,9 +32,9 @@ use archipelago_qemu::{
     Boot, FRAME_BYTES, HEAP_WINDOW, HeapMachine, Imbalance, KernelHeap, Running, enable_interrupts,
     entry, println, start_heap,
 };
-use archipelago_workload::Block;
-use archipelago_workload::replay::{Mode, Moment, Progress, Replay, replay};
-use archipelago_workload::trace::{Summary, Workspace, blocks_needed, validate};
+use archipelago_traces::Block;
+use archipelago_traces::replay::{Mode, Moment, Progress, Replay, replay};
+use archipelago_traces::trace::{Summary, Workspace, blocks_needed, validate};
 use spin::Mutex;
 
 use watched::Watched;

@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
 use archipelago_qemu::{Plain, SECOND_WINDOW, count_instructions, instructions, println};
-use archipelago_workload::replay::{Mode, Replay, Target, replay};
+use archipelago_traces::replay::{Mode, Replay, Target, replay};
 
 use crate::{Context, MEASURED, WORKSPACE};
 

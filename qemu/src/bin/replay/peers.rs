@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use archipelago_firmware::FirmwareHeap;
 use archipelago_qemu::{FRAME_BYTES, SingleCpu, println};
-use archipelago_workload::replay::Mode;
+use archipelago_traces::replay::Mode;
 use linked_list_allocator::LockedHeap;
 use rlsf::Tlsf;
 use spin::Mutex;

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use archipelago::{AllocError, AllocFlags};
 use archipelago_qemu::{Imbalance, KernelHeap, Plain, Running};
-use archipelago_workload::replay::Target;
+use archipelago_traces::replay::Target;
 
 use crate::HEAP;
 

@@ -1,0 +1,312 @@
+//! The kernels.
+
+use core::time::Duration;
+
+use super::{Expected, Kernel, On, REPLAY};
+
+/// A kernel with nothing special about it.
+const PASSES: Kernel = Kernel {
+    name: "",
+    expected: Expected::Pass,
+    on: On::Mmu,
+    feature: None,
+    memory_mib: &[128],
+    words: "",
+    module: None,
+    counted: false,
+    limit: Duration::from_secs(120),
+};
+
+/// The kernels in `qemu/src/bin`, but for those that measure.
+pub(crate) const KERNELS: &[Kernel] = &[
+    // With 4 GiB, part of the memory lies beyond the physmap.
+    Kernel {
+        name: "smoke",
+        on: On::All,
+        memory_mib: &[128, 4096],
+        ..PASSES
+    },
+    Kernel {
+        name: "frames",
+        memory_mib: &[16, 256],
+        ..PASSES
+    },
+    Kernel {
+        name: "faults",
+        ..PASSES
+    },
+    Kernel {
+        name: "modules",
+        memory_mib: &[64, 256],
+        module: Some("tools/traces/recorded/git.trace.gz"),
+        ..PASSES
+    },
+    Kernel {
+        name: "heap",
+        memory_mib: &[32, 256],
+        ..PASSES
+    },
+    Kernel {
+        name: "growth",
+        // The second one holds more than two arenas.
+        memory_mib: &[16, 160],
+        ..PASSES
+    },
+    replay_of("tools/traces/recorded/git.trace.gz"),
+    replay_of("tools/traces/recorded/jq.trace.gz"),
+    replay_of("tools/traces/recorded/rustc.trace.gz"),
+    replay_of("tools/traces/recorded/sqlite.trace.gz"),
+    // In 4 MiB, with all that it is replayed with.
+    Kernel {
+        on: On::Only("cortex-m"),
+        words: "one-bank",
+        ..replay_of("tools/traces/recorded/sqlite.trace.gz")
+    },
+    // It does not fit every machine, and says so.
+    Kernel {
+        on: On::Only("cortex-m"),
+        ..replay_of("tools/traces/recorded/git.trace.gz")
+    },
+    Kernel {
+        name: "flat",
+        on: On::Only("cortex-m"),
+        counted: true,
+        ..PASSES
+    },
+    Kernel {
+        name: "conformance",
+        ..PASSES
+    },
+    Kernel {
+        name: "lookups",
+        memory_mib: &[64],
+        ..PASSES
+    },
+    Kernel {
+        name: "tops",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "interrupts",
+        memory_mib: &[64],
+        counted: true,
+        ..PASSES
+    },
+    Kernel {
+        name: "storm",
+        on: On::All,
+        memory_mib: &[64],
+        module: Some("tools/traces/recorded/sqlite.trace.gz"),
+        counted: true,
+        ..PASSES
+    },
+    Kernel {
+        name: "scannable",
+        memory_mib: &[32],
+        ..SCANNABLE
+    },
+    Kernel {
+        name: "scannable_storm",
+        memory_mib: &[32],
+        counted: true,
+        ..SCANNABLE
+    },
+    // Each way of walking finds the word that is not what was laid out.
+    shifted("way=words", "word 1 of "),
+    shifted("way=strides", "word 6 of "),
+    shifted("way=objects", "word 2 of "),
+    shifted("way=heap", "word 2 of "),
+    Kernel {
+        name: TRANSLATIONS,
+        memory_mib: &[64],
+        ..PASSES
+    },
+    // The same tests have to fail one by one where the TLB is left alone.
+    careless("careless=decommit"),
+    careless("careless=many"),
+    careless("careless=fault"),
+    careless("careless=release"),
+    careless("careless=recommit"),
+    // A TLB that remembers that there was nothing.
+    Kernel {
+        on: On::Among(MIPS),
+        expected: Expected::Failure("the page is Ready: Fault { cause: Cause(3)"),
+        ..careless("careless=touched")
+    },
+    Kernel {
+        name: "too_little_memory",
+        memory_mib: &[16, 2],
+        ..PASSES
+    },
+    // What the heap says where a trace does not fit.
+    Kernel {
+        expected: Expected::Failure("bytes aligned to 16: frames: "),
+        memory_mib: &[8],
+        ..replay_of("tools/traces/recorded/rustc.trace.gz")
+    },
+    Kernel {
+        name: "fail_double_free",
+        on: On::All,
+        expected: Expected::Failure(" bytes, class "),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_foreign_free",
+        on: On::All,
+        expected: Expected::Failure(": not an address of this heap; layout: 8 bytes aligned to 8"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_interior_free",
+        on: On::All,
+        expected: Expected::Failure(": not the start of an object; layout: 64 bytes aligned to 8"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_wrong_layout",
+        on: On::All,
+        expected: Expected::Failure(
+            ": not the layout it was allocated with; layout: 800 bytes aligned to 8",
+        ),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_decommitted",
+        expected: Expected::Failure(", which is not mapped, at instruction "),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_assertion",
+        on: On::All,
+        expected: Expected::Failure("assertion `left == right` failed"),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_page_fault",
+        expected: Expected::Failure(", which is not mapped, at instruction "),
+        ..PASSES
+    },
+    Kernel {
+        name: STACK_OVERFLOW,
+        on: On::Only("x86_64"),
+        expected: Expected::Failure("double fault"),
+        ..PASSES
+    },
+    Kernel {
+        name: STACK_OVERFLOW,
+        on: On::Among(MIPS),
+        expected: Expected::Failure("the stack is used up: TLB exception on a store"),
+        ..PASSES
+    },
+    // A page translation fault, of a write.
+    Kernel {
+        name: STACK_OVERFLOW,
+        on: On::Only("arm"),
+        expected: Expected::Failure("data abort (status 0x807) writing "),
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_triple_fault",
+        on: On::Only("x86_64"),
+        expected: Expected::Reset,
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_short_plan",
+        on: On::All,
+        expected: Expected::ShortPlan,
+        ..PASSES
+    },
+    Kernel {
+        name: "fail_hang",
+        on: On::All,
+        expected: Expected::Hang,
+        limit: Duration::from_secs(3),
+        ..PASSES
+    },
+];
+
+/// The feature of kernels with scannable objects.
+pub(super) const SCANNABLE_OBJECTS: &str = "scannable";
+
+/// A kernel with scannable objects.
+const SCANNABLE: Kernel = Kernel {
+    on: On::All,
+    feature: Some(SCANNABLE_OBJECTS),
+    ..PASSES
+};
+
+/// The kernel that runs off its stack, of which each machine has words of its own.
+const STACK_OVERFLOW: &str = "fail_stack_overflow";
+
+/// The machines whose TLB is filled by the kernel.
+const MIPS: &[&str] = &["mipsel", "mips", "mips-kseg2"];
+
+/// The kernel that looks for stale translations.
+const TRANSLATIONS: &str = "translations";
+
+/// The kernels in `examples`.
+pub(crate) const EXAMPLES: &[Kernel] = &[
+    Kernel {
+        name: "smallest",
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "graph",
+        on: On::Mmu,
+        memory_mib: &[32],
+        ..SCANNABLE
+    },
+    Kernel {
+        name: "firmware",
+        on: On::Only("cortex-m"),
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_before",
+        on: On::Only("x86_64"),
+        memory_mib: &[32],
+        ..PASSES
+    },
+    Kernel {
+        name: "tutorial_after",
+        on: On::Only("x86_64"),
+        memory_mib: &[32],
+        ..PASSES
+    },
+];
+
+/// A replay of a recorded trace, on machines of every size.
+const fn replay_of(trace: &'static str) -> Kernel {
+    Kernel {
+        name: REPLAY,
+        memory_mib: &[64, 128, 256],
+        module: Some(trace),
+        ..PASSES
+    }
+}
+
+/// A machine without maintenance of the TLB, in the test that the words name.
+const fn careless(words: &'static str) -> Kernel {
+    Kernel {
+        name: TRANSLATIONS,
+        expected: Expected::Failure(" is still translated"),
+        memory_mib: &[64],
+        words,
+        ..PASSES
+    }
+}
+
+/// A map that is shifted by one word, in the way of walking that the words name; what it says of
+/// the first word that it finds.
+const fn shifted(words: &'static str, found: &'static str) -> Kernel {
+    Kernel {
+        name: "fail_shifted_map",
+        expected: Expected::Failure(found),
+        memory_mib: &[32],
+        words,
+        ..SCANNABLE
+    }
+}

@@ -1,0 +1,96 @@
+//! Linking the programs in `tools/code-size`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::image::Image;
+use crate::process;
+use crate::project;
+use crate::toolchain::Toolchain;
+
+/// How programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// With the heap bitmap.
+    pub(super) has_bitmap: bool,
+    /// As small as can be; else with nothing inlined, so that all that is there has a name.
+    pub(super) is_optimized: bool,
+}
+
+impl Variant {
+    /// As heaps are measured.
+    pub(super) const MEASURED: Self = Self {
+        has_bitmap: false,
+        is_optimized: true,
+    };
+
+    /// Where its files go, below the folder of all of them.
+    const fn folder(self) -> &'static str {
+        if self.has_bitmap { "heap-bits" } else { "" }
+    }
+
+    const fn profile(self) -> &'static str {
+        if self.is_optimized {
+            "release"
+        } else {
+            "unoptimized"
+        }
+    }
+}
+
+/// Programs that were linked.
+#[derive(Debug)]
+pub(super) struct Linked {
+    programs: PathBuf,
+    maps: PathBuf,
+}
+
+impl Linked {
+    /// What is in a program.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not what it should be.
+    pub(super) fn image(&self, program: &str) -> Result<Image> {
+        let file = self.programs.join(program);
+        let map = self.maps.join(format!("{program}.map"));
+        let data = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let map = fs::read_to_string(&map).with_context(|| format!("no map {}", map.display()))?;
+        Image::read(&data, &map).with_context(|| file.display().to_string())
+    }
+}
+
+/// Links `programs` for `target`.
+///
+/// # Errors
+/// If one cannot be linked.
+pub(super) fn link(
+    toolchain: &Toolchain,
+    target: &str,
+    variant: Variant,
+    programs: &[&str],
+) -> Result<Linked> {
+    let folder = project::target_of("size").join(variant.folder());
+    let maps = folder.join("maps").join(target).join(variant.profile());
+    fs::create_dir_all(&maps).with_context(|| format!("cannot make {}", maps.display()))?;
+    let mut build = toolchain.cargo_for("build", target);
+    build
+        .current_dir(project::root().join("tools/code-size"))
+        .env("ARCHIPELAGO_SIZE_MAPS", &maps)
+        .args(["--profile", variant.profile(), "--target-dir"])
+        .arg(&folder);
+    if variant.has_bitmap {
+        build.args(["--features", "heap-bits"]);
+    }
+    build.args(programs.iter().flat_map(|program| ["--bin", program]));
+    let built = process::run(&mut build, None, |_| ())?;
+    if !built.ending.success() {
+        bail!(
+            "cannot link heaps for {target}:\n{}",
+            built.lines.join("\n")
+        );
+    }
+    let programs = folder.join(target).join(variant.profile());
+    Ok(Linked { programs, maps })
+}
