@@ -19,7 +19,7 @@ fn across<G: SimGeometry>(base: usize, windows: &[Window; 2]) {
     heap.add_window(windows[1]).unwrap();
     let layout = Layout::from_size_align(20 * MIB, 8).unwrap();
     let memory = heap.allocate(layout, AllocFlags::ZEROED).unwrap();
-    // SAFETY: the object is that long, and ours.
+    // SAFETY: the object is that long, and belongs to this test.
     unsafe { memory.cast::<u8>().write_bytes(0x5a, 20 * MIB) };
     heap.verify().unwrap();
     // SAFETY: allocated above with this layout.

@@ -1,5 +1,5 @@
-//! What a heap takes of a small block for itself, where address space is memory. `cargo xtask bench
-//! metadata` prints the same figures.
+//! Bounds on the memory that a heap without an MMU takes of a small block for itself. `cargo xtask
+//! bench metadata` prints the same figures.
 
 #[cfg(feature = "heap-bits")]
 use archipelago::AllocFlags;
@@ -15,7 +15,8 @@ const BLOCK: usize = 64 << 10;
 /// Bytes of the heap itself on words of 32 bits.
 const STATIC: usize = 1024;
 
-/// The same with a heap bitmap: twice as many central lists, of at most 80 classes, and two counts.
+/// Bytes of a heap with a heap bitmap: twice as many central lists, of at most 80 classes, and two
+/// counts.
 const STATIC_WITH_BITS: usize = STATIC + 80 * 4 + 2 * 4;
 
 fn a_block_is_left_to_objects<S: Shape>() {
@@ -25,7 +26,7 @@ fn a_block_is_left_to_objects<S: Shape>() {
         "{footprint:?}"
     );
     assert!(footprint.full_share() <= 0.15, "{footprint:?}");
-    // What is kept for more metadata is lost to objects from the start.
+    // Memory that is kept for more metadata is lost to objects from the start.
     assert!(footprint.fresh > 0 && footprint.fresh < footprint.full);
     if cfg!(target_pointer_width = "32") {
         let most = if cfg!(feature = "heap-bits") {
@@ -62,8 +63,8 @@ fn a_block_without_an_mmu_is_left_to_objects() {
     a_block_is_left_to_objects::<Small<21, 10>>();
 }
 
-/// A block full of scannable objects loses what one of other objects does, and two bits a word: in
-/// pages, of which the one in front of either end of the block is not all its own.
+/// A block full of scannable objects loses as much as one of other objects, and two bits for each
+/// word. Those are in whole pages, and the first and the last of them cover only part of the block.
 #[cfg(feature = "heap-bits")]
 fn a_block_is_left_to_scannable_objects<S: Shape>() {
     let object = Description::slice_of::<&u8>(32 / size_of::<usize>());

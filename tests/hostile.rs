@@ -1,5 +1,4 @@
-//! Lookups of addresses that nobody should ask about: each is answered, and none that lies in no
-//! span is owned.
+//! Lookups of arbitrary addresses: each returns, and no address outside of all spans is owned.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use archipelago::{AllocFlags, VirtAddr};
@@ -7,7 +6,7 @@ use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Place, Rig, layout, places};
 use fastrand::Rng;
 
-/// Random addresses that a heap is asked about.
+/// Random addresses that are looked up.
 const RANDOM: usize = if cfg!(miri) { 1_000 } else { 100_000 };
 
 /// A heap in `place` with objects of several kinds, some of them freed again.
@@ -43,7 +42,7 @@ fn spans<G: SimGeometry>(rig: &Rig<G>) -> Vec<(usize, usize)> {
     spans
 }
 
-/// Asks about `number`, and compares with the spans that there are.
+/// Looks `number` up, and compares the result with the spans.
 fn ask<G: SimGeometry>(rig: &Rig<G>, spans: &[(usize, usize)], number: usize) {
     let offset = number.wrapping_sub(G::GEOMETRY.base);
     let expected = spans
@@ -61,7 +60,7 @@ fn around(number: usize) -> [usize; 3] {
     [number.wrapping_sub(1), number, number.wrapping_add(1)]
 }
 
-/// Every place where something begins or ends.
+/// Every address at which a span, an arena or a window begins or ends.
 fn edges<G: SimGeometry>(place: &Place, spans: &[(usize, usize)]) -> Vec<usize> {
     let geometry = G::GEOMETRY;
     let mut edges = vec![0, 1, usize::MAX, usize::MAX / 2, geometry.base];
@@ -99,7 +98,7 @@ fn any_number_whatsoever_is_answered<G: SimGeometry>() {
         }
         let window = place.windows[0];
         for _ in 0..RANDOM / 10 {
-            // Anywhere, in the space, and where the heap is.
+            // Addresses anywhere, in the space, and near the heap.
             ask(&rig, &spans, random.usize(..));
             let offset = random.usize(..=G::GEOMETRY.last_offset().value());
             ask(&rig, &spans, offset.wrapping_add(G::GEOMETRY.base));

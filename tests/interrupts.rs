@@ -67,21 +67,21 @@ fn use_the_machine<G: SimGeometry>(rig: &Rig<G>) {
     let block = rig.allocate(large, AllocFlags::empty()).expect("memory");
     rig.free(block);
     let scavenged = rig.heap.scavenge(pages);
-    assert!(scavenged.expect("nobody else uses the machine") > 0);
+    assert!(scavenged.expect("the machine is not in use") > 0);
     rig.machine.set_available_frames(pages / 2);
     rig.allocate(layout(2 * large.size(), 8), AllocFlags::empty())
         .expect_err("there are not enough frames");
     rig.machine.set_available_frames(usize::MAX / 2);
 }
 
-/// What handlers were answered.
+/// Requests of handlers, counted by their outcome.
 #[derive(Debug, Default)]
-struct Answers {
+struct Outcomes {
     served: AtomicUsize,
     refused: AtomicUsize,
 }
 
-impl Answers {
+impl Outcomes {
     fn count(&self, served: bool) {
         let counter = if served { &self.served } else { &self.refused };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +101,7 @@ impl Answers {
 fn a_handler_that_interrupts_the_mapper<G: SimGeometry>() {
     let rig = heap::<G>();
     rig.heap.set_reserve(RESERVE).expect("there is memory");
-    let (small, large) = (Arc::new(Answers::default()), Arc::new(Answers::default()));
+    let (small, large) = (Arc::new(Outcomes::default()), Arc::new(Outcomes::default()));
     {
         let (heap, small, large) = (Arc::clone(&rig), Arc::clone(&small), Arc::clone(&large));
         interrupt_every_call(&rig, move |_| {
@@ -124,13 +124,13 @@ fn a_handler_that_interrupts_the_mapper<G: SimGeometry>() {
     check(&rig);
 }
 
-/// The same through `GlobalAlloc`, by a kernel whose context says nothing and by one that knows
+/// Requests through `GlobalAlloc`, by a kernel whose context has no flags and by one that knows
 /// that it is in a handler.
 fn a_box_in_a_handler<G: SimGeometry>() {
     for context in [AllocFlags::empty(), AllocFlags::ATOMIC] {
         let rig = heap::<G>();
         rig.heap.set_reserve(RESERVE).expect("there is memory");
-        let answers = Arc::new(Answers::default());
+        let answers = Arc::new(Outcomes::default());
         {
             let (heap, answers) = (Arc::clone(&rig), Arc::clone(&answers));
             interrupt_every_call(&rig, move |_| {
@@ -153,7 +153,7 @@ fn a_box_in_a_handler<G: SimGeometry>() {
     }
 }
 
-/// A handler frees what it likes, whatever it interrupted.
+/// A handler may free any object, whatever it interrupted.
 fn a_handler_that_frees<G: SimGeometry>() {
     let rig = heap::<G>();
     let live: Vec<_> = [24, 24, 200, LARGE, 2 * LARGE]
@@ -278,7 +278,8 @@ fn interrupts_stay_on_while_the_machine_works<G: SimGeometry>() {
     check(&rig);
 }
 
-/// Requests that must not grow say what would have had to become Ready, from the first one on.
+/// Requests that must not grow report how much would have had to become Ready, from the first one
+/// on.
 fn a_refusal_says_how_much_is_not_ready<G: SimGeometry>() {
     let rig = heap::<G>();
     let calls = rig.machine.calls();

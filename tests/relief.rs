@@ -1,4 +1,5 @@
-//! A heap that is out of memory, but for its own free pages.
+//! A heap that is out of memory, except for its own free pages, scavenges them before it refuses a
+//! request.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use archipelago::{AllocFlags, Cause, Purpose};
@@ -11,7 +12,7 @@ fn short_of_frames<G: SimGeometry>() -> Rig<G> {
     Rig::on(Sim::builder().frames(200).build(), &[window])
 }
 
-/// Allocates until the heap refuses, and answers why.
+/// Allocates until the heap refuses, and returns the cause.
 fn fill<G: SimGeometry>(rig: &Rig<G>, size: usize) -> (Vec<Block>, Cause) {
     let mut blocks = Vec::new();
     loop {
@@ -30,7 +31,7 @@ fn what_was_freed_serves_requests_of_another_size<G: SimGeometry>() {
     let rig = short_of_frames::<G>();
     let page = Rig::<G>::PAGE;
     let mut live_bytes = Vec::new();
-    // The small ones need metadata, for which there is no frame but those behind free pages.
+    // Small objects need metadata, for which there are no frames but those that back free pages.
     for size in [5 * page, page / 2, 2 * page, page / 2] {
         let (blocks, cause) = fill(&rig, size);
         assert!(is_out_of_frames(cause), "{cause}");
@@ -54,7 +55,8 @@ fn a_limit_scavenges_before_it_refuses<G: SimGeometry>() {
     let cause = last.expect_err("nothing is free").cause;
     assert!(matches!(cause, Cause::Limit { .. }), "{cause}");
 
-    // Every other one: no free run is long enough, and the pages above them are not Ready.
+    // Every other object is freed: no free run is long enough, and the pages above them are not
+    // Ready.
     let mut kept = Vec::new();
     for (number, block) in blocks.into_iter().enumerate() {
         if number % 2 == 0 {
@@ -86,18 +88,18 @@ fn what_scavenging_cannot_make_up_for_scavenges_nothing<G: SimGeometry>() {
     rig.check();
 }
 
-/// A run of free pages with two holes of one size in what is Ready: the first is made up for, and
-/// then the second is refused for the same reason, with the same figures.
+/// A run of free pages with two holes of one size between its Ready pages: memory is reclaimed for
+/// the first, and then the second is refused for the same reason, with the same figures.
 fn two_holes_in_a_run_are_made_up_for<G: SimGeometry>() {
     let page = Rig::<G>::PAGE;
     for is_limit in [false, true] {
         let rig = Rig::<G>::new();
-        // Runs of their own, at rising addresses.
+        // Each object is a run of its own, at rising addresses.
         let [first, between, last, above, spare, top] =
             [20, 20, 20, 20, 40, 20].map(|pages| rig.get(pages * page, 8));
         for hole in [first, last] {
             rig.free(hole);
-            rig.heap.scavenge(20).expect("nobody uses the machine");
+            rig.heap.scavenge(20).expect("the machine is not in use");
         }
         rig.free(between);
         rig.free(spare);
@@ -127,8 +129,7 @@ archipelago_testing::on_geometries_that_decommit!(
     a_limit_scavenges_before_it_refuses,
 );
 
-/// What a machine of memory alone is asked: for pages as they are needed, and for none of them
-/// back.
+/// Without an MMU the heap commits pages as it needs them, and decommits none.
 #[test]
 fn a_machine_whose_memory_serves_nobody_else_is_not_asked_for_it_back() {
     let rig = Rig::<SmallFixed>::new();

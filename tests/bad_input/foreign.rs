@@ -10,8 +10,8 @@ use archipelago_testing::{Rig, layout};
 use crate::misuse::stopped;
 
 fn refused<G: SimGeometry>(rig: &Rig<G>, pointer: NonNull<u8>, layout: Layout) -> String {
-    // SAFETY: none of what the heap asks for: it has to notice, and stops before it changes
-    // anything.
+    // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before it
+    // changes anything.
     stopped(rig, || unsafe { rig.heap.deallocate(pointer, layout) })
 }
 

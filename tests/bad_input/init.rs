@@ -18,7 +18,7 @@ fn range(window: Window) -> VirtRange {
     VirtRange::new(VirtAddr::new(window.base), window.bytes).expect("it does not wrap")
 }
 
-/// Initialises in vain, sees that nothing has changed, and initialises.
+/// Initialises in vain, checks that nothing has changed, and initialises.
 fn check<G: SimGeometry>(rig: &Rig<G>, windows: &[Window], expected: &str) -> InitError {
     let before = (rig.heap.stats(), rig.machine.ranges());
     let frames = rig.machine.frames_taken() - rig.machine.frames_returned();
@@ -172,7 +172,7 @@ fn a_busy_machine_is_not_waited_for_with_interrupts_masked<G: SimGeometry>() {
     assert!(rig.machine.ranges().is_empty());
     rig.heap
         .init(&[good::<G>()], failure.machine)
-        .expect("nobody uses the machine now");
+        .expect("the machine is not in use");
     rig.check();
 }
 

@@ -1,4 +1,4 @@
-//! Bad input: windows that break a rule, and pointers that break a promise.
+//! Bad input: windows that break a rule, and pointers that break the contract.
 #![expect(
     clippy::expect_used,
     clippy::panic,

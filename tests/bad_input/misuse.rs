@@ -1,4 +1,5 @@
-//! Frees that break a promise stop the kernel, which says address, span, class and what was wrong.
+//! Frees that break the contract stop the kernel, with a report that names the address, the span,
+//! the class and the fault.
 
 use core::alloc::Layout;
 use core::panic::AssertUnwindSafe;
@@ -9,8 +10,8 @@ use archipelago::{AllocFlags, SpanView, VirtAddr};
 use archipelago_sim::SimGeometry;
 use archipelago_testing::{Block, Rig, layout};
 
-/// What a kernel says when `work` makes the heap stop it. The heap goes on afterwards, for the test
-/// alone.
+/// The report of a kernel that the heap stops during `work`. The heap stays usable afterwards, for
+/// the test alone.
 pub(crate) fn stopped<G: SimGeometry>(rig: &Rig<G>, work: impl FnOnce()) -> String {
     let before = rig.heap.stats();
     let outcome = catch_unwind(AssertUnwindSafe(work));
@@ -19,7 +20,7 @@ pub(crate) fn stopped<G: SimGeometry>(rig: &Rig<G>, work: impl FnOnce()) -> Stri
     assert_eq!(
         rig.heap.stats(),
         before,
-        "what is refused has no effect: {text}"
+        "a refused call has no effect: {text}"
     );
     rig.check();
     rig.verify();
@@ -28,8 +29,8 @@ pub(crate) fn stopped<G: SimGeometry>(rig: &Rig<G>, work: impl FnOnce()) -> Stri
 
 /// Frees `pointer` as `layout` in vain.
 fn refused<G: SimGeometry>(rig: &Rig<G>, pointer: NonNull<u8>, layout: Layout) -> String {
-    // SAFETY: none of what the heap asks for: it has to notice, and stops before it changes
-    // anything.
+    // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before it
+    // changes anything.
     stopped(rig, || unsafe { rig.heap.deallocate(pointer, layout) })
 }
 
@@ -47,7 +48,7 @@ fn span_of<G: SimGeometry>(rig: &Rig<G>, address: VirtAddr) -> Option<SpanView> 
     found
 }
 
-/// What the report must say, word for word.
+/// The exact text of the reports.
 fn report<G: SimGeometry>(
     rig: &Rig<G>,
     pointer: NonNull<u8>,
@@ -98,7 +99,7 @@ fn an_object_whose_span_is_gone_is_freed_once<G: SimGeometry>() {
     for block in blocks {
         rig.free(block);
     }
-    // The page cache and empty spans are given back, so that nothing is left of the spans.
+    // The page cache and empty spans are given back, so that the spans no longer exist.
     rig.heap.scavenge(0).expect("the machine is not in use");
     for block in blocks {
         let text = refused(&rig, block.pointer, block.layout);
@@ -212,7 +213,8 @@ fn reallocating_what_is_not_there_is_noticed<G: SimGeometry>() {
     let new = layout(200, 8);
     let again = |pointer, old| {
         let realloc = || {
-            // SAFETY: none of what the heap asks for: it has to notice.
+            // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before
+            // it changes anything.
             let answer = unsafe { rig.heap.reallocate(pointer, old, new, AllocFlags::empty()) };
             assert!(answer.is_ok(), "it stops, and refuses nothing");
         };

@@ -10,13 +10,13 @@ fn good<G: SimGeometry>() -> Window {
     lone_window::<G>(64 * Rig::<G>::PAGE)
 }
 
-/// `good`, moved up.
+/// The window `good`, moved up.
 fn moved<G: SimGeometry>(bytes: usize) -> Window {
     let good = good::<G>();
     Window::new(good.base + bytes, good.bytes)
 }
 
-/// All that can be seen of a heap and its machine.
+/// The visible state of a heap and its machine.
 fn everything<G: SimGeometry>(rig: &Rig<G>) -> impl PartialEq + core::fmt::Debug {
     (
         rig.heap.stats(),
@@ -67,8 +67,8 @@ fn check_later<G: SimGeometry>(window: Window, rule: WindowRule) {
     rig.verify();
 }
 
-/// Checks a window that is broken by itself: alone, behind a good one, before a good one, and
-/// later.
+/// Checks a window that is invalid by itself: alone, after a valid one, before a valid one, and
+/// added later.
 fn check_alone<G: SimGeometry>(window: Window, rule: WindowRule) {
     check::<G>(&[window], window, rule);
     check::<G>(&[good::<G>(), window], window, rule);
@@ -194,7 +194,7 @@ fn windows_that_overlap_are_refused<G: SimGeometry>() {
     }
 }
 
-/// Also where they share less than a page.
+/// Windows that overlap by less than a page are refused, too.
 fn windows_that_share_a_granule_are_refused<G: SimGeometry>() {
     let granule = G::GEOMETRY.granule_bytes();
     let first = good::<G>();

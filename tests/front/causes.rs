@@ -1,4 +1,4 @@
-//! Refusals: which step, with figures.
+//! Refusals: each names the step, with figures.
 
 use archipelago::{AllocError, AllocFlags, Cause, Kernel, Purpose, Window};
 use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
@@ -6,7 +6,7 @@ use archipelago_testing::{Rig, layout, lone_window};
 
 const NONE: AllocFlags = AllocFlags::empty();
 
-/// What a refusal says begins with the request and goes on with the step.
+/// Checks the text of a refusal, which begins with the request and continues with the step.
 fn check_text(error: AllocError, step: &str, figures: &[usize]) {
     let text = error.to_string();
     let (size, align) = (error.layout.size(), error.layout.align());
@@ -65,8 +65,8 @@ fn window<G: SimGeometry>() {
         .allocate(layout(largest, 1), NONE)
         .map_err(|error| error.cause)
     {
-        // An arena has two words in the index: their memory comes out of the same piece, and is there
-        // the next time.
+        // An arena has two words in the index. Their memory comes out of the same piece, and is
+        // Ready the next time.
         Err(Cause::Window { largest: rest, .. }) if cfg!(feature = "heap-bits") => {
             assert!(rest > 3 * G::GEOMETRY.arena_bytes() && rest < largest);
             rig.allocate(layout(rest, 1), NONE)
@@ -74,7 +74,7 @@ fn window<G: SimGeometry>() {
         }
         served => served,
     };
-    let served = served.expect("what it says is left");
+    let served = served.expect("the largest run that the refusal names");
     rig.free(served);
     rig.check();
 }
@@ -184,8 +184,8 @@ fn a_limit_is_kept_by_scavenging_what_is_free<G: SimGeometry>() {
     rig.heap.set_limit(limit);
     rig.free(blocks[0]);
     rig.free(blocks[2]);
-    // Longer than each hole, shorter than both: it goes elsewhere, and the memory of the holes
-    // behind it.
+    // The object is longer than each hole and shorter than both, so it lies elsewhere, backed by
+    // the memory of the holes.
     let elsewhere = rig.get(50 * Rig::<G>::PAGE, 8);
     assert!(rig.heap.stats().mapped_ready <= limit);
     assert!(rig.heap.stats().scavenged_pages >= 49);

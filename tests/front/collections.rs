@@ -45,7 +45,7 @@ fn grown_zeroed_memory_is_zero_beyond_what_it_was<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let heap = &*rig.heap;
     let (small, large) = (layout(100, 8), layout(10_000, 8));
-    // Dirty what is handed out next.
+    // Dirties the memory that is allocated next.
     let dirty = rig.get(10_000, 8);
     dirty.fill(1);
     rig.free(dirty);

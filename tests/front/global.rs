@@ -40,7 +40,7 @@ impl Routed {
     }
 }
 
-/// The machine, to tell whose a block is.
+/// The machine, which tells blocks of the heap from the host's.
 static MACHINE: Mutex<Option<Sim<Plain32>>> = Mutex::new(None);
 
 fn is_heaps(pointer: *mut u8) -> bool {
@@ -54,30 +54,30 @@ fn is_heaps(pointer: *mut u8) -> bool {
 unsafe impl GlobalAlloc for Routed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if ROUTED.get() {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             Self::aside(|| unsafe { HEAP.alloc(layout) })
         } else {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             unsafe { System.alloc(layout) }
         }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if ROUTED.get() {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             Self::aside(|| unsafe { HEAP.alloc_zeroed(layout) })
         } else {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             unsafe { System.alloc_zeroed(layout) }
         }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if ROUTED.get() && Self::aside(|| is_heaps(pointer)) {
-            // SAFETY: the caller's promise is the same, and the block is the heap's.
+            // SAFETY: the caller keeps the contract, and the block is the heap's.
             Self::aside(|| unsafe { HEAP.dealloc(pointer, layout) });
         } else {
-            // SAFETY: the caller's promise is the same, and the block is the host's: what is
+            // SAFETY: the caller keeps the contract, and the block is the host's: a block that is
             // allocated while requests are routed is freed while they are.
             unsafe { System.dealloc(pointer, layout) };
         }
@@ -85,16 +85,17 @@ unsafe impl GlobalAlloc for Routed {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if ROUTED.get() && Self::aside(|| is_heaps(pointer)) {
-            // SAFETY: the caller's promise is the same, and the block is the heap's.
+            // SAFETY: the caller keeps the contract, and the block is the heap's.
             Self::aside(|| unsafe { HEAP.realloc(pointer, layout, size) })
         } else {
-            // SAFETY: the caller's promise is the same, and the block is the host's.
+            // SAFETY: the caller keeps the contract, and the block is the host's.
             unsafe { System.realloc(pointer, layout, size) }
         }
     }
 }
 
-/// Runs `work` with the heap as this thread's allocator, and checks that it leaves nothing behind.
+/// Runs `work` with the heap as this thread's allocator, and checks that it frees all that it
+/// allocates.
 fn on_the_heap(work: impl FnOnce()) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static OPENED: Once = Once::new();

@@ -1,4 +1,4 @@
-//! What callers see of the heap: the early region, `GlobalAlloc` and `Allocator`, reallocation,
+//! The heap as its callers see it: the early region, `GlobalAlloc` and `Allocator`, reallocation,
 //! requests with flags.
 #![expect(
     clippy::expect_used,

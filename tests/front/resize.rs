@@ -32,7 +32,11 @@ fn a_large_object_grows_in_place_page_by_page<G: SimGeometry>() {
         assert_eq!(block.find_damage(7, bytes), None);
         rig.check();
     }
-    assert_eq!(rig.machine.calls(), calls, "the pages behind it were ready");
+    assert_eq!(
+        rig.machine.calls(),
+        calls,
+        "the pages that follow it were ready"
+    );
     rig.verify();
     rig.free(block);
     rig.verify();
@@ -109,7 +113,7 @@ fn what_a_zeroed_extension_adds_is_zero<G: SimGeometry>() {
         let grown = rig.resize(block, new, AllocFlags::ZEROED).expect("memory");
         assert_eq!(grown.find_damage(9, old), None, "{old} to {new}");
         assert_eq!(grown.find_dirt(old), None, "{old} to {new}");
-        // What was cut off and comes back is zero too.
+        // Bytes that were cut off and come back are zero, too.
         grown.fill(9);
         let shrunk = rig.resize(grown, old, NONE).expect("memory");
         let again = rig.resize(shrunk, new, AllocFlags::ZEROED).expect("memory");
@@ -170,7 +174,7 @@ fn a_refused_realloc_leaves_the_object_as_it_was<G: SimGeometry>() {
     for size in [100, 20 * Rig::<G>::PAGE] {
         let block = rig.get(size, 8);
         block.fill(5);
-        // Spans that are kept without objects go when memory runs out.
+        // Empty spans that are kept for reuse are freed when memory runs out.
         rig.heap.scavenge(0).expect("the machine is not in use");
         let before = rig.heap.stats();
         let error = rig

@@ -88,7 +88,7 @@ fn inject<G: SimGeometry>(
     answers
 }
 
-/// Keeps the objects, checks the refusals, and answers how many there are.
+/// Keeps the objects, checks the refusals, and returns how many there are.
 fn keep<G: SimGeometry>(
     case: &mut Case<G>,
     answers: [Result<Sent, Refusal>; 2],
@@ -117,7 +117,7 @@ fn keep<G: SimGeometry>(
     refused
 }
 
-/// Refuses both, over and over: after the first time nothing more is left behind.
+/// Refuses both requests, over and over: only the first refusal leaves something.
 fn repeat<G: SimGeometry>(case: &mut Case<G>, injection: Injection) {
     let injection = match injection {
         Injection::Failure(_) => Injection::Failure(Mode::FromThenOn),

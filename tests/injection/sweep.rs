@@ -20,16 +20,16 @@ const MOST_CALLS: usize = 1000;
 pub(crate) struct Scenario<G: SimGeometry> {
     /// Makes the heap that the operation finds.
     pub(crate) set_up: fn() -> Case<G>,
-    /// The operation. What it allocates stays in the case.
+    /// The operation. Objects that it allocates stay in the case.
     pub(crate) operate: fn(&mut Case<G>) -> Result<(), Refusal>,
     /// Whether the operation may succeed although a call failed.
     pub(crate) absorbs: bool,
 }
 
-/// What is injected.
+/// A kind of failure that is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Injection {
-    /// Calls that can fail for want of something fail.
+    /// Calls that can fail for want of a resource fail.
     Failure(Mode),
     /// Interrupts are masked, and the machine is busy.
     Busy(Mode),
@@ -42,14 +42,13 @@ const INJECTIONS: [Injection; 4] = [
     Injection::Busy(Mode::FromThenOn),
 ];
 
-/// Fails every call of the scenario's operation in turn, in every way. Answers how many failures
+/// Fails every call of the scenario's operation in turn, in every way. Returns how many failures
 /// were injected.
 pub(crate) fn calls<G: SimGeometry>(scenario: &Scenario<G>) -> usize {
     for_each_injection(|injection, nth| inject(scenario, injection, nth))
 }
 
-/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was
-/// injected. Answers how much was, altogether.
+/// Calls `inject` with every injection at call 1, 2, and so on until it returns 0. Returns the sum.
 pub(crate) fn for_each_injection(mut inject: impl FnMut(Injection, usize) -> usize) -> usize {
     let mut injected = 0;
     for injection in INJECTIONS {
@@ -99,8 +98,9 @@ pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
     answer
 }
 
-/// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed.
-/// Answers how many failures were injected, which is 0 when the operation makes fewer calls.
+/// Runs the operation with its `nth` call failing, checks the state that is left, and lets it
+/// succeed. Returns how many failures were injected, which is 0 when the operation makes fewer
+/// calls.
 fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
     let mut case = (scenario.set_up)();
     case.check();
@@ -133,8 +133,8 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
     injected
 }
 
-/// What there is to be seen. A machine that is busy may leave one step to be undone, and memory
-/// with free pages; an operation that has another way may have taken that away.
+/// A snapshot of the case. A busy machine may leave one step pending, and memory with free pages;
+/// an operation that has another way may have taken that memory.
 fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injection) -> Snapshot {
     match injection {
         Injection::Failure(_) if scenario.absorbs => Snapshot::of(case).with_free_pages_alike(),
@@ -144,8 +144,8 @@ fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injec
 }
 
 /// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now
-/// that some metadata is in stock. Where that may be another call each time, everything fails from
-/// the first call on.
+/// that some metadata is in stock. Where that may be another call each time, every call fails from
+/// the first on.
 fn repeat<G: SimGeometry>(
     scenario: &Scenario<G>,
     case: &mut Case<G>,
@@ -193,7 +193,7 @@ fn check_answer<G: SimGeometry>(
 ) {
     let documented = match injection {
         Injection::Failure(Mode::Once) => refusal.is_of(calls[nth - 1], G::GEOMETRY),
-        // An operation with a second way reports how that ended.
+        // An operation with a second way reports the error of that way.
         Injection::Failure(Mode::FromThenOn) => calls[nth - 1..]
             .iter()
             .any(|call| refusal.is_of(*call, G::GEOMETRY)),
@@ -204,7 +204,7 @@ fn check_answer<G: SimGeometry>(
 
 type Recorded = Arc<Mutex<Vec<Call>>>;
 
-/// Records the calls that can fail for want of something.
+/// Records the calls that can fail for want of a resource.
 fn record_calls<G: SimGeometry>(machine: &Sim<G>) -> Recorded {
     let recorded = Recorded::default();
     let record = Arc::clone(&recorded);

@@ -1,4 +1,4 @@
-//! Frame sources that cannot take frames back: what they do not take is held, and used first.
+//! Frame sources that cannot take frames back: the machine holds those frames, and uses them first.
 
 use archipelago::{AllocFlags, Cause};
 use archipelago_sim::{Sim, SimGeometry};
@@ -6,7 +6,7 @@ use archipelago_testing::{layout, on_geometries_that_decommit};
 
 use crate::{check, shared};
 
-/// What is scavenged is held, counted, and used before the source is asked again.
+/// Scavenged frames are held, counted, and used before the source is asked again.
 fn held_frames_are_used_first<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().takes_back(false).build());
     let pages = G::GEOMETRY.chunk_pages() / 2;
@@ -32,8 +32,8 @@ fn held_frames_are_used_first<G: SimGeometry>() {
     check(&rig);
 }
 
-/// A request that fails for want of frames leaves those it could have in stock, where the next
-/// finds them.
+/// A request that fails for want of frames leaves those that it got in stock, where the next
+/// request finds them.
 fn a_shortage_leaves_frames_in_stock<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().takes_back(false).build());
     let pages = 2 * G::GEOMETRY.chunk_pages();

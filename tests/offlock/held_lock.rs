@@ -1,4 +1,4 @@
-//! A mapper that takes a lock which another CPU holds, and that CPU uses the heap.
+//! A mapper waits for a lock whose holder, another CPU, uses the heap.
 
 use alloc::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -18,8 +18,8 @@ fn lock(lock: &Lock) -> MutexGuard<'_, ()> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While one CPU waits for the kernel's lock inside the machine, whoever holds the lock uses the
-/// heap as it likes.
+/// While one CPU waits for the kernel's lock inside the machine, the holder of the lock may use the
+/// heap in any way.
 fn the_heap_serves_while_the_mapper_waits<G: SimGeometry>() {
     for kind in CALLS {
         println!("the mapper waits in {kind}");
@@ -66,7 +66,7 @@ fn objects<G: SimGeometry>(rig: &Rig<G>) -> Vec<Block> {
         .to_vec()
 }
 
-/// Everything that needs no machine. Answers with the objects that are live in the end.
+/// Performs all operations that need no machine call. Returns the objects that are live in the end.
 fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Sent> {
     let mut live: Vec<_> = objects.into_iter().map(|sent| sent.0).collect();
     let stats = rig.heap.stats();
@@ -76,7 +76,7 @@ fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Se
     rig.heap.for_each_span(|_| spans += 1);
     assert!(chunks > 0 && spans > 0);
 
-    // A span with a free slot serves everybody.
+    // A span with a free slot serves every request.
     for flags in [AllocFlags::empty(), AllocFlags::NO_GROW, AllocFlags::ATOMIC] {
         live.push(rig.allocate(layout(24, 8), flags).expect("a slot is free"));
     }
@@ -97,7 +97,7 @@ fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Se
             .expect("it stays where it is"),
     );
 
-    // With interrupts masked nobody waits for the machine.
+    // With interrupts masked no request waits for the machine.
     let interrupts = Hosted::disable_interrupts();
     let much = layout(6 * G::GEOMETRY.arena_bytes(), 8);
     let refused = rig.allocate(much, AllocFlags::empty());
@@ -106,7 +106,7 @@ fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Se
     live.into_iter().map(Sent).collect()
 }
 
-/// Who needs the machine too, and may wait, does so and is served in the end.
+/// A request that needs the machine, and may wait, waits and is served in the end.
 fn growers_queue_behind_a_mapper_that_waits<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().build());
     let kernel = Lock::default();

@@ -1,7 +1,7 @@
 //! The heap calls the machine with none of its locks held, and the machine may call the heap.
 //!
-//! A mapper takes locks of its own, allocates, frees, and is called by several CPUs; nobody waits
-//! for ever. What does not end within [`PATIENCE`] is taken to be a deadlock.
+//! A mapper takes locks of its own, allocates, frees, and is called by several CPUs, and no CPU
+//! waits for ever. Work that does not end within [`PATIENCE`] counts as a deadlock.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -28,18 +28,18 @@ use archipelago_testing::{Block, Rig, layout};
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `work` on a thread of its own, which is CPU and thread of control of its own too.
+/// Runs `work` on a thread of its own, which is a CPU and a thread of control of its own, too.
 fn apart<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Receiver<R> {
     let (done, answer) = channel();
     thread::spawn(move || {
         let answer = work();
-        // Nobody listens if the test has failed.
+        // The receiver is gone if the test has failed.
         done.send(answer).ok();
     });
     answer
 }
 
-/// The answer of a thread; panics if it does not come.
+/// The result of a thread; panics if it does not come.
 fn wait<R>(answer: &Receiver<R>, what: &str) -> R {
     match answer.recv_timeout(PATIENCE) {
         Ok(answer) => answer,
@@ -103,7 +103,7 @@ fn provoke<G: SimGeometry>(rig: &Rig<G>, kind: Kind) {
             assert!(scavenged > 0, "free pages have memory");
         }
         Kind::Fault => {
-            // Tables can be had for the piece, frames for the run cannot.
+            // There are frames for the page tables of the piece, and too few for the run.
             rig.machine.set_available_frames(pages / 2);
             let refused = rig.allocate(large, AllocFlags::empty());
             refused.expect_err("there are not enough frames");
@@ -113,7 +113,7 @@ fn provoke<G: SimGeometry>(rig: &Rig<G>, kind: Kind) {
     }
 }
 
-/// Runs `hook` inside every call of `kind`. The hook goes when the answer is dropped.
+/// Runs `hook` inside every call of `kind`. The hook is removed when the guard is dropped.
 #[must_use]
 fn inside<G: SimGeometry>(
     rig: &Rig<G>,

@@ -11,11 +11,11 @@ use archipelago_testing::{Rig, layout, on_geometries_that_decommit};
 
 use crate::{CALLS, LARGE, inside, provoke, shared, window};
 
-/// What the heap stops the machine with.
+/// The report with which the heap stops the machine.
 const REPORT: &str =
     "the mapper or frame source allocated from within a call of the heap without ATOMIC";
 
-/// Runs `work`, which has to stop the machine; answers with the report.
+/// Runs `work`, which has to stop the machine, and returns the report.
 fn stopped(work: impl FnOnce()) -> String {
     let stopped = panic::catch_unwind(AssertUnwindSafe(work));
     let message = stopped.expect_err("the machine goes on");
@@ -43,7 +43,7 @@ fn a_machine_that_allocates_is_reported<G: SimGeometry>() {
     }
 }
 
-/// The same through the front end that has no flags, and through a change of size.
+/// Requests through `GlobalAlloc`, which has no flags, and reallocations.
 fn a_machine_that_uses_the_front_end_is_reported<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().build());
     let hook = {
@@ -63,7 +63,7 @@ fn a_machine_that_uses_the_front_end_is_reported<G: SimGeometry>() {
     let _hook = {
         let (heap, block) = (Arc::clone(&rig), std::sync::Mutex::new(block));
         inside(&rig, Kind::Commit, move |_| {
-            let crate::Sent(block) = *block.lock().expect("nobody panicked");
+            let crate::Sent(block) = *block.lock().expect("no thread panicked");
             heap.resize(block, LARGE, AllocFlags::empty()).ok();
         })
     };
@@ -71,7 +71,7 @@ fn a_machine_that_uses_the_front_end_is_reported<G: SimGeometry>() {
     assert!(message.contains(REPORT), "{message}");
 }
 
-/// While the heap is initialised, too, or fails to be.
+/// Requests from within `init`, whether it succeeds or fails.
 fn a_machine_that_allocates_during_init_is_reported<G: SimGeometry>() {
     for kind in [Kind::Reserve, Kind::Prepare, Kind::Commit, Kind::Release] {
         let rig = Arc::new(Rig::<G>::uninitialised(Sim::builder().build()));
@@ -90,7 +90,7 @@ fn a_machine_that_allocates_during_init_is_reported<G: SimGeometry>() {
     }
 }
 
-/// Other ways to the machine lead to the same report.
+/// Other operations that call the machine lead to the same report.
 fn a_machine_that_grows_the_heap_is_reported<G: SimGeometry>() {
     let ways: [fn(&Rig<G>); 3] = [
         |rig| {

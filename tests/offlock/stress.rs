@@ -1,4 +1,4 @@
-//! Several CPUs at once, with every operation there is.
+//! Several CPUs at once, with every operation of the heap.
 
 use alloc::sync::Arc;
 use std::sync::Barrier;
@@ -12,7 +12,7 @@ use archipelago_testing::{Block, Rig, layout, on_every_geometry};
 
 use crate::{LARGE, Sent, apart, check, shared, wait};
 
-/// What one CPU does.
+/// The work of one CPU.
 struct Cpu<G: SimGeometry> {
     rig: Arc<Rig<G>>,
     random: Random,
@@ -66,7 +66,7 @@ impl<G: SimGeometry> Cpu<G> {
                 "who may wait is not told `Busy`"
             ),
             30 => {
-                // What cannot be had now is tried again by every request.
+                // Every request tries again to fill the reserve.
                 self.rig.heap.set_reserve(4).ok();
             }
             _ => {
@@ -96,7 +96,7 @@ impl<G: SimGeometry> Cpu<G> {
         answer.ok()
     }
 
-    /// Takes one of the live objects, which has to be what it was filled with.
+    /// Takes one of the live objects, whose contents have to be unchanged.
     fn take(&mut self) -> Option<(u64, Block)> {
         if self.live.is_empty() {
             return None;
@@ -136,7 +136,7 @@ impl<G: SimGeometry> Cpu<G> {
     }
 }
 
-/// Runs `cpus` CPUs for `steps` steps each, checks, frees everything and checks again. Answers how
+/// Runs `cpus` CPUs for `steps` steps each, checks, frees all objects and checks again. Returns how
 /// many requests were refused.
 fn run<G: SimGeometry>(machine: Sim<G>, cpus: u64, steps: usize) -> usize {
     let rig = shared::<G>(machine);
@@ -198,7 +198,7 @@ fn two_cpus_that_grow_at_once<G: SimGeometry>() {
             let block = rig.get(LARGE + pages * Rig::<G>::PAGE, 8);
             block.fill(seed);
             live.push(Sent(block));
-            // Every other one stays, so that growth is what serves the next.
+            // Every other run stays, so that the next is served by growth.
             if live.len() % 2 == 0 {
                 rig.free(live.swap_remove(0).0);
             }

@@ -4,7 +4,7 @@ use archipelago::{AllocFlags, Cause, VirtAddr, Window};
 use archipelago_sim::{Plain31, Plain32, Sim, SimGeometry, Top30};
 use archipelago_testing::{Block, Rig, layout};
 
-/// Fills a heap with pages; all of them, in the order of their addresses.
+/// Fills a heap with pages and returns them in the order of their addresses.
 fn fill<G: SimGeometry>(rig: &Rig<G>) -> Vec<Block> {
     let page = layout(Rig::<G>::PAGE, Rig::<G>::PAGE);
     let mut blocks = Vec::new();
@@ -28,7 +28,7 @@ fn fill<G: SimGeometry>(rig: &Rig<G>) -> Vec<Block> {
     blocks
 }
 
-/// Checks what the pages hold, frees them, and sees that the heap takes them all back.
+/// Checks the contents of the pages, frees them, and checks that the heap takes them all back.
 fn empty<G: SimGeometry>(rig: &Rig<G>, blocks: Vec<Block>) {
     let count = blocks.len();
     for (id, block) in (0..).zip(blocks) {
@@ -162,7 +162,7 @@ fn a_window_with_its_metadata_at_the_top_of_a_32_bit_space() {
     assert!(matches!(error.cause, Cause::Window { .. }), "{error}");
 }
 
-/// Nothing is mistaken for a failure or for "not yet" because its offset is 0.
+/// An object, a page or a window at offset 0 is not mistaken for a failure or for "not yet".
 fn the_lowest_offset_is_an_offset<G: SimGeometry>() {
     let geometry = G::GEOMETRY;
     let (page, arena) = (geometry.page_bytes(), geometry.arena_bytes());

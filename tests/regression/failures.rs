@@ -4,8 +4,8 @@ use archipelago::{AllocFlags, Window};
 use archipelago_sim::{Mode, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window};
 
-/// Statistics are charged after success: whichever call fails, they and the frames are those of the
-/// heap that was not asked, but for metadata that stays in stock.
+/// Statistics are charged after success: whichever call fails, they and the frames are those from
+/// before the request, except for metadata that stays in stock.
 fn a_failing_growth_leaves_statistics_as_they_were<G: SimGeometry>() {
     let bytes = 3 * G::GEOMETRY.arena_bytes() / 2;
     for nth in 1..20 {
@@ -38,7 +38,7 @@ fn a_failing_growth_leaves_statistics_as_they_were<G: SimGeometry>() {
     }
 }
 
-/// A window that could not be added leaves nothing behind.
+/// A window that could not be added leaves nothing.
 fn a_window_that_fails_leaves_statistics_as_they_were<G: SimGeometry>() {
     let home = lone_window::<G>(100 * Rig::<G>::PAGE);
     for nth in 1..10 {

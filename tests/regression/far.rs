@@ -1,11 +1,11 @@
-//! Metadata that goes on elsewhere when its first room is used up.
+//! Metadata that continues elsewhere when its first range is used up.
 
 use archipelago::{AllocFlags, Cause, Purpose, Window};
 use archipelago_sim::{Sim, SimGeometry, X86_64};
 use archipelago_testing::{Rig, layout, lone_window};
 
-/// Metadata goes on in a window that came later, and all of that window's pages but a share can be
-/// used.
+/// Metadata continues in a window that was added later, and all of that window's pages but a share
+/// can be used.
 fn metadata_goes_on_in_a_later_window<G: SimGeometry>() {
     let page = Rig::<G>::PAGE;
     let small = lone_window::<G>(64 * page);
@@ -37,8 +37,7 @@ fn metadata_goes_on_in_a_later_window<G: SimGeometry>() {
     rig.verify();
 }
 
-/// Records are named by 32 bits: a window too far away for that holds none, and is not filled with
-/// them either.
+/// Records are named by 32 bits: a window that is too far away for that holds none.
 #[test]
 fn records_beyond_the_reach_of_their_names_are_not_made() {
     let page = Rig::<X86_64>::PAGE;

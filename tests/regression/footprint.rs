@@ -1,4 +1,4 @@
-//! What the heap itself costs.
+//! The memory that the heap itself costs.
 
 use archipelago::{AllocFlags, Heap, Purpose, Window};
 #[cfg(target_pointer_width = "64")]
@@ -49,7 +49,7 @@ fn metadata_after_the_first_allocation_is_small_on_32_bit_geometries() {
     after_the_first_allocation::<Small>(24 << 10);
 }
 
-/// A heap in pieces far apart costs what its pieces cost, and not what lies between them.
+/// A heap in pieces far apart costs as much as its pieces, and nothing for the space between them.
 fn metadata_of_windows_far_apart_is_bounded<G: SimGeometry>() {
     let (page, arena) = (Rig::<G>::PAGE, G::GEOMETRY.arena_bytes());
     let eighth = G::GEOMETRY.last_offset().value() / 8 + 1;
@@ -76,7 +76,7 @@ fn metadata_of_windows_far_apart_is_bounded<G: SimGeometry>() {
     blocks.into_iter().for_each(|block| rig.free(block));
 }
 
-/// Metadata grows with what is in use and not with the window.
+/// Metadata grows with the memory in use and not with the window.
 fn metadata_is_a_small_part_of_a_large_heap<G: SimGeometry>() {
     let rig = Rig::<G>::on(
         Sim::default(),
@@ -135,7 +135,7 @@ fn page_aligned_pages_take_exactly_their_size<G: SimGeometry>() {
     rig.free(large);
 }
 
-/// The same call failing a hundred times leaves no more behind than failing once.
+/// A call that fails a hundred times leaves no more than one that fails once.
 fn failing_again_and_again_leaves_no_more_behind<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let block = rig.get(8, 8);

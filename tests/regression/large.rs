@@ -4,7 +4,7 @@ use archipelago::{AllocFlags, Purpose, Window};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout, lone_window};
 
-/// A machine whose frames are zero: it need not fill what a test does not look at.
+/// A machine whose frames are zero: it need not fill memory that a test does not read.
 fn untouched<G: SimGeometry>() -> Sim<G> {
     Sim::builder().zeroed_frames(true).build()
 }
@@ -22,7 +22,7 @@ fn touch_ends(block: Block) {
 fn an_object_reaches_over_adjacent_arenas<G: SimGeometry>() {
     let (page, arena) = (Rig::<G>::PAGE, G::GEOMETRY.arena_bytes());
     let rig = Rig::<G>::on(untouched(), &[lone_window::<G>(8 * arena)]);
-    // So that large objects begin in the middle of an arena.
+    // This object makes large ones begin in the middle of an arena.
     let small = rig.get(page, page);
     for bytes in [arena + page, 2 * arena, 3 * arena + 5 * page + 1, 6 * arena] {
         let block = rig.get(bytes, 8);

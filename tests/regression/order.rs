@@ -20,17 +20,17 @@ fn metadata<G: SimGeometry>() -> Window {
     Window::for_metadata(G::GEOMETRY.base.wrapping_add(bytes), bytes.min(1 << 26))
 }
 
-/// What a heap answered, and what became of it.
+/// The results of a heap's requests, and its final state.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     addresses: Vec<usize>,
-    /// The owned ranges and what is free in them, chunk by chunk; `verify` holds the summaries
-    /// against it.
+    /// The owned ranges and their free pages, chunk by chunk; `verify` compares the summaries with
+    /// them.
     chunks: Vec<ChunkView>,
     spans: Vec<SpanView>,
 }
 
-/// What comes of a fixed run of requests on a heap that was given `windows` in this order, the
+/// The outcome of a fixed series of requests on a heap that was given `windows` in this order, the
 /// first `at_once` of them at `init`.
 fn outcome<G: SimGeometry>(windows: &[Window], at_once: usize) -> Outcome {
     let (first, later) = windows.split_at(at_once);
@@ -80,7 +80,7 @@ fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
         [high, low, middle],
         [high, middle, low],
     ] {
-        // Below, above and between those that are there already, before the heap grows into them.
+        // Windows below, above and between the first ones, before the heap grows into them.
         for at_once in 1..=3 {
             assert_eq!(
                 outcome::<G>(&order, at_once),
@@ -105,7 +105,7 @@ fn a_hundred_windows_in_any_order_give_the_same_answers<G: SimGeometry>() {
     }
 }
 
-/// A window below, between or above what the heap owns already takes its place in the order.
+/// A window below, between or above the ranges that the heap owns takes its place in the order.
 fn windows_that_come_late_are_used_lowest_first<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
     let rig = Rig::<G>::on(
@@ -130,7 +130,7 @@ fn windows_that_come_late_are_used_lowest_first<G: SimGeometry>() {
     }
     rig.check();
     rig.verify();
-    // Now that all is owned, too.
+    // Now that the heap owns all of it, too.
     let blocks = [0, 1, 2, 3, 4].map(whole);
     blocks.into_iter().for_each(|block| rig.free(block));
 }

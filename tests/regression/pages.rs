@@ -4,7 +4,7 @@ use archipelago::{AllocFlags, Window};
 use archipelago_sim::{Sim, SimGeometry, WidePage};
 use archipelago_testing::{Rig, layout, lone_window};
 
-/// Nothing is decommitted or committed for objects in parts of a page, wherever the window begins.
+/// No object in part of a page is committed or decommitted, wherever the window begins.
 #[test]
 fn a_page_of_two_granules_goes_back_whole() {
     let granule = WidePage::GEOMETRY.granule_bytes();
@@ -32,7 +32,7 @@ fn a_page_of_two_granules_goes_back_whole() {
     }
 }
 
-/// Tables are aligned as they must be whatever the place that metadata begins at.
+/// Tables are aligned as they must be, wherever metadata begins.
 fn metadata_may_begin_anywhere<G: SimGeometry>() {
     let geometry = G::GEOMETRY;
     let (granule, page) = (geometry.granule_bytes(), geometry.page_bytes());

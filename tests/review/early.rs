@@ -20,7 +20,7 @@ fn an_early_region_serves_one_heap() {
     static SECOND: Kernel = Heap::with_early(&EARLY);
     let block = early(&FIRST, 100).expect("there is room");
     assert_eq!(early(&SECOND, 100), Err(Cause::NotInitialised));
-    // SAFETY: it was allocated above with this layout and is used by nobody.
+    // SAFETY: it was allocated above with this layout and is not used any more.
     unsafe { FIRST.deallocate(block, layout(100, 8)) };
     assert!(early(&FIRST, 1000).is_ok());
 }
@@ -32,7 +32,8 @@ fn a_block_of_another_heaps_early_region_is_foreign() {
     static FIRST: Kernel = Heap::with_early(&EARLY);
     static SECOND: Kernel = Heap::with_early(&EARLY);
     let block = early(&FIRST, 100).expect("there is room");
-    // SAFETY: none: this is the mistake that the heap has to see.
+    // SAFETY: the call breaks the contract on purpose. The heap notices it, and stops before it
+    // changes anything.
     unsafe { SECOND.deallocate(block, layout(100, 8)) };
 }
 

@@ -1,4 +1,4 @@
-//! A machine that becomes busy while a step is undone, in a request that is then tried again.
+//! A machine that becomes busy while a step is undone, in a request that is then retried.
 
 use archipelago::AllocFlags;
 use archipelago_api::Kernel;
@@ -6,7 +6,7 @@ use archipelago_sim::{Hosted, Mode, SimGeometry};
 use archipelago_testing::{Rig, layout};
 
 /// A heap at its limit that has to grow for more than a quarter of a chunk, and whose free pages
-/// would make up for what it lacks then.
+/// have enough memory for that growth.
 fn at_its_limit<G: SimGeometry>() -> Rig<G> {
     let rig = Rig::<G>::new();
     let quarter = G::GEOMETRY.chunk_bytes() / 4;
@@ -32,7 +32,7 @@ fn a_range_that_was_not_undone_is_not_prepared_twice<G: SimGeometry>() {
         rig.machine.disarm();
         rig.verify();
         rig.check();
-        // What was left is undone by the next call, and memory that was lacking is not any more.
+        // The next call undoes the pending step, and memory suffices again.
         let again = rig.allocate(wanted, AllocFlags::empty());
         assert!(block.is_ok() || again.is_ok(), "{block:?}, then {again:?}");
         rig.verify();

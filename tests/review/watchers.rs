@@ -1,4 +1,4 @@
-//! Kernels and machines that look at the heap at awkward moments.
+//! Kernels and machines that inspect the heap at awkward moments.
 
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -51,7 +51,7 @@ fn whoever_walks_the_spans_between_two_locks_sees_whole_ones() {
         .expect("a good window");
     let small = HEAP.allocate(layout(24, 8), AllocFlags::empty());
     let small = small.expect("memory").cast();
-    // SAFETY: it was allocated above with this layout and is used by nobody.
+    // SAFETY: it was allocated above with this layout and is not used any more.
     unsafe { HEAP.deallocate(small, layout(24, 8)) };
     WATCH.set(Some(|| {
         HEAP.for_each_span(|span| {
@@ -133,7 +133,8 @@ fn a_thread_that_is_moved_is_not_taken_for_the_holder_of_a_lock() {
     block.expect("memory");
 }
 
-/// A machine whose footprint is asked of a lock, which others hold while they use the heap.
+/// A machine that computes its footprint under a lock, which other CPUs hold while they use the
+/// heap.
 struct Locked(Sim<Plain32>);
 
 static LOCKED: Heap<Locked, Hosted> = Heap::new();
@@ -148,27 +149,27 @@ unsafe impl Machine for Locked {
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.0.prepare(range, patience) }
     }
 
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.0.commit(range, patience) }
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.0.decommit(range, patience) }
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.0.fault(range, patience) }
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.0.release(range, patience) }
     }
 
@@ -181,7 +182,7 @@ unsafe impl Machine for Locked {
     }
 
     fn footprint(&self) -> Footprint {
-        // Whoever holds the lock that this waits for may free first.
+        // The holder of the lock that this call waits for may free first.
         LOCKED.for_each_span(|_| ());
         self.0.footprint()
     }
