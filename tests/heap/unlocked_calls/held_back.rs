@@ -4,7 +4,7 @@ use archipelago::{AllocFlags, Cause};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{layout, on_geometries_that_decommit};
 
-use crate::{check, shared};
+use super::{check, shared};
 
 /// Scavenged frames are held, counted, and used before the source is asked again.
 fn held_frames_are_used_first<G: SimGeometry>() {

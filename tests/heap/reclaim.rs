@@ -1,6 +1,5 @@
 //! A heap that is out of memory, except for its own free pages, scavenges them before it refuses a
 //! request.
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use archipelago::{AllocFlags, Cause, Purpose};
 use archipelago_sim::{Sim, SimGeometry, SmallFixed};

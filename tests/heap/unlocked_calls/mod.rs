@@ -2,13 +2,6 @@
 //!
 //! A mapper takes locks of its own, allocates, frees, and is called by several CPUs, and no CPU
 //! waits for ever. Work that does not end within [`PATIENCE`] counts as a deadlock.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-extern crate alloc;
 
 mod calls_back;
 mod held_back;

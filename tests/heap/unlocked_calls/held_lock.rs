@@ -9,7 +9,7 @@ use archipelago_api::Kernel;
 use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout, on_geometries_that_decommit};
 
-use crate::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
+use super::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
 
 /// A lock of the kernel's, which its mapper takes too.
 type Lock = Arc<Mutex<()>>;

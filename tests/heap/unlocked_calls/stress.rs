@@ -10,7 +10,7 @@ use archipelago_api::Kernel;
 use archipelago_sim::{Hosted, Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout, on_every_geometry};
 
-use crate::{LARGE, Sent, apart, check, shared, wait};
+use super::{LARGE, Sent, apart, check, shared, wait};
 
 /// The work of one CPU.
 struct Cpu<G: SimGeometry> {

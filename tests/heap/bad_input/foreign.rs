@@ -7,7 +7,7 @@ use archipelago::{Machine, VirtAddr};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Rig, layout};
 
-use crate::misuse::stopped;
+use super::misuse::stopped;
 
 fn refused<G: SimGeometry>(rig: &Rig<G>, pointer: NonNull<u8>, layout: Layout) -> String {
     // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before it

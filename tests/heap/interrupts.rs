@@ -3,13 +3,6 @@
 //!
 //! A handler is code that runs on the same CPU, in the same thread of control, with interrupts
 //! masked, while what it interrupted stands still: here it is called from inside the machine.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-extern crate alloc;
 
 use alloc::sync::Arc;
 use core::alloc::GlobalAlloc;

@@ -1,7 +1,5 @@
 //! Windows that lie side by side are one piece of address space: objects reach from one into the
 //! next.
-#![cfg(all(target_os = "linux", not(miri)))]
-#![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use core::alloc::Layout;
 

@@ -8,7 +8,7 @@ use archipelago::AllocFlags;
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{layout, on_geometries_that_decommit};
 
-use crate::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
+use super::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
 
 /// Objects that the machine has allocated.
 type Kept = Arc<Mutex<Vec<Sent>>>;

@@ -9,7 +9,7 @@ use archipelago::AllocFlags;
 use archipelago_sim::{Kind, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, on_geometries_that_decommit};
 
-use crate::{CALLS, LARGE, inside, provoke, shared, window};
+use super::{CALLS, LARGE, inside, provoke, shared, window};
 
 /// The report with which the heap stops the machine.
 const REPORT: &str =
@@ -59,11 +59,11 @@ fn a_machine_that_uses_the_front_end_is_reported<G: SimGeometry>() {
     drop(hook);
 
     let rig = shared::<G>(Sim::builder().build());
-    let block = crate::Sent(rig.get(24, 8));
+    let block = super::Sent(rig.get(24, 8));
     let _hook = {
         let (heap, block) = (Arc::clone(&rig), std::sync::Mutex::new(block));
         inside(&rig, Kind::Commit, move |_| {
-            let crate::Sent(block) = *block.lock().expect("no thread panicked");
+            let super::Sent(block) = *block.lock().expect("no thread panicked");
             heap.resize(block, LARGE, AllocFlags::empty()).ok();
         })
     };

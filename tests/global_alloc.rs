@@ -1,5 +1,8 @@
 //! `GlobalAlloc` under the standard library's collections: this binary's own allocator hands
 //! requests to the heap while a test asks for it.
+#![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
+
+extern crate alloc;
 
 use alloc::collections::BTreeMap;
 use core::alloc::{GlobalAlloc, Layout};
