@@ -38,6 +38,8 @@ const WITH_BITMAP: &[(&str, &[&str])] = &[
             "--test",
             "heap",
             "--test",
+            "global_alloc",
+            "--test",
             "model",
             "--test",
             "bitmap",
