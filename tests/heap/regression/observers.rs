@@ -39,13 +39,22 @@ impl Kernel for Interrupted {
         Hosted::interrupts_enabled()
     }
 
+    // Debug builds note the locks that a CPU holds, for all heaps of the program.
+    fn current_cpu() -> CpuId {
+        Hosted::current_cpu()
+    }
+
+    fn current_thread() -> usize {
+        Hosted::current_thread()
+    }
+
     fn stop(report: &Report) -> ! {
         Hosted::stop(report)
     }
 }
 
 #[test]
-fn whoever_walks_the_spans_between_two_locks_sees_whole_ones() {
+fn a_walk_of_the_spans_between_two_locks_sees_whole_ones() {
     static HEAP: Heap<Sim<Plain32>, Interrupted> = Heap::new();
     HEAP.init(&[lone_window::<Plain32>(16 << 20)], Sim::default())
         .expect("a good window");
