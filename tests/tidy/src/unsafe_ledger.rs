@@ -74,7 +74,7 @@ fn off_the_ledger(sources: &[Source], ledger: &[(&str, usize)]) -> Vec<String> {
         let allowed = allowed.get(source.path.as_str()).copied().unwrap_or(0);
         if found != allowed {
             faults.push(format!(
-                "{}: {found} times unsafe, {allowed} on the ledger",
+                "{0}: {found} times unsafe, {allowed} on the ledger: (\"{0}\", {found}),",
                 source.path
             ));
         }
