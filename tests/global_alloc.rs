@@ -37,9 +37,9 @@ impl Routed {
     /// Runs `work` with requests going to the host.
     fn aside<R>(work: impl FnOnce() -> R) -> R {
         let routed = ROUTED.replace(false);
-        let answer = work();
+        let result = work();
         ROUTED.set(routed);
-        answer
+        result
     }
 }
 

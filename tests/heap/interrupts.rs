@@ -24,9 +24,9 @@ const RESERVE: usize = 40;
 /// Runs `handler` as an interrupt handler.
 fn interrupt<R>(handler: impl FnOnce() -> R) -> R {
     let interrupts = Hosted::disable_interrupts();
-    let answer = handler();
+    let result = handler();
     Hosted::restore_interrupts(interrupts);
-    answer
+    result
 }
 
 fn heap<G: SimGeometry>() -> Arc<Rig<G>> {
@@ -98,10 +98,10 @@ fn a_handler_that_interrupts_the_mapper<G: SimGeometry>() {
     {
         let (heap, small, large) = (Arc::clone(&rig), Arc::clone(&small), Arc::clone(&large));
         interrupt_every_call(&rig, move |_| {
-            let answers = [(24, &small), (2 * G::GEOMETRY.chunk_bytes(), &large)];
-            for (size, answer) in answers {
+            let results = [(24, &small), (2 * G::GEOMETRY.chunk_bytes(), &large)];
+            for (size, result) in results {
                 let block = heap.allocate(layout(size, 8), AllocFlags::empty());
-                answer.count(block.is_ok());
+                result.count(block.is_ok());
                 if let Ok(block) = block {
                     block.fill(1);
                     heap.free(block);
@@ -123,16 +123,16 @@ fn a_box_in_a_handler<G: SimGeometry>() {
     for context in [AllocFlags::empty(), AllocFlags::ATOMIC] {
         let rig = heap::<G>();
         rig.heap.set_reserve(RESERVE).expect("there is memory");
-        let answers = Arc::new(Outcomes::default());
+        let results = Arc::new(Outcomes::default());
         {
-            let (heap, answers) = (Arc::clone(&rig), Arc::clone(&answers));
+            let (heap, results) = (Arc::clone(&rig), Arc::clone(&results));
             interrupt_every_call(&rig, move |_| {
                 let layout = layout(100, 8);
                 Hosted::set_context(context);
                 // SAFETY: the layout is not empty.
                 let memory = unsafe { heap.heap.alloc_zeroed(layout) };
                 Hosted::set_context(AllocFlags::empty());
-                answers.count(!memory.is_null());
+                results.count(!memory.is_null());
                 if let Some(memory) = NonNull::new(memory) {
                     // SAFETY: it was allocated just now, with that layout.
                     unsafe { heap.heap.dealloc(memory.as_ptr(), layout) };
@@ -141,7 +141,7 @@ fn a_box_in_a_handler<G: SimGeometry>() {
         }
         use_the_machine(&rig);
         rig.machine.clear_hook();
-        assert!(answers.served() >= 4 && answers.refused() == 0);
+        assert!(results.served() >= 4 && results.refused() == 0);
         check(&rig);
     }
 }

@@ -130,7 +130,7 @@ archipelago_testing::on_geometries_that_decommit!(
 
 /// Without an MMU the heap commits pages as it needs them, and decommits none.
 #[test]
-fn a_machine_whose_memory_serves_nobody_else_is_not_asked_for_it_back() {
+fn a_machine_without_an_mmu_is_never_asked_for_memory_back() {
     let rig = Rig::<SmallFixed>::new();
     let page = Rig::<SmallFixed>::PAGE;
     let before = rig.heap.stats();

@@ -118,8 +118,8 @@ fn stock_that_grows_with_every_refusal() {
     };
     let operate = |case: &mut Case<Plain32>| {
         let bytes = 2 * Plain32::GEOMETRY.chunk_bytes();
-        let answer = case.allocate(layout(bytes, 8), AllocFlags::empty());
-        answer.inspect_err(|_| {
+        let result = case.allocate(layout(bytes, 8), AllocFlags::empty());
+        result.inspect_err(|_| {
             case.rig.machine.disarm();
             let count = 1 + REFUSALS.fetch_add(1, Ordering::Relaxed).min(40);
             let hoarded = layout(36 << 10, 8);
@@ -139,13 +139,13 @@ fn stock_that_grows_with_every_refusal() {
 
 #[test]
 #[should_panic(expected = "a failure was lost")]
-fn a_failure_that_nobody_hears_of() {
+fn a_failure_that_is_swallowed() {
     run(|case| allocate(case).or(Ok(())));
 }
 
 #[test]
 #[should_panic(expected = "NotInitialised")]
-fn an_answer_that_is_not_the_documented_one() {
+fn an_error_that_is_not_documented() {
     run(|case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)));
 }
 
@@ -157,7 +157,7 @@ fn a_heap_that_refuses_for_ever() {
 
 #[test]
 #[should_panic(expected = "NotInitialised")]
-fn a_shortage_that_is_answered_wrongly() {
+fn a_shortage_with_a_wrong_error() {
     let scenario = Scenario {
         set_up,
         operate: |case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)),

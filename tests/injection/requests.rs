@@ -126,7 +126,7 @@ fn a_large_object_that_becomes_a_small_one<G: SimGeometry>() {
 }
 
 /// A source that does not take frames back: the machine holds the frames that a failure returns.
-fn a_large_object_of_frames_that_nobody_takes_back<G: SimGeometry>() {
+fn a_large_object_whose_frames_are_not_taken_back<G: SimGeometry>() {
     inject!(
         || {
             let machine = Sim::builder().takes_back(false).build();
@@ -173,6 +173,6 @@ on_every_geometry!(
     growing_by_moving,
     a_small_object_that_becomes_a_large_one,
     a_large_object_that_becomes_a_small_one,
-    a_large_object_of_frames_that_nobody_takes_back,
+    a_large_object_whose_frames_are_not_taken_back,
     frees_do_not_call_the_machine,
 );

@@ -24,8 +24,8 @@ fn with_a_used_reserve<G: SimGeometry>() -> Case<G> {
     let page = G::GEOMETRY.page_bytes();
     // Other Ready memory is used up first.
     while reserve(&case) > 0 {
-        let answer = case.allocate(layout(page, page), AllocFlags::ATOMIC);
-        assert_eq!(answer, Ok(()), "there is a reserve");
+        let result = case.allocate(layout(page, page), AllocFlags::ATOMIC);
+        assert_eq!(result, Ok(()), "there is a reserve");
     }
     case
 }
@@ -41,10 +41,10 @@ fn filling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = untouched::<G>();
         let machine = case.rig.machine.clone();
-        let answer = injection.during(&machine, nth, || case.set_reserve(PAGES));
+        let result = injection.during(&machine, nth, || case.set_reserve(PAGES));
         let injected = machine.injected();
         case.check();
-        if answer.is_ok() {
+        if result.is_ok() {
             assert_eq!(reserve(&case), PAGES, "it says that it is filled");
         }
         repeat_until_nothing_changes(&mut case, injection);
@@ -67,8 +67,8 @@ fn repeat_until_nothing_changes<G: SimGeometry>(case: &mut Case<G>, injection: I
     let machine = case.rig.machine.clone();
     let mut once = None;
     for _ in 0..REPEATS {
-        let answer = injection.during(&machine, 1, || case.set_reserve(PAGES));
-        assert!(answer.is_err() || reserve(case) == PAGES);
+        let result = injection.during(&machine, 1, || case.set_reserve(PAGES));
+        assert!(result.is_err() || reserve(case) == PAGES);
         once.get_or_insert_with(|| Snapshot::settled(case));
     }
     let once = once.expect("it was refused at least once");
@@ -81,14 +81,14 @@ fn refilling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = with_a_used_reserve::<G>();
         let machine = case.rig.machine.clone();
-        let answer = injection.during(&machine, nth, || {
+        let result = injection.during(&machine, nth, || {
             case.allocate(small(), AllocFlags::empty())
         });
         let injected = machine.injected();
-        assert_eq!(answer, Ok(()), "a span has a free slot");
+        assert_eq!(result, Ok(()), "a span has a free slot");
         case.check();
-        let answer = case.allocate(small(), AllocFlags::empty());
-        assert_eq!(answer, Ok(()), "nothing fails now");
+        let result = case.allocate(small(), AllocFlags::empty());
+        assert_eq!(result, Ok(()), "nothing fails now");
         assert_eq!(reserve(&case), PAGES, "refilled");
         case.finish();
         injected
@@ -141,10 +141,10 @@ fn a_reserve_of_scattered_pages<G: SimGeometry>() {
     for pair in kept.chunks(2) {
         case.rig.free(pair[0]);
     }
-    let answer = case.set_reserve(20);
+    let result = case.set_reserve(20);
     assert!(
-        matches!(answer, Err(Refusal::Reserve(Cause::Window { .. }))),
-        "{answer:?}"
+        matches!(result, Err(Refusal::Reserve(Cause::Window { .. }))),
+        "{result:?}"
     );
     let held = reserve(&case);
     assert!(held > 0 && held < 20, "{held} pages in the reserve");
@@ -153,8 +153,8 @@ fn a_reserve_of_scattered_pages<G: SimGeometry>() {
         case.rig.free(pair[1]);
     }
     // The next ordinary request fills the reserve.
-    let answer = case.allocate(small(), AllocFlags::empty());
-    assert_eq!(answer, Ok(()), "pages are free");
+    let result = case.allocate(small(), AllocFlags::empty());
+    assert_eq!(result, Ok(()), "pages are free");
     assert_eq!(reserve(&case), 20);
     case.finish();
 }

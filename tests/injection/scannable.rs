@@ -46,7 +46,7 @@ fn with_a_scannable_object<G: SimGeometry>() -> Case<G> {
 
 /// A heap with a scannable object, followed by free pages that several parts of the bitmap cover,
 /// none of which is Ready.
-fn with_room_behind<G: SimGeometry>() -> Case<G> {
+fn with_free_pages_after<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
     case.allocate_scannable(large(), AllocFlags::empty())
         .expect("memory");
@@ -56,9 +56,9 @@ fn with_room_behind<G: SimGeometry>() -> Case<G> {
     case
 }
 
-/// A heap as [`before_free_pages`] makes it, whose free pages have no memory.
-fn with_scavenged_room_behind<G: SimGeometry>() -> Case<G> {
-    let case = with_room_behind();
+/// A heap as [`with_free_pages_after`] makes it, whose free pages have no memory.
+fn with_scavenged_pages_after<G: SimGeometry>() -> Case<G> {
+    let case = with_free_pages_after();
     case.rig.heap.scavenge(usize::MAX).expect("not busy");
     case
 }
@@ -104,7 +104,7 @@ fn a_scannable_object_of_several_parts<G: SimGeometry>() {
 fn a_scannable_object_that_grows<G: SimGeometry>() {
     // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
     let calls = sweep::calls(&Scenario {
-        set_up: with_room_behind::<G>,
+        set_up: with_free_pages_after::<G>,
         operate: |case| case.resize_first_scannable(long::<G>(), AllocFlags::empty()),
         absorbs: true,
     });
@@ -114,7 +114,7 @@ fn a_scannable_object_that_grows<G: SimGeometry>() {
 
 fn a_scannable_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
     inject!(
-        with_scavenged_room_behind::<G>,
+        with_scavenged_pages_after::<G>,
         |case| case.resize_first_scannable(long::<G>(), AllocFlags::ZEROED),
         absorbs: true
     );

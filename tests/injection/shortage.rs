@@ -53,15 +53,15 @@ fn run_short<G: SimGeometry>(
     let once = look(scenario, &case);
     once.assert_only_stocked(&before);
     for _ in 1..REPEATS {
-        let answer = (scenario.operate)(&mut case);
-        let again = answer.expect_err("as much is missing");
+        let result = (scenario.operate)(&mut case);
+        let again = result.expect_err("as much is missing");
         assert!(again == refusal || scenario.absorbs, "{again:?}");
     }
     case.check();
     look(scenario, &case).assert_no_more_than(&once);
     scarce.relieve(&case);
-    let answer = (scenario.operate)(&mut case);
-    assert_eq!(answer, Ok(()), "the same operation, with nothing missing");
+    let result = (scenario.operate)(&mut case);
+    assert_eq!(result, Ok(()), "the same operation, with nothing missing");
     case.finish();
     Some(missing)
 }

@@ -75,7 +75,7 @@ impl Injection {
         nth: usize,
         operate: impl FnOnce() -> R,
     ) -> R {
-        let answer = match self {
+        let result = match self {
             Self::Failure(mode) => {
                 machine.fail_nth(nth, mode);
                 operate()
@@ -86,16 +86,16 @@ impl Injection {
             }
         };
         machine.disarm();
-        answer
+        result
     }
 }
 
 /// Runs `operate` with interrupts masked.
 pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
     let interrupts = Hosted::disable_interrupts();
-    let answer = operate();
+    let result = operate();
     Hosted::restore_interrupts(interrupts);
-    answer
+    result
 }
 
 /// Runs the operation with its `nth` call failing, checks the state that is left, and lets it
@@ -107,26 +107,26 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
     let before = look(scenario, &case, injection);
     let calls = record_calls(&case.rig.machine);
     let machine = case.rig.machine.clone();
-    let answer = injection.during(&machine, nth, || (scenario.operate)(&mut case));
+    let result = injection.during(&machine, nth, || (scenario.operate)(&mut case));
     case.rig.machine.clear_hook();
     let injected = case.rig.machine.injected();
     let calls = take(&calls);
-    match answer {
+    match result {
         Ok(()) => {
             let may = injected == 0 || scenario.absorbs || matches!(injection, Injection::Busy(_));
             assert!(may, "a failure was lost");
         }
         Err(refusal) => {
             assert!(injected > 0, "{refusal}, although nothing failed");
-            check_answer::<G>(refusal, injection, nth, &calls);
+            check_result::<G>(refusal, injection, nth, &calls);
             case.check();
             let once = look(scenario, &case, injection);
             once.assert_only_stocked(&before);
             repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
             case.check();
             look(scenario, &case, injection).assert_no_more_than(&once);
-            let answer = (scenario.operate)(&mut case);
-            assert_eq!(answer, Ok(()), "the same operation, with nothing failing");
+            let result = (scenario.operate)(&mut case);
+            assert_eq!(result, Ok(()), "the same operation, with nothing failing");
         }
     }
     case.finish();
@@ -154,14 +154,14 @@ fn repeat<G: SimGeometry>(
 ) {
     let machine = case.rig.machine.clone();
     for _ in 1..REPEATS {
-        let answer = match injection {
+        let result = match injection {
             Injection::Failure(mode) if !scenario.absorbs => {
                 let call = call.expect("the call that failed was made");
                 fail_like(&machine, call, mode);
-                let answer = (scenario.operate)(case);
+                let result = (scenario.operate)(case);
                 machine.clear_hook();
                 machine.disarm();
-                answer
+                result
             }
             Injection::Failure(_) => {
                 Injection::Failure(Mode::FromThenOn)
@@ -171,7 +171,7 @@ fn repeat<G: SimGeometry>(
                 Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
             }
         };
-        assert!(answer.is_err(), "the call that failed did not come again");
+        assert!(result.is_err(), "the call that failed did not come again");
     }
 }
 
@@ -185,7 +185,7 @@ fn fail_like<G: SimGeometry>(machine: &Sim<G>, failed: Call, mode: Mode) {
     });
 }
 
-fn check_answer<G: SimGeometry>(
+fn check_result<G: SimGeometry>(
     refusal: Refusal,
     injection: Injection,
     nth: usize,

@@ -188,7 +188,7 @@ fn every_planted_fault_is_found() {
 }
 
 #[test]
-fn memory_that_nobody_accounts_for_is_found() {
+fn memory_outside_the_account_is_found() {
     let rig = Rig::<Plain32>::new();
     rig.check();
     let stray = VirtRange::new(VirtAddr::new(0x1000_0000), 0x1000).expect("a range");

@@ -58,9 +58,9 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
     /// Allocates an object and fills it.
     pub(crate) fn allocate(&mut self, layout: Layout, flags: AllocFlags) -> Result<(), Cause> {
         let calls = self.rig.machine.calls();
-        let answer = self.subject.allocate(layout, flags);
+        let result = self.subject.allocate(layout, flags);
         self.check_calls(calls, flags);
-        let memory = answer.map_err(|error| self.check_refusal(error, layout, flags))?;
+        let memory = result.map_err(|error| self.check_refusal(error, layout, flags))?;
         let block = self.rig.vouch(memory, layout);
         if flags.contains(AllocFlags::ZEROED) {
             assert_eq!(
@@ -113,12 +113,12 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         let after = layout(size, before.align());
         let calls = self.rig.machine.calls();
         // SAFETY: the object is live; on success the new one takes its place.
-        let answer = unsafe {
+        let result = unsafe {
             self.subject
                 .reallocate(old.block.pointer, before, after, flags)
         };
         self.check_calls(calls, flags);
-        let memory = match answer {
+        let memory = match result {
             Ok(memory) => memory,
             Err(error) => {
                 let cause = self.check_refusal(error, after, flags);

@@ -19,7 +19,7 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
 }
 
 /// A scannable object followed by free pages, and another object after those.
-fn with_room_behind<G: SimGeometry>() -> Subject<G> {
+fn with_free_pages_after<G: SimGeometry>() -> Subject<G> {
     let mut subject = Subject::new();
     subject.array(&POINTER, elements::<G>(FEW));
     subject.plain(ROOM * Rig::<G>::PAGE);
@@ -37,7 +37,7 @@ fn with_room_behind<G: SimGeometry>() -> Subject<G> {
 }
 
 fn a_large_object_grows_and_shrinks_in_place<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let start = subject.live[0].block.pointer;
     let few = subject.bits();
     for pages in [FEW + 1, 100, FEW + ROOM] {
@@ -76,7 +76,7 @@ fn a_large_object_grows_and_shrinks_in_place<G: SimGeometry>() {
 
 /// Where nothing may become Ready, an object grows only into pages whose bitmap is Ready.
 fn without_growth_it_needs_bitmap_that_is_ready<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let all = elements::<G>(FEW + ROOM);
     let refused = subject.try_resize(0, &POINTER, all, AllocFlags::NO_GROW);
     let cause = refused.expect_err("no bitmap").cause;
@@ -95,7 +95,7 @@ fn without_growth_it_needs_bitmap_that_is_ready<G: SimGeometry>() {
 fn it_moves_to_be_described_and_not_to_be<G: SimGeometry>() {
     const NUMBERS: archipelago::bits::PointerMap<'_> =
         archipelago::bits::PointerMap::from_mask(1, 0);
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let count = elements::<G>(FEW);
     let start = subject.live[0].block.pointer;
     subject.resize(0, &NUMBERS, count);
@@ -115,7 +115,7 @@ on_every_geometry!(
 
 /// Following pages without memory are committed, and are zero where that was asked for.
 fn it_grows_into_scavenged_pages<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     subject.rig.heap.scavenge(usize::MAX).expect("not busy");
     let start = subject.live[0].block.pointer;
     let refused = subject.try_resize(0, &POINTER, elements::<G>(100), AllocFlags::NO_GROW);

@@ -56,10 +56,10 @@ fn a_busy_machine_is_reported<G: SimGeometry>() {
     let before = (idle(&subject), heap.stats());
     let held = subject.rig.machine.hold();
     let interrupts = Hosted::disable_interrupts();
-    let answer = heap.scavenge(usize::MAX);
+    let result = heap.scavenge(usize::MAX);
     Hosted::restore_interrupts(interrupts);
     drop(held);
-    assert_eq!(answer, Err(Cause::Busy));
+    assert_eq!(result, Err(Cause::Busy));
     assert_eq!((idle(&subject), heap.stats()), before);
     subject.check();
     assert_eq!(heap.scavenge(usize::MAX), Ok(before.0));
@@ -75,12 +75,12 @@ fn a_machine_that_becomes_busy_ends_it<G: SimGeometry>() {
         let interrupts = Hosted::disable_interrupts();
         let machine = &subject.rig.machine;
         machine.busy_nth(nth, archipelago_sim::Mode::FromThenOn);
-        let answer = heap.scavenge(usize::MAX);
+        let result = heap.scavenge(usize::MAX);
         machine.disarm();
         Hosted::restore_interrupts(interrupts);
         let gone = all - idle(&subject);
         assert_eq!(
-            answer,
+            result,
             if gone == 0 {
                 Err(Cause::Busy)
             } else {

@@ -15,7 +15,7 @@ fn refused<G: SimGeometry>(rig: &Rig<G>, pointer: NonNull<u8>, layout: Layout) -
     stopped(rig, || unsafe { rig.heap.deallocate(pointer, layout) })
 }
 
-fn memory_of_somebody_else_is_named_by_its_number<G: SimGeometry>() {
+fn foreign_memory_is_named_by_its_number<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let live = rig.get(8, 8);
     let mut local = 7_u64;
@@ -62,7 +62,7 @@ fn a_heap_that_has_nothing_has_nothing_to_free<G: SimGeometry>() {
 }
 
 archipelago_testing::on_every_geometry!(
-    memory_of_somebody_else_is_named_by_its_number,
+    foreign_memory_is_named_by_its_number,
     pages_of_a_window_that_were_never_used_are_foreign,
     metadata_is_no_object,
     a_heap_that_has_nothing_has_nothing_to_free,

@@ -206,7 +206,7 @@ fn an_alignment_that_an_object_does_not_have_is_noticed<G: SimGeometry>() {
     }
 }
 
-fn reallocating_what_is_not_there_is_noticed<G: SimGeometry>() {
+fn reallocating_a_missing_object_is_noticed<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let (block, other) = (rig.get(64, 8), rig.get(64, 8));
     rig.free(block);
@@ -215,8 +215,8 @@ fn reallocating_what_is_not_there_is_noticed<G: SimGeometry>() {
         let realloc = || {
             // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before
             // it changes anything.
-            let answer = unsafe { rig.heap.reallocate(pointer, old, new, AllocFlags::empty()) };
-            assert!(answer.is_ok(), "it stops, and refuses nothing");
+            let result = unsafe { rig.heap.reallocate(pointer, old, new, AllocFlags::empty()) };
+            assert!(result.is_ok(), "it stops, and refuses nothing");
         };
         stopped(&rig, realloc)
     };
@@ -245,5 +245,5 @@ archipelago_testing::on_every_geometry!(
     the_end_of_a_span_holds_no_object,
     an_object_has_one_layout,
     an_alignment_that_an_object_does_not_have_is_noticed,
-    reallocating_what_is_not_there_is_noticed,
+    reallocating_a_missing_object_is_noticed,
 );

@@ -175,7 +175,7 @@ fn limit<G: SimGeometry>() {
     rig.check();
 }
 
-fn a_limit_is_kept_by_scavenging_what_is_free<G: SimGeometry>() {
+fn a_limit_is_kept_by_scavenging_free_pages<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let blocks: Vec<_> = [30, 20, 30, 20]
         .map(|pages| rig.get(pages * Rig::<G>::PAGE, 8))
@@ -237,4 +237,4 @@ archipelago_testing::on_every_geometry!(
     not_ready,
     busy,
 );
-archipelago_testing::on_geometries_that_decommit!(a_limit_is_kept_by_scavenging_what_is_free);
+archipelago_testing::on_geometries_that_decommit!(a_limit_is_kept_by_scavenging_free_pages);

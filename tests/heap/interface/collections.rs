@@ -41,7 +41,7 @@ fn a_heap_that_runs_out_is_an_error_of_the_vector<G: SimGeometry>() {
     rig.check();
 }
 
-fn grown_zeroed_memory_is_zero_beyond_what_it_was<G: SimGeometry>() {
+fn grown_zeroed_memory_is_zero_after_the_old_bytes<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let heap = &*rig.heap;
     let (small, large) = (layout(100, 8), layout(10_000, 8));
@@ -68,5 +68,5 @@ archipelago_testing::on_every_geometry!(
     a_vector_in_a_heap_grows_and_shrinks,
     a_box_in_a_heap_is_dropped_there,
     a_heap_that_runs_out_is_an_error_of_the_vector,
-    grown_zeroed_memory_is_zero_beyond_what_it_was,
+    grown_zeroed_memory_is_zero_after_the_old_bytes,
 );

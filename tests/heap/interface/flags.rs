@@ -39,7 +39,7 @@ fn no_grow_never_calls_the_machine<G: SimGeometry>() {
     rig.verify();
 }
 
-fn no_grow_is_served_by_what_is_ready<G: SimGeometry>() {
+fn no_grow_is_served_by_ready_memory<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let run = rig
         .allocate(pages::<G>(100), AllocFlags::empty())
@@ -217,7 +217,7 @@ fn the_kernels_context_decides_for_global_alloc<G: SimGeometry>() {
 
 archipelago_testing::on_every_geometry!(
     no_grow_never_calls_the_machine,
-    no_grow_is_served_by_what_is_ready,
+    no_grow_is_served_by_ready_memory,
     atomic_requests_are_served_by_the_reserve_when_nothing_else_is_left,
     the_next_ordinary_request_refills_the_reserve,
     the_reserve_can_be_made_larger_and_smaller,

@@ -193,7 +193,7 @@ fn a_refused_realloc_leaves_the_object_as_it_was<G: SimGeometry>() {
     }
 }
 
-fn a_realloc_that_must_not_grow_takes_what_is_ready<G: SimGeometry>() {
+fn a_realloc_that_must_not_grow_takes_ready_memory<G: SimGeometry>() {
     let rig = with_free_pages::<G>(100);
     let block = rig.get(40 * Rig::<G>::PAGE, 8);
     let calls = rig.machine.calls();
@@ -226,5 +226,5 @@ archipelago_testing::on_every_geometry!(
 );
 archipelago_testing::on_geometries_that_decommit!(
     a_large_object_grows_in_place_over_pages_without_memory,
-    a_realloc_that_must_not_grow_takes_what_is_ready,
+    a_realloc_that_must_not_grow_takes_ready_memory,
 );

@@ -9,8 +9,8 @@ use archipelago_testing::layout;
 type Kernel = Heap<Sim<Plain32>, Hosted>;
 
 fn early(heap: &Kernel, bytes: usize) -> Result<NonNull<u8>, Cause> {
-    let answer = heap.allocate(layout(bytes, 8), AllocFlags::empty());
-    answer.map(NonNull::cast).map_err(|error| error.cause)
+    let result = heap.allocate(layout(bytes, 8), AllocFlags::empty());
+    result.map(NonNull::cast).map_err(|error| error.cause)
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn page_aligned_pages_take_exactly_their_size<G: SimGeometry>() {
 }
 
 /// A call that fails a hundred times leaves no more than one that fails once.
-fn failing_again_and_again_leaves_no_more_behind<G: SimGeometry>() {
+fn failing_again_and_again_leaves_no_more<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let block = rig.get(8, 8);
     for frames in [0, 1, 2, 5] {
@@ -167,5 +167,5 @@ archipelago_testing::on_every_geometry!(
     metadata_is_a_small_part_of_a_large_heap,
     powers_of_two_take_exactly_their_size,
     page_aligned_pages_take_exactly_their_size,
-    failing_again_and_again_leaves_no_more_behind,
+    failing_again_and_again_leaves_no_more,
 );

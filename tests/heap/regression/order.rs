@@ -40,7 +40,7 @@ fn outcome<G: SimGeometry>(windows: &[Window], at_once: usize) -> Outcome {
         rig.heap.add_window(*window).expect("a good window");
     }
     let mut random = Rng::with_seed(5);
-    let (mut live, mut answers) = (Vec::new(), Vec::new());
+    let (mut live, mut results) = (Vec::new(), Vec::new());
     let arena = G::GEOMETRY.arena_bytes();
     for _ in 0..300 {
         if random.u8(..4) == 0 && !live.is_empty() {
@@ -52,7 +52,7 @@ fn outcome<G: SimGeometry>(windows: &[Window], at_once: usize) -> Outcome {
             _ => random.usize(1..=4 * Rig::<G>::PAGE),
         };
         if let Ok(block) = rig.allocate(layout(size, 8), AllocFlags::empty()) {
-            answers.push(rig.address(block).value());
+            results.push(rig.address(block).value());
             live.push(block);
         }
     }
@@ -62,13 +62,13 @@ fn outcome<G: SimGeometry>(windows: &[Window], at_once: usize) -> Outcome {
     rig.heap.for_each_chunk(|chunk| chunks.push(chunk));
     rig.heap.for_each_span(|span| spans.push(span));
     Outcome {
-        addresses: answers,
+        addresses: results,
         chunks,
         spans,
     }
 }
 
-fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
+fn every_order_of_three_windows_gives_the_same_results<G: SimGeometry>() {
     let [low, middle, high] = [0, 1, 2].map(island::<G>);
     let expected = outcome::<G>(&[low, middle, high], 3);
     let served = expected.addresses.len();
@@ -91,7 +91,7 @@ fn every_order_of_three_windows_gives_the_same_answers<G: SimGeometry>() {
     }
 }
 
-fn a_hundred_windows_in_any_order_give_the_same_answers<G: SimGeometry>() {
+fn a_hundred_windows_in_any_order_give_the_same_results<G: SimGeometry>() {
     let ordered: Vec<_> = (0..100).map(island::<G>).collect();
     let expected = outcome::<G>(&ordered, 100);
     let arenas = 100 * G::GEOMETRY.arena_bytes();
@@ -152,8 +152,8 @@ fn reuse_goes_by_address<G: SimGeometry>() {
 }
 
 archipelago_testing::on_every_geometry!(
-    every_order_of_three_windows_gives_the_same_answers,
-    a_hundred_windows_in_any_order_give_the_same_answers,
+    every_order_of_three_windows_gives_the_same_results,
+    a_hundred_windows_in_any_order_give_the_same_results,
     windows_that_come_late_are_used_lowest_first,
     reuse_goes_by_address,
 );

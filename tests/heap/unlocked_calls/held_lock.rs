@@ -40,7 +40,7 @@ fn the_heap_serves_while_the_mapper_waits<G: SimGeometry>() {
         let holder = {
             let rig = Arc::clone(&rig);
             let objects: Vec<_> = objects.into_iter().map(Sent).collect();
-            apart(move || use_what_is_ready(&rig, objects))
+            apart(move || use_ready_memory(&rig, objects))
         };
         let objects = wait(&holder, "the heap serves what is Ready");
         drop(held);
@@ -67,7 +67,7 @@ fn objects<G: SimGeometry>(rig: &Rig<G>) -> Vec<Block> {
 }
 
 /// Performs all operations that need no machine call. Returns the objects that are live in the end.
-fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Sent> {
+fn use_ready_memory<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Sent> {
     let mut live: Vec<_> = objects.into_iter().map(|sent| sent.0).collect();
     let stats = rig.heap.stats();
     assert!(stats.mapped_ready > 0 && rig.heap.owns(rig.address(live[0])));
@@ -107,7 +107,7 @@ fn use_what_is_ready<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Se
 }
 
 /// A request that needs the machine, and may wait, waits and is served in the end.
-fn growers_queue_behind_a_mapper_that_waits<G: SimGeometry>() {
+fn growers_queue_while_a_mapper_waits<G: SimGeometry>() {
     let rig = shared::<G>(Sim::builder().build());
     let kernel = Lock::default();
     let (reached, inside_machine) = channel();
@@ -140,5 +140,5 @@ fn growers_queue_behind_a_mapper_that_waits<G: SimGeometry>() {
 
 on_geometries_that_decommit!(
     the_heap_serves_while_the_mapper_waits,
-    growers_queue_behind_a_mapper_that_waits,
+    growers_queue_while_a_mapper_waits,
 );

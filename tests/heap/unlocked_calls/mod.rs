@@ -23,19 +23,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `work` on a thread of its own, which is a CPU and a thread of control of its own, too.
 fn apart<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Receiver<R> {
-    let (done, answer) = channel();
+    let (done, result) = channel();
     thread::spawn(move || {
-        let answer = work();
+        let result = work();
         // The receiver is gone if the test has failed.
-        done.send(answer).ok();
+        done.send(result).ok();
     });
-    answer
+    result
 }
 
 /// The result of a thread; panics if it does not come.
-fn wait<R>(answer: &Receiver<R>, what: &str) -> R {
-    match answer.recv_timeout(PATIENCE) {
-        Ok(answer) => answer,
+fn wait<R>(result: &Receiver<R>, what: &str) -> R {
+    match result.recv_timeout(PATIENCE) {
+        Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => panic!("deadlock: {what}"),
         Err(RecvTimeoutError::Disconnected) => panic!("{what}: the thread panicked"),
     }

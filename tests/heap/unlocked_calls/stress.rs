@@ -79,8 +79,8 @@ impl<G: SimGeometry> Cpu<G> {
     fn allocate(&mut self) {
         let align = 1 << self.random.below(14);
         let (size, flags) = (self.size(), self.flags());
-        let answer = self.rig.allocate(layout(size, align), flags);
-        let Some(block) = self.served(answer) else {
+        let result = self.rig.allocate(layout(size, align), flags);
+        let Some(block) = self.served(result) else {
             return;
         };
         if flags.contains(AllocFlags::ZEROED) {
@@ -91,9 +91,9 @@ impl<G: SimGeometry> Cpu<G> {
         self.next_id += 1;
     }
 
-    fn served(&mut self, answer: Result<Block, AllocError>) -> Option<Block> {
-        self.refused += usize::from(answer.is_err());
-        answer.ok()
+    fn served(&mut self, result: Result<Block, AllocError>) -> Option<Block> {
+        self.refused += usize::from(result.is_err());
+        result.ok()
     }
 
     /// Takes one of the live objects, whose contents have to be unchanged.
@@ -112,8 +112,8 @@ impl<G: SimGeometry> Cpu<G> {
             return;
         };
         let (size, flags) = (self.size(), self.flags());
-        let answer = self.rig.resize(old, size, flags);
-        let block = self.served(answer).unwrap_or(old);
+        let result = self.rig.resize(old, size, flags);
+        let block = self.served(result).unwrap_or(old);
         let kept = old.layout.size().min(block.layout.size());
         assert_eq!(block.find_damage(id, kept), None, "contents move along");
         block.fill(id);
