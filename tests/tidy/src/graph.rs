@@ -69,6 +69,23 @@ mod tests {
     }
 
     #[test]
+    fn every_path_leads_somewhere() {
+        for tests in [Tests::Included, Tests::Excluded] {
+            let parsed = Crate::parse(&source::library(), tests);
+            crate::none("paths", uses::lost(&parsed));
+        }
+        let sources = [
+            Source::planted("src/lib.rs", "mod a;"),
+            Source::planted(
+                "src/a.rs",
+                "use crate::b::B; fn f() { super::g(); super::a::f() }",
+            ),
+        ];
+        let parsed = Crate::parse(&sources, Tests::Excluded);
+        assert_eq!(uses::lost(&parsed).len(), 2);
+    }
+
+    #[test]
     fn two_files_that_use_each_other() {
         let found = planted(&[
             ("src/lib.rs", "mod a; mod b;"),

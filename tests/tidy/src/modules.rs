@@ -32,7 +32,7 @@ pub(crate) struct Module {
     globs: Vec<Vec<String>>,
 }
 
-/// A named item that is no module: a type, trait, function, constant or static.
+/// A named item that is no module: a type, trait, function, constant, static or macro.
 pub(crate) struct Definition {
     pub(crate) name: String,
     pub(crate) module: usize,
@@ -53,6 +53,8 @@ pub(crate) enum Target {
     Module(usize),
     /// A definition, and the names that follow it in the path: a variant, a method.
     Definition(usize, Vec<String>),
+    /// A name of another crate, or of the language.
+    External,
 }
 
 impl Crate {
@@ -172,6 +174,10 @@ impl Crate {
             Item::Fn(item) => &item.sig.ident,
             Item::Const(item) => &item.ident,
             Item::Static(item) => &item.ident,
+            Item::Macro(item) => match &item.ident {
+                Some(name) => name,
+                None => return,
+            },
             _ => return,
         };
         let name = name.to_string();
@@ -189,8 +195,8 @@ impl Crate {
         self.modules[self.definitions[definition].module].file
     }
 
-    /// The modules and definitions to which `path`, written in `module`, may lead. Names of other
-    /// crates and of the language lead nowhere.
+    /// All targets to which `path`, written in `module`, may lead. A path into this crate has none
+    /// if there is no such item.
     pub(crate) fn resolve(&self, module: usize, path: &[String]) -> Vec<Target> {
         self.resolve_within(module, path, MAX_DEPTH)
     }
@@ -206,11 +212,16 @@ impl Crate {
                 Some(parent) => self.resolve_super(parent, rest, depth),
                 None => Vec::new(),
             },
-            name => self
-                .lookup(module, name, depth)
-                .into_iter()
-                .flat_map(|target| self.walk(target, rest, depth))
-                .collect(),
+            name => {
+                let mut targets = self.lookup(module, name, depth);
+                if targets.is_empty() {
+                    targets.push(Target::External);
+                }
+                targets
+                    .into_iter()
+                    .flat_map(|target| self.walk(target, rest, depth))
+                    .collect()
+            }
         }
     }
 
@@ -227,6 +238,7 @@ impl Crate {
             (Target::Definition(definition, _), _) => {
                 vec![Target::Definition(definition, rest.to_vec())]
             }
+            (Target::External, _) => vec![Target::External],
             (module, None) => vec![module],
             (Target::Module(module), Some((name, rest))) => self
                 .lookup(module, name, depth)

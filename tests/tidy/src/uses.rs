@@ -1,4 +1,9 @@
 //! Uses between files: through imports, paths, and methods of types that several files extend.
+//!
+//! A method call counts where the type of its receiver can be read off: `self`, parameters,
+//! variables that calls or paths of known types initialise, fields of these, and results of
+//! methods. Parameters of closures and values behind guards or generic types have no known type;
+//! the import that such code needs to name the type counts all the same.
 
 use alloc::collections::BTreeMap;
 
@@ -59,8 +64,18 @@ pub(crate) fn methods(parsed: &Crate) -> Vec<Method> {
 
 /// All uses between different files of the crate.
 pub(crate) fn uses(parsed: &Crate) -> Uses {
+    read(parsed).0
+}
+
+/// Paths into the crate that lead nowhere: uses that would be missed.
+pub(crate) fn lost(parsed: &Crate) -> Vec<String> {
+    read(parsed).1
+}
+
+fn read(parsed: &Crate) -> (Uses, Vec<String>) {
     let methods = methods(parsed);
     let mut uses = Uses::new();
+    let mut lost = Vec::new();
     for module in 0..parsed.modules.len() {
         let mut visitor = Visitor {
             parsed,
@@ -69,12 +84,13 @@ pub(crate) fn uses(parsed: &Crate) -> Uses {
             of: None,
             variables: BTreeMap::new(),
             uses: &mut uses,
+            lost: &mut lost,
         };
         for item in &parsed.modules[module].items {
             visitor.visit_item(item);
         }
     }
-    uses
+    (uses, lost)
 }
 
 /// Reads one module.
@@ -88,6 +104,7 @@ struct Visitor<'a> {
     /// known.
     variables: BTreeMap<String, usize>,
     uses: &'a mut Uses,
+    lost: &'a mut Vec<String>,
 }
 
 impl Visitor<'_> {
@@ -106,7 +123,18 @@ impl Visitor<'_> {
             }
             return;
         }
-        for target in self.parsed.resolve(self.module, path) {
+        let targets = self.parsed.resolve(self.module, path);
+        let begins_here = path
+            .first()
+            .is_some_and(|first| matches!(first.as_str(), "crate" | "self" | "super"));
+        let is_glob = path.last().is_some_and(|last| last == "*");
+        if begins_here && targets.is_empty() && !is_glob {
+            let file = &self.parsed.files[self.parsed.modules[self.module].file];
+            let path = path.join("::");
+            self.lost
+                .push(format!("{file}:{line}: {path} leads nowhere"));
+        }
+        for target in targets {
             if let Target::Definition(definition, rest) = target {
                 let file = self.parsed.file_of(definition);
                 self.add(file, line, &path.join("::"));
@@ -198,7 +226,7 @@ impl Visitor<'_> {
         let targets = self.parsed.resolve(self.module, path);
         targets.iter().find_map(|target| match target {
             Target::Definition(of, rest) => self.type_of_result(*of, rest.first()?),
-            Target::Module(_) => None,
+            Target::Module(_) | Target::External => None,
         })
     }
 
