@@ -38,7 +38,7 @@ fn a_block_is_left_to_objects<S: Shape>() {
     }
 }
 
-/// A heap that has no scannable objects is charged for a bitmap only one word more for each arena of
+/// A heap without scannable objects is charged for its bitmap only one word more for each arena of
 /// the space, whose table may be a page longer for it.
 fn most_fresh<S: Shape>() -> f64 {
     let table = if cfg!(feature = "heap-bits") {

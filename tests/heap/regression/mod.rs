@@ -1,6 +1,6 @@
-//! Mistakes that heaps of this kind have made, and some that were found by review, each as a test of
-//! its own: at the ends of the address space, in the order of windows, in the account, in the cost
-//! of metadata, in the reserve, and under kernels that inspect the heap at awkward moments.
+//! Mistakes that heaps of this kind have made, and some found by review, each as a test of its own:
+//! at the ends of the address space, in the order of windows, in the account, in the cost of
+//! metadata, in the reserve, and under kernels that inspect the heap at awkward moments.
 
 mod early;
 mod ends;
