@@ -1,4 +1,4 @@
-//! The reference vectors: the page layer returns the recorded results, page for page.
+//! The reference vectors: the page layer gives the recorded answers, page for page.
 //!
 //! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same
 //! form.
@@ -32,7 +32,7 @@ impl TestGeometry for Plain32 {
     const GEOMETRY: Geometry = Geometry::PLAIN_32;
 }
 
-/// The number of cases and steps of a file.
+/// What a file came to.
 #[derive(Default)]
 struct Tally {
     cases: usize,
@@ -72,7 +72,7 @@ fn run_folder<G: TestGeometry>(name: &str) -> Result<(), Failure> {
     run_file(&folder.join("addr_ranges.jsonl"), &what, addr_ranges)
 }
 
-/// Tests of the harness: a wrongly recorded result is noticed, wherever it is.
+/// The harness itself: an answer that is recorded wrongly is noticed, wherever it stands.
 #[test]
 fn planted_wrong_answers_are_noticed() -> Result<(), Failure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/32bit");
@@ -165,8 +165,7 @@ fn run_file(
     if tally.cases == 0 {
         return Err(format!("{} has no cases", path.display()).into());
     }
-    // Written past the capture of the test harness, since the counts matter when the test passes,
-    // too.
+    // Past the capture of the test harness: what ran is worth knowing when it passes, too.
     let (cases, steps) = (tally.cases, tally.steps);
     writeln!(io::stderr(), "{what}: {cases} cases, {steps} steps")?;
     Ok(())
@@ -254,7 +253,7 @@ impl<G: TestGeometry> Heap<G> {
         Ok(())
     }
 
-    /// Performs one operation, whose result has to be the recorded one.
+    /// One op: the answer has to be the recorded one.
     fn step(&mut self, op: &Value) -> Result<(), Failure> {
         match op[0].as_str() {
             Some("alloc") => {
