@@ -10,7 +10,8 @@ use crate::uses::Uses;
 
 /// Layers of `src/`, lowest first. Folders on one line are siblings and do not see each other.
 const LAYERS: &[&[&str]] = &[
-    &["base", "bits"],
+    &["base"],
+    &["bits"],
     &["region"],
     &["arena", "page"],
     &["span"],
