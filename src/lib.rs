@@ -83,11 +83,10 @@ mod page;
 mod region;
 #[cfg(not(loom))]
 mod span;
-#[cfg(all(any(test, feature = "testing"), not(loom)))]
-#[doc(hidden)]
-pub mod testing;
+#[cfg(all(test, not(loom)))]
+mod testing;
 
-#[cfg(all(any(test, feature = "testing"), not(loom)))]
+#[cfg(all(test, not(loom)))]
 extern crate alloc;
 #[cfg(all(test, not(loom)))]
 extern crate std;

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use archipelago::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
+use archipelago_inside::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
 use serde_json::Value;
 
 type Failure = Box<dyn Error>;

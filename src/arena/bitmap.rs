@@ -49,7 +49,7 @@ const WORDS_SHIFT: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Part {
     /// Its units.
-    word: Word<AtomicUsize>,
+    pub(super) word: Word<AtomicUsize>,
     /// A bit for each page of the heap behind it: it is in a scannable span.
     pages: AtomicU32,
 }
@@ -112,7 +112,7 @@ impl<M: Machine> ArenaIndex<M> {
     const MOST_PAGES: usize = 32;
 
     /// A part, by units.
-    const PART: BlockShape = {
+    pub(super) const PART: BlockShape = {
         let units = Self::PART_BYTES / size_of::<AtomicUsize>();
         BlockShape {
             entries: units,
@@ -121,7 +121,7 @@ impl<M: Machine> ArenaIndex<M> {
     };
 
     /// The parts of an arena.
-    const PARTS: BlockShape = {
+    pub(super) const PARTS: BlockShape = {
         let pages = M::GEOMETRY.arena_pages();
         assert!(
             pages >= Self::PART_PAGES,
@@ -176,8 +176,6 @@ impl<M: Machine> ArenaIndex<M> {
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
-        #[cfg(feature = "flat-bits")]
-        Self::check_array(piece)?;
         self.ensure_entry(piece.first, source)?;
         let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
         let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
@@ -261,31 +259,6 @@ impl<M: Machine> ArenaIndex<M> {
 
 /// What the bitmap holds.
 impl<M: Machine> ArenaIndex<M> {
-    /// Units of an arena's bitmap, each a machine word of it, from unit `first` to the end of its
-    /// part, if that is Ready. The caller is a counted reader, or has an object there.
-    #[inline]
-    pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        #[cfg(feature = "flat-bits")]
-        return Self::flat_bits_from(arena, first);
-        #[cfg(not(feature = "flat-bits"))]
-        self.sparse_bits_from(arena, first)
-    }
-
-    #[cfg_attr(
-        feature = "flat-bits",
-        expect(dead_code, reason = "one array stands in for the bitmap in parts")
-    )]
-    #[inline]
-    fn sparse_bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        let units = Self::PART.entries;
-        self.arenas
-            .get(arena)
-            .and_then(|arena| arena.bits.entry(Self::PARTS, first / units))
-            .map_or(&[], |part| {
-                part.word.entries_from(Self::PART, first % units)
-            })
-    }
-
     /// The units in front of `page` and those behind it, to the end of the part. The caller holds the
     /// central lock, and the page is claimed.
     pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {

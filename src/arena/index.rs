@@ -38,20 +38,6 @@ pub(super) struct ArenaWords {
 // SAFETY: words are entries, each of them.
 unsafe impl sparse::Entry for ArenaWords {}
 
-impl ArenaWords {
-    /// Words that name nothing.
-    #[cfg(feature = "flat-index")]
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "made for array initialisers"
-    )]
-    pub(super) const EMPTY: Self = Self {
-        map: Word::EMPTY,
-        #[cfg(feature = "heap-bits")]
-        bits: Word::EMPTY,
-    };
-}
-
 /// The arena index of a heap on `M`.
 #[derive(Debug)]
 pub(crate) struct ArenaIndex<M: Machine> {

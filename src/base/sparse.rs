@@ -125,17 +125,6 @@ pub(crate) struct Word<T> {
 }
 
 impl<T: Entry> Word<T> {
-    /// A word that names nothing.
-    #[cfg(all(feature = "flat-index", not(loom)))]
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "made for array initialisers"
-    )]
-    pub(crate) const EMPTY: Self = Self {
-        tagged: AtomicPtr::new(core::ptr::null_mut()),
-        entries: PhantomData,
-    };
-
     /// Entry `index` of a block of `shape`, if its part is Ready.
     #[inline]
     pub(crate) fn entry(&self, shape: BlockShape, index: usize) -> Option<&T> {

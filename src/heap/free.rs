@@ -156,10 +156,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     #[inline]
     fn give(&self, opened: &Opened<M>, central: &mut Central, object: Object<'_>) {
-        #[cfg(all(feature = "heap-bits", not(feature = "flat-bits")))]
+        #[cfg(feature = "heap-bits")]
         self.clear_slot(opened, &object);
-        #[cfg(feature = "flat-bits")]
-        Self::clear_flat(&object);
         let (records, handle) = (opened.records(), object.handle);
         let emptied = match object.place {
             Place::Whole => Some(central.retire(records, handle)),

@@ -36,7 +36,7 @@ pub(crate) struct Found {
 /// the chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits<'a> {
-    words: &'a [AtomicUsize],
+    pub(super) words: &'a [AtomicUsize],
     pages: usize,
 }
 
@@ -232,17 +232,6 @@ impl<'a> Bits<'a> {
     pub(crate) fn unused_are_clear(self) -> bool {
         masks(self.pages, self.words.len() * WORD - self.pages)
             .all(|(index, mask)| self.word(index) & mask == 0)
-    }
-
-    /// Clears those of the 64 bits from `first`, a multiple of 64, that are set in `block`.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn clear_block(self, first: usize, block: u64) {
-        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
-        for (position, word) in words.enumerate() {
-            let part = block >> (position * WORD) & usize::MAX as u64;
-            let mask = usize::try_from(part).unwrap_or(usize::MAX);
-            word.store(word.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
-        }
     }
 
     /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.

@@ -19,9 +19,12 @@ pub(crate) const BLOCK_PAGES: usize = 64;
 /// chunk if that is smaller.
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    base: PageIdx,
-    free: u64,
-    scavenged: u64,
+    /// The first page of the block.
+    pub(super) base: PageIdx,
+    /// The pages that are left: bit `i` is page `base + i`.
+    pub(super) free: u64,
+    /// Those of them that are scavenged.
+    pub(super) scavenged: u64,
 }
 
 impl PageCache {
@@ -88,19 +91,6 @@ impl PageCache {
             run: PageRun::new(self.base.plus(bit), count),
             scavenged,
         })
-    }
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl PageCache {
-    /// The first page of the block.
-    pub(crate) const fn base(&self) -> PageIdx {
-        self.base
-    }
-
-    /// The pages that are left, and those of them that are scavenged: bit `i` is page `base + i`.
-    pub(crate) const fn bitmaps(&self) -> (u64, u64) {
-        (self.free, self.scavenged)
     }
 }
 

@@ -16,24 +16,16 @@
 mod aligned;
 mod bits;
 mod cache;
-#[cfg(any(test, feature = "testing"))]
-mod corrupt;
 mod find;
 mod marks;
 mod pages;
-#[cfg(any(test, feature = "testing"))]
-mod pattern;
 mod state;
 mod summary;
 mod survey;
 mod tree;
 mod verify;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::{BLOCK_PAGES, PageCache};
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use corrupt::Corruption;
 pub(crate) use pages::{Pages, Taken};
 pub(crate) use state::State;
 

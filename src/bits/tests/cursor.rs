@@ -7,7 +7,7 @@ use archipelago_api::VirtAddr;
 use super::bed::{Bed, Lie, Top};
 use super::every;
 use crate::bits::{Entry, HeapBits, UNIT_WORDS};
-use crate::testing::Random;
+use fastrand::Rng;
 
 type Top4 = Bed<Top, 4>;
 type Top8 = Bed<Top, 8>;
@@ -15,8 +15,8 @@ type Top8 = Bed<Top, 8>;
 /// A bed with something else in every unit.
 fn sown<const W: usize>(lie: Lie) -> Bed<Top, W> {
     let bed = Bed::new(lie);
-    let mut random = Random::new(W as u64);
-    bed.fill(|| random.below(usize::MAX));
+    let mut random = Rng::with_seed(W as u64);
+    bed.fill(|| random.usize(..usize::MAX));
     bed
 }
 

@@ -7,7 +7,7 @@ use super::every;
 use super::oracle::{Object, Slot, Way, check_way, try_out};
 use crate::bits::seed::Sound;
 use crate::bits::{Description, Field, PointerMap, Run};
-use crate::testing::Random;
+use fastrand::Rng;
 
 /// The runs of a record.
 fn runs_of(record: &[bool]) -> Vec<Run> {
@@ -27,13 +27,13 @@ fn runs_of(record: &[bool]) -> Vec<Run> {
 }
 
 /// Records of up to 600 words, most of them with long stretches of one kind.
-fn record(random: &mut Random) -> Vec<bool> {
-    let words = 1 + random.below(600 / every(3));
-    let stretch = 1 + random.below(90);
+fn record(random: &mut Rng) -> Vec<bool> {
+    let words = 1 + random.usize(..600 / every(3));
+    let stretch = 1 + random.usize(..90);
     let mut record = Vec::new();
     while record.len() < words {
-        let pointer = random.below(2) == 0;
-        let more = 1 + random.below(stretch);
+        let pointer = random.usize(..2) == 0;
+        let more = 1 + random.usize(..stretch);
         record.resize(record.len() + more, pointer);
     }
     record.truncate(words);
@@ -42,18 +42,18 @@ fn record(random: &mut Random) -> Vec<bool> {
 
 #[test]
 fn random_records_of_up_to_600_words_as_runs() {
-    let mut random = Random::new(600);
+    let mut random = Rng::with_seed(600);
     for lie in [Lie::Adjacent, Lie::Apart] {
         let bed = Bed::<Top, 8>::new(lie);
         for _ in (0..2000).step_by(every(1000)) {
             let element = record(&mut random);
             let runs = runs_of(&element);
             let map = PointerMap::from_runs(element.len(), &runs);
-            let count = 1 + random.below(3);
+            let count = 1 + random.usize(..3);
             let object = Object { element, count };
             let slot = Slot {
-                first: Bed::<Top, 8>::ARENA_WORDS - random.below(object.words() + 1),
-                words: object.words() + random.below(3),
+                first: Bed::<Top, 8>::ARENA_WORDS - random.usize(..object.words() + 1),
+                words: object.words() + random.usize(..3),
             };
             check_way(
                 &bed,
@@ -71,16 +71,16 @@ fn random_records_of_up_to_600_words_as_runs() {
 /// The same records, as structures of an array, a record in runs and a mask.
 #[test]
 fn random_records_as_nested_fields() {
-    let mut random = Random::new(601);
+    let mut random = Rng::with_seed(601);
     let bed = Bed::<Top, 8>::new(Lie::Apart);
     for _ in (0..1500).step_by(every(750)) {
         let (inner, last) = (record(&mut random), record(&mut random));
-        let short = 1 + random.below(100);
+        let short = 1 + random.usize(..100);
         let runs = runs_of(&inner);
         let inner_map = PointerMap::from_runs(inner.len(), &runs);
-        let count = random.below(4);
+        let count = random.usize(..4);
         let array = PointerMap::array(&inner_map, count);
-        let mask = u128::from(random.bits()) & ((1 << short) - 1);
+        let mask = u128::from(random.u64(..)) & ((1 << short) - 1);
         let mask_map = PointerMap::from_mask(short, mask);
         let last_runs = runs_of(&last);
         let last_map = PointerMap::from_runs(last.len(), &last_runs);
@@ -106,7 +106,7 @@ fn random_records_as_nested_fields() {
             words.iter().filter(|pointer| **pointer).count()
         );
         let slot = Slot {
-            first: Bed::<Top, 8>::ARENA_WORDS - random.below(words.len()).min(1000),
+            first: Bed::<Top, 8>::ARENA_WORDS - random.usize(..words.len()).min(1000),
             words: words.len(),
         };
         let object = Object {

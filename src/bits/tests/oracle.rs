@@ -2,13 +2,15 @@
 
 use alloc::vec::Vec;
 
+use fastrand::Rng;
+
 use super::bed::Bed;
 use crate::bits::lay::Extent;
 use crate::bits::seed::Seed;
 use crate::bits::tables::WordIdx;
 use crate::bits::write::{describe_value_with, describe_with};
 use crate::bits::{Description, PointerMap, UNIT_WORDS};
-use crate::testing::{Random, TestGeometry};
+use crate::testing::TestGeometry;
 
 /// An object by the words of its type: `count` times the words that `element` lists.
 #[derive(Clone, Debug)]
@@ -104,8 +106,8 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
 ) -> Vec<Finding> {
     let from = slot.first.saturating_sub(beside);
     let to = (slot.first + slot.words + beside).min(Bed::<G, W>::WORDS);
-    let mut random = Random::new((slot.first * 31 + slot.words) as u64);
-    bed.fill_words(from..to, || random.below(usize::MAX));
+    let mut random = Rng::with_seed((slot.first * 31 + slot.words) as u64);
+    bed.fill_words(from..to, || random.usize(..usize::MAX));
     let before: Vec<_> = (from..to).map(|word| bed.bits(word)).collect();
     let (address, bytes) = (Bed::<G, W>::address(slot.first), slot.words * W);
     let written = match way {

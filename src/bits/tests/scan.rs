@@ -7,19 +7,19 @@ use archipelago_api::VirtAddr;
 use super::bed::{Bed, Lie, Top};
 use super::every;
 use crate::bits::{Description, HeapBits, PointerMap, PointerWords, UNIT_WORDS, describe};
-use crate::testing::Random;
+use fastrand::Rng;
 
 fn read_back<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let arena = Bed::<Top, W>::ARENA_WORDS;
-    let mut random = Random::new(W as u64);
+    let mut random = Rng::with_seed(W as u64);
     for _ in (0..3000).step_by(every(1000)) {
-        let words = 1 + random.below(12);
-        let mask = u128::from(random.bits()) & ((1 << words) - 1);
+        let words = 1 + random.usize(..12);
+        let mask = u128::from(random.u64(..)) & ((1 << words) - 1);
         let map = PointerMap::from_mask(words, mask);
-        let count = random.below(50);
-        let slot_words = words * count + random.below(5);
-        let first = arena - random.below(slot_words + 1).min(arena);
+        let count = random.usize(..50);
+        let slot_words = words * count + random.usize(..5);
+        let first = arena - random.usize(..slot_words + 1).min(arena);
         bed.fill_words(first..first + slot_words, || usize::MAX);
         let (slot, bytes) = (Bed::<Top, W>::address(first), slot_words * W);
         assert_eq!(
@@ -35,7 +35,7 @@ fn read_back<const W: usize>(lie: Lie) {
         // In parts of whatever length, each read by itself.
         let (mut parts, mut from) = (Vec::new(), 0);
         while from < bytes {
-            let to = (from + W * (1 + random.below(70))).min(bytes);
+            let to = (from + W * (1 + random.usize(..70))).min(bytes);
             parts.extend(PointerWords::within(&bed, slot, from..to).expect("in the space"));
             from = to;
         }

@@ -8,7 +8,7 @@ use super::bed::{Bed, Lie, Top};
 use super::every;
 use super::oracle::{Object, Slot, Way, check, check_way};
 use crate::bits::{DescribeError, Description, HeapBits, PointerMap, UNIT_WORDS, clear, describe};
-use crate::testing::Random;
+use fastrand::Rng;
 
 type Top8 = Bed<Top, 8>;
 
@@ -129,7 +129,7 @@ fn objects_up_to_the_last_address_there_is() {
 fn arrays<const W: usize>(lie: Lie) {
     let bed = Bed::<Top, W>::new(lie);
     let arena = Bed::<Top, W>::ARENA_WORDS;
-    let mut random = Random::new(7);
+    let mut random = Rng::with_seed(7);
     for words in (1..=20)
         .chain([31, 32, 33, 47, 64, 65, 100, 128])
         .step_by(every(13))
@@ -141,9 +141,9 @@ fn arrays<const W: usize>(lie: Lie) {
             let masks: Vec<u128> = telling_masks(words).collect();
             for mask in masks.into_iter().chain((words > 1).then_some(0b10)) {
                 let object = Object::of_mask(words, mask, count);
-                let all = object.words() + random.below(4);
+                let all = object.words() + random.usize(..4);
                 // Across the first boundary, and across all of them for the longest.
-                let below = random.below(all.min(arena) + 1);
+                let below = random.usize(..all.min(arena) + 1);
                 let slot = Slot {
                     first: arena - below,
                     words: all.max(1),
@@ -168,14 +168,14 @@ fn arrays_of_up_to_65_elements_across_arenas() {
 #[test]
 fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
     let beds = LIES.map(Top8::new);
-    let mut random = Random::new(3);
+    let mut random = Rng::with_seed(3);
     for _ in (0..200).step_by(every(100)) {
-        let words = 1 + random.below(128);
-        let count = 1 + random.below(60);
-        let mask = u128::from(random.bits()) & ((1 << (words - 1)) - 1) | 1;
+        let words = 1 + random.usize(..128);
+        let count = 1 + random.usize(..60);
+        let mask = u128::from(random.u64(..)) & ((1 << (words - 1)) - 1) | 1;
         let map = PointerMap::from_mask(words, mask);
         let slot_words = words * count;
-        let first = random.below(Top8::WORDS - slot_words);
+        let first = random.usize(..Top8::WORDS - slot_words);
         for bed in &beds {
             bed.fill(|| usize::MAX);
             let (slot, object) = (Top8::address(first), Description::array(&map, count));
@@ -190,11 +190,11 @@ fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
 #[test]
 fn a_header_comes_before_its_tail() {
     let bed = Top8::new(Lie::Apart);
-    let mut random = Random::new(11);
+    let mut random = Rng::with_seed(11);
     for _ in (0..3000).step_by(every(500)) {
-        let (head, element) = (random.below(70), 1 + random.below(40));
-        let mask = |random: &mut Random, words: usize| {
-            let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        let (head, element) = (random.usize(..70), 1 + random.usize(..40));
+        let mask = |random: &mut Rng, words: usize| {
+            let bits = u128::from(random.u64(..)) << 64 | u128::from(random.u64(..));
             bits & ((1 << words) - 1)
         };
         let (of_head, of_element) = (mask(&mut random, head), mask(&mut random, element));
@@ -202,14 +202,14 @@ fn a_header_comes_before_its_tail() {
             PointerMap::from_mask(head, of_head),
             PointerMap::from_mask(element, of_element),
         ];
-        let count = random.below(9);
+        let count = random.usize(..9);
         let mut words = Object::of_mask(head, of_head, 1).element;
         for _ in 0..count {
             words.extend(Object::of_mask(element, of_element, 1).element);
         }
         let slot = Slot {
-            first: Top8::ARENA_WORDS - random.below(words.len() + 1),
-            words: words.len() + random.below(3),
+            first: Top8::ARENA_WORDS - random.usize(..words.len() + 1),
+            words: words.len() + random.usize(..3),
         };
         let object = Object {
             element: words,

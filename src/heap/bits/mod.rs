@@ -1,7 +1,5 @@
 //! The heap bitmap: its memory, the objects that it describes, and who reads it.
 
-#[cfg(feature = "flat-bits")]
-mod flat;
 #[cfg(feature = "heap-bits")]
 mod memory;
 #[cfg(not(feature = "heap-bits"))]
@@ -14,10 +12,6 @@ mod resize;
 #[cfg(feature = "heap-bits")]
 mod scannable;
 #[cfg(feature = "heap-bits")]
-#[cfg_attr(
-    feature = "flat-bits",
-    expect(dead_code, reason = "one array stands in for the bitmap in parts")
-)]
 mod slot;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]

@@ -77,11 +77,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let class = Self::TABLE.class_for(layout.size(), layout.align())?;
         let taken = self.take_slot(opened, SpanClass::scannable(class))?;
         let memory = self.slot_memory(opened, class, taken, flags);
-        #[cfg(not(feature = "flat-bits"))]
-        let is_described = self.describe_fresh(opened, class, taken, masks);
-        #[cfg(feature = "flat-bits")]
-        let is_described = self.describe_flat(opened, memory, masks);
-        if !is_described {
+        if !self.describe_fresh(opened, class, taken, masks) {
             self.describe_object(opened, memory, object);
         }
         Some(memory)

@@ -81,6 +81,7 @@ macro_rules! on_every_geometry {
     };
 }
 // Below the macro, which is in scope from here on.
+mod corrupt;
 mod corruption;
 mod model;
 mod random;

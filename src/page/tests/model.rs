@@ -124,10 +124,10 @@ impl<G: TestGeometry> Fixture<G> {
             return 0;
         };
         let block = BLOCK_PAGES.min(G::GEOMETRY.chunk_pages());
-        assert_eq!(cache.base().0, lowest / block * block);
-        let (free, scavenged) = cache.bitmaps();
+        assert_eq!(cache.base.0, lowest / block * block);
+        let (free, scavenged) = (cache.free, cache.scavenged);
         for bit in 0..block {
-            let known = self.model.get_mut(&(cache.base().0 + bit));
+            let known = self.model.get_mut(&(cache.base.0 + bit));
             let was = known.as_ref().is_some_and(|page| page.free);
             let lost = known
                 .as_ref()
@@ -145,11 +145,11 @@ impl<G: TestGeometry> Fixture<G> {
     }
 
     pub(super) fn cache_alloc(&mut self, count: usize) -> Option<Taken> {
-        let (free, _) = self.cache.bitmaps();
+        let free = self.cache.free;
         let ones = |bit: usize| (bit..bit + count).all(|bit| free >> bit & 1 == 1);
         let first = (0..(BLOCK_PAGES + 1).saturating_sub(count)).find(|bit| ones(*bit));
         let first = first.filter(|_| count > 0);
-        let wanted = first.map(|bit| PageRun::new(self.cache.base().plus(bit), count));
+        let wanted = first.map(|bit| PageRun::new(self.cache.base.plus(bit), count));
         let taken = self.cache.alloc(count);
         assert_eq!(taken.map(|taken| taken.run), wanted);
         let scavenged = taken.map(|taken| self.scavenged_in(taken.run));
@@ -158,9 +158,9 @@ impl<G: TestGeometry> Fixture<G> {
     }
 
     pub(super) fn flush_cache(&mut self) {
-        let (free, _) = self.cache.bitmaps();
+        let free = self.cache.free;
         for bit in (0..BLOCK_PAGES).filter(|bit| free >> bit & 1 == 1) {
-            let page = self.model.get_mut(&(self.cache.base().0 + bit));
+            let page = self.model.get_mut(&(self.cache.base.0 + bit));
             page.expect("a cached page is owned").free = true;
         }
         self.pages.flush_cache(&mut self.state, &mut self.cache);

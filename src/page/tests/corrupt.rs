@@ -1,12 +1,12 @@
 //! Corruptions that tests plant, one for every rule that [`Pages::verify`] knows.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::ranges::Corruption as RangesCorruption;
+use crate::region::ranges::damage::Corruption as RangesCorruption;
 
-use super::pages::Pages;
-use super::state::State;
-use super::summary::{self, Summary};
-use super::tree::Tree;
+use crate::page::pages::Pages;
+use crate::page::state::State;
+use crate::page::summary::{self, Summary};
+use crate::page::tree::Tree;
 
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,14 +151,14 @@ impl<S: Shape> Pages<S> {
             Corruption::Top => state.set_top(state.top() + 1),
             Corruption::FreeTotal => state.free += 1,
             Corruption::ScavengedTotal => state.scavenged += 1,
-            Corruption::SearchAbove => state.set_search_unchecked(Some(last.first)),
+            Corruption::SearchAbove => state.search = Some(last.first),
             Corruption::SearchOutside => {
                 let below = state.owned.iter().next().map(|run| run.first.0);
                 let hole = below.and_then(|first| first.checked_sub(1));
-                state.set_search_unchecked(hole.map(PageIdx));
+                state.search = hole.map(PageIdx);
                 return hole.is_some();
             }
-            Corruption::SearchLost => state.set_search_unchecked(None),
+            Corruption::SearchLost => state.search = None,
         }
         true
     }

@@ -7,7 +7,7 @@ use core::ops::Range;
 use core::sync::atomic::AtomicUsize;
 
 use crate::base::{PageIdx, PageRun};
-use crate::page::{self, Bits, Corruption, MAX_PAGES, PageCache, Pages, State, WORD, Words};
+use crate::page::{self, Bits, CacheImage, MAX_PAGES, PageCache, Pages, State, WORD, Words};
 use crate::region::Purpose;
 
 use super::source::{HostSource, top_up};
@@ -29,17 +29,6 @@ impl From<page::Taken> for Taken {
             scavenged: taken.scavenged,
         }
     }
-}
-
-/// What a page cache holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheImage {
-    /// The first page of the block.
-    pub base: usize,
-    /// The pages it holds: bit `i` is page `base + i`.
-    pub free: u64,
-    /// Those of them without memory.
-    pub scavenged: u64,
 }
 
 /// The page layer of one heap, with one page cache.
@@ -100,7 +89,7 @@ impl<G: TestGeometry> PageLayer<G> {
     }
 
     /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are
-    /// set in what `pattern` answers, the lowest block first. The pages are owned, and are whole
+    /// set in what `pattern` returns, the lowest block first. The pages are owned, and are whole
     /// aligned blocks.
     pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
         self.pages
@@ -129,12 +118,7 @@ impl<G: TestGeometry> PageLayer<G> {
     pub fn fill_cache(&mut self) -> Option<CacheImage> {
         debug_assert!(self.cache.is_empty(), "a cache is filled when it is empty");
         self.cache = self.pages.fill_cache(&mut self.state)?;
-        let (free, scavenged) = self.cache.bitmaps();
-        Some(CacheImage {
-            base: self.cache.base().0,
-            free,
-            scavenged,
-        })
+        Some(self.cache.image())
     }
 
     /// Takes `count` pages from the page cache alone.
@@ -186,15 +170,6 @@ impl<G: TestGeometry> PageLayer<G> {
             }
         }
         runs
-    }
-
-    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls
-    /// that; `None` if there are no more rules, or this layer has not what it takes: free pages
-    /// with memory, and a free last page.
-    pub fn corrupt(&mut self, rule: usize) -> Option<&'static str> {
-        let (corruption, name) = Corruption::ALL.get(rule)?;
-        let planted = self.pages.corrupt(&mut self.state, *corruption);
-        planted.then_some(*name)
     }
 
     /// Pages of the longest free run.

@@ -1,0 +1,50 @@
+//! The heap from inside: its modules as they are in `src`, and beside them what measures single
+//! layers and stands in for single modules.
+//!
+//! The published crate has neither features nor doors for that. Each module here is the file of the
+//! library, but for the few that this crate replaces:
+//!
+//! - `page` has two more files, which fill a page layer with a pattern and read a page cache;
+//! - with the feature `flat-index`, `arena` has one array of arenas instead of two sparse levels;
+//! - with the feature `flat-bits`, `arena` and `span` find the heap bitmap in one array.
+//!
+//! A program that measures a variant takes this crate under the name `archipelago`.
+#![no_std]
+// Loom models single structures: there is no heap then. The tests of these modules are the
+// library's.
+#![cfg(not(any(loom, test)))]
+#![cfg_attr(
+    any(feature = "flat-bits", feature = "flat-index"),
+    expect(dead_code, reason = "an array stands in for what is sparse")
+)]
+
+extern crate alloc;
+
+mod arena;
+#[path = "../../../src/base/mod.rs"]
+mod base;
+#[cfg(feature = "heap-bits")]
+#[path = "../../../src/bits/mod.rs"]
+pub mod bits;
+#[path = "../../../src/global/mod.rs"]
+mod global;
+#[path = "../../../src/heap/mod.rs"]
+mod heap;
+mod page;
+#[path = "../../../src/region/mod.rs"]
+mod region;
+#[cfg(not(feature = "flat-bits"))]
+#[path = "../../../src/span/mod.rs"]
+mod span;
+#[cfg(feature = "flat-bits")]
+mod span;
+pub mod testing;
+
+pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
+pub use heap::{
+    AllocError, ArenaView, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats,
+    Violation, Window, WindowRule,
+};
+#[cfg(feature = "heap-bits")]
+pub use heap::{BitsPartView, BitsView, ObjectView};
+pub use region::{Cause, Purpose};
