@@ -22,6 +22,9 @@ use crate::region::metadata::MetadataSource;
 /// Words of the bitmap of an arena of 64 MiB with words of 64 bits, which is the largest.
 const WORDS: usize = (64 << 20) / 8 / 32;
 
+/// Pages of such an arena.
+const PAGES: usize = (64 << 20) >> 12;
+
 static BITMAP: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 
 /// Arenas, of which none but the first may hold pages.
@@ -77,6 +80,12 @@ impl<M: Machine> ArenaIndex<M> {
         let first = arena.saturating_mul(words).saturating_add(first);
         BITMAP.get(first..).unwrap_or(&[])
     }
+}
+
+/// Whether the array has the words that describe `page`.
+#[inline(always)]
+pub(crate) const fn has_words_of(page: PageIdx) -> bool {
+    page.0 < PAGES
 }
 
 /// The `count` words from word `first` of those that describe `page` and the pages after it.

@@ -14,15 +14,16 @@ use crate::base::PageIdx;
 pub(crate) struct BitsPlace(PageIdx);
 
 impl Record {
-    /// Where the bits of the span's slots are: always near.
+    /// Where the bits of the span's slots are; `None` if the array has none of them.
     #[inline(always)]
     pub(crate) fn bits_place(&self, _: VirtAddr, _: usize) -> Option<BitsPlace> {
-        Some(BitsPlace(self.first()))
+        let first = self.first();
+        flat_bits::has_words_of(first).then_some(BitsPlace(first))
     }
 }
 
 impl SpanRef<'_> {
-    /// Where the bits of the span's slots are: always near.
+    /// Where the bits of the slots of a span in use are: in the array, like all its bits.
     #[inline(always)]
     pub(crate) fn bits_place(self, _: usize) -> Option<BitsPlace> {
         Some(BitsPlace(self.record.first()))
