@@ -73,6 +73,16 @@ mod base;
     )
 )]
 pub mod bits;
+// A heap without a bitmap has the format alone.
+#[cfg(not(any(test, feature = "heap-bits", loom)))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a heap without a bitmap uses the sizes alone"
+)]
+mod bits {
+    pub(crate) mod format;
+}
 #[cfg(not(loom))]
 mod global;
 #[cfg(not(loom))]

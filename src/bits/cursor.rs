@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::VirtAddr;
 
-use super::format::{self, Entry, UNIT_WORDS};
+use super::format::{self, UNIT_WORDS, WordBits};
 use super::tables::{Tables, WordIdx};
 
 /// A position in the heap bitmap: a word of the address space, or the end of the space.
@@ -46,9 +46,9 @@ impl<'a, T: Tables> HeapBits<'a, T> {
     /// The bits of the word, read at once, or `None` where there are none.
     #[inline]
     #[must_use]
-    pub fn entry(self) -> Option<Entry> {
+    pub fn entry(self) -> Option<WordBits> {
         let unit = self.unit()?;
-        Some(format::entry(unit, self.shift()))
+        Some(format::word_bits(unit, self.shift()))
     }
 
     /// The unit that has the word's bits, if there is one.

@@ -1,7 +1,7 @@
 //! Descriptions: what one object is made of.
 
-use super::format::UNIT_WORDS;
-use super::map::{PointerMap, least};
+use super::format::{UNIT_WORDS, min};
+use super::map::PointerMap;
 use super::masks::Masks;
 use super::scannable::Scannable;
 
@@ -141,13 +141,7 @@ impl<'a> Description<'a> {
         if skip >= count || from >= end {
             return header;
         }
-        let rest = least(count, end - from) - skip;
+        let rest = min(count, end - from) - skip;
         header | self.element.repeated(into, rest) << skip
-    }
-
-    /// The same with another count, as the writer must not take it.
-    #[cfg(test)]
-    pub(super) fn recounted(&self, count: impl FnOnce(usize) -> usize) -> Self {
-        Self::header_and_tail(self.header, self.element, count(self.count))
     }
 }

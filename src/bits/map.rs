@@ -1,15 +1,11 @@
 //! Pointer maps: which words of a value hold pointers, as a constant of its type.
 
-use core::mem::size_of;
-
-use super::format::{self, UNIT_WORDS, low};
-use super::masks::Masks;
+use super::format::{self, UNIT_WORDS, WORD_BYTES, low, min};
+use super::masks::{MASKED_WORDS, Masks};
 use super::runs::Run;
 
 /// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
 const MASK_WORDS: usize = 128;
-
-pub(super) const WORD_BYTES: usize = size_of::<usize>();
 
 /// The units of a value that begins at the first word of a unit.
 pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
@@ -42,11 +38,11 @@ pub struct PointerMap<'a> {
     /// units' words: any unit's words of an array are among them.
     pattern: usize,
     masks: Masks,
-    shape: Shape<'a>,
+    composition: Composition<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Shape<'a> {
+enum Composition<'a> {
     /// No pointer behind the words of these units.
     Units(Units),
     Runs(&'a [Run]),
@@ -73,7 +69,7 @@ impl<'a> PointerMap<'a> {
             described: 0,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Units(NO_UNITS),
+            composition: Composition::Units(NO_UNITS),
         }
     }
 
@@ -102,7 +98,7 @@ impl<'a> PointerMap<'a> {
             described,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Units(units),
+            composition: Composition::Units(units),
         }
         .compact()
     }
@@ -121,7 +117,7 @@ impl<'a> PointerMap<'a> {
             described,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Runs(runs),
+            composition: Composition::Runs(runs),
         }
         .compact()
     }
@@ -146,7 +142,7 @@ impl<'a> PointerMap<'a> {
             described,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Array(element),
+            composition: Composition::Array(element),
         }
         .compact()
     }
@@ -181,7 +177,7 @@ impl<'a> PointerMap<'a> {
             described,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Fields(fields),
+            composition: Composition::Fields(fields),
         }
         .compact()
     }
@@ -223,11 +219,11 @@ impl<'a> PointerMap<'a> {
         if from >= self.described {
             return 0;
         }
-        match &self.shape {
-            Shape::Units(units) => unit_bits(units, from) & low(count),
-            Shape::Runs(runs) => Run::bits(runs, from, count),
-            Shape::Fields(fields) => field_bits(fields, from, count),
-            Shape::Array(element) => element.repeated(from, least(count, self.words - from)),
+        match &self.composition {
+            Composition::Units(units) => unit_bits(units, from) & low(count),
+            Composition::Runs(runs) => Run::bits(runs, from, count),
+            Composition::Fields(fields) => field_bits(fields, from, count),
+            Composition::Array(element) => element.repeated(from, min(count, self.words - from)),
         }
     }
 
@@ -244,7 +240,7 @@ impl<'a> PointerMap<'a> {
         }
         let (mut bits, mut done) = (0, 0);
         while done < count {
-            let step = least(period - phase, count - done);
+            let step = min(period - phase, count - done);
             bits |= self.bits(phase, step) << done;
             done += step;
             phase = 0;
@@ -262,8 +258,8 @@ impl<'a> PointerMap<'a> {
     /// them.
     #[inline]
     pub(super) const fn units(&self) -> Option<&Units> {
-        match &self.shape {
-            Shape::Units(units) => Some(units),
+        match &self.composition {
+            Composition::Units(units) => Some(units),
             _ => None,
         }
     }
@@ -282,7 +278,21 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// The same map as units, if it is short enough for them.
+    /// Both bits of the words as masks, if there are pointers and the last is among the first
+    /// [`MASKED_WORDS`].
+    const fn made_masks(&self) -> Masks {
+        if self.described == 0 || self.described > MASKED_WORDS {
+            return Masks::NONE;
+        }
+        let (mut pointers, mut word) = (0, 0);
+        while word < self.described {
+            pointers |= (self.bits(word, UNIT_WORDS) as u64) << word;
+            word += UNIT_WORDS;
+        }
+        Masks::new(pointers, self.described, self.words)
+    }
+
+    /// This map as units, if it is short enough for them.
     const fn compact(self) -> Self {
         if self.described > MASK_WORDS {
             return self;
@@ -297,8 +307,8 @@ impl<'a> PointerMap<'a> {
         }
         Self {
             pattern: self.doubled(),
-            masks: Masks::of(&self),
-            shape: Shape::Units(units),
+            masks: self.made_masks(),
+            composition: Composition::Units(units),
             ..self
         }
     }
@@ -340,9 +350,4 @@ const fn field_bits(fields: &[Field<'_>], from: usize, count: usize) -> usize {
         index += 1;
     }
     bits
-}
-
-/// The smaller of the two: `min` is not `const`.
-pub(super) const fn least(a: usize, b: usize) -> usize {
-    if a < b { a } else { b }
 }

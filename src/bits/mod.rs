@@ -19,17 +19,16 @@
 //!
 //! Nothing here takes a lock or knows objects: bits belong to whoever owns the words.
 
+mod copy;
 mod cursor;
 mod description;
-mod format;
-mod lay;
+pub(crate) mod format;
 mod map;
 mod masks;
 mod runs;
 mod scan;
 mod scannable;
-mod seed;
-mod short;
+mod slot_bits;
 mod tables;
 mod write;
 
@@ -40,12 +39,12 @@ pub use archipelago_api::Geometry;
 
 pub use self::cursor::HeapBits;
 pub use self::description::Description;
-pub use self::format::{Entry, UNIT_WORDS};
-pub(crate) use self::lay::Extent;
+pub use self::format::{UNIT_WORDS, WordBits};
 pub use self::map::{Field, PointerMap};
 pub(crate) use self::masks::Masks;
 pub use self::runs::Run;
 pub use self::scan::PointerWords;
 pub use self::scannable::Scannable;
+pub(crate) use self::slot_bits::SlotBits;
 pub use self::tables::Tables;
 pub use self::write::{DescribeError, clear, describe, describe_value};

@@ -1,7 +1,6 @@
 //! Runs: pointers side by side, for records that are long and irregular.
 
-use super::format::low;
-use super::map::least;
+use super::format::{low, min};
 
 /// Words without a pointer, then words that are pointers, several times over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl Run {
 
     /// The pointer bits that one run has among `count` words from word `from`.
     const fn own_bits(&self, from: usize, count: usize) -> usize {
-        let (period, end) = (self.period(), least(self.end(), from + count));
+        let (period, end) = (self.period(), min(self.end(), from + count));
         if self.pointers == 0 || self.repeat == 0 {
             return 0;
         }
@@ -127,7 +126,7 @@ impl Run {
         while once < end {
             let first = once + self.skip;
             let lower = first.saturating_sub(from);
-            let upper = least(once + period, end).saturating_sub(from);
+            let upper = min(once + period, end).saturating_sub(from);
             if lower < upper {
                 bits |= low(upper) & !low(lower);
             }

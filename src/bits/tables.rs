@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::{Geometry, Offset, VirtAddr};
 
-use super::format::UNIT_WORDS;
+use super::format::{self, UNIT_WORDS};
 
 /// The tables of a heap bitmap: one for each arena, of which any part can be absent.
 ///
@@ -32,16 +32,11 @@ pub(super) const fn arena_units<T: Tables>() -> usize {
         assert!(
             T::WORD_BYTES.is_power_of_two()
                 && T::WORD_BYTES > 1
-                && T::GEOMETRY.page_bytes() % unit_bytes::<T>() == 0,
+                && T::GEOMETRY.page_bytes() % format::unit_bytes(T::WORD_BYTES) == 0,
             "a page is described by whole units"
         );
     }
-    T::GEOMETRY.arena_bytes() / unit_bytes::<T>()
-}
-
-/// Bytes of the heap that one unit describes.
-const fn unit_bytes<T: Tables>() -> usize {
-    UNIT_WORDS * T::WORD_BYTES
+    T::GEOMETRY.arena_bytes() / format::unit_bytes(T::WORD_BYTES)
 }
 
 /// The number of a word on the line of the address space, or the number one past the last.

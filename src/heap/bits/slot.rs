@@ -8,7 +8,7 @@ use archipelago_api::{Kernel, Machine, VirtAddr};
 use super::super::free::{Object, Place};
 use super::super::{Heap, Opened};
 use super::view::Inside;
-use crate::bits::{Extent, Masks, clear};
+use crate::bits::{Masks, SlotBits, clear};
 use crate::span::{Record, SizeClass, Taken};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
@@ -26,10 +26,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return false;
         };
         let first = taken.slot * Self::TABLE.size(class) / M::WORD_BYTES;
-        let extent = Extent::new(first, masks.words_before_last());
+        let bits = SlotBits::new(first, masks.words_before_last());
         // SAFETY: the place is the span's, and the words are the caller's slot's, which is near.
-        let units = unsafe { place.units(&opened.machine, extent.first, extent.units) };
-        extent.set(units, masks);
+        let units = unsafe { place.units(&opened.machine, bits.first, bits.units) };
+        bits.set(units, masks);
         true
     }
 
@@ -48,11 +48,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.clear_far(object.span.record, offset, bytes);
             return;
         };
-        let extent = Extent::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
+        let bits = SlotBits::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
         // SAFETY: the place is the span's, and the words are those of a slot that is near; the
         // caller holds the central lock.
-        let units = unsafe { place.units(&opened.machine, extent.first, extent.units) };
-        extent.clear(units);
+        let units = unsafe { place.units(&opened.machine, bits.first, bits.units) };
+        bits.clear(units);
     }
 
     /// The same where the bits have to be looked up.

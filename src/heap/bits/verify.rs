@@ -8,7 +8,7 @@ use super::super::{Heap, Opened, PageSide, Violation};
 use super::view::Inside;
 use crate::arena::{ArenaIndex, SpanHandle};
 use crate::base::PageRun;
-use crate::bits::{Entry, HeapBits, Tables};
+use crate::bits::{HeapBits, Tables, WordBits};
 use crate::region::Purpose;
 use crate::span::{Central, Kind, SpanRef};
 
@@ -157,7 +157,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
         let tables = Inside(&self.index);
-        entries(&tables, start, bytes).all(|entry| entry == Some(Entry::DEAD))
+        entries(&tables, start, bytes).all(|entry| entry == Some(WordBits::DEAD))
     }
 
     /// Whether nothing is said of words behind a dead one.
@@ -184,7 +184,7 @@ fn entries<T: Tables>(
     tables: &T,
     start: VirtAddr,
     bytes: usize,
-) -> impl Iterator<Item = Option<Entry>> + '_ {
+) -> impl Iterator<Item = Option<WordBits>> + '_ {
     let first = HeapBits::at(tables, start);
     let words = core::iter::successors(first, |word| Some(word.next()));
     words.map(HeapBits::entry).take(bytes / T::WORD_BYTES)

@@ -26,6 +26,16 @@ mod base;
 #[cfg(feature = "heap-bits")]
 #[path = "../../../src/bits/mod.rs"]
 pub mod bits;
+#[cfg(not(feature = "heap-bits"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a heap without a bitmap uses the sizes alone"
+)]
+#[path = "../../../src/bits"]
+mod bits {
+    pub(crate) mod format;
+}
 #[path = "../../../src/global/mod.rs"]
 mod global;
 #[path = "../../../src/heap/mod.rs"]

@@ -10,7 +10,7 @@ use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, Wide
 use super::super::super::Heap;
 use super::{Bed, layout};
 use crate::arena::ArenaIndex;
-use crate::bits::{Description, Entry, PointerMap, UNIT_WORDS};
+use crate::bits::{Description, PointerMap, UNIT_WORDS, WordBits};
 use crate::span::{BitsPlace, Kind, Record};
 use fastrand::Rng;
 
@@ -65,7 +65,7 @@ impl<G: SimGeometry> Bed<G> {
     }
 
     /// What the bitmap says of every word of a span.
-    fn entries(&self, record: &Record) -> Vec<Option<Entry>> {
+    fn entries(&self, record: &Record) -> Vec<Option<WordBits>> {
         let run = record.run();
         let view = self.heap.bits();
         let first = view.at(run.first.address::<Sim<G>>());
