@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 
 use archipelago::VirtAddr;
-use archipelago::bits::Entry;
+use archipelago::bits::WordBits;
 use archipelago_api::Machine;
 
 use super::shape::{Shape, WORD};
