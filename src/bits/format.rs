@@ -5,7 +5,7 @@
 //! | any but the second | 1 | 1 | a pointer; the description goes on |
 //! | any but the second | 1 | 0 | no pointer; the description goes on |
 //! | any but the second | 0 | 0 | **dead**: no pointer from here to the end of the object |
-//! | the second | special | 1 or 0 | a pointer or none; the description goes on if the first word's does |
+//! | the second | special | 1 or 0 | a pointer or none; the first word says whether to go on |
 //!
 //! The special bit says nothing of the object's shape: it is free for checks of a collector. All
 //! zero is dead, so that memory which was never written describes nothing.
@@ -68,7 +68,7 @@ pub(super) const fn unit(pointers: usize, scan: usize) -> usize {
     pointers | scan << UNIT_WORDS
 }
 
-/// Both bits of `count` words from word `first` of a unit, all set.
+/// The unit with both bits of `count` words from word `first` set.
 #[inline]
 pub(super) const fn both(first: usize, count: usize) -> usize {
     let words = low(count) << first;

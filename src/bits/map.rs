@@ -4,7 +4,7 @@ use super::format::{self, UNIT_WORDS, WORD_BYTES, low, min};
 use super::masks::{MASKED_WORDS, Masks};
 use super::runs::Run;
 
-/// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
+/// Words that a map holds as a mask. Bits of longer maps are looked up in their composition.
 const MASK_WORDS: usize = 128;
 
 /// The units of a value that begins at the first word of a unit.
@@ -13,12 +13,12 @@ pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 /// The units of a value without pointers.
 pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
 
-/// Which words of a value hold pointers.
+/// A pointer map: which words of a value hold pointers.
 ///
 /// Maps are made in `const`, from masks, from [runs](Run), or from the maps of fields and
 /// elements; mistakes stop the compilation. A map whose last pointer is among the first 128 words
-/// is a mask, whatever it was made of. A longer one is looked up in what it was made of, a unit's
-/// words at a time: each of its fields once, runs by bisection, elements by division.
+/// becomes a mask. In a longer map the bits of a unit's words are looked up in its composition:
+/// fields one by one, runs by bisection, elements by division.
 ///
 /// ```
 /// use archipelago::bits::PointerMap;
@@ -32,7 +32,7 @@ pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
 #[derive(Clone, Copy, Debug)]
 pub struct PointerMap<'a> {
     words: usize,
-    /// Words up to the last pointer, it included.
+    /// Words up to and including the last pointer.
     described: usize,
     /// The pointer bits of a value of at most half a unit's words, repeated over one and a half
     /// units' words: any unit's words of an array are among them.
@@ -41,13 +41,16 @@ pub struct PointerMap<'a> {
     composition: Composition<'a>,
 }
 
+/// The source of a map's bits.
 #[derive(Clone, Copy, Debug)]
 enum Composition<'a> {
-    /// No pointer behind the words of these units.
+    /// The bits themselves: no pointer follows the words of these units.
     Units(Units),
+    /// A sequence of runs.
     Runs(&'a [Run]),
+    /// The maps of fields.
     Fields(&'a [Field<'a>]),
-    /// The map of an element, repeated as often as the words say.
+    /// The map of an element, repeated as often as the number of words says.
     Array(&'a PointerMap<'a>),
 }
 
@@ -74,10 +77,10 @@ impl<'a> PointerMap<'a> {
     }
 
     /// The map of `words` words, where word `i` is a pointer if bit `i` of the mask is set. Words
-    /// behind the mask hold none.
+    /// above the mask hold no pointers.
     ///
     /// # Panics
-    /// The mask has a bit for a word that is none of them.
+    /// The mask has a bit for a word that the value does not have.
     #[must_use]
     pub const fn from_mask(words: usize, mask: u128) -> Self {
         let described = (u128::BITS - mask.leading_zeros()) as usize;
@@ -103,8 +106,8 @@ impl<'a> PointerMap<'a> {
         .compact()
     }
 
-    /// The map of `words` words that these runs describe, one behind the other. Words behind the
-    /// last run hold no pointers.
+    /// The map of `words` words that these runs describe, one after the other. Words after the last
+    /// run hold no pointers.
     ///
     /// # Panics
     /// The runs are longer than the value, or are not one [sequence](Run::sequence).
@@ -188,13 +191,13 @@ impl<'a> PointerMap<'a> {
         self.words
     }
 
-    /// Words of the value up to its last pointer, which is the last of them; 0 for none.
+    /// Words of the value up to and including its last pointer; 0 if there is none.
     #[must_use]
     pub const fn described(&self) -> usize {
         self.described
     }
 
-    /// How many words hold pointers.
+    /// The number of words that hold pointers.
     #[must_use]
     pub const fn pointers(&self) -> usize {
         let mut pointers = 0;
@@ -206,14 +209,14 @@ impl<'a> PointerMap<'a> {
         pointers
     }
 
-    /// Whether a word holds a pointer. Words behind the value hold none.
+    /// Whether a word holds a pointer. Words after the value hold none.
     #[must_use]
     pub const fn is_pointer(&self, word: usize) -> bool {
         word < self.described && self.bits(word, 1) != 0
     }
 
     /// The pointer bits of `count` words from word `from`, at most [`UNIT_WORDS`] of them; zero for
-    /// words behind the value.
+    /// words after the value.
     #[inline]
     pub(super) const fn bits(&self, from: usize, count: usize) -> usize {
         if from >= self.described {
@@ -227,7 +230,7 @@ impl<'a> PointerMap<'a> {
         }
     }
 
-    /// The same of this map repeated without end.
+    /// The pointer bits of `count` words from word `from` of this map repeated without end.
     #[inline]
     pub(super) const fn repeated(&self, from: usize, count: usize) -> usize {
         if self.described == 0 {
@@ -248,14 +251,13 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// Both bits of its words as masks.
+    /// The masks of a value of up to 64 described words; else [`Masks::NONE`].
     #[inline]
     pub(super) const fn masks(&self) -> Masks {
         self.masks
     }
 
-    /// The units of a value that begins at the first word of a unit, if there is no pointer behind
-    /// them.
+    /// The units of a value that begins at the first word of a unit, if no pointer follows them.
     #[inline]
     pub(super) const fn units(&self) -> Option<&Units> {
         match &self.composition {
@@ -278,8 +280,7 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// Both bits of the words as masks, if there are pointers and the last is among the first
-    /// [`MASKED_WORDS`].
+    /// Makes the masks, if there are pointers and the last is among the first [`MASKED_WORDS`].
     const fn made_masks(&self) -> Masks {
         if self.described == 0 || self.described > MASKED_WORDS {
             return Masks::NONE;
@@ -292,7 +293,7 @@ impl<'a> PointerMap<'a> {
         Masks::new(pointers, self.described, self.words)
     }
 
-    /// This map as units, if it is short enough for them.
+    /// Turns a map that is short enough into units.
     const fn compact(self) -> Self {
         if self.described > MASK_WORDS {
             return self;
@@ -314,7 +315,7 @@ impl<'a> PointerMap<'a> {
     }
 }
 
-/// A number of words, if a value can have as many.
+/// Returns `words`, and panics if no value can have as many.
 const fn bounded(words: usize) -> usize {
     assert!(
         words <= isize::MAX.unsigned_abs() / WORD_BYTES,
@@ -323,7 +324,7 @@ const fn bounded(words: usize) -> usize {
     words
 }
 
-/// The pointer bits from word `from` on, of a unit's words at least.
+/// The pointer bits of the words from word `from` on, at least as many as a unit has.
 #[inline]
 const fn unit_bits(units: &Units, from: usize) -> usize {
     let (index, shift) = (from / UNIT_WORDS, from % UNIT_WORDS);

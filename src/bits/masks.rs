@@ -5,8 +5,8 @@ use super::format::{self, UNIT_WORDS, WORD_BYTES};
 /// Words that masks have bits for.
 pub(super) const MASKED_WORDS: usize = u64::BITS as usize;
 
-/// Both bits of the words of a value of up to [`MASKED_WORDS`] described words, each kind as one
-/// number, first word lowest.
+/// The pointer bits and the scan bits of a value of up to [`MASKED_WORDS`] described words, each
+/// kind as one number, first word lowest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Masks {
     pub(super) pointers: u64,

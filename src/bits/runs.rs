@@ -1,4 +1,4 @@
-//! Runs: pointers side by side, for records that are long and irregular.
+//! Runs: words without and with pointers in turn, for maps of long and irregular records.
 
 use super::format::{low, min};
 
@@ -13,7 +13,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs one behind the other, each given as words to skip, pointers, and how often both come.
+    /// A sequence of runs, each given as words to skip, pointers, and the number of repetitions.
     ///
     /// ```
     /// use archipelago::bits::{PointerMap, Run};
@@ -60,12 +60,12 @@ impl Run {
         }
     }
 
-    /// Words once over.
+    /// Words of one repetition.
     const fn period(&self) -> usize {
         self.skip.saturating_add(self.pointers)
     }
 
-    /// The first word behind the run. Runs too long to be counted are longer than any value.
+    /// The first word after the run, or `usize::MAX` for a run that is longer than any value.
     const fn end(&self) -> usize {
         let words = self.period().saturating_mul(self.repeat);
         self.first.saturating_add(words)

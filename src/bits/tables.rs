@@ -1,4 +1,4 @@
-//! Where the units of the bitmap are: what whoever stores them says.
+//! The [`Tables`] trait, through which the bitmap's units are found, and the numbers of words.
 
 use core::mem::size_of;
 use core::sync::atomic::AtomicUsize;
@@ -9,8 +9,8 @@ use super::format::{self, UNIT_WORDS};
 
 /// The tables of a heap bitmap: one for each arena, of which any part can be absent.
 ///
-/// A table has a unit for every [`UNIT_WORDS`] words of its arena, zero as long as nobody has
-/// written it. Tables of arenas that lie side by side need not lie side by side.
+/// A table has a unit for every [`UNIT_WORDS`] words of its arena, zero until it is written. The
+/// tables of adjacent arenas need not be adjacent.
 pub trait Tables {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
@@ -22,11 +22,11 @@ pub trait Tables {
     /// side in memory, at most to the end of the space. None if unit `first` is not Ready, or if
     /// there is no such arena: `arena` can be the number one past the last of the space.
     ///
-    /// Units that were answered once stay where they are.
+    /// Units stay where they are as long as `self` is borrowed.
     fn units(&self, arena: usize, first: usize) -> &[AtomicUsize];
 }
 
-/// Units of one arena's table.
+/// The number of units in the table of an arena.
 pub(super) const fn arena_units<T: Tables>() -> usize {
     const {
         assert!(

@@ -1,4 +1,4 @@
-//! What unit tests share: geometries as types, and metadata memory for single layers.
+//! Helpers of unit tests: geometries as types, and metadata memory for single layers.
 
 mod source;
 

@@ -20,7 +20,7 @@ pub(crate) struct HostSource {
     refused: Option<usize>,
 }
 
-/// Keeps what was handed out in reach, so that leak checkers do not mind it.
+/// Keeps all memory reachable, so that leak checkers do not report it.
 static HANDED_OUT: SpinMutex<Vec<HandedOut>> = SpinMutex::new(Vec::new());
 
 struct HandedOut(#[expect(dead_code, reason = "kept for leak checkers alone")] NonNull<u8>);

@@ -1,4 +1,4 @@
-//! One unit that two CPUs change all the time: what one writes is never lost by the other.
+//! A unit that two CPUs change all the time: neither loses a write of the other.
 
 use std::sync::Barrier;
 

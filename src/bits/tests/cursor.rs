@@ -86,7 +86,7 @@ fn long_steps<const W: usize>(placement: Placement) {
         TestTables::<Top, W>::WORDS,
     );
     let shifts = [0, 1, 2, 3, 4, UNIT_WORDS - 1, UNIT_WORDS, UNIT_WORDS + 1];
-    // From before and behind each boundary, and from inside, so far that it ends in every arena.
+    // From below and above each boundary, and from inside, so far that it ends in every arena.
     for base in [0, arena - 40, arena, 2 * arena - 3, all - 70, all - 1] {
         for start in shifts
             .map(|shift| (base + shift).min(all - 1))

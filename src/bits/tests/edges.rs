@@ -1,5 +1,5 @@
-//! What the other tests meet only by the way: room for numbers behind the last pointer, bits behind
-//! the first dead word, numbers of arenas behind the last.
+//! Edge cases: room for numbers after the last pointer, bits after the first dead word, numbers of
+//! arenas after the last.
 
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
@@ -12,7 +12,7 @@ use crate::bits::{
     describe_value,
 };
 
-/// Words behind the last pointer need room too.
+/// Words after the last pointer need room too.
 #[test]
 fn an_object_that_ends_in_numbers_fits_only_whole() {
     let tables = Top8::new(Placement::Apart);
@@ -33,7 +33,7 @@ fn an_object_that_ends_in_numbers_fits_only_whole() {
     assert!((80..86).all(|word| tables.bits(word) == (false, false)));
 }
 
-/// A word is dead or not by what is said of it, whatever is said of those behind it.
+/// A word is dead or not by its own bits, whatever the bits of later words are.
 #[test]
 fn a_scan_ends_at_the_first_dead_word() {
     let tables = Top8::new(Placement::Apart);
@@ -55,7 +55,7 @@ fn a_scan_ends_at_the_first_dead_word() {
     }
 }
 
-/// Tables that are asked for no arena but those of the space and the one behind the last.
+/// Tables that are asked for no arena but those of the space and the one after the last.
 struct Strict(Top8);
 
 const ARENAS: usize = Top8::WORDS / Top8::ARENA_WORDS;
@@ -93,7 +93,7 @@ fn no_step_leads_farther_than_the_end_of_the_space() {
         assert_eq!(end.forward_or_boundary(words).1, 0);
         assert!(!end.set_special(true));
     }
-    // A part of an object that begins behind the end of the space.
+    // A part of an object that begins after the end of the space.
     for start in [8, 8 * UNIT_WORDS, usize::MAX & !7] {
         let read = PointerWords::within(&tables, last, start..usize::MAX);
         assert_eq!(read.expect("in the space").next(), None);

@@ -1,7 +1,7 @@
 //! Faults of a writer: the oracle finds each of them by the bits that such a writer leaves.
 //!
-//! A fault that changes what is described is an argument of the correct writer. The others are done
-//! to the slot's units after the correct writer has written them.
+//! A fault in the description is an argument of the correct writer. The others are done to the
+//! slot's units after the correct writer has written them.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -30,7 +30,7 @@ enum Fault {
     OneElementLess,
     /// An array has an element more.
     OneElementMore,
-    /// All words of a unit are taken for the object's own.
+    /// Neighbours in the first and the last unit are overwritten.
     NeighbourOverwritten,
 }
 
@@ -52,9 +52,9 @@ impl Fault {
         }
     }
 
-    /// Leaves in `unit` what a writer with this fault leaves there: `old` is the unit as it was,
-    /// `own` has the bits of the slot's words, and `is_fresh` says that the writer sets bits in a
-    /// slot that it has cleared.
+    /// Changes `unit` to the value that a writer with this fault leaves there: `old` is the unit as
+    /// it was, `own` has the bits of the slot's words, and `is_fresh` says that the writer sets
+    /// bits in a slot that it has cleared.
     fn damage(self, unit: &AtomicUsize, old: usize, own: usize, is_fresh: bool) {
         let new = unit.load(Relaxed);
         let unwritten = if is_fresh { old & !own } else { old };

@@ -89,7 +89,7 @@ impl<G: TestGeometry, const W: usize> TestTables<G, W> {
         }
     }
 
-    /// These tables with some units not Ready, counted from the bottom of the space.
+    /// Makes some units not Ready, counted from the bottom of the space.
     pub(super) fn without(self, absent: Range<usize>) -> Self {
         Self { absent, ..self }
     }

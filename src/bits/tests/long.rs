@@ -67,7 +67,7 @@ fn random_records_of_up_to_600_words_as_runs() {
     }
 }
 
-/// The same records, as structures of an array, a record in runs and a mask.
+/// Random records as structures of an array, a record in runs and a mask.
 #[test]
 fn random_records_as_nested_fields() {
     let mut random = Rng::with_seed(601);

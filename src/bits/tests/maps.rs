@@ -147,7 +147,7 @@ fn a_mask_may_be_shorter_than_its_value() {
     assert_eq!((none.words(), none.described(), none.pointers()), (0, 0, 0));
 }
 
-/// A mistake in a map made by hand, and what is said then.
+/// A mistake in a map made by hand, and the message of the panic.
 type Mistake = (fn() -> usize, &'static str);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Objects that share units, written and read by several CPUs at once.
+//! Objects that share units, written and read by several CPUs at the same time.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,9 +18,9 @@ const SLOTS: usize = 4 * UNIT_WORDS / SLOT;
 /// How often each writer goes over its slots.
 const ROUNDS: usize = 40_000 / every(8_000);
 
-/// What the objects are, in turn.
+/// Masks of the objects, in turn.
 const MASKS: [u128; 3] = [0b001, 0b110, 0b111];
-/// Their pointers, in bytes from the start.
+/// Pointers of each mask, in bytes from the start.
 const EXPECTED: [&[usize]; 3] = [&[0], &[8, 16], &[0, 8, 16]];
 
 fn slot(index: usize) -> archipelago_api::VirtAddr {
@@ -33,9 +33,9 @@ fn pointers_of(tables: &Top8, index: usize) -> Vec<usize> {
 }
 
 /// Two CPUs describe and clear every other object, and find each as they left it; a third reads one
-/// that nobody touches, and never sees anything else.
+/// that stays as it is, and never sees anything else.
 #[test]
-fn nobody_sees_what_is_done_to_a_neighbour() {
+fn changes_of_a_neighbour_are_not_seen() {
     let tables = Top8::new(Placement::Apart);
     let maps = MASKS.map(|mask| PointerMap::from_mask(SLOT, mask));
     let still = SLOTS / 2;

@@ -67,7 +67,7 @@ pub(super) enum Finding {
     Pointer(usize),
     /// A scan bit of such a word.
     Scan(usize),
-    /// A word of the slot behind the last pointer is not dead.
+    /// A word of the slot after the last pointer is not dead.
     Dead(usize),
     /// A word of a neighbour has other bits than before: so many words below the slot.
     Below(usize),
@@ -127,8 +127,8 @@ fn set_fresh<G: TestGeometry, const W: usize>(
     of_object.set(&units[..of_object.units], &masks);
 }
 
-/// Has `write` describe an object in a slot over bits without meaning, and compares all words of
-/// the slot with the model, and those beside it, as far as `beside`, with what they were.
+/// Has `write` describe an object in a slot over random bits. Compares all words of the slot with
+/// the model, and as many as `beside` on both sides with their old bits.
 pub(super) fn findings<G: TestGeometry, const W: usize>(
     tables: &TestTables<G, W>,
     slot: SlotWords,

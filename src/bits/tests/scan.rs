@@ -1,4 +1,4 @@
-//! Reading objects: what was described comes out, whole or in parts.
+//! Reading objects, whole and in parts: the pointers are those that were described.
 
 use alloc::vec::Vec;
 

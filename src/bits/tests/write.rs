@@ -162,7 +162,7 @@ fn arrays_of_up_to_65_elements_across_arenas() {
     }
 }
 
-/// One object at the same place in tables side by side and apart has the same bits.
+/// An object has the same bits in adjacent tables and in tables that lie apart.
 #[test]
 fn tables_side_by_side_and_apart_end_up_with_the_same_bits() {
     let both = PLACEMENTS.map(Top8::new);
@@ -245,7 +245,7 @@ fn clearing_makes_dead_what_it_names_and_nothing_else() {
                 assert_eq!(tables.bits(word).1, tables.bits(word).0);
             }
         }
-        // Nothing to clear, and nobody's.
+        // Nothing to clear, and an address outside of the space.
         tables.fill(|| usize::MAX);
         clear(&tables, Top8::address(0), 0);
         clear(&tables, VirtAddr::new(0), 8);

@@ -11,7 +11,7 @@ use crate::page::tree::Tree;
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Corruption {
-    /// One of the owned ranges.
+    /// A rule of the owned ranges.
     Ranges(RangesCorruption),
     /// A range that is owned ends above the space.
     RangeOutside,
@@ -44,7 +44,7 @@ pub(crate) enum Corruption {
 }
 
 impl Corruption {
-    /// Every corruption, and what `verify` calls it.
+    /// Every corruption, and the error that `verify` returns for it.
     pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Ranges(RangesCorruption::Empty), "a range is empty"),
         (
@@ -99,7 +99,7 @@ impl<S: Shape> Pages<S> {
     /// Breaks one rule of a sound heap. It has free pages that are Ready in a chunk of which it
     /// owns the last page; that page is free as well; and the array of ranges has a free slot.
     ///
-    /// Answers whether the heap is such a one.
+    /// Returns false if the heap is not such a one.
     pub(crate) fn corrupt(&self, state: &mut State, corruption: Corruption) -> bool {
         let space = 1 << S::GEOMETRY.page_number_bits();
         let ready = self.highest_ready(state, PageIdx(space), 1);

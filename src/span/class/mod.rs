@@ -18,7 +18,7 @@ pub(crate) const CLASSES: u8 = 80;
 pub(crate) struct SizeClass(u8);
 
 impl SizeClass {
-    /// The row's number, which is what a span record holds.
+    /// The row's number, which a span record holds.
     pub(crate) const fn number(self) -> u8 {
         self.0
     }
@@ -87,7 +87,7 @@ impl ClassTable {
         }
     }
 
-    /// All classes, the smallest first.
+    /// The classes, smallest first.
     #[cfg(test)]
     pub(crate) fn classes(&self) -> impl Iterator<Item = SizeClass> + use<> {
         (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)

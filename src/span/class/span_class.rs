@@ -10,22 +10,22 @@ pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
 };
 
 /// Whether objects may hold pointers, so that the heap bitmap describes them. Without a heap bitmap
-/// there is one answer, which takes no room.
+/// there is one value, which takes no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scan(#[cfg(feature = "heap-bits")] bool);
 
 impl Scan {
-    /// They hold none, or nobody cares.
+    /// The objects hold no pointers, or the bitmap does not describe them.
     pub(crate) const NO: Self = Self(
         #[cfg(feature = "heap-bits")]
         false,
     );
 
-    /// They may hold some.
+    /// The objects may hold pointers.
     #[cfg(feature = "heap-bits")]
     pub(crate) const YES: Self = Self(true);
 
-    /// Whether they may.
+    /// Whether the objects may hold pointers.
     #[cfg(feature = "heap-bits")]
     #[inline(always)]
     pub(crate) const fn is_yes(self) -> bool {
@@ -33,8 +33,8 @@ impl Scan {
     }
 }
 
-/// A span class: what all objects of a span have in common, their size class and whether they may
-/// hold pointers. Its number is that of its central list.
+/// A span class: the size class of all objects of a span, and whether they may hold pointers. Its
+/// number is that of its central list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanClass {
     class: SizeClass,
@@ -68,7 +68,7 @@ impl SpanClass {
         Self::scannable(SizeClass(class))
     }
 
-    /// The number. Scannable classes come after the others.
+    /// The number of the class. Scannable classes come after the others.
     #[inline(always)]
     pub(crate) const fn number(self) -> usize {
         #[cfg(feature = "heap-bits")]

@@ -1,8 +1,8 @@
-//! The heap from inside: its modules as they are in `src`, and beside them what measures single
-//! layers and stands in for single modules.
+//! The heap from inside: the modules of `src`, doors into single layers, and variants of single
+//! modules to measure.
 //!
-//! The published crate has neither features nor doors for that. Each module here is the file of the
-//! library, but for the few that this crate replaces:
+//! The published crate has neither features nor doors for that. A module here is the file of the
+//! library, except for the few that this crate replaces:
 //!
 //! - `page` has two more files, which fill a page layer with a pattern and read a page cache;
 //! - with the feature `flat-index`, `arena` has one array of arenas instead of two sparse levels;
@@ -15,7 +15,7 @@
 #![cfg(not(any(loom, test)))]
 #![cfg_attr(
     any(feature = "flat-bits", feature = "flat-index"),
-    expect(dead_code, reason = "an array stands in for what is sparse")
+    expect(dead_code, reason = "an array replaces sparse tables")
 )]
 
 extern crate alloc;

@@ -1,8 +1,8 @@
-//! A flat heap bitmap, to measure what the sparse one costs: one array with the words of the first
+//! A flat heap bitmap, to measure the cost of the sparse one: one array with the words of the first
 //! arena of the address space.
 //!
-//! The array is for one heap alone, and for a heap in that arena: memory elsewhere is refused. Parts
-//! of the sparse bitmap are committed, claimed and charged as ever, and never read.
+//! The array serves one heap, and one whose pages lie in that arena: memory elsewhere is refused.
+//! Parts of the sparse bitmap are committed, claimed and charged as ever, and never read.
 
 use core::fmt;
 use core::sync::atomic::AtomicUsize;

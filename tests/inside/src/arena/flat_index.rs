@@ -1,4 +1,4 @@
-//! A flat arena index, to measure what the sparse one costs: one array with the words of a bounded
+//! A flat arena index, to measure the cost of the sparse one: one array with the words of a bounded
 //! stretch of arenas.
 //!
 //! The array replaces the two levels of the sparse index. A heap that outgrows it is refused

@@ -1,4 +1,4 @@
-//! What a page cache holds, for comparisons with recorded ones.
+//! The content of a page cache, for comparisons with recorded ones.
 
 use super::cache::PageCache;
 
@@ -9,7 +9,7 @@ pub struct CacheImage {
     pub base: usize,
     /// The pages that the cache holds: bit `i` is page `base + i`.
     pub free: u64,
-    /// Those of them without memory.
+    /// The pages in `free` that have no memory.
     pub scavenged: u64,
 }
 

@@ -12,9 +12,9 @@ use super::state::State;
 use super::tree::Tree;
 
 impl<S: Shape> Pages<S> {
-    /// Takes, of each aligned block of 64 pages in `run`, the free pages whose bits are set in what
-    /// `pattern` returns, lowest block first. The run is owned, and begins and ends at such blocks;
-    /// chunks are no smaller.
+    /// Takes, of each aligned block of 64 pages in `run`, the free pages whose bits `pattern`
+    /// returns, lowest block first. The run is owned, and begins and ends at such blocks; chunks
+    /// are no smaller.
     ///
     /// The search address stays, as after [`take`](Self::take).
     pub(crate) fn take_pattern(

@@ -31,7 +31,7 @@ impl SpanRef<'_> {
 }
 
 impl BitsPlace {
-    /// What the record says of the sparse bitmap, which no slot uses: nothing.
+    /// The distance that a record notes: none, since no slot is found by it.
     pub(crate) fn distance(_: VirtAddr, _: VirtAddr) -> Option<i32> {
         None
     }

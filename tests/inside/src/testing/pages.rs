@@ -88,9 +88,8 @@ impl<G: TestGeometry> PageLayer<G> {
         taken.map(Taken::from)
     }
 
-    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are
-    /// set in what `pattern` returns, the lowest block first. The pages are owned, and are whole
-    /// aligned blocks.
+    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits
+    /// `pattern` returns, the lowest block first. The pages are owned, and are whole aligned blocks.
     pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
         self.pages
             .take_pattern(&mut self.state, run(page, count), pattern);
@@ -114,7 +113,7 @@ impl<G: TestGeometry> PageLayer<G> {
         noted.is_ok()
     }
 
-    /// Fills the page cache, which is empty, and says what it holds now.
+    /// Fills the page cache, which is empty, and returns its content.
     pub fn fill_cache(&mut self) -> Option<CacheImage> {
         debug_assert!(self.cache.is_empty(), "a cache is filled when it is empty");
         self.cache = self.pages.fill_cache(&mut self.state)?;
@@ -126,7 +125,7 @@ impl<G: TestGeometry> PageLayer<G> {
         self.cache.alloc(count).map(Taken::from)
     }
 
-    /// Gives back what the page cache holds.
+    /// Gives the pages of the page cache back.
     pub fn flush_cache(&mut self) {
         self.pages.flush_cache(&mut self.state, &mut self.cache);
     }
@@ -210,7 +209,7 @@ impl<G> fmt::Debug for PageLayer<G> {
     }
 }
 
-/// One chunk's bitmap of free pages, on its own.
+/// The bitmap of free pages of a chunk, on its own.
 pub struct Bitmap {
     words: Words,
     pages: usize,
