@@ -10,8 +10,8 @@ use super::tables::{Tables, WordIdx};
 
 /// A position in the heap bitmap: a word of the address space, or the end of the space.
 ///
-/// A cursor steps from arena to arena as the addresses do, wherever their tables are. Where there is
-/// no table, a cursor is a position like any other, without an [`entry`](Self::entry).
+/// A cursor steps from arena to arena as the addresses do, wherever their tables are. Where there
+/// is no table, a cursor is a position like any other, without an [`entry`](Self::entry).
 pub struct HeapBits<'a, T> {
     tables: &'a T,
     /// The units from the word's own up to the end of its piece of table; none if it has none.

@@ -67,9 +67,9 @@ impl<'a> Description<'a> {
         Self::array(const { &T::MAP }, count)
     }
 
-    /// The description of one value that is followed, from the next whole word on, by `count` values
-    /// of another type. A tail without pointers is not described, so that its elements need not be
-    /// whole words.
+    /// The description of one value that is followed, from the next whole word on, by `count`
+    /// values of another type. A tail without pointers is not described, so that its elements need
+    /// not be whole words.
     #[must_use]
     pub const fn header_and_tail(
         header: &'a PointerMap<'a>,

@@ -11,8 +11,8 @@ use super::tables::Tables;
 
 /// The words of an object that hold pointers, lowest first, as bytes from the start of the object.
 ///
-/// The iterator ends at the first dead word. Each unit is loaded once, so that writes to the bits of
-/// neighbours do not disturb it. Words without bits hold no pointers.
+/// The iterator ends at the first dead word. Each unit is loaded once, so that writes to the bits
+/// of neighbours do not disturb it. Words without bits hold no pointers.
 pub struct PointerWords<'a, T> {
     /// The cursor at the word `next`.
     cursor: HeapBits<'a, T>,
@@ -49,8 +49,8 @@ impl<'a, T: Tables> PointerWords<'a, T> {
         })
     }
 
-    /// The pointer words of an object of `bytes` bytes that begins at the cursor's word. A walk from
-    /// object to object saves the lookup of each.
+    /// The pointer words of an object of `bytes` bytes that begins at the cursor's word. A walk
+    /// from object to object saves the lookup of each.
     #[inline]
     #[must_use]
     pub fn from_cursor(cursor: HeapBits<'a, T>, bytes: usize) -> Self {

@@ -229,7 +229,7 @@ impl WordRange {
     }
 }
 
-/// Both bits of `count` words of an object from word `from`, as those of the first words of a unit.
+/// The unit of `count` words of an object from word `from`, at the low end of the unit.
 #[inline]
 fn compose(object: &Description<'_>, described: usize, from: usize, count: usize) -> usize {
     format::unit(

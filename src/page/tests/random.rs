@@ -74,7 +74,7 @@ fn the_model_gives_the_same_answers<G: TestGeometry>() {
     }
 }
 
-/// Whoever works on a heap: what it may still grow by, and what it holds.
+/// A user of a page layer: the runs that it may still grow by, and those that it holds.
 struct Actor<G> {
     random: Rng,
     heap: Fixture<G>,
@@ -215,8 +215,8 @@ impl<G: TestGeometry> Actor<G> {
         self.keep(taken.map(|taken| taken.run));
     }
 
-    /// Frees what may not be taken; the fixture checks that it is refused then, and the model
-    /// forgets what was not.
+    /// Frees a run that may not be taken. The fixture checks that it is refused then; a run that
+    /// was taken is freed in the model, too.
     fn misuse(&mut self) {
         let asked = run(self.somewhere(), self.random.usize(..4));
         if !self.heap.all(asked, |page| !page.free) || asked.is_empty() {
@@ -324,7 +324,7 @@ fn an_aligned_run_is_found_if_one_exists<G: TestGeometry>() {
                     if heap.alloc_aligned(*count, *align).is_none() {
                         break;
                     }
-                    // What comes next is aligned no more.
+                    // The next free page is no longer aligned.
                     heap.alloc(1);
                 }
                 heap.check();

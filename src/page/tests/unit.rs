@@ -168,7 +168,7 @@ fn counts_beyond_32_bits_saturate_and_make_up_no_run() {
     );
 }
 
-/// With the n-th request for memory refused, for every n, nothing that anybody sees is another.
+/// A refusal of the n-th request for memory, for every n, changes nothing that can be seen.
 fn a_refused_table_changes_nothing<G: TestGeometry>() {
     let base = places::<G>(20)[1] * chunk::<G>();
     let wanted = run(base + 7 * chunk::<G>() + 1, 2 * chunk::<G>());
@@ -195,7 +195,7 @@ fn a_refused_table_changes_nothing<G: TestGeometry>() {
             let again = heap.pages.ensure(wanted, &mut heap.source);
             assert!(again.is_err());
         }
-        assert_eq!(held(&heap), before, "failing again leaves no more behind");
+        assert_eq!(held(&heap), before, "a second failure keeps no more memory");
         heap.grow(wanted);
         heap.check();
         assert!(heap.alloc(2 * chunk::<G>()).is_some());

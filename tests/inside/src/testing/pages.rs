@@ -89,7 +89,8 @@ impl<G: TestGeometry> PageLayer<G> {
     }
 
     /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits
-    /// `pattern` returns, the lowest block first. The pages are owned, and are whole aligned blocks.
+    /// `pattern` returns, the lowest block first. The pages are owned, and are whole aligned
+    /// blocks.
     pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
         self.pages
             .take_pattern(&mut self.state, run(page, count), pattern);
