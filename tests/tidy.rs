@@ -53,7 +53,7 @@ const UNSAFE_LEDGER: &[(&str, usize)] = &[
 ];
 
 /// The same for `firmware/src/`.
-const FIRMWARE_UNSAFE_LEDGER: &[(&str, usize)] = &[("block.rs", 14), ("heap.rs", 15)];
+const FIRMWARE_UNSAFE_LEDGER: &[(&str, usize)] = &[("block.rs", 13), ("heap.rs", 15)];
 
 /// The machines that kernels run on, and what they share; the simulated ones are for tests.
 const MACHINE_CRATES: &[&str] = &["api", "arm", "cortex-m", "flat", "mips", "tables", "x86_64"];
