@@ -4,16 +4,20 @@
 //! form.
 #![cfg(not(loom))]
 
+#[path = "vectors/json.rs"]
+mod json;
+
 use core::error::Error;
 use core::fmt::{Debug, Write as _};
 use core::iter;
-use core::ops::Range;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use archipelago_inside::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
 use serde_json::Value;
+
+use self::json::{address, list, number, numbers, runs};
 
 type Failure = Box<dyn Error>;
 
@@ -389,36 +393,4 @@ fn expect<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Result<(), Fai
     let mut message = String::new();
     write!(message, "{what}: {got:?}, recorded is {wanted:?}")?;
     Err(message.into())
-}
-
-fn list(value: &Value) -> Result<&Vec<Value>, Failure> {
-    let list = value.as_array();
-    list.ok_or_else(|| format!("{value} is no list").into())
-}
-
-fn number(value: &Value) -> Result<usize, Failure> {
-    let number = value
-        .as_u64()
-        .ok_or_else(|| format!("{value} is no count"))?;
-    Ok(usize::try_from(number)?)
-}
-
-fn numbers(value: &Value) -> Result<Vec<usize>, Failure> {
-    list(value)?.iter().map(number).collect()
-}
-
-/// Runs that are recorded as first page and count.
-fn runs(value: &Value) -> Result<Vec<Range<usize>>, Failure> {
-    let mut runs = Vec::new();
-    for run in list(value)? {
-        let first = number(&run[0])?;
-        runs.push(first..first + number(&run[1])?);
-    }
-    Ok(runs)
-}
-
-fn address(value: &Value) -> Result<usize, Failure> {
-    let hex = value.as_str().and_then(|text| text.strip_prefix("0x"));
-    let hex = hex.ok_or_else(|| format!("{value} is no address"))?;
-    Ok(usize::from_str_radix(hex, 16)?)
 }
