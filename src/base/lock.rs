@@ -79,7 +79,7 @@ impl<T, K: Kernel, const RANK: u8> DerefMut for RankedGuard<'_, T, K, RANK> {
     }
 }
 
-/// Restores interrupts when the lock has been given back.
+/// Restores interrupts after the lock was released.
 struct Restore<K: Kernel, const RANK: u8> {
     state: InterruptState,
     kernel: PhantomData<fn() -> K>,

@@ -48,20 +48,21 @@ impl Block {
     fn new() -> Self {
         let bytes = SHAPE.block_bytes::<Tracked>();
         let layout = Layout::from_size_align(bytes, bytes).expect("a power of two");
-        // SAFETY: the layout is not empty.
+        // SAFETY: `alloc` needs a layout that is not empty.
         let start = NonNull::new(unsafe { alloc(layout) }).expect("memory");
         let block = Self(start.cast());
         for index in 0..SHAPE.entries {
-            // SAFETY:
-            // - the entry lies in the block;
-            // - the block is as aligned as its entries need.
+            // SAFETY: `write` needs
+            // - memory that may be written: the entry lies in the block;
+            // - alignment: the block is aligned to its size.
             unsafe { block.entry(index).write(Tracked(AtomicUsize::new(0))) };
         }
         block
     }
 
     fn entry(self, index: usize) -> NonNull<Tracked> {
-        // SAFETY: `index` is below the entries of the block.
+        assert!(index < SHAPE.entries, "an entry of the block");
+        // SAFETY: `add` needs a result inside the block, which has more than `index` entries.
         unsafe { self.0.add(index) }
     }
 
@@ -69,15 +70,16 @@ impl Block {
     fn fill(self, part: usize) -> Fresh<Tracked> {
         let first = part * SHAPE.part_entries;
         for index in first..first + SHAPE.part_entries {
-            // SAFETY:
-            // - `new` has written every entry of the block;
-            // - entries are only used through shared references.
+            // SAFETY: `as_ref` needs
+            // - an aligned, initialised entry: `new` has written every entry of the block;
+            // - no exclusive reference: entries are only used through shared ones.
             let entry = unsafe { self.entry(index).as_ref() };
             entry.0.store(FILLED, Ordering::Relaxed);
         }
-        // SAFETY:
-        // - the entries are aligned, initialised and never freed;
-        // - the references that were made above have ended.
+        // SAFETY: `Fresh::new` needs
+        // - alignment, as the block has it;
+        // - entries that stay: blocks are never freed;
+        // - no other reference: those above have ended.
         unsafe { Fresh::new(self.entry(first), SHAPE.part_entries) }
     }
 

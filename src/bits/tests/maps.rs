@@ -75,7 +75,9 @@ struct Branch<T> {
     right: *mut T,
 }
 
-// SAFETY: every field is in the map with the map of its type.
+// SAFETY:
+// - the map has the words of the structure's bytes;
+// - each field lies where `offset_of` says, and its pointers where its type's map says.
 unsafe impl<T> Scannable for Branch<T> {
     const FIELDS: &'static [Field<'static>] = &[
         Field {

@@ -1,6 +1,6 @@
 //! Every rule that `verify` knows can be broken, and is then called by its name.
 
-use super::corrupt::Corruption;
+use super::damage::Corruption;
 use super::{Fixture, chunk, places, run};
 use crate::testing::TestGeometry;
 

@@ -81,8 +81,9 @@ macro_rules! on_every_geometry {
     };
 }
 // Below the macro, which is in scope from here on.
-mod corrupt;
+
 mod corruption;
+mod damage;
 mod model;
 mod random;
 mod regression;

@@ -25,7 +25,7 @@ pub trait TestGeometry: 'static {
     const GEOMETRY: Geometry;
 }
 
-/// The shape that a geometry gives.
+/// The shape of a geometry.
 #[derive(Debug)]
 pub(crate) struct Shaped<G>(PhantomData<fn() -> G>);
 

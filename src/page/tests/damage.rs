@@ -1,12 +1,11 @@
-//! Corruptions that tests plant, one for every rule that [`Pages::verify`] knows.
+//! Damage that tests do to the page layer, one kind for every rule that [`Pages::verify`] checks.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::ranges::damage::Corruption as RangesCorruption;
-
 use crate::page::pages::Pages;
 use crate::page::state::State;
 use crate::page::summary::{self, Summary};
 use crate::page::tree::Tree;
+use crate::region::ranges::damage::RangesCorruption;
 
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
