@@ -66,18 +66,6 @@ impl ClassTable {
         self.sizes.len()
     }
 
-    /// The largest size that has a class, in bytes.
-    #[cfg(test)]
-    pub(crate) const fn largest(&self) -> usize {
-        self.largest
-    }
-
-    /// The page size that the table is for, in bytes.
-    #[cfg(test)]
-    pub(crate) const fn page_bytes(&self) -> usize {
-        self.page_bytes
-    }
-
     /// The class of that number, if there is one.
     pub(crate) const fn class(&self, number: u8) -> Option<SizeClass> {
         if (number as usize) < self.sizes.len() {
@@ -85,12 +73,6 @@ impl ClassTable {
         } else {
             None
         }
-    }
-
-    /// The classes, smallest first.
-    #[cfg(test)]
-    pub(crate) fn classes(&self) -> impl Iterator<Item = SizeClass> + use<> {
-        (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)
     }
 
     /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power
