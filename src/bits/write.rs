@@ -11,7 +11,7 @@ use super::format::{self, UNIT_WORDS};
 use super::map::{self, PointerMap};
 use super::tables::{Tables, WordIdx};
 
-/// Why an object's bits were not written. None of them was.
+/// A reason for which no bit of an object was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescribeError {
@@ -31,7 +31,7 @@ pub enum DescribeError {
     },
     /// Part of the slot has no bits.
     Absent {
-        /// The first address without.
+        /// The first address of the slot without bits.
         address: VirtAddr,
     },
 }
@@ -43,9 +43,15 @@ impl fmt::Display for DescribeError {
                 write!(f, "{bytes} bytes at {address} are not in the address space")
             }
             Self::TooLong { words, room } => {
-                write!(f, "an object of {words} words in a slot of {room}")
+                write!(
+                    f,
+                    "the object of {words} words does not fit its slot of {room} words"
+                )
             }
-            Self::Absent { address } => write!(f, "no heap bitmap at {address}"),
+            Self::Absent { address } => write!(
+                f,
+                "the heap bitmap at {address} is not ready: is the slot in a scannable span?"
+            ),
         }
     }
 }
