@@ -7,7 +7,16 @@ use archipelago_inside::testing::{Geometry, PageLayer, TestGeometry};
 struct Plain;
 
 impl TestGeometry for Plain {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 32,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 22,
+        index_root_shift: 0,
+        index_table_shift: 10,
+    };
 }
 
 #[test]
