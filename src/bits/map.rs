@@ -67,12 +67,18 @@ impl<'a> PointerMap<'a> {
     /// The map of a value of `bytes` bytes without pointers.
     #[must_use]
     pub const fn none(bytes: usize) -> Self {
+        let words = bytes.div_ceil(WORD_BYTES);
+        Self::new(words, 0, Composition::Units(NO_UNITS))
+    }
+
+    /// The map of these words, before it is made compact.
+    const fn new(words: usize, described: usize, composition: Composition<'a>) -> Self {
         Self {
-            words: bytes.div_ceil(WORD_BYTES),
-            described: 0,
+            words,
+            described,
             pattern: 0,
             masks: Masks::NONE,
-            composition: Composition::Units(NO_UNITS),
+            composition,
         }
     }
 
@@ -96,14 +102,7 @@ impl<'a> PointerMap<'a> {
             }
             word += 1;
         }
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            composition: Composition::Units(units),
-        }
-        .compact()
+        Self::new(words, described, Composition::Units(units)).compact()
     }
 
     /// The map of `words` words that these runs describe, one after the other. Words after the last
@@ -115,14 +114,7 @@ impl<'a> PointerMap<'a> {
     pub const fn from_runs(words: usize, runs: &'a [Run]) -> Self {
         let (end, described) = Run::measure(runs);
         assert!(end <= bounded(words), "the runs are longer than the value");
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            composition: Composition::Runs(runs),
-        }
-        .compact()
+        Self::new(words, described, Composition::Runs(runs)).compact()
     }
 
     /// The map of `count` elements.
@@ -140,14 +132,7 @@ impl<'a> PointerMap<'a> {
         } else {
             words - element.words + element.described
         };
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            composition: Composition::Array(element),
-        }
-        .compact()
+        Self::new(words, described, Composition::Array(element)).compact()
     }
 
     /// The map of a value of `bytes` bytes with these fields, in any order.
@@ -175,14 +160,7 @@ impl<'a> PointerMap<'a> {
             }
             index += 1;
         }
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            composition: Composition::Fields(fields),
-        }
-        .compact()
+        Self::new(words, described, Composition::Fields(fields)).compact()
     }
 
     /// Words of the value.
@@ -266,7 +244,7 @@ impl<'a> PointerMap<'a> {
         }
     }
 
-    /// The pattern of a short value.
+    /// The pattern of a short value: its bits, doubled until there are enough.
     const fn doubled(&self) -> usize {
         if self.words == 0 || self.words > UNIT_WORDS / 2 {
             return 0;
