@@ -4,6 +4,8 @@
 //! takes from below typed addresses and the geometry.
 
 #[cfg(not(loom))]
+pub(crate) mod invariant;
+#[cfg(not(loom))]
 pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;

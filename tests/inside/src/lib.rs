@@ -40,7 +40,11 @@ mod bits {
 mod global;
 #[path = "../../../src/heap/mod.rs"]
 mod heap;
+#[path = "../../../src/inspect/mod.rs"]
+mod inspect;
 mod page;
+#[path = "../../../src/pageheap/mod.rs"]
+mod pageheap;
 #[path = "../../../src/region/mod.rs"]
 mod region;
 #[cfg(not(feature = "flat-bits"))]
@@ -51,10 +55,9 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
-pub use heap::{
-    AllocError, ArenaView, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats,
-    Violation, Window, WindowRule,
-};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use inspect::{ArenaView, ChunkView, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
-pub use heap::{BitsPartView, BitsView, ObjectView};
+pub use inspect::{BitsPartView, BitsView, ObjectView};
+pub use pageheap::{InitError, Window, WindowRule};
 pub use region::{Cause, Purpose};

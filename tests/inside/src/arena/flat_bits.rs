@@ -59,8 +59,11 @@ impl<M: Machine> FirstArena<M> {
         source: &mut MetadataSource<'_, M>,
     ) -> Result<Option<&ArenaWords>, Cause> {
         if arena > 0 {
-            let bytes = M::GEOMETRY.arena_bytes();
-            return Err(Cause::TooLarge { bytes });
+            let (bytes, most) = (
+                (arena + 1) << M::GEOMETRY.arena_shift,
+                M::GEOMETRY.arena_bytes(),
+            );
+            return Err(Cause::TooLarge { bytes, most });
         }
         self.0.ensure(arena, source)
     }

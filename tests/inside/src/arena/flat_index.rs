@@ -62,8 +62,11 @@ impl<M: Machine> FlatIndex<M> {
         if self.first.load(Ordering::Relaxed) == NOWHERE {
             self.first.store(arena, Ordering::Relaxed);
         }
-        let bytes = ARENAS << M::GEOMETRY.arena_shift;
-        self.get(arena).map(Some).ok_or(Cause::TooLarge { bytes })
+        let most = ARENAS << M::GEOMETRY.arena_shift;
+        let bytes = most.saturating_add(1);
+        self.get(arena)
+            .map(Some)
+            .ok_or(Cause::TooLarge { bytes, most })
     }
 }
 

@@ -1,32 +1,63 @@
-//! Where the bits of a span's slots are in a flat bitmap: found from the span's first page.
+//! The place of the bits of a span's slots in a flat bitmap: found from the span's first page.
 
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicI32, AtomicUsize};
 
 use archipelago_api::{Machine, VirtAddr};
 
 use super::record::Record;
-use super::slots::SpanRef;
+use super::slots::{LiveSlot, SpanRef};
 use crate::arena::flat_bits;
 use crate::base::PageIdx;
 
-/// Where the bits of a span's first word are: those of its first page.
+/// The field of a record that a sparse bitmap needs, and that is not used here.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct BitsDistance(AtomicI32);
+
+/// The address of a record, which is not needed here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordAddress;
+
+impl RecordAddress {
+    #[inline(always)]
+    pub(super) const fn new(_: VirtAddr) -> Self {
+        Self
+    }
+}
+
+/// The place of the bits of a span's first word: those of its first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BitsPlace(PageIdx);
 
 impl Record {
-    /// Where the bits of the span's slots are; `None` if the array has none of them.
+    /// The number of slots whose bits the record leads to: none.
+    pub(crate) fn near_slots(&self) -> u32 {
+        0
+    }
+
+    /// The distance that the record notes: none.
+    pub(crate) fn bits_distance(&self) -> i32 {
+        0
+    }
+
+    /// Notes nothing.
+    pub(crate) fn set_bits(&self, _: i32, _: u32) {}
+}
+
+impl SpanRef<'_> {
+    /// The place of the bits of a slot; `None` if the array has none of the span's.
     #[inline(always)]
-    pub(crate) fn bits_place(&self, _: VirtAddr, _: usize) -> Option<BitsPlace> {
-        let first = self.first();
+    pub(crate) fn bits_place(self, _: usize) -> Option<BitsPlace> {
+        let first = self.record.first();
         flat_bits::has_words_of(first).then_some(BitsPlace(first))
     }
 }
 
-impl SpanRef<'_> {
-    /// Where the bits of the slots of a span in use are: in the array, like all its bits.
+impl LiveSlot<'_> {
+    /// The slot's number.
     #[inline(always)]
-    pub(crate) fn bits_place(self, _: usize) -> Option<BitsPlace> {
-        Some(BitsPlace(self.record.first()))
+    pub(crate) const fn number(&self) -> usize {
+        self.slot
     }
 }
 
@@ -39,7 +70,8 @@ impl BitsPlace {
     /// `count` words of the bitmap from number `first` on.
     ///
     /// # Safety
-    /// The place is a span's, the words describe words of the span, and the span is in use.
+    /// - The place is a span's, and the words describe words of the span.
+    /// - The span stays in use as long as the words are.
     #[inline(always)]
     pub(crate) unsafe fn units<'a, M: Machine>(
         self,
