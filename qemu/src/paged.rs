@@ -3,7 +3,7 @@
 
 use archipelago::Window;
 use archipelago_api::{Machine, VirtRange};
-use archipelago_tables::Tlb;
+use archipelago_paging::Tlb;
 
 use crate::machine::{
     BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
@@ -68,7 +68,7 @@ unsafe impl Tlb for Careless {
 #[cfg(any(machine = "arm", machine = "mips"))]
 mod source {
     use archipelago_api::PhysAddr;
-    use archipelago_tables::{FrameReturn, FrameSource};
+    use archipelago_paging::{FrameReturn, FrameSource};
 
     use crate::FramePool;
 

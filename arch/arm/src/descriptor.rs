@@ -15,7 +15,7 @@
 //! lowest bits are 0 translates to nothing, and its other bits are the software's.
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::{Format, Leaf, Link};
+use archipelago_paging::{Format, Leaf, Link};
 use bitflags::bitflags;
 
 /// The address of a frame of 4 KiB in a word.

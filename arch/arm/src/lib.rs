@@ -69,7 +69,7 @@ pub mod maintenance;
 mod roots;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{
+pub use archipelago_paging::{
     Access, Directory, FrameReturn, FrameSource, Link, MAX_WINDOWS, Owned, Tlb, TwoLevel,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
@@ -81,4 +81,4 @@ pub use roots::{Linear, Reach, Roots, Walks};
 /// frame source `F`, behind the locks `A`, with `T` to make its CPUs forget translations. See the
 /// [crate's page](crate) for how it is plugged in.
 pub type Paging<P, F, A = Owned<P, F>, T = Maintenance<Broadcast>> =
-    archipelago_tables::Paging<TwoLevel, P, F, A, T>;
+    archipelago_paging::Paging<TwoLevel, P, F, A, T>;

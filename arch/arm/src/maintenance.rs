@@ -19,7 +19,7 @@
 //! not: no page of the heap is ever executed, so what a predictor knows of it is never used.
 
 use archipelago_api::VirtRange;
-use archipelago_tables::{Tlb, pieces};
+use archipelago_paging::{Tlb, pieces};
 
 /// More pages than this are invalidated with the whole TLB: CPUs have some hundred entries, and
 /// each operation is told to every CPU.

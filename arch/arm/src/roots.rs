@@ -3,7 +3,7 @@
 use core::ptr::{self, NonNull};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
-use archipelago_tables::{Directory, Link, SLOT_BYTES};
+use archipelago_paging::{Directory, Link, SLOT_BYTES};
 
 use crate::descriptor::{LINKS, Short, read_link, write_link};
 use crate::maintenance::{Broadcast, Instructions, Maintenance};

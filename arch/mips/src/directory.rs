@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
-use archipelago_tables::{Directory, Format, Leaf, Link, SLOT_BYTES};
+use archipelago_paging::{Directory, Format, Leaf, Link, SLOT_BYTES};
 
 use crate::entry::Entry;
 use crate::segment::{Kuseg, Segment};

@@ -15,7 +15,7 @@
 //! MIPS32 Architecture For Programmers, volume III (MD00090), "EntryLo0, EntryLo1".
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::Leaf;
+use archipelago_paging::Leaf;
 
 bitflags::bitflags! {
     /// The bits of an entry besides the frame's number.

@@ -88,7 +88,7 @@ mod segment;
 mod tlb;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{
+pub use archipelago_paging::{
     Access, Directory, Format, FrameReturn, FrameSource, Leaf, Link, MAX_WINDOWS, Owned, Tlb,
     TwoLevel,
 };
@@ -102,7 +102,7 @@ pub use tlb::LocalTlb;
 
 /// The machine over a directory `P` with frames from `F`.
 pub type PagingIn<P, F, A = Owned<P, F>, T = LocalTlb> =
-    archipelago_tables::Paging<TwoLevel, P, F, A, T>;
+    archipelago_paging::Paging<TwoLevel, P, F, A, T>;
 
 /// The machine over the crate's own tables for the segment `S`, with frames from `F`.
 pub type Paging<F, S = Kuseg, A = Owned<SoftwareTables<S>, F>, T = LocalTlb> =

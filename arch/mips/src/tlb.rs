@@ -12,7 +12,7 @@ mod local {
     use core::arch::asm;
 
     use archipelago_api::VirtRange;
-    use archipelago_tables::Tlb;
+    use archipelago_paging::Tlb;
 
     use super::LocalTlb;
     use crate::cp0::{self, read};

@@ -15,7 +15,7 @@
 //! tables.
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::Leaf;
+use archipelago_paging::Leaf;
 use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTableFlags, PhysFrame};
 

@@ -68,7 +68,7 @@ mod tlb;
 mod walk;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{Access, MAX_WINDOWS, Owned, Tlb};
+pub use archipelago_paging::{Access, MAX_WINDOWS, Owned, Tlb};
 pub use entry::MARK;
 pub use kernel::SingleCpu;
 pub use scheme::FourLevel;
@@ -79,4 +79,4 @@ pub use tlb::LocalTlb;
 /// with `T` to make its CPUs forget translations. See the [crate's page](crate) for how it is
 /// plugged in, and [`FourLevel`] for what it asks of the CPU.
 pub type Paging<P, F, A = Owned<P, F>, T = LocalTlb> =
-    archipelago_tables::Paging<FourLevel, P, F, A, T>;
+    archipelago_paging::Paging<FourLevel, P, F, A, T>;

@@ -4,7 +4,7 @@ use core::ops::ControlFlow;
 use core::ptr::NonNull;
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtRange};
-use archipelago_tables::{Chain, Change, Leaf, Returns, Scheme, Takes};
+use archipelago_paging::{Chain, Change, Leaf, Returns, Scheme, Takes};
 use x86_64::structures::paging::{FrameAllocator, FrameDeallocator, PhysFrame, Size4KiB};
 
 use crate::entry;

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 
 use archipelago_api::VirtRange;
-use archipelago_tables::{Chain, Change, Leaf};
+use archipelago_paging::{Chain, Change, Leaf};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::structures::paging::page_table::{PageTableEntry, PageTableLevel};
 

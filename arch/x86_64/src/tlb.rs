@@ -3,7 +3,7 @@
 /// The TLB of the CPU that this runs on, for kernels that use one CPU and no process-context
 /// identifiers, or that keep the heap's windows out of them.
 ///
-/// A kernel that runs on several CPUs brings a [`Tlb`](archipelago_tables::Tlb) of its own, which
+/// A kernel that runs on several CPUs brings a [`Tlb`](archipelago_paging::Tlb) of its own, which
 /// has each of them call [`LocalTlb::flush_local`]. New entries need nothing: no CPU of this
 /// architecture remembers that there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +13,7 @@ pub struct LocalTlb;
 mod local {
     use super::LocalTlb;
     use archipelago_api::VirtRange;
-    use archipelago_tables::{Tlb, pieces};
+    use archipelago_paging::{Tlb, pieces};
     use x86_64::VirtAddr;
     use x86_64::instructions::tlb;
     use x86_64::registers::control::Cr3;

@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use core::ptr::NonNull;
 
 use archipelago_api::VirtRange;
-use archipelago_tables::pieces;
+use archipelago_paging::pieces;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::page_table::{PageTableEntry, PageTableLevel};
 use x86_64::structures::paging::{PageTable, PageTableIndex, PhysFrame};

@@ -1,7 +1,7 @@
 //! How entries are written here: the empty one is not 0.
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::{Format, Leaf};
+use archipelago_paging::{Format, Leaf};
 
 /// The empty entry.
 pub(crate) const EMPTY: u32 = 1;

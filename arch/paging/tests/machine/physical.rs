@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
-use archipelago_tables::{Directory, Link, SLOT_BYTES};
+use archipelago_paging::{Directory, Link, SLOT_BYTES};
 
 use crate::format::{EMPTY, Entries, frame_of};
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_tables::{FrameReturn, FrameSource, Owned, Paging, SLOT_BYTES, Tlb, TwoLevel};
+use archipelago_paging::{FrameReturn, FrameSource, Owned, Paging, SLOT_BYTES, Tlb, TwoLevel};
 
 use crate::format::frame_of;
 use crate::physical::{JUNK, PAGE, Pages, Physical, Space, Whole, each_page};

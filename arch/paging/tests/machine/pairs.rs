@@ -1,7 +1,7 @@
 //! A TLB that holds pairs of pages, and remembers that one of them was not there.
 
 use archipelago_api::{Machine as _, Patience, VirtRange};
-use archipelago_tables::{Paging, Tlb};
+use archipelago_paging::{Paging, Tlb};
 
 use crate::physical::{PAGE, Pages, Whole, each_page, range};
 use crate::source::{Cpu, Machine, Source, machine};

@@ -13,7 +13,7 @@ use archipelago_api::{
     ReserveError, VirtAddr, VirtRange,
 };
 use archipelago_sim::Hosted;
-use archipelago_tables::Tlb;
+use archipelago_paging::Tlb;
 
 const PAGE: usize = 4096;
 

@@ -13,7 +13,7 @@ use spin::Mutex;
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};
-/// use archipelago_tables::Access;
+/// use archipelago_paging::Access;
 /// use std::sync::Mutex; // Stands for the kernel's lock.
 ///
 /// struct Behind<P: 'static, F: 'static>(&'static Mutex<(P, F)>);

@@ -9,7 +9,7 @@ use std::thread;
 use archipelago_api::{
     Busy, CommitError, Machine as _, Patience, PhysAddr, PrepareError, ReserveError, VirtRange,
 };
-use archipelago_tables::{Access, FrameSource, Owned, Paging, Tlb, TwoLevel};
+use archipelago_paging::{Access, FrameSource, Owned, Paging, Tlb, TwoLevel};
 use spin::Mutex;
 
 use crate::physical::{Pages, Whole, range};

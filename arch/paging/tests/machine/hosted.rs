@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_tables::{Paging, SLOT_BYTES, TwoLevel};
+use archipelago_paging::{Paging, SLOT_BYTES, TwoLevel};
 use spin::Mutex;
 
 use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};

@@ -1,7 +1,7 @@
 //! What the kernel has mapped stays the kernel's.
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
-use archipelago_tables::{FrameSource, MAX_WINDOWS, SLOT_BYTES};
+use archipelago_paging::{FrameSource, MAX_WINDOWS, SLOT_BYTES};
 
 use crate::physical::{BLOCK, Lower, PAGE, Upper, Whole, range};
 use crate::source::{Source, machine};
