@@ -1,68 +1,61 @@
-//! Frames on their way: chains of them, and where a machine takes them from and gives them back to.
+//! Lists of free frames, and the supply of frames that a call works with.
 
 use core::ptr::NonNull;
 
 use archipelago_api::PhysAddr;
 
-use crate::{Scheme, Takes};
+use crate::PagingMode;
+use crate::alloc::{AllocateFrames, DeallocateFrame};
 
-/// How a frame source takes a frame back.
+/// A free list of frames, linked through their own first words: any number of frames, in no memory
+/// but their own. Invariant: the list alone uses the frames in it.
 ///
-/// # Safety
-/// The frame came from this source and nobody uses it.
-pub(crate) type GiveBack<F> = unsafe fn(&mut F, PhysAddr);
-
-/// Frames that nobody uses, linked through their own first words: any number of them, in no memory
-/// but their own. Invariant: every frame of the chain belongs to the chain alone.
-///
-/// The link is a number of whole frames, so that its low bits, where page-table entries say that
-/// they are valid, are 0: a frame that was a table may join a chain while a CPU still walks it.
+/// A link is the number of a whole frame, so the low bits, where page-table entries say that they
+/// are valid, are 0: a frame that was a table may join a list while a CPU still walks it.
 #[derive(Debug)]
-pub struct Chain {
+pub(crate) struct FrameList {
     /// Meaningless unless `len` is above 0.
     head: PhysAddr,
     len: usize,
 }
 
-impl Chain {
+impl FrameList {
     /// No frames.
-    pub const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         head: PhysAddr::new(0),
         len: 0,
     };
 
-    /// How many frames there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    /// The number of frames in the list.
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Adds `frame`.
     ///
     /// # Safety
-    /// The frame is one that `S` reaches through `tables`, and nobody else uses it or writes to it.
-    pub unsafe fn push<S: Scheme<P>, P>(&mut self, tables: &P, frame: PhysAddr) {
-        // SAFETY: the caller hands over a frame that the scheme reaches.
-        let link = unsafe { link::<S, P>(tables, frame) };
-        // SAFETY: the frame is ours alone, and its memory is aligned for a word.
+    /// - The frame came from the kernel's frame allocator, so `M` reaches it through `tables`.
+    /// - Nothing else uses the frame or writes to it.
+    pub(crate) unsafe fn push<M: PagingMode<P>, P>(&mut self, tables: &P, frame: PhysAddr) {
+        // SAFETY: the caller hands over a frame of the allocator.
+        let link = unsafe { link::<M, P>(tables, frame) };
+        // SAFETY: the frame is the list's alone, and its memory is aligned for a word.
         unsafe { link.write_volatile(self.head.value()) };
         self.head = frame;
         self.len += 1;
     }
 
-    /// Takes a frame out, through the same tables that it was pushed through.
-    pub fn pop<S: Scheme<P>, P>(&mut self, tables: &P) -> Option<PhysAddr> {
+    /// Removes a frame, through the same tables that it was added through.
+    pub(crate) fn pop<M: PagingMode<P>, P>(&mut self, tables: &P) -> Option<PhysAddr> {
         self.len = self.len.checked_sub(1)?;
         let frame = self.head;
-        // SAFETY: by the invariant the frame is the chain's alone, and `push` reached it.
-        let link = unsafe { link::<S, P>(tables, frame) };
-        // SAFETY: as above; `push` wrote the word, and nobody has since.
+        // SAFETY: by the invariant the frame is the list's alone, and `push` reached it.
+        let link = unsafe { link::<M, P>(tables, frame) };
+        // SAFETY: `push` wrote the word, and nothing else writes to frames in the list.
         self.head = PhysAddr::new(unsafe { link.read_volatile() });
         Some(frame)
     }
@@ -71,79 +64,99 @@ impl Chain {
 /// The first word of a frame.
 ///
 /// # Safety
-/// The frame is one that `S` reaches through `tables`, and the caller alone uses it.
-unsafe fn link<S: Scheme<P>, P>(tables: &P, frame: PhysAddr) -> NonNull<u64> {
-    // SAFETY: the caller promises that the scheme reaches the frame.
-    unsafe { S::memory(tables, frame) }.cast()
+/// - `M` reaches the frame through `tables`.
+/// - The caller alone uses the frame.
+unsafe fn link<M: PagingMode<P>, P>(tables: &P, frame: PhysAddr) -> NonNull<u64> {
+    // SAFETY: the caller promises that the frame came from the allocator and is the caller's.
+    unsafe { M::memory(tables, frame) }.cast()
 }
 
-/// A frame, and whether it came straight from the source.
+/// A frame, and whether it came straight from the kernel's allocator.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Allocated {
     pub(crate) frame: PhysAddr,
     pub(crate) fresh: bool,
 }
 
-/// The kernel's frame source with the stock of frames that it would not take back.
+/// The kernel's frame allocator, with the stock of frames that it would not take back.
 #[derive(Debug)]
 pub(crate) struct Supply<'a, F> {
-    pub(crate) source: &'a mut F,
-    pub(crate) give_back: Option<GiveBack<F>>,
-    pub(crate) stock: &'a mut Chain,
+    pub(crate) allocator: &'a mut F,
+    pub(crate) deallocate: Option<DeallocateFrame<F>>,
+    pub(crate) stock: &'a mut FrameList,
 }
 
 impl<F> Supply<'_, F> {
-    /// Takes a frame, out of the stock while there is one.
-    pub(crate) fn take<S: Scheme<P> + Takes<F>, P>(&mut self, tables: &P) -> Option<Taken> {
-        if let Some(frame) = self.stock.pop::<S, P>(tables) {
-            return Some(Taken {
+    /// Allocates a frame, out of the stock while there is one.
+    pub(crate) fn allocate<M, P>(&mut self, tables: &P) -> Option<Allocated>
+    where
+        M: PagingMode<P>,
+        M::Frames: AllocateFrames<F>,
+    {
+        if let Some(frame) = self.stock.pop::<M, P>(tables) {
+            return Some(Allocated {
                 frame,
                 fresh: false,
             });
         }
-        let frame = S::take(self.source)?;
-        Some(Taken { frame, fresh: true })
+        let frame = M::Frames::allocate_frame(self.allocator)?;
+        Some(Allocated { frame, fresh: true })
     }
 
-    /// Takes `count` frames, or none and says how many there were.
-    pub(crate) fn take_all<S: Scheme<P> + Takes<F>, P>(
+    /// Allocates `count` frames.
+    ///
+    /// # Errors
+    /// The number of frames that there were; all of them are free again.
+    pub(crate) fn allocate_all<M, P>(
         &mut self,
         tables: &P,
         count: usize,
-    ) -> Result<Chain, usize> {
-        let mut chain = Chain::EMPTY;
-        while chain.len() < count {
-            let Some(Taken { frame, .. }) = self.take::<S, P>(tables) else {
-                let available = chain.len();
-                self.return_all::<S, P>(tables, chain);
+    ) -> Result<FrameList, usize>
+    where
+        M: PagingMode<P>,
+        M::Frames: AllocateFrames<F>,
+    {
+        let mut list = FrameList::EMPTY;
+        while list.len() < count {
+            let Some(Allocated { frame, .. }) = self.allocate::<M, P>(tables) else {
+                let available = list.len();
+                self.free_all::<M, P>(tables, list);
                 return Err(available);
             };
-            // SAFETY: the frame was just taken, and sources hand out frames that nobody uses.
-            unsafe { chain.push::<S, P>(tables, frame) };
+            // SAFETY:
+            // - the frame was just allocated;
+            // - allocators hand out frames that nothing else uses.
+            unsafe { list.push::<M, P>(tables, frame) };
         }
-        Ok(chain)
+        Ok(list)
     }
 
-    /// Gives a frame back to the source, or stocks it if the source takes none.
+    /// Frees a frame: gives it back to the allocator, or stocks it if the allocator takes none.
     ///
     /// # Safety
-    /// The frame was taken from this supply, and nobody uses it or can translate to it.
-    pub(crate) unsafe fn put<S: Scheme<P>, P>(&mut self, tables: &P, frame: PhysAddr) {
-        match self.give_back {
-            // SAFETY: it came from this source, since the stock is filled with nothing else; the
-            // caller promises the rest.
-            Some(give_back) => unsafe { give_back(self.source, frame) },
-            // SAFETY: nobody uses the frame, and what is taken is reached through the tables.
-            None => unsafe { self.stock.push::<S, P>(tables, frame) },
+    /// - The frame was allocated from this supply.
+    /// - Nothing uses the frame, and no CPU translates to it.
+    pub(crate) unsafe fn free<M: PagingMode<P>, P>(&mut self, tables: &P, frame: PhysAddr) {
+        match self.deallocate {
+            // SAFETY:
+            // - the frame came from this allocator, since the stock holds no other frames;
+            // - the caller promises that nothing uses it.
+            Some(deallocate) => unsafe { deallocate(self.allocator, frame) },
+            // SAFETY:
+            // - the caller promises that the frame was allocated here;
+            // - the caller promises that nothing uses it.
+            None => unsafe { self.stock.push::<M, P>(tables, frame) },
         }
     }
 
-    /// Gives back every frame of `chain`.
-    pub(crate) fn return_all<S: Scheme<P>, P>(&mut self, tables: &P, mut chain: Chain) {
-        while let Some(frame) = chain.pop::<S, P>(tables) {
-            // SAFETY: chains hold frames that were taken from this supply and belong to the chain
-            // alone.
-            unsafe { self.put::<S, P>(tables, frame) };
+    /// Frees every frame of `list`, which holds frames of this supply.
+    pub(crate) fn free_all<M: PagingMode<P>, P>(&mut self, tables: &P, mut list: FrameList) {
+        while let Some(frame) = list.pop::<M, P>(tables) {
+            // SAFETY:
+            // - the lists of a call hold frames that were allocated from its supply;
+            // - the frame was the list's alone, and a list takes only frames that no CPU
+            //   translates to.
+            unsafe { self.free::<M, P>(tables, frame) };
         }
     }
 }

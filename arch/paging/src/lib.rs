@@ -1,39 +1,57 @@
-//! What the machines of the `archipelago` heap share that translate addresses through page tables.
+//! The part that all machines with page tables share, for the `archipelago` heap.
 //!
-//! A kernel plugs in the crate of its own machine, which re-exports what it needs of this one. For
-//! whoever brings the heap to another machine there is:
+//! A kernel plugs in the crate of its own machine, which re-exports what it needs of this one. To
+//! bring the heap to another machine with page tables, write
 //!
-//! - [`Paging`], the machine itself: the transitions with all that they promise (locks and
-//!   patience, all frames before any entry, frames held that the source will not have back, a flush
-//!   before a frame is used again). It is generic over
-//! - a [`Scheme`], which knows the machine's page tables, and with [`Takes`] and [`Returns`] how
-//!   frames are taken from the kernel's source and given back;
-//! - [`Access`] to what the kernel keeps behind its own locks;
-//! - a [`Tlb`], through which CPUs are told;
-//! - [`TwoLevel`], a scheme for 32-bit machines: a [`Directory`] of 4 MiB slots, each with a table
-//!   in one frame, whose entries a [`Format`] writes.
+//! 1. the bits of its entries, an [`EntryFormat`], and its [`Level`]s, as data. Where all tables
+//!    are frames of one kind of entries, they make a [`RadixFormat`], and [`RadixTables`] are the
+//!    kernel's tables. Any other machine, or one whose kernels have tables in types of their own,
+//!    implements [`PagingMode`];
+//! 2. its TLB maintenance, a [`Tlb`];
+//! 3. a kernel that masks interrupts ([`archipelago_api::Kernel`]).
+//!
+//! [`Paging`] is then the machine, with all that the contract promises: all frames are allocated
+//! before any entry is written, TLBs are flushed before a frame is used again, frames that the
+//! allocator will not take back are held and used first, tables of the kernel's are used and never
+//! freed, and a caller that must not wait never does.
+//!
+//! | trait | stands for |
+//! | --- | --- |
+//! | [`PagingMode`] | levels and entries, and how tables are reached |
+//! | [`FrameAllocator`], [`FrameDeallocator`] | the kernel's frames |
+//! | [`Locked`] | the kernel's locks around tables and frames |
+//! | [`Tlb`] | translations that CPUs cache |
 #![no_std]
 
 #[cfg(test)]
-extern crate alloc;
+extern crate alloc as std_alloc;
 
-mod access;
+mod alloc;
+mod entry;
 mod frames;
-mod leaf;
+mod level;
+mod locked;
+mod mode;
+mod owned;
 mod paging;
+mod physmap;
 mod pieces;
-mod scheme;
+mod radix;
 mod steps;
+mod table;
 mod tlb;
-mod two_level;
+mod walk;
 mod windows;
 
-pub use access::{Access, Owned};
-pub use frames::Chain;
-pub use leaf::{Change, Leaf};
+pub use alloc::{AllocateFrames, DeallocateFrames, FrameAllocator, FrameDeallocator, PlainFrames};
+pub use entry::{EntryFormat, Link, PageState, TableRef};
+pub use level::Level;
+pub use locked::{Locked, Owned};
+pub use mode::PagingMode;
+pub use owned::{MarkedTables, OwnedTables, RootSet};
 pub use paging::Paging;
+pub use physmap::{Linear, PhysMap};
 pub use pieces::pieces;
-pub use scheme::{Returns, Scheme, Takes};
+pub use radix::{RadixFormat, RadixTables};
 pub use tlb::Tlb;
-pub use two_level::{Directory, Format, FrameReturn, FrameSource, Link, SLOT_BYTES, TwoLevel};
 pub use windows::MAX_WINDOWS;

@@ -1,4 +1,4 @@
-//! The machine.
+//! The machine: the transitions between memory states, over the page tables of any paging mode.
 
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -10,24 +10,30 @@ use archipelago_api::{
 };
 use spin::{Mutex, MutexGuard};
 
-use crate::access::{Access, Owned};
-use crate::frames::{Chain, GiveBack, Supply};
-use crate::steps;
+use crate::alloc::{AllocateFrames, DeallocateFrame, DeallocateFrames};
+use crate::entry::{EntryFormat, PageState};
+use crate::frames::{FrameList, Supply};
+use crate::level;
+use crate::locked::{Locked, Owned};
 use crate::windows::Windows;
-use crate::{Leaf, Returns, Scheme, Takes, Tlb};
+use crate::{OwnedTables, PagingMode, Tlb, steps, walk};
 
-/// The machine of a kernel whose page tables `P` are of the scheme `S`, with its frame source `F`;
-/// both behind the locks `A`, and with `T` to make its CPUs forget translations. The crate of each
-/// machine names it with its own scheme and shows how it is plugged in.
+/// The machine of a kernel with page tables: the tables `P` of the mode `M` and the frame allocator
+/// `F`, under the locks `L`, with `T` for TLB maintenance. Each machine's crate names it with its
+/// own mode and shows how a kernel plugs it in.
+///
+/// # Locks
+/// A call takes the machine's own lock and then the kernel's. No caller may hold one of the
+/// kernel's. [`Machine::pointer`], [`Machine::address`] and [`Machine::footprint`] take none.
 #[derive(Debug)]
-pub struct Paging<S: Scheme<P>, P, F, A, T> {
-    access: A,
+pub struct Paging<M: PagingMode<P>, P, F, L, T> {
+    locks: L,
     tlb: T,
-    give_back: Option<GiveBack<F>>,
+    deallocate: Option<DeallocateFrame<F>>,
     zeroed: bool,
-    /// Held for the whole of a call, so that a call sees no other's half. Outermost: the kernel's
-    /// locks are taken inside of it, and nobody takes it who holds one of those.
-    state: Mutex<State<S::Made>>,
+    /// Held for the whole of a call, so that no call sees another half done. The outermost lock:
+    /// the kernel's are taken inside of it.
+    state: Mutex<State<M::OwnedTables>>,
     /// Copies for [`Machine::footprint`], which takes no lock.
     table_frames: AtomicUsize,
     held_frames: AtomicUsize,
@@ -35,50 +41,59 @@ pub struct Paging<S: Scheme<P>, P, F, A, T> {
 }
 
 #[derive(Debug)]
-struct State<M> {
+struct State<O> {
     windows: Windows,
-    stock: Chain,
-    made: M,
+    /// Frames that the allocator would not take back.
+    stock: FrameList,
+    owned: O,
     table_frames: usize,
 }
 
-impl<S: Scheme<P>, P, F> Paging<S, P, F, Owned<P, F>, S::LocalTlb> {
-    /// A machine that owns tables and frame source. What `frames` handed out it does not get back,
-    /// until [`returning`](Self::returning) says that it may: frames that are no longer needed are
-    /// held and used first.
+impl<M: PagingMode<P>, P, F> Paging<M, P, F, Owned<P, F>, M::LocalTlb> {
+    /// A machine that owns tables and frame allocator. Frames go back to the allocator only if
+    /// [`returning`](Self::returning) allows it; else the machine holds frames that it no longer
+    /// needs, and uses them first.
     ///
     /// # Safety
-    /// As for [`shared`](Self::shared).
+    /// All that [`shared`](Self::shared) asks for.
     #[must_use]
     pub const unsafe fn new(tables: P, frames: F) -> Self {
-        // SAFETY: the caller promises what `shared` asks for, and an `Owned` never changes what it
-        // holds.
+        // SAFETY:
+        // - an `Owned` never changes which tables and allocator it holds;
+        // - the caller promises the rest.
         unsafe { Self::shared(Owned::new(tables, frames)) }
     }
 }
 
-impl<S: Scheme<P>, P, F, A> Paging<S, P, F, A, S::LocalTlb> {
-    /// A machine that uses tables and frame source behind the kernel's own locks.
+impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
+    /// A machine that uses tables and frame allocator under the kernel's own locks.
     ///
     /// # Safety
-    /// - `access` always leads to the same tables and the same frame source.
-    /// - The tables translate the heap's windows on every CPU that uses the heap. Where several sets
-    ///   of tables are in use, all of them share what translates the windows: the kernel links
-    ///   that beforehand.
-    /// - Every frame of the source can be reached as the tables say, and lies at no null address.
-    /// - The CPU is set up as the scheme `S` asks on its own page.
-    /// - While a range is reserved, nobody but the machine changes entries that translate it.
+    /// - `locks` always guard the same tables and the same frame allocator.
+    /// - The tables translate the heap's windows on every CPU that uses the heap. Where several
+    ///   sets of tables are in use, all of them share the tables of the windows: the kernel links
+    ///   those beforehand.
+    /// - Every frame of the allocator can be reached as the tables say, and not at address 0.
+    /// - The CPU is set up as the mode `M` asks on its own page.
+    /// - While a range is reserved, only the machine changes entries that translate it.
     #[must_use]
-    pub const unsafe fn shared(access: A) -> Self {
+    pub const unsafe fn shared(locks: L) -> Self {
+        const {
+            level::check(
+                M::LEVELS,
+                &M::GEOMETRY,
+                size_of::<<M::Format as EntryFormat>::Word>(),
+            );
+        }
         Self {
-            access,
-            tlb: S::LOCAL_TLB,
-            give_back: None,
+            locks,
+            tlb: M::LOCAL_TLB,
+            deallocate: None,
             zeroed: false,
             state: Mutex::new(State {
                 windows: Windows::EMPTY,
-                stock: Chain::EMPTY,
-                made: S::NONE_MADE,
+                stock: FrameList::EMPTY,
+                owned: M::OwnedTables::NONE,
                 table_frames: 0,
             }),
             table_frames: AtomicUsize::new(0),
@@ -88,23 +103,24 @@ impl<S: Scheme<P>, P, F, A> Paging<S, P, F, A, S::LocalTlb> {
     }
 }
 
-impl<S: Scheme<P>, P, F, A, T> Paging<S, P, F, A, T> {
-    /// Gives frames back to the source when they are no longer needed.
+impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
+    /// Gives frames back to the allocator when they are no longer needed.
     #[must_use]
     pub fn returning(self) -> Self
     where
-        S: Returns<F>,
+        M::Frames: DeallocateFrames<F>,
     {
         Self {
-            give_back: Some(S::give_back),
+            deallocate: Some(M::Frames::deallocate_frame),
             ..self
         }
     }
 
-    /// Takes frames straight from the source to be zero, so that the heap need not clear them.
+    /// Relies on frames straight from the allocator to be zero, so that the heap need not clear
+    /// them.
     ///
     /// # Safety
-    /// Every frame that the source hands out is zero, also one that it got back.
+    /// Every frame that the allocator hands out is zero, also one that it got back.
     #[must_use]
     pub unsafe fn zeroed(self) -> Self {
         Self {
@@ -113,13 +129,13 @@ impl<S: Scheme<P>, P, F, A, T> Paging<S, P, F, A, T> {
         }
     }
 
-    /// Makes CPUs forget translations through `tlb`.
+    /// Maintains TLBs by `tlb`.
     #[must_use]
-    pub fn with_tlb<U: Tlb>(self, tlb: U) -> Paging<S, P, F, A, U> {
+    pub fn with_tlb<U: Tlb>(self, tlb: U) -> Paging<M, P, F, L, U> {
         Paging {
-            access: self.access,
+            locks: self.locks,
             tlb,
-            give_back: self.give_back,
+            deallocate: self.deallocate,
             zeroed: self.zeroed,
             state: self.state,
             table_frames: self.table_frames,
@@ -129,40 +145,40 @@ impl<S: Scheme<P>, P, F, A, T> Paging<S, P, F, A, T> {
     }
 }
 
-impl<S, P, F, A, T> Paging<S, P, F, A, T>
+impl<M, P, F, L, T> Paging<M, P, F, L, T>
 where
-    S: Scheme<P> + Takes<F>,
-    A: Access<P, F>,
+    M: PagingMode<P>,
+    M::Frames: AllocateFrames<F>,
+    L: Locked<P, F>,
     T: Tlb,
 {
-    fn lock(&self, patience: Patience) -> Result<MutexGuard<'_, State<S::Made>>, Busy> {
+    fn lock(&self, patience: Patience) -> Result<MutexGuard<'_, State<M::OwnedTables>>, Busy> {
         match patience {
             Patience::Wait => Ok(self.state.lock()),
             Patience::Try => self.state.try_lock().ok_or(Busy),
         }
     }
 
-    /// Runs `work` on what the kernel's locks guard, and brings the copies of the counters up to
-    /// date.
+    /// Runs `work` under the kernel's locks, and brings the copies of the counters up to date.
     fn with<R>(
         &self,
-        state: &mut State<S::Made>,
+        state: &mut State<M::OwnedTables>,
         patience: Patience,
-        work: impl FnOnce(&mut Hold<'_, S::Made, P, F>) -> R,
+        work: impl FnOnce(&mut Held<'_, M, P, F>) -> R,
     ) -> Result<R, Busy> {
         let State {
             stock,
-            made,
+            owned,
             table_frames,
             ..
         } = state;
-        let answer = self.access.with(patience, |tables, source| {
-            work(&mut Hold {
+        let result = self.locks.with(patience, |tables, allocator| {
+            work(&mut Held {
                 tables,
-                made,
+                owned,
                 supply: Supply {
-                    source,
-                    give_back: self.give_back,
+                    allocator,
+                    deallocate: self.deallocate,
                     stock,
                 },
                 table_frames,
@@ -171,17 +187,17 @@ where
         self.table_frames
             .store(state.table_frames, Ordering::Relaxed);
         self.held_frames.store(state.stock.len(), Ordering::Relaxed);
-        Ok(answer)
+        Ok(result)
     }
 
-    /// Takes frames away from `range` and leaves its pages as `left` says; with Empty, tables that
-    /// are no longer needed go too.
+    /// Frees the frames of `range` and leaves its pages in the state `left`; with Empty, tables
+    /// that are no longer needed are freed too.
     fn clear(
         &self,
-        state: &mut State<S::Made>,
+        state: &mut State<M::OwnedTables>,
         range: VirtRange,
         patience: Patience,
-        left: Leaf,
+        left: PageState,
     ) -> Result<(), Busy> {
         match patience {
             Patience::Try => self.clear_at_once(state, range, left),
@@ -192,102 +208,105 @@ where
         }
     }
 
-    /// Under one hold of the kernel's locks: once begun, it cannot find them busy.
+    /// [`clear`](Self::clear) for a caller that must not wait: under one hold of the kernel's
+    /// locks, because a second attempt to take them may find them busy.
     fn clear_at_once(
         &self,
-        state: &mut State<S::Made>,
+        state: &mut State<M::OwnedTables>,
         range: VirtRange,
-        left: Leaf,
+        left: PageState,
     ) -> Result<(), Busy> {
-        self.with(state, Patience::Try, |hold| {
-            if steps::retire::<S, P>(hold.tables, range) {
+        self.with(state, Patience::Try, |held| {
+            if steps::retire::<M, P>(held.tables, range) {
                 self.tlb.flush(range);
             }
-            let loose = hold.empty::<S>(range, left);
-            if !loose.is_empty() {
-                self.tlb.flush(S::served(range));
-                hold.drop_tables::<S>(loose);
+            let unlinked = held.empty(range, left);
+            if !unlinked.is_empty() {
+                self.tlb.flush(M::flushed_with_tables(range));
+                held.free_tables(unlinked);
             }
         })
     }
 
-    /// With the kernel's locks free while other CPUs are told.
-    fn clear_in_steps(&self, state: &mut State<S::Made>, range: VirtRange, left: Leaf) {
-        if self.wait(state, |hold| steps::retire::<S, P>(hold.tables, range)) {
+    /// [`clear`](Self::clear) for a caller that may wait: with the kernel's locks free during
+    /// flushes, which may have to wait for other CPUs.
+    fn clear_in_steps(&self, state: &mut State<M::OwnedTables>, range: VirtRange, left: PageState) {
+        if self.wait(state, |held| steps::retire::<M, P>(held.tables, range)) {
             self.tlb.flush(range);
         }
-        let mut loose = self.wait(state, |hold| hold.empty::<S>(range, left));
-        if loose.is_empty() {
+        let mut unlinked = self.wait(state, |held| held.empty(range, left));
+        if unlinked.is_empty() {
             return;
         }
-        self.tlb.flush(S::served(range));
-        self.wait(state, |hold| {
-            hold.drop_tables::<S>(core::mem::replace(&mut loose, Chain::EMPTY));
+        self.tlb.flush(M::flushed_with_tables(range));
+        self.wait(state, |held| {
+            held.free_tables(core::mem::replace(&mut unlinked, FrameList::EMPTY));
         });
     }
 
     fn wait<R>(
         &self,
-        state: &mut State<S::Made>,
-        mut work: impl FnMut(&mut Hold<'_, S::Made, P, F>) -> R,
+        state: &mut State<M::OwnedTables>,
+        mut work: impl FnMut(&mut Held<'_, M, P, F>) -> R,
     ) -> R {
         loop {
-            if let Ok(answer) = self.with(state, Patience::Wait, &mut work) {
-                return answer;
+            if let Ok(result) = self.with(state, Patience::Wait, &mut work) {
+                return result;
             }
         }
     }
 }
 
-/// What a call works on while it holds the kernel's locks.
-struct Hold<'a, M, P, F> {
+/// The things that a call works on while it holds the kernel's locks.
+struct Held<'a, M: PagingMode<P>, P, F> {
     tables: &'a mut P,
-    made: &'a mut M,
+    owned: &'a mut M::OwnedTables,
     supply: Supply<'a, F>,
     table_frames: &'a mut usize,
 }
 
-impl<M, P, F> Hold<'_, M, P, F> {
-    /// Gives back what is behind `range`, and unlinks tables if nothing is left there.
-    fn empty<S: Scheme<P, Made = M>>(&mut self, range: VirtRange, left: Leaf) -> Chain {
-        steps::collect::<S, P, F>(self.tables, &mut self.supply, range, left);
+impl<M: PagingMode<P>, P, F> Held<'_, M, P, F> {
+    /// Frees the frames of `range`, and unlinks the tables of pages that are left Empty.
+    fn empty(&mut self, range: VirtRange, left: PageState) -> FrameList {
+        steps::collect::<M, P, F>(self.tables, &mut self.supply, range, left);
         match left {
-            Leaf::Empty => S::prune(self.tables, self.made, range),
-            _ => Chain::EMPTY,
+            PageState::Empty => walk::unlink_empty_tables::<M, P>(self.tables, self.owned, range),
+            _ => FrameList::EMPTY,
         }
     }
 
-    /// Gives back tables that nothing links and no CPU remembers.
-    fn drop_tables<S: Scheme<P, Made = M>>(&mut self, loose: Chain) {
-        *self.table_frames = self.table_frames.saturating_sub(loose.len());
-        self.supply.return_all::<S, P>(self.tables, loose);
+    /// Frees tables that are unlinked and flushed.
+    fn free_tables(&mut self, unlinked: FrameList) {
+        *self.table_frames = self.table_frames.saturating_sub(unlinked.len());
+        self.supply.free_all::<M, P>(self.tables, unlinked);
     }
 }
 
 // SAFETY:
-// - Ready pages are read-write, as the scheme promises, with a frame of their own, which the source
-//   gave to nobody else; the tables are in use on every CPU, as whoever made the machine promised,
+// - Ready pages are read-write, as the mode promises, with a frame of their own, which the
+//   allocator gave to nothing else; the tables are in use on every CPU, as `shared` was promised,
 //   and `filled` lets every CPU find what is new in them.
 // - `Zeroed` is reported on the promise of `zeroed` alone, and never for frames that were held.
-// - `prepare` and `commit` take all frames before a page changes its state; the others fail before
-//   they begin.
-// - `clear` flushes whatever was Ready before its frame is given back, through a `Tlb`, which
-//   promises to reach every CPU; tables likewise.
+// - `prepare` and `commit` allocate all frames before a page changes its state; the others fail
+//   before they begin.
+// - `clear` flushes all that was Ready before its frame is freed, through a `Tlb`, which promises
+//   to reach every CPU; tables likewise.
 // - Address and pointer are the same number.
-unsafe impl<S, P, F, A, T> Machine for Paging<S, P, F, A, T>
+unsafe impl<M, P, F, L, T> Machine for Paging<M, P, F, L, T>
 where
-    S: Scheme<P> + Takes<F>,
+    M: PagingMode<P>,
+    M::Frames: AllocateFrames<F>,
     P: Send + 'static,
     F: Send + 'static,
-    A: Access<P, F>,
+    L: Locked<P, F>,
     T: Tlb,
 {
-    const GEOMETRY: Geometry = S::GEOMETRY;
+    const GEOMETRY: Geometry = M::GEOMETRY;
 
-    type IndexRoot = S::IndexRoot;
+    type IndexRoot = M::IndexRoot;
 
-    /// A range that something is mapped in, or that lies under a table of the kernel's which cannot
-    /// serve the heap, is refused; so is one more range than [`MAX_WINDOWS`](crate::MAX_WINDOWS).
+    /// Also refuses a range in which something is mapped or a table of the kernel's cannot serve
+    /// the heap, and a range beyond the [`MAX_WINDOWS`](crate::MAX_WINDOWS) that can be told apart.
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let mut state = self.lock(patience)?;
         if !Self::GEOMETRY.contains(range) {
@@ -299,7 +318,9 @@ where
         if !state.windows.has_room(range) {
             return Err(ReserveError::Outside { range });
         }
-        let occupied = self.with(&mut state, patience, |hold| S::occupied(hold.tables, range))?;
+        let occupied = self.with(&mut state, patience, |held| {
+            walk::occupied::<M, P>(held.tables, range)
+        })?;
         if let Some(occupied) = occupied {
             return Err(ReserveError::Occupied { occupied });
         }
@@ -309,14 +330,14 @@ where
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
         let mut state = self.lock(patience)?;
-        self.with(&mut state, patience, |hold| {
-            let needed = S::missing(hold.tables, range);
-            let mut spare = hold
+        self.with(&mut state, patience, |held| {
+            let needed = walk::missing_tables::<M, P>(held.tables, range);
+            let mut spare = held
                 .supply
-                .take_all::<S, P>(hold.tables, needed)
+                .allocate_all::<M, P>(held.tables, needed)
                 .map_err(|available| PrepareError::PageTables { needed, available })?;
-            S::install(hold.tables, hold.made, range, &mut spare);
-            *hold.table_frames += needed;
+            walk::prepare::<M, P>(held.tables, held.owned, range, &mut spare);
+            *held.table_frames += needed;
             Ok(())
         })?
     }
@@ -324,10 +345,10 @@ where
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
         let mut state = self.lock(patience)?;
         let needed = range.bytes() / Self::GEOMETRY.granule_bytes();
-        let staged = self.with(&mut state, patience, |hold| {
-            let staged = steps::stage::<S, P, F>(hold.tables, &mut hold.supply, range)
+        let staged = self.with(&mut state, patience, |held| {
+            let staged = steps::stage::<M, P, F>(held.tables, &mut held.supply, range)
                 .map_err(|available| CommitError::Frames { needed, available })?;
-            steps::activate::<S, P>(hold.tables, range);
+            steps::activate::<M, P>(held.tables, range);
             Ok::<_, CommitError>(staged)
         })??;
         self.tlb.filled(range);
@@ -340,23 +361,23 @@ where
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
         let mut state = self.lock(patience)?;
-        self.clear(&mut state, range, patience, Leaf::Prepared)
+        self.clear(&mut state, range, patience, PageState::Prepared)
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
         let mut state = self.lock(patience)?;
-        self.clear(&mut state, range, patience, Leaf::Empty)
+        self.clear(&mut state, range, patience, PageState::Empty)
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
         let mut state = self.lock(patience)?;
-        self.clear(&mut state, range, patience, Leaf::Empty)?;
+        self.clear(&mut state, range, patience, PageState::Empty)?;
         state.windows.remove(range);
         Ok(())
     }
 
-    /// The one place where a number becomes a pointer: what lies at the heap's addresses was mapped
-    /// by page tables, of which the language knows nothing, so the provenance is an exposed one.
+    /// Makes the pointer of an exposed provenance: page tables mapped the memory, of which the
+    /// language knows nothing.
     fn pointer(&self, addr: VirtAddr) -> NonNull<u8> {
         NonNull::new(ptr::with_exposed_provenance_mut(addr.value())).unwrap_or(NonNull::dangling())
     }

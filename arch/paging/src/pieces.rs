@@ -19,7 +19,7 @@ pub fn pieces(range: VirtRange, bytes: usize) -> impl Iterator<Item = VirtRange>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use std_alloc::vec::Vec;
 
     use archipelago_api::VirtAddr;
 

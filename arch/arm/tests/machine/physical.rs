@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_arm::maintenance::Instructions;
-use archipelago_arm::{FrameReturn, FrameSource, Maintenance, Owned, Paging, Reach, Roots, Walks};
+use archipelago_arm::{
+    FrameAllocator, FrameDeallocator, Maintenance, Owned, Paging, PhysMap, Roots, Walks,
+};
 
 pub(crate) const PAGE: usize = 4096;
 /// Where physical memory begins.
@@ -129,7 +131,7 @@ impl Physical {
 }
 
 // SAFETY: frames lie in the memory, at their number.
-unsafe impl Reach for Physical {
+unsafe impl PhysMap for Physical {
     unsafe fn pointer(&self, frame: PhysAddr) -> NonNull<u8> {
         NonNull::new(self.frame(frame).cast()).expect("ordinary memory")
     }
@@ -240,8 +242,8 @@ impl Source {
 }
 
 // SAFETY: a frame leaves `free` when it is handed out and returns when it is given back.
-unsafe impl FrameSource for Source {
-    fn take(&mut self) -> Option<PhysAddr> {
+unsafe impl FrameAllocator for Source {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
         let mut books = self.books();
         match books.fail_after {
             Some(0) => {
@@ -259,8 +261,8 @@ unsafe impl FrameSource for Source {
     }
 }
 
-impl FrameReturn for Source {
-    unsafe fn give_back(&mut self, frame: PhysAddr) {
+impl FrameDeallocator for Source {
+    unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
         let number = number(u32::try_from(frame.value()).expect("32 bits"));
         let mut books = self.books();
         assert!(books.out.remove(&number), "{frame:?} was not out");

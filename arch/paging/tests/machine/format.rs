@@ -1,7 +1,7 @@
 //! How entries are written here: the empty one is not 0.
 
 use archipelago_api::PhysAddr;
-use archipelago_paging::{Format, Leaf};
+use archipelago_paging::{EntryFormat, PageState};
 
 /// The empty entry.
 pub(crate) const EMPTY: u32 = 1;
@@ -13,26 +13,28 @@ const FRAME: u32 = 0xffff_f000;
 /// Entries with a bit that stays set when nothing else is.
 pub(crate) enum Entries {}
 
-impl Format for Entries {
-    fn read(entry: u32) -> Leaf {
+impl EntryFormat for Entries {
+    type Word = u32;
+
+    fn read(entry: u32) -> PageState {
         let frame = PhysAddr::new(u64::from(entry & FRAME));
         match entry & !FRAME {
-            EMPTY if entry == EMPTY => Leaf::Empty,
-            flags if flags == EMPTY | HEAP => Leaf::Prepared,
-            flags if flags == EMPTY | HEAP | STAGED => Leaf::Staged(frame),
-            flags if flags == EMPTY | HEAP | STAGED | VALID => Leaf::Ready(frame),
-            _ => Leaf::Kernel,
+            EMPTY if entry == EMPTY => PageState::Empty,
+            flags if flags == EMPTY | HEAP => PageState::Prepared,
+            flags if flags == EMPTY | HEAP | STAGED => PageState::Staged(frame),
+            flags if flags == EMPTY | HEAP | STAGED | VALID => PageState::Ready(frame),
+            _ => PageState::Kernel,
         }
     }
 
-    fn write(leaf: Leaf) -> u32 {
+    fn write(state: PageState) -> u32 {
         let number = |frame: PhysAddr| u32::try_from(frame.value()).expect("below 4 GiB");
-        match leaf {
-            Leaf::Empty => EMPTY,
-            Leaf::Prepared => EMPTY | HEAP,
-            Leaf::Staged(frame) => number(frame) | EMPTY | HEAP | STAGED,
-            Leaf::Ready(frame) => number(frame) | EMPTY | HEAP | STAGED | VALID,
-            Leaf::Kernel => panic!("never written"),
+        match state {
+            PageState::Empty => EMPTY,
+            PageState::Prepared => EMPTY | HEAP,
+            PageState::Staged(frame) => number(frame) | EMPTY | HEAP | STAGED,
+            PageState::Ready(frame) => number(frame) | EMPTY | HEAP | STAGED | VALID,
+            PageState::Kernel => panic!("never written"),
         }
     }
 }

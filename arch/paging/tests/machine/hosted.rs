@@ -3,11 +3,11 @@
 use alloc::boxed::Box;
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{Paging, SLOT_BYTES, TwoLevel};
+use archipelago_paging::Paging;
 use spin::Mutex;
 
 use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{PAGE, Pages, Physical};
+use crate::physical::{PAGE, Pages, Physical, SLOT_BYTES, TwoLevel};
 use crate::source::Source;
 
 impl Frames for Source {

@@ -1,9 +1,9 @@
 //! What the kernel has mapped stays the kernel's.
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
-use archipelago_paging::{FrameSource, MAX_WINDOWS, SLOT_BYTES};
+use archipelago_paging::{FrameAllocator, MAX_WINDOWS};
 
-use crate::physical::{BLOCK, Lower, PAGE, Upper, Whole, range};
+use crate::physical::{BLOCK, Lower, PAGE, SLOT_BYTES, Upper, Whole, range};
 use crate::source::{Source, machine};
 
 const WINDOW: usize = 0x5000_0000;
@@ -17,7 +17,7 @@ fn occupied(base: usize, pages: usize) -> Result<(), ReserveError> {
 #[test]
 fn a_page_or_a_block_of_the_kernels_refuses_a_window_by_name() {
     let mut source = Source::new(64);
-    let table = source.take().expect("there are frames");
+    let table = source.allocate_frame().expect("there are frames");
     source.physical.link(VirtAddr::new(WINDOW), table);
     let kernels = u32::from_ne_bytes([0xff; 4]);
     source
@@ -36,7 +36,7 @@ fn a_page_or_a_block_of_the_kernels_refuses_a_window_by_name() {
 #[test]
 fn a_table_of_the_kernels_is_used_and_never_freed_full_or_empty() {
     let mut source = Source::new(1200);
-    let table = source.take().expect("there are frames");
+    let table = source.allocate_frame().expect("there are frames");
     source.physical.link(VirtAddr::new(WINDOW), table);
     let before = source.physical.picture();
     let machine = machine::<Whole>(&source, true);

@@ -1,9 +1,8 @@
 //! The transitions, one after the other, anywhere in the spaces.
 
 use archipelago_api::{Contents, Footprint, Machine as _, Patience, VirtRange};
-use archipelago_paging::SLOT_BYTES;
 
-use crate::physical::{JUNK, Lower, PAGE, Space, Upper, Whole, each_page, range};
+use crate::physical::{JUNK, Lower, PAGE, SLOT_BYTES, Space, Upper, Whole, each_page, range};
 use crate::source::{Source, machine};
 
 /// Taken less given back = behind Ready pages + tables + held.

@@ -9,10 +9,10 @@ use std::thread;
 use archipelago_api::{
     Busy, CommitError, Machine as _, Patience, PhysAddr, PrepareError, ReserveError, VirtRange,
 };
-use archipelago_paging::{Access, FrameSource, Owned, Paging, Tlb, TwoLevel};
+use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
 use spin::Mutex;
 
-use crate::physical::{Pages, Whole, range};
+use crate::physical::{Pages, TwoLevel, Whole, range};
 use crate::source::{Cpu, Machine, Source};
 
 type Pair = &'static Mutex<(Pages, Source)>;
@@ -33,9 +33,9 @@ fn two(source: &Source) -> Two {
     )
 }
 
-fn shared<A: Access<Pages, Source>>(source: &Source, access: A) -> Machine<Whole, A> {
+fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
     // SAFETY: what the locks hold stays the same, and no CPU runs on these tables.
-    let machine = unsafe { Machine::<Whole, A, ()>::shared(access) };
+    let machine = unsafe { Machine::<Whole, L, ()>::shared(locks) };
     machine.returning().with_tlb(Cpu(source.clone()))
 }
 
@@ -46,7 +46,7 @@ fn states() -> [VirtRange; 3] {
     [1, 2, 3].map(|i| range(FREE + (i << 24), 16))
 }
 
-fn in_every_state<A: Access<Pages, Source>>(machine: &Machine<Whole, A>) {
+fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
     let [reserved, prepared, ready] = states();
     for window in [reserved, prepared, ready] {
         machine
@@ -61,7 +61,7 @@ fn in_every_state<A: Access<Pages, Source>>(machine: &Machine<Whole, A>) {
     unsafe { machine.commit(ready, Patience::Wait) }.expect("there are frames");
 }
 
-fn every_call_is_busy<A: Access<Pages, Source>>(source: &Source, machine: &Machine<Whole, A>) {
+fn every_call_is_busy<L: Locked<Pages, Source>>(source: &Source, machine: &Machine<Whole, L>) {
     let [reserved, prepared, ready] = states();
     let before = (source.physical.picture(), source.out(), machine.footprint());
     let free = range(FREE, 16);
@@ -189,8 +189,8 @@ struct Interrupted {
 }
 
 // SAFETY: the frames are those of `source`.
-unsafe impl FrameSource for Interrupted {
-    fn take(&mut self) -> Option<PhysAddr> {
+unsafe impl FrameAllocator for Interrupted {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
         if let Some(machine) = self.machine.get() {
             let refused = machine.reserve(range(FREE, 1), Patience::Try);
             assert_eq!(refused, Err(ReserveError::Busy));
@@ -198,7 +198,7 @@ unsafe impl FrameSource for Interrupted {
             assert_eq!(machine.footprint().held_frames, 0);
             self.handled.fetch_add(1, Ordering::Relaxed);
         }
-        self.source.take()
+        self.source.allocate_frame()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Physical memory made of ordinary memory, and a directory for it.
+//! Physical memory made of ordinary memory, and page tables of two levels in it.
 //!
 //! An absent slot is not 0, and frame 0 is a frame.
 
@@ -7,15 +7,17 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{Directory, Link, SLOT_BYTES};
+use archipelago_paging::{Level, Link, PagingMode, PlainFrames, RootSet, TableRef};
 
 use crate::format::{EMPTY, Entries, frame_of};
 
 pub(crate) const PAGE: usize = 4096;
+/// Bytes of address space that an entry of the root, a slot, translates.
+pub(crate) const SLOT_BYTES: usize = 4 << 20;
 /// What a frame holds when it is handed out. Read as an entry it is the kernel's.
 pub(crate) const JUNK: u8 = 0xa6;
 
-/// Where the number of a frame is in a word of the directory.
+/// The bits of a root entry that name a frame.
 const FRAME: u32 = 0xffff_f000;
 
 /// A slot without a table.
@@ -26,7 +28,7 @@ pub(crate) const BLOCK: u32 = 0xb10c_0001;
 #[repr(C, align(4096))]
 struct Frame([u32; 1024]);
 
-/// Frames, and the directory beside them. Lives until the process ends.
+/// Frames, and the root table beside them. Lives until the process ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Physical {
     base: *mut Frame,
@@ -169,38 +171,55 @@ impl<S> Pages<S> {
     }
 }
 
-// SAFETY: `Physical::walk` goes through the links that this answers; the frames are the memory's.
-unsafe impl<S: Space> Directory for Pages<S> {
+/// Two levels: slots of the root, each with a table in one frame.
+pub(crate) enum TwoLevel {}
+
+// SAFETY:
+// - `Physical::walk` goes through the links that this returns;
+// - it takes entries as the format has them;
+// - the formats under test keep the rules;
+// - `memory` is the frame's, aligned to a page;
+// - the tests read tables while no machine works on them.
+unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
     const GEOMETRY: Geometry = S::GEOMETRY;
     type IndexRoot = [IndexWord; 1];
+    const LEVELS: &'static [Level] = &[Level::new(22, 10), Level::new(12, 10)];
     type Format = Entries;
+    type OwnedTables = RootSet;
+    type Frames = PlainFrames;
     type LocalTlb = ();
     const LOCAL_TLB: () = ();
 
-    fn link(&mut self, slot: usize) -> Link {
-        match self.0.slots()[slot] {
+    unsafe fn link(pages: &mut Pages<S>, table: TableRef, slot: usize) -> Link {
+        assert_eq!(table, TableRef::Root);
+        match pages.0.slots()[slot] {
             ABSENT => Link::Empty,
             BLOCK => Link::Kernel,
-            frame => Link::Table(PhysAddr::new(u64::from(frame))),
+            frame => Link::Table {
+                frame: PhysAddr::new(u64::from(frame)),
+                owned: false,
+            },
         }
     }
 
-    unsafe fn set_link(&mut self, slot: usize, table: PhysAddr) {
-        let word = u32::try_from(table.value()).expect("small");
-        let before = core::mem::replace(&mut self.0.slots()[slot], word);
+    unsafe fn set_link(pages: &mut Pages<S>, table: TableRef, slot: usize, frame: PhysAddr) {
+        assert_eq!(table, TableRef::Root);
+        let word = u32::try_from(frame.value()).expect("small");
+        let before = core::mem::replace(&mut pages.0.slots()[slot], word);
         assert_eq!(before, ABSENT);
         let first = VirtAddr::new(slot * SLOT_BYTES);
         for page in (0..1024).map(|i| VirtAddr::new(first.value() + i * PAGE)) {
-            assert_eq!(self.0.walk(page), EMPTY, "linked before it was empty");
+            assert_eq!(pages.0.walk(page), EMPTY, "linked before it was empty");
         }
     }
 
-    unsafe fn clear_link(&mut self, slot: usize) {
-        self.0.slots()[slot] = ABSENT;
+    unsafe fn clear_link(pages: &mut Pages<S>, table: TableRef, slot: usize) {
+        assert_eq!(table, TableRef::Root);
+        pages.0.slots()[slot] = ABSENT;
     }
 
-    unsafe fn memory(&self, frame: PhysAddr) -> NonNull<u8> {
-        NonNull::new(self.0.frame(frame).cast()).expect("ordinary memory")
+    unsafe fn memory(pages: &Pages<S>, frame: PhysAddr) -> NonNull<u8> {
+        NonNull::new(pages.0.frame(frame).cast()).expect("ordinary memory")
     }
 }
 

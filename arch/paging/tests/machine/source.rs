@@ -6,10 +6,10 @@ use alloc::sync::Arc;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{FrameReturn, FrameSource, Owned, Paging, SLOT_BYTES, Tlb, TwoLevel};
+use archipelago_paging::{FrameAllocator, FrameDeallocator, Owned, Paging, Tlb};
 
 use crate::format::frame_of;
-use crate::physical::{JUNK, PAGE, Pages, Physical, Space, Whole, each_page};
+use crate::physical::{JUNK, PAGE, Pages, Physical, SLOT_BYTES, Space, TwoLevel, Whole, each_page};
 
 /// What has happened to the frames, and what shall happen to requests for them.
 #[derive(Debug, Default)]
@@ -133,8 +133,8 @@ impl Source {
 }
 
 // SAFETY: a frame leaves `free` when it is handed out and returns when it is given back.
-unsafe impl FrameSource for Source {
-    fn take(&mut self) -> Option<PhysAddr> {
+unsafe impl FrameAllocator for Source {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
         let mut books = self.books();
         books.requests += 1;
         match books.fail_after {
@@ -154,8 +154,8 @@ unsafe impl FrameSource for Source {
     }
 }
 
-impl FrameReturn for Source {
-    unsafe fn give_back(&mut self, frame: PhysAddr) {
+impl FrameDeallocator for Source {
+    unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
         let mut books = self.books();
         assert!(books.out.remove(&frame), "{frame:?} was not out");
         assert!(!books.cpu.holds(frame), "a CPU still remembers {frame:?}");

@@ -12,8 +12,8 @@ use archipelago_api::{
     Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
-use archipelago_sim::Hosted;
 use archipelago_paging::Tlb;
+use archipelago_sim::Hosted;
 
 const PAGE: usize = 4096;
 

@@ -1,24 +1,24 @@
-//! The locks that page tables and frame source live behind.
+//! Access to page tables and frame allocator under the locks of their kernel.
 
 use core::hint;
 
 use archipelago_api::{Busy, Patience};
 use spin::Mutex;
 
-/// Page tables `P` and a frame source `F` behind whatever locks their kernel keeps around them.
+/// Page tables `P` and a frame allocator `F`, guarded by the locks of their kernel.
 ///
 /// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
 /// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A
-/// kernel with locks of its own writes the one function:
+/// kernel with other locks writes the one function:
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};
-/// use archipelago_paging::Access;
+/// use archipelago_paging::Locked;
 /// use std::sync::Mutex; // Stands for the kernel's lock.
 ///
-/// struct Behind<P: 'static, F: 'static>(&'static Mutex<(P, F)>);
+/// struct Guarded<P: 'static, F: 'static>(&'static Mutex<(P, F)>);
 ///
-/// impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Behind<P, F> {
+/// impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for Guarded<P, F> {
 ///     fn with<R>(
 ///         &self,
 ///         patience: Patience,
@@ -34,14 +34,13 @@ use spin::Mutex;
 ///     }
 /// }
 /// ```
-pub trait Access<P, F>: Send + Sync + 'static {
-    /// Runs `work` with both locks held, or answers [`Busy`] without having run it. Under
-    /// [`Patience::Try`] each lock is tried once and never waited for; under [`Patience::Wait`] the
-    /// answer is never `Busy`. Interrupts stay as they are: a handler that interrupts `work` comes
-    /// with `Try`.
+pub trait Locked<P, F>: Send + Sync + 'static {
+    /// Runs `work` with both locks held. Under [`Patience::Try`] each lock is tried once and never
+    /// waited for; under [`Patience::Wait`] the call never returns [`Busy`]. Interrupts stay as
+    /// they are: a handler that interrupts `work` calls with `Try`.
     ///
     /// # Errors
-    /// A lock is held by somebody else, and `patience` is [`Patience::Try`].
+    /// [`Busy`] if `patience` is [`Patience::Try`] and a lock is held. `work` has not run then.
     fn with<R>(
         &self,
         patience: Patience,
@@ -49,12 +48,12 @@ pub trait Access<P, F>: Send + Sync + 'static {
     ) -> Result<R, Busy>;
 }
 
-/// Page tables and frame source that the machine owns, behind a spin lock of its own.
+/// Page tables and frame allocator that the machine owns, under a spin lock of its own.
 #[derive(Debug)]
 pub struct Owned<P, F>(Mutex<(P, F)>);
 
 impl<P, F> Owned<P, F> {
-    /// Takes both over.
+    /// Takes ownership of both.
     pub const fn new(tables: P, frames: F) -> Self {
         Self(Mutex::new((tables, frames)))
     }
@@ -73,7 +72,7 @@ fn with_pair<P, F, R>(
     Ok(work(tables, frames))
 }
 
-impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Owned<P, F> {
+impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for Owned<P, F> {
     fn with<R>(
         &self,
         patience: Patience,
@@ -83,7 +82,7 @@ impl<P: Send + 'static, F: Send + 'static> Access<P, F> for Owned<P, F> {
     }
 }
 
-impl<P: Send + 'static, F: Send + 'static> Access<P, F> for &'static Mutex<(P, F)> {
+impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for &'static Mutex<(P, F)> {
     fn with<R>(
         &self,
         patience: Patience,
@@ -93,8 +92,9 @@ impl<P: Send + 'static, F: Send + 'static> Access<P, F> for &'static Mutex<(P, F
     }
 }
 
-impl<P: Send + 'static, F: Send + 'static> Access<P, F> for (&'static Mutex<P>, &'static Mutex<F>) {
-    /// Never waits for one lock while it holds the other, so the kernel may take them in any order.
+impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for (&'static Mutex<P>, &'static Mutex<F>) {
+    /// Never waits for one lock while it holds the other, so the kernel may take the two in any
+    /// order.
     fn with<R>(
         &self,
         patience: Patience,
