@@ -42,13 +42,14 @@ impl<S: Shape> Pages<S> {
 #[cfg(test)]
 mod tests {
     use archipelago_api::Geometry;
+    use archipelago_sim::{Plain32, SimGeometry};
 
     use crate::testing::{PageLayer, TestGeometry};
 
     struct Plain;
 
     impl TestGeometry for Plain {
-        const GEOMETRY: Geometry = Geometry::PLAIN_32;
+        const GEOMETRY: Geometry = Plain32::GEOMETRY;
     }
 
     #[test]

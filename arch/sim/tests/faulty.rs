@@ -11,11 +11,11 @@ use alloc::collections::BTreeSet;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use archipelago_api::conformance::{Contend, Exhaust, Subject};
 use archipelago_api::{
     Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
+use archipelago_conformance::{Contend, Exhaust, Subject};
 use archipelago_sim::{Plain32, Sim, SimGeometry, State};
 
 /// What is wrong with a machine.
@@ -54,7 +54,7 @@ enum Flaw {
     DecommitUnderTheLock,
 }
 
-/// Which rule catches a flaw, and what it says.
+/// The rule that catches a flaw, and a part of the message.
 const CAUGHT: &[(Flaw, &str, &str)] = &[
     (
         Flaw::ReserveTakesMore,
@@ -64,7 +64,7 @@ const CAUGHT: &[(Flaw, &str, &str)] = &[
     (
         Flaw::ReserveTakesWhatIsTaken,
         "reserve_refuses_what_overlaps",
-        "takes what is taken already",
+        "takes a range that is taken already",
     ),
     (
         Flaw::ReserveNamesAnotherPart,
@@ -79,7 +79,7 @@ const CAUGHT: &[(Flaw, &str, &str)] = &[
     (
         Flaw::CommitThatWaitsIsBusy,
         "every_path_through_the_states_is_open",
-        "may wait is answered Busy",
+        "may wait returns Busy",
     ),
     (
         Flaw::CommitAfterDecommitIsRefused,

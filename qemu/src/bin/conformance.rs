@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use archipelago_api::conformance::{Contend, Exhaust, Subject};
+use archipelago_conformance::{Contend, Exhaust, Subject};
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_qemu::{
     Access, Account, BYTES_UNDER_TEST, Boot, FRAME_BYTES, FREE_PAGE, Fault, HAS_EXECUTE_NEVER,

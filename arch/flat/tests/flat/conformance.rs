@@ -30,11 +30,11 @@ fn made<S: Shape>(zeroed: bool) -> (Flat<S>, VirtRange) {
     (machine, window.expect("inside"))
 }
 
-archipelago_api::conformance!(pages_of_256, made::<Small<21, 8>>(false));
-archipelago_api::conformance!(pages_of_512, made::<Small<17, 9>>(true));
-archipelago_api::conformance!(pages_of_1024, made::<Small>(false));
-archipelago_api::conformance!(zeroed, made::<Small>(true));
-archipelago_api::conformance!(wide, made::<Wide>(true));
+archipelago_conformance::conformance!(pages_of_256, made::<Small<21, 8>>(false));
+archipelago_conformance::conformance!(pages_of_512, made::<Small<17, 9>>(true));
+archipelago_conformance::conformance!(pages_of_1024, made::<Small>(false));
+archipelago_conformance::conformance!(zeroed, made::<Small>(true));
+archipelago_conformance::conformance!(wide, made::<Wide>(true));
 
 /// Two regions that touch, given in the wrong order, are one piece.
 fn touching() -> (Flat<Small>, VirtRange) {
@@ -54,7 +54,7 @@ fn touching() -> (Flat<Small>, VirtRange) {
     (machine, window)
 }
 
-archipelago_api::conformance!(touching_regions, touching());
+archipelago_conformance::conformance!(touching_regions, touching());
 
 #[test]
 fn addresses_are_those_of_the_memory_where_it_lies_in_the_space_and_are_never_zero() {

@@ -7,11 +7,11 @@ use core::ptr::{self, NonNull};
 
 use alloc::boxed::Box;
 use archipelago::{AllocFlags, Heap, Window};
-use archipelago_api::conformance::{Contend, Exhaust};
 use archipelago_api::{
     Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
+use archipelago_conformance::{Contend, Exhaust};
 use archipelago_paging::Tlb;
 use archipelago_sim::Hosted;
 

@@ -62,8 +62,8 @@ fn made(returning: bool) -> (Machine, VirtRange) {
     )
 }
 
-archipelago_api::conformance!(returning, made(true), exhaust, contend);
-archipelago_api::conformance!(holding, made(false), exhaust, contend);
+archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
+archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
 
 #[test]
 fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {

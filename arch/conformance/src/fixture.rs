@@ -1,22 +1,23 @@
-//! The ground that a rule is tested on: the window in sixteen cells, and a record of their states.
+//! The fixture of a rule: the window in sixteen cells, and a record of their states.
 //!
-//! The record is what makes the suite keep to the contract: no call is made from a wrong state.
+//! By the record the suite itself keeps the contract: it makes no call from a wrong state.
 
 use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::{Contend, Exhaust, Outcome, Subject};
-use crate::{
+use archipelago_api::{
     Busy, CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtRange,
 };
 
+use crate::{Contend, Exhaust, Outcome, Subject};
+
 /// How many cells there are, each of at least one granule.
-pub(super) const CELLS: usize = 16;
+pub(crate) const CELLS: usize = 16;
 
 /// The state of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     None,
     Reserved,
     Prepared,
@@ -24,19 +25,19 @@ pub(super) enum State {
 }
 
 const SUITE: &str = "the suite itself breaks the contract";
-const BUSY: &str = "a call that may wait is answered Busy";
+const BUSY: &str = "a call that may wait returns Busy";
 
 /// The window of a machine under test.
-pub(super) struct Ground<'a, M> {
+pub(crate) struct Fixture<'a, M> {
     subject: Subject<'a, M>,
     /// Bytes of a cell; the last one may be longer.
     cell_bytes: usize,
     states: [Cell<State>; CELLS],
 }
 
-impl<'a, M: Machine> Ground<'a, M> {
-    /// A ground with all cells in state None.
-    pub(super) fn new(subject: Subject<'a, M>) -> Result<Self, &'static str> {
+impl<'a, M: Machine> Fixture<'a, M> {
+    /// A fixture with all cells in state None.
+    pub(crate) fn new(subject: Subject<'a, M>) -> Result<Self, &'static str> {
         let (window, geometry) = (subject.window, M::GEOMETRY);
         if !window.is_aligned(geometry.granule_bytes()) || !geometry.contains(window) {
             return Err("the window is not made of granules of the address space");
@@ -55,26 +56,26 @@ impl<'a, M: Machine> Ground<'a, M> {
         })
     }
 
-    pub(super) fn machine(&self) -> &'a M {
+    pub(crate) fn machine(&self) -> &'a M {
         self.subject.machine
     }
 
-    pub(super) fn window(&self) -> VirtRange {
+    pub(crate) fn window(&self) -> VirtRange {
         self.subject.window
     }
 
-    /// The control over frames; rules that need it are tested only where there is one.
-    pub(super) fn exhaust(&self) -> Result<&'a dyn Exhaust, &'static str> {
+    /// The control over frames; rules that need one run only where the machine offers it.
+    pub(crate) fn exhaust(&self) -> Result<&'a dyn Exhaust, &'static str> {
         self.subject.exhaust.ok_or(SUITE)
     }
 
-    /// The control over the lock; rules that need it are tested only where there is one.
-    pub(super) fn contend(&self) -> Result<&'a dyn Contend, &'static str> {
+    /// The control over the lock; rules that need one run only where the machine offers it.
+    pub(crate) fn contend(&self) -> Result<&'a dyn Contend, &'static str> {
         self.subject.contend.ok_or(SUITE)
     }
 
     /// The addresses of some cells.
-    pub(super) fn range(&self, cells: Range<usize>) -> Result<VirtRange, &'static str> {
+    pub(crate) fn range(&self, cells: Range<usize>) -> Result<VirtRange, &'static str> {
         let start = self.position(cells.start);
         let bytes = self.position(cells.end).checked_sub(start).ok_or(SUITE)?;
         let rest = self.window().split_at(start).map(|(_, rest)| rest);
@@ -82,7 +83,8 @@ impl<'a, M: Machine> Ground<'a, M> {
         range.map(|(range, _)| range).ok_or(SUITE)
     }
 
-    /// Where a cell starts, in bytes from the window's base; after the last one it ends.
+    /// The start of a cell, in bytes from the window's base; for the number after the last cell, the
+    /// window's end.
     fn position(&self, cell: usize) -> usize {
         if cell == CELLS {
             self.window().bytes()
@@ -91,12 +93,12 @@ impl<'a, M: Machine> Ground<'a, M> {
         }
     }
 
-    pub(super) fn state(&self, cell: usize) -> State {
+    pub(crate) fn state(&self, cell: usize) -> State {
         self.states.get(cell).map_or(State::None, Cell::get)
     }
 
     /// How many granules of the window are in `state`.
-    pub(super) fn granules(&self, state: State) -> Result<usize, &'static str> {
+    pub(crate) fn granules(&self, state: State) -> Result<usize, &'static str> {
         let mut bytes = 0_usize;
         for cell in (0..CELLS).filter(|&cell| self.state(cell) == state) {
             bytes = bytes.wrapping_add(self.range(cell..cell.wrapping_add(1))?.bytes());
@@ -120,97 +122,103 @@ impl<'a, M: Machine> Ground<'a, M> {
     }
 
     /// Asks for `reserve` and records a success.
-    pub(super) fn ask_reserve(
+    pub(crate) fn ask_reserve(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<(), ReserveError>, &'static str> {
         let range = self.expect(cells.clone(), &[State::None])?;
-        let answer = self.machine().reserve(range, patience);
-        if answer.is_ok() {
+        let result = self.machine().reserve(range, patience);
+        if result.is_ok() {
             self.record(cells, State::Reserved);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// Asks for `prepare` and records a success.
-    pub(super) fn ask_prepare(
+    pub(crate) fn ask_prepare(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<(), PrepareError>, &'static str> {
         let range = self.expect(cells.clone(), &[State::Reserved])?;
         // SAFETY: the whole range is Reserved, by the record.
-        let answer = unsafe { self.machine().prepare(range, patience) };
-        if answer.is_ok() {
+        let result = unsafe { self.machine().prepare(range, patience) };
+        if result.is_ok() {
             self.record(cells, State::Prepared);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// Asks for `commit` and records a success.
-    pub(super) fn ask_commit(
+    pub(crate) fn ask_commit(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<Contents, CommitError>, &'static str> {
         let range = self.expect(cells.clone(), &[State::Prepared])?;
         // SAFETY: the whole range is Prepared, by the record.
-        let answer = unsafe { self.machine().commit(range, patience) };
-        if answer.is_ok() {
+        let result = unsafe { self.machine().commit(range, patience) };
+        if result.is_ok() {
             self.record(cells, State::Ready);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// Asks for `decommit` and records a success.
-    pub(super) fn ask_decommit(
+    pub(crate) fn ask_decommit(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<(), Busy>, &'static str> {
         let range = self.expect(cells.clone(), &[State::Ready])?;
-        // SAFETY: the whole range is Ready, by the record, and the suite keeps no reference to it.
-        let answer = unsafe { self.machine().decommit(range, patience) };
-        if answer.is_ok() {
+        // SAFETY:
+        // - the whole range is Ready, by the record;
+        // - the suite keeps no reference to it.
+        let result = unsafe { self.machine().decommit(range, patience) };
+        if result.is_ok() {
             self.record(cells, State::Prepared);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// Asks for `fault` and records a success.
-    pub(super) fn ask_fault(
+    pub(crate) fn ask_fault(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<(), Busy>, &'static str> {
         let range = self.expect(cells.clone(), &[State::Ready, State::Prepared])?;
-        // SAFETY: every granule is Ready or Prepared, by the record, and no reference is kept.
-        let answer = unsafe { self.machine().fault(range, patience) };
-        if answer.is_ok() {
+        // SAFETY:
+        // - every granule is Ready or Prepared, by the record;
+        // - the suite keeps no reference to it.
+        let result = unsafe { self.machine().fault(range, patience) };
+        if result.is_ok() {
             self.record(cells, State::Reserved);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// Asks for `release` and records a success.
-    pub(super) fn ask_release(
+    pub(crate) fn ask_release(
         &self,
         cells: Range<usize>,
         patience: Patience,
     ) -> Result<Result<(), Busy>, &'static str> {
         let any = [State::Ready, State::Prepared, State::Reserved];
         let range = self.expect(cells.clone(), &any)?;
-        // SAFETY: the whole range was reserved, by the record, and no reference is kept.
-        let answer = unsafe { self.machine().release(range, patience) };
-        if answer.is_ok() {
+        // SAFETY:
+        // - the whole range was reserved, by the record;
+        // - the suite keeps no reference to it.
+        let result = unsafe { self.machine().release(range, patience) };
+        if result.is_ok() {
             self.record(cells, State::None);
         }
-        Ok(answer)
+        Ok(result)
     }
 
     /// `reserve` that must succeed.
-    pub(super) fn reserve(&self, cells: Range<usize>) -> Outcome {
+    pub(crate) fn reserve(&self, cells: Range<usize>) -> Outcome {
         self.ask_reserve(cells, Patience::Wait)?
             .map_err(|error| match error {
                 ReserveError::Busy => BUSY,
@@ -219,49 +227,49 @@ impl<'a, M: Machine> Ground<'a, M> {
     }
 
     /// `prepare` that must succeed.
-    pub(super) fn prepare(&self, cells: Range<usize>) -> Outcome {
+    pub(crate) fn prepare(&self, cells: Range<usize>) -> Outcome {
         self.ask_prepare(cells, Patience::Wait)?
             .map_err(|error| match error {
                 PrepareError::Busy => BUSY,
-                PrepareError::PageTables { .. } => "prepare refuses although there are frames",
+                _ => "prepare refuses although there are frames",
             })
     }
 
     /// `commit` that must succeed.
-    pub(super) fn commit(&self, cells: Range<usize>) -> Result<Contents, &'static str> {
+    pub(crate) fn commit(&self, cells: Range<usize>) -> Result<Contents, &'static str> {
         self.ask_commit(cells, Patience::Wait)?
             .map_err(|error| match error {
                 CommitError::Busy => BUSY,
-                CommitError::Frames { .. } => "commit refuses although there are frames",
+                _ => "commit refuses although there are frames",
             })
     }
 
     /// `decommit` that must succeed.
-    pub(super) fn decommit(&self, cells: Range<usize>) -> Outcome {
+    pub(crate) fn decommit(&self, cells: Range<usize>) -> Outcome {
         self.ask_decommit(cells, Patience::Wait)?
             .map_err(|Busy| BUSY)
     }
 
     /// `fault` that must succeed.
-    pub(super) fn fault(&self, cells: Range<usize>) -> Outcome {
+    pub(crate) fn fault(&self, cells: Range<usize>) -> Outcome {
         self.ask_fault(cells, Patience::Wait)?.map_err(|Busy| BUSY)
     }
 
     /// `release` that must succeed.
-    pub(super) fn release(&self, cells: Range<usize>) -> Outcome {
+    pub(crate) fn release(&self, cells: Range<usize>) -> Outcome {
         self.ask_release(cells, Patience::Wait)?
             .map_err(|Busy| BUSY)
     }
 
     /// Takes cells from None to Ready.
-    pub(super) fn make_ready(&self, cells: Range<usize>) -> Result<Contents, &'static str> {
+    pub(crate) fn make_ready(&self, cells: Range<usize>) -> Result<Contents, &'static str> {
         self.reserve(cells.clone())?;
         self.prepare(cells.clone())?;
         self.commit(cells)
     }
 
     /// Takes all cells back to None.
-    pub(super) fn clear(&self) -> Outcome {
+    pub(crate) fn clear(&self) -> Outcome {
         let mut outcome = Ok(());
         for cell in (0..CELLS).filter(|&cell| self.state(cell) != State::None) {
             outcome = outcome.and(self.release(cell..cell.wrapping_add(1)));
@@ -270,7 +278,7 @@ impl<'a, M: Machine> Ground<'a, M> {
     }
 
     /// Writes a pattern to Ready cells: another one for each byte, and for each `salt`.
-    pub(super) fn fill(&self, cells: Range<usize>, salt: u8) -> Outcome {
+    pub(crate) fn fill(&self, cells: Range<usize>, salt: u8) -> Outcome {
         self.each_sample(cells, |byte, expected| {
             // SAFETY: the byte is Ready, and only the suite uses it.
             unsafe { byte.write_volatile(expected ^ salt) };
@@ -279,9 +287,9 @@ impl<'a, M: Machine> Ground<'a, M> {
         .map(|_| ())
     }
 
-    /// Writes what `fill` does, all of it through the pointer to the first byte, as the owner of an
+    /// Writes the pattern of `fill`, all of it through the pointer to the first byte, as the owner of an
     /// object does.
-    pub(super) fn fill_as_one(&self, cells: Range<usize>, salt: u8) -> Outcome {
+    pub(crate) fn fill_as_one(&self, cells: Range<usize>, salt: u8) -> Outcome {
         let range = self.expect(cells.clone(), &[State::Ready])?;
         let first = self.machine().pointer(range.base());
         self.each_sample(cells, |byte, expected| {
@@ -299,30 +307,30 @@ impl<'a, M: Machine> Ground<'a, M> {
     }
 
     /// Whether Ready cells hold the pattern that `fill` wrote.
-    pub(super) fn holds(&self, cells: Range<usize>, salt: u8) -> Result<bool, &'static str> {
+    pub(crate) fn holds(&self, cells: Range<usize>, salt: u8) -> Result<bool, &'static str> {
         self.each_sample(cells, |byte, expected| {
-            // SAFETY: as in `fill`, which initialised the byte.
+            // SAFETY: the byte is Ready, only the suite uses it, and `fill` initialised it.
             let found = unsafe { byte.read_volatile() };
             found == expected ^ salt
         })
     }
 
     /// Whether every byte of Ready cells is zero; under Miri, a sample of them.
-    pub(super) fn is_zero(&self, cells: Range<usize>) -> Result<bool, &'static str> {
+    pub(crate) fn is_zero(&self, cells: Range<usize>) -> Result<bool, &'static str> {
         const STEP: usize = if cfg!(miri) { 251 } else { 1 };
         let range = self.expect(cells, &[State::Ready])?;
         let first = self.machine().pointer(range.base());
         Ok((0..range.bytes()).step_by(STEP).all(|position| {
             // SAFETY: the range is Ready and one piece of a window.
             let byte = unsafe { first.add(position) };
-            // SAFETY: a Ready byte, and the machine reported it zeroed, so initialised.
+            // SAFETY: the byte is Ready, and zeroed as the machine reports, so initialised.
             let found = unsafe { byte.read_volatile() };
             found == 0
         }))
     }
 
     /// Visits a sample of the bytes of Ready cells, the first and the last byte of each granule
-    /// among them, as long as `visit` agrees. Says whether it always did.
+    /// among them, as long as `visit` returns true. Returns whether it always did.
     fn each_sample(
         &self,
         cells: Range<usize>,

@@ -1,50 +1,53 @@
-//! The contract with the machine as tests that any machine's author runs.
+//! The contract between the `archipelago` heap and its machine, as tests that any machine's author
+//! runs.
 //!
 //! In a kernel, [`run`] reports on one rule after the other; on a host,
 //! [`conformance!`](crate::conformance!) makes a `#[test]` of each:
 //!
 //! ```text
-//! archipelago_api::conformance!(my_machine, (MyMachine::new(), window()));
+//! archipelago_conformance::conformance!(my_machine, (MyMachine::new(), window()));
 //! ```
 //!
-//! What a machine cannot be asked through [`Machine`] it may offer beside it: [`Exhaust`] makes its
-//! frames run out, [`Contend`] holds its lock. The rules about these run only on machines that do.
+//! A machine may offer the suite more than [`Machine`] does: [`Exhaust`] makes its frames run out,
+//! [`Contend`] holds its lock. The rules about these run only on machines that implement them.
 //!
 //! A machine that breaks the contract may do anything, as its `unsafe impl` promised that it does
 //! not: the suite finds a fault where it shows, and cannot protect itself from one.
+#![no_std]
+#![deny(clippy::arithmetic_side_effects)]
 
 mod exhaustion;
-mod ground;
+mod fixture;
 mod memory;
 mod states;
 mod translation;
 
 use core::fmt;
 
-use crate::{Machine, VirtRange};
-use ground::Ground;
+use archipelago_api::{Machine, VirtRange};
+use fixture::Fixture;
 
-/// What a rule found: nothing wrong, or the sentence of the contract that does not hold.
+/// The result of a rule: an error is the sentence of the contract that does not hold.
 pub type Outcome = Result<(), &'static str>;
 
-/// A machine whose frame source a test controls.
+/// A machine whose frame allocator a test controls.
 pub trait Exhaust {
-    /// From now on the source has `frames` more frames to give, apart from those that the machine
-    /// holds; `usize::MAX` stands for all there are.
+    /// Leaves the allocator `frames` more frames to give, apart from those that the machine holds;
+    /// `usize::MAX` stands for all there are.
     fn set_available_frames(&self, frames: usize);
 
-    /// Frames taken from the source and not returned to it.
+    /// Frames that were allocated and not given back.
     #[must_use]
     fn frames_in_use(&self) -> usize;
 }
 
 /// A machine whose lock a test can hold.
 pub trait Contend {
-    /// Runs `act` while the lock around the mapper or the frame source is held.
+    /// Runs `act` while the lock around the mapper or the frame allocator is held.
     fn while_held(&self, act: &mut dyn FnMut());
 }
 
-/// A machine under test, and what can be done with it beside calling it.
+/// A machine under test, its window, and the controls that it offers.
 pub struct Subject<'a, M> {
     machine: &'a M,
     window: VirtRange,
@@ -80,10 +83,10 @@ pub fn run<M: Machine>(
 }
 
 impl<'a, M: Machine> Subject<'a, M> {
-    /// A machine to be tested in `window`: at least 16 granules in state None that nobody else
-    /// uses, without the granule at address 0. All of it becomes Ready, so the machine needs a
-    /// frame for each granule, and those of the page tables. A window over the ends of page tables
-    /// tests most.
+    /// A machine to be tested in `window`: at least 16 granules in state None that
+    /// nothing else uses, without the granule at address 0. All of it becomes Ready, so the machine
+    /// needs a frame for each granule, and those of the page tables. A window over the ends of page
+    /// tables tests most.
     #[must_use]
     pub fn new(machine: &'a M, window: VirtRange) -> Self {
         Self {
@@ -103,7 +106,7 @@ impl<'a, M: Machine> Subject<'a, M> {
         }
     }
 
-    /// Adds the rules about a machine whose lock somebody holds.
+    /// Adds the rules about a machine whose lock is held.
     #[must_use]
     pub fn contend(self, contend: &'a dyn Contend) -> Self {
         Self {
@@ -129,7 +132,8 @@ impl<'a, M: Machine> Subject<'a, M> {
     /// Tests one rule by name.
     ///
     /// # Errors
-    /// What does not hold; or that there is no such rule for this subject.
+    /// The sentence of the contract that does not hold, or that there is no such rule for this
+    /// subject.
     pub fn check(&self, rule: &str) -> Outcome {
         let mut found = Err("there is no rule of this name for this machine");
         let exhaust = self.exhaust.map_or(&[][..], |_| Self::EXHAUST_RULES);
@@ -143,15 +147,15 @@ impl<'a, M: Machine> Subject<'a, M> {
     }
 
     fn test(&self, rule: Rule<M>) -> Outcome {
-        let ground = Ground::new(*self)?;
-        let outcome = rule(&ground);
-        // What the rule found is the cause of what cleaning up may find.
-        outcome.and(ground.clear())
+        let fixture = Fixture::new(*self)?;
+        let outcome = rule(&fixture);
+        // A fault that the rule found may be the cause of one that cleaning up finds.
+        outcome.and(fixture.clear())
     }
 }
 
 /// One rule.
-type Rule<M> = fn(&Ground<'_, M>) -> Outcome;
+type Rule<M> = fn(&Fixture<'_, M>) -> Outcome;
 
 /// Hands the rules' names to another macro, after its own arguments.
 #[doc(hidden)]
@@ -215,12 +219,11 @@ impl<M: Machine> Subject<'_, M> {
 /// Makes a module of tests, one for each rule of the contract.
 ///
 /// The second argument is an expression that makes a machine and names a window of it, as
-/// [`Subject::new`](crate::conformance::Subject::new) wants it; each test evaluates it anew. Where
-/// the machine implements [`Exhaust`](crate::conformance::Exhaust) or
-/// [`Contend`](crate::conformance::Contend), `exhaust` and `contend` add the rules that need them:
+/// [`Subject::new`] wants it; each test evaluates it anew. Where the machine implements [`Exhaust`]
+/// or [`Contend`], `exhaust` and `contend` add the rules that need them:
 ///
 /// ```text
-/// archipelago_api::conformance!(mine, (MyMachine::new(), window()), exhaust, contend);
+/// archipelago_conformance::conformance!(mine, (MyMachine::new(), window()), exhaust, contend);
 /// ```
 #[macro_export]
 macro_rules! conformance {
@@ -243,7 +246,7 @@ macro_rules! __conformance_tests {
             #[test]
             fn $rule() {
                 let (machine, window) = $make;
-                let subject = $crate::conformance::Subject::new(&machine, window);
+                let subject = $crate::Subject::new(&machine, window);
                 let subject = $crate::__conformance_control!(subject, machine, $control);
                 assert_eq!(subject.check(stringify!($rule)), Ok(()));
             }
@@ -251,7 +254,7 @@ macro_rules! __conformance_tests {
     };
 }
 
-/// The subject with what the machine offers.
+/// The subject with a control that the machine offers.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_control {
