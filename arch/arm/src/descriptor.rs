@@ -43,7 +43,7 @@ bitflags! {
         /// See `B`.
         const C = 1 << 3;
         /// Without `AP1` and `AP2`: read-write for the kernel, no access for user
-        /// programs. Where the access flag is enabled, this bit is the flag, with the same effect.
+        /// programs. Where the access flag is enabled, this bit is the flag, with that effect.
         const AP0 = 1 << 4;
         /// User programs may access the page too.
         const AP1 = 1 << 5;

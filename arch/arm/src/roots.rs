@@ -96,8 +96,8 @@ impl<M> Roots<M> {
     /// - The registers name these tables on every CPU that uses the heap, TTBCR.EAE is 0, and all
     ///   of both tables is readable and writable here.
     /// - Domain 0 is one whose permissions are checked (DACR).
-    /// - SCTLR.TRE is 0, or what the remapping registers say for TEX\[0\], C, B = 111 is Normal
-    ///   memory, write-back, shareable where S is.
+    /// - SCTLR.TRE is 0, or the remapping registers make TEX\[0\], C, B = 111 Normal memory,
+    ///   write-back, shareable where S is.
     /// - Walks see the caches if `walks` says so.
     #[must_use]
     pub const unsafe fn new(

@@ -83,8 +83,8 @@ impl<'a, M: Machine> Fixture<'a, M> {
         range.map(|(range, _)| range).ok_or(SUITE)
     }
 
-    /// The start of a cell, in bytes from the window's base; for the number after the last cell, the
-    /// window's end.
+    /// The start of a cell, in bytes from the window's base; for the number after the last cell,
+    /// the window's end.
     fn position(&self, cell: usize) -> usize {
         if cell == CELLS {
             self.window().bytes()
@@ -287,8 +287,8 @@ impl<'a, M: Machine> Fixture<'a, M> {
         .map(|_| ())
     }
 
-    /// Writes the pattern of `fill`, all of it through the pointer to the first byte, as the owner of an
-    /// object does.
+    /// Writes the pattern of `fill`, all of it through the pointer to the first byte, as the owner
+    /// of an object does.
     pub(crate) fn fill_as_one(&self, cells: Range<usize>, salt: u8) -> Outcome {
         let range = self.expect(cells.clone(), &[State::Ready])?;
         let first = self.machine().pointer(range.base());

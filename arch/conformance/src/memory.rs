@@ -5,7 +5,7 @@ use archipelago_api::{Contents, Machine};
 use crate::Outcome;
 use crate::fixture::{CELLS, Fixture, State};
 
-/// Every byte keeps what is written to it, so none is shared with another.
+/// Every byte keeps the value that is written to it, so no two bytes share memory.
 pub(crate) fn committed_memory_keeps_what_is_written<M: Machine>(
     fixture: &Fixture<'_, M>,
 ) -> Outcome {

@@ -189,7 +189,8 @@ pub(crate) fn decommit_keeps_page_tables<M: Machine>(fixture: &Fixture<'_, M>) -
     Ok(())
 }
 
-/// Page tables stay while something in them is Prepared or Ready, and go with the last page that is.
+/// Page tables stay while something in them is Prepared or Ready, and go with the last page that
+/// is.
 pub(crate) fn page_tables_go_with_the_last_that_needs_them<M: Machine>(
     fixture: &Fixture<'_, M>,
 ) -> Outcome {

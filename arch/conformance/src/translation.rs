@@ -80,7 +80,7 @@ pub(crate) fn any_pointer_may_be_asked_about<M: Machine>(fixture: &Fixture<'_, M
 /// Windows that were reserved apart and touch are one piece: a range reaches from one into the
 /// next, and so does an object, whose bytes all belong to the pointer to its first.
 pub(crate) fn adjacent_windows_are_one_piece<M: Machine>(fixture: &Fixture<'_, M>) -> Outcome {
-    // The upper window first, so that a machine cannot just append to what it has.
+    // The upper window first, so that a machine cannot just append to an earlier one.
     fixture.reserve(8..CELLS)?;
     fixture.reserve(0..8)?;
     fixture.prepare(4..12)?;

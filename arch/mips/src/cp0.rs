@@ -32,8 +32,8 @@ pub(crate) fn interrupts_enabled() -> bool {
 /// Masks interrupts and says whether they were enabled.
 pub(crate) fn disable_interrupts() -> bool {
     let status: usize;
-    // `ehb` because `di` takes effect only once its hazard is cleared. The block counts as an access
-    // to memory, so the accesses that must not be interrupted stay after it.
+    // `ehb` because `di` takes effect only once its hazard is cleared. The block counts as an
+    // access to memory, so the accesses that must not be interrupted stay after it.
     // SAFETY: a kernel may mask interrupts.
     unsafe {
         asm!(".set noat", "di {}", "ehb", out(reg) status, options(nostack, preserves_flags))

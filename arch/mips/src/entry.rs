@@ -46,7 +46,7 @@ const STAGED: Entry = Entry::MARK.union(Entry::GLOBAL).union(Entry::WRITABLE);
 const READY: Entry = STAGED.union(Entry::CACHED).union(Entry::VALID);
 
 impl Entry {
-    /// Nothing.
+    /// The entry of a page that is not mapped.
     pub const EMPTY: Self = Self::GLOBAL;
 
     const PREPARED: Self = Self::MARK.union(Self::GLOBAL);

@@ -11,8 +11,8 @@ pub trait Segment: Debug + Send + Sync + sealed::Sealed + 'static {
     const GEOMETRY: Geometry;
 }
 
-/// The lower 2 GiB. Kernel and user programs alike can touch what is mapped there: for kernels
-/// without user programs, or whose user programs have address spaces without the heap's windows.
+/// The lower 2 GiB. Kernel and user programs alike can touch its pages: for kernels without user
+/// programs, or whose user programs have address spaces without the heap's windows.
 /// Addresses from 0x8000_0000 on are outside.
 #[derive(Debug)]
 pub enum Kuseg {}

@@ -2,8 +2,8 @@
 
 /// The TLB of the CPU that this runs on, for kernels that use one CPU.
 ///
-/// Address spaces (ASIDs) do not matter, because every entry of the heap's tables is global. Entries
-/// that the kernel has wired stay.
+/// Address spaces (ASIDs) do not matter, because every entry of the heap's tables is global.
+/// Entries that the kernel has wired stay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalTlb;
 
@@ -132,8 +132,8 @@ mod local {
             Self::flush_local(range);
         }
 
-        /// Drops the pairs, because the TLB also caches the absence of a page: in a pair whose other
-        /// half was touched, or after a fault that was recovered.
+        /// Drops the pairs, because the TLB also caches the absence of a page: in a pair whose
+        /// other half was touched, or after a fault that was recovered.
         fn filled(&self, range: VirtRange) {
             Self::flush_local(range);
         }

@@ -5,7 +5,7 @@ use archipelago_api::PhysAddr;
 /// The state of a page, as its entry in a last-level table has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageState {
-    /// Nothing is mapped, and the heap does not use the page.
+    /// A page without a mapping, which the heap does not use.
     Empty,
     /// The heap's, without a frame. The entry differs from that of [`Empty`](Self::Empty), so that
     /// a table with Prepared pages never counts as empty.
@@ -63,7 +63,7 @@ pub enum Link {
         /// [`OwnedTables`](crate::OwnedTables) knows then.
         owned: bool,
     },
-    /// Something of the kernel's that the heap cannot use, such as a huge page.
+    /// A thing of the kernel's that the heap cannot use, such as a huge page.
     Kernel,
 }
 

@@ -1,7 +1,7 @@
 //! The part that all machines with page tables share, for the `archipelago` heap.
 //!
-//! A kernel plugs in the crate of its own machine, which re-exports what it needs of this one. To
-//! bring the heap to another machine with page tables, write
+//! A kernel plugs in the crate of its own machine, which re-exports the items of this one that
+//! kernels need. To bring the heap to another machine with page tables, write
 //!
 //! 1. the bits of its entries, an [`EntryFormat`], and its [`Level`]s, as data. Where all tables
 //!    are frames of one kind of entries, they make a [`RadixFormat`], and [`RadixTables`] are the

@@ -285,7 +285,7 @@ impl<M: PagingMode<P>, P, F> Held<'_, M, P, F> {
 // SAFETY:
 // - Ready pages are read-write, as the mode promises, with a frame of their own, which the
 //   allocator gave to nothing else; the tables are in use on every CPU, as `shared` was promised,
-//   and `filled` lets every CPU find what is new in them.
+//   and `filled` lets every CPU find new entries.
 // - `Zeroed` is reported on the promise of `zeroed` alone, and never for frames that were held.
 // - `prepare` and `commit` allocate all frames before a page changes its state; the others fail
 //   before they begin.

@@ -1,37 +1,39 @@
-//! Translations that CPUs remember, and how they are made to forget them.
+//! TLB maintenance: the trait through which CPUs drop translations that they cache.
+
+use core::sync::atomic::{Ordering, fence};
 
 use archipelago_api::VirtRange;
 
-/// What makes every CPU forget translations.
+/// TLB maintenance for every CPU that uses the heap.
 ///
-/// Each machine's crate has one for its own CPU. A kernel that runs on several, on a machine whose
-/// CPUs do not tell each other, tells the others itself, usually by an inter-processor interrupt,
-/// and waits until all have done it.
+/// Each machine's crate has an implementation for its own CPU. On a machine whose CPUs do not
+/// broadcast invalidations, a kernel that runs on several CPUs brings its shoot-down: it sends the
+/// others an inter-processor interrupt, and waits until all have invalidated.
 ///
 /// # Safety
 /// An implementor promises that
-/// - after [`flush`](Self::flush) no CPU remembers a translation of an address in the range, or a
-///   table on the way to it, that was taken out of the page tables before the call;
+/// - after [`flush`](Self::flush) no CPU caches a translation of an address in the range, or a link
+///   to a table on the way to it, that was taken out of the page tables before the call;
 /// - after [`filled`](Self::filled) every CPU finds the translations that were put into the page
 ///   tables before the call.
 pub unsafe trait Tlb: Send + Sync + 'static {
-    /// Makes every CPU forget what it remembers of `range`: once for each range that loses its
-    /// frames, and once more if tables go with them, for all that those tables served.
+    /// Drops all cached translations of `range` on every CPU. The machine calls it once for each
+    /// range that loses its frames, and once more if tables are freed too, for all addresses that
+    /// those tables translate.
     ///
-    /// When the caller of the machine could wait, no lock of tables or frame source is held. When
-    /// it could not (interrupts are masked), they are: an implementor that waits for other CPUs
-    /// must answer their requests in the meantime.
+    /// When the caller of the machine may wait, no lock of tables or frame allocator is held. When
+    /// it may not (interrupts are masked), both are: an implementor that waits for other CPUs must
+    /// serve their requests meanwhile.
     fn flush(&self, range: VirtRange);
 
-    /// Pages of `range` that nobody could translate have become Ready: once for each range, with
-    /// locks held as for [`flush`](Self::flush).
+    /// Makes pages of `range`, which were not mapped and have become Ready, visible to every CPU:
+    /// once for each range, with locks held as for [`flush`](Self::flush).
     ///
-    /// The provided method orders the stores before later accesses, which is enough where walks of
-    /// the tables are coherent with stores and no CPU remembers that there was nothing. A machine
-    /// that needs a barrier for its walks, or whose TLB holds entries that are not valid, does it
-    /// here.
+    /// The provided method orders the stores before later accesses. That is enough where page walks
+    /// are coherent with stores and no CPU caches that a page was absent. A machine whose walks
+    /// need a barrier, or whose TLB holds invalid entries, overrides it.
     fn filled(&self, range: VirtRange) {
         let _ = range;
-        core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 }

@@ -52,7 +52,7 @@ impl Walk {
             let index = level.index(self.rest.base());
             // SAFETY:
             // - the table is the root, or was linked by the entry that was read before;
-            // - `index` masks what is beyond the table's entries.
+            // - `index` returns an index below the table's entries.
             let end = match unsafe { M::link(tables, table, index) } {
                 Link::Table { frame, .. } => {
                     table = TableRef::Frame(frame);
@@ -79,8 +79,8 @@ impl Walk {
         self.rest = rest.map_or(self.rest, |(_, rest)| rest);
     }
 
-    /// Whether no address of the range is left that an entry of `level` translates together with
-    /// addresses before.
+    /// Whether the walk has passed the entry of `level` that it was in last: no address that this
+    /// entry translates is left in the range.
     fn has_left(&self, level: Level) -> bool {
         self.rest.is_empty() || self.rest.base().is_aligned(level.entry_span())
     }
@@ -277,7 +277,7 @@ fn unlink_if_empty<M: PagingMode<P>, P>(
     let index = M::LEVELS[depth].index(addr);
     // SAFETY:
     // - `table_at` found the table from the root;
-    // - `index` masks what is beyond the table's entries.
+    // - `index` returns an index below the table's entries.
     let link = unsafe { M::link(tables, table, index) };
     let Link::Table {
         frame,
@@ -312,7 +312,7 @@ fn table_at<M: PagingMode<P>, P>(tables: &mut P, addr: VirtAddr, depth: usize) -
     for level in &M::LEVELS[..depth] {
         // SAFETY:
         // - the table is the root, or was linked by the entry that was read before;
-        // - `index` masks what is beyond the table's entries.
+        // - `index` returns an index below the table's entries.
         match unsafe { M::link(tables, table, level.index(addr)) } {
             Link::Table { frame, .. } => table = TableRef::Frame(frame),
             Link::Empty | Link::Kernel => return None,

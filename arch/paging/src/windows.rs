@@ -1,14 +1,14 @@
-//! Which ranges are reserved.
+//! The record of reserved ranges.
 
 use archipelago_api::{VirtAddr, VirtRange};
 
-/// How many reserved ranges are told apart. Adjacent ones are one.
+/// The number of reserved ranges that a machine can tell apart. Adjacent ones count as one.
 pub const MAX_WINDOWS: usize = 128;
 
 /// Reserved ranges, none of which overlap or touch, in no order.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    /// The first `count` are meant.
+    /// The first `count` are in use.
     ranges: [VirtRange; MAX_WINDOWS],
     count: usize,
 }
@@ -24,18 +24,18 @@ impl Windows {
         }
     };
 
-    /// The part of `range` that is reserved, if any is.
+    /// A part of `range` that is reserved, if there is one.
     pub(crate) fn overlap(&self, range: VirtRange) -> Option<VirtRange> {
         self.iter().find_map(|window| intersection(window, range))
     }
 
-    /// Whether `range` can be remembered.
+    /// Whether there is room to record `range`.
     pub(crate) fn has_room(&self, range: VirtRange) -> bool {
         self.room() > 0 || self.iter().any(|window| join(window, range).is_some())
     }
 
-    /// Remembers `range`, which overlaps none, joined with those that it touches. Does nothing when
-    /// there is no room for it.
+    /// Records `range`, which overlaps no recorded range, joined with those that it touches. Does
+    /// nothing when there is no room for it.
     pub(crate) fn add(&mut self, range: VirtRange) {
         let mut joined = range;
         let mut at = 0;
@@ -53,9 +53,9 @@ impl Windows {
         }
     }
 
-    /// Forgets `range`, which lies in one of the ranges. If that would leave two parts and there is
-    /// no room for both, nothing is forgotten: `range` cannot be reserved again, and no other harm
-    /// is done.
+    /// Removes `range`, which lies in one of the recorded ranges. If that would leave two parts and
+    /// there is no room for both, nothing is removed: then `range` cannot be reserved again, which
+    /// is the only harm.
     pub(crate) fn remove(&mut self, range: VirtRange) {
         let Some(at) = self.position(range) else {
             return;
@@ -70,7 +70,7 @@ impl Windows {
         }
     }
 
-    /// Forgets the range at `at`; the last one takes its place.
+    /// Removes the range at `at`; the last one takes its place.
     fn take(&mut self, at: usize) {
         self.count -= 1;
         self.ranges[at] = self.ranges[self.count];
@@ -97,7 +97,7 @@ fn intersection(a: VirtRange, b: VirtRange) -> Option<VirtRange> {
     VirtRange::new(high.base(), bytes).filter(|part| !part.is_empty())
 }
 
-/// The two as one, if one ends where the other begins.
+/// Both ranges as one, if one ends where the other begins.
 fn join(a: VirtRange, b: VirtRange) -> Option<VirtRange> {
     let (low, high) = if a.end() == Some(b.base()) {
         (a, b)
@@ -110,7 +110,7 @@ fn join(a: VirtRange, b: VirtRange) -> Option<VirtRange> {
     VirtRange::new(low.base(), low.bytes().checked_add(high.bytes())?)
 }
 
-/// What of `whole` lies below and above `part`, which lies in it.
+/// The parts of `whole` below and above `part`, which lies in it.
 fn around(whole: VirtRange, part: VirtRange) -> (Option<VirtRange>, Option<VirtRange>) {
     let parts = part
         .base()

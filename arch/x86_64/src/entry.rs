@@ -1,4 +1,4 @@
-//! The bits of page-table entries: what the machine writes, and how it reads them back.
+//! The bits of page-table entries, as the machine writes them and reads them back.
 //!
 //! | level | entry | meaning |
 //! | --- | --- | --- |
@@ -6,7 +6,7 @@
 //! | 2 to 4 | present, writable, [`MARK`] | links a table that the machine made |
 //! | 2 to 4 | present, writable | links a table of the kernel's that the heap may use |
 //! | 1 | [`MARK`] | Prepared |
-//! | 1 | not present, `MARK`, writable, a frame | on its way to or from Ready: no CPU reaches the frame |
+//! | 1 | not present, `MARK`, writable, a frame | staged: on its way to or from Ready |
 //! | 1 | present, `MARK`, writable, never executable, a frame | Ready |
 //! | any | else | the kernel's |
 //!

@@ -37,7 +37,7 @@ unsafe impl Send for Physical {}
 // SAFETY: as above.
 unsafe impl Sync for Physical {}
 
-/// Words that nobody frees, filled with `word`.
+/// Leaked words, filled with `word`.
 fn leak(words: usize, word: u32) -> NonNull<u32> {
     NonNull::from(Box::leak(vec![word; words].into_boxed_slice())).cast()
 }
@@ -53,7 +53,8 @@ impl Physical {
     /// Over memory that is there already.
     ///
     /// # Safety
-    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    /// - `frames` pages from `base` belong to the caller and are never freed.
+    /// - `base` is aligned to a page.
     pub(crate) unsafe fn at(base: *mut u8, frames: usize, split: u32) -> Self {
         Self {
             base: base.cast(),
@@ -100,8 +101,8 @@ impl Physical {
         (link & 3 == 1).then(|| self.word(link & 0xffff_fc00, addr.value() >> 12 & 255))
     }
 
-    /// Every word that is not 0, by its place: in the first level, or by the page. Two equal pictures
-    /// translate every address alike.
+    /// Every word that is not 0, by its place: in the first level, or by the page. Two equal
+    /// pictures translate every address alike.
     pub(crate) fn picture(&self) -> BTreeMap<(usize, usize), u32> {
         let mut picture = BTreeMap::new();
         for megabyte in 0..FIRST_LEVEL {
@@ -137,7 +138,7 @@ unsafe impl PhysMap for Physical {
     }
 }
 
-/// What has happened to the frames, and what shall happen to requests for them.
+/// The record of the frames, and the plan for requests for them.
 #[derive(Debug, Default)]
 struct Books {
     free: Vec<usize>,
@@ -150,7 +151,7 @@ struct Books {
     flushes: usize,
 }
 
-/// What a CPU remembers of the tables: frames by page, and frames of tables by MiB.
+/// The caches of a CPU: frames by page, and frames of tables by MiB.
 #[derive(Debug, Default)]
 struct Remembered {
     pages: BTreeMap<usize, usize>,
@@ -163,8 +164,8 @@ impl Remembered {
         frames.any(|&held| held == frame)
     }
 
-    /// Walks to `page` and keeps what is met. Says whether it is known where the page is, now or
-    /// from before.
+    /// Walks to `page` and caches the entries on the way. Returns whether a translation is cached,
+    /// now or from before.
     fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
         let link = physical.first_level(page);
         if link & 3 == 1 {
@@ -208,7 +209,9 @@ impl Source {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("no test panics while it looks")
+        self.books
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
     /// How often the CPU was told to forget.
@@ -221,7 +224,8 @@ impl Source {
         self.books().out.len()
     }
 
-    /// Has the CPU touch every page of `range`, and remember what it met; answers how many it could.
+    /// Has the CPU touch every page of `range`, and cache the way to it. Returns how many it could
+    /// translate.
     pub(crate) fn touch(&self, range: VirtRange) -> usize {
         let mut books = self.books();
         each_page(range)

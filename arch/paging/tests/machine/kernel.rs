@@ -1,4 +1,4 @@
-//! What the kernel has mapped stays the kernel's.
+//! Pages and tables of the kernel stay the kernel's.
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
 use archipelago_paging::{FrameAllocator, MAX_WINDOWS};
@@ -50,7 +50,9 @@ fn a_table_of_the_kernels_is_used_and_never_freed_full_or_empty() {
     // SAFETY: the window is Prepared.
     unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
     assert_eq!(source.touch(window), 100);
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     assert_eq!(source.physical.picture(), before);
     assert_eq!((machine.footprint().table_frames, source.out()), (0, 1));
@@ -89,7 +91,9 @@ fn there_is_room_for_a_hundred_windows_and_one_too_many_is_refused() {
     let over = range(WINDOW - SLOT_BYTES, 1);
     let refused = Err(ReserveError::Outside { range: over });
     assert_eq!(machine.reserve(over, Patience::Wait), refused);
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window(40), Patience::Wait) }.expect("waited");
     assert_eq!(machine.reserve(over, Patience::Wait), Ok(()));
     assert_eq!(source.books().requests, 0);

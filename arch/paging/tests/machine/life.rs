@@ -5,7 +5,8 @@ use archipelago_api::{Contents, Footprint, Machine as _, Patience, VirtRange};
 use crate::physical::{JUNK, Lower, PAGE, SLOT_BYTES, Space, Upper, Whole, each_page, range};
 use crate::source::{Source, machine};
 
-/// Taken less given back = behind Ready pages + tables + held.
+/// Checks that frames allocated, less those given back, are those of Ready pages, tables and
+/// held ones.
 fn balanced(source: &Source, footprint: Footprint, ready: usize) {
     assert_eq!(
         source.out(),
@@ -48,20 +49,26 @@ fn live_and_die<S: Space>(window: VirtRange) {
     assert_eq!(source.touch(window), window.bytes() / PAGE);
     balanced(&source, machine.footprint(), 1024);
 
-    // SAFETY: the half is Ready and nobody uses it.
+    // SAFETY:
+    // - the half is Ready;
+    // - nothing uses it.
     unsafe { machine.decommit(low, Patience::Wait) }.expect("waited");
     assert_eq!((source.touch(low), source.touch(high)), (0, 512));
     assert_eq!(source.books().flushes, [low], "once, and no tables went");
     balanced(&source, machine.footprint(), 512);
 
-    // SAFETY: the half is Ready and nobody uses it.
-    unsafe { machine.decommit(high, Patience::Try) }.expect("nobody holds a lock");
+    // SAFETY:
+    // - the half is Ready;
+    // - nothing uses it.
+    unsafe { machine.decommit(high, Patience::Try) }.expect("no lock is held");
     assert_eq!(source.physical.picture(), prepared);
     // SAFETY: the half is Prepared.
     unsafe { machine.commit(high, Patience::Wait) }.expect("there are frames");
     source.touch(window);
     source.books().flushes.clear();
-    // SAFETY: nobody uses the window; it is Prepared below and Ready above.
+    // SAFETY:
+    // - the window is Prepared below and Ready above;
+    // - nothing uses it.
     unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
     assert_eq!(source.physical.picture(), nothing, "the tables went");
     assert_eq!(source.books().flushes, [window, served(window)]);
@@ -70,7 +77,9 @@ fn live_and_die<S: Space>(window: VirtRange) {
         (0, Footprint::default())
     );
 
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     machine
         .reserve(window, Patience::Wait)
@@ -105,8 +114,10 @@ fn release_takes_a_range_that_mixes_every_state() {
         unsafe { machine.commit(range(base + 250 * PAGE, 150), patience) }
             .expect("there are frames");
         source.touch(window);
-        // SAFETY: the window is reserved and nobody uses it.
-        unsafe { machine.release(window, patience) }.expect("nobody holds a lock");
+        // SAFETY:
+        // - the window is reserved;
+        // - nothing uses it.
+        unsafe { machine.release(window, patience) }.expect("no lock is held");
         assert!(source.physical.picture().is_empty());
         assert_eq!(
             (source.out(), machine.footprint()),
@@ -130,14 +141,18 @@ fn a_table_goes_with_the_last_page_that_it_serves_and_is_then_remembered_nowhere
         source.touch(part);
     }
     assert_eq!(machine.footprint().table_frames, 1);
-    // SAFETY: the part is Ready and nobody uses it.
+    // SAFETY:
+    // - the part is Ready;
+    // - nothing uses it.
     unsafe { machine.fault(low, Patience::Wait) }.expect("waited");
     source.touch(low);
     assert_eq!(
         (ready_pages(&source, high), machine.footprint().table_frames),
         (4, 1)
     );
-    // SAFETY: the part is Ready and nobody uses it.
+    // SAFETY:
+    // - the part is Ready;
+    // - nothing uses it.
     unsafe { machine.fault(high, Patience::Wait) }.expect("waited");
     assert_eq!((source.out(), machine.footprint().table_frames), (0, 0));
 }
@@ -158,10 +173,14 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
         balanced(&source, machine.footprint(), 600);
         assert_eq!(machine.footprint().held_frames, 0);
         source.touch(window);
-        // SAFETY: the window is Ready and nobody uses it.
+        // SAFETY:
+        // - the window is Ready;
+        // - nothing uses it.
         unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
         assert_eq!(machine.footprint().held_frames, 600);
-        // SAFETY: the window is Prepared and nobody uses it.
+        // SAFETY:
+        // - the window is Prepared;
+        // - nothing uses it.
         unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
         let footprint = machine.footprint();
         assert_eq!((footprint.table_frames, footprint.held_frames), (0, 602));
@@ -192,7 +211,9 @@ fn memory_is_known_to_be_zero_only_straight_from_a_source_that_says_so() {
         let frame = source.physical.ready(page).expect("it is Ready");
         source.physical.fill(frame, JUNK);
     }
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
     // SAFETY: the window is Prepared.
     let again = unsafe { machine.commit(window, Patience::Wait) };

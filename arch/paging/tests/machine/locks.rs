@@ -34,7 +34,7 @@ fn two(source: &Source) -> Two {
 }
 
 fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
-    // SAFETY: what the locks hold stays the same, and no CPU runs on these tables.
+    // SAFETY: the locks always hold the same tables and source, and no CPU runs on these tables.
     let machine = unsafe { Machine::<Whole, L, ()>::shared(locks) };
     machine.returning().with_tlb(Cpu(source.clone()))
 }
@@ -75,11 +75,17 @@ fn every_call_is_busy<L: Locked<Pages, Source>>(source: &Source, machine: &Machi
     // SAFETY: the window is Prepared.
     let commit = unsafe { machine.commit(prepared, Patience::Try) };
     assert_eq!(commit, Err(CommitError::Busy));
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     assert_eq!(unsafe { machine.decommit(ready, Patience::Try) }, Err(Busy));
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     assert_eq!(unsafe { machine.fault(ready, Patience::Try) }, Err(Busy));
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     assert_eq!(unsafe { machine.release(ready, Patience::Try) }, Err(Busy));
     assert_eq!(
         (source.physical.picture(), source.out(), machine.footprint()),
@@ -109,7 +115,9 @@ fn a_lock_that_is_held_makes_every_call_busy_and_changes_nothing() {
     every_call_is_busy(&source, &machine);
     drop(held);
     let ready = states()[2];
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     assert_eq!(unsafe { machine.release(ready, Patience::Try) }, Ok(()));
 }
 
@@ -168,8 +176,10 @@ fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not
         // SAFETY: the window is Prepared.
         unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
         source.touch(window);
-        // SAFETY: the window is reserved and nobody uses it.
-        unsafe { machine.release(window, patience) }.expect("nobody holds a lock");
+        // SAFETY:
+        // - the window is reserved;
+        // - nothing uses it.
+        unsafe { machine.release(window, patience) }.expect("no lock is held");
         assert_eq!(
             *watch.was_free.lock(),
             [free, free],

@@ -52,11 +52,15 @@ fn a_page_that_goes_leaves_its_half_of_the_pair_and_no_more() {
         assert_eq!(source.touch(range(PAIR, 2)), 2);
         let (gone, stays) = (range(gone, 1), range(stays, 1));
         let frame = source.physical.ready(stays.base());
-        // SAFETY: the page is Ready and nobody uses it.
+        // SAFETY:
+        // - the page is Ready;
+        // - nothing uses it.
         unsafe { machine.decommit(gone, Patience::Wait) }.expect("waited");
         assert_eq!(source.reach(gone.base()), None);
         assert_eq!(source.reach(stays.base()), frame);
-        // SAFETY: the page is Ready and nobody uses it.
+        // SAFETY:
+        // - the page is Ready;
+        // - nothing uses it.
         unsafe { machine.fault(stays, Patience::Wait) }.expect("waited");
         assert_eq!(source.touch(range(PAIR, 2)), 0);
     }

@@ -14,7 +14,7 @@ use crate::format::{EMPTY, Entries, frame_of};
 pub(crate) const PAGE: usize = 4096;
 /// Bytes of address space that an entry of the root, a slot, translates.
 pub(crate) const SLOT_BYTES: usize = 4 << 20;
-/// What a frame holds when it is handed out. Read as an entry it is the kernel's.
+/// The contents of a frame that is handed out. Read as an entry they are the kernel's.
 pub(crate) const JUNK: u8 = 0xa6;
 
 /// The bits of a root entry that name a frame.
@@ -54,7 +54,8 @@ impl Physical {
     /// Over memory that is there already.
     ///
     /// # Safety
-    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    /// - `frames` pages from `base` belong to the caller and are never freed.
+    /// - `base` is aligned to a page.
     pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
         Self {
             base: base.cast(),
@@ -79,7 +80,9 @@ impl Physical {
     }
 
     pub(crate) fn slots(&self) -> MutexGuard<'_, Vec<u32>> {
-        self.slots.lock().expect("no test panics meanwhile")
+        self.slots
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
     /// The table that serves `addr`.

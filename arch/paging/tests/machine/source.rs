@@ -11,7 +11,7 @@ use archipelago_paging::{FrameAllocator, FrameDeallocator, Owned, Paging, Tlb};
 use crate::format::frame_of;
 use crate::physical::{JUNK, PAGE, Pages, Physical, SLOT_BYTES, Space, TwoLevel, Whole, each_page};
 
-/// What has happened to the frames, and what shall happen to requests for them.
+/// The record of the frames, and the plan for requests for them.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     free: Vec<PhysAddr>,
@@ -26,7 +26,7 @@ pub(crate) struct Books {
     pub(crate) flushes: Vec<VirtRange>,
 }
 
-/// What the CPU remembers.
+/// The translations and tables that the CPU caches.
 #[derive(Debug, Default)]
 struct Remembered {
     /// Both entries of a pair of pages, valid or not.
@@ -66,7 +66,7 @@ impl Remembered {
     }
 }
 
-/// Frames taken and not given back, with a CPU that touches memory and remembers what it met.
+/// The source of frames, with a CPU beside it that touches memory and caches the way to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) physical: Physical,
@@ -92,7 +92,9 @@ impl Source {
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("no test panics while it looks")
+        self.books
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
     /// How often the CPU was told to forget.
@@ -105,7 +107,7 @@ impl Source {
         self.books().out.len()
     }
 
-    /// Has the CPU touch every page of `range`; answers how many it could.
+    /// Has the CPU touch every page of `range`. Returns how many it could translate.
     pub(crate) fn touch(&self, range: VirtRange) -> usize {
         let mut books = self.books();
         let mut touch = |&page: &VirtAddr| {
@@ -115,7 +117,7 @@ impl Source {
         each_page(range).filter(|page| touch(page)).count()
     }
 
-    /// The frame that the CPU reaches at `addr`, by what it remembers or finds.
+    /// The frame that the CPU reaches at `addr`, by its caches or a walk.
     pub(crate) fn reach(&self, addr: VirtAddr) -> Option<PhysAddr> {
         self.books().cpu.translate(&self.physical, addr)
     }
@@ -168,7 +170,7 @@ impl FrameDeallocator for Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu(pub(crate) Source);
 
-// SAFETY: the only CPU forgets what it remembers of the range, valid or not.
+// SAFETY: the only CPU drops all that it caches of the range, valid or not.
 unsafe impl Tlb for Cpu {
     fn flush(&self, range: VirtRange) {
         self.0.books().cpu.forget(range);

@@ -1,5 +1,5 @@
-//! The n-th request for a frame fails, for every n, once and from then on. Shared by the tests of
-//! every machine with page tables.
+//! The n-th request for a frame fails, for every n, once and from then on. The tests of every
+//! machine with page tables share these.
 
 use archipelago_api::{CommitError, Footprint, Machine as _, Patience, PrepareError, VirtRange};
 
@@ -20,8 +20,8 @@ fn reserved(returning: bool) -> (Source, Machine, VirtRange) {
     (source, machine, window)
 }
 
-/// Fails `step` at its n-th request for every n, and checks that it left what it found, until it
-/// succeeds; answers how many failures that took.
+/// Fails `step` at its n-th request for every n, until it succeeds, and checks that each failure
+/// changes nothing. Returns how many failures that took.
 fn fail_at_each<E: core::fmt::Debug>(
     source: &Source,
     machine: &Machine,
@@ -32,7 +32,7 @@ fn fail_at_each<E: core::fmt::Debug>(
     let before = (source.physical.picture(), machine.footprint().table_frames);
     let ready = source.out() - machine.footprint().table_frames - machine.footprint().held_frames;
     for n in 0.. {
-        // What is in stock is not requested.
+        // Frames in stock need no request.
         let held = machine.footprint().held_frames;
         source.fail(n, on);
         let result = step(machine);

@@ -22,7 +22,8 @@ pub(crate) trait Frames: Clone + Send + Sync + 'static {
     /// A source of `frames` frames at `base`.
     ///
     /// # Safety
-    /// That much memory, aligned to a page, is nobody else's and stays.
+    /// - `frames` pages from `base` belong to the caller and are never freed.
+    /// - `base` is aligned to a page.
     unsafe fn over(base: *mut u8, frames: usize) -> Self;
     /// The number of the frame that the page translates to, if it does.
     fn ready(&self, page: VirtAddr) -> Option<usize>;
@@ -57,7 +58,7 @@ impl<F: Frames> Board<F> {
     fn follow(&self, range: VirtRange) {
         let at = |page: usize| ptr::with_exposed_provenance_mut(page);
         let base = range.base().value();
-        // In one go, since most of what is flushed is empty.
+        // In one go, since most flushed pages are absent.
         nothing(at(base), range.bytes(), libc::MAP_FIXED);
         for page in (base..base + range.bytes()).step_by(PAGE) {
             if let Some(frame) = self.frames.ready(VirtAddr::new(page)) {
@@ -68,7 +69,7 @@ impl<F: Frames> Board<F> {
     }
 }
 
-/// Address space with a piece of the file behind it.
+/// Address space backed by a piece of the file.
 fn shared(
     at: *mut u8,
     bytes: usize,
@@ -87,14 +88,14 @@ fn shared(
     )
 }
 
-/// Address space with nothing behind it.
+/// Address space that nothing backs.
 fn nothing(at: *mut u8, bytes: usize, flags: libc::c_int) -> *mut u8 {
     let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     map(at, bytes, libc::PROT_NONE, flags, -1, 0)
 }
 
-/// `bytes` of this process's address space and all that the tables behind it can serve, which is
-/// multiples of 4 MiB; with `low`, of 32 bits.
+/// `bytes` of this process's address space, a multiple of the 4 MiB that tables may serve and
+/// aligned to that; with `low`, in the lower 32 bits.
 pub(crate) fn space(bytes: usize, low: bool) -> VirtRange {
     const SERVED: usize = 4 << 20;
     assert_eq!(bytes % SERVED, 0);
@@ -111,8 +112,8 @@ fn map(
     file: libc::c_int,
     offset: libc::off_t,
 ) -> *mut u8 {
-    // SAFETY: a fixed place is always a page of a window that was mapped as nothing, and that is
-    // the machine's alone.
+    // SAFETY: a fixed address is always that of a page in a window that `nothing` mapped, and the
+    // window is the machine's alone.
     let mapped = unsafe { libc::mmap(at.cast(), bytes, protection, flags, file, offset) };
     assert_ne!(
         mapped,
@@ -123,18 +124,18 @@ fn map(
     mapped.cast()
 }
 
-// SAFETY: what the page tables no longer hold, the process can no longer reach.
+// SAFETY: after a flush the process can only reach pages that the page tables still map.
 unsafe impl<F: Frames> Tlb for Board<F> {
     fn flush(&self, range: VirtRange) {
         self.follow(range);
     }
 }
 
-/// What runs while the locks of a kernel are held.
+/// A function that runs while the locks of a kernel are held.
 type Act<'a> = &'a mut dyn FnMut();
 
-/// A machine, with the host following what becomes Ready. What ceases to be is followed when it is
-/// flushed, and if it is not flushed, it stays reachable.
+/// A machine, with the host mapping pages that become Ready. The host unmaps pages when they are
+/// flushed; without a flush they stay reachable.
 pub(crate) struct Following<M, F> {
     machine: M,
     pub(crate) board: Board<F>,
@@ -142,8 +143,8 @@ pub(crate) struct Following<M, F> {
 }
 
 impl<M: Machine, F: Frames> Following<M, F> {
-    /// `machine` works on the board's frames and flushes through the board; `while_held` runs what
-    /// it is given with the kernel's locks held.
+    /// `machine` works on the board's frames and flushes through the board; `while_held` runs its
+    /// argument with the kernel's locks held.
     pub(crate) fn new(
         machine: M,
         board: Board<F>,
@@ -157,7 +158,7 @@ impl<M: Machine, F: Frames> Following<M, F> {
     }
 }
 
-// SAFETY: as the machine that it asks; the host follows what becomes Ready.
+// SAFETY: the inner machine keeps the contract, and the host maps pages that become Ready.
 unsafe impl<M: Machine, F: Frames> Machine for Following<M, F> {
     const GEOMETRY: Geometry = M::GEOMETRY;
 
@@ -168,29 +169,29 @@ unsafe impl<M: Machine, F: Frames> Machine for Following<M, F> {
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
-        // SAFETY: the caller promises what is asked for.
+        // SAFETY: the caller promises the machine's obligations.
         unsafe { self.machine.prepare(range, patience) }
     }
 
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
-        // SAFETY: the caller promises what is asked for.
+        // SAFETY: the caller promises the machine's obligations.
         let contents = unsafe { self.machine.commit(range, patience) }?;
         self.board.follow(range);
         Ok(contents)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller promises what is asked for.
+        // SAFETY: the caller promises the machine's obligations.
         unsafe { self.machine.decommit(range, patience) }
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller promises what is asked for.
+        // SAFETY: the caller promises the machine's obligations.
         unsafe { self.machine.fault(range, patience) }
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller promises what is asked for.
+        // SAFETY: the caller promises the machine's obligations.
         unsafe { self.machine.release(range, patience) }
     }
 
@@ -265,10 +266,12 @@ pub(crate) fn exercise<M: Machine, F: Frames>(machine: Following<M, F>, window: 
         (memory.cast::<u8>(), layout, fill)
     };
     let free = |(memory, layout, fill): (NonNull<u8>, Layout, u8)| {
-        // SAFETY: `block` wrote all of it, and nobody has freed it.
+        // SAFETY: `block` wrote all of the memory, which is still allocated.
         let bytes = unsafe { core::slice::from_raw_parts(memory.as_ptr(), layout.size()) };
         assert!(bytes.iter().all(|&byte| byte == fill));
-        // SAFETY: it was allocated with this layout, and is freed once.
+        // SAFETY:
+        // - the block was allocated with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(memory, layout) };
     };
     let mut live: Vec<_> = (0..300).map(block).collect();
@@ -279,13 +282,13 @@ pub(crate) fn exercise<M: Machine, F: Frames>(machine: Following<M, F>, window: 
             .enumerate()
             .partition(|(i, _)| i % 2 == round % 2);
         dropped.into_iter().for_each(|(_, block)| free(block));
-        heap.scavenge(usize::MAX).expect("nobody holds a lock");
+        heap.scavenge(usize::MAX).expect("no lock is held");
         balanced();
         live = kept.into_iter().map(|(_, block)| block).collect();
         live.extend((0..150).map(|i| block(i + 300 * round)));
         balanced();
     }
     live.into_iter().for_each(free);
-    heap.scavenge(usize::MAX).expect("nobody holds a lock");
+    heap.scavenge(usize::MAX).expect("no lock is held");
     balanced();
 }

@@ -1,5 +1,5 @@
-//! Random transitions, some of which run out of frames, against a state for each page. Shared by the
-//! tests of every machine with page tables.
+//! Random transitions, some of which run out of frames, against a state for each page. The tests of
+//! every machine with page tables share these.
 
 use archipelago_api::{Machine as _, Patience};
 use proptest::prelude::*;

@@ -58,7 +58,8 @@ impl EntryFormat for Sv39 {
 
 // SAFETY:
 // - a CPU walks three levels of 512 entries, and takes bits 12 to 38 of an address for indices;
-// - a Ready entry is readable and writable by the kernel, and no other entry of the heap's is valid;
+// - a Ready entry is readable and writable by the kernel, and no other entry of the heap's is
+//   valid;
 // - an entry links a table if it is valid and neither readable, writable nor executable;
 // - 0 is the empty entry of all levels, and bit 0 of a frame's address is 0, so not valid.
 unsafe impl RadixFormat for Sv39 {

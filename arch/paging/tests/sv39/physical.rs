@@ -298,7 +298,7 @@ impl FrameDeallocator for Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu(pub(crate) Source);
 
-// SAFETY: the caches lose what each fence names.
+// SAFETY: each fence drops the entries that its name says.
 unsafe impl Fence for Cpu {
     fn page(&self, address: usize) {
         self.0.books().cached.pages.remove(&address);

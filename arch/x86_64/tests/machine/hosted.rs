@@ -1,4 +1,4 @@
-//! The machine with memory that can be touched: the contract's own suite and a whole heap run on it.
+//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
 
 use alloc::boxed::Box;
 
@@ -11,7 +11,7 @@ use crate::physical::{Mapped, Over, Physical, Source};
 
 impl Frames for Source {
     unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises it.
+        // SAFETY: the caller promises the memory, aligned to a page.
         Self::over(unsafe { Physical::at(base, frames) })
     }
 
