@@ -37,8 +37,9 @@ impl Geometry {
     /// 20, 23 and 26 address bits with pages of 256, 512 and 1024 bytes.
     ///
     /// No address of such a space is 0: the space begins at 2^`address_bits`, unless it is as wide
-    /// as a pointer. The machine decides where the memory lies in the space. A firmware whose RAM
-    /// lies in a space from some `base` up has its true addresses with `Geometry { base, ..small }`.
+    /// as a pointer. The machine decides where the memory lies in the space. A firmware whose
+    /// RAM lies in a space from some `base` up has its true addresses with
+    /// `Geometry { base, ..small }`.
     ///
     /// # Panics
     /// As [`check`](Self::check).
@@ -130,7 +131,7 @@ impl Geometry {
             self.base & self.arena_bytes().wrapping_sub(1) == 0,
             "the base of the space is aligned to an arena"
         );
-        // An object may be aligned to half of the space, and offsets are what the heap aligns.
+        // An object may be aligned to half of the space, and the heap aligns offsets.
         assert!(
             self.base & (self.last_offset().value() >> 1) == 0,
             "the base of the space is aligned to half of the space"
@@ -143,8 +144,8 @@ impl Geometry {
         Offset::new(usize::MAX >> usize::BITS.wrapping_sub(self.address_bits))
     }
 
-    /// Where `addr` lies on the line of the space, or `None` if it is no address of the space
-    /// (non-canonical, or beyond its top).
+    /// The offset of `addr` on the line of the space, or `None` if the space does not hold `addr`
+    /// (because it is not canonical, or beyond the top).
     #[must_use]
     #[inline]
     pub const fn offset(&self, addr: VirtAddr) -> Option<Offset> {

@@ -1,4 +1,4 @@
-//! What the conformance suite may do with a simulated machine beside calling it.
+//! The controls of a simulated machine that the conformance suite uses.
 
 use archipelago_conformance::{Contend, Exhaust};
 

@@ -10,8 +10,8 @@ pub trait SimGeometry: Send + Sync + 'static {
     /// Storage for the first level of the arena index.
     type IndexRoot: IndexRoot;
 
-    /// log2 of the bytes that one page table covers, from the last level up, without the root, which
-    /// is the kernel's. Empty on a machine without MMU.
+    /// log2 of the bytes that one page table covers, from the last level up, without the root,
+    /// which is the kernel's. Empty on a machine without MMU.
     const TABLE_SHIFTS: &'static [u32];
 
     /// Whether decommitted frames can serve others.

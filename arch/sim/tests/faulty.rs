@@ -18,7 +18,7 @@ use archipelago_api::{
 use archipelago_conformance::{Contend, Exhaust, Subject};
 use archipelago_sim::{Plain32, Sim, SimGeometry, State};
 
-/// What is wrong with a machine.
+/// A way to break the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     Nothing,
@@ -224,7 +224,7 @@ struct Faulty {
     lost: AtomicUsize,
     /// Whether a commit comes after a decommit.
     decommitted: AtomicBool,
-    /// Whether somebody is said to hold the lock.
+    /// Whether the machine is told that its lock is held.
     held: AtomicBool,
 }
 
@@ -309,8 +309,8 @@ fn granules(range: VirtRange) -> impl Iterator<Item = VirtRange> {
         .map(|base| VirtRange::new(VirtAddr::new(base), GRANULE).expect("does not wrap"))
 }
 
-// SAFETY: none: these machines break the contract on purpose. Their memory is the simulated
-// machine's, which stays accessible whatever its state, so a flaw harms nobody but the suite.
+// SAFETY: these machines break the contract on purpose. Their memory is the simulated machine's,
+// which stays accessible whatever its state, so only the suite's result depends on a flaw.
 unsafe impl Machine for Faulty {
     const GEOMETRY: Geometry = Plain32::GEOMETRY;
     type IndexRoot = <Plain32 as SimGeometry>::IndexRoot;
@@ -350,7 +350,8 @@ unsafe impl Machine for Faulty {
         // SAFETY: the simulated machine checks the state itself.
         let answer = unsafe { self.sim.prepare(range, patience) };
         if answer.is_err() && self.is(Flaw::PrepareKeepsAPart) {
-            // SAFETY: as above. Whether it works does not matter to the answer.
+            // SAFETY: the simulated machine checks the state itself; its result does not matter
+            // here.
             let _ = unsafe { self.sim.prepare(quarter(range), patience) };
         }
         answer
@@ -376,7 +377,8 @@ unsafe impl Machine for Faulty {
         match (self.flaw, answer) {
             (Flaw::ZeroedIsNotZero, Ok(_)) => Ok(Contents::Zeroed),
             (Flaw::CommitKeepsAPart, Err(error)) => {
-                // SAFETY: as above. Whether it works does not matter to the answer.
+                // SAFETY: the simulated machine checks the state itself; its result does not matter
+                // here.
                 let _ = unsafe { self.sim.commit(quarter(range), patience) };
                 Err(error)
             }

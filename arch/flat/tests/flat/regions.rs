@@ -1,5 +1,5 @@
-//! Regions that are not fit for a heap are refused with an error that names what is in conflict,
-//! and regions in odd places serve to the last granule.
+//! Regions that are not fit for a heap are refused with an error that names the conflict, and
+//! regions in odd places serve to the last granule.
 
 use core::alloc::Layout;
 
@@ -11,7 +11,7 @@ use archipelago_sim::Hosted;
 
 type Heap = FlatHeap<Hosted, Small<21, 10>, 3>;
 
-/// A region of numbers alone: it is refused before anybody touches it.
+/// A region of numbers alone, which is refused before it is accessed.
 fn unreal(base: usize, bytes: usize) -> Region {
     Region::new(core::ptr::without_provenance_mut(base), bytes)
 }
@@ -22,7 +22,7 @@ fn range(base: usize, bytes: usize) -> VirtRange {
 
 fn refused(regions: &[Region], statics: &[VirtRange]) -> RegionError {
     let heap = Heap::empty();
-    // SAFETY: what is refused is not touched.
+    // SAFETY: a refused region is not accessed.
     let answer = unsafe { heap.init_regions(regions, statics) };
     assert_eq!(heap.range(), None, "the heap is still empty");
     let Err(FlatError::Region(error)) = answer else {
@@ -133,7 +133,7 @@ fn the_ends_of_the_address_space_hold_no_objects() {
     let regions = [
         unreal(0, whole),
         unreal(usize::MAX - whole + 1, whole),
-        // What the states are kept in, so that the regions need not exist.
+        // The states are kept in this one, so that the others need not exist.
         real_states().for_metadata(),
     ];
     // SAFETY: nothing but the region for metadata is touched, and that is real.
@@ -160,7 +160,7 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
         Region::new(at(100_000), 2_100),
     ];
     let heap = Heap::empty();
-    // SAFETY: parts of the block that do not overlap, and nobody else's.
+    // SAFETY: the regions are parts of the block that do not overlap, and the heap's alone.
     unsafe { heap.init_regions(&regions, &[]) }.expect("good regions");
     let page = Layout::from_size_align(1024, 1024).expect("a layout");
     let mut objects = Vec::new();
@@ -204,7 +204,7 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
 fn a_heap_that_was_refused_its_memory_takes_other_and_no_more_after_that() {
     let block = Block::new(64 << 10, 0);
     let heap = Heap::empty();
-    // SAFETY: what is refused is not touched.
+    // SAFETY: a refused region is not accessed.
     let refused = unsafe { heap.init(block.start(), 1000) };
     assert!(matches!(
         refused,

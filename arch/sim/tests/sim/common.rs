@@ -1,4 +1,4 @@
-//! What the tests of the simulated machine share.
+//! Helpers of the simulated machine's tests.
 
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_sim::{Sim, SimGeometry, State};

@@ -1,4 +1,4 @@
-//! The simulated machine does what the contract says, in every shape of address space.
+//! The simulated machine keeps the contract, in every shape of address space.
 
 use crate::common::{
     check_frames, commit, decommit, fault, granules, make_ready, prepare, range, read, release,
@@ -26,7 +26,7 @@ fn windows<G: SimGeometry>() -> Vec<VirtRange> {
     bases.into_iter().map(|base| range(base, bytes)).collect()
 }
 
-/// Everything that holds of a window from None to Ready and back, whatever the geometry.
+/// Takes windows from None to Ready and back, and checks all that holds whatever the geometry.
 fn round_trip<G: SimGeometry>(sim: &Sim<G>) {
     let granule = G::GEOMETRY.granule_bytes();
     for window in windows::<G>() {
@@ -96,7 +96,7 @@ fn contents<G: SimGeometry>(traps: bool) {
     }
 }
 
-/// With traps and without, which is the same where there are none.
+/// The settings of traps under test: on and off, or off alone where the host has none.
 const TRAPS: &[bool] = if cfg!(miri) { &[false] } else { &[true, false] };
 
 macro_rules! for_every_shape {
@@ -440,14 +440,14 @@ fn the_hook_runs_before_the_call_takes_effect_and_may_look_at_the_machine() {
     let (inner, log) = (sim.clone(), Arc::clone(&seen));
     sim.on_call(move |call| {
         log.lock()
-            .expect("nobody panics")
+            .expect("no panic")
             .push((call.kind, inner.state(call.range.base())));
     });
     make_ready(&sim, window);
     sim.clear_hook();
     release(&sim, window);
     assert_eq!(
-        *seen.lock().expect("nobody panics"),
+        *seen.lock().expect("no panic"),
         [
             (Kind::Reserve, State::None),
             (Kind::Prepare, State::Reserved),

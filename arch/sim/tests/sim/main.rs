@@ -1,4 +1,4 @@
-//! The simulated machine does what it says, and catches who does not.
+//! The simulated machine keeps the contract, and catches callers that do not.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 extern crate alloc;
