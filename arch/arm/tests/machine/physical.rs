@@ -316,7 +316,12 @@ pub(crate) type Machine =
 /// A machine over `source`'s memory that gives frames back, or holds them.
 pub(crate) fn machine(source: &Source, returning: bool) -> Machine {
     let roots = maintained(&source.physical, Walks::Coherent, Cpu(*source));
-    // SAFETY: tables and source are the machine's, and no CPU but the one above runs on them.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(roots, *source) };
     let paging = if returning {
         paging.returning()

@@ -99,7 +99,12 @@ fn machine(window: VirtRange, walks: Walks) -> (Recorded, Record) {
     let source = Source::over(Physical::new(512, 1));
     let record = Record::of(source.physical, window);
     let roots = maintained(&source.physical, walks, record);
-    // SAFETY: tables and source are the machine's, and no CPU runs on them.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let machine = unsafe { Paging::new(roots, source) };
     let machine = machine.returning().with_tlb(Maintenance(record));
     machine

@@ -42,7 +42,10 @@ impl<S: Shape> Model<S> {
             // SAFETY: blocks are zeroed.
             regions = regions.map(|region| unsafe { region.zeroed() });
         }
-        // SAFETY: the block is the heap's, and outlives it.
+        // SAFETY:
+        // - the block can be read and written;
+        // - only the machine uses it, and the heap that the machine is given to;
+        // - the regions are parts of one block.
         unsafe { heap.init_regions(&regions, &[] as &[VirtRange]) }.expect("good regions");
         Self {
             heap,

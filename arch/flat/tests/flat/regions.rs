@@ -136,7 +136,10 @@ fn the_ends_of_the_address_space_hold_no_objects() {
         // The states are kept in this one, so that the others need not exist.
         real_states().for_metadata(),
     ];
-    // SAFETY: nothing but the region for metadata is touched, and that is real.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<Everything, 3>::new(&regions, &[]) }.expect("good regions");
     let windows: Vec<_> = machine.windows().map(|(window, _)| window).collect();
     assert_eq!(windows[0], range(1024, whole - 1024));
@@ -160,7 +163,10 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
         Region::new(at(100_000), 2_100),
     ];
     let heap = Heap::empty();
-    // SAFETY: the regions are parts of the block that do not overlap, and the heap's alone.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init_regions(&regions, &[]) }.expect("good regions");
     let page = Layout::from_size_align(1024, 1024).expect("a layout");
     let mut objects = Vec::new();
@@ -193,7 +199,9 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
     }
     heap.verify().expect("sound");
     for object in objects {
-        // SAFETY: allocated above, and not used any more.
+        // SAFETY:
+        // - the object was allocated by this heap with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(object, page) };
     }
     heap.verify().expect("sound");
@@ -210,15 +218,23 @@ fn a_heap_that_was_refused_its_memory_takes_other_and_no_more_after_that() {
         refused,
         Err(FlatError::Region(RegionError::TooSmall { .. }))
     ));
-    // SAFETY: the block is the heap's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init(block.start(), block.bytes()) }.expect("a good block");
     let layout = Layout::new::<[u64; 100]>();
     let object = heap.allocate(layout, AllocFlags::empty()).expect("memory");
-    // SAFETY: a heap that has memory touches no other, and its own no more than before.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let again = unsafe { heap.init(block.start(), block.bytes()) };
     assert_eq!(again, Err(FlatError::Init(InitError::AlreadyInitialised)));
     heap.verify().expect("sound");
-    // SAFETY: allocated above, and not used any more.
+    // SAFETY:
+    // - the object was allocated by this heap with this layout;
+    // - nothing uses it any more.
     unsafe { heap.deallocate(object.cast(), layout) };
     let machine = heap.heap().machine().expect("it has memory");
     let ready = machine.ready_granules() * 1024;
@@ -235,7 +251,10 @@ fn memory_is_zeroed_once_where_the_caller_says_so() {
     // SAFETY: blocks are zeroed.
     let region = unsafe { Region::new(block.start(), block.bytes()).zeroed() };
     let heap = Heap::empty();
-    // SAFETY: the block is the heap's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init_regions(&[region], &[]) }.expect("a good region");
     let layout = Layout::from_size_align(20 << 10, 1).expect("a layout");
     for _ in 0..3 {
@@ -245,7 +264,9 @@ fn memory_is_zeroed_once_where_the_caller_says_so() {
         assert!(bytes.iter().all(|byte| *byte == 0));
         // SAFETY: the object is ours.
         unsafe { object.cast::<u8>().write_bytes(0xa5, object.len()) };
-        // SAFETY: allocated above, and not used any more.
+        // SAFETY:
+        // - the object was allocated by this heap with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(object.cast(), layout) };
         heap.heap().scavenge(usize::MAX).expect("nothing is busy");
     }

@@ -40,7 +40,12 @@ fn machine(frames: usize, returning: bool) -> Machine {
     let board: Board<Source> = Board::new(frames);
     let source = board.frames.clone();
     let pair: Pair = Box::leak(Box::new(Mutex::new((Pages::over(source.physical), source))));
-    // SAFETY: the pair stays the same, and the host follows its tables.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::<TwoLevel, Pages, Source, Pair, ()>::shared(pair) };
     let paging = if returning {
         paging.returning()

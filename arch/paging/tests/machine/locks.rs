@@ -34,7 +34,12 @@ fn two(source: &Source) -> Two {
 }
 
 fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
-    // SAFETY: the locks always hold the same tables and source, and no CPU runs on these tables.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let machine = unsafe { Machine::<Whole, L, ()>::shared(locks) };
     machine.returning().with_tlb(Cpu(source.clone()))
 }
@@ -222,7 +227,12 @@ fn a_handler_that_interrupts_a_call_finds_the_machine_busy_and_returns() {
         machine,
         handled,
     };
-    // SAFETY: mapper and source belong to the machine, and no CPU runs on these tables.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(Pages::over(source.physical), frames) };
     let machine = machine.get_or_init(|| paging.with_tlb(Cpu(source.clone())));
     let window = range(FREE, 16);

@@ -81,7 +81,12 @@ unsafe impl Tlb for Forgetful {
 #[test]
 fn without_being_told_the_cpu_goes_on_missing_a_page() {
     let source = Source::new(16);
-    // SAFETY: tables and source belong to the machine; its memory is never touched.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let machine: Machine<Whole, _, ()> =
         unsafe { Paging::new(Pages::over(source.physical), source.clone()) };
     let machine = machine.with_tlb(Forgetful(Cpu(source.clone())));

@@ -189,7 +189,12 @@ pub(crate) type Machine<S = Whole, A = Owned<Pages<S>, Source>, T = Cpu> =
 
 /// A machine over `source`'s memory that gives frames back, or holds them.
 pub(crate) fn machine<S: Space>(source: &Source, returning: bool) -> Machine<S> {
-    // SAFETY: the tables and the source belong to the machine, and no frame lies at a null address.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(Pages::over(source.physical), source.clone()) };
     let paging = if returning {
         paging.returning()

@@ -102,11 +102,17 @@ impl Model {
             Call::Prepare => unsafe { machine.prepare(range, patience) }.is_ok(),
             // SAFETY: `run` chose pages that are Prepared.
             Call::Commit => unsafe { machine.commit(range, patience) }.is_ok(),
-            // SAFETY: `run` chose pages that are Ready.
+            // SAFETY:
+            // - `run` chose pages that are Ready;
+            // - only the model's CPU uses them, and it holds no references.
             Call::Decommit => unsafe { machine.decommit(range, patience) }.is_ok(),
-            // SAFETY: `run` chose pages that are Prepared or Ready.
+            // SAFETY:
+            // - `run` chose pages that are Prepared or Ready;
+            // - only the model's CPU uses them, and it holds no references.
             Call::Fault => unsafe { machine.fault(range, patience) }.is_ok(),
-            // SAFETY: `run` chose pages that are reserved.
+            // SAFETY:
+            // - `run` chose pages that are reserved;
+            // - only the model's CPU uses them, and it holds no references.
             Call::Release => unsafe { machine.release(range, patience) }.is_ok(),
         };
         self.source.heal();

@@ -161,15 +161,16 @@ impl Mapped {
     }
 
     fn fill(&self, part: Range<usize>, value: u8) {
-        // SAFETY: the host pages of `part` are read-write, and its granules are in transition: no
-        // one else touches them.
+        // SAFETY: the host pages of `part` are read-write, and its granules are in transition, so
+        // nothing else accesses them.
         unsafe { self.at(part.start).write_bytes(value, part.len()) };
     }
 
     fn protect(&self, pages: Range<usize>, protection: c_int) {
         let first = self.at(pages.start).as_ptr().cast();
-        // SAFETY: `pages` are whole pages of the block, which is this object's alone; no reference
-        // to them exists while they are in transition.
+        // SAFETY:
+        // - `pages` are whole pages of the block, which is this object's alone;
+        // - no reference to them exists while they are in transition.
         let result = unsafe { libc::mprotect(first, pages.len(), protection) };
         if result != 0 {
             let error = io::Error::last_os_error();
@@ -183,7 +184,10 @@ impl Mapped {
 
     fn discard(&self, pages: Range<usize>) {
         let first = self.at(pages.start).as_ptr().cast();
-        // SAFETY: as in `protect`; their contents are not needed any more.
+        // SAFETY:
+        // - `pages` are whole pages of the block, which is this object's alone;
+        // - no reference to them exists while they are in transition, and their contents are not
+        //   needed any more.
         let result = unsafe { libc::madvise(first, pages.len(), libc::MADV_DONTNEED) };
         if result != 0 {
             let error = io::Error::last_os_error();
@@ -197,7 +201,9 @@ impl Mapped {
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: the block is this object's alone, and the machine that goes with it is gone.
+        // SAFETY:
+        // - the block is mapped, and whole pages;
+        // - the block is this object's alone, and its machine is dropped.
         unsafe { unmap(self.memory, self.bytes) };
     }
 }

@@ -114,8 +114,10 @@ impl Block {
 #[cfg(not(miri))]
 unsafe fn find_other(first: NonNull<u8>, bytes: usize, value: u8) -> Option<usize> {
     let slice = NonNull::slice_from_raw_parts(first, bytes);
-    // SAFETY: readable, initialised and unwritten by this function's contract; bytes have no
-    // alignment; a piece of one allocation is never longer than isize::MAX.
+    // SAFETY:
+    // - the caller promises that the bytes are readable and initialised;
+    // - the caller promises that nothing writes to them;
+    // - bytes have no alignment, and no allocation is longer than `isize::MAX`.
     let slice = unsafe { slice.as_ref() };
     slice.iter().position(|&byte| byte != value)
 }

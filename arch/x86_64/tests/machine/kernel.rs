@@ -36,7 +36,12 @@ impl Kernel {
     }
 
     fn machine(&self) -> Machine {
-        // SAFETY: the pair stays the same, and no CPU runs on these tables.
+        // SAFETY:
+        // - the locks, or the machine itself, always hold these tables and this source;
+        // - only the CPU of the test translates through the tables;
+        // - every frame lies in the memory of the test, which is not at address 0;
+        // - the CPU of the test needs no setting up;
+        // - the tests change no entries of reserved ranges.
         let machine = unsafe { Paging::shared(self.pair) };
         machine.returning().with_tlb(Cpu(self.source.clone()))
     }

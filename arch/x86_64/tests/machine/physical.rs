@@ -369,7 +369,12 @@ pub(crate) type Machine<P> = Paging<P, Source, archipelago_x86_64::Owned<P, Sour
 
 /// A machine over `source`'s memory that gives frames back, or holds them.
 pub(crate) fn machine<P: Over>(source: &Source, returning: bool) -> Machine<P> {
-    // SAFETY: the mapper and the source belong to the machine, and frame 0 lies at no null address.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(P::over(source.physical), source.clone()) };
     let paging = if returning {
         paging.returning()
