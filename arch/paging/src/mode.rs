@@ -96,6 +96,7 @@ pub unsafe trait PagingMode<P>: 'static {
     /// The provided method widens `range` to all addresses that its last-level tables translate. A
     /// machine whose flush of one page drops every cached link on the way to the page returns
     /// `range`.
+    #[must_use]
     fn flushed_with_tables(range: VirtRange) -> VirtRange {
         widen(range, Self::LEVELS)
     }

@@ -51,6 +51,7 @@ pub unsafe trait RadixFormat: EntryFormat {
 
     /// The addresses to flush when tables that translate `range` are unlinked, as
     /// [`PagingMode::flushed_with_tables`].
+    #[must_use]
     fn flushed_with_tables(range: VirtRange) -> VirtRange {
         crate::mode::widen(range, Self::LEVELS)
     }

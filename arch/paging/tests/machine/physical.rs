@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
 use archipelago_paging::{Level, Link, PagingMode, PlainFrames, RootSet, TableRef};
+use archipelago_sim::{Plain31, Plain32, SimGeometry as _};
 
 use crate::format::{EMPTY, Entries, frame_of};
 
@@ -151,17 +152,17 @@ pub(crate) enum Lower {}
 pub(crate) enum Upper {}
 
 impl Space for Whole {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = Plain32::GEOMETRY;
 }
 impl Space for Lower {
-    const GEOMETRY: Geometry = Geometry::PLAIN_31;
+    const GEOMETRY: Geometry = Plain31::GEOMETRY;
 }
 impl Space for Upper {
     const GEOMETRY: Geometry = Geometry {
         address_bits: 30,
         base: 0xc000_0000,
         index_table_shift: 8,
-        ..Geometry::PLAIN_32
+        ..Plain32::GEOMETRY
     };
 }
 
