@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+mod calls;
 mod common;
 mod machine;
 #[cfg(all(target_os = "linux", not(miri)))]
