@@ -9,6 +9,7 @@ extern crate alloc;
 
 #[path = "../shared/failures.rs"]
 mod failures;
+mod fences;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 #[path = "../shared/following.rs"]
 mod following;
