@@ -4,8 +4,8 @@ use archipelago_api::{
     Busy, CommitError, Footprint, Machine, Patience, PrepareError, ReserveError,
 };
 
-use crate::Outcome;
 use crate::fixture::{CELLS, Fixture, State};
+use crate::subject::Outcome;
 
 const UNACCOUNTED: &str = "frames in use are not those that are Ready, tables, or held";
 

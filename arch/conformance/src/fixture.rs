@@ -10,7 +10,7 @@ use archipelago_api::{
     Busy, CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtRange,
 };
 
-use crate::{Contend, Exhaust, Outcome, Subject};
+use crate::subject::{Contend, Exhaust, Outcome, Subject};
 
 /// How many cells there are, each of at least one granule.
 pub(crate) const CELLS: usize = 16;

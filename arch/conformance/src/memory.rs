@@ -2,8 +2,8 @@
 
 use archipelago_api::{Contents, Machine};
 
-use crate::Outcome;
 use crate::fixture::{CELLS, Fixture, State};
+use crate::subject::Outcome;
 
 /// Every byte keeps the value that is written to it, so no two bytes share memory.
 pub(crate) fn committed_memory_keeps_what_is_written<M: Machine>(

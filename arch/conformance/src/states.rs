@@ -6,8 +6,8 @@ use archipelago_api::{
     CommitError, Machine, Offset, Patience, PrepareError, ReserveError, VirtRange,
 };
 
-use crate::Outcome;
 use crate::fixture::{CELLS, Fixture, State};
+use crate::subject::Outcome;
 
 /// Reserve takes exactly its range, and neither a granule more nor one less.
 pub(crate) fn reserve_takes_exactly_its_range<M: Machine>(fixture: &Fixture<'_, M>) -> Outcome {

@@ -4,8 +4,8 @@ use core::ptr::{self, NonNull};
 
 use archipelago_api::{Machine, VirtAddr};
 
-use crate::Outcome;
 use crate::fixture::{CELLS, Fixture};
+use crate::subject::Outcome;
 
 /// The first and the last address of the window, those beside a cell's end, and one inside.
 fn addresses<M: Machine>(fixture: &Fixture<'_, M>) -> Result<[VirtAddr; 5], &'static str> {
