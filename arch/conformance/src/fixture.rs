@@ -12,7 +12,7 @@ use archipelago_api::{
 
 use crate::subject::{Contend, Exhaust, Outcome, Subject};
 
-/// How many cells there are, each of at least one granule.
+/// The number of cells, each of at least one granule.
 pub(crate) const CELLS: usize = 16;
 
 /// The state of a cell.
@@ -97,7 +97,7 @@ impl<'a, M: Machine> Fixture<'a, M> {
         self.states.get(cell).map_or(State::None, Cell::get)
     }
 
-    /// How many granules of the window are in `state`.
+    /// The number of granules of the window in `state`.
     pub(crate) fn granules(&self, state: State) -> Result<usize, &'static str> {
         let mut bytes = 0_usize;
         for cell in (0..CELLS).filter(|&cell| self.state(cell) == state) {

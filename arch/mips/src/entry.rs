@@ -37,7 +37,7 @@ bitflags::bitflags! {
     }
 }
 
-/// How far a physical address is shifted down to be a frame's number in its place.
+/// The shift from a physical address down to a frame's number in its place.
 const FRAME_SHIFT: u32 = 6;
 
 /// A frame in an entry that is not valid. `WRITABLE` tells it from Prepared, since 0 is a frame

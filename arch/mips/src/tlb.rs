@@ -52,7 +52,7 @@ mod local {
         }
     }
 
-    /// How many entries the TLB has: Config1.MMUSize.
+    /// The number of entries of the TLB: Config1.MMUSize.
     fn entries() -> usize {
         (read!(16, 1) >> 25 & 0x3f) + 1
     }

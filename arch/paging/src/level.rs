@@ -39,7 +39,7 @@ impl Level {
         (addr.value() >> self.shift) & (self.entries() - 1)
     }
 
-    /// How many entries of this level translate addresses of `range`, which is not empty.
+    /// The number of entries of this level that translate addresses of `range`, which is not empty.
     pub(crate) fn entries_touched(self, range: VirtRange) -> usize {
         let last = range.last().unwrap_or(range.base());
         (last.value() >> self.shift) - (range.base().value() >> self.shift) + 1

@@ -12,7 +12,7 @@ use archipelago_arm::{
 };
 
 pub(crate) const PAGE: usize = 4096;
-/// Where physical memory begins.
+/// The start of physical memory.
 const RAM: u64 = 0x4000_0000;
 
 #[repr(C, align(4096))]
@@ -70,7 +70,7 @@ impl Physical {
         unsafe { Roots::new(self.lower, self.upper, self.split, walks, *self) }
     }
 
-    /// Where the memory of a frame is.
+    /// The memory of a frame.
     pub(crate) fn frame(&self, frame: PhysAddr) -> *mut u32 {
         let number = usize::try_from(frame.value() - RAM).expect("small") / PAGE;
         assert!(number < self.frames, "no such frame: {number:#x}");
@@ -214,7 +214,7 @@ impl Source {
             .expect("no test panics with the lock held")
     }
 
-    /// How often the CPU was told to forget.
+    /// The number of flushes that the CPU was asked for.
     pub(crate) fn flushes(&self) -> usize {
         self.books().flushes
     }

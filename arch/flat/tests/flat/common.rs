@@ -46,7 +46,7 @@ impl Block {
         self.memory.wrapping_add(self.skip)
     }
 
-    /// How many bytes there are.
+    /// The length of the block in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

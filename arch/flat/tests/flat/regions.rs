@@ -123,7 +123,7 @@ fn a_region_that_holds_no_page_is_too_small_wherever_it_is() {
     }
 }
 
-/// Where the first object of each of two regions may not lie: the ends of the address space.
+/// The places where no object of two regions may lie: the ends of the address space.
 #[test]
 fn the_ends_of_the_address_space_hold_no_objects() {
     archipelago_flat::shape! {

@@ -1,4 +1,4 @@
-//! How entries are written here: the empty one is not 0.
+//! The format of entries under test: the empty one is not 0.
 
 use archipelago_api::PhysAddr;
 use archipelago_paging::{EntryFormat, PageState};

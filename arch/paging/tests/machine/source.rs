@@ -97,7 +97,7 @@ impl Source {
             .expect("no test panics with the lock held")
     }
 
-    /// How often the CPU was told to forget.
+    /// The number of flushes that the CPU was asked for.
     pub(crate) fn flushes(&self) -> usize {
         self.books().flushes.len()
     }

@@ -60,7 +60,7 @@ struct Model {
 #[derive(Clone, Debug)]
 struct Request {
     call: Call,
-    /// Where to look for a page that the call takes.
+    /// The page from which to search for one that the call takes.
     from: usize,
     /// Pages at most.
     pages: usize,

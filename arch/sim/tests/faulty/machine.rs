@@ -47,7 +47,7 @@ impl Faulty {
         self.flaw == flaw
     }
 
-    /// How much went missing, if this is the machine that loses it.
+    /// The number of things that went missing, if the machine has this flaw.
     fn lost_by(&self, flaw: Flaw) -> usize {
         if self.is(flaw) {
             self.lost.load(Ordering::Relaxed)

@@ -84,7 +84,7 @@ impl Physical {
         unsafe { words.wrapping_add(index % 512).read() }
     }
 
-    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down,
+    /// The way of a CPU's page walk to `address`: the page-table words from level 4 down,
     /// as far as they are present.
     fn path(&self, address: VirtAddr) -> Vec<u64> {
         let mut words = Vec::new();
@@ -277,7 +277,7 @@ impl Source {
             .expect("no test panics with the lock held")
     }
 
-    /// How often the CPU was told to forget.
+    /// The number of flushes that the CPU was asked for.
     pub(crate) fn flushes(&self) -> usize {
         self.books().flushes.len()
     }
