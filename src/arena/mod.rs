@@ -5,11 +5,14 @@
 
 #[cfg(feature = "heap-bits")]
 mod bitmap;
+mod bitmap_word;
 #[cfg(feature = "heap-bits")]
 mod bitmap_words;
 mod index;
 mod two_level;
+mod words;
 
 use two_level::TwoLevel as Arenas;
 
-pub(crate) use index::{ArenaIndex, SpanHandle};
+pub(crate) use index::ArenaIndex;
+pub(crate) use words::SpanHandle;

@@ -17,6 +17,7 @@ mod aligned;
 mod bits;
 mod cache;
 mod find;
+mod free_pages;
 mod marks;
 mod pages;
 mod state;
@@ -26,7 +27,7 @@ mod tree;
 mod verify;
 
 pub(crate) use cache::{BLOCK_PAGES, PageCache};
-pub(crate) use pages::{Pages, Taken};
+pub(crate) use free_pages::{Pages, Taken};
 pub(crate) use state::State;
 
 #[cfg(test)]

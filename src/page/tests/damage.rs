@@ -1,7 +1,7 @@
 //! Damage that tests do to the page layer, one kind for every rule that [`Pages::verify`] checks.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::page::pages::Pages;
+use crate::page::free_pages::Pages;
 use crate::page::state::State;
 use crate::page::summary::{self, Summary};
 use crate::page::tree::Tree;

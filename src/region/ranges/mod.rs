@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-use crate::region::metadata::UNIT;
+use crate::region::source::UNIT;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];

@@ -12,9 +12,9 @@ use archipelago_api::Machine;
 use super::ArenaIndex;
 #[cfg(feature = "flat-index")]
 use super::flat_index::FlatIndex as AnyArena;
-use super::index::ArenaWords;
 #[cfg(not(feature = "flat-index"))]
 use super::two_level::TwoLevel as AnyArena;
+use super::words::ArenaWords;
 use crate::base::PageIdx;
 use crate::region::Cause;
 use crate::region::metadata::MetadataSource;

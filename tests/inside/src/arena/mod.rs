@@ -3,6 +3,8 @@
 #[cfg(feature = "heap-bits")]
 #[path = "../../../../src/arena/bitmap.rs"]
 mod bitmap;
+#[path = "../../../../src/arena/bitmap_word/mod.rs"]
+mod bitmap_word;
 #[cfg(all(feature = "heap-bits", not(feature = "flat-bits")))]
 #[path = "../../../../src/arena/bitmap_words.rs"]
 mod bitmap_words;
@@ -14,6 +16,8 @@ mod flat_index;
 mod index;
 #[path = "../../../../src/arena/two_level.rs"]
 mod two_level;
+#[path = "../../../../src/arena/words.rs"]
+mod words;
 
 #[cfg(feature = "flat-bits")]
 use flat_bits::FirstArena as Arenas;
@@ -22,4 +26,5 @@ use flat_index::FlatIndex as Arenas;
 #[cfg(not(any(feature = "flat-index", feature = "flat-bits")))]
 use two_level::TwoLevel as Arenas;
 
-pub(crate) use index::{ArenaIndex, SpanHandle};
+pub(crate) use index::ArenaIndex;
+pub(crate) use words::SpanHandle;

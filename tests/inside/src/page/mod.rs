@@ -10,6 +10,8 @@ mod cache;
 mod cache_image;
 #[path = "../../../../src/page/find.rs"]
 mod find;
+#[path = "../../../../src/page/free_pages.rs"]
+mod free_pages;
 #[path = "../../../../src/page/marks.rs"]
 mod marks;
 #[path = "../../../../src/page/pages.rs"]
@@ -29,5 +31,5 @@ mod verify;
 pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::{BLOCK_PAGES, PageCache};
 pub use cache_image::CacheImage;
-pub(crate) use pages::{Pages, Taken};
+pub(crate) use free_pages::{Pages, Taken};
 pub(crate) use state::State;

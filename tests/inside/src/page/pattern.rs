@@ -7,7 +7,7 @@ use crate::base::{PageRun, Shape};
 
 use super::bits::{Bits, WORD};
 use super::cache::BLOCK_PAGES;
-use super::pages::Pages;
+use super::free_pages::Pages;
 use super::state::State;
 use super::tree::Tree;
 

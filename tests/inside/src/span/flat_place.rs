@@ -1,6 +1,6 @@
 //! The place of the bits of a span's slots in a flat bitmap: found from the span's first page.
 
-use core::sync::atomic::{AtomicI32, AtomicUsize};
+use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::{Machine, VirtAddr};
 
@@ -8,22 +8,6 @@ use super::record::Record;
 use super::slots::{LiveSlot, SpanRef};
 use crate::arena::flat_bits;
 use crate::base::PageIdx;
-
-/// The field of a record that a sparse bitmap needs, and that is not used here.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(super) struct BitsDistance(AtomicI32);
-
-/// The address of a record, which is not needed here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RecordAddress;
-
-impl RecordAddress {
-    #[inline(always)]
-    pub(super) const fn new(_: VirtAddr) -> Self {
-        Self
-    }
-}
 
 /// The place of the bits of a span's first word: those of its first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,19 +6,24 @@ mod central;
 mod class;
 #[path = "../../../../src/span/class_table.rs"]
 mod class_table;
+#[path = "../../../../src/span/distance/mod.rs"]
+mod distance;
 #[path = "flat_place.rs"]
-mod place;
+mod near;
 #[path = "../../../../src/span/record.rs"]
 mod record;
 #[path = "../../../../src/span/records.rs"]
 mod records;
 #[path = "../../../../src/span/slots.rs"]
 mod slots;
+#[path = "../../../../src/span/tokens.rs"]
+mod tokens;
 
-pub(crate) use central::{Central, Lists, NewSlot, RetiredRun};
+pub(crate) use central::{Central, Lists};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
-pub(crate) use place::BitsPlace;
+pub(crate) use near::BitsPlace;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records, reach};
 pub(crate) use slots::{LiveSlot, SpanRef};
+pub(crate) use tokens::{NewSlot, RetiredRun};
