@@ -59,7 +59,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         )?;
         rule(
             empty == self.lists.count_kept(),
-            "spans that are kept are on self.lists",
+            "spans that are kept are on lists",
         )
     }
 
@@ -73,7 +73,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         slots == Some(record.free_slots())
     }
 
-    /// The number of the self.lists that a small span belongs on, that of its span class.
+    /// The number of the lists that a small span belongs on, that of its span class.
     fn list_of(&self, handle: SpanHandle) -> Option<usize> {
         let span = self.online.records().get(handle);
         match span.kind() {
@@ -84,10 +84,10 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         }
     }
 
-    /// Checks that the records in the self.pool describe nothing and are counted.
+    /// Checks that the records in the pool describe nothing and are counted.
     pub(super) fn verify_pool(&self) -> Result<(), Violation> {
         let (unused, counted) = self.lists.pool_is_sound(self.online.records());
-        rule(unused, "records in the self.pool describe nothing")?;
-        rule(counted, "records in the self.pool are counted")
+        rule(unused, "records in the pool describe nothing")?;
+        rule(counted, "records in the pool are counted")
     }
 }
