@@ -15,9 +15,11 @@
 
 mod block;
 mod geometries;
+mod instances;
 mod places;
 mod rig;
 
 pub use block::{Block, layout};
+pub use instances::instances;
 pub use places::{Place, lone_window, places};
 pub use rig::Rig;
