@@ -1,24 +1,27 @@
-//! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
+//! The project's commands: `cargo xtask run`, `cargo xtask test` and others.
 
 extern crate alloc;
 
 mod bench;
 mod classes;
-mod deep;
-mod fresh;
+mod clean_room;
 mod kernels;
 mod listing;
 mod machine;
 mod map;
+mod miri;
 mod process;
 mod project;
 mod qemu;
 mod report;
 mod run;
+mod rustup;
 mod setup;
 mod size;
+mod soak;
 mod stages;
 mod toolchain;
+mod word_size;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +33,7 @@ use machine::{Machines, MemorySize};
 use setup::Install;
 use stages::Part;
 
-/// The exit code for what the user has to put right: a missing program, a bad input.
+/// The exit code of errors that the user has to put right: a missing program, a bad input.
 const BAD_INPUT: u8 = 2;
 
 /// The project's commands. Each installs what it needs, or says how.
@@ -64,19 +67,19 @@ enum Command {
     },
     /// List the machines, what each needs and whether it is there.
     Machines,
-    /// Run `run` and `test` in a fresh Debian, in a chroot under `target`. Needs root.
-    Fresh {
-        /// Where the Rust toolchain of the fresh machine comes from.
+    /// Run `run` and `test` in a clean room: a new Debian in a chroot under `target`. Needs root.
+    CleanRoom {
+        /// Where the Rust toolchain of the clean room comes from.
         #[arg(long, value_enum, default_value = "rustup")]
-        toolchain: fresh::Source,
+        toolchain: clean_room::Source,
         /// Keep the chroot afterwards.
         #[arg(long)]
         keep: bool,
     },
     /// Run the model of the heap for 10^8 operations on every geometry.
-    Soak(deep::Soak),
+    Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
-    Miri(deep::Miri),
+    Miri(miri::Miri),
     /// Run all tests of the host as programs with words of 32 bits.
     I686 {
         /// Only the test program of this name.
@@ -141,15 +144,15 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
         Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
         Command::Test { part } => stages::run(part, install),
-        Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
+        Command::CleanRoom { toolchain, keep } => clean_room::run(toolchain, keep, install),
         Command::Machines => {
             machine::list()?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Soak(options) => deep::soak(options),
-        Command::Miri(options) => deep::miri(&options, install),
-        Command::I686 { test } => deep::all_on_32_bits(test.as_deref(), install),
-        Command::Loom => deep::loom(),
+        Command::Soak(options) => soak::soak(options),
+        Command::Miri(options) => miri::miri(&options, install),
+        Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
+        Command::Loom => soak::loom(),
         Command::Classes(options) => {
             classes::command(options)?;
             Ok(ExitCode::SUCCESS)

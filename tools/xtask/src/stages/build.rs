@@ -16,7 +16,7 @@ pub(super) const TARGETS: &[&str] = &[
 const PORTABLE: &[&str] = &["archipelago", "archipelago-api", "archipelago-firmware"];
 
 /// The features that a kernel may turn on; the others are for tests on the host.
-const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";
+pub(super) const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for target in TARGETS {

@@ -1,4 +1,4 @@
-//! `cargo xtask fresh`: the two commands of the README on a machine that has nothing yet.
+//! `cargo xtask clean-room`: the two commands of the README on a machine that has nothing yet.
 //!
 //! The machine is a folder: a minimal Debian, a C linker, a copy of the working tree, and one Rust
 //! toolchain without anything added. What else the commands need, they have to bring up themselves.
@@ -37,7 +37,7 @@ pub(crate) enum Source {
     Debian,
 }
 
-/// Runs both commands in a fresh Debian and shows what they print.
+/// Runs both commands in a new Debian and shows what they print.
 ///
 /// # Errors
 /// If this process is not root, or the machine cannot be made. What the commands say becomes the
@@ -53,8 +53,8 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
         ..Needs::default()
     };
     let toolchain = needs.ensure(install)?;
-    let machine = Fresh {
-        root: project::target_of("fresh"),
+    let machine = CleanRoom {
+        root: project::target_of("clean-room"),
     };
     machine.make()?;
     machine.add_toolchain(source, &toolchain)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
         writeln!(summary, "{command}: {status}")?;
     }
     println!(
-        "\nin a fresh Debian {SUITE} with {source:?}'s Rust:\n{}",
+        "\nin a new Debian {SUITE} with {source:?}'s Rust:\n{}",
         summary.trim_end()
     );
     if keep {
@@ -90,11 +90,11 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
 
 /// A Debian in a folder.
 #[derive(Debug)]
-struct Fresh {
+struct CleanRoom {
     root: PathBuf,
 }
 
-impl Fresh {
+impl CleanRoom {
     /// Makes it, in place of any earlier one.
     fn make(&self) -> Result<()> {
         self.remove()?;
