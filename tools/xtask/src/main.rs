@@ -20,6 +20,7 @@ mod setup;
 mod size;
 mod soak;
 mod stages;
+mod table;
 mod toolchain;
 mod word_size;
 

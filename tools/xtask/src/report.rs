@@ -4,6 +4,8 @@ use core::fmt::Write;
 use core::time::Duration;
 use std::time::Instant;
 
+use crate::table::{Side, render};
+
 /// Counts of one stage.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -70,25 +72,18 @@ pub(crate) fn summary(stages: &[Stage]) -> (String, bool) {
     let failed: u64 = stages.iter().map(|stage| stage.failed).sum();
     let elapsed = stages.iter().map(|stage| stage.elapsed).sum();
 
-    let mut text = String::from("\n");
-    row(&mut text, "stage", ["passed", "failed", "seconds"]);
+    let mut lines = vec![row("stage", ["passed", "failed", "seconds"])];
     for stage in stages {
         let counts = [stage.passed, stage.failed].map(|count| count.to_string());
         let [passed, failed] = &counts;
-        row(
-            &mut text,
-            stage.name,
-            [passed, failed, &seconds(stage.elapsed)],
-        );
+        lines.push(row(stage.name, [passed, failed, &seconds(stage.elapsed)]));
         for (step, elapsed) in stage.steps.iter().filter(|(_, elapsed)| *elapsed >= LONG) {
-            row(
-                &mut text,
-                &format!("  {step}"),
-                ["", "", &seconds(*elapsed)],
-            );
+            lines.push(row(&format!("  {step}"), ["", "", &seconds(*elapsed)]));
         }
     }
-    row(&mut text, "total", ["", "", &seconds(elapsed)]);
+    lines.push(row("total", ["", "", &seconds(elapsed)]));
+    let sides = [Side::Left, Side::Right, Side::Right, Side::Right];
+    let mut text = format!("\n{}", render(&lines, &sides, 0));
     for skipped in stages.iter().flat_map(|stage| &stage.skipped) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "skipped: {skipped}");
@@ -97,10 +92,10 @@ pub(crate) fn summary(stages: &[Stage]) -> (String, bool) {
     (text, failed == 0 && passed > 0)
 }
 
-/// A row of the summary's table.
-fn row(text: &mut String, name: &str, [passed, failed, seconds]: [&str; 3]) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{name:<50}{passed:>8}{failed:>8}{seconds:>10}");
+/// A line of the summary's table.
+fn row(name: &str, numbers: [&str; 3]) -> Vec<String> {
+    let cells = [name].into_iter().chain(numbers);
+    cells.map(str::to_owned).collect()
 }
 
 fn seconds(elapsed: Duration) -> String {
