@@ -3,6 +3,7 @@
 //! A generic function is compiled in the first crate that uses it with given types, and at the
 //! optimisation level of the tests its dependents link that instance instead of compiling one of
 //! their own. So each method named here is compiled once, and not once for each test program.
+//! Optimised builds share no instances, so this module is not in them.
 
 use core::alloc::GlobalAlloc;
 

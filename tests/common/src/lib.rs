@@ -15,11 +15,13 @@
 
 mod block;
 mod geometries;
+#[cfg(debug_assertions)]
 mod instances;
 mod places;
 mod rig;
 
 pub use block::{Block, layout};
+#[cfg(debug_assertions)]
 pub use instances::instances;
 pub use places::{Place, lone_window, places};
 pub use rig::Rig;

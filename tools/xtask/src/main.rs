@@ -154,10 +154,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Miri(options) => miri::miri(&options, install),
         Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
         Command::Loom => soak::loom(),
-        Command::Classes(options) => {
-            classes::command(options)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Classes(options) => classes::command(options, install),
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),
         Command::Map => map::command(install),

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use super::OWN;
 use super::bitmap;
 use super::figures::Figures;
+use super::replays;
 use super::sources::Source;
 use super::table::{Bound, Judged, Row, Table};
 use crate::machine::{self, Machine};
@@ -17,6 +18,8 @@ pub(crate) enum Part {
     Metadata,
     /// How full memory is when the first request is refused
     Fill,
+    /// Memory beyond the live bytes at the peak of the recorded traces, on the host
+    Replays,
     /// What one object of many occupies
     Strides,
     /// Freeing every other block, then the rest
@@ -49,6 +52,7 @@ impl Part {
         match self {
             Self::Metadata => "metadata",
             Self::Fill => "fill",
+            Self::Replays => "replays",
             Self::Strides => "strides",
             Self::Frees => "frees",
             Self::Objects => "objects",
@@ -68,7 +72,7 @@ impl Part {
     pub(super) fn sources(self) -> &'static [Source] {
         match self {
             Self::Metadata => &[Source::HOST, Source::Metadata],
-            Self::Fill | Self::Strides => &[Source::HOST],
+            Self::Fill | Self::Replays | Self::Strides => &[Source::HOST],
             Self::Frees => &[Source::OBJECTS],
             Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
             Self::Maps => &[Source::SCANNABLE],
@@ -87,6 +91,7 @@ impl Part {
         match self {
             Self::Metadata => metadata(figures),
             Self::Fill => fill(figures),
+            Self::Replays => replays::table(figures),
             Self::Strides => strides(figures),
             Self::Frees => frees(figures),
             Self::Objects => objects(figures),
