@@ -63,14 +63,16 @@ impl Objects {
         self.random.shuffle(&mut self.live);
         let half = self.live.len() / 2;
         for (pointer, layout) in self.live.drain(half..) {
-            // SAFETY: the object was allocated with this layout, and has left the list of live ones.
+            // SAFETY: the object was allocated with this layout, and has left the list of live
+            // ones.
             unsafe { subject.free(pointer, layout) };
         }
     }
 }
 
 /// Allocates objects of 1 to 128 bytes, aligned to 8, until one is refused; then, if `refill`,
-/// frees a random half of them and fills up again. Every subject gets the same sizes.
+/// frees a random half of them and fills up again. Every subject gets the same
+/// sizes.
 #[must_use]
 pub fn fill(subject: &mut impl Subject, refill: bool) -> (Filled, Option<Filled>) {
     let mut objects = Objects {

@@ -73,7 +73,7 @@ fn print_metadata<G: SimGeometry>(geometry: &str) {
     println!("figure metadata {geometry} total {}", metadata.total());
 }
 
-/// What objects cannot have of a block of 64 KiB without an MMU.
+/// The bytes that objects cannot have of a block of 64 KiB without an MMU.
 fn print_footprint<S: Shape>() {
     let (footprint, page) = (footprint::<S>(64 << 10), S::GEOMETRY.page_bytes());
     let (fresh, full) = (footprint.fresh, footprint.full);

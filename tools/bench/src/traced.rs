@@ -101,9 +101,9 @@ unsafe impl<G: SimGeometry> Target for Scannable<G> {
     }
 }
 
-/// Replays the trace `name` of `tools/traces/recorded` on a heap of the shape `G`, with every object
-/// of `least` bytes and more full of pointers, and returns the bitmap's memory when most pages were
-/// in spans.
+/// Replays the trace `name` of `tools/traces/recorded` on a heap of the shape `G`, with every
+/// object of `least` bytes and more full of pointers, and returns the bitmap's memory when most
+/// pages were in spans.
 ///
 /// # Panics
 /// If there is no such trace, or the heap is not sound afterwards.

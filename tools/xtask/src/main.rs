@@ -37,7 +37,7 @@ use stages::Part;
 /// The exit code of errors that the user has to put right: a missing program, a bad input.
 const BAD_INPUT: u8 = 2;
 
-/// The project's commands. Each installs what it needs, or says how.
+/// The project's commands. Each installs the tools that it needs, or says how.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Cli {
@@ -66,7 +66,7 @@ enum Command {
         #[command(subcommand)]
         part: Option<Part>,
     },
-    /// List the machines, what each needs and whether it is there.
+    /// List the machines, the tools that each needs and whether they are installed.
     Machines,
     /// Run `run` and `test` in a clean room: a new Debian in a chroot under `target`. Needs root.
     CleanRoom {
@@ -90,11 +90,11 @@ enum Command {
     Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),
-    /// Count what the heap costs, beside other heaps, and hold it against its bounds.
+    /// Count the costs of the heap and of other heaps, and compare them with bounds.
     ///
     /// Prints a table for each part. The exit code is 0 if every bound was kept.
     Bench(bench::Options),
-    /// Link heaps for small parts, beside other heaps, and hold their sizes against their bounds.
+    /// Link the heaps for small parts and other heaps, and compare their sizes with bounds.
     ///
     /// Prints a line `size HEAP PROFILE TARGET BYTES` each. The exit code is 0 if every bound was
     /// kept.
@@ -103,8 +103,8 @@ enum Command {
     Listing(listing::Options),
     /// Draw a sample heap and its bitmap: which words hold pointers.
     ///
-    /// Fills a heap on the simulated machine, then prints its arenas, its spans, which parts of the
-    /// bitmap have memory, and what the bitmap says of two objects.
+    /// Fills a heap on the simulated machine, then prints its arenas, its spans, the parts of the
+    /// bitmap that have memory, and the pointers in two objects.
     Map,
 }
 
@@ -114,8 +114,8 @@ struct Boot {
     /// The machine, or `all` for one after the other; `cargo xtask machines` lists them.
     #[arg(long, default_value = "x86_64")]
     machine: Machines,
-    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default, and
-    /// a board without an MMU nothing else.
+    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default,
+    /// and a board without an MMU nothing else.
     #[arg(long)]
     memory: Option<MemorySize>,
 }

@@ -13,22 +13,22 @@ use crate::soak::follow_all;
 use crate::toolchain;
 use crate::word_size::BITMAP;
 
-/// What Miri runs over.
+/// The options of `cargo xtask miri`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Miri {
-    /// Only tests whose names contain this.
+    /// Only tests whose names contain this text.
     filter: Option<String>,
     /// The target that Miri pretends to run on: `s390x-unknown-linux-gnu` has the other byte order,
     /// `i686-unknown-linux-gnu` words of 32 bits. The host if none is named.
     #[arg(long)]
     target: Option<String>,
-    /// All tests of the host instead of the library's and the model's: for days, not for hours.
-    /// Machines with page tables are left out: they make pointers of numbers.
+    /// All tests of the host instead of the library's and the model's, which takes days instead of
+    /// hours. Machines with page tables are left out, because they make pointers of numbers.
     #[arg(long)]
     whole: bool,
 }
 
-/// Packages that Miri has nothing to find in, or that make pointers of numbers.
+/// Packages that Miri leaves out: without unsafe code, or with pointers made of numbers.
 const NOT_INTERPRETED: &[&str] = &[
     "xtask",
     "archipelago-bench",
@@ -45,10 +45,10 @@ pub(crate) const INTERPRETED_32: &str = "i686-unknown-linux-gnu";
 /// A target of the other byte order, for Miri.
 pub(crate) const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
 
-/// One with words of 32 bits in the other byte order.
+/// A target with words of 32 bits in the other byte order, for Miri.
 pub(crate) const BIG_ENDIAN_32: &str = "powerpc-unknown-linux-gnu";
 
-/// What Miri runs of those on every kind of target: the layer itself, and a heap of each kind.
+/// The bitmap's tests that Miri runs on every kind of target: those of the layer, and of a heap.
 const BITMAP_INTERPRETED: [&str; 3] = ["bits::tests", "objects::small::", "moves::small::"];
 
 /// Runs Miri with strict provenance over the library's unit tests, and the model and the heap on
@@ -56,7 +56,7 @@ const BITMAP_INTERPRETED: [&str; 3] = ["bits::tests", "objects::small::", "moves
 /// either byte order unless a target is named.
 ///
 /// # Errors
-/// If there is no nightly toolchain with Miri and it cannot be had.
+/// If there is no nightly toolchain with Miri and none can be installed.
 pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     let mut command = interpreted(options.target.as_deref(), install)?;
     if options.whole {
@@ -72,7 +72,8 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     }
     match &options.filter {
         Some(filter) => command.args(["--", filter]),
-        // Planted corruptions damage memory on purpose; the classes are numbers alone, and very many.
+        // Planted corruptions damage memory on purpose. The tests of the size classes compute with
+        // very many numbers and touch no memory.
         None => command.args(["--", "--skip", "heap::planted", "--skip", "span::class"]),
     };
     let mut commands = vec![command];
@@ -95,10 +96,10 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     follow_all(commands)
 }
 
-/// A `cargo miri test`, to be told which tests.
+/// A `cargo miri test` without the names of tests, which the caller adds.
 ///
 /// # Errors
-/// If there is no nightly toolchain with Miri and it cannot be had.
+/// If there is no nightly toolchain with Miri and none can be installed.
 pub(crate) fn interpreted(target: Option<&str>, install: Install) -> Result<Command> {
     ensure_miri(install)?;
     let mut command = Command::new("cargo");
@@ -124,7 +125,8 @@ fn ensure_miri(install: Install) -> Result<()> {
     let add = "rustup component add miri rust-src --toolchain nightly";
     if !has(&["+nightly", "--version"]) {
         bail!(setup::Missing(format!(
-            "Miri needs a nightly toolchain: rustup toolchain install nightly --profile minimal, then {add}"
+            "Miri needs a nightly toolchain: rustup toolchain install nightly --profile minimal, \
+             then {add}"
         )));
     }
     rustup::add("Miri", add, install)

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::process;
 use crate::toolchain::Toolchain;
 
-/// How long to soak.
+/// The options of `cargo xtask soak`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Soak {
     /// Operations of the model, over all geometries.

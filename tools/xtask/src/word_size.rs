@@ -31,12 +31,12 @@ pub(crate) const BITMAP: [&str; 6] = [
 pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<ExitCode> {
     let toolchain = Toolchain::detect()?;
     let mut command = hosted_32(&toolchain, install)?;
-    // What is for the host alone: commands, and page tables of 64 bits.
+    // The commands and page tables of 64 bits are for the host alone.
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
     command.args(["--exclude", "archipelago-derive"]);
     if let Some(filter) = filter {
-        // Some programs are there with the bitmap alone.
+        // Some programs need the bitmap.
         command.args(["--features", "archipelago/heap-bits"]);
         command.arg(format!("--test={filter}"));
         return follow(command);
@@ -46,10 +46,10 @@ pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<E
     follow_all([command, scannable])
 }
 
-/// A `cargo test` for [`HOSTED_32`], to be told which tests.
+/// A `cargo test` for [`HOSTED_32`] without the names of tests, which the caller adds.
 ///
 /// # Errors
-/// If the toolchain has no such target and cannot get it.
+/// If the toolchain does not have the target and cannot install it.
 pub(crate) fn hosted_32(toolchain: &Toolchain, install: Install) -> Result<Command> {
     if toolchain.target_state(HOSTED_32) != TargetState::Prebuilt {
         if !toolchain.rustup {
@@ -57,7 +57,8 @@ pub(crate) fn hosted_32(toolchain: &Toolchain, install: Install) -> Result<Comma
                 "{HOSTED_32} comes with rustup's toolchains only"
             )));
         }
-        // Its library has to come built: sources of `core` alone make no program of the host's.
+        // The standard library has to come built, because the sources of `core` alone make no
+        // program of the host.
         let add = format!("rustup target add {HOSTED_32}");
         rustup::add(HOSTED_32, &add, install)?;
     }

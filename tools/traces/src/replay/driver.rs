@@ -31,8 +31,8 @@ pub struct Replay<'a> {
 /// Replays a trace against `target`, and frees the blocks that it leaves live.
 ///
 /// The replay goes on without a block that cannot be allocated: its free does nothing, its
-/// reallocation tries to allocate it. A block that cannot be reallocated stays as it is. A block of no bytes is asked
-/// for as one byte, as `malloc` does.
+/// reallocation tries to allocate it. A block that cannot be reallocated stays as it is. A block of
+/// no bytes is asked for as one byte, as `malloc` does.
 ///
 /// # Errors
 ///

@@ -20,8 +20,8 @@ pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut
 ///
 /// # Safety
 ///
-/// The bytes are of one live block of a target, initialised, and no other code writes them while the
-/// borrow lives.
+/// The bytes are of one live block of a target, initialised, and no other code writes them while
+/// the borrow lives.
 pub(super) unsafe fn readable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a [u8] {
     // SAFETY: the caller promises a block that can be read and is initialised; a `Layout` allows no
     // block larger than a slice may be.

@@ -16,8 +16,8 @@ pub use progress::{ContentError, Failure, Fault, Moment, Progress, When};
 /// # Safety
 ///
 /// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be
-/// read and written, is aligned as its layout says, and overlaps no other memory in use, until it is
-/// deallocated or reallocated. Bytes that have to be zero and bytes kept by a reallocation are
+/// read and written, is aligned as its layout says, and overlaps no other memory in use, until it
+/// is deallocated or reallocated. Bytes that have to be zero and bytes kept by a reallocation are
 /// initialised.
 pub unsafe trait Target {
     /// Allocates a block, of zeros if `zeroed`; `None` if that fails. The size is never 0.

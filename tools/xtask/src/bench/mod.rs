@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the costs of the heap, counted and compared with bounds.
 //!
-//! Nothing is timed. Figures are bytes and frames from the account, instructions from QEMU and loads
-//! from listings, and the same on every run.
+//! Figures are not timed. They are bytes and frames from the account, instructions from QEMU and
+//! loads from listings, and the same on every run.
 
 mod bitmap;
 mod figures;

@@ -30,8 +30,8 @@ pub(crate) struct Options {
     /// Write `src/span/class_table.rs`.
     #[arg(long, conflicts_with = "check")]
     write: bool,
-    /// Then replay the recorded traces and fill memory with objects of random sizes, on the heap with
-    /// the table as it is, and print how much memory that takes.
+    /// Then replay the recorded traces and fill memory with objects of random sizes, on the heap
+    /// with the table as it is, and print how much memory that takes.
     #[arg(long)]
     replay: bool,
 }

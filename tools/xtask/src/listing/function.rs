@@ -1,5 +1,5 @@
-//! One function of an object file: its machine code, and its listing without what differs from one
-//! build to the next.
+//! A function of an object file: its machine code, and its listing without names that differ from
+//! one build to the next.
 
 use alloc::collections::BTreeMap;
 use core::fmt::Write;

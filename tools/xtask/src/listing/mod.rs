@@ -20,13 +20,13 @@ use crate::project;
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
 
-/// The target whose machine code is looked at.
+/// The target whose machine code is examined.
 pub(crate) const TARGET: &str = "x86_64-unknown-none";
 
 /// The most loads in a row that a lookup may take.
 pub(crate) const MOST_LOADS: u32 = 3;
 
-/// What to do with the listing.
+/// The options of `cargo xtask listing`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// Record the listing of this compiler instead of comparing with the recorded one.
@@ -75,7 +75,7 @@ fn recorded_file() -> PathBuf {
     project::root().join("tools/listings/lookup-x86_64.s")
 }
 
-/// What is recorded of a listing: the compiler, then the listing.
+/// The contents of the recorded file: the compiler, then the listing.
 fn recorded(toolchain: &Toolchain, listing: &str) -> String {
     format!("# {}\n{listing}", toolchain.version)
 }
@@ -115,7 +115,7 @@ fn check(toolchain: &Toolchain, lookup: &Function) -> Result<u32> {
     if same_compiler && before != recorded(toolchain, &listing) {
         bail!(
             "the machine code of a lookup is not the recorded one; \
-             `cargo xtask listing --write` records what it is now:\n{listing}"
+             `cargo xtask listing --write` records the code as it is now:\n{listing}"
         );
     }
     Ok(loads)

@@ -47,7 +47,7 @@ impl Ran {
             .as_ref()
             .is_ok_and(|finished| finished.ending.success());
         if !success && counts.failed == 0 {
-            // A test that does not compile, or that ended its whole process, has no line of its own.
+            // A test that does not compile, or that ended its process, has no line of its own.
             counts.failed = 1;
         }
         counts.expect_at_least(least);

@@ -24,7 +24,7 @@ use crate::setup::{CLIPPY, Install, Needs, RUSTFMT};
 use crate::toolchain::Toolchain;
 use word_size::Beside;
 
-/// One part of the test.
+/// A part of the test.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Part {
     /// Formatting, and clippy with warnings denied.

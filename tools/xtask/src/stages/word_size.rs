@@ -15,9 +15,9 @@ use crate::word_size::{self, BITMAP, HOSTED_32};
 /// The programs that depend most on the width of a word.
 const ON_32_BITS: &[&str] = &["--lib", "--test", "front", "--test", "regression"];
 
-/// What Miri gets through in a minute, of heaps without a bitmap and with one: every layer, a few
-/// requests of each kind. One target has words of 64 bits and the other words of 32; little-endian
-/// words of 32 bits are those of [`HOSTED_32`].
+/// The tests that Miri interprets in about a minute, of heaps without a bitmap and with one: every
+/// layer, a few requests of each kind. One target has words of 64 bits and the other words of 32;
+/// little-endian words of 32 bits are those of [`HOSTED_32`].
 const INTERPRETED: &[(&str, Bitmap, &[&str])] = &[
     (
         BIG_ENDIAN,
