@@ -8,6 +8,7 @@ mod clean_room;
 mod kernels;
 mod listing;
 mod machine;
+mod machines;
 mod map;
 mod miri;
 mod process;
@@ -147,7 +148,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Test { part } => stages::run(part, install),
         Command::CleanRoom { toolchain, keep } => clean_room::run(toolchain, keep, install),
         Command::Machines => {
-            machine::list()?;
+            machines::list()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Soak(options) => soak::soak(options),
