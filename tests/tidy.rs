@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 /// Layers of `src/`, lowest first. Those on one line are siblings and do not see each other.
 const LAYERS: &[&[&str]] = &[
-    &["base"],
+    &["base", "bits"],
     &["region"],
     &["arena", "page"],
-    &["bits"],
     &["span"],
+    &["pageheap"],
     &["heap"],
+    &["inspect"],
     &["global"],
 ];
 

@@ -127,14 +127,10 @@ impl Subject for Faulty<'_> {
             // SAFETY: the object is live. The model expects its contents to stay.
             unsafe { pointer.write_bytes(0x11, old.size()) };
             let layout = layout(usize::MAX / 4, 1);
-            return self
-                .rig
-                .heap
-                .allocate(layout, flags)
-                .map_err(|error| AllocError {
-                    layout: new,
-                    ..error
-                });
+            return self.rig.heap.allocate(layout, flags).map_err(|mut error| {
+                error.layout = new;
+                error
+            });
         }
         if self.strikes(Fault::Forgets, true) {
             let memory = self.rig.heap.allocate(new, flags)?;

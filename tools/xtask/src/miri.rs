@@ -74,7 +74,7 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
         Some(filter) => command.args(["--", filter]),
         // Planted corruptions damage memory on purpose. The tests of the size classes compute with
         // very many numbers and touch no memory.
-        None => command.args(["--", "--skip", "heap::planted", "--skip", "span::class"]),
+        None => command.args(["--", "--skip", "inspect::planted", "--skip", "span::class"]),
     };
     let mut commands = vec![command];
     if options.filter.is_none() {

@@ -8,9 +8,10 @@ use super::{Subject, WHOLE};
 use crate::toolchain::Toolchain;
 
 /// The paths of the bitmap's modules.
-const MODULES: [&str; 4] = [
+const MODULES: [&str; 5] = [
     "archipelago::bits::",
-    "archipelago::heap::bits::",
+    "archipelago::pageheap::bitmap::",
+    "archipelago::heap::scannable::",
     "archipelago::arena::bitmap::",
     "archipelago::span::place::",
 ];
@@ -85,11 +86,12 @@ mod tests {
     use super::*;
 
     /// Symbols of a heap with the bitmap, in the legacy mangling and in v0.
-    const WITH: [&str; 6] = [
+    const WITH: [&str; 7] = [
         "_ZN11archipelago4bits5short12copy_several17hac26849bfc3ef589E",
-        "_ZN100_$LT$archipelago..heap..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
+        "_ZN100_$LT$archipelago..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
-        "_ZN11archipelago4heap4bits6memory54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$10claim_bits17h05ff02bf40a9b2bdE",
+        "_ZN11archipelago8pageheap6bitmap6memory15Bitmap$LT$K$GT$5claim17h05ff02bf40a9b2bdE",
+        "_ZN11archipelago4heap9scannable5hooks54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4span5place9BitsPlace5units17h2f3c9e6f0a14d7b8E",
         "_RNvNtNtCs1_11archipelago4bits5short12copy_several",
     ];
@@ -117,7 +119,7 @@ mod tests {
     fn a_module_that_is_not_found_where_it_is_says_nothing() {
         assert!(found_in(&image(&WITH)).is_ok());
         assert!(found_in(&image(&WITH[..2])).is_err());
-        assert!(found_in(&image(&WITH[..4])).is_err());
+        assert!(found_in(&image(&WITH[..5])).is_err());
         assert!(found_in(&image(&[OTHER])).is_err());
     }
 }
