@@ -1,11 +1,11 @@
-//! What can be seen of a heap and its machine, to be compared with what could be seen before.
+//! Snapshots of a heap and its machine, to be compared with earlier ones.
 
 use archipelago::{Purpose, Stats, VirtAddr, VirtRange};
 use archipelago_sim::{SimGeometry, State};
 
 use crate::case::Case;
 
-/// What can be seen of a heap and its machine in a quiet moment.
+/// A snapshot of a heap and its machine in a quiet moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     stats: Account,
@@ -106,8 +106,8 @@ struct Span {
 }
 
 impl Snapshot {
-    /// Looks at `case`. What the heap keeps back for its own convenience is put back first, so that
-    /// one and the same heap always looks the same; that calls the machine for nothing.
+    /// Takes a snapshot of `case`. Pages that the heap keeps for reuse are freed first, which needs
+    /// no machine call, so that one heap always gives one snapshot.
     pub(crate) fn of<G: SimGeometry>(case: &Case<G>) -> Self {
         let machine = &case.rig.machine;
         let calls = machine.calls();
@@ -116,8 +116,8 @@ impl Snapshot {
         snapshot
     }
 
-    /// Looks at `case` when the step that a busy machine left to be undone is undone, which the
-    /// next does who comes to the machine.
+    /// Takes a snapshot of `case` after the step that a busy machine left pending is undone, which
+    /// the next machine call does.
     pub(crate) fn settled<G: SimGeometry>(case: &Case<G>) -> Self {
         let (heap, machine) = (&case.rig.heap, &case.rig.machine);
         assert_eq!(heap.scavenge(0), Ok(0), "nothing was asked for");
@@ -155,8 +155,8 @@ impl Snapshot {
         }
     }
 
-    /// Panics unless `self` is what was `before` it, but for metadata in stock: Ready, charged, and
-    /// behind it frames and page tables for no more than that.
+    /// Panics unless `self` equals `before`, except for metadata in stock, which is Ready, charged,
+    /// and backed by no more frames and page tables than it needs.
     ///
     /// The account has to agree with the machine on both: that is checked elsewhere.
     pub(crate) fn assert_only_stocked(&self, before: &Self) {
@@ -180,8 +180,8 @@ impl Snapshot {
         assert!(stocked > 0 || tables == 0, "page tables for nothing");
     }
 
-    /// Panics unless nothing at all differs from `once`: what the same refusal left when it came
-    /// for the first time.
+    /// Panics unless `self` equals `once`, the snapshot after the first such refusal, in every
+    /// part.
     pub(crate) fn assert_no_more_than(&self, once: &Self) {
         assert_eq!(self, once, "a hundred refusals leave more than one");
     }
@@ -192,9 +192,9 @@ impl Snapshot {
         assert_eq!(memory(self), memory(once), "a hundred refusals leave more");
     }
 
-    /// The same, without the difference between free pages that have memory and those that have
-    /// none: a machine that is busy cannot take memory back, which then counts as free, and a
-    /// request that lacks frames scavenges.
+    /// A snapshot that does not tell free pages with memory from those without: a busy machine
+    /// cannot take memory back, which then counts as free, and a request that lacks frames
+    /// scavenges.
     pub(crate) fn with_free_pages_alike(&self) -> Self {
         let mut alike = self.clone();
         let free = core::mem::take(alike.stats.of_mut(Purpose::Free));

@@ -36,6 +36,7 @@ const NOT_INTERPRETED: &[&str] = &[
     "archipelago-arm",
     "archipelago-mips",
     "archipelago-tables",
+    "archipelago-tidy",
     "archipelago-x86_64",
 ];
 

@@ -35,6 +35,7 @@ pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<E
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
     command.args(["--exclude", "archipelago-derive"]);
+    command.args(["--exclude", "archipelago-tidy"]);
     if let Some(filter) = filter {
         // Some programs need the bitmap.
         command.args(["--features", "archipelago/heap-bits"]);

@@ -13,7 +13,7 @@ use crate::toolchain::Toolchain;
 use crate::word_size::{self, BITMAP, HOSTED_32};
 
 /// The programs that depend most on the width of a word.
-const ON_32_BITS: &[&str] = &["--lib", "--test", "front", "--test", "regression"];
+const ON_32_BITS: &[&str] = &["--lib", "--test", "heap", "--test", "global_alloc"];
 
 /// The tests that Miri interprets in about a minute, of heaps without a bitmap and with one: every
 /// layer, a few requests of each kind. One target has words of 64 bits and the other words of 32;
@@ -72,7 +72,7 @@ pub(super) fn interpret(install: Install) -> Beside {
         };
         let with = match bitmap {
             Bitmap::None => {
-                command.args(["--package", "archipelago", "--test", "front"]);
+                command.args(["--package", "archipelago", "--test", "heap"]);
                 ""
             }
             Bitmap::Sparse | Bitmap::Flat => {
