@@ -39,10 +39,13 @@ impl Ran {
     ) -> Self {
         let start = Instant::now();
         let mut counts = Counts::default();
-        let result = process::run(command, None, |line| {
+        let mut result = process::run(command, None, |line| {
             counts.add(line);
             on_line(&counts, line);
         });
+        if let Ok(finished) = &mut result {
+            finished.lines.retain(|line| explains(line));
+        }
         let success = result
             .as_ref()
             .is_ok_and(|finished| finished.ending.success());
@@ -66,6 +69,14 @@ impl Ran {
             explain(command, &self.result);
         }
     }
+}
+
+/// Whether a line helps to understand a failure: those of passed tests and built packages do not.
+fn explains(line: &str) -> bool {
+    let is_progress = ["Compiling ", "Checking ", "Downloaded "]
+        .iter()
+        .any(|word| line.trim_start().starts_with(word));
+    !is_progress && !(line.starts_with("test ") && line.ends_with(" ... ok"))
 }
 
 /// Sums over the result lines of the test programs.
@@ -126,6 +137,16 @@ mod tests {
         assert_eq!(counts.failed, 0);
         counts.expect_at_least(5);
         assert_eq!(counts.failed, 2);
+    }
+
+    #[test]
+    fn failures_are_shown_without_the_tests_that_passed() {
+        for line in ["test a::b ... ok", "   Compiling archipelago v0.1.0"] {
+            assert!(!explains(line), "{line}");
+        }
+        for line in ["test a::b ... FAILED", "error: one", "left: 1", "ok"] {
+            assert!(explains(line), "{line}");
+        }
     }
 
     #[test]
