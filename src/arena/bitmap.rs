@@ -31,13 +31,14 @@
 
 use core::mem::size_of;
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Geometry, Machine, VirtRange};
 
 use super::ArenaIndex;
-use super::index::{make_part, make_whole_part};
-use crate::base::sparse::{self, BlockShape, Entry, Word};
+use super::bitmap_word::Part;
+use super::words::{make_part, make_whole_part};
+use crate::base::sparse::{self, BlockShape};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::{Tables, UNIT_WORDS};
 use crate::region::metadata::MetadataSource;
@@ -46,18 +47,6 @@ use crate::region::{Cause, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
 const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<AtomicUsize>()).trailing_zeros();
-
-/// A part of an arena's bitmap.
-#[derive(Debug)]
-pub(crate) struct Part {
-    /// Its units.
-    word: Word<AtomicUsize>,
-    /// A bit for each page that the part covers: it is in a scannable span.
-    pages: AtomicU32,
-}
-
-// SAFETY: zero names nothing and says that no page is in a scannable span; both fields are entries.
-unsafe impl Entry for Part {}
 
 /// A part that was idle and is marked absent.
 #[derive(Debug)]

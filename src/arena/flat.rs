@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_api::Machine;
 
-use super::index::ArenaWords;
+use super::words::ArenaWords;
 use crate::region::Cause;
 use crate::region::metadata::MetadataSource;
 

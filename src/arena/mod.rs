@@ -5,6 +5,7 @@
 
 #[cfg(feature = "heap-bits")]
 mod bitmap;
+mod bitmap_word;
 #[cfg(feature = "flat-index")]
 mod flat;
 #[cfg(feature = "flat-bits")]
@@ -15,10 +16,12 @@ mod index;
     expect(dead_code, reason = "one array stands in for the two levels")
 )]
 mod two_level;
+mod words;
 
 #[cfg(feature = "flat-index")]
 use flat::Flat as Arenas;
 #[cfg(not(feature = "flat-index"))]
 use two_level::TwoLevel as Arenas;
 
-pub(crate) use index::{ArenaIndex, SpanHandle};
+pub(crate) use index::ArenaIndex;
+pub(crate) use words::SpanHandle;

@@ -7,7 +7,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits;
-use super::pages::{Pages, Taken};
+use super::free_pages::{Pages, Taken};
 use super::state::State;
 use super::summary;
 use super::tree::Tree;

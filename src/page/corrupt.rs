@@ -1,9 +1,9 @@
 //! Corruptions that tests plant, one for every rule that [`Pages::verify`] knows.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::ranges::Corruption as RangesCorruption;
+use crate::region::ranges::RangesCorruption;
 
-use super::pages::Pages;
+use super::free_pages::Pages;
 use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::Tree;

@@ -2,7 +2,7 @@
 
 use crate::base::{PageIdx, Shape};
 
-use super::pages::Pages;
+use super::free_pages::Pages;
 use super::state::State;
 use super::summary;
 use super::tree::{Chunk, FAN_OUT, Piece, Tree, TreeNode};

@@ -2,7 +2,7 @@
 
 use crate::base::{PageIdx, PageRun, Shape};
 
-use super::pages::{Pages, Taken};
+use super::free_pages::{Pages, Taken};
 use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::{Chunk, Piece, Tree};

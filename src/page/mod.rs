@@ -19,6 +19,7 @@ mod cache;
 #[cfg(any(test, feature = "testing"))]
 mod corrupt;
 mod find;
+mod free_pages;
 mod marks;
 mod pages;
 #[cfg(any(test, feature = "testing"))]
@@ -34,7 +35,7 @@ pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::{BLOCK_PAGES, PageCache};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use corrupt::Corruption;
-pub(crate) use pages::{Pages, Taken};
+pub(crate) use free_pages::{Pages, Taken};
 pub(crate) use state::State;
 
 #[cfg(test)]

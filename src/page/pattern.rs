@@ -4,7 +4,7 @@
 use crate::base::{PageRun, Shape};
 
 use super::cache::BLOCK_PAGES;
-use super::pages::Pages;
+use super::free_pages::Pages;
 use super::state::State;
 use super::tree::Tree;
 

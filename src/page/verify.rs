@@ -3,7 +3,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits::Bits;
-use super::pages::Pages;
+use super::free_pages::Pages;
 use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::{Chunk, FAN_OUT, Tree, TreeNode};

@@ -9,7 +9,7 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
-use super::place::BitsDistance;
+use super::distance::BitsDistance;
 use crate::base::sparse::Entry;
 use crate::base::{PageIdx, PageRun};
 

@@ -15,7 +15,7 @@ use super::slots::SpanRef;
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::metadata::UNIT;
+use crate::region::UNIT;
 
 /// The two sizes of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

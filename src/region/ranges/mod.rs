@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-use crate::region::metadata::UNIT;
+use crate::region::source::UNIT;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];
@@ -46,7 +46,7 @@ impl fmt::Display for RangesError {
 /// A rule of the ranges that tests break.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Corruption {
+pub(crate) enum RangesCorruption {
     /// A range is empty.
     Empty,
     /// A range comes twice.
@@ -336,22 +336,22 @@ impl Ranges {
     }
 
     /// Breaks one rule; there is a range of two pages or more, and a free slot.
-    pub(crate) fn corrupt(&mut self, corruption: Corruption) {
+    pub(crate) fn corrupt(&mut self, corruption: RangesCorruption) {
         let Some(last) = self.last() else { return };
         let end = self.len - 1;
         match corruption {
-            Corruption::Empty => self.put(end, PageRun::new(last.first, 0)),
-            Corruption::OutOfOrder => {
+            RangesCorruption::Empty => self.put(end, PageRun::new(last.first, 0)),
+            RangesCorruption::OutOfOrder => {
                 self.put(self.len, last);
                 self.len += 1;
             }
-            Corruption::NotJoined => {
+            RangesCorruption::NotJoined => {
                 self.put(end, PageRun::new(last.first, 1));
                 self.put(self.len, PageRun::between(last.first.plus(1), last.end()));
                 self.len += 1;
             }
-            Corruption::Total => self.pages += 1,
-            Corruption::Overfull => self.len = self.capacity() + 1,
+            RangesCorruption::Total => self.pages += 1,
+            RangesCorruption::Overfull => self.len = self.capacity() + 1,
         }
     }
 }

@@ -256,14 +256,20 @@ fn the_order_of_adding_does_not_matter() {
 #[test]
 fn planted_corruptions_are_named() {
     for (corruption, name) in [
-        (Corruption::Empty, "a range is empty"),
-        (Corruption::OutOfOrder, "ranges overlap or are out of order"),
-        (Corruption::NotJoined, "neighbouring ranges are not joined"),
+        (RangesCorruption::Empty, "a range is empty"),
         (
-            Corruption::Total,
+            RangesCorruption::OutOfOrder,
+            "ranges overlap or are out of order",
+        ),
+        (
+            RangesCorruption::NotJoined,
+            "neighbouring ranges are not joined",
+        ),
+        (
+            RangesCorruption::Total,
             "page total of the ranges differs from their sum",
         ),
-        (Corruption::Overfull, "more ranges than slots"),
+        (RangesCorruption::Overfull, "more ranges than slots"),
     ] {
         let mut ranges = Ranges::new();
         let mut source = HostSource::default();

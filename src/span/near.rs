@@ -14,12 +14,13 @@
 
 use core::mem::size_of;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Machine, VirtAddr};
 
-use super::super::record::{Record, WIDE_SLOTS};
-use super::super::slots::{LiveSlot, SpanRef};
+use super::distance::RecordAddress;
+use super::record::{Record, WIDE_SLOTS};
+use super::slots::{LiveSlot, SpanRef};
 
 /// Bits of a record's kind from here up: how many slots are near.
 const NEAR_SHIFT: u32 = 20;
@@ -30,23 +31,6 @@ const _: () = assert!(
 
 /// Bytes of a unit.
 const UNIT_BYTES: isize = 0_isize.wrapping_add_unsigned(size_of::<AtomicUsize>());
-
-/// How far from its record the bits of a span's first word are, in units.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(in super::super) struct BitsDistance(AtomicI32);
-
-/// The address of a record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RecordAddress(VirtAddr);
-
-impl RecordAddress {
-    /// Remembers `address`.
-    #[inline(always)]
-    pub(in super::super) const fn new(address: VirtAddr) -> Self {
-        Self(address)
-    }
-}
 
 /// The address of the bits of a span's first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +45,14 @@ impl Record {
 
     /// How far away those bits are.
     pub(crate) fn bits_distance(&self) -> i32 {
-        self.bits_distance.0.load(Relaxed)
+        self.bits_distance.get()
     }
 
     /// Notes that so many of the first slots of the span, which was just described and marked, have
     /// their bits side by side, so far away.
     pub(crate) fn set_bits(&self, distance: i32, near_slots: u32) {
         let kind = self.kind_word() & ((1 << NEAR_SHIFT) - 1);
-        self.bits_distance.0.store(distance, Relaxed);
+        self.bits_distance.set(distance);
         self.kind.store(kind | near_slots << NEAR_SHIFT, Relaxed);
     }
 }
@@ -100,7 +84,7 @@ impl BitsPlace {
     #[inline(always)]
     fn near(record: &Record, address: RecordAddress, near_slots: u32, slot: usize) -> Option<Self> {
         let is_near = slot < near_slots as usize;
-        is_near.then(|| Self::seen_from(address.0, record.bits_distance()))
+        is_near.then(|| Self::seen_from(address.get(), record.bits_distance()))
     }
 
     #[inline(always)]

@@ -2,14 +2,14 @@
 
 /// The empty twin of the share that growth leaves to the heap bitmap.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BitmapShare;
+pub(in super::super) struct BitmapShare;
 
 impl BitmapShare {
-    pub(super) const NONE: Self = Self;
+    pub(in super::super) const NONE: Self = Self;
 
     #[inline(always)]
     #[expect(clippy::unused_self, reason = "with a bitmap the share is a number")]
-    pub(super) const fn of(self, _: usize) -> usize {
+    pub(in super::super) const fn of(self, _: usize) -> usize {
         0
     }
 }

@@ -8,7 +8,7 @@ pub(in super::super) struct BitsDistance;
 
 /// The empty twin of a record's address, which serves to find bits alone.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RecordAddress;
+pub(in super::super) struct RecordAddress;
 
 impl RecordAddress {
     #[inline(always)]
