@@ -76,7 +76,8 @@ fn explains(line: &str) -> bool {
     let is_progress = ["Compiling ", "Checking ", "Downloaded "]
         .iter()
         .any(|word| line.trim_start().starts_with(word));
-    !is_progress && !(line.starts_with("test ") && line.ends_with(" ... ok"))
+    let is_passed = line.starts_with("test ") && line.ends_with(" ... ok");
+    !is_progress && !is_passed
 }
 
 /// Sums over the result lines of the test programs.
