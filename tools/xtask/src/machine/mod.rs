@@ -6,14 +6,11 @@ mod size;
 use core::str::FromStr;
 use std::process::Command;
 
-use anyhow::Result;
-
 use list::MACHINES;
 pub(crate) use size::MemorySize;
 
 use crate::process;
-use crate::setup::{Needs, Package};
-use crate::toolchain::Toolchain;
+use crate::setup::Package;
 
 /// A machine: what emulates it, what its kernels are built for, how it starts.
 #[derive(Debug)]
@@ -150,35 +147,6 @@ impl Machine {
         let text = process::output_of(Command::new(self.qemu).arg("--version"))?;
         text.lines().next().map(str::to_owned)
     }
-}
-
-/// Prints the machines, what each needs and whether it is there, and how to install what is not.
-///
-/// # Errors
-/// If there is no Rust toolchain to ask.
-pub(crate) fn list() -> Result<()> {
-    let toolchain = Toolchain::detect()?;
-    for machine in all() {
-        println!("{}, {}-bit addresses", machine.name, machine.address_bits);
-        let qemu = machine
-            .qemu_version()
-            .unwrap_or_else(|| "missing".to_owned());
-        println!("  {:<24} {qemu}", machine.qemu);
-        println!(
-            "  {:<24} {}",
-            machine.target,
-            toolchain.target_state(machine.target)
-        );
-    }
-    let needs = Needs {
-        machines: all().collect(),
-        targets: all().map(|machine| machine.target).collect(),
-        ..Needs::default()
-    };
-    if let Some(instructions) = needs.instructions(&toolchain) {
-        println!("{instructions}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
