@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use archipelago_inside::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
+use archipelago_sim::SimGeometry;
 use serde_json::Value;
 
 use self::json::{address, list, number, numbers, runs};
@@ -28,12 +29,12 @@ const CHUNK_PAGES: usize = 512;
 struct X86_64;
 #[cfg(target_pointer_width = "64")]
 impl TestGeometry for X86_64 {
-    const GEOMETRY: Geometry = Geometry::X86_64;
+    const GEOMETRY: Geometry = archipelago_sim::X86_64::GEOMETRY;
 }
 
 struct Plain32;
 impl TestGeometry for Plain32 {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = archipelago_sim::Plain32::GEOMETRY;
 }
 
 /// The cases and steps of a file.

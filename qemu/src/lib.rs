@@ -81,7 +81,7 @@ pub use machine::{
     holding_machine, map, translate, unmap,
 };
 #[cfg(not(machine = "cortex_m"))]
-pub use paged::{SCANNABLE_PLACES, careless_machine, machine};
+pub use paged::{SCANNABLE_PLACES, machine, machine_without_invalidation};
 #[cfg(not(machine = "cortex_m"))]
 pub use probe::{probe_execute, probe_read, probe_write};
 
