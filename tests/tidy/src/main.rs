@@ -28,14 +28,12 @@ const NOT_YET: &[(&str, &str)] = &[
     ("documentation", "arch/"),
     ("documentation", "examples/"),
     ("documentation", "qemu/"),
-    ("documentation", "src/"),
     ("documentation", "targets/"),
     ("documentation", "tools/"),
     ("wrapped prose", "CONTRIBUTING.md"),
     ("wrapped prose", "arch/"),
     ("wrapped prose", "examples/"),
     ("wrapped prose", "qemu/"),
-    ("wrapped prose", "src/"),
     ("wrapped prose", "targets/"),
 ];
 
