@@ -14,6 +14,9 @@
 
 #[cfg(feature = "scannable")]
 extern crate alloc;
+// A heap that is measured with one of its parts replaced.
+#[cfg(any(feature = "flat-bits", feature = "flat-index"))]
+extern crate archipelago_inside as archipelago;
 
 mod account;
 pub mod block;

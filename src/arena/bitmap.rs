@@ -36,7 +36,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use archipelago_api::{Geometry, Machine, VirtRange};
 
 use super::ArenaIndex;
-use super::bitmap_word::Part;
+use super::part::Part;
 use super::words::{make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape};
 use crate::base::{PageIdx, PageRun};
@@ -103,7 +103,7 @@ impl<M: Machine> ArenaIndex<M> {
     const MOST_PAGES: usize = 32;
 
     /// A part, by units.
-    const PART: BlockShape = {
+    pub(super) const PART: BlockShape = {
         let units = Self::PART_BYTES / size_of::<AtomicUsize>();
         BlockShape {
             entries: units,
@@ -112,7 +112,7 @@ impl<M: Machine> ArenaIndex<M> {
     };
 
     /// The parts of an arena.
-    const PARTS: BlockShape = {
+    pub(super) const PARTS: BlockShape = {
         let pages = M::GEOMETRY.arena_pages();
         assert!(
             pages >= Self::PART_PAGES,
@@ -166,8 +166,6 @@ impl<M: Machine> ArenaIndex<M> {
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
-        #[cfg(feature = "flat-bits")]
-        Self::check_array(piece)?;
         self.ensure_entry(piece.first, source)?;
         let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
         let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
@@ -257,31 +255,6 @@ impl<M: Machine> ArenaIndex<M> {
 
 /// Reading the bitmap.
 impl<M: Machine> ArenaIndex<M> {
-    /// Units of an arena's bitmap, each a machine word, from unit `first` to the end of its part;
-    /// none if the part is absent. The caller is a counted reader, or has an object there.
-    #[inline]
-    pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        #[cfg(feature = "flat-bits")]
-        return Self::flat_bits_from(arena, first);
-        #[cfg(not(feature = "flat-bits"))]
-        self.sparse_bits_from(arena, first)
-    }
-
-    #[cfg_attr(
-        feature = "flat-bits",
-        expect(dead_code, reason = "one array stands in for the bitmap in parts")
-    )]
-    #[inline]
-    fn sparse_bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        let units = Self::PART.entries;
-        self.arenas
-            .get(arena)
-            .and_then(|arena| arena.bits.entry(Self::PARTS, first / units))
-            .map_or(&[], |part| {
-                part.word.entries_from(Self::PART, first % units)
-            })
-    }
-
     /// The units that cover `page` and the pages after it, to the end of the part. The page is
     /// claimed and stays so while the caller looks.
     pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {

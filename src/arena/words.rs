@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU32;
 
 use archipelago_api::{IndexWord, Machine};
 
-use super::bitmap_word::BitmapWord;
+use super::part::BitmapWord;
 use crate::base::sparse::{self, BlockShape, Word};
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose, Source};
@@ -26,20 +26,6 @@ pub(super) struct ArenaWords {
 
 // SAFETY: words are entries, each of them.
 unsafe impl sparse::Entry for ArenaWords {}
-
-impl ArenaWords {
-    /// Words that name nothing.
-    #[cfg(feature = "flat-index")]
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "made for array initialisers"
-    )]
-    pub(super) const EMPTY: Self = Self {
-        map: Word::EMPTY,
-        #[cfg(feature = "heap-bits")]
-        bits: Word::EMPTY,
-    };
-}
 
 /// Commits one part of the block that `word` names and publishes it. A block without address space
 /// gets some first. The part is absent, and the caller holds the growth gate.

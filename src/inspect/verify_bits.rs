@@ -8,7 +8,7 @@ use super::rules::{Violation, rule, rule_at, rule_at_address};
 use super::walk::spans_in;
 use crate::arena::{ArenaIndex, SpanHandle};
 use crate::base::PageRun;
-use crate::bits::{Entry, HeapBits, Tables};
+use crate::bits::{HeapBits, Tables, WordBits};
 use crate::heap::Heap;
 use crate::region::Purpose;
 use crate::span::{Kind, SpanRef};
@@ -146,7 +146,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
     }
 
     fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
-        entries(self.heap.pages.index(), start, bytes).all(|entry| entry == Some(Entry::DEAD))
+        entries(self.heap.pages.index(), start, bytes).all(|entry| entry == Some(WordBits::DEAD))
     }
 
     /// Whether no word after a dead one is described.
@@ -173,7 +173,7 @@ fn entries<T: Tables>(
     tables: &T,
     start: VirtAddr,
     bytes: usize,
-) -> impl Iterator<Item = Option<Entry>> + '_ {
+) -> impl Iterator<Item = Option<WordBits>> + '_ {
     let first = HeapBits::at(tables, start);
     let words = core::iter::successors(first, |word| Some(word.next()));
     words.map(HeapBits::entry).take(bytes / T::WORD_BYTES)

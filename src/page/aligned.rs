@@ -3,7 +3,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits::Bits;
-use super::free_pages::{Pages, Taken};
+use super::free_pages::{FreePages, Taken};
 use super::state::State;
 use super::summary;
 use super::tree::{FAN_OUT, Tree, TreeNode};
@@ -16,7 +16,7 @@ struct Walk {
     run: usize,
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// [`alloc_aligned`](Self::alloc_aligned) for any alignment. Where chunks are short, this is
     /// how runs without alignment are found too: one way to search is enough.
     // One for both.

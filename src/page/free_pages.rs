@@ -14,11 +14,11 @@ pub(crate) struct Taken {
 
 /// The free pages of a heap: tables that may be read and extended beside the page lock. What they
 /// hold is changed with the [`State`] of the same heap in hand.
-pub(crate) struct Pages<S> {
+pub(crate) struct FreePages<S> {
     pub(super) tree: Tree<S>,
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Tables without pages.
     pub(crate) const fn new() -> Self {
         Self { tree: Tree::new() }

@@ -4,12 +4,12 @@ use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::{Cause, Source};
 
 use super::bits::Bits;
-use super::free_pages::{Pages, Taken};
+use super::free_pages::{FreePages, Taken};
 use super::state::{PagesError, State};
 use super::summary;
 use super::tree::{Chunk, Piece, Tree};
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for
     /// want of them.
     ///
@@ -216,7 +216,7 @@ impl<S: Shape> Pages<S> {
         found.min(max)
     }
 
-    /// Pages of the longest free run.
+    /// FreePages of the longest free run.
     pub(crate) fn largest_run(&self, state: &State) -> usize {
         let top = state.search().and_then(|search| {
             let chunk = search.0 >> Tree::<S>::CHUNK_SHIFT;

@@ -6,7 +6,7 @@ use super::pool::HeldPool;
 #[cfg(test)]
 use super::reserve::Reserve;
 use crate::base::PageRun;
-use crate::page::{PageCache, Pages, State};
+use crate::page::{FreePages, PageCache, State};
 use crate::region::ranges::Ranges;
 
 impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
@@ -16,7 +16,7 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
     }
 
     /// The free pages and their tables.
-    pub(crate) fn pages(&self) -> (&'a Pages<M>, &State) {
+    pub(crate) fn pages(&self) -> (&'a FreePages<M>, &State) {
         (self.pages, &self.side.pages)
     }
 
@@ -30,7 +30,7 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         self.side.reserve.runs()
     }
 
-    /// Pages that are free, those of the page cache included.
+    /// FreePages that are free, those of the page cache included.
     pub(crate) fn free_pages(&self) -> usize {
         self.side.pages.free_pages() + self.side.cache.pages()
     }
@@ -44,7 +44,7 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
 /// Damage for the tests of `verify`.
 #[cfg(test)]
 impl<M: Machine, K: Kernel> HeldPool<'_, M, K> {
-    pub(crate) fn plant(&mut self) -> (&Pages<M>, &mut State, &mut Reserve) {
+    pub(crate) fn plant(&mut self) -> (&FreePages<M>, &mut State, &mut Reserve) {
         let side = &mut *self.side;
         (self.pages, &mut side.pages, &mut side.reserve)
     }

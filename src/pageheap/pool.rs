@@ -13,7 +13,7 @@ use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-use crate::page::{BLOCK_PAGES, PageCache, Pages, State, Taken};
+use crate::page::{BLOCK_PAGES, FreePages, PageCache, State, Taken};
 use crate::region::ranges::Slot;
 use crate::region::token::{Prepared, Ready};
 use crate::region::{Cause, Ledger, Purpose, Source};
@@ -23,7 +23,7 @@ const CACHED_RUN: usize = 16;
 
 /// The pages that a heap on `M` owns and does not use.
 pub(crate) struct PagePool<M: Machine, K: Kernel> {
-    pages: Pages<M>,
+    pages: FreePages<M>,
     side: RankedLock<Side, K, { rank::PAGE }>,
     /// The reserve has less than the kernel asked for.
     reserve_is_low: AtomicBool,
@@ -56,7 +56,7 @@ impl Victim {
 
 /// The pool, held still.
 pub(crate) struct HeldPool<'a, M: Machine, K: Kernel> {
-    pub(super) pages: &'a Pages<M>,
+    pub(super) pages: &'a FreePages<M>,
     pub(super) side: RankedGuard<'a, Side, K, { rank::PAGE }>,
 }
 
@@ -68,7 +68,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     /// A pool without pages.
     pub(super) const fn new() -> Self {
         Self {
-            pages: Pages::new(),
+            pages: FreePages::new(),
             side: RankedLock::new(Side {
                 pages: State::new(),
                 cache: PageCache::EMPTY,
@@ -342,7 +342,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
 
 /// The reserve.
 impl<M: Machine, K: Kernel> PagePool<M, K> {
-    /// Keeps `pages` pages from now on. Pages above that become free.
+    /// Keeps `pages` pages from now on. FreePages above that become free.
     pub(super) fn keep_reserve(&self, ledger: &Ledger, pages: usize) {
         let mut side = self.side.lock();
         side.reserve.keep(pages);
@@ -351,7 +351,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         }
     }
 
-    /// Pages of the run that would fill the reserve; 0 if it is full.
+    /// FreePages of the run that would fill the reserve; 0 if it is full.
     pub(super) fn missing_reserve(&self) -> usize {
         self.side.lock().reserve.missing()
     }

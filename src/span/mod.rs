@@ -7,6 +7,8 @@
 mod central;
 mod class;
 mod class_table;
+#[cfg(test)]
+mod damage;
 mod distance;
 #[cfg(feature = "heap-bits")]
 mod near;

@@ -5,7 +5,7 @@
 #![no_std]
 #![no_main]
 
-use archipelago::testing::{Geometry, PageLayer, Random, TestGeometry};
+use archipelago_inside::testing::{Geometry, PageLayer, Random, TestGeometry};
 use archipelago_qemu::{
     Boot, HEAP_WINDOW, KernelHeap, Verdict, count_instructions, entry, exit, println, start_heap,
 };

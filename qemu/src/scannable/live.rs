@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 
 use archipelago::VirtAddr;
-use archipelago::bits::Entry;
+use archipelago::bits::WordBits;
 use archipelago_api::Machine;
 
 use super::shape::{Shape, WORD};
@@ -94,11 +94,11 @@ impl Live {
     }
 
     /// What the bitmap has to say of a word of its slot.
-    pub(super) fn entry(&self, word: usize) -> Entry {
+    pub(super) fn entry(&self, word: usize) -> WordBits {
         if word >= self.described {
-            return Entry::DEAD;
+            return WordBits::DEAD;
         }
-        Entry {
+        WordBits {
             pointer: self.shape.holds_pointer(self.count, word * WORD),
             // The second word's is the special bit, which nobody sets.
             scan: word != 1,

@@ -82,13 +82,15 @@ macro_rules! on_every_geometry {
     };
 }
 // Below the macro, which is in scope from here on.
+
 mod corruption;
+mod damage;
 mod model;
 mod random;
 mod regression;
 mod unit;
 
-/// Pages of a chunk.
+/// FreePages of a chunk.
 fn chunk<G: TestGeometry>() -> usize {
     G::GEOMETRY.chunk_pages()
 }

@@ -107,7 +107,9 @@ mod tests {
         crate::none("machines", machines(&source::firmware()));
         let is_shared = |source: &Source| {
             let folders = SHARED.iter().map(|name| format!("arch/{name}/"));
-            folders.into_iter().any(|folder| source.path.starts_with(&folder))
+            folders
+                .into_iter()
+                .any(|folder| source.path.starts_with(&folder))
         };
         let (shared, own): (Vec<_>, Vec<_>) = source::machines().into_iter().partition(is_shared);
         crate::none("machines", machines(&shared));

@@ -1,17 +1,16 @@
-//! Corruptions that tests plant, one for every rule that [`Pages::verify`] knows.
+//! Damage that tests do to the page layer, one kind for every rule that [`FreePages::verify`] checks.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::ranges::RangesCorruption;
-
-use super::free_pages::Pages;
-use super::state::State;
-use super::summary::{self, Summary};
-use super::tree::Tree;
+use crate::page::free_pages::FreePages;
+use crate::page::state::State;
+use crate::page::summary::{self, Summary};
+use crate::page::tree::Tree;
+use crate::region::ranges::damage::RangesCorruption;
 
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Corruption {
-    /// One of the owned ranges.
+    /// A rule of the owned ranges.
     Ranges(RangesCorruption),
     /// A range that is owned ends above the space.
     RangeOutside,
@@ -44,7 +43,7 @@ pub(crate) enum Corruption {
 }
 
 impl Corruption {
-    /// Every corruption, and what `verify` calls it.
+    /// Every corruption, and the error that `verify` returns for it.
     pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Ranges(RangesCorruption::Empty), "a range is empty"),
         (
@@ -95,11 +94,11 @@ impl Corruption {
     ];
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Breaks one rule of a sound heap. It has free pages that are Ready in a chunk of which it
     /// owns the last page; that page is free as well; and the array of ranges has a free slot.
     ///
-    /// Answers whether the heap is such a one.
+    /// Returns false if the heap is not such a one.
     pub(crate) fn corrupt(&self, state: &mut State, corruption: Corruption) -> bool {
         let space = 1 << S::GEOMETRY.page_number_bits();
         let ready = self.highest_ready(state, PageIdx(space), 1);
@@ -151,14 +150,14 @@ impl<S: Shape> Pages<S> {
             Corruption::Top => state.set_top(state.top() + 1),
             Corruption::FreeTotal => state.free += 1,
             Corruption::ScavengedTotal => state.scavenged += 1,
-            Corruption::SearchAbove => state.set_search_unchecked(Some(last.first)),
+            Corruption::SearchAbove => state.search = Some(last.first),
             Corruption::SearchOutside => {
                 let below = state.owned.iter().next().map(|run| run.first.0);
                 let hole = below.and_then(|first| first.checked_sub(1));
-                state.set_search_unchecked(hole.map(PageIdx));
+                state.search = hole.map(PageIdx);
                 return hole.is_some();
             }
-            Corruption::SearchLost => state.set_search_unchecked(None),
+            Corruption::SearchLost => state.search = None,
         }
         true
     }

@@ -7,7 +7,7 @@ use core::ops::Range;
 use core::sync::atomic::AtomicUsize;
 
 use crate::base::{PageIdx, PageRun};
-use crate::page::{self, Bits, Corruption, MAX_PAGES, PageCache, Pages, State, WORD, Words};
+use crate::page::{self, Bits, CacheImage, FreePages, MAX_PAGES, PageCache, State, WORD, Words};
 use crate::region::Purpose;
 
 use super::source::{HostSource, top_up};
@@ -18,7 +18,7 @@ use super::{Shaped, TestGeometry, run};
 pub struct Taken {
     /// The first page.
     pub page: usize,
-    /// Pages without memory.
+    /// FreePages without memory.
     pub scavenged: usize,
 }
 
@@ -31,20 +31,9 @@ impl From<page::Taken> for Taken {
     }
 }
 
-/// What a page cache holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheImage {
-    /// The first page of the block.
-    pub base: usize,
-    /// The pages it holds: bit `i` is page `base + i`.
-    pub free: u64,
-    /// Those of them without memory.
-    pub scavenged: u64,
-}
-
 /// The page layer of one heap, with one page cache.
 pub struct PageLayer<G> {
-    pages: Pages<Shaped<G>>,
+    pages: FreePages<Shaped<G>>,
     state: State,
     source: HostSource,
     cache: PageCache,
@@ -55,7 +44,7 @@ impl<G: TestGeometry> PageLayer<G> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            pages: Pages::new(),
+            pages: FreePages::new(),
             state: State::new(),
             source: HostSource::default(),
             cache: PageCache::EMPTY,
@@ -99,9 +88,9 @@ impl<G: TestGeometry> PageLayer<G> {
         taken.map(Taken::from)
     }
 
-    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits are
-    /// set in what `pattern` answers, the lowest block first. The pages are owned, and are whole
-    /// aligned blocks.
+    /// Takes, of each block of 64 of the `count` pages from `page`, the free ones whose bits
+    /// `pattern` returns, the lowest block first. The pages are owned, and are whole aligned
+    /// blocks.
     pub fn take_pattern(&mut self, page: usize, count: usize, pattern: impl FnMut() -> u64) {
         self.pages
             .take_pattern(&mut self.state, run(page, count), pattern);
@@ -125,16 +114,11 @@ impl<G: TestGeometry> PageLayer<G> {
         noted.is_ok()
     }
 
-    /// Fills the page cache, which is empty, and says what it holds now.
+    /// Fills the page cache, which is empty, and returns its content.
     pub fn fill_cache(&mut self) -> Option<CacheImage> {
         debug_assert!(self.cache.is_empty(), "a cache is filled when it is empty");
         self.cache = self.pages.fill_cache(&mut self.state)?;
-        let (free, scavenged) = self.cache.bitmaps();
-        Some(CacheImage {
-            base: self.cache.base().0,
-            free,
-            scavenged,
-        })
+        Some(self.cache.image())
     }
 
     /// Takes `count` pages from the page cache alone.
@@ -142,7 +126,7 @@ impl<G: TestGeometry> PageLayer<G> {
         self.cache.alloc(count).map(Taken::from)
     }
 
-    /// Gives back what the page cache holds.
+    /// Gives the pages of the page cache back.
     pub fn flush_cache(&mut self) {
         self.pages.flush_cache(&mut self.state, &mut self.cache);
     }
@@ -188,16 +172,7 @@ impl<G: TestGeometry> PageLayer<G> {
         runs
     }
 
-    /// Breaks rule number `rule` of a sound layer and says what [`verify`](Self::verify) calls
-    /// that; `None` if there are no more rules, or this layer has not what it takes: free pages
-    /// with memory, and a free last page.
-    pub fn corrupt(&mut self, rule: usize) -> Option<&'static str> {
-        let (corruption, name) = Corruption::ALL.get(rule)?;
-        let planted = self.pages.corrupt(&mut self.state, *corruption);
-        planted.then_some(*name)
-    }
-
-    /// Pages of the longest free run.
+    /// FreePages of the longest free run.
     #[must_use]
     pub fn largest_run(&self) -> usize {
         self.pages.largest_run(&self.state)
@@ -235,7 +210,7 @@ impl<G> fmt::Debug for PageLayer<G> {
     }
 }
 
-/// One chunk's bitmap of free pages, on its own.
+/// The bitmap of free pages of a chunk, on its own.
 pub struct Bitmap {
     words: Words,
     pages: usize,

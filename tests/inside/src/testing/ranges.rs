@@ -38,36 +38,6 @@ impl RangeList {
         self.ranges.find_succ(PageIdx(at))
     }
 
-    /// Removes everything from `at` up, and says how much that was.
-    pub fn remove_from(&mut self, at: usize) -> usize {
-        self.ranges.remove_from(PageIdx(at))
-    }
-
-    /// Removes up to `count` from the top of the highest range, and says what.
-    pub fn remove_last(&mut self, count: usize) -> Option<Range<usize>> {
-        let removed = self.ranges.remove_last(count)?;
-        Some(removed.first.0..removed.end().0)
-    }
-
-    /// The highest range.
-    #[must_use]
-    pub fn last(&self) -> Option<Range<usize>> {
-        let last = self.ranges.last()?;
-        Some(last.first.0..last.end().0)
-    }
-
-    /// How many ranges there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ranges.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The ranges, lowest first.
     #[must_use]
     pub fn ranges(&self) -> Vec<Range<usize>> {

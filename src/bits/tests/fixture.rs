@@ -1,4 +1,4 @@
-//! Tables made of vectors: side by side in memory, or apart, and with holes.
+//! Tables of a heap bitmap in one vector: side by side or apart, and with holes.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -47,26 +47,29 @@ impl TestGeometry for Wide {
     };
 }
 
-/// How the tables of a bed lie in memory.
+/// How the tables of a tables placement in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(super) enum Placement {
     /// The table of an arena begins where that of the arena below ends, and is read on into.
     Adjacent,
-    /// The tables lie in the opposite order.
+    /// The tables placement in the opposite order.
     Apart,
 }
 
 /// The tables of a space whose words have `W` bytes.
 #[derive(Debug)]
-pub(super) struct Bed<G, const W: usize> {
+pub(super) struct TestTables<G, const W: usize> {
     units: Vec<AtomicUsize>,
-    lie: Lie,
+    placement: Placement,
     /// Units that are not Ready, counted from the bottom of the space.
     absent: Range<usize>,
     geometry: PhantomData<fn() -> G>,
 }
 
-impl<G: TestGeometry, const W: usize> Bed<G, W> {
+/// Tables of the space at the top, with words of 8 bytes.
+pub(super) type Top8 = TestTables<Top, 8>;
+
+impl<G: TestGeometry, const W: usize> TestTables<G, W> {
     /// Units of an arena.
     pub(super) const ARENA_UNITS: usize = G::GEOMETRY.arena_bytes() / W / UNIT_WORDS;
     /// Words of an arena.
@@ -76,17 +79,17 @@ impl<G: TestGeometry, const W: usize> Bed<G, W> {
     const ARENAS: usize = 1 << (G::GEOMETRY.address_bits - G::GEOMETRY.arena_shift);
 
     /// Tables that are all Ready and all zero.
-    pub(super) fn new(lie: Lie) -> Self {
+    pub(super) fn new(placement: Placement) -> Self {
         let units = (0..Self::ARENAS * Self::ARENA_UNITS).map(|_| AtomicUsize::new(0));
         Self {
             units: units.collect(),
-            lie,
+            placement,
             absent: 0..0,
             geometry: PhantomData,
         }
     }
 
-    /// The same, with these units not Ready, counted from the bottom of the space.
+    /// Makes some units not Ready, counted from the bottom of the space.
     pub(super) fn without(self, absent: Range<usize>) -> Self {
         Self { absent, ..self }
     }
@@ -103,16 +106,21 @@ impl<G: TestGeometry, const W: usize> Bed<G, W> {
         }
     }
 
+    /// A unit, counted from the bottom of the space.
+    pub(super) fn unit(&self, number: usize) -> &AtomicUsize {
+        &self.units[self.place(number)]
+    }
+
     /// Puts something into the units of these words, counted from the bottom of the space.
     pub(super) fn fill_words(&self, words: Range<usize>, mut unit: impl FnMut() -> usize) {
         for number in words.start / UNIT_WORDS..words.end.div_ceil(UNIT_WORDS) {
-            self.units[self.place(number)].store(unit(), Relaxed);
+            self.unit(number).store(unit(), Relaxed);
         }
     }
 
     /// The bits of a word, counted from the bottom of the space: found without the code under test.
     pub(super) fn bits(&self, word: usize) -> (bool, bool) {
-        let unit = self.units[self.place(word / UNIT_WORDS)].load(Relaxed);
+        let unit = self.unit(word / UNIT_WORDS).load(Relaxed);
         let half = usize::BITS / 2;
         let bit = 1 << (word % UNIT_WORDS);
         ((unit & bit) != 0, (unit >> half & bit) != 0)
@@ -121,14 +129,14 @@ impl<G: TestGeometry, const W: usize> Bed<G, W> {
     /// Where a unit lies in the vector.
     fn place(&self, unit: usize) -> usize {
         let (arena, first) = (unit / Self::ARENA_UNITS, unit % Self::ARENA_UNITS);
-        match self.lie {
-            Lie::Adjacent => unit,
-            Lie::Apart => (Self::ARENAS - 1 - arena) * Self::ARENA_UNITS + first,
+        match self.placement {
+            Placement::Adjacent => unit,
+            Placement::Apart => (Self::ARENAS - 1 - arena) * Self::ARENA_UNITS + first,
         }
     }
 }
 
-impl<G: TestGeometry, const W: usize> Tables for Bed<G, W> {
+impl<G: TestGeometry, const W: usize> Tables for TestTables<G, W> {
     const GEOMETRY: Geometry = G::GEOMETRY;
     const WORD_BYTES: usize = W;
 
@@ -138,9 +146,9 @@ impl<G: TestGeometry, const W: usize> Tables for Bed<G, W> {
         if arena >= Self::ARENAS || self.absent.contains(&unit) {
             return &[];
         }
-        let mut end = match self.lie {
-            Lie::Adjacent => Self::ARENAS * Self::ARENA_UNITS,
-            Lie::Apart => (arena + 1) * Self::ARENA_UNITS,
+        let mut end = match self.placement {
+            Placement::Adjacent => Self::ARENAS * Self::ARENA_UNITS,
+            Placement::Apart => (arena + 1) * Self::ARENA_UNITS,
         };
         if unit < self.absent.start {
             end = end.min(self.absent.start);
