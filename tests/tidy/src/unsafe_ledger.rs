@@ -39,8 +39,6 @@ const LEDGER: &[(&str, usize)] = &[
     ("firmware/src/block.rs", 13),
     ("firmware/src/heap.rs", 15),
     ("src/arena/bitmap.rs", 1),
-    ("src/arena/bitmap_word/some.rs", 1),
-    ("src/arena/flat_bits.rs", 2),
     ("src/arena/part/some.rs", 1),
     ("src/arena/words.rs", 2),
     ("src/base/loom_model.rs", 7),
