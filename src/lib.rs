@@ -41,16 +41,16 @@
 //!
 //! The heap's locks are held with interrupts off: for a few dozen instructions, or, where pages
 //! change hands, for a store a page; with `heap-bits`, the free of a scannable slot is a store for
-//! every 16 or 32 words of it, and walks of the whole heap hold them throughout. The machine is called with none of them held, one call at a
-//! time; with interrupts masked nobody waits for it. See [`Machine`] for what a mapper may do
-//! within a call.
+//! every 16 or 32 words of it, and walks of the whole heap hold them throughout. The machine is
+//! called with none of them held, one call at a time; with interrupts masked no request waits for
+//! it. See [`Machine`] for what a mapper may do within a call.
 //!
 //! # Features
 //!
 //! - `allocator-api2`: `Allocator` for `&Heap`.
 //! - `heap-bits`: which words of the heap hold pointers: the module `bits`,
-//!   `Heap::allocate_scannable`, `Heap::reallocate_scannable`, `Heap::object_of`, `Heap::bits`; the crate
-//!   `archipelago-derive` derives the maps of structures.
+//!   `Heap::allocate_scannable`, `Heap::reallocate_scannable`, `Heap::object_of`, `Heap::bits`; the
+//!   crate `archipelago-derive` derives the maps of structures.
 #![no_std]
 #![cfg_attr(
     loom,

@@ -237,14 +237,15 @@ impl<M: Machine> ArenaIndex<M> {
             // SAFETY: the token needs the range
             // - Ready: the part was published, and was not taken back before;
             // - unused: no page that it covers is in a scannable span, and there is no reader;
-            // - named by no other token: the word that recorded the part says now that it is absent.
+            // - named by no other token: the word that recorded the part says now that it is
+            //   absent.
             let memory = unsafe { Ready::assume(range) };
             Some(IdlePart { piece, memory })
         })
     }
 
-    /// Undoes [`take_idle_part`](Self::take_idle_part) for the part that covers `piece`, whose memory
-    /// could not go. The caller holds the growth gate.
+    /// Undoes [`take_idle_part`](Self::take_idle_part) for the part that covers `piece`, whose
+    /// memory could not go. The caller holds the growth gate.
     pub(crate) fn put_part_back(&self, piece: PageRun, memory: Ready) {
         memory.record();
         if let Some(stretch) = self.stretch(piece) {

@@ -14,7 +14,7 @@ use crate::region::{Cause, Purpose, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanHandle(pub(crate) NonZeroU32);
 
-/// What the index holds of an arena.
+/// The words of an arena in the index.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct ArenaWords {

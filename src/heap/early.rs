@@ -63,10 +63,10 @@ struct Inner {
     started: bool,
 }
 
-/// What the allocator keeps at the start of a hole: the least that it can work with.
+/// The least memory that the allocator can work with: its header at the start of a hole.
 const LEAST_BYTES: usize = 2 * size_of::<usize>();
 
-/// The region, by its start and length, and what serves from it. Whoever makes a heap without a
+/// The region, by its start and length, and the functions that serve from it. A heap without a
 /// region names neither function, so that nothing of them is linked.
 struct Region<K: Kernel> {
     start: NonNull<u8>,

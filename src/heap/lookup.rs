@@ -148,7 +148,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> ! {
         let address = online.machine.address(pointer);
         let handle = address.and_then(|address| self.pages.index().span_of(address));
-        // No closure: it would be the one caller that passes the machine through memory.
+        #[expect(
+            clippy::manual_map,
+            reason = "a closure would be the one caller that passes the machine through memory"
+        )]
         let span = match handle {
             Some(handle) => Some(describe::<M, K>(online.records().get(handle).record)),
             None => None,

@@ -1,4 +1,4 @@
-//! What the heap keeps back from the page heap: empty spans.
+//! Empty spans, which the heap keeps back from the page heap until it asks for them.
 
 use archipelago_api::{Kernel, Machine};
 

@@ -35,9 +35,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
-        let start = online
-            .machine
-            .pointer(slot.span().record.first().address::<M>());
+        let start = online.machine.pointer(slot.record().first().address::<M>());
         // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
         // and a span's slots fit its run.
         let start = unsafe { start.add(slot.number() * bytes) };

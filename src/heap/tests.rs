@@ -2,7 +2,6 @@
 //!
 //! Only debug builds keep track of the locks that a CPU holds.
 #![cfg(debug_assertions)]
-#![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 
 use alloc::boxed::Box;
 

@@ -12,8 +12,8 @@ use crate::bits::{HeapBits, PointerWords, Tables};
 use crate::heap::Heap;
 use crate::span::{Kind, SpanRef};
 
-/// The bitmap of a heap, for a reader. As long as there is a reader, no memory of the bitmap is given
-/// back, so that cursors can go anywhere.
+/// The bitmap of a heap, for a reader. As long as there is a reader, no memory of the bitmap is
+/// given back, so that cursors can go anywhere.
 ///
 /// ```
 /// use archipelago::bits::Description;

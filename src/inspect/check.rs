@@ -16,11 +16,11 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
     pub(super) heap: &'a Heap<M, K>,
     /// The machine and the way to records.
     pub(super) online: &'a Online<M>,
-    /// What the growth gate guards.
+    /// The state inside the growth gate.
     pub(super) gated: &'a Gated,
-    /// What the central lock guards.
+    /// The lists under the central lock.
     pub(super) lists: &'a Lists,
-    /// What the page lock guards.
+    /// The pages under the page lock.
     pub(super) pool: &'a HeldPool<'a, M, K>,
 }
 

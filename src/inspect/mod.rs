@@ -7,7 +7,8 @@ mod bits;
 mod check;
 #[cfg(test)]
 mod planted;
-#[cfg(all(test, feature = "heap-bits"))]
+#[cfg(test)]
+#[cfg(feature = "heap-bits")]
 mod planted_bits;
 mod rules;
 mod stats;

@@ -12,7 +12,7 @@ use super::summary::Summary;
 /// Bits of a word.
 pub(crate) const WORD: usize = usize::BITS as usize;
 
-/// FreePages of the largest chunk.
+/// Pages of the largest chunk.
 pub(crate) const MAX_PAGES: usize = 512;
 
 /// The words of one bitmap. Chunks with fewer pages leave the rest zero.
@@ -50,7 +50,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// FreePages of the chunk.
+    /// Pages of the chunk.
     #[inline]
     pub(crate) const fn pages(self) -> usize {
         self.pages

@@ -12,10 +12,10 @@ use super::state::State;
 use super::summary;
 use super::tree::Tree;
 
-/// FreePages of the block that a cache takes its pages from.
+/// Pages of the block that a cache takes its pages from.
 pub(crate) const BLOCK_PAGES: usize = 64;
 
-/// FreePages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a
+/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a
 /// chunk if that is smaller.
 #[derive(Debug)]
 pub(crate) struct PageCache {
@@ -23,7 +23,7 @@ pub(crate) struct PageCache {
     pub(super) base: PageIdx,
     /// The pages that are left: bit `i` is page `base + i`.
     pub(super) free: u64,
-    /// Those of them that are scavenged.
+    /// The pages among them that are scavenged.
     pub(super) scavenged: u64,
 }
 

@@ -25,7 +25,7 @@ struct Search {
     lowest: Option<usize>,
 }
 
-/// What the children of a node have to offer.
+/// The next step of a search, as the children of a node offer it.
 enum Step {
     /// A run that begins at this page.
     Run(usize),

@@ -10,7 +10,8 @@ use super::tree::{Chunk, Piece, Tree};
 impl<S: Shape> FreePages<S> {
     const MARKS_SHORT: bool = Tree::<S>::SHORT_CHUNKS && !S::SCAVENGES;
 
-    /// Marks `run` free or taken where chunks are short and nothing is scavenged: both ways are one.
+    /// Marks `run` free or taken where chunks are short and nothing is scavenged: both ways are
+    /// one.
     #[inline(never)]
     fn mark_short(&self, state: &mut State, run: PageRun, free: bool) {
         self.change(state.top(), run, |chunk, piece| {

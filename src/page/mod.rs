@@ -9,8 +9,8 @@
 //! # States of a page
 //! An owned page is free or taken; beside that it is scavenged or Ready. Taking a page leaves its
 //! scavenged bit set: it is in transit until whoever took it has had it committed and says so with
-//! [`FreePages::made_ready`]. If that fails, the bits that are still set say exactly what was not Ready
-//! before.
+//! [`FreePages::made_ready`]. If that fails, the bits that are still set say exactly what was not
+//! Ready before.
 #![forbid(unsafe_code)]
 
 mod aligned;

@@ -216,7 +216,7 @@ impl<S: Shape> FreePages<S> {
         found.min(max)
     }
 
-    /// FreePages of the longest free run.
+    /// Pages of the longest free run.
     pub(crate) fn largest_run(&self, state: &State) -> usize {
         let top = state.search().and_then(|search| {
             let chunk = search.0 >> Tree::<S>::CHUNK_SHIFT;

@@ -1,4 +1,5 @@
-//! What the page lock guards: what is owned, how much of it is free, and where to begin a search.
+//! The state that the page lock guards: the owned pages, how many are free, and where a search
+//! begins.
 
 use core::fmt;
 
@@ -14,7 +15,7 @@ pub(crate) enum PagesError {
     NotEnsured,
     /// The ranges that the heap owns cannot take the run.
     Ranges(RangesError),
-    /// FreePages of the run are not taken: they are free, or not the heap's.
+    /// Pages of the run are not taken: they are free, or not the heap's.
     NotTaken,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Nothing is owned.
+    /// A state without pages.
     pub(crate) const fn new() -> Self {
         Self {
             owned: Ranges::new(),

@@ -1,4 +1,4 @@
-//! What tools and a scavenger ask: counts by chunk, and the highest free pages that are Ready.
+//! Counts by chunk for tools, and the highest free pages that are Ready for the scavenger.
 
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -7,12 +7,12 @@ use super::state::State;
 use super::summary;
 use super::tree::{FAN_OUT, Tree, TreeNode};
 
-/// What the owned pages of a chunk, or of the part of one that a range owns, are doing.
+/// The uses of the owned pages of a chunk, or of the part of a chunk that a range owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkCount {
     /// The owned pages, side by side.
     pub(crate) run: PageRun,
-    /// FreePages that are taken, those of page caches among them.
+    /// Pages that are taken, those of page caches among them.
     pub(crate) taken: usize,
     /// Free pages that have memory.
     pub(crate) ready: usize,

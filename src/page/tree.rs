@@ -37,11 +37,11 @@ pub(super) struct Tree<S> {
 /// A chunk whose bitmaps are there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chunk<'a> {
-    /// Its summary.
+    /// The chunk's summary.
     pub(super) value: &'a Value,
-    /// Which pages are free.
+    /// The bits of pages that are free.
     pub(super) free: Bits<'a>,
-    /// Which pages have no memory, or are on their way to get it.
+    /// The bits of pages that lack memory, or are about to get it.
     pub(super) scavenged: Bits<'a>,
 }
 
@@ -57,14 +57,14 @@ pub(super) struct Piece {
 }
 
 impl<S: Shape> Tree<S> {
-    /// FreePages of a chunk.
+    /// Pages of a chunk.
     pub(super) const CHUNK_PAGES: usize = S::GEOMETRY.chunk_pages();
     /// log2 of them.
     pub(super) const CHUNK_SHIFT: usize = Self::CHUNK_PAGES.trailing_zeros() as usize;
     /// Chunks have so few words that to look at all of them costs no more than to know which have
     /// changed.
     pub(super) const SHORT_CHUNKS: bool = Self::CHUNK_PAGES <= 2 * WORD;
-    /// FreePages of the address space.
+    /// Pages of the address space.
     const SPACE_PAGES: usize = 1 << S::GEOMETRY.page_number_bits();
     /// Levels of the tree.
     pub(super) const LEVELS: usize = {
@@ -211,8 +211,8 @@ impl<S: Shape> Tree<S> {
         Ok(())
     }
 
-    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right and have changed
-    /// with one run of pages, up to height `top`.
+    /// Recomputes the summaries above the chunks from `first` to `last`, whose own are right and
+    /// have changed with one run of pages, up to height `top`.
     pub(super) fn refresh(&self, top: usize, first: usize, last: usize) {
         if top == 0 {
             return;
@@ -231,8 +231,8 @@ impl<S: Shape> Tree<S> {
                     // The next group's way up leads through this node as well.
                     break;
                 }
-                // Below the node that holds the whole run, its ends change every summary. From there up, no
-                // news means that there is none further up either.
+                // Below the node that holds the whole run, its ends change every summary. From
+                // there up, no news means that there is none further up either.
                 if !Self::sum_up(&path, chunk, height) {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! Everything that is kept on the side, recomputed from the bitmaps and compared.
+//! Verification: counts and summaries, recomputed from the bitmaps and compared.
 
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -8,7 +8,7 @@ use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::{Chunk, FAN_OUT, Tree, TreeNode};
 
-/// What the bitmaps add up to.
+/// The sums of the bitmaps.
 struct Audit<'a> {
     state: &'a State,
     free: usize,

@@ -30,7 +30,7 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         self.side.reserve.runs()
     }
 
-    /// FreePages that are free, those of the page cache included.
+    /// Pages that are free, those of the page cache included.
     pub(crate) fn free_pages(&self) -> usize {
         self.side.pages.free_pages() + self.side.cache.pages()
     }

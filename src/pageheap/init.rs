@@ -207,7 +207,8 @@ fn abandon_all<M: Machine>(space: &Space<'_, M>, windows: &[Window]) {
     for range in windows.iter().filter_map(range_of::<M>) {
         // SAFETY: `abandon` needs the range
         // - reserved: all windows were;
-        // - unused: nobody has seen the heap online, and the records of the metadata in it are gone.
+        // - unused: nobody has seen the heap online, and the records of the metadata in it are
+        //   gone.
         unsafe { space.abandon(range) };
     }
 }

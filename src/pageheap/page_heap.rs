@@ -26,7 +26,7 @@ pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) bitmap: BitmapMemory<K>,
 }
 
-/// What `init` brought.
+/// The machine that `init` brought, and the base of span handles.
 #[derive(Debug)]
 pub(crate) struct Online<M> {
     /// The machine.

@@ -85,7 +85,6 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 
     /// Notes whether the reserve has less than the kernel asked for.
-    #[inline(always)]
     pub(super) fn set_reserve_low(&self, is_low: bool) {
         self.reserve_is_low.store(is_low, Ordering::Relaxed);
     }
@@ -151,8 +150,8 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 
     /// Takes the lowest run that is long enough, pages of the page cache included, if all of it is
-    /// Ready and `is_covered`; else, if the request is atomic, a run of the reserve that is. Charges
-    /// it to objects.
+    /// Ready and `is_covered`; else, if the request is atomic, a run of the reserve that is.
+    /// Charges it to objects.
     pub(super) fn take_ready(
         &self,
         ledger: &Ledger,
@@ -289,7 +288,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         }
     }
 
-    /// Makes the pages of the page cache free pages like any other.
+    /// Frees the pages of the page cache.
     pub(super) fn drain_cache(&self) {
         self.flush_cache(&mut self.side.lock());
     }
@@ -310,9 +309,10 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         self.side.lock().pages.owned_mut().adopt(memory)
     }
 
-    /// Publishes the piece of `plan` as owned pages with the run of it allocated: `tail`, pages that
-    /// were free before, and `head`, the first pages of the piece, which are charged to objects. The
-    /// rest of the piece is Prepared. Cannot fail: the tables of the piece are ensured.
+    /// Publishes the piece of `plan` as owned pages with the run of it allocated: `tail`, pages
+    /// that were free before, and `head`, the first pages of the piece, which are charged to
+    /// objects. The rest of the piece is Prepared. Cannot fail: the tables of the piece are
+    /// ensured.
     pub(super) fn publish(
         &self,
         plan: Plan,
@@ -342,7 +342,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
 
 /// The reserve.
 impl<M: Machine, K: Kernel> PagePool<M, K> {
-    /// Keeps `pages` pages from now on. FreePages above that become free.
+    /// Keeps `pages` pages from now on. Pages above that become free.
     pub(super) fn keep_reserve(&self, ledger: &Ledger, pages: usize) {
         let mut side = self.side.lock();
         side.reserve.keep(pages);
@@ -351,7 +351,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         }
     }
 
-    /// FreePages of the run that would fill the reserve; 0 if it is full.
+    /// Pages of the run that would fill the reserve; 0 if it is full.
     pub(super) fn missing_reserve(&self) -> usize {
         self.side.lock().reserve.missing()
     }

@@ -30,7 +30,7 @@ impl Want {
         }
     }
 
-    /// This run, for objects that may hold pointers or not.
+    /// Sets whether the run is for objects that may hold pointers.
     #[inline(always)]
     pub(crate) const fn for_scan(self, scan: Scan) -> Self {
         Self { scan, ..self }
@@ -122,7 +122,7 @@ impl ReadyRun {
         self.is_zeroed
     }
 
-    /// This run, all of which is known to be zero or not.
+    /// Sets whether all of the run is known to be zero.
     #[inline(always)]
     pub(super) const fn with_zeroed(self, is_zeroed: bool) -> Self {
         Self {

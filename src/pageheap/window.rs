@@ -12,9 +12,9 @@ use crate::region::Cause;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Window {
-    /// Its first address; a multiple of the granule.
+    /// The first address; a multiple of the granule.
     pub base: usize,
-    /// Its length in bytes; a multiple of the granule.
+    /// The length in bytes; a multiple of the granule.
     pub bytes: usize,
     /// Whether it is kept for metadata, as one of the windows given to
     /// [`Heap::init`](crate::Heap::init) may be. Without such a window, metadata comes from the far
@@ -105,7 +105,7 @@ pub enum InitError {
     },
     /// There was no memory for the first metadata.
     Metadata {
-        /// Which step refused.
+        /// The step that refused.
         cause: Cause,
     },
 }

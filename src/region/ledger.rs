@@ -12,7 +12,7 @@ pub enum Purpose {
     Free,
     /// Ready pages kept for atomic requests.
     Reserve,
-    /// What belongs to one arena: the map from pages to spans.
+    /// The maps from pages to spans, one for each arena.
     ArenaMetadata,
     /// The arena index's second level.
     ArenaIndex,

@@ -208,8 +208,8 @@ impl<'a, M: Machine> Space<'a, M> {
     /// comes before the next call, see [`settle`](Self::settle).
     pub(crate) fn unprepare(&self, prepared: Prepared) -> Reserved {
         let range = prepared.record();
-        // SAFETY: the range is Prepared and unused, by the invariants of its token, which is used up
-        // here.
+        // SAFETY: the range is Prepared and unused, by the invariants of its token, which is used
+        // up here.
         if unsafe { self.fault(range) }.is_err() {
             debug_assert!(
                 self.pending_undo.get().is_none(),

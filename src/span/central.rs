@@ -62,8 +62,8 @@ pub(crate) struct Lists {
     objects: usize,
 }
 
-/// The most empty spans that are kept: enough for a program that frees and allocates the last object
-/// of a span by turns, and too few to show in the memory overhead, as one a class would.
+/// The most empty spans that are kept: enough for a program that frees and allocates the last
+/// object of a span by turns, and too few to show in the memory overhead, as one a class would.
 const KEPT_SPANS: usize = 8;
 
 impl Lists {
@@ -105,8 +105,8 @@ impl Lists {
     }
 
     /// Frees a live slot of `span`. A span that becomes empty leaves the lists, and its pages go to
-    /// the caller, unless it is the only one of its class that has free slots: then it waits for the
-    /// next request.
+    /// the caller, unless it is the only one of its class that has free slots: then it waits for
+    /// the next request.
     #[inline]
     pub(crate) fn free<M: Machine>(
         &mut self,

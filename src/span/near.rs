@@ -2,10 +2,10 @@
 //! lookup.
 //!
 //! A record says how far from itself the bits of the span's first word are, and how many of its
-//! first slots have their bits side by side from there on: all slots, unless two parts of the bitmap
-//! cover the span. The distance counts units, so 32 bits reach all of a 32-bit space, and 16 GiB of
-//! a 64-bit one to either side: the bitmap of half a TiB, whose records are made about when their
-//! bits are. Bits that are farther away, and those of later slots, are looked up by address.
+//! first slots have their bits side by side from there on: all slots, unless two parts of the
+//! bitmap cover the span. The distance counts units, so 32 bits reach all of a 32-bit space, and 16
+//! GiB of a 64-bit one to either side: the bitmap of half a TiB, whose records are made about when
+//! their bits are. Bits that are farther away, and those of later slots, are looked up by address.
 //!
 //! Both numbers are written under the central lock after the bits that cover the span were claimed,
 //! and withdrawn under it before the claim is given up. So as long as the span is in use, the bits
@@ -21,6 +21,7 @@ use archipelago_api::{Machine, VirtAddr};
 use super::distance::RecordAddress;
 use super::record::{Record, WIDE_SLOTS};
 use super::slots::{LiveSlot, SpanRef};
+use super::tokens::NewSlot;
 
 /// Bits of a record's kind from here up: how many slots are near.
 const NEAR_SHIFT: u32 = 20;
@@ -63,11 +64,20 @@ const fn near_slots(kind: u32) -> u32 {
 }
 
 impl SpanRef<'_> {
-    /// The place of the bits of `slot`, for a caller who has the slot or holds the central lock;
+    /// The place of the bits of `slot`, for a caller who holds the central lock;
     /// `None` if they are not near.
     #[inline(always)]
     pub(crate) fn bits_place(self, slot: usize) -> Option<BitsPlace> {
         BitsPlace::near(self.record, self.address, near_slots(self.kind), slot)
+    }
+}
+
+impl NewSlot<'_> {
+    /// The place of the slot's bits; `None` if they are not near.
+    #[inline(always)]
+    pub(crate) fn bits_place(&self) -> Option<BitsPlace> {
+        let record = self.record();
+        BitsPlace::near(record, self.address, record.near_slots(), self.number())
     }
 }
 

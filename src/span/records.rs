@@ -166,8 +166,8 @@ impl Pool {
         self.bytes
     }
 
-    /// Calls `check` with each unused record until it returns `false`. Returns whether it never did,
-    /// and whether there are as many records as counted.
+    /// Calls `check` with each unused record until it returns `false`. Returns whether it never
+    /// did, and whether there are as many records as counted.
     pub(super) fn all_unused<M: Machine>(
         &self,
         records: Records<'_, M>,

@@ -18,10 +18,6 @@ pub(crate) struct SpanRef<'a> {
     /// The record's kind as it was found.
     pub(super) kind: u32,
     /// The record's address.
-    #[cfg_attr(
-        not(feature = "heap-bits"),
-        expect(dead_code, reason = "it serves to find bits, and takes no room here")
-    )]
     pub(super) address: RecordAddress,
 }
 
@@ -62,7 +58,7 @@ impl<'a> SpanRef<'a> {
         }
     }
 
-    /// What the record described when it was looked up.
+    /// The kind of pages that the record described when it was looked up.
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         kind_of(self.kind)

@@ -1,16 +1,23 @@
 //! Slots and spans as tokens: neither `Copy` nor `Clone`, and made by the central lists alone.
 
+use super::distance::RecordAddress;
+use super::record::Record;
 use super::slots::{SlotTaken, SpanRef};
 use crate::base::PageRun;
 
 /// A slot that was allocated just now.
 ///
-/// Invariant: the slot's bit was set for this token, so the slot's memory is its holder's alone, and
-/// the span stays in use. The token is used up when the memory goes to the caller.
+/// Invariant: the slot's bit was set for this token, so the slot's memory is its holder's alone,
+/// and the span stays in use. The token is used up when the memory goes to the caller.
 #[derive(Debug)]
 #[must_use = "a slot that is dropped is lost"]
 pub(crate) struct NewSlot<'a> {
-    span: SpanRef<'a>,
+    record: &'a Record,
+    #[cfg_attr(
+        not(feature = "heap-bits"),
+        expect(dead_code, reason = "it serves to find bits, and takes no room here")
+    )]
+    pub(super) address: RecordAddress,
     slot: usize,
     is_zeroed: bool,
 }
@@ -20,16 +27,17 @@ impl<'a> NewSlot<'a> {
     #[inline(always)]
     pub(super) const fn new(span: SpanRef<'a>, taken: &SlotTaken) -> Self {
         Self {
-            span,
+            record: span.record,
+            address: span.address,
             slot: taken.slot,
             is_zeroed: taken.zeroed,
         }
     }
 
-    /// The span, which keeps its place as long as the slot is allocated.
+    /// The span's record, which keeps its place as long as the slot is allocated.
     #[inline(always)]
-    pub(crate) const fn span(&self) -> SpanRef<'a> {
-        self.span
+    pub(crate) const fn record(&self) -> &'a Record {
+        self.record
     }
 
     /// The slot's number.

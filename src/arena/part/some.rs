@@ -10,7 +10,7 @@ pub(in super::super) type BitmapWord = Word<Part>;
 /// A part of an arena's bitmap.
 #[derive(Debug)]
 pub(in super::super) struct Part {
-    /// Its units.
+    /// The units of the part.
     pub(in super::super) word: Word<AtomicUsize>,
     /// A bit for each page that the part covers: it is in a scannable span.
     pub(in super::super) pages: AtomicU32,

@@ -28,10 +28,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// [`AllocFlags::ZEROED`] that is null. The object is freed by
     /// [`deallocate`](Self::deallocate).
     ///
-    /// Where nothing may become Ready ([`AllocFlags::NO_GROW`], [`AllocFlags::ATOMIC`]), the request
-    /// is served by a free slot for scannable objects of that size; else by the lowest free pages
-    /// that are enough, if they and the bitmap that covers them are Ready; else, for an atomic
-    /// request, by pages of the reserve, if the bitmap that covers them happens to be Ready.
+    /// Where nothing may become Ready ([`AllocFlags::NO_GROW`], [`AllocFlags::ATOMIC`]), the
+    /// request is served by a free slot for scannable objects of that size; else by the lowest free
+    /// pages that are enough, if they and the bitmap that covers them are Ready; else, for an
+    /// atomic request, by pages of the reserve, if the bitmap that covers them happens to be Ready.
     ///
     /// # Errors
     /// [`AllocError`] with the step that refused and its figures: [`Cause::Description`] for an
@@ -42,9 +42,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Locks
     /// As [`allocate`](Self::allocate). The bits are written with no lock held.
     /// # Cost
-    /// Beyond `allocate`, a few instructions for every 16 or 32 words up to the last pointer; for an
-    /// array, a long value, or a slot of a span that two parts of the bitmap cover, for every 16 or
-    /// 32 words of the slot, and a lookup.
+    /// Beyond `allocate`, a few instructions for every 16 or 32 words up to the last pointer; for
+    /// an array, a long value, or a slot of a span that two parts of the bitmap cover, for every 16
+    /// or 32 words of the slot, and a lookup.
     #[inline]
     pub fn allocate_scannable(
         &self,
@@ -58,8 +58,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Allocates a short object in a span that has a free slot; `None`, and nothing has happened, if
-    /// it is not as simple as that.
+    /// Allocates a short object in a span that has a free slot; `None`, and nothing has happened,
+    /// if it is not as simple as that.
     // The caller keeps the values for every other case, so that this one has registers.
     #[inline(never)]
     fn allocate_short(

@@ -65,7 +65,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         slot: &NewSlot<'_>,
         masks: &Masks,
     ) -> bool {
-        let Some(place) = slot.span().bits_place(slot.number()) else {
+        let Some(place) = slot.bits_place() else {
             return false;
         };
         let first = slot.number() * Self::TABLE.size(class) / M::WORD_BYTES;

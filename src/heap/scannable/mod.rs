@@ -8,5 +8,6 @@ mod hooks;
 mod none;
 #[cfg(feature = "heap-bits")]
 mod resize;
-#[cfg(all(test, feature = "heap-bits"))]
+#[cfg(test)]
+#[cfg(feature = "heap-bits")]
 mod tests;

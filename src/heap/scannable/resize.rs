@@ -15,22 +15,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Changes the size of an object to that of `new`, and has the bitmap describe it as `object`.
     ///
     /// The object may have been scannable or not. It is resized in place if it stays scannable (or
-    /// stays not) and either its size class is unchanged or, for a large object, the following pages
-    /// are free and their bitmap can be committed; else it moves. With [`AllocFlags::ZEROED`] the
-    /// bytes beyond the old size are zero.
+    /// stays not) and either its size class is unchanged or, for a large object, the following
+    /// pages are free and their bitmap can be committed; else it moves. With [`AllocFlags::ZEROED`]
+    /// the bytes beyond the old size are zero.
     ///
     /// [`reallocate`](Self::reallocate), which takes no description, refuses scannable objects.
     ///
     /// # Errors
-    /// As [`allocate_scannable`](Self::allocate_scannable). The object stays where it is, with its old
-    /// layout and bits.
+    /// As [`allocate_scannable`](Self::allocate_scannable). The object stays where it is, with its
+    /// old layout and bits.
     /// # Safety
     /// As for [`reallocate`](Self::reallocate).
     /// # Locks
     /// As [`allocate`](Self::allocate).
     /// # Cost
-    /// As [`reallocate`](Self::reallocate); all bits of the object are written, its special bit with
-    /// them.
+    /// As [`reallocate`](Self::reallocate); all bits of the object are written, its special bit
+    /// with them.
     pub unsafe fn reallocate_scannable(
         &self,
         pointer: NonNull<u8>,

@@ -1,4 +1,5 @@
-//! Damage that tests do to the page layer, one kind for every rule that [`FreePages::verify`] checks.
+//! Damage that tests do to the page layer, one kind for every rule that [`FreePages::verify`]
+//! checks.
 
 use crate::base::{PageIdx, PageRun, Shape};
 use crate::page::free_pages::FreePages;

@@ -90,7 +90,7 @@ mod random;
 mod regression;
 mod unit;
 
-/// FreePages of a chunk.
+/// Pages of a chunk.
 fn chunk<G: TestGeometry>() -> usize {
     G::GEOMETRY.chunk_pages()
 }

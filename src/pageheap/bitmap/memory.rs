@@ -13,7 +13,7 @@ use crate::region::token::Refused;
 use crate::region::{Cause, Ledger, Purpose, Space, Windows};
 use crate::span::Scan;
 
-/// FreePages whose bitmap is searched for idle parts at a time, with the lock held.
+/// Pages whose bitmap is searched for idle parts at a time, with the lock held.
 const SEARCHED_PAGES: usize = 512;
 
 /// The memory of the heap bitmap, by its own lock. Parts change owners under that lock alone.

@@ -8,7 +8,7 @@ pub(in super::super) struct BitmapShare {
 }
 
 impl BitmapShare {
-    /// Nothing.
+    /// No share.
     pub(in super::super) const NONE: Self = Self { one_in: 0 };
 
     /// One page in `pages`.

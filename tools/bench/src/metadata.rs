@@ -36,7 +36,7 @@ pub fn metadata<G: SimGeometry>() -> Metadata {
     Metadata {
         heap: size_of::<Heap<Sim<G>, Hosted>>(),
         by_purpose: Purpose::ALL
-            .into_iter()
+            .iter()
             .filter(|purpose| !serves_objects.contains(purpose))
             .map(|purpose| (*purpose, stats.of(*purpose)))
             .collect(),

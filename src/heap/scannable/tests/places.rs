@@ -64,7 +64,7 @@ impl<G: SimGeometry> Bed<G> {
         words.fold(0, |mask, byte| mask | 1 << (byte / Self::WORD))
     }
 
-    /// What the bitmap says of every word of a span.
+    /// The bits of every word of a span.
     fn entries(&self, record: &Record) -> Vec<Option<WordBits>> {
         let run = record.run();
         let view = self.heap.bits();
@@ -140,8 +140,8 @@ fn bits_are_the_same_whether_a_record_leads_to_them_or_not() {
     both_ways_are_one::<WidePage>();
 }
 
-/// What a record says is what is gone by: one that leads astray has them written, and cleared, at
-/// the wrong place.
+/// The heap follows a record: a record that leads astray has bits written, and cleared, at the
+/// wrong place.
 #[test]
 fn a_record_that_leads_astray_is_followed() {
     let bed = Bed::<Plain32>::new();

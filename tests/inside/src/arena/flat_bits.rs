@@ -22,7 +22,7 @@ use crate::region::metadata::MetadataSource;
 /// Words of the bitmap of an arena of 64 MiB with words of 64 bits, which is the largest.
 const WORDS: usize = (64 << 20) / 8 / 32;
 
-/// FreePages of such an arena.
+/// Pages of such an arena.
 const PAGES: usize = (64 << 20) >> 12;
 
 static BITMAP: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];

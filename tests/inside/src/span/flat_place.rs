@@ -6,6 +6,7 @@ use archipelago_api::{Machine, VirtAddr};
 
 use super::record::Record;
 use super::slots::{LiveSlot, SpanRef};
+use super::tokens::NewSlot;
 use crate::arena::flat_bits;
 use crate::base::PageIdx;
 
@@ -33,6 +34,15 @@ impl SpanRef<'_> {
     #[inline(always)]
     pub(crate) fn bits_place(self, _: usize) -> Option<BitsPlace> {
         let first = self.record.first();
+        flat_bits::has_words_of(first).then_some(BitsPlace(first))
+    }
+}
+
+impl NewSlot<'_> {
+    /// The place of the slot's bits; `None` if the array has none of the span's.
+    #[inline(always)]
+    pub(crate) fn bits_place(&self) -> Option<BitsPlace> {
+        let first = self.record().first();
         flat_bits::has_words_of(first).then_some(BitsPlace(first))
     }
 }

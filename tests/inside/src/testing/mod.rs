@@ -1,6 +1,6 @@
 //! Doors into single layers, for tests against recorded vectors and for measurements.
 //!
-//! FreePages are plain numbers here, counted from offset 0 of the address space.
+//! Pages are plain numbers here, counted from offset 0 of the address space.
 
 mod pages;
 mod random;

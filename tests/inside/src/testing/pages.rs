@@ -18,7 +18,7 @@ use super::{Shaped, TestGeometry, run};
 pub struct Taken {
     /// The first page.
     pub page: usize,
-    /// FreePages without memory.
+    /// Pages without memory.
     pub scavenged: usize,
 }
 
@@ -172,7 +172,7 @@ impl<G: TestGeometry> PageLayer<G> {
         runs
     }
 
-    /// FreePages of the longest free run.
+    /// Pages of the longest free run.
     #[must_use]
     pub fn largest_run(&self) -> usize {
         self.pages.largest_run(&self.state)
