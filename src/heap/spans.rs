@@ -25,13 +25,24 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.central.alloc(online.records(), class, slots)
     }
 
-    /// The memory of a slot that was allocated for the caller.
+    /// The memory of a slot that was allocated for the caller, whose token is used up.
     #[inline]
     pub(super) fn slot_memory(
         &self,
         online: &Online<M>,
         class: SizeClass,
         slot: NewSlot<'_>,
+        flags: AllocFlags,
+    ) -> NonNull<[u8]> {
+        Self::memory_of(online, class, &slot, flags)
+    }
+
+    /// The memory of a slot, cleared if `flags` ask for zeroes and it may hold others.
+    #[inline]
+    pub(super) fn memory_of(
+        online: &Online<M>,
+        class: SizeClass,
+        slot: &NewSlot<'_>,
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
         let bytes = Self::TABLE.size(class);
@@ -42,7 +53,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if flags.contains(AllocFlags::ZEROED) && !slot.is_zeroed() {
             // SAFETY: `write_bytes` needs the bytes
             // - writable: the slot is Ready;
-            // - unshared: its token is used up here.
+            // - unshared: the caller holds its token, and has not given its address away.
             unsafe { start.write_bytes(0, bytes) };
         }
         NonNull::slice_from_raw_parts(start, bytes)

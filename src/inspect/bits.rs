@@ -176,11 +176,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let _lists = self.central.lock();
         let pool = self.pages.pool().hold();
-        for span in spans(self.pages.index(), online, pool.owned()) {
-            if span.scan().is_yes() {
-                for_each_word_of::<M, K>(self.pages.index(), span, &mut visit);
-            }
-        }
+        spans(self.pages.index(), online, pool.owned())
+            .filter(|span| span.scan().is_yes())
+            .for_each(|span| for_each_word_of::<M, K>(self.pages.index(), span, &mut visit));
     }
 
     /// Calls `visit` with every part of the bitmaps of the arenas that the heap owns pages of,

@@ -75,9 +75,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let online = self.ready_to_allocate(flags).ok()?;
         let class = Self::TABLE.class_for(layout.size(), layout.align())?;
         let slot = self.alloc_slot(online, SpanClass::new(class, Scan::YES))?;
-        let is_described = self.describe_fresh(online, class, &slot, masks);
-        let memory = self.slot_memory(online, class, slot, flags);
-        if !is_described {
+        let memory = Self::memory_of(online, class, &slot, flags);
+        if !self.describe_fresh(online, class, &slot, masks) {
             self.describe_object(online, memory, object);
         }
         Some(memory)
