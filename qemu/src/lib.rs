@@ -25,6 +25,9 @@ mod frames;
 mod handlers;
 mod heap;
 mod info;
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub mod instances;
 #[cfg(not(machine = "cortex_m"))]
 mod paged;
 mod places;
