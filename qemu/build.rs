@@ -42,6 +42,10 @@ fn main() {
         panic!("the kernels boot on no machine of target {target}");
     };
     println!("cargo:rustc-cfg=machine=\"{machine}\"");
+    println!("cargo:rustc-check-cfg=cfg(mmu)");
+    if *machine != "cortex_m" {
+        println!("cargo:rustc-cfg=mmu");
+    }
     let folder = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../targets");
     let script = folder.join(script);
     println!("cargo:rerun-if-changed={}", script.display());

@@ -28,10 +28,10 @@ mod info;
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub mod instances;
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 mod paged;
 mod places;
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 mod probe;
 pub mod protocol;
 mod report;
@@ -48,7 +48,7 @@ mod machine;
 #[cfg(machine = "arm")]
 #[path = "arm/mod.rs"]
 mod machine;
-#[cfg(machine = "cortex_m")]
+#[cfg(not(mmu))]
 #[path = "cortex_m/mod.rs"]
 mod machine;
 
@@ -74,19 +74,19 @@ pub use machine::{
     enable_interrupts, exit, instructions, physmap, raise_interrupt,
 };
 // Where there is an MMU.
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 pub use machine::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
     holding_machine, map, translate, unmap,
 };
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 pub use paged::{SCANNABLE_PLACES, careless_machine, machine};
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 pub use probe::{probe_execute, probe_read, probe_write};
 
 // Where there is none.
-#[cfg(machine = "cortex_m")]
+#[cfg(not(mmu))]
 pub use machine::{Bank, Board, SCANNABLE_PLACES, THIRD_WINDOW, machine, static_memory};
 
 // What the tutorial's kernels start with.
@@ -116,7 +116,7 @@ impl Verdict {
 
 /// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
 /// end of a last-level table wherever a window begins just below one.
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;
 
 /// A range of physical memory, in bytes; `end` is the first byte after it.

@@ -59,7 +59,7 @@ fn main(boot: Boot) -> ! {
             name: "a trace is replayed while handlers allocate and free",
             run: whole_replay,
         },
-        #[cfg(not(machine = "cortex_m"))]
+        #[cfg(mmu)]
         Test {
             name: "handlers allocate and free in the midst of mapper and frame allocator",
             run: in_the_midst,
@@ -137,7 +137,7 @@ fn whole_replay(context: &mut Context) {
 }
 
 /// Until interrupts have found the kernel in both.
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 fn in_the_midst(context: &mut Context) {
     use core::alloc::{GlobalAlloc, Layout};
 

@@ -15,7 +15,7 @@
 #![no_std]
 #![no_main]
 
-#[cfg(machine = "cortex_m")]
+#[cfg(not(mmu))]
 mod banks;
 mod measure;
 #[cfg(feature = "bench")]
@@ -79,7 +79,7 @@ const TESTS: &[Test<Context>] = &[
         name: "the trace is whole",
         run: whole,
     },
-    #[cfg(machine = "cortex_m")]
+    #[cfg(not(mmu))]
     Test {
         name: "what it is replayed with has its place",
         run: banks::places,
@@ -118,7 +118,7 @@ fn main(boot: Boot) -> ! {
         table: &mut [],
         found: None,
     };
-    #[cfg(machine = "cortex_m")]
+    #[cfg(not(mmu))]
     banks::run_if_too_large(&mut context);
     let count = if context.is_asked_for("instructions") {
         TESTS.len()

@@ -74,8 +74,7 @@ pub(crate) struct Kernel {
     /// The memory sizes to run it with, in MiB, where a machine has as much as it is told. Machines
     /// but x86_64 make do with the first one of them.
     pub(crate) memory_mib: &'static [u64],
-    /// What is on its command line.
-    pub(crate) words: &'static str,
+    pub(crate) command_line: &'static str,
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,
     /// Whether virtual time follows the instructions, so that interrupts come at the same ones in
@@ -118,7 +117,7 @@ impl Kernel {
     /// The kernel, and with what it boots.
     pub(crate) fn title(&self) -> String {
         let file = self.module.and_then(|file| file.rsplit('/').next());
-        let with = file.unwrap_or(self.words);
+        let with = file.unwrap_or(self.command_line);
         if with.is_empty() {
             self.name.to_owned()
         } else {
@@ -273,5 +272,28 @@ mod tests {
         kernels.sort();
         kernels.dedup();
         assert_eq!(files, kernels);
+    }
+    #[test]
+    fn every_case_of_the_failures_is_booted() {
+        let folder = crate::project::root().join("qemu/src/bin/failures");
+        let mut cases = Vec::new();
+        for file in std::fs::read_dir(folder).expect("the kernel's folder") {
+            let text = std::fs::read_to_string(file.expect("an entry").path());
+            let text = text.expect("a source file");
+            let names = text.lines().filter_map(|line| {
+                let name = line.trim().strip_prefix("name: \"")?;
+                Some(format!("case={}", name.strip_suffix("\",")?))
+            });
+            cases.extend(names);
+        }
+        assert!(cases.len() >= 11, "{cases:?}");
+        cases.sort();
+        let boots = KERNELS
+            .iter()
+            .filter(|kernel| kernel.name == list::FAILURES);
+        let mut booted: Vec<_> = boots.map(|kernel| kernel.command_line.to_owned()).collect();
+        booted.sort();
+        booted.dedup();
+        assert_eq!(cases, booted);
     }
 }

@@ -47,7 +47,7 @@ fn boot(stage: &mut Stage, machine: &Machine, kernel: &Kernel, memory: MemorySiz
         kernel: run::kernel_file(machine, Profile::Checked, kernel.name),
         memory,
         module: module.as_deref(),
-        command_line: kernel.words.to_owned(),
+        command_line: kernel.command_line.to_owned(),
         count_instructions: kernel.counted,
         limit: kernel.limit,
     };

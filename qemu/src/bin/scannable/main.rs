@@ -1,7 +1,10 @@
-//! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked in
-//! every way, and each word compared with where the compiler put its pointers.
+//! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked
+//! in every way, and each word is compared with where the compiler put its pointers. With `way=NAME`
+//! on the command line the kernel must fail instead: that way of walking meets a wrong map.
 #![no_std]
 #![no_main]
+
+mod shifted;
 
 use archipelago::{AllocFlags, EarlyRegion, Purpose, Window};
 use archipelago_api::Machine;
@@ -58,8 +61,11 @@ struct Subject {
 }
 
 fn main(boot: Boot) -> ! {
-    protocol::plan(SCANNABLE_PLACES.len() * TESTS.len());
     let mut running = start_heap(boot, &HEAPS[0], SCANNABLE_PLACES[0].windows);
+    if let Some(way) = shifted::chosen(&running) {
+        shifted::walk(way);
+    }
+    protocol::plan(SCANNABLE_PLACES.len() * TESTS.len());
     let mut number = 0;
     for (place, heap) in SCANNABLE_PLACES.iter().zip(&HEAPS) {
         println!("# {}", place.name);
