@@ -3,7 +3,7 @@
 #![no_main]
 
 use archipelago_firmware::FirmwareHeap;
-use archipelago_size::Silent;
+use archipelago_code_size::Silent;
 
 static HEAP: FirmwareHeap<Silent> = FirmwareHeap::empty();
 
@@ -13,4 +13,4 @@ unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
     unsafe { HEAP.init(start, bytes) }.is_ok()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -5,7 +5,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use buddy_system_allocator::Heap;
 
 struct Buddies(Locked<Heap<32>>);
@@ -33,4 +33,4 @@ unsafe extern "C" fn init(start: usize, bytes: usize) {
     unsafe { HEAP.0.lock().init(start, bytes) };
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -6,7 +6,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use dlmalloc::{Allocator, Dlmalloc};
 
 /// The region, until it is asked for.
@@ -92,4 +92,4 @@ extern "C" fn init(start: *mut u8, bytes: usize) {
     REGION.bytes.store(bytes, Ordering::Relaxed);
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

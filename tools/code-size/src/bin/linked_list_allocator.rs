@@ -5,7 +5,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use linked_list_allocator::Heap;
 
 struct List(Locked<Heap>);
@@ -33,4 +33,4 @@ unsafe extern "C" fn init(start: *mut u8, bytes: usize) {
     unsafe { HEAP.0.lock().init(start, bytes) };
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -5,7 +5,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 
 use archipelago_firmware::FirmwareHeap;
-use archipelago_size::Silent;
+use archipelago_code_size::Silent;
 
 struct Planted(FirmwareHeap<Silent>);
 
@@ -34,4 +34,4 @@ unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
     unsafe { HEAP.0.init(start, bytes) }.is_ok()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -5,7 +5,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use rlsf::Tlsf;
 
 struct Fits(Locked<Tlsf<'static, u16, u16, 12, 16>>);
@@ -45,4 +45,4 @@ unsafe extern "C" fn init(start: NonNull<u8>, bytes: usize) -> bool {
     unsafe { HEAP.0.lock().insert_free_block_ptr(block) }.is_some()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

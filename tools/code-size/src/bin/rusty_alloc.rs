@@ -14,4 +14,4 @@ extern "C" fn init() -> bool {
     REGION.give().is_ok()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

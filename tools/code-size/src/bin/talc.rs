@@ -13,4 +13,4 @@ unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
     unsafe { HEAP.lock().claim(start, bytes) }.is_some()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -4,7 +4,7 @@
 
 use archipelago_firmware::FirmwareHeap;
 use archipelago_flat::CriticalSection;
-use archipelago_links::{RAM, RAM_BYTES, halt, work};
+use archipelago_link_check::{RAM, RAM_BYTES, halt, work};
 
 #[global_allocator]
 static HEAP: FirmwareHeap<CriticalSection> = FirmwareHeap::empty();

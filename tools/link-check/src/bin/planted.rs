@@ -5,7 +5,7 @@
 
 use archipelago_firmware::FirmwareHeap;
 use archipelago_flat::CriticalSection;
-use archipelago_links::halt;
+use archipelago_link_check::halt;
 
 #[global_allocator]
 static HEAP: FirmwareHeap<CriticalSection> = FirmwareHeap::empty();

@@ -8,7 +8,7 @@ use core::alloc::Layout;
 use archipelago::AllocFlags;
 use archipelago::bits::Description;
 use archipelago_flat::{CriticalSection, FlatHeap};
-use archipelago_links::{RAM, RAM_BYTES, halt};
+use archipelago_link_check::{RAM, RAM_BYTES, halt};
 
 #[global_allocator]
 static HEAP: FlatHeap<CriticalSection> = FlatHeap::empty();

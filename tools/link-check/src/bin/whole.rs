@@ -3,7 +3,7 @@
 #![no_main]
 
 use archipelago_flat::{CriticalSection, FlatHeap};
-use archipelago_links::{RAM, RAM_BYTES, halt, work};
+use archipelago_link_check::{RAM, RAM_BYTES, halt, work};
 
 #[global_allocator]
 static HEAP: FlatHeap<CriticalSection> = FlatHeap::empty();

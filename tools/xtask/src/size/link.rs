@@ -33,7 +33,7 @@ impl Variant {
 
     const fn profile(self) -> &'static str {
         if self.is_optimized {
-            "release"
+            "size"
         } else {
             "unoptimized"
         }

@@ -47,7 +47,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         let mut clippy = toolchain.cargo_for("clippy", target);
         clippy
             .current_dir(root.join(name))
-            .args(["--release", "--bins", "--target-dir"])
+            .args(["--profile", "size", "--bins", "--target-dir"])
             .arg(project::target_of(name))
             .args(["--", "-D", "warnings"]);
         step(stage, &format!("clippy, {name}"), &mut clippy);

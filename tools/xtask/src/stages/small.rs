@@ -36,7 +36,8 @@ fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Com
         .args([
             "--manifest-path",
             "tools/link-check/Cargo.toml",
-            "--release",
+            "--profile",
+            "size",
         ])
         .args(["--bin", program, "--target-dir"])
         .arg(project::target_of("links"));
