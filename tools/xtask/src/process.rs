@@ -163,9 +163,10 @@ pub(crate) fn describe(command: &Command) -> String {
     words.join(" ")
 }
 
-/// A line that says what is going on, replaced by the next one.
+/// A line that says how far a program is, replaced by the next one.
 ///
-/// On a terminal it is redrawn with every line of output; elsewhere, now and then a line is added.
+/// On a terminal it is redrawn with the program's output; elsewhere a line is added now and then.
+/// Several threads may report: on a terminal the line shows the latest report of any of them.
 #[derive(Debug)]
 pub(crate) struct Progress {
     name: String,
@@ -217,11 +218,19 @@ impl Progress {
 
     /// Replaces the line with the outcome.
     pub(crate) fn finish(self, outcome: &str) {
-        if self.terminal {
-            print!("\r\x1b[K");
-        }
+        self.finish_with(outcome, &[]);
+    }
+
+    /// Replaces the line with the outcome and lines that explain it, in one piece: other threads
+    /// may report as well.
+    pub(crate) fn finish_with(self, outcome: &str, lines: &[String]) {
+        let clear = if self.terminal { "\r\x1b[K" } else { "" };
         let seconds = self.start.elapsed().as_secs_f64();
-        println!("  {}: {outcome} ({seconds:.1} s)", self.name);
+        let mut text = format!("{clear}  {}: {outcome} ({seconds:.1} s)\n", self.name);
+        for line in lines {
+            text.extend(["  | ", line, "\n"]);
+        }
+        print!("{text}");
     }
 
     fn draw(&self, news: &str) {

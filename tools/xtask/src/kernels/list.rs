@@ -7,6 +7,7 @@ use super::{Expected, Kernel, On, REPLAY};
 /// A kernel with nothing special about it.
 const PASSES: Kernel = Kernel {
     name: "",
+    package: TESTS,
     expected: Expected::Pass,
     on: On::Mmu,
     feature: None,
@@ -205,8 +206,17 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
+/// The package of the kernels in `qemu/src/bin`.
+const TESTS: &str = "archipelago-qemu";
+
+/// The package of the kernels in `examples`.
+const SHOWN: &str = "archipelago-examples";
+
+/// The feature of firmware that masks interrupts through the `critical-section` crate.
+pub(super) const CRITICAL_SECTIONS: &str = "critical-section";
+
 /// The feature of kernels with scannable objects.
-pub(super) const SCANNABLE_OBJECTS: &str = "scannable";
+pub(crate) const SCANNABLE_OBJECTS: &str = "scannable";
 
 /// A kernel with scannable objects.
 const SCANNABLE: Kernel = Kernel {
@@ -228,33 +238,39 @@ const TRANSLATIONS: &str = "translations";
 pub(crate) const EXAMPLES: &[Kernel] = &[
     Kernel {
         name: "smallest",
-        memory_mib: &[32],
-        ..PASSES
+        on: On::Mmu,
+        ..EXAMPLE
     },
     Kernel {
         name: "graph",
         on: On::Mmu,
-        memory_mib: &[32],
-        ..SCANNABLE
+        feature: Some(SCANNABLE_OBJECTS),
+        ..EXAMPLE
     },
     Kernel {
         name: "firmware",
         on: On::Only("cortex-m"),
-        ..PASSES
+        feature: Some(CRITICAL_SECTIONS),
+        ..EXAMPLE
     },
     Kernel {
         name: "tutorial_before",
         on: On::Only("x86_64"),
-        memory_mib: &[32],
-        ..PASSES
+        ..EXAMPLE
     },
     Kernel {
         name: "tutorial_after",
         on: On::Only("x86_64"),
-        memory_mib: &[32],
-        ..PASSES
+        ..EXAMPLE
     },
 ];
+
+/// An example with nothing special about it.
+const EXAMPLE: Kernel = Kernel {
+    package: SHOWN,
+    memory_mib: &[32],
+    ..PASSES
+};
 
 /// A replay of a recorded trace, on machines of every size.
 const fn replay_of(trace: &'static str) -> Kernel {

@@ -4,7 +4,7 @@ mod list;
 
 use core::time::Duration;
 
-pub(crate) use list::{EXAMPLES, KERNELS};
+pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS};
 
 use crate::machine::{Machine, Memory, MemorySize};
 use crate::qemu::Verdict;
@@ -63,10 +63,12 @@ pub(crate) enum On {
     Among(&'static [&'static str]),
 }
 
-/// A kernel: a file in `qemu/src/bin`.
+/// A boot of a kernel: a program with the heap, and what it boots with.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
+    /// The package that it is a program of.
+    pub(crate) package: &'static str,
     pub(crate) expected: Expected,
     pub(crate) on: On,
     /// The feature that it is built with, if it needs one.
@@ -132,23 +134,41 @@ const FIRST_MACHINE: &str = "x86_64";
 /// The kernel that replays traces, for whoever watches as for the tests.
 pub(crate) const REPLAY: &str = "replay";
 
-/// The features that kernels need: a build for each, so that no other kernel has what it brings.
-pub(crate) const FEATURES: [Option<&str>; 2] = [None, Some(list::SCANNABLE_OBJECTS)];
+/// The features that kernels need. Each has a build of its own, so that no other kernel has what it
+/// brings.
+pub(crate) const FEATURES: [Option<&str>; 3] =
+    [None, Some(SCANNABLE_OBJECTS), Some(list::CRITICAL_SECTIONS)];
 
-/// The arguments of cargo that choose those of `kernels` that run on `machine` and need `feature`;
-/// nothing if there are none.
-pub(crate) fn choose(
-    kernels: &[Kernel],
-    machine: &Machine,
-    feature: Option<&'static str>,
-) -> Vec<&'static str> {
-    let chosen = kernels
+/// The kernels that run on `machine` and need `feature`, the examples among them.
+pub(crate) fn needing(machine: &Machine, feature: Option<&str>) -> Vec<&'static Kernel> {
+    let all = KERNELS.iter().chain(EXAMPLES);
+    all.filter(|kernel| kernel.feature == feature && kernel.runs_on(machine))
+        .collect()
+}
+
+/// Their names, each once.
+pub(crate) fn names(kernels: &[&Kernel]) -> Vec<&'static str> {
+    once(kernels.iter().map(|kernel| kernel.name))
+}
+
+/// The words in alphabetical order, each once.
+fn once(words: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut words: Vec<_> = words.collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// The arguments of cargo that choose the kernels that run on `machine` and need `feature`; empty
+/// if there are none.
+pub(crate) fn choose(machine: &Machine, feature: Option<&'static str>) -> Vec<&'static str> {
+    let chosen = needing(machine, feature);
+    let packages = once(chosen.iter().map(|kernel| kernel.package));
+    let mut which: Vec<_> = packages
         .iter()
-        .filter(|kernel| kernel.feature == feature && kernel.runs_on(machine));
-    let mut names: Vec<_> = chosen.map(|kernel| kernel.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut which: Vec<_> = names.iter().flat_map(|name| ["--bin", name]).collect();
+        .flat_map(|name| ["--package", name])
+        .collect();
+    which.extend(names(&chosen).iter().flat_map(|name| ["--bin", name]));
     if let (Some(feature), false) = (feature, which.is_empty()) {
         which.extend(["--features", feature]);
     }
@@ -238,11 +258,12 @@ mod tests {
         for machine in crate::machine::all() {
             let mut built = Vec::new();
             for feature in FEATURES {
-                let words = choose(KERNELS, machine, feature);
+                let words = choose(machine, feature);
                 let bins = words.windows(2).filter(|pair| pair[0] == "--bin");
                 built.extend(bins.map(|pair| pair[1]));
             }
-            let ran = KERNELS.iter().filter(|kernel| kernel.runs_on(machine));
+            let all = KERNELS.iter().chain(EXAMPLES);
+            let ran = all.filter(|kernel| kernel.runs_on(machine));
             let mut ran: Vec<_> = ran.map(|kernel| kernel.name).collect();
             built.sort_unstable();
             ran.sort_unstable();

@@ -121,10 +121,10 @@ const COMMON: [&str; 10] = [
 
 impl Machine {
     /// The arguments of cargo for the feature that its kernels are built with.
-    pub(crate) fn feature_arguments(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn feature_arguments(&self) -> impl Iterator<Item = String> {
         self.feature
             .into_iter()
-            .flat_map(|name| ["--features", name])
+            .flat_map(|name| ["--features".to_owned(), format!("archipelago-qemu/{name}")])
     }
 
     /// The memory it boots with if so much is wanted.

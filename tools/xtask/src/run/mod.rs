@@ -58,31 +58,15 @@ pub(crate) fn build(
     profile: Profile,
     which: &[&str],
 ) -> Command {
-    build_of(
-        &project::kernels_manifest(),
-        toolchain,
-        machine,
-        profile,
-        which,
-    )
-}
-
-/// The same for the kernels of a package.
-pub(crate) fn build_of(
-    package: &Path,
-    toolchain: &Toolchain,
-    machine: &Machine,
-    profile: Profile,
-    which: &[&str],
-) -> Command {
     let mut build = toolchain.cargo_for("build", machine.target);
     build
         .current_dir(project::root())
         .args(which)
         .args(machine.feature_arguments())
-        .arg("--manifest-path");
-    build.arg(package);
-    build.arg("--target-dir").arg(project::target_of("qemu"));
+        .arg("--manifest-path")
+        .arg(project::kernels_manifest())
+        .arg("--target-dir")
+        .arg(project::bare_target());
     if profile == Profile::Optimized {
         build.arg("--release");
     }
@@ -95,7 +79,7 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
         Profile::Checked => "debug",
         Profile::Optimized => "release",
     };
-    project::target_of("qemu")
+    project::bare_target()
         .join(machine.target)
         .join(profile)
         .join(kernel)

@@ -71,7 +71,7 @@ pub(super) fn link(
     variant: Variant,
     programs: &[&str],
 ) -> Result<Linked> {
-    let folder = project::target_of("size").join(variant.folder());
+    let folder = project::target_of("code-size").join(variant.folder());
     let maps = folder.join("maps").join(target).join(variant.profile());
     fs::create_dir_all(&maps).with_context(|| format!("cannot make {}", maps.display()))?;
     let mut build = toolchain.cargo_for("build", target);

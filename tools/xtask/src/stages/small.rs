@@ -1,5 +1,7 @@
 //! Small parts: what has to link on cores without compare-and-swap, and how large it may be.
 
+use std::path::PathBuf;
+
 use super::{explain, step};
 use crate::process;
 use crate::project;
@@ -12,6 +14,11 @@ pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-
 
 /// What the packages in [`project::SMALL`] are linted for.
 pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
+
+/// Where one of those packages is built.
+pub(super) fn target_of(package: &str) -> PathBuf {
+    project::target_of(package.rsplit('/').next().unwrap_or(package))
+}
 
 /// The program whose heap has a bitmap.
 const SCANNABLE: &str = "scannable";
@@ -40,7 +47,7 @@ fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Com
             "size",
         ])
         .args(["--bin", program, "--target-dir"])
-        .arg(project::target_of("links"));
+        .arg(target_of("tools/link-check"));
     if program == SCANNABLE {
         link.args(["--features", "heap-bits"]);
     }
