@@ -10,7 +10,7 @@ static HEAP: FlatHeap<CriticalSection> = FlatHeap::empty();
 
 #[unsafe(no_mangle)]
 extern "C" fn _start(seed: u32) -> ! {
-    // SAFETY: the RAM is nobody else's.
+    // SAFETY: nothing else uses the RAM.
     let given = unsafe { HEAP.init(RAM.start(), RAM_BYTES) };
     if given.is_ok() {
         core::hint::black_box(work(seed));
