@@ -22,7 +22,22 @@ use core::str::Utf8Error;
 
 use crate::{Module, PhysRange};
 
-/// What a block starts with.
+/// The physical address of the block.
+///
+/// # Panics
+/// On machines on which QEMU passes the command line and the file itself.
+#[must_use]
+pub const fn address() -> u64 {
+    let Some(text) = option_env!("MACHINE_BOOT_BLOCK") else {
+        panic!("the machine has no boot block");
+    };
+    match u64::from_str_radix(text, 10) {
+        Ok(address) => address,
+        Err(_) => panic!("the build script writes decimal digits"),
+    }
+}
+
+/// The first bytes of a block.
 pub const MAGIC: [u8; 16] = *b"archipelago boot";
 
 /// Bytes before the command line.

@@ -3,6 +3,7 @@
 use archipelago_api::{InterruptState, Kernel};
 use spin::Once;
 
+use crate::counter::INSTRUCTION_NANOSECONDS;
 use crate::{SingleCpu, machine};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
@@ -31,7 +32,7 @@ pub(crate) fn timer() -> Option<fn()> {
 /// Makes the timer interrupt about every so many instructions, as far as virtual time follows them;
 /// what it does is up to [`on_timer`]. May be called again with another period.
 pub fn start_timer(instructions: u32) {
-    machine::start_timer(instructions.saturating_mul(machine::INSTRUCTION_NANOSECONDS));
+    machine::start_timer(instructions.saturating_mul(INSTRUCTION_NANOSECONDS));
 }
 
 /// Whether interrupts are enabled.

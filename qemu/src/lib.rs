@@ -48,7 +48,7 @@ mod machine;
 #[cfg(machine = "arm")]
 #[path = "arm/mod.rs"]
 mod machine;
-#[cfg(not(mmu))]
+#[cfg(machine = "cortex_m")]
 #[path = "cortex_m/mod.rs"]
 mod machine;
 

@@ -2,12 +2,12 @@
 
 use super::paging;
 use super::{counter, device_tree};
-use crate::block::Block;
+use crate::block::{self, Block};
 use crate::boot::kernel_main;
 use crate::{Boot, BootInfo, FramePool, MemoryRegion, PhysRange, physmap, stop};
 
-/// Where the harness puts a boot block.
-const BLOCK: u64 = 0x4060_0000;
+/// The physical address of the boot block.
+const BLOCK: u64 = block::address();
 
 /// Called by the entry code, once, on the boot stack.
 pub(crate) extern "C" fn start() -> ! {
@@ -19,7 +19,7 @@ pub(crate) extern "C" fn start() -> ! {
     };
     let end = end_of_memory(&info);
     let mapper = paging::take_over(end);
-    let block = block(end);
+    let block = find_block(end);
     let kept = [
         paging::image(),
         block.map_or(PhysRange::EMPTY, |block| block.range),
@@ -44,7 +44,7 @@ fn end_of_memory(info: &BootInfo) -> u64 {
 }
 
 /// The boot block, if there is one.
-fn block(end: u64) -> Option<Block> {
+fn find_block(end: u64) -> Option<Block> {
     let bytes = usize::try_from(end.saturating_sub(BLOCK)).unwrap_or(0);
     // SAFETY: RAM up to its end is mapped and holds whatever the harness put there; nobody writes
     // to a block, since it is kept out of the frames.

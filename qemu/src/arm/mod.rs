@@ -40,9 +40,6 @@ use crate::Verdict;
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
 
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;
-
 /// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the trap is
 /// nobody's, and reported.
 pub fn exit(verdict: Verdict) -> ! {

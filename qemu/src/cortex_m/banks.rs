@@ -5,7 +5,7 @@ use archipelago_flat::{Region, occupied};
 
 use super::FRAME_BYTES;
 use super::heap::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
-use crate::PhysRange;
+use crate::{PhysRange, block};
 
 /// A bank of RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub(super) const BANKS: [Bank; 3] = [
     },
 ];
 
-/// Where the boot block is, if there is one: up to the second window.
+/// The memory that a boot block can occupy: up to the second window.
 pub(super) const BLOCK: PhysRange = PhysRange {
-    start: 0x2100_0000,
+    start: block::address(),
     end: 0x2140_0000,
 };
 

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use volatile_register::RW;
 
-use super::INSTRUCTION_NANOSECONDS;
+use crate::counter::INSTRUCTION_NANOSECONDS;
 use crate::without_interrupts;
 
 /// The timer, a CMSDK APB timer.

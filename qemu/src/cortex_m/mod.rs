@@ -30,9 +30,6 @@ pub struct Mapper;
 /// Bytes of a frame: a granule.
 pub const FRAME_BYTES: usize = 1024;
 
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 32;
-
 /// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the breakpoint
 /// is nobody's, and reported.
 pub fn exit(verdict: Verdict) -> ! {

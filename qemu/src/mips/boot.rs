@@ -6,7 +6,7 @@ use archipelago_mips::SoftwareTables;
 
 use super::Mapper;
 use super::kseg0::{self, KSEG0_BYTES, physmap};
-use crate::block::Block;
+use crate::block::{self, Block};
 use crate::boot::kernel_main;
 use crate::{Boot, BootInfo, FramePool, MemoryKind, MemoryRegion, PhysRange, stop};
 
@@ -16,8 +16,8 @@ const LOW_MEMORY: PhysRange = PhysRange {
     end: 1 << 20,
 };
 
-/// Where the harness has QEMU write the boot block.
-const BLOCK: u64 = 0x60_0000;
+/// The physical address of the boot block.
+const BLOCK: u64 = block::address();
 
 /// Called by the entry code, once, on the boot stack, with the bytes of memory that there are from
 /// physical address 0 on.
@@ -32,7 +32,7 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
     }]);
     let info = info.unwrap_or_else(|error| stop(format_args!("{error}")));
     // SAFETY: kseg0 maps the memory, in which nobody has written since the machine was started.
-    let block = unsafe { block(memory.end) };
+    let block = unsafe { find_block(memory.end) };
     let kept = [
         kseg0::image(),
         LOW_MEMORY,
@@ -58,7 +58,7 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
 /// # Safety
 /// From [`BLOCK`] to `end` there is memory, which nobody but QEMU has written to, and a block in it
 /// stays as it is.
-unsafe fn block(end: u64) -> Option<Block> {
+unsafe fn find_block(end: u64) -> Option<Block> {
     let bytes = usize::try_from(end.saturating_sub(BLOCK)).expect("kseg0 is in reach");
     let first = physmap(BLOCK).cast_const();
     // SAFETY: the caller promises that the memory is there, and that what is kept of it stays.

@@ -2,7 +2,8 @@
 
 use spin::Mutex;
 
-use super::{INSTRUCTION_NANOSECONDS, cp0};
+use super::cp0;
+use crate::counter::INSTRUCTION_NANOSECONDS;
 use crate::without_interrupts;
 
 /// Nanoseconds of QEMU's clock from one step of Count to the next: two cycles at 320 MHz, rounded

@@ -39,6 +39,3 @@ pub use trap::raise_interrupt;
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
-
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Package};
 use crate::process;
 use crate::toolchain::{TargetState, Toolchain, can_be_prebuilt, on_path, without_installs};
 
@@ -16,16 +16,6 @@ use crate::toolchain::{TargetState, Toolchain, can_be_prebuilt, on_path, without
 pub(crate) enum Install {
     AsNeeded,
     Never,
-}
-
-/// What a system's package is called in each of the package collections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Package {
-    pub(crate) debian: &'static str,
-    pub(crate) fedora: &'static str,
-    pub(crate) arch: &'static str,
-    /// Not everything is for the Mac.
-    pub(crate) homebrew: Option<&'static str>,
 }
 
 /// The libraries' sources, where rustup is missing.

@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::machine;
 use crate::process;
 
 /// The toolchain that runs this program's own cargo.
@@ -31,12 +32,11 @@ pub(crate) enum TargetState {
     Missing,
 }
 
-/// Targets whose libraries nobody offers built: they come from source wherever their sources are.
-const NEVER_PREBUILT: &[&str] = &["mips-mti-none-elf", "mipsel-unknown-none"];
-
-/// Whether a target's libraries can be had built.
+/// Whether rustup has a target's libraries built.
 pub(crate) fn can_be_prebuilt(target: &str) -> bool {
-    !NEVER_PREBUILT.contains(&target)
+    machine::all()
+        .filter(|machine| machine.target == target)
+        .all(|machine| machine.is_prebuilt)
 }
 
 impl core::fmt::Display for TargetState {

@@ -59,18 +59,18 @@ pub(crate) const KERNELS: &[Kernel] = &[
     replay_of("tools/traces/recorded/sqlite.trace.gz"),
     // In 4 MiB, with all that it is replayed with.
     Kernel {
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         command_line: "one-bank",
         ..replay_of("tools/traces/recorded/sqlite.trace.gz")
     },
     // It does not fit every machine, and says so.
     Kernel {
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         ..replay_of("tools/traces/recorded/git.trace.gz")
     },
     Kernel {
         name: "flat",
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         counted: true,
         ..PASSES
     },
@@ -131,7 +131,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
     careless("careless=recommit"),
     // A TLB that remembers that there was nothing.
     Kernel {
-        on: On::Among(MIPS),
+        on: On::Code("mips"),
         expected: Expected::Failure("the page is Ready: Fault { cause: Cause(3)"),
         ..careless("careless=touched")
     },
@@ -184,21 +184,21 @@ pub(crate) const KERNELS: &[Kernel] = &[
     // Each machine reports a stack overflow in its own words.
     failure(
         "case=stack_overflow",
-        On::Only("x86_64"),
+        On::Code("x86_64"),
         Expected::Failure("double fault"),
     ),
     failure(
         "case=stack_overflow",
-        On::Among(MIPS),
+        On::Code("mips"),
         Expected::Failure("the stack is used up: TLB exception on a store"),
     ),
     // A page translation fault on a write.
     failure(
         "case=stack_overflow",
-        On::Only("arm"),
+        On::Code("arm"),
         Expected::Failure("data abort (status 0x807) writing "),
     ),
-    failure("case=triple_fault", On::Only("x86_64"), Expected::Reset),
+    failure("case=triple_fault", On::Code("x86_64"), Expected::Reset),
     failure("case=short_plan", On::All, Expected::ShortPlan),
     Kernel {
         limit: Duration::from_secs(3),
@@ -225,9 +225,6 @@ const SCANNABLE: Kernel = Kernel {
     ..PASSES
 };
 
-/// The machines whose TLB is filled by the kernel.
-const MIPS: &[&str] = &["mipsel", "mips", "mips-kseg2"];
-
 /// The kernel whose boots must fail, each in a case of its own.
 pub(super) const FAILURES: &str = "failures";
 
@@ -249,18 +246,18 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
     },
     Kernel {
         name: "firmware",
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         feature: Some(CRITICAL_SECTIONS),
         ..EXAMPLE
     },
     Kernel {
         name: "tutorial_before",
-        on: On::Only("x86_64"),
+        on: On::Code("x86_64"),
         ..EXAMPLE
     },
     Kernel {
         name: "tutorial_after",
-        on: On::Only("x86_64"),
+        on: On::Code("x86_64"),
         ..EXAMPLE
     },
 ];

@@ -55,12 +55,10 @@ fn is_said(text: &str, lines: &[String]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum On {
     All,
-    /// Those with an MMU.
+    /// Machines with an MMU.
     Mmu,
-    /// That one.
-    Only(&'static str),
-    /// Those of them.
-    Among(&'static [&'static str]),
+    /// Machines that share this module of the kernels' library.
+    Code(&'static str),
 }
 
 /// A boot of a kernel: a program with the heap, and what it boots with.
@@ -94,15 +92,14 @@ impl Kernel {
         match self.on {
             On::All => true,
             On::Mmu => machine.has_mmu,
-            On::Only(name) => machine.name == name,
-            On::Among(names) => names.contains(&machine.name),
+            On::Code(code) => machine.code == code,
         }
     }
 
     /// The memory sizes to run it with on a machine.
     pub(crate) fn memory_sizes(&self, machine: &Machine) -> Vec<MemorySize> {
         let all = match machine.memory {
-            Memory::Fixed(size) => return vec![size],
+            Memory::Fixed { mib } => return vec![MemorySize::from_mib(mib)],
             Memory::Chosen { .. } => self.memory_mib,
         };
         let count = if machine.name == FIRST_MACHINE {

@@ -265,7 +265,7 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
 
 /// Whether a trace has more live bytes than a board has memory, which nobody can change.
 pub(crate) fn is_too_large(machine: &Machine, figures: &Figures) -> bool {
-    matches!(machine.memory, Memory::Fixed(_)) && figures.lack().is_some()
+    matches!(machine.memory, Memory::Fixed { .. }) && figures.lack().is_some()
 }
 
 /// What a trace is called: its file's name without the endings.
