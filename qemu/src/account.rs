@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago::Stats;
 
-use crate::{FRAME_BYTES, Frames};
+use crate::machine::{FRAME_BYTES, Frames};
 
 /// Two ways of counting the same memory that do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

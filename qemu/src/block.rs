@@ -20,7 +20,7 @@
 use core::fmt;
 use core::str::Utf8Error;
 
-use crate::{Module, PhysRange};
+use crate::memory::{Module, PhysRange};
 
 /// The physical address of the block.
 ///

@@ -1,6 +1,7 @@
 //! What a kernel starts with.
 
-use crate::{BootInfo, Frames, Mapper};
+use crate::info::BootInfo;
+use crate::machine::{Frames, Mapper};
 
 /// What a kernel starts with.
 #[derive(Debug)]
@@ -17,4 +18,16 @@ pub struct Boot {
 unsafe extern "Rust" {
     /// The kernel's first function, which `entry!` names.
     pub(crate) safe fn kernel_main(boot: Boot) -> !;
+}
+
+/// Names the kernel's first function, a `fn(Boot) -> !`.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        extern "Rust" fn kernel_main(boot: $crate::Boot) -> ! {
+            let main: fn($crate::Boot) -> ! = $main;
+            main(boot)
+        }
+    };
 }

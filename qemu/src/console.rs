@@ -23,3 +23,18 @@ pub(crate) unsafe fn seize() {
     // SAFETY: the caller rules out that a holder of the lock goes on using its guard.
     unsafe { CONSOLE.force_unlock() };
 }
+
+/// Prints to the console.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => { $crate::write_console(::core::format_args!($($argument)*)) };
+}
+
+/// Prints a line to the console.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($($argument:tt)*) => {
+        $crate::write_console(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
+    };
+}

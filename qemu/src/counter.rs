@@ -1,6 +1,6 @@
 //! Counting instructions.
 
-use crate::instructions;
+use crate::machine::instructions;
 
 /// Nanoseconds of virtual time that an instruction takes where instructions are counted.
 pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1 << icount_shift();

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::Cause;
+use crate::machine::Cause;
 
 /// What the instruction wanted of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

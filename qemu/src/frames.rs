@@ -7,8 +7,10 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::info::BootInfo;
 use crate::info::REGIONS_MAX;
-use crate::{BootInfo, FRAME_BYTES, MemoryRegion, PhysRange, physmap};
+use crate::machine::{FRAME_BYTES, physmap};
+use crate::memory::{MemoryRegion, PhysRange};
 
 /// The same, in the unit of physical addresses.
 const FRAME: u64 = FRAME_BYTES as u64;

@@ -4,7 +4,7 @@ use archipelago_api::{InterruptState, Kernel};
 use spin::Once;
 
 use crate::counter::INSTRUCTION_NANOSECONDS;
-use crate::{SingleCpu, machine};
+use crate::machine::{self, SingleCpu};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
 static ON_TIMER: Once<fn()> = Once::new();

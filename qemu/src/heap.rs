@@ -1,23 +1,23 @@
-//! The heap on the machine: over the boot code's page tables and frames, which the kernel goes on
-//! using beside it.
+//! The heap of a kernel, on page tables and frames that the kernel goes on using itself.
 
 use core::fmt;
 
 use archipelago::{Heap, Stats, Window};
 use archipelago_api::context::{Context, Ordinary};
-use spin::{Mutex, MutexGuard, Once};
+use spin::MutexGuard;
 
-use crate::{
-    Account, Boot, BootInfo, Frames, HeapMachine, Imbalance, Mapper, SingleCpu, machine, physmap,
-};
+use crate::account::{Account, Imbalance};
+use crate::boot::Boot;
+use crate::info::BootInfo;
+#[cfg(not(mmu))]
+use crate::machine::machine;
+use crate::machine::{Frames, HeapMachine, Mapper, SingleCpu, physmap};
+#[cfg(mmu)]
+use crate::mmu::machine;
+use crate::shared::{Memory, share_memory};
 
-/// The page tables and the frames, behind the lock that the kernel shares with the heap.
-pub type Memory = Mutex<(Mapper, Frames)>;
-
-/// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
+/// The heap. `C` gives the flags of requests that come through `GlobalAlloc`.
 pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
-
-static MEMORY: Once<Memory> = Once::new();
 
 /// A kernel whose heap is initialised.
 pub struct Running<C: Context = Ordinary> {
@@ -59,15 +59,6 @@ pub fn start_heap<C: Context>(
     }
 }
 
-/// Puts the boot code's page tables and frames behind one lock.
-///
-/// # Panics
-/// On a second call.
-pub fn share_memory(boot: Boot) -> &'static Memory {
-    assert!(!MEMORY.is_completed(), "there is one set of page tables");
-    MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)))
-}
-
 fn initialise<C: Context>(
     heap: &'static KernelHeap<C>,
     windows: &[Window],
@@ -76,12 +67,6 @@ fn initialise<C: Context>(
     if let Err(failure) = heap.init(windows, machine(memory)) {
         panic!("the heap is not initialised: {failure}");
     }
-}
-
-/// Whether somebody is using the shared page tables and frames.
-#[must_use]
-pub fn memory_is_busy() -> bool {
-    MEMORY.get().is_some_and(Mutex::is_locked)
 }
 
 impl<C: Context> Running<C> {

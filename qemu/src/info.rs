@@ -2,46 +2,11 @@
 
 use core::fmt;
 
-use crate::PhysRange;
 use crate::block::Block;
+use crate::memory::{MemoryKind, MemoryRegion, Module, PhysRange};
 
 /// The most entries of a memory map that are taken; QEMU's machines have fewer than ten.
 pub(crate) const REGIONS_MAX: usize = 32;
-
-/// What a range of the memory map is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryKind {
-    /// Memory for the kernel to use.
-    Usable,
-    /// Anything else, as the firmware's number for it.
-    Other(u32),
-}
-
-/// An entry of the machine's memory map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryRegion {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What it is.
-    pub kind: MemoryKind,
-}
-
-impl MemoryRegion {
-    /// Whether the kernel may use it.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.kind == MemoryKind::Usable
-    }
-}
-
-/// A file that was loaded beside the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Module {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What is in it.
-    pub bytes: &'static [u8],
-}
 
 /// Why a memory map cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

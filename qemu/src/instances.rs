@@ -9,7 +9,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use archipelago::AllocFlags;
 use archipelago_api::context::{Context, Handlers, Ordinary};
 
-use crate::{Boot, Churn, KernelHeap, start_heap};
+use crate::boot::Boot;
+use crate::heap::{KernelHeap, start_heap};
+use crate::target::Churn;
 
 /// Calls every method that kernels call of a heap whose requests have the flags of `C`. Nothing
 /// calls this function.

@@ -5,7 +5,7 @@
 
 use spin::Mutex;
 
-use crate::Fault;
+use crate::fault::Fault;
 use crate::machine::fetch_anew;
 
 // The first instruction of the first two is the one that touches memory.

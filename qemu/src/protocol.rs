@@ -8,7 +8,8 @@ use core::fmt;
 
 use spin::Mutex;
 
-use crate::{Verdict, exit, println};
+use crate::machine::exit;
+use crate::verdict::Verdict;
 
 /// One test of a kernel: it passes by returning, and fails by panicking or faulting.
 #[derive(Clone, Copy)]

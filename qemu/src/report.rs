@@ -4,7 +4,9 @@ use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Verdict, exit, protocol};
+use crate::machine::exit;
+use crate::protocol;
+use crate::verdict::Verdict;
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 

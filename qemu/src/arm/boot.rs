@@ -1,10 +1,15 @@
 //! From the entry code to the kernel's own first function.
 
 use super::paging;
+use super::physmap;
 use super::{counter, device_tree};
 use crate::block::{self, Block};
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, BootInfo, FramePool, MemoryRegion, PhysRange, physmap, stop};
+use crate::frames::FramePool;
+use crate::info::BootInfo;
+use crate::memory::{MemoryRegion, PhysRange};
+use crate::report::stop;
 
 /// The physical address of the boot block.
 const BLOCK: u64 = block::address();

@@ -4,7 +4,8 @@ use core::fmt;
 
 use fdt::{Fdt, FdtError};
 
-use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, PhysRange};
+use crate::info::{BootInfo, BootInfoError};
+use crate::memory::{MemoryKind, MemoryRegion, PhysRange};
 
 /// Where it is.
 const ADDRESS: usize = 0x4000_0000;

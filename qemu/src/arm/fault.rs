@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
 /// What kind of exception it is, by its vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use archipelago::Window;
 use archipelago_arm::{Paging, Roots};
 
-use crate::{FramePool, Memory};
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use.
 pub type Mapper = Roots;

@@ -5,7 +5,8 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::devices::{CPU_INTERFACE, DISTRIBUTOR, register};
-use crate::{handlers, stop, without_interrupts};
+use crate::handlers::{self, without_interrupts};
+use crate::report::stop;
 
 /// The line of the virtual timer of a CPU.
 const TIMER: u32 = 27;

@@ -3,8 +3,9 @@
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_arm::{Broadcast, Directory, Link, Maintenance, SmallPage, Tlb};
 
+use super::{FRAME_BYTES, physmap};
 use super::{Frames, Mapper};
-use crate::{FRAME_BYTES, Permissions, Translation, physmap};
+use crate::mapping::{Permissions, Translation};
 
 /// Bytes that a slot translates, and words of its table.
 const SLOT: usize = 4 << 20;

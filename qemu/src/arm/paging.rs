@@ -6,7 +6,8 @@ use archipelago_api::{VirtAddr, VirtRange};
 use archipelago_arm::{Broadcast, Linear, Maintenance, Roots, SmallPage, Tlb, Walks};
 use spin::Mutex;
 
-use crate::{FRAME_BYTES, PhysRange};
+use super::FRAME_BYTES;
+use crate::memory::PhysRange;
 
 /// Where RAM begins, which is mapped at its own addresses.
 const RAM: usize = 0x4000_0000;

@@ -7,22 +7,13 @@
 use core::arch::{asm, global_asm};
 
 use super::fault::{self, Kind};
+use super::frame::TrapFrame;
 use super::{interrupts, probe};
-use crate::{handlers, stop};
+use crate::handlers;
+use crate::report::stop;
 
 /// The number of the supervisor call of [`raise_interrupt`].
 const INTERRUPT: u32 = 1;
-
-/// What was interrupted, in the order of the pushes below.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct TrapFrame {
-    /// The link register of supervisor mode.
-    pub(super) link: u32,
-    general: [u32; 13],
-    pub(super) pc: u32,
-    status: u32,
-}
 
 global_asm!(
     r#"

@@ -4,8 +4,9 @@ use archipelago::VirtRange;
 use archipelago_flat::{Region, occupied};
 
 use super::FRAME_BYTES;
-use super::heap::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
-use crate::{PhysRange, block};
+use super::windows::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
+use crate::block;
+use crate::memory::PhysRange;
 
 /// A bank of RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

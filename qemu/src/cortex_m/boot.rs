@@ -5,8 +5,11 @@ use cortex_m_rt::entry;
 use super::banks::{BANKS, BLOCK, physmap};
 use super::{Frames, Mapper, counter, heap};
 use crate::block::Block;
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, BootInfo, MemoryKind, MemoryRegion, stop};
+use crate::info::BootInfo;
+use crate::memory::{MemoryKind, MemoryRegion};
+use crate::report::stop;
 
 /// Called by `cortex-m-rt` with statics initialised, on the boot stack.
 #[entry]

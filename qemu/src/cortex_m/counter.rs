@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use volatile_register::RW;
 
 use crate::counter::INSTRUCTION_NANOSECONDS;
-use crate::without_interrupts;
+use crate::handlers::without_interrupts;
 
 /// The timer, a CMSDK APB timer.
 #[repr(C)]

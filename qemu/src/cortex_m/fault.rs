@@ -5,7 +5,8 @@ use core::fmt;
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{ExceptionFrame, exception};
 
-use crate::{Fault, Reason, stop};
+use crate::fault::{Fault, Reason};
+use crate::report::stop;
 
 /// A fault, in the processor's own words: the status registers of the hard fault and of what it
 /// stands for.

@@ -10,23 +10,15 @@ use archipelago_api::{
 use archipelago_flat::{Flat, Shape};
 use spin::{MutexGuard, Once};
 
+use super::windows::{HEAP_WINDOW, THIRD_WINDOW};
 use super::{Frames, Mapper, banks};
-use crate::{Memory, ScannablePlace};
+use crate::shared::Memory;
+use crate::windows::ScannablePlace;
 
 archipelago_flat::shape! {
     /// All banks at their own addresses, in pages of 1 KiB.
     pub Board = Geometry { base: 0, ..Geometry::small(30, 10) }
 }
-
-/// A window in the second bank, behind the image's statics: with them and what
-/// [`carve`](Frames::carve) gives first, the 4 MiB of the bank.
-pub const HEAP_WINDOW: Window = Window::new(0x2008_0000, 3 << 20);
-
-/// A window in the third bank, behind the boot block.
-pub const SECOND_WINDOW: Window = Window::new(0x2140_0000, 3 << 20);
-
-/// A window directly above it.
-pub const THIRD_WINDOW: Window = Window::new(0x2170_0000, 512 << 10);
 
 /// Where scannable objects go: in two banks, over the places where windows and arenas meet.
 pub const SCANNABLE_PLACES: &[ScannablePlace] = &[ScannablePlace {

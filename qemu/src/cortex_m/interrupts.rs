@@ -5,7 +5,7 @@ use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 
-use crate::{are_interrupts_enabled, handlers, without_interrupts};
+use crate::handlers::{self, are_interrupts_enabled, without_interrupts};
 
 /// Nanoseconds of a tick.
 const TICK: u32 = 40;

@@ -8,6 +8,7 @@ mod counter;
 mod fault;
 mod heap;
 mod interrupts;
+mod windows;
 
 pub(crate) use console::Console;
 
@@ -15,13 +16,12 @@ pub use archipelago_cortex_m::SingleCpu;
 pub use banks::{Bank, Banks as Frames, physmap, static_memory};
 pub use counter::instructions;
 pub use fault::Cause;
-pub use heap::{
-    Board, HEAP_WINDOW, HeapMachine, SCANNABLE_PLACES, SECOND_WINDOW, THIRD_WINDOW, machine,
-};
+pub use heap::{Board, HeapMachine, SCANNABLE_PLACES, machine};
 pub(crate) use interrupts::start_timer;
 pub use interrupts::{enable_interrupts, raise_interrupt};
+pub use windows::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
 
-use crate::Verdict;
+use crate::verdict::Verdict;
 
 /// There are no page tables.
 #[derive(Debug)]

@@ -7,8 +7,12 @@ use archipelago_mips::SoftwareTables;
 use super::Mapper;
 use super::kseg0::{self, KSEG0_BYTES, physmap};
 use crate::block::{self, Block};
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, BootInfo, FramePool, MemoryKind, MemoryRegion, PhysRange, stop};
+use crate::frames::FramePool;
+use crate::info::BootInfo;
+use crate::memory::{MemoryKind, MemoryRegion, PhysRange};
+use crate::report::stop;
 
 /// Memory that the processor's vectors and the firmware's arguments lie in.
 const LOW_MEMORY: PhysRange = PhysRange {

@@ -4,7 +4,7 @@ use spin::Mutex;
 
 use super::cp0;
 use crate::counter::INSTRUCTION_NANOSECONDS;
-use crate::without_interrupts;
+use crate::handlers::without_interrupts;
 
 /// Nanoseconds of QEMU's clock from one step of Count to the next: two cycles at 320 MHz, rounded
 /// down.

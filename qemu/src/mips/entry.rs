@@ -16,8 +16,9 @@
 use core::arch::global_asm;
 
 use super::boot;
+use super::frame::TrapFrame;
 use super::stack::{SPARE, STACK, STACK_BYTES};
-use super::trap::{self, TrapFrame};
+use super::trap;
 
 global_asm!(
     r#"

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
 /// What the processor calls an exception: Cause.ExcCode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

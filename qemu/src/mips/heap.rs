@@ -2,8 +2,9 @@
 
 use archipelago_mips::{Paging, SoftwareTables};
 
-use super::places::Segment;
-use crate::{FramePool, Memory};
+use super::addresses::Segment;
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use.
 pub type Mapper = SoftwareTables<Segment>;

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::counter::COUNT_NANOSECONDS;
 use super::cp0;
-use crate::without_interrupts;
+use crate::handlers::without_interrupts;
 
 /// Status.IM7 and Cause.IP7: the timer's line.
 const TIMER_LINE: u32 = 1 << 15;

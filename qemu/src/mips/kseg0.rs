@@ -3,7 +3,7 @@
 
 use core::ptr;
 
-use crate::PhysRange;
+use crate::memory::PhysRange;
 
 /// Where physical address 0 lies.
 const KSEG0: usize = 0x8000_0000;

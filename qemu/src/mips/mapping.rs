@@ -3,9 +3,9 @@
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_mips::{Directory, Entry, Link, LocalTlb, Tlb};
 
-use super::places::USER_CAN_TOUCH;
+use super::addresses::USER_CAN_TOUCH;
 use super::{FRAME_BYTES, Frames, Mapper};
-use crate::{Permissions, Translation};
+use crate::mapping::{Permissions, Translation};
 
 /// Bytes of address space that a slot of the directory translates.
 const SLOT_BYTES: usize = 4 << 20;

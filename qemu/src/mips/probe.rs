@@ -2,8 +2,8 @@
 
 use core::arch::{asm, global_asm};
 
-use super::trap::TrapFrame;
-use crate::Fault;
+use super::frame::TrapFrame;
+use crate::fault::Fault;
 use crate::probe::{Touch, keep, touch};
 
 global_asm!(

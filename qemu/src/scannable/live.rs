@@ -8,7 +8,7 @@ use archipelago::bits::Entry;
 use archipelago_api::Machine;
 
 use super::shape::{Shape, WORD};
-use crate::HeapMachine;
+use crate::machine::HeapMachine;
 
 /// A live object, as its type has it.
 #[derive(Clone, Copy)]

@@ -16,7 +16,7 @@ pub use shape::{Shape, Typed, WORD, in_field};
 pub use types::{LINKS, NUMBERS, SHAPES, SPARSE};
 pub use walk::{WAYS, Way};
 
-use crate::KernelHeap;
+use crate::heap::KernelHeap;
 
 /// Live objects of a heap. Each is a value of its type, all of whose pointers lead to the object
 /// that was allocated before it.

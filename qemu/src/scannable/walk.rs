@@ -5,7 +5,7 @@ use archipelago::{BitsView, VirtAddr, Window};
 use archipelago_api::{Machine, Offset};
 
 use super::{Live, Objects, WORD};
-use crate::{HeapMachine, SingleCpu};
+use crate::machine::{HeapMachine, SingleCpu};
 
 /// How the bitmap is walked: a name, and what does it, through these windows.
 pub type Way = (&'static str, fn(&Objects, &[Window]));

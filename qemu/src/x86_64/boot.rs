@@ -3,8 +3,11 @@
 use super::paging::PHYSMAP_BYTES;
 use super::start_info::{self, StartInfo};
 use super::{descriptors, paging};
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, FramePool, PhysRange, stop};
+use crate::frames::FramePool;
+use crate::memory::PhysRange;
+use crate::report::stop;
 
 /// Memory below here is left to the firmware and to code that starts other CPUs.
 const LOW_MEMORY: PhysRange = PhysRange {

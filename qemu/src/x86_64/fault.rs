@@ -4,7 +4,7 @@ use core::fmt;
 
 use x86_64::structures::idt::PageFaultErrorCode;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
 /// Vector of the page fault.
 pub(super) const PAGE_FAULT: u8 = 14;

@@ -5,7 +5,8 @@ use archipelago_x86_64::Paging;
 use x86_64::structures::paging::OffsetPageTable;
 
 use super::paging::PHYSMAP_BYTES;
-use crate::{FramePool, Memory};
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use, through the physmap.
 pub type Mapper = OffsetPageTable<'static>;

@@ -7,7 +7,7 @@ use x86_64::structures::paging::{
 };
 
 use super::{Frames, Mapper};
-use crate::{Permissions, Translation};
+use crate::mapping::{Permissions, Translation};
 
 fn page_at(address: usize) -> Page<Size4KiB> {
     Page::containing_address(VirtAddr::new(address as u64))

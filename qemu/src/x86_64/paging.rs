@@ -6,7 +6,8 @@ use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::{OffsetPageTable, PageTable, PageTableFlags};
 
-use crate::{FRAME_BYTES, PhysRange};
+use super::FRAME_BYTES;
+use crate::memory::PhysRange;
 
 /// Where physical address 0 is mapped. The start of the upper half, offset 0, is left to the heap.
 pub const PHYSMAP_BASE: u64 = 0xffff_a000_0000_0000;

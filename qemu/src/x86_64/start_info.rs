@@ -8,7 +8,8 @@ use core::str::Utf8Error;
 
 use super::paging;
 use crate::info::REGIONS_MAX;
-use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module, PhysRange};
+use crate::info::{BootInfo, BootInfoError};
+use crate::memory::{MemoryKind, MemoryRegion, Module, PhysRange};
 
 const MAGIC: u32 = 0x336e_c578;
 

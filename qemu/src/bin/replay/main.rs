@@ -17,6 +17,7 @@
 
 #[cfg(not(mmu))]
 mod banks;
+mod count;
 mod measure;
 #[cfg(feature = "bench")]
 mod peers;

@@ -1,4 +1,4 @@
-//! The same for other allocators, each in the same block of memory.
+//! Replays with other allocators, each in the same block of memory.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -13,7 +13,7 @@ use talc::TalcLock;
 use talc::source::Manual;
 
 use crate::Context;
-use crate::measure::report;
+use crate::count::report;
 
 /// A free list, which most kernels start with.
 static LINKED_LIST: LockedHeap = LockedHeap::empty();

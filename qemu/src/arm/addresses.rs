@@ -3,41 +3,46 @@
 use archipelago::Window;
 
 use super::FRAME_BYTES;
-use crate::BYTES_UNDER_TEST;
+use crate::windows::BYTES_UNDER_TEST;
 
 const PAGE: usize = FRAME_BYTES;
 
+/// Where TTBR1 begins to translate.
+const UPPER_HALF: usize = 0x8000_0000;
+
 /// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not use;
 /// a last-level table begins with it.
-pub const FREE_PAGE: usize = 0xffff_c000_0000_0000;
+pub const FREE_PAGE: usize = 0xf400_0000;
 
-/// Addresses that nothing is mapped at: the first one and the last one, the last ones below the
-/// hole and below the kernel, and where the entry code ran before the identity mapping went.
+/// Addresses that nothing is mapped at: the first one and the last one, where the tables of TTBR0
+/// and TTBR1 meet, and below RAM.
 pub const NOT_MAPPED: &[usize] = &[
     0,
-    0x10_0000,
-    0x7fff_ffff_f000,
+    0x3fff_f000,
+    UPPER_HALF - 1,
+    UPPER_HALF,
     FREE_PAGE,
-    0xffff_ffff_7fff_f000,
     usize::MAX,
 ];
 
-/// The first and the last number between the halves, which are not canonical.
-pub const NOT_ADDRESSES: &[usize] = &[0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff];
+/// None: each number is an address.
+pub const NOT_ADDRESSES: &[usize] = &[];
 
-/// Numbers that no window can hold.
-pub const BEYOND: &[usize] = NOT_ADDRESSES;
+/// Numbers that no window can hold: there are none.
+pub const BEYOND: &[usize] = &[];
 
-/// Ranges that hold something of the kernel's: its image, and memory in the physmap.
+/// Ranges that hold something of the kernel's: RAM, its image, and devices.
 pub const OCCUPIED: &[Window] = &[
-    Window::new(0xffff_ffff_8010_0000, 4 << 20),
-    Window::new(0xffff_a000_0000_0000, 4 << 20),
+    Window::new(0x4000_0000, 1 << 20),
+    Window::new(0x4020_0000, 4 << 20),
+    Window::new(0x0900_0000, 1 << 20),
 ];
 
-/// Windows that a heap can have besides its first: at both ends of the lower half, and at the top.
+/// Windows that a heap can have besides its first: at both ends of the address space, and below
+/// where its halves meet.
 pub const MORE_WINDOWS: &[Window] = &[
     Window::new(0x1000, 1 << 20),
-    Window::new(0x8000_0000_0000 - (1 << 20), 1 << 20),
+    Window::new(UPPER_HALF - (1 << 20), 1 << 20),
     Window::new(0_usize.wrapping_sub(1 << 20), 1 << 20),
 ];
 
@@ -50,26 +55,22 @@ pub const BOTTOM_WINDOW: Window = Window::new(0, 4 << 20);
 /// Where the contract is tested: the test's name, and where [`BYTES_UNDER_TEST`] of address space
 /// begin that nothing is mapped in.
 pub const WINDOWS_UNDER_TEST: &[(&str, usize)] = &[
-    (
-        "the contract holds at offset 0, where the upper half starts",
-        0xffff_8000_0000_0000,
-    ),
     ("the contract holds next to the granule at address 0", PAGE),
     (
-        "the contract holds where the tutorials have their heap",
-        0x4444_4444_0000,
+        "the contract holds over the end of a table of 1 MiB",
+        0x2010_0000 - 5 * PAGE,
     ),
     (
-        "the contract holds over the end of a last-level table",
-        0x4444_4460_0000 - 5 * PAGE,
+        "the contract holds over the end of the four tables of a frame",
+        0x2040_0000 - 9 * PAGE,
     ),
     (
-        "the contract holds over the end of a level-4 entry",
-        0x4480_0000_0000 - 9 * PAGE,
+        "the contract holds over the end of what TTBR0 translates",
+        UPPER_HALF - 7 * PAGE,
     ),
     (
-        "the contract holds up to the top of the lower half",
-        0x8000_0000_0000 - BYTES_UNDER_TEST,
+        "the contract holds from where TTBR1 translates on",
+        UPPER_HALF,
     ),
     (
         "the contract holds up to the top of the address space",

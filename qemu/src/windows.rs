@@ -3,7 +3,7 @@
 use archipelago::{VirtAddr, Window};
 use archipelago_api::Machine;
 
-use crate::{FRAME_BYTES, HeapMachine};
+use crate::machine::{FRAME_BYTES, HeapMachine};
 
 /// A place for a heap with scannable objects.
 #[derive(Clone, Copy, Debug)]
@@ -32,3 +32,8 @@ pub fn usable(window: Window) -> Window {
         window
     }
 }
+
+/// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
+/// end of a last-level table wherever a window begins just below one.
+#[cfg(mmu)]
+pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;
