@@ -1,17 +1,17 @@
-//! What a kernel starts with.
+//! The arguments of a kernel's first function, and the macro that names it.
 
 use crate::info::BootInfo;
 use crate::machine::{Frames, Mapper};
 
-/// What a kernel starts with.
+/// The machine as a kernel finds it: boot information, page tables and frames.
 #[derive(Debug)]
 pub struct Boot {
-    /// What the boot loader said: memory map, module, command line.
+    /// The boot loader's information: memory map, module, command line.
     pub info: BootInfo,
     /// The page tables in use.
     pub mapper: Mapper,
-    /// Every free frame that the kernel reaches. The kernel's image, what the boot loader left and
-    /// the module are not among them.
+    /// Every free frame that the kernel reaches, without those of the kernel's image, the boot
+    /// loader's data and the module.
     pub frames: Frames,
 }
 

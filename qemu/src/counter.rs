@@ -14,8 +14,8 @@ const fn icount_shift() -> u32 {
 }
 
 /// The number of instructions that `work` takes, and its result. Under QEMU's `-icount`, where
-/// virtual time follows the instructions, the number is as exact as the machine's counter; elsewhere
-/// it means nothing.
+/// virtual time follows the instructions, the number is as exact as the machine's counter;
+/// elsewhere it means nothing.
 #[inline(never)]
 pub fn count_instructions<R>(work: impl FnOnce() -> R) -> (u64, R) {
     let start = instructions();

@@ -19,18 +19,18 @@ pub fn on_timer(handler: fn()) {
     ON_TIMER.call_once(|| handler);
 }
 
-/// What [`on_interrupt`] set.
+/// The handler that [`on_interrupt`] set.
 pub(crate) fn interrupt() -> Option<fn()> {
     ON_INTERRUPT.get().copied()
 }
 
-/// What [`on_timer`] set.
+/// The handler that [`on_timer`] set.
 pub(crate) fn timer() -> Option<fn()> {
     ON_TIMER.get().copied()
 }
 
-/// Makes the timer interrupt about every so many instructions, as far as virtual time follows them;
-/// what it does is up to [`on_timer`]. May be called again with another period.
+/// Makes the timer interrupt about every so many instructions, as far as virtual time follows them,
+/// and run the handler that [`on_timer`] set. Later calls change the period.
 pub fn start_timer(instructions: u32) {
     machine::start_timer(instructions.saturating_mul(INSTRUCTION_NANOSECONDS));
 }

@@ -1,4 +1,4 @@
-//! The heap of a kernel, on page tables and frames that the kernel goes on using itself.
+//! The heap of a kernel, on page tables and frames that the kernel uses as well.
 
 use core::fmt;
 
@@ -21,7 +21,7 @@ pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
 
 /// A kernel whose heap is initialised.
 pub struct Running<C: Context = Ordinary> {
-    /// What the boot loader said.
+    /// The boot loader's information.
     pub info: BootInfo,
     /// The heap.
     pub heap: &'static KernelHeap<C>,
@@ -93,9 +93,9 @@ impl<C: Context> Running<C> {
         self.memory
     }
 
-    /// Another heap on the same memory, with an account of its own: what this one has now counts as
-    /// the rest of the kernel's, and must not change while the other's account is checked. Its
-    /// windows share no page table with this one's.
+    /// Another heap on the same memory, with an account of its own. The frames of this heap count
+    /// as the rest of the kernel's there, so their number must not change while the other's account
+    /// is checked. The windows of the two heaps share no page table.
     ///
     /// # Panics
     /// If the other heap refuses; the reason is the message.
@@ -120,11 +120,11 @@ impl<C: Context> Running<C> {
         for index in 0..count {
             // SAFETY: the range is that large.
             let place = unsafe { first.add(index) };
-            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are
-            // aligned for everything up to their size.
+            // SAFETY: the physmap maps the range, which nothing else uses, and frames are aligned
+            // for everything up to their size.
             unsafe { place.write(value) };
         }
-        // SAFETY: all values were written just now; the range is this slice's for ever.
+        // SAFETY: all values were written just now, and only this slice uses the range.
         Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 

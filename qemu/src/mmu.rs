@@ -48,8 +48,7 @@ pub fn machine(memory: &'static Memory) -> HeapMachine {
     holding_machine(memory).returning()
 }
 
-/// The same, but it leaves the processor to remember what is not there any more, and that something
-/// was not there.
+/// Like [`machine`], but never invalidates the TLB: stale translations, and stale misses, survive.
 #[must_use]
 pub fn careless_machine(memory: &'static Memory) -> impl Machine {
     machine(memory).with_tlb(Careless)
@@ -58,7 +57,7 @@ pub fn careless_machine(memory: &'static Memory) -> impl Machine {
 /// Lets the processor remember everything.
 struct Careless;
 
-// SAFETY: it is not safe: nothing is forgotten, which is what the one kernel that uses it is for.
+// SAFETY: broken on purpose: the TLB is never invalidated. Only kernels that must fail use it.
 unsafe impl Tlb for Careless {
     fn flush(&self, _range: VirtRange) {}
 

@@ -1,4 +1,4 @@
-//! Stopping the machine with a reason: panics, faults, and what a kernel calls a failure itself.
+//! Stopping the machine with a reason: a panic, a fault, or a failure that the kernel found itself.
 
 use core::fmt;
 use core::panic::PanicInfo;

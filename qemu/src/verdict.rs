@@ -1,7 +1,7 @@
 //! The result of a kernel, for the harness.
 
-/// The result of a kernel, which the harness reads from QEMU's exit code. Every other end of QEMU (a
-/// reset, a signal, a timeout) counts as a failure of the harness.
+/// The result of a kernel, which the harness reads from QEMU's exit code. Every other end of QEMU
+/// (a reset, a signal, a timeout) counts as a failure of the harness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Every test passed.

@@ -1,4 +1,4 @@
-//! What heaps are tested with: windows, and which of their pages objects can have.
+//! Windows that heaps are tested with, and the pages of a window that objects can have.
 
 use archipelago::{VirtAddr, Window};
 use archipelago_api::Machine;
@@ -10,7 +10,7 @@ use crate::machine::{FRAME_BYTES, HeapMachine};
 pub struct ScannablePlace {
     /// Where it is.
     pub name: &'static str,
-    /// Its windows, the first of them for metadata alone.
+    /// The windows, the first of them for metadata alone.
     pub windows: &'static [Window],
     /// Bytes of an object that lies across arenas there, unless one arena is all there is.
     pub long: usize,

@@ -30,7 +30,7 @@ pub(crate) extern "C" fn start() -> ! {
         block.map_or(PhysRange::EMPTY, |block| block.range),
     ];
     // SAFETY:
-    // - RAM below its end is mapped at its own addresses, for ever, readable and writable.
+    // - RAM below its end is always mapped at its own addresses, readable and writable.
     // - Nothing is in it that is still needed but the image and the block, which are kept.
     let frames = unsafe { FramePool::of(&info, end, &kept) };
     let frames = frames.unwrap_or_else(|error| stop(format_args!("no frames: {error}")));
@@ -51,8 +51,9 @@ fn end_of_memory(info: &BootInfo) -> u64 {
 /// The boot block, if there is one.
 fn find_block(end: u64) -> Option<Block> {
     let bytes = usize::try_from(end.saturating_sub(BLOCK)).unwrap_or(0);
-    // SAFETY: RAM up to its end is mapped and holds whatever the harness put there; nobody writes
-    // to a block, since it is kept out of the frames.
+    // SAFETY:
+    // - RAM up to its end is mapped, and QEMU has initialised all of it.
+    // - The pool of frames leaves the block out, so nothing writes to it.
     let memory = unsafe { core::slice::from_raw_parts(physmap(BLOCK.min(end)), bytes) };
     match Block::read(BLOCK, memory) {
         Ok(block) => block,

@@ -10,7 +10,7 @@ use crate::report::stop;
 
 /// The line of the virtual timer of a CPU.
 const TIMER: u32 = 27;
-/// What the controller answers where no interrupt is pending any more.
+/// The number that the controller gives when no interrupt is pending any more.
 const SPURIOUS: u32 = 1023;
 
 // Registers of the distributor.

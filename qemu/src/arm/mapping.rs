@@ -29,7 +29,8 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     flags.set(SmallPage::AP2, !permissions.writable);
     flags.set(SmallPage::XN, !permissions.executable);
     let place = word(table, page);
-    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    // SAFETY: the word is one of a table that a slot links, and nothing else uses the tables
+    // meanwhile.
     let before = unsafe { place.read_volatile() };
     assert_eq!(before, 0, "something is mapped at {page:#x}");
     let number = u32::try_from(frame).expect("RAM lies below 4 GiB");
@@ -50,8 +51,8 @@ fn new_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr 
     table
 }
 
-/// Takes the page away again, gives its frame back to the pool, and returns the frame's address.
-/// Nobody may use the page any more.
+/// Unmaps a page, returns its frame to the pool, and returns the frame's address. The page must not
+/// be in use.
 ///
 /// # Panics
 /// If [`map`] did not map it.
@@ -60,10 +61,11 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
         panic!("nothing is mapped at {page:#x}");
     };
     let place = word(table, page);
-    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    // SAFETY: the word is one of a table that a slot links, and nothing else uses the tables
+    // meanwhile.
     let before = unsafe { place.read_volatile() };
     assert!(is_small_page(before), "nothing is mapped at {page:#x}");
-    // SAFETY: as above; nobody uses the page.
+    // SAFETY: the word is one of a table that a slot links, and the page is not in use.
     unsafe { place.write_volatile(0) };
     Maintenance(Broadcast).flush(one(page));
     let frame = u64::from(before & FRAME);
@@ -71,7 +73,7 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
     frame
 }
 
-/// What an address is translated to, if a page of the smallest size is mapped there.
+/// The translation of an address, if a page of the smallest size is mapped there.
 #[must_use]
 pub fn translate(mapper: &Mapper, address: usize) -> Option<Translation> {
     let word = mapper.page(VirtAddr::new(address))?;

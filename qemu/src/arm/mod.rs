@@ -1,5 +1,5 @@
-//! ARMv7-A, QEMU's `virt` board with a Cortex-A15: how a kernel starts on it, and what it gives the
-//! kernel.
+//! ARMv7-A, QEMU's `virt` board with a Cortex-A15: how a kernel starts, and the names that it takes
+//! from the machine.
 
 mod addresses;
 mod boot;
@@ -41,8 +41,8 @@ use crate::verdict::Verdict;
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
 
-/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the trap is
-/// nobody's, and reported.
+/// Ends QEMU with the verdict's exit code, by semihosting. Without QEMU the trap has no handler and
+/// is reported.
 pub fn exit(verdict: Verdict) -> ! {
     let code = i32::try_from(verdict.exit_code()).expect("exit codes are small");
     semihosting::process::exit(code)

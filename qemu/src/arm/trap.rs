@@ -2,7 +2,7 @@
 //!
 //! Aborts and undefined instructions are handled in abort mode, on a stack of their own: they may
 //! come from a stack that is used up. Calls and interrupts are handled in supervisor mode, on the
-//! stack of what they interrupt, so that handlers nest as functions do.
+//! stack of the interrupted code, so that handlers nest as functions do.
 
 use core::arch::{asm, global_asm};
 
@@ -31,7 +31,7 @@ vectors:
     b trap_interrupt
     b trap_fast_interrupt
 
-    // The address of the instruction goes on abort mode's stack with the status before it.
+    // Abort mode's stack gets the status, and below it the address of the instruction.
 trap_undefined:
     sub lr, lr, #4
     srsdb sp!, #0x17
@@ -109,8 +109,8 @@ const PREFETCH: u32 = 1;
 const DATA: u32 = 2;
 const FAST_INTERRUPT: u32 = 3;
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the vector's code saves and restores every register but the link register, which the
     // call itself overwrites.

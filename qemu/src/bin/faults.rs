@@ -1,4 +1,5 @@
-//! Faults: what the processor says about memory that is not there, and that a kernel survives it.
+//! Faults: the processor reports accesses to memory that is not mapped, and the kernel survives
+//! them.
 #![no_std]
 #![no_main]
 

@@ -87,7 +87,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Allocates until the heap refuses, and answers why.
+    /// Allocates until the heap refuses, and returns the reason.
     fn fill(&mut self) -> AllocError {
         loop {
             if let Err(error) = self.push() {
@@ -100,7 +100,7 @@ impl Blocks {
         let Some(block) = self.last else {
             return false;
         };
-        // SAFETY: `push` wrote the word, and nobody has since.
+        // SAFETY: `push` wrote the word, and nothing has written to it since.
         self.last = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
         // SAFETY: the block was allocated with this layout, and nothing refers to it any more.
         unsafe { HEAP.deallocate(block, self.layout) };
@@ -163,7 +163,7 @@ fn large(running: &mut Running) {
     fill_twice(running, 300_000);
 }
 
-/// What sizes are multiplied by, so that there are about as many blocks on every machine.
+/// A factor of sizes, so that every machine has about as many blocks.
 fn scale(running: &Running) -> usize {
     let frames = running.memory().1.managed_frames();
     let bytes = usize::try_from(frames).expect("a word") * FRAME_BYTES;
@@ -237,7 +237,7 @@ fn try_reserve(running: &mut Running) {
     running.check();
 }
 
-/// One of each kind: a large block, a smaller one beside it, and small ones.
+/// Allocates a large block, a smaller one beside it, and small ones.
 fn work() -> Result<(), AllocError> {
     let mut blocks = [Blocks::of(300_000), Blocks::of(70_000), Blocks::of(24)];
     let done = blocks
@@ -247,7 +247,7 @@ fn work() -> Result<(), AllocError> {
     done
 }
 
-/// Refuses each of the frames that the work takes, and answers how many those are.
+/// Refuses each of the frames that the work takes, and returns their number.
 fn fail_each(running: &Running, refusal: impl Fn(u64) -> Refusal) -> u64 {
     for request in 1.. {
         HEAP.scavenge(usize::MAX).expect("nobody uses the machine");

@@ -28,7 +28,7 @@ static EARLY: EarlyRegion<{ 16 << 10 }> = EarlyRegion::new();
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::with_early(&EARLY);
 
-/// What the tests share: the heap, and what was allocated before there was one.
+/// The heap that the tests share, and the blocks that were allocated before it was initialised.
 struct Context {
     running: Running,
     early: Option<(Box<u64>, Vec<u32>, String)>,

@@ -1,6 +1,6 @@
 //! Allocating in interrupt handlers: the timer interrupts the kernel wherever it is, the mapper and
-//! the frame allocator included, and its handler allocates and frees. It is served or refused, and
-//! nothing ever waits for what it interrupted.
+//! the frame allocator included. The handler allocates and frees; each request is served or
+//! refused, and never waits for the interrupted code.
 #![no_std]
 #![no_main]
 
@@ -39,7 +39,7 @@ const SLOW: u32 = 50_000_000;
 /// Interrupts of code that held the lock around the mapper and the frames.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// What the handler does.
+/// The requests that the handler makes.
 static CHURN: Mutex<Churn<KernelHeap>> = Mutex::new(Churn::new(&HEAP));
 
 fn main(boot: Boot) -> ! {
@@ -99,7 +99,7 @@ fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)
         for round in 0..rounds {
             work(round);
         }
-        // Slow again, for what is not under test.
+        // Back to the slow timer: the interrupts of the next steps are not under test.
         start_timer(SLOW);
         check(running);
     }

@@ -17,7 +17,7 @@ entry!(main);
 
 static HEAP: KernelHeap = KernelHeap::new();
 
-/// For what is recorded of objects.
+/// The allocator of the records that the tests keep of objects.
 #[global_allocator]
 static RECORDS: KernelHeap = KernelHeap::with_early(&EARLY);
 static EARLY: EarlyRegion<{ 64 << 10 }> = EarlyRegion::new();
@@ -36,7 +36,7 @@ const HANDLERS: usize = 30;
 /// three instructions, and some of the interrupts have to come between them.
 const ENOUGH: usize = 40_000;
 
-/// What somebody allocates and frees in turn.
+/// Objects that the kernel or a handler allocates and frees in turn.
 struct Churn {
     objects: Objects,
     most: usize,

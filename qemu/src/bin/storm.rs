@@ -1,6 +1,6 @@
 //! A storm of timer interrupts, whose handler allocates and frees through the global allocator: for
 //! the whole replay of a trace, and while the kernel is in its mapper and in its frame allocator.
-//! Nothing waits for what it interrupted, and nothing is lost.
+//! No request waits for the interrupted code, and no block is lost.
 #![no_std]
 #![no_main]
 
@@ -45,7 +45,7 @@ static IN_FRAMES: AtomicUsize = AtomicUsize::new(0);
 /// Memory to unpack the trace in: the image's.
 static WORKSPACE: Mutex<Workspace> = Mutex::new(Workspace::new());
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     running: Running<Handlers>,
     trace: Module,

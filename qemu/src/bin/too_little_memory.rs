@@ -15,7 +15,7 @@ entry!(main);
 
 static HEAP: KernelHeap = KernelHeap::new();
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     memory: &'static Memory,
     account: Account,

@@ -31,7 +31,7 @@ fn timer() -> &'static Timer {
     unsafe { &*core::ptr::with_exposed_provenance::<Timer>(TIMER) }
 }
 
-/// Starts the timer, which then runs for ever.
+/// Starts the timer, which is never stopped.
 pub(super) fn start() {
     // SAFETY: the timer raises no interrupt unless it is told to.
     unsafe { timer().reload.write(u32::MAX) };

@@ -1,4 +1,4 @@
-//! The heap's machine: the flat one over all banks, behind the lock that the kernel shares.
+//! The heap's machine: the flat one over all banks, guarded by the lock that the kernel shares.
 
 use core::ptr::NonNull;
 
@@ -39,8 +39,9 @@ static FLAT: Once<Flat<Board, 3>> = Once::new();
 
 /// Makes the machine that all heaps share, and says how many granules it has.
 pub(super) fn make() -> Result<u64, archipelago_flat::RegionError> {
-    // SAFETY: the linker script leaves the regions to nobody, which `new` holds against the image's
-    // own symbols; the boot block ends below them, and the kernel carves its memory beside them.
+    // SAFETY:
+    // - The linker script leaves the regions unused; `new` checks that against the image's symbols.
+    // - The boot block ends below them, and the kernel carves its memory beside them.
     let machine = unsafe { Flat::new(&banks::regions(), &banks::static_memory()) }?;
     let bytes: usize = machine.windows().map(|(range, _)| range.bytes()).sum();
     FLAT.call_once(|| machine);
@@ -88,7 +89,7 @@ impl HeapMachine {
     }
 }
 
-// SAFETY: every promise is the flat machine's; heaps that share it are one at a time in it, behind
+// SAFETY: the flat machine keeps every promise. Heaps that share it enter it one at a time, under
 // the lock, and have windows of their own.
 unsafe impl Machine for HeapMachine {
     const GEOMETRY: Geometry = Board::GEOMETRY;
@@ -141,7 +142,8 @@ unsafe impl Machine for HeapMachine {
         self.flat.address(pointer)
     }
 
-    /// What the states of the granules take is no heap's: the boot code gave it away.
+    /// The footprint of no heap: the boot code gave the machine the memory for the granules'
+    /// states.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }

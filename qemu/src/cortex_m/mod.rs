@@ -1,5 +1,5 @@
-//! Cortex-M3, QEMU's `mps2-an385` board: how a kernel starts on it, and what it gives the kernel.
-//! There is no MMU: what other machines call frames are granules of the board's banks of RAM.
+//! Cortex-M3, QEMU's `mps2-an385` board: how a kernel starts, and the names that it takes from the
+//! machine. There is no MMU: a frame is a granule of the board's banks of RAM.
 
 mod banks;
 mod boot;
@@ -30,8 +30,8 @@ pub struct Mapper;
 /// Bytes of a frame: a granule.
 pub const FRAME_BYTES: usize = 1024;
 
-/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the breakpoint
-/// is nobody's, and reported.
+/// Ends QEMU with the verdict's exit code, by semihosting. Without QEMU the breakpoint has no
+/// handler and is reported.
 pub fn exit(verdict: Verdict) -> ! {
     let code = i32::try_from(verdict.exit_code()).expect("exit codes are small");
     semihosting::process::exit(code)

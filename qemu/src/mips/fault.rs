@@ -1,10 +1,10 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
 use crate::fault::{Access, Fault, Reason};
 
-/// What the processor calls an exception: Cause.ExcCode.
+/// The processor's number of an exception: Cause.ExcCode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause(pub u8);
 
@@ -45,7 +45,7 @@ impl Cause {
         }
     }
 
-    /// What is known of an exception at `instruction`, which touched `address` if it is about one.
+    /// The fault of an exception at `instruction`, which touched `address` if it is about one.
     pub(super) fn fault(self, address: usize, instruction: usize) -> Fault {
         let (access, reason) = match self {
             Self::MODIFICATION => (Some(Access::Write), Reason::Forbidden),

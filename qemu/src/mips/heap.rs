@@ -9,7 +9,7 @@ use crate::shared::Memory;
 /// The page tables in use.
 pub type Mapper = SoftwareTables<Segment>;
 
-/// What frames come from.
+/// The source of frames.
 pub type Frames = FramePool;
 
 /// The heap's machine.

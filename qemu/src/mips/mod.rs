@@ -1,5 +1,5 @@
-//! The Malta board: how a kernel starts on it, and what it gives the kernel. One source for both
-//! byte orders.
+//! The Malta board: how a kernel starts, and the names that it takes from the machine. One source
+//! serves both byte orders.
 
 mod addresses;
 mod boot;

@@ -14,8 +14,8 @@ const IN_DELAY_SLOT: usize = 1 << 31;
 /// Bytes of an instruction.
 const INSTRUCTION: usize = 4;
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the general vector saves and restores every register, and the handler steps over the
     // instruction. The `nop` keeps it out of delay slots.

@@ -1,5 +1,5 @@
-//! Scannable objects, with a record of each that owes nothing to the bitmap: what was laid out, to
-//! compare with what the heap says.
+//! Scannable objects, with a record of each that does not depend on the bitmap. The tests compare
+//! the records with the heap's bitmap.
 
 mod live;
 mod shape;
@@ -103,7 +103,7 @@ impl Objects {
     /// Frees object `index`; the last one takes its place.
     pub fn free(&mut self, index: usize) {
         let live = self.live.swap_remove(index);
-        // SAFETY: it was allocated with this layout, and nobody uses it any more.
+        // SAFETY: the object was allocated with this layout, and nothing uses it any more.
         unsafe {
             self.heap
                 .deallocate(live.memory, live.shape.layout(live.count));

@@ -53,7 +53,7 @@ pub(super) fn load() {
     unsafe { DS::set_reg(data) };
     // SAFETY: as above.
     unsafe { ES::set_reg(data) };
-    // SAFETY: `state` selects the task state's descriptor, which nobody has loaded before.
+    // SAFETY: `state` selects the task state's descriptor, which has not been loaded before.
     unsafe { load_tss(state) };
 
     let interrupts = INTERRUPTS.call_once(interrupt_table);

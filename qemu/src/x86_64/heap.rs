@@ -11,7 +11,7 @@ use crate::shared::Memory;
 /// The page tables in use, through the physmap.
 pub type Mapper = OffsetPageTable<'static>;
 
-/// What frames come from.
+/// The source of frames.
 pub type Frames = FramePool;
 
 /// The heap's machine.

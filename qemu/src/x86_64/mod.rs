@@ -1,4 +1,4 @@
-//! The PC: how a kernel starts on it, and what it gives the kernel.
+//! The PC: how a kernel starts, and the names that it takes from the machine.
 
 mod addresses;
 mod boot;

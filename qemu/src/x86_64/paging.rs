@@ -27,7 +27,7 @@ const IMAGE_TABLES: usize = 32;
 static TABLES: Mutex<[PageTable; IMAGE_TABLES]> =
     Mutex::new([const { PageTable::new() }; IMAGE_TABLES]);
 
-// Symbols of the linker script and of the entry code: their addresses are what they say.
+// Symbols of the linker script and of the entry code, of which only the addresses mean anything.
 unsafe extern "C" {
     static image_physical_start: u8;
     static image_physical_end: u8;

@@ -1,4 +1,4 @@
-//! What the boot loader says: the PVH start information.
+//! The boot loader's information, in the format of PVH start information.
 //!
 //! # Source
 //! Xen, `xen/include/public/arch-x86/hvm/start_info.h`.
@@ -17,7 +17,7 @@ const MAGIC: u32 = 0x336e_c578;
 const MODULES_MAX: usize = 1;
 /// The most bytes of a command line that are taken.
 const COMMAND_LINE_MAX: usize = 4096;
-/// What [`StartInfo::kept`] writes at most.
+/// The most ranges that [`StartInfo::kept`] writes.
 pub(super) const KEPT_MAX: usize = MODULES_MAX + 4;
 
 #[derive(Clone, Copy, Debug)]
@@ -58,26 +58,26 @@ struct RawRegion {
 pub(super) enum StartInfoError {
     /// There is none where there should be.
     Magic {
-        /// What is there instead.
+        /// The number found in its place.
         found: u32,
     },
-    /// It is of a version without a memory map.
+    /// The version has no memory map.
     Version {
-        /// Its version.
+        /// The version.
         found: u32,
     },
     /// A list is longer than this kernel takes.
     TooMany {
-        /// Which one.
+        /// The name of the list.
         what: &'static str,
-        /// Its length.
+        /// The list's length.
         found: u32,
-        /// What this kernel takes.
+        /// The length that this kernel takes at most.
         most: usize,
     },
-    /// Something lies where the physmap does not reach.
+    /// A structure lies where the physmap does not reach.
     OutOfReach {
-        /// What.
+        /// The name of the structure.
         what: &'static str,
         /// Where.
         address: u64,
@@ -120,7 +120,7 @@ pub(super) struct StartInfo {
 }
 
 impl StartInfo {
-    /// Reads what the boot loader left at a physical address.
+    /// Reads the information that the boot loader left at a physical address.
     ///
     /// # Safety
     /// The boot loader left start information there, and it and all it points to are never written
@@ -150,7 +150,7 @@ impl StartInfo {
         })
     }
 
-    /// The same for kernels of any machine.
+    /// The information in the form that kernels of all machines know.
     pub(super) fn boot_info(&self) -> Result<BootInfo, BootInfoError> {
         let entries = (0..self.memory_map.count).map(|index| self.memory_map.get(index));
         let regions = entries.map(|raw| MemoryRegion {
@@ -281,8 +281,9 @@ fn reach(what: &'static str, address: u64, bytes: u64) -> Result<(), StartInfoEr
 
 fn bytes(range: PhysRange) -> &'static [u8] {
     let length = usize::try_from(range.end - range.start).expect("the physmap is in reach");
-    // SAFETY: the range lies within the physmap (`StartInfo::read` checked), which is mapped for
-    // ever, and is never written: the frame pool keeps what the boot loader left.
+    // SAFETY:
+    // - The range lies within the physmap, which is always mapped (`StartInfo::read` checked).
+    // - Nothing writes to it: the frame pool leaves the boot loader's data out.
     unsafe { core::slice::from_raw_parts(paging::physmap(range.start), length) }
 }
 

@@ -90,8 +90,8 @@ pub(super) fn stub(vector: usize) -> VirtAddr {
     VirtAddr::from_ptr(&raw const trap_stubs) + (vector * STUB_BYTES) as u64
 }
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the vector's stub saves and restores every register.
     unsafe { asm!("int {vector}", vector = const INTERRUPT) };

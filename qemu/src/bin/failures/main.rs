@@ -22,18 +22,18 @@ static HEAP: KernelHeap = KernelHeap::new();
 struct Case {
     /// The case's name on the command line.
     name: &'static str,
-    /// What the failure shows, as a sentence.
+    /// The statement that the failure tests, as a sentence.
     shows: &'static str,
     run: Run,
 }
 
-/// What a case starts with.
+/// The state in which a case starts.
 enum Run {
     /// The free frames, and no heap.
     WithoutHeap(fn(&mut Boot)),
     /// A heap, which is the global allocator.
     WithHeap(fn()),
-    /// Nothing: the case speaks the harness's protocol itself.
+    /// No test: the case speaks the harness's protocol itself.
     Protocol(fn() -> !),
 }
 

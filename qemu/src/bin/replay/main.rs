@@ -8,7 +8,7 @@
 //! | `instructions` | count instructions; the machine's virtual time must follow them |
 //! | `peers` | the same for other allocators, too (feature `bench`) |
 //! | `picture` | draw the heap as it is at the trace's peak |
-//! | `one-bank` | on a machine with banks of RAM: heap, table and buffers have to share one of 4 MiB |
+//! | `one-bank` | on a machine with banks of RAM: heap, table and buffers share one of 4 MiB |
 //!
 //! Lines that start with `figure` hold a name and a number (`>` before it: more than that), those
 //! that start with `progress` the per cent that are done.
@@ -55,7 +55,7 @@ static WORKSPACE: Mutex<Workspace> = Mutex::new(Workspace::new());
 /// Steps of the progress that is reported.
 const STEPS: u64 = 20;
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     running: Running,
     file: &'static [u8],
@@ -65,7 +65,7 @@ struct Context {
     found: Option<Found>,
 }
 
-/// What the checked replay found.
+/// The findings of the checked replay.
 #[derive(Debug, Default)]
 struct Found {
     progress: Progress,
@@ -135,7 +135,7 @@ impl Context {
         self.running.info.has_word(word)
     }
 
-    /// What the checked replay found, which is done when it is asked for first.
+    /// The findings of the checked replay, which the first call makes.
     fn found(&mut self) -> &Found {
         if self.found.is_none() {
             self.found = Some(self.replay_checked());
@@ -188,7 +188,7 @@ fn figure(name: &str, number: impl core::fmt::Display) {
     println!("figure {name} {number}");
 }
 
-/// Prints what the machine has to have at the very least, and what it has.
+/// Prints the bytes that the trace needs at least, and those that the machine has.
 fn fit(context: &Context, needed: usize) {
     let free = context.running.memory().1.free_frames();
     let frames = free + context.running.heap_frames();

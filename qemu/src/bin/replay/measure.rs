@@ -1,4 +1,4 @@
-//! The instructions of a replay with the heap, with other allocators, and of reading the trace alone.
+//! The instructions of a replay with the heap and with other allocators, and of reading the trace.
 
 use archipelago_qemu::SECOND_WINDOW;
 use archipelago_traces::replay::Mode;

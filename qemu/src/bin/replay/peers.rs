@@ -27,7 +27,7 @@ const FIRMWARE_BYTES: usize = 16 << 20;
 /// The heap for parts on which the whole one is too large.
 static FIRMWARE: FirmwareHeap<SingleCpu> = FirmwareHeap::empty();
 
-/// `rlsf` behind a lock; it brings none for bare machines.
+/// `rlsf` under a lock of ours: the crate brings none for bare machines.
 struct Rlsf(Mutex<Tlsf<'static, u32, u32, 28, 32>>);
 
 fn or_null(block: Option<NonNull<u8>>) -> *mut u8 {
@@ -59,20 +59,22 @@ unsafe impl GlobalAlloc for Rlsf {
 
 pub(crate) fn run(context: &mut Context) {
     let live = usize::try_from(context.summary.peak_live_bytes).expect("it fits this machine");
-    // The trace's own bytes again for what the allocators waste.
+    // Twice the trace's live bytes, as room for the memory that the allocators waste.
     let bytes = (2 * live + (1 << 20)).next_multiple_of(FRAME_BYTES);
     let Some(block) = context.running.carve(bytes, 0_u8) else {
         println!("# no {bytes} bytes in a row for other allocators");
         return;
     };
     let start = block.as_mut_ptr();
-    // SAFETY: the block is mapped for ever, and nobody else's until the list is not called any
-    // more.
+    // SAFETY:
+    // - The block is always mapped.
+    // - Until the next allocator gets it, only this one uses it.
     let claimed = unsafe { TALC.lock().claim(start, bytes) };
     assert!(claimed.is_some(), "talc takes the block");
     report(context, "talc", &TALC, Mode::Bare);
-    // SAFETY: the block is mapped for ever; the other allocator is not called any more, nor is what
-    // it gave out used.
+    // SAFETY:
+    // - The block is always mapped.
+    // - The allocator before is not called any more, and nothing uses its blocks.
     let again = unsafe { core::slice::from_raw_parts_mut(start.cast(), bytes) };
     RLSF.0.lock().insert_free_block(again);
     report(context, "rlsf", &RLSF, Mode::Bare);

@@ -10,7 +10,7 @@ use archipelago_traces::replay::Target;
 
 use crate::HEAP;
 
-/// The heap, and what was seen of it.
+/// The heap, and observations of it.
 pub(crate) struct Watched<'a> {
     running: &'a Running,
     heap: Plain<'a, KernelHeap>,

@@ -1,6 +1,6 @@
 //! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked
-//! in every way, and each word is compared with where the compiler put its pointers. With `way=NAME`
-//! on the command line the kernel must fail instead: that way of walking meets a wrong map.
+//! in every way, and each word is compared with the compiler's layout. With `way=NAME` on the
+//! command line the kernel must fail instead: that way of walking meets a wrong map.
 #![no_std]
 #![no_main]
 
@@ -20,7 +20,7 @@ entry!(main);
 static HEAPS: [KernelHeap; SCANNABLE_PLACES.len()] =
     [const { KernelHeap::new() }; SCANNABLE_PLACES.len()];
 
-/// For what is recorded of objects.
+/// The allocator of the records that the tests keep of objects.
 #[global_allocator]
 static RECORDS: KernelHeap = KernelHeap::with_early(&EARLY);
 static EARLY: EarlyRegion<{ 128 << 10 }> = EarlyRegion::new();
@@ -28,13 +28,13 @@ static EARLY: EarlyRegion<{ 128 << 10 }> = EarlyRegion::new();
 /// Objects that are live at once, at most.
 const MOST: usize = 1000;
 
-/// What a place fills with, largest first: no part of its pages stays unused.
+/// Sizes that fill a place without waste, largest first.
 const FILLING: [usize; 2] = [64 << 10, FRAME_BYTES];
 
 /// Larger than any class, on every machine.
 const LARGE: usize = 40 << 10;
 
-/// What the test shows, and the test.
+/// The statement that a test proves, and the test.
 type OneTest = (&'static str, fn(&mut Subject));
 
 const TESTS: [OneTest; 7] = [
@@ -168,7 +168,7 @@ fn types(subject: &mut Subject) {
     subject.free_all();
 }
 
-/// Marks what a pointer leads to, and what the pointers of that lead to.
+/// Marks an object and all objects that its pointers reach.
 fn followed(subject: &mut Subject) {
     for (count, shape) in (1..).zip(&SHAPES) {
         subject.allocate(shape, count);
