@@ -1,5 +1,5 @@
-//! Tells the kernels which machine they are built for, and the linker which script to use. All of it
-//! comes from the table in `targets/machines.rs`.
+//! Tells the kernels which machine they are built for, and the linker which script to use, from the
+//! table in `targets/machines.rs`.
 
 #[path = "../targets/machines.rs"]
 #[expect(dead_code, reason = "only the harness needs the other fields")]
@@ -33,8 +33,8 @@ fn check_kind(machine: &Machine) {
     );
 }
 
-/// Declares what the kernels know at compile time: the `cfg`s `machine` and `mmu`, and numbers on
-/// which the machine and the harness have to agree.
+/// Declares the facts that the kernels need at compile time: the `cfg`s `machine` and `mmu`, and
+/// numbers on which the machine and the harness have to agree.
 fn declare(machine: &Machine) {
     let names: Vec<_> = MACHINES
         .iter()

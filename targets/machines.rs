@@ -161,7 +161,7 @@ pub(crate) const MACHINES: &[Machine] = &[
             "conformance",
             "lookups",
             "scannable",
-            "tops",
+            "address_ends",
             "translations",
         ],
         qemu: "qemu-system-mips",

@@ -49,7 +49,7 @@ pub fn mask_interrupts() {
 /// Runs `work` with interrupts masked.
 pub fn without_interrupts<R>(work: impl FnOnce() -> R) -> R {
     let state = <SingleCpu>::disable_interrupts();
-    let answer = work();
+    let result = work();
     <SingleCpu>::restore_interrupts(state);
-    answer
+    result
 }

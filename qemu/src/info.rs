@@ -1,4 +1,4 @@
-//! What the boot loader says, on whatever machine: memory, a module, a command line.
+//! The boot loader's information, in one form for all machines: memory, a module, a command line.
 
 use core::fmt;
 
@@ -27,7 +27,7 @@ impl fmt::Display for BootInfoError {
 
 impl core::error::Error for BootInfoError {}
 
-/// What the boot loader says.
+/// The boot loader's information.
 #[derive(Clone, Copy, Debug)]
 pub struct BootInfo {
     regions: [MemoryRegion; REGIONS_MAX],
@@ -64,7 +64,7 @@ impl BootInfo {
         Ok(info)
     }
 
-    /// The same with so many CPUs.
+    /// Adds the number of CPUs.
     #[must_use]
     pub fn with_cpus(self, count: usize) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl BootInfo {
         }
     }
 
-    /// The same with a command line.
+    /// Adds a command line.
     #[must_use]
     pub fn with_command_line(self, command_line: &'static str) -> Self {
         Self {
@@ -82,13 +82,13 @@ impl BootInfo {
         }
     }
 
-    /// The same with a module.
+    /// Adds a module.
     #[must_use]
     pub fn with_module(self, module: Option<Module>) -> Self {
         Self { module, ..self }
     }
 
-    /// The same with what a boot block holds, if there is one.
+    /// Adds the command line and the module of a boot block, if there is one.
     #[must_use]
     pub fn with_block(self, block: Option<Block>) -> Self {
         match block {
@@ -129,7 +129,7 @@ impl BootInfo {
         words.any(|found| found == word)
     }
 
-    /// What follows `name=` on the command line.
+    /// The text after `name=` on the command line.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'static str> {
         let words = self.command_line.split_ascii_whitespace();

@@ -1,12 +1,12 @@
-//! Code that all kernels share: the way into Rust, the console, fault reports and probes, interrupts,
-//! the machine's memory map, frames, the heap, and the protocol that the harness reads.
+//! Code that all kernels share: the way into Rust, the console, fault reports and probes,
+//! interrupts, the machine's memory map, frames, the heap, and the protocol that the harness reads.
 //!
 //! A kernel is a file in `src/bin` that names its first function with [`entry!`] and receives a
-//! [`Boot`]: the page tables, the frames and what the boot loader said. It ends with
+//! [`Boot`]: the page tables, the frames and the boot loader's information. It ends with
 //! [`protocol::run`], or [`exit`] where it has no tests of its own.
 //!
-//! Each machine has a module, and all of them export the same names. The kernels use those names, so
-//! one source of a kernel serves all machines that it runs on. Modules name each other by their
+//! Each machine has a module, and all of them export the same names. The kernels use those names,
+//! so one source of a kernel serves all machines that it runs on. Modules name each other by their
 //! paths; the names that this file exports are for kernels.
 #![no_std]
 // Assembly for it is not stable.

@@ -3,9 +3,9 @@
 /// How a page is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    /// It can be written.
+    /// Whether the page can be written.
     pub writable: bool,
-    /// It can be executed. Where the processor cannot forbid that, it always can.
+    /// Whether the page can be executed. Where the processor cannot forbid that, it always can.
     pub executable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Ranges of physical memory, and what the boot loader says of them.
+//! Ranges of physical memory, as the boot loader describes them.
 
 /// A range of physical memory, in bytes; `end` is the first byte after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +14,12 @@ impl PhysRange {
     pub const EMPTY: Self = Self { start: 0, end: 0 };
 }
 
-/// What a range of the memory map is for.
+/// The use of a range of the memory map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKind {
     /// Memory for the kernel to use.
     Usable,
-    /// Anything else, as the firmware's number for it.
+    /// Any other use, as the firmware's number for it.
     Other(u32),
 }
 
@@ -28,7 +28,7 @@ pub enum MemoryKind {
 pub struct MemoryRegion {
     /// Where it is.
     pub range: PhysRange,
-    /// What it is.
+    /// The range's use.
     pub kind: MemoryKind,
 }
 
@@ -45,6 +45,6 @@ impl MemoryRegion {
 pub struct Module {
     /// Where it is.
     pub range: PhysRange,
-    /// What is in it.
+    /// The file's bytes.
     pub bytes: &'static [u8],
 }

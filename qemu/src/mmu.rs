@@ -51,14 +51,14 @@ pub fn machine(memory: &'static Memory) -> HeapMachine {
 /// Like [`machine`], but never invalidates the TLB: stale translations, and stale misses, survive.
 #[must_use]
 pub fn careless_machine(memory: &'static Memory) -> impl Machine {
-    machine(memory).with_tlb(Careless)
+    machine(memory).with_tlb(NoInvalidate)
 }
 
 /// Lets the processor remember everything.
-struct Careless;
+struct NoInvalidate;
 
 // SAFETY: broken on purpose: the TLB is never invalidated. Only kernels that must fail use it.
-unsafe impl Tlb for Careless {
+unsafe impl Tlb for NoInvalidate {
     fn flush(&self, _range: VirtRange) {}
 
     fn filled(&self, _range: VirtRange) {}

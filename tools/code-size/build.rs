@@ -20,8 +20,8 @@ const PROGRAMS: [&str; 9] = [
 
 fn main() {
     println!("cargo::rerun-if-env-changed={MAPS}");
-    // `init` is no root. The compiler sees it and cannot conclude that a heap never gets memory; the
-    // linker then leaves it out.
+    // `init` is no root. The compiler sees it and cannot conclude that a heap never gets memory;
+    // the linker then leaves it out.
     for root in ["alloc", "dealloc", "realloc", "alloc_zeroed"] {
         println!("cargo::rustc-link-arg-bins=--undefined={root}");
     }

@@ -28,7 +28,7 @@ impl fmt::Display for Cause {
             Kind::Undefined => f.write_str("undefined instruction"),
             Kind::Prefetch => write!(f, "prefetch abort (status {status:#x})"),
             Kind::Data => write!(f, "data abort (status {status:#x})"),
-            Kind::FastInterrupt => f.write_str("fast interrupt that nobody asked for"),
+            Kind::FastInterrupt => f.write_str("unexpected fast interrupt"),
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) extern "C" fn handle() {
             }
             set_deadline(next_deadline());
         }
-        (line, _) => stop(format_args!("interrupt {line}, which nobody asked for")),
+        (line, _) => stop(format_args!("unexpected interrupt {line}")),
     }
     register(CPU_INTERFACE, END).write(acknowledged);
 }

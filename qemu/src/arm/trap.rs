@@ -120,9 +120,7 @@ pub fn raise_interrupt() {
 extern "C" fn call(instruction: u32) {
     match (instruction & 0xff_ffff, handlers::interrupt()) {
         (INTERRUPT, Some(handler)) => handler(),
-        (number, _) => stop(format_args!(
-            "supervisor call {number:#x}, which is nobody's"
-        )),
+        (number, _) => stop(format_args!("unexpected supervisor call {number:#x}")),
     }
 }
 

@@ -22,7 +22,7 @@ fn main(mut boot: Boot) -> ! {
             run: not_mapped,
         },
         Test {
-            name: "what is no address faults",
+            name: "numbers that are no addresses fault",
             run: not_addresses,
         },
         Test {
@@ -42,7 +42,7 @@ fn main(mut boot: Boot) -> ! {
             run: flags,
         },
         Test {
-            name: "an interrupt runs its handler and the kernel goes on",
+            name: "an interrupt runs its handler and the kernel continues",
             run: interrupt,
         },
     ];

@@ -50,7 +50,7 @@ fn main(boot: Boot) -> ! {
             run: statics,
         },
         Test {
-            name: "one heap has regions in all banks, that behind the code at address 0 too",
+            name: "one heap has regions in all banks, also after the code in the bank at address 0",
             run: several_regions,
         },
         Test {
@@ -62,7 +62,7 @@ fn main(boot: Boot) -> ! {
             run: footprint,
         },
         Test {
-            name: "memory runs out, and what is freed serves again",
+            name: "memory runs out, and freed memory is allocated again",
             run: out_of_memory,
         },
         Test {
@@ -285,7 +285,9 @@ fn handler() {
 /// Takes an unused range through all states.
 fn call_all(machine: &impl Machine, range: VirtRange) {
     let patience = Patience::Wait;
-    machine.reserve(range, patience).expect("it is nobody's");
+    machine
+        .reserve(range, patience)
+        .expect("the range is unused");
     // SAFETY: the range is Reserved.
     unsafe { machine.prepare(range, patience) }.expect("there are no page tables");
     // SAFETY: it is Prepared.

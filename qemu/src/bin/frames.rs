@@ -45,7 +45,7 @@ fn main(mut boot: Boot) -> ! {
             run: carved,
         },
         Test {
-            name: "what is left is handed out whole",
+            name: "all frames that are left are handed out",
             run: all,
         },
     ];

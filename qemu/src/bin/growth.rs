@@ -26,11 +26,11 @@ fn main(boot: Boot) -> ! {
     let tests = [
         // First, while the heap is small: each failure has all of it verified.
         Test {
-            name: "a frame source that fails once leaves nothing behind, whichever frame it was",
+            name: "a frame source that fails once changes nothing, whichever frame it refused",
             run: failing_once,
         },
         Test {
-            name: "a frame source that fails for good leaves nothing behind either",
+            name: "a frame source that fails for good changes nothing either",
             run: failing_for_good,
         },
         Test {
@@ -42,7 +42,7 @@ fn main(boot: Boot) -> ! {
             run: small,
         },
         Test {
-            name: "what is freed in another order and another size is found",
+            name: "blocks freed in another order and size are found",
             run: mixed,
         },
         Test {
@@ -154,7 +154,8 @@ fn fill_twice(running: &Running, bytes: usize) {
 }
 
 fn scavenge(running: &Running) {
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = running.checked_stats();
     assert_eq!(stats.free_pages, stats.scavenged_pages);
 }
@@ -250,14 +251,15 @@ fn work() -> Result<(), AllocError> {
 /// Refuses each of the frames that the work takes, and returns their number.
 fn fail_each(running: &Running, refusal: impl Fn(u64) -> Refusal) -> u64 {
     for request in 1.. {
-        HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+        HEAP.scavenge(usize::MAX)
+            .expect("nothing else uses the machine");
         running.memory().1.refuse(refusal(request));
-        let answer = work();
+        let result = work();
         running.memory().1.refuse(Refusal::Never);
-        HEAP.scavenge(0).expect("nobody uses the machine");
+        HEAP.scavenge(0).expect("nothing else uses the machine");
         let stats = running.checked_stats();
         assert_eq!(stats.of(Purpose::Objects), 0, "request {request}");
-        match answer {
+        match result {
             Ok(()) => return request - 1,
             Err(error) => assert!(
                 matches!(error.cause, Cause::Frames { .. } | Cause::PageTables { .. }),

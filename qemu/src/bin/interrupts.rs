@@ -62,7 +62,7 @@ fn main(boot: Boot) -> ! {
             run: reserve,
         },
         Test {
-            name: "what the handlers allocated is whole and can be freed",
+            name: "blocks of the handlers are intact and can be freed",
             run: afterwards,
         },
     ];
@@ -149,7 +149,8 @@ fn in_the_mapper(running: &mut Running) {
 
 fn reserve(running: &mut Running) {
     let served = without_interrupts(|| {
-        HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+        HEAP.scavenge(usize::MAX)
+            .expect("nothing else uses the machine");
         let full = HEAP.stats().of(Purpose::Reserve);
         assert_eq!(full, RESERVE * FRAME_BYTES);
         // As if a handler had interrupted the mapper: interrupts are masked, and its lock is held.
@@ -179,7 +180,8 @@ fn reserve(running: &mut Running) {
 fn afterwards(running: &mut Running) {
     mask_interrupts();
     CHURN.lock().free_all();
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     check(running);
     let stats = HEAP.stats();
     assert_eq!(stats.small_objects, 0);

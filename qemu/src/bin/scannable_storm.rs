@@ -50,7 +50,7 @@ fn main(boot: Boot) -> ! {
     let place = SCANNABLE_PLACES[0];
     let mut running = start_heap(boot, &HEAP, place.windows);
     let tests = [Test {
-        name: "nobody's objects are described as anybody else's",
+        name: "every object keeps its own description",
         run: storm,
     }];
     protocol::run(&tests, &mut running)
@@ -124,7 +124,8 @@ fn storm(running: &mut Running) {
     running.check();
     own.objects.free_all();
     HEAP.set_reserve(0).expect("nothing is needed");
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = running.checked_stats();
     assert_eq!(
         (stats.of(Purpose::Objects), stats.of(Purpose::HeapBits)),

@@ -24,7 +24,7 @@ impl Cause {
 
     fn name(self) -> &'static str {
         match self {
-            Self::INTERRUPT => "interrupt nobody asked for",
+            Self::INTERRUPT => "unexpected interrupt",
             Self::MODIFICATION => "TLB modification exception",
             Self::TLB_LOAD => "TLB exception on a load",
             Self::TLB_STORE => "TLB exception on a store",
@@ -32,7 +32,7 @@ impl Cause {
             Self::ADDRESS_STORE => "address error on a store",
             Self(6) => "bus error on a fetch",
             Self(7) => "bus error on a load",
-            Self::SYSTEM_CALL => "system call nobody asked for",
+            Self::SYSTEM_CALL => "unexpected system call",
             Self(9) => "breakpoint",
             Self(10) => "reserved instruction",
             Self(11) => "coprocessor not usable",

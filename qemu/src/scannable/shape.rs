@@ -87,7 +87,7 @@ impl Shape {
         const {
             assert!(
                 size_of::<H>() % WORD == 0 && size_of::<H>() % align_of::<T>() == 0,
-                "the first element lies directly behind the header"
+                "the first element directly follows the header"
             );
         }
         Self {

@@ -25,9 +25,9 @@ pub static SHAPES: [Shape; 13] = [
     SPARSE,
     Shape::array::<Irregular>("runs"),
     Shape::array::<Matrix>("arrays of arrays"),
-    Shape::header_and_tail::<Header, Node>("nodes behind a header"),
-    Shape::header_and_tail::<Header, *mut u8>("pointers behind a header"),
-    Shape::header_and_tail::<Header, usize>("numbers behind a header"),
+    Shape::header_and_tail::<Header, Node>("nodes after a header"),
+    Shape::header_and_tail::<Header, *mut u8>("pointers after a header"),
+    Shape::header_and_tail::<Header, usize>("numbers after a header"),
 ];
 
 /// An array of pointers.

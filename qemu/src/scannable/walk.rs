@@ -96,7 +96,7 @@ fn by_heap(objects: &Objects, _: &[Window]) {
                  {address}"
             );
         } else {
-            panic!("a pointer is found at {address}, behind all that were laid out");
+            panic!("a pointer is found at {address}, after all that were laid out");
         }
     });
     if let Some((live, offset)) = laid_out.next() {
@@ -240,6 +240,6 @@ fn compare_pointers(live: &Live, mut found: impl Iterator<Item = usize>) {
     }
     if let Some(offset) = found.next() {
         let word = offset / WORD;
-        panic!("word {word} of {live} is described as a pointer behind all that were laid out");
+        panic!("word {word} of {live} is described as a pointer after all that were laid out");
     }
 }

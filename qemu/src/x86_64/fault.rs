@@ -41,7 +41,7 @@ impl Cause {
             17 => "alignment check",
             18 => "machine check",
             19 => "SIMD error",
-            _ => "interrupt nobody asked for",
+            _ => "unexpected interrupt",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Code that the programs share: the four functions that a heap is measured by, a lock, and a kernel
-//! that prints nothing.
+//! Code that the programs share: the four functions that a heap is measured by, a lock, and a
+//! kernel that prints nothing.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};

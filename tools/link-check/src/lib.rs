@@ -1,4 +1,4 @@
-//! What the programs share: RAM, work for the heap, and a panic handler.
+//! Code that the programs share: RAM, work for the heap, and a panic handler.
 #![no_std]
 
 extern crate alloc;

@@ -16,7 +16,7 @@ pub(crate) enum Ending {
     Exit(i32),
     /// By a signal, or in a way that has no exit code.
     Killed,
-    /// It ran out of time.
+    /// The time limit ended the program.
     TimedOut,
 }
 
@@ -122,7 +122,7 @@ fn wait(child: &mut Child, limit: Option<Duration>, start: Instant) -> Result<En
 fn send_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
-    // A stream that cannot be read any more has ended, for whatever reason.
+    // A stream that cannot be read any more has ended.
     while reader
         .read_until(b'\n', &mut line)
         .is_ok_and(|bytes| bytes > 0)
@@ -138,8 +138,7 @@ fn send_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
     }
 }
 
-/// Runs a program and returns what it wrote to its standard output, or `None` if it is not there
-/// or failed.
+/// Runs a program and returns its standard output, or `None` if the program is not there or failed.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())

@@ -32,7 +32,7 @@ pub(crate) const BARE_PACKAGES: [&str; 4] = [
     "archipelago-link-check",
 ];
 
-/// The build folder of that workspace, of what is linted and documented as of what is booted.
+/// The build folder of that workspace, for linting and documentation as well as for builds.
 pub(crate) fn bare_target() -> PathBuf {
     target_of("qemu")
 }

@@ -15,7 +15,7 @@ use crate::process;
 pub(crate) struct Toolchain {
     cargo: OsString,
     sysroot: PathBuf,
-    /// What `rustc -V` says.
+    /// The output of `rustc -V`.
     pub(crate) version: String,
     host: String,
     /// Whether rustup manages it, so that it can add targets and components.
@@ -25,9 +25,9 @@ pub(crate) struct Toolchain {
 /// How a target's `core` and `alloc` come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
-    /// They are there, built.
+    /// The libraries are installed.
     Prebuilt,
-    /// Their sources are there; they are built with the code that needs them.
+    /// The libraries' sources are there; they are built with the code that needs them.
     FromSource,
     Missing,
 }

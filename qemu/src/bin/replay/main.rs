@@ -82,7 +82,7 @@ const TESTS: &[Test<Context>] = &[
     },
     #[cfg(not(mmu))]
     Test {
-        name: "what it is replayed with has its place",
+        name: "everything that the replay needs has its place",
         run: banks::places,
     },
     Test {
@@ -260,7 +260,8 @@ fn balance(context: &mut Context) {
 fn nothing_left(context: &mut Context) {
     let stats = context.running.checked_stats();
     assert_eq!(stats.small_objects, 0);
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = context.running.checked_stats();
     assert_eq!(stats.free_pages, stats.owned_pages);
     let kept = stats.of(Purpose::Free);

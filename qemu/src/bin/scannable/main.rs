@@ -131,7 +131,7 @@ impl Subject {
 
     fn scavenge(&self) {
         let scavenged = self.running.heap.scavenge(usize::MAX);
-        scavenged.expect("nobody uses the machine");
+        scavenged.expect("nothing else uses the machine");
     }
 }
 
@@ -278,11 +278,14 @@ fn given_back(subject: &mut Subject) {
         subject.free_all();
         subject.scavenge();
         assert_eq!(subject.bits(), 0);
-        assert_eq!(subject.ready_parts(), ready, "somebody reads it");
+        assert_eq!(subject.ready_parts(), ready, "the bitmap has a reader");
         drop(reader);
         subject.scavenge();
         let is_gone = subject.ready_parts() == 0;
-        assert!(is_gone || !HeapMachine::DECOMMITS, "nobody reads it");
+        assert!(
+            is_gone || !HeapMachine::DECOMMITS,
+            "the bitmap has no reader"
+        );
         *frames = subject.running.heap_frames();
     }
     assert_eq!(left[0], left[1]);

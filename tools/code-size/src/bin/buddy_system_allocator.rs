@@ -21,7 +21,8 @@ unsafe impl GlobalAlloc for Buddies {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's rest.
+            // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's
+            // rest.
             unsafe { self.0.lock().dealloc(pointer, layout) };
         }
     }

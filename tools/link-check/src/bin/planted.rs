@@ -1,5 +1,5 @@
-//! A call of the function that a compiler calls for a read-modify-write that the core does not have.
-//! This program must not link.
+//! A call of the function that a compiler calls for a read-modify-write that the core does not
+//! have. This program must not link.
 #![no_std]
 #![no_main]
 

@@ -84,7 +84,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
-        name: "tops",
+        name: "address_ends",
         memory_mib: &[32],
         ..PASSES
     },
@@ -95,7 +95,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
-        name: "storm",
+        name: "interrupt_storm",
         on: On::All,
         memory_mib: &[64],
         module: Some("tools/traces/recorded/sqlite.trace.gz"),
@@ -113,7 +113,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         counted: true,
         ..SCANNABLE
     },
-    // Each way of walking finds the word that is not what was laid out.
+    // Each way of walking finds the word that differs from the record.
     shifted("way=words", "word 1 of "),
     shifted("way=strides", "word 6 of "),
     shifted("way=objects", "word 2 of "),
@@ -140,7 +140,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         memory_mib: &[16, 2],
         ..PASSES
     },
-    // What the heap says where a trace does not fit.
+    // The heap's report where a trace does not fit.
     Kernel {
         expected: Expected::Failure("bytes aligned to 16: frames: "),
         memory_mib: &[8],
@@ -301,8 +301,8 @@ const fn failure(command_line: &'static str, on: On, expected: Expected) -> Kern
     }
 }
 
-/// A map that is shifted by one word, in the way of walking that the words name; what it says of
-/// the first word that it finds.
+/// A map that is shifted by one word, in the way of walking that the command line names. The report
+/// has to contain `found`, which names the first wrong word.
 const fn shifted(command_line: &'static str, found: &'static str) -> Kernel {
     Kernel {
         name: "scannable",

@@ -17,19 +17,19 @@ const MUST_SAY: &str = "must say: ";
 pub(crate) enum Expected {
     /// Every test passes.
     Pass,
-    /// The kernel reports a failure, in a line that contains this; and lines contain whatever it
-    /// announced, since addresses differ from machine to machine.
+    /// The kernel reports a failure, in a line that contains this text. Each text that the kernel
+    /// announced is in a line, too: addresses differ from machine to machine.
     Failure(&'static str),
-    /// It never ends.
+    /// The kernel never ends.
     Hang,
-    /// It resets the machine.
+    /// The kernel resets the machine.
     Reset,
-    /// It claims a pass, but not all of its tests ran.
+    /// The kernel claims a pass, but not all of its tests ran.
     ShortPlan,
 }
 
 impl Expected {
-    /// Whether a kernel that ended like that, with that output, did what it has to.
+    /// Whether a kernel with that verdict and that output ended as it has to.
     pub(crate) fn met_by(self, verdict: &Verdict, lines: &[String]) -> bool {
         match (self, verdict) {
             (Self::Pass, Verdict::Passed { .. })
@@ -61,7 +61,7 @@ pub(crate) enum On {
     Code(&'static str),
 }
 
-/// A boot of a kernel: a program with the heap, and what it boots with.
+/// A boot of a kernel: a program with the heap, and the memory and files that it gets.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
@@ -80,7 +80,7 @@ pub(crate) struct Kernel {
     /// Whether virtual time follows the instructions, so that interrupts come at the same ones in
     /// every run.
     pub(crate) counted: bool,
-    /// Far above what it needs, unless it has to run out of time.
+    /// The time limit: far above the time that the kernel takes, unless it has to run out of time.
     pub(crate) limit: Duration,
 }
 
@@ -113,7 +113,7 @@ impl Kernel {
             .collect()
     }
 
-    /// The kernel, and with what it boots.
+    /// The kernel's name, with the module or the command line that it boots with.
     pub(crate) fn title(&self) -> String {
         let file = self.module.and_then(|file| file.rsplit('/').next());
         let with = file.unwrap_or(self.command_line);
@@ -128,11 +128,10 @@ impl Kernel {
 /// The machine on which kernels run with memory of every size.
 const FIRST_MACHINE: &str = "x86_64";
 
-/// The kernel that replays traces, for whoever watches as for the tests.
+/// The kernel that replays traces, in tests and in `cargo xtask run`.
 pub(crate) const REPLAY: &str = "replay";
 
-/// The features that kernels need. Each has a build of its own, so that no other kernel has what it
-/// brings.
+/// The features that kernels need. Each has a build of its own, so that it changes no other kernel.
 pub(crate) const FEATURES: [Option<&str>; 3] =
     [None, Some(SCANNABLE_OBJECTS), Some(list::CRITICAL_SECTIONS)];
 
@@ -143,7 +142,7 @@ pub(crate) fn needing(machine: &Machine, feature: Option<&str>) -> Vec<&'static 
         .collect()
 }
 
-/// Their names, each once.
+/// The names of the kernels, each once.
 pub(crate) fn names(kernels: &[&Kernel]) -> Vec<&'static str> {
     once(kernels.iter().map(|kernel| kernel.name))
 }
@@ -177,7 +176,7 @@ pub(crate) const BENCH_RUNS: &str = "bench_runs";
 pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
 pub(crate) const BENCH_SCANNABLE: &str = "bench_scannable";
 
-/// Which heap bitmap kernels that measure are built with.
+/// The heap bitmap that kernels that measure are built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bitmap {
     None,
@@ -196,7 +195,7 @@ impl Bitmap {
     }
 }
 
-/// Those of them that run on `machine`.
+/// The kernels that measure on `machine`.
 pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
     let mut names = Vec::new();
     if machine.has_mmu {

@@ -24,7 +24,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter()
 }
 
-/// One machine, or all of them.
+/// A choice of machines: one, or all of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Machines {
     One(&'static Machine),
@@ -109,7 +109,8 @@ impl Machine {
     }
 }
 
-/// Prints the machines, what each needs and whether it is there, and how to install what is not.
+/// Prints the machines, the programs that each needs and whether they are there, and how to install
+/// missing ones.
 ///
 /// # Errors
 /// If there is no Rust toolchain to ask.
@@ -148,10 +149,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_machine_is_answered_with_the_known_ones() {
+    fn an_unknown_machine_is_refused_with_the_known_names() {
         assert_eq!(find("x86_64").map(|machine| machine.name), Ok("x86_64"));
-        let answer = find("vax").map(|_| ()).expect_err("there is none");
-        assert!(answer.starts_with("the machines are: x86_64"), "{answer}");
+        let result = find("vax").map(|_| ()).expect_err("there is none");
+        assert!(result.starts_with("the machines are: x86_64"), "{result}");
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_chooses_the_memory_of_a_board() {
+    fn the_memory_of_a_board_cannot_be_chosen() {
         for machine in MACHINES {
             let wanted = MemorySize::from_mib(7);
             let is_chosen = machine.memory(Some(wanted)) == wanted;

@@ -1,4 +1,4 @@
-//! The table of what the traces came to.
+//! The table of replayed traces.
 
 use super::figures::{Figure, Figures};
 use crate::machine::Machine;
@@ -6,14 +6,14 @@ use crate::machine::Machine;
 /// How a replay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Everything was as it has to be.
+    /// Every operation, every byte and every identity was right.
     Held,
     /// The trace has more live bytes than the machine has memory.
     TooLarge,
     Failed,
 }
 
-/// What one trace came to on one machine.
+/// The figures of one trace on one machine.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) machine: &'static Machine,

@@ -173,7 +173,8 @@ fn in_the_midst(context: &mut Context) {
 fn afterwards(context: &mut Context) {
     CHURN.lock().free_all();
     HEAP.set_reserve(0).expect("nothing is needed");
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = context.running.checked_stats();
     assert_eq!(stats.small_objects, 0);
     assert_eq!(stats.of(Purpose::Objects), 0);

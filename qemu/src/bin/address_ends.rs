@@ -36,7 +36,7 @@ fn main(boot: Boot) -> ! {
             run: fill_the_top,
         },
         Test {
-            name: "one object can have it, and what is free at its end is found",
+            name: "one object can have it, and free pages at its end are found",
             run: search_the_top,
         },
         Test {
@@ -147,7 +147,8 @@ fn fill_the_top(running: &mut Running) {
     let first = fill(running, &[TOP_WINDOW]);
     println!("# blocks of {SIZES:?} bytes: {first:?}");
     assert_eq!(fill(running, &[TOP_WINDOW]), first);
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     assert_eq!(fill(running, &[TOP_WINDOW]), first);
 }
 
