@@ -78,7 +78,11 @@ mod global;
 #[cfg(not(loom))]
 mod heap;
 #[cfg(not(loom))]
+mod inspect;
+#[cfg(not(loom))]
 mod page;
+#[cfg(not(loom))]
+mod pageheap;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
@@ -95,11 +99,12 @@ extern crate std;
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
-pub use heap::{
-    AllocError, ArenaView, ChunkView, EarlyRegion, Heap, InitError, InitFailure, SpanView, Stats,
-    Violation, Window, WindowRule,
-};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+#[cfg(not(loom))]
+pub use inspect::{ArenaView, ChunkView, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]
-pub use heap::{BitsPartView, BitsView, ObjectView};
+pub use inspect::{BitsPartView, BitsView, ObjectView};
+#[cfg(not(loom))]
+pub use pageheap::{InitError, Window, WindowRule};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -1,6 +1,6 @@
-//! What the heap may cost: bytes of metadata, the share of memory that is live, what an object
-//! occupies. All of it is counted; `cargo xtask bench` prints the same figures beside those of
-//! other heaps, and those that take a kernel to count.
+//! Bounds on the cost of the heap: bytes of metadata, the share of memory that is live, the bytes
+//! that an object occupies. All figures are counted. `cargo xtask bench` prints them beside those
+//! of other heaps, and those that take a kernel to count.
 #![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 
 use core::alloc::Layout;

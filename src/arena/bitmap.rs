@@ -1,31 +1,31 @@
-//! Where the heap bitmap's memory is: which of it is Ready, and behind which pages.
+//! Where the heap bitmap's memory is: which of it is Ready, and which pages it covers.
 //!
-//! An arena's bitmap is divided into **parts** of one page, each with address space of its own,
-//! taken when it is first made Ready, so that a window sets no more aside than it uses. Parts are
-//! adjacent where the arena's pages are only by chance.
+//! An arena's bitmap is divided into **parts** of one page. Each part has address space of its own,
+//! taken when the part is first committed, so that a window sets aside no more than it uses. Parts
+//! are adjacent where the arena's pages are by chance alone.
 //!
-//! Behind a part lie 16 or 32 pages of the heap. A bit for each says whether it is in a
+//! A part covers 16 or 32 pages of the heap. A bit for each of them says whether it is in a
 //! **scannable** span, one whose objects may hold pointers. A part is
 //!
 //! - **needed** while one of its bits is set, and charged to [`Purpose::HeapBits`];
-//! - **idle** while none is, and it is Ready all the same: charged as unused metadata, for the next
-//!   scannable span behind it, until it is scavenged;
+//! - **idle** while none is set and the part is Ready all the same: charged as unused metadata, for
+//!   the next scannable span that it covers, until it is scavenged;
 //! - absent otherwise.
 //!
-//! # How memory is given back that nobody unpublishes
+//! # How published memory is reclaimed
 //!
-//! Elsewhere a part that was published is Ready for ever, since a reader without a lock may be in
-//! it. Readers of the bitmap are known: whoever describes an object holds a slot of a span behind
-//! the part, and everybody else is counted, at entering and leaving. So:
+//! Elsewhere a published part is Ready for ever, since a reader without a lock may be in it. The
+//! readers of the bitmap are known: a caller who describes an object holds a slot of a span that
+//! the part covers, and all others are counted. So:
 //!
 //! 1. A part becomes Ready inside the growth gate, and is idle then.
-//! 2. Page bits change under the central lock, and are set only where the part is Ready then.
-//!    A span's are set before anybody can have an object in it, and cleared when nobody has.
-//! 3. Readers are counted under the central lock.
-//! 4. A part is taken back inside the gate: under the central lock, with no reader counted, it is
-//!    seen to be idle and said to be absent; then, with no lock held, its memory goes. From the
-//!    first step on nobody can set its bits, and a reader who enters finds it absent. If the
-//!    machine is busy, it is said to be Ready again.
+//! 2. Page bits change under the bitmap's lock, and are set only where the part is Ready then. The
+//!    bits of a span are set before there can be an object in it, and cleared when there is none.
+//! 3. Readers are counted under the bitmap's lock.
+//! 4. A part is taken back inside the gate: under the bitmap's lock, with no reader counted, the
+//!    part is found idle and marked absent; then, with no lock held, its memory goes. After the
+//!    first step its bits cannot be set, and a new reader finds the part absent. If the machine is
+//!    busy, the part is marked Ready again.
 //!
 //! The word that names a part, and so the part's place, stays as it was published.
 
@@ -33,51 +33,53 @@ use core::mem::size_of;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use archipelago_api::{Machine, VirtRange};
+use archipelago_api::{Geometry, Machine, VirtRange};
 
 use super::ArenaIndex;
 use super::index::{make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape, Entry, Word};
 use crate::base::{PageIdx, PageRun};
+use crate::bits::{Tables, UNIT_WORDS};
 use crate::region::metadata::MetadataSource;
+use crate::region::token::Ready;
 use crate::region::{Cause, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
-const WORDS_SHIFT: u32 = 2;
+const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<AtomicUsize>()).trailing_zeros();
 
 /// A part of an arena's bitmap.
 #[derive(Debug)]
 pub(crate) struct Part {
     /// Its units.
     word: Word<AtomicUsize>,
-    /// A bit for each page of the heap behind it: it is in a scannable span.
+    /// A bit for each page that the part covers: it is in a scannable span.
     pages: AtomicU32,
 }
 
 // SAFETY: zero names nothing and says that no page is in a scannable span; both fields are entries.
 unsafe impl Entry for Part {}
 
-/// A part that was idle, and is said to be absent.
-#[derive(Clone, Copy, Debug)]
+/// A part that was idle and is marked absent.
+#[derive(Debug)]
 pub(crate) struct IdlePart {
-    /// Pages of the heap behind it.
+    /// The pages that it covers, of those that were asked about.
     pub(crate) piece: PageRun,
     /// The part's memory.
-    pub(crate) range: VirtRange,
+    pub(crate) memory: Ready,
 }
 
-/// A part as it is found.
+/// The state of a part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartView {
-    /// The first page of the heap behind it.
+    /// The first page that it covers.
     pub(crate) first: PageIdx,
-    /// It is Ready.
+    /// The part is Ready.
     pub(crate) is_ready: bool,
-    /// A bit for each page behind it that is in a scannable span, lowest page first.
+    /// A bit for each page that it covers and that is in a scannable span, lowest page first.
     pub(crate) claimed: u32,
 }
 
-/// The pages of a run that lie behind one part.
+/// The pages of a run that one part covers.
 #[derive(Clone, Copy, Debug)]
 struct Stretch<'a> {
     part: &'a Part,
@@ -103,12 +105,12 @@ impl<M: Machine> ArenaIndex<M> {
 
     /// Bytes of a part: what the machine maps.
     pub(crate) const PART_BYTES: usize = M::GEOMETRY.page_bytes();
-    /// Pages of the heap behind a part: 16 or 32.
+    /// Pages that a part covers: 16 or 32.
     pub(crate) const PART_PAGES: usize = 1 << Self::BITS_SHIFT;
     /// Units of a page of the heap.
     pub(super) const PAGE_UNITS: usize =
         Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
-    /// Bits for the pages behind a part.
+    /// Bits for the pages that a part covers.
     const MOST_PAGES: usize = 32;
 
     /// A part, by units.
@@ -130,8 +132,7 @@ impl<M: Machine> ArenaIndex<M> {
         BlockShape::new::<Part>(pages / Self::PART_PAGES, M::GEOMETRY.page_bytes())
     };
 
-    /// The part of the bitmap that lies in front of `piece`, which passes no part's end, if the
-    /// arena has a bitmap.
+    /// The part that covers `piece`, which passes no part's end, if the arena has a bitmap.
     fn stretch(&self, piece: PageRun) -> Option<Stretch<'_>> {
         let arena = self.arenas.get(Self::arena_of(piece.first))?;
         let part = arena.bits.entry(Self::PARTS, Self::part_of(piece.first))?;
@@ -142,12 +143,12 @@ impl<M: Machine> ArenaIndex<M> {
         })
     }
 
-    /// The number of the part in front of `page` in its arena.
+    /// The number, in its arena, of the part that covers `page`.
     const fn part_of(page: PageIdx) -> usize {
         Self::map_of(page) / Self::PART_PAGES
     }
 
-    /// The pages of `run`, by the parts in front of them.
+    /// The pages of `run`, grouped by the part that covers them.
     pub(crate) fn pieces(run: PageRun) -> impl Iterator<Item = PageRun> {
         let mut rest = run;
         core::iter::from_fn(move || {
@@ -165,13 +166,13 @@ impl<M: Machine> ArenaIndex<M> {
         Self::pieces(run).filter_map(|piece| self.stretch(piece))
     }
 
-    /// Makes the part in front of `piece`, which passes no part's end, Ready, and answers how many
-    /// bytes that makes idle, charged as unused metadata. The piece was ensured. The caller holds
-    /// the growth gate.
+    /// Commits the part that covers `piece`, which passes no part's end, and returns how many bytes
+    /// that makes idle, charged as unused metadata. The piece was ensured. The caller holds the
+    /// growth gate.
     ///
     /// # Errors
     /// The part is absent, as before.
-    pub(crate) fn furnish_bits(
+    pub(crate) fn commit_bits(
         &self,
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
@@ -188,7 +189,7 @@ impl<M: Machine> ArenaIndex<M> {
         Ok(Self::PART_BYTES)
     }
 
-    /// Makes the entry of the part in front of `page` Ready.
+    /// Commits the entry of the part that covers `page`.
     fn ensure_entry(&self, page: PageIdx, source: &mut MetadataSource<'_, M>) -> Result<(), Cause> {
         let part = Self::part_of(page);
         let arena = self.arenas.get(Self::arena_of(page));
@@ -200,7 +201,7 @@ impl<M: Machine> ArenaIndex<M> {
         make_part::<M, Part>(word, Self::PARTS, part, Purpose::ArenaMetadata, source)
     }
 
-    /// Whether all parts in front of `run` are Ready.
+    /// Whether all parts that cover `run` are Ready.
     pub(crate) fn has_bits(&self, run: PageRun) -> bool {
         Self::pieces(run).all(|piece| {
             let stretch = self.stretch(piece);
@@ -208,9 +209,9 @@ impl<M: Machine> ArenaIndex<M> {
         })
     }
 
-    /// Says that the pages of `run` are in a scannable span, and answers how many bytes were idle;
-    /// `None`, and nothing is changed, if a part behind them is not Ready. The caller holds the
-    /// central lock.
+    /// Marks the pages of `run` as in a scannable span, and returns how many bytes were idle;
+    /// `None`, and nothing is changed, if a part that covers them is not Ready. The caller holds
+    /// the bitmap's lock.
     pub(crate) fn claim_bits(&self, run: PageRun) -> Option<usize> {
         if !self.has_bits(run) {
             return None;
@@ -223,8 +224,8 @@ impl<M: Machine> ArenaIndex<M> {
         Some(self.stretches(run).filter(was_idle).count() * Self::PART_BYTES)
     }
 
-    /// Says that the pages of `run` are in no scannable span, whether they were or not, and answers
-    /// how many bytes are idle now that were not. The caller holds the central lock.
+    /// Marks the pages of `run` as in no scannable span, whether they were or not, and returns how
+    /// many bytes are idle now that were not. The caller holds the bitmap's lock.
     pub(crate) fn release_bits(&self, run: PageRun) -> usize {
         let is_idle_now = |stretch: &Stretch<'_>| {
             let before = stretch.part.pages.load(Relaxed);
@@ -234,8 +235,8 @@ impl<M: Machine> ArenaIndex<M> {
         self.stretches(run).filter(is_idle_now).count() * Self::PART_BYTES
     }
 
-    /// Takes the first idle part behind `run` back: it is absent from now on, and its memory may
-    /// go. The caller holds the growth gate and the central lock.
+    /// Takes back the first idle part that covers pages of `run`: it is absent from now on. The
+    /// caller holds the growth gate and the bitmap's lock, and no reader is counted.
     pub(crate) fn take_idle_part(&self, run: PageRun, machine: &M) -> Option<IdlePart> {
         Self::pieces(run).find_map(|piece| {
             let stretch = self.stretch(piece)?;
@@ -246,23 +247,29 @@ impl<M: Machine> ArenaIndex<M> {
             let base = machine.address(sparse::block_base(word, Self::PART)?)?;
             let range = VirtRange::new(base, Self::PART_BYTES)?;
             sparse::take_part_back(word, 0);
-            Some(IdlePart { piece, range })
+            // SAFETY: the token needs the range
+            // - Ready: the part was published, and was not taken back before;
+            // - unused: no page that it covers is in a scannable span, and there is no reader;
+            // - named by no other token: the word that recorded the part says now that it is absent.
+            let memory = unsafe { Ready::assume(range) };
+            Some(IdlePart { piece, memory })
         })
     }
 
-    /// Undoes [`take_idle_part`](Self::take_idle_part), whose memory could not go. The caller holds
-    /// the growth gate.
-    pub(crate) fn give_part_again(&self, part: &IdlePart) {
-        if let Some(stretch) = self.stretch(part.piece) {
+    /// Undoes [`take_idle_part`](Self::take_idle_part) for the part that covers `piece`, whose memory
+    /// could not go. The caller holds the growth gate.
+    pub(crate) fn put_part_back(&self, piece: PageRun, memory: Ready) {
+        memory.record();
+        if let Some(stretch) = self.stretch(piece) {
             sparse::give_part_again(stretch.part.word.raw(), 0);
         }
     }
 }
 
-/// What the bitmap holds.
+/// Reading the bitmap.
 impl<M: Machine> ArenaIndex<M> {
-    /// Units of an arena's bitmap, each a machine word of it, from unit `first` to the end of its
-    /// part, if that is Ready. The caller is a counted reader, or has an object there.
+    /// Units of an arena's bitmap, each a machine word, from unit `first` to the end of its part;
+    /// none if the part is absent. The caller is a counted reader, or has an object there.
     #[inline]
     pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
         #[cfg(feature = "flat-bits")]
@@ -286,13 +293,13 @@ impl<M: Machine> ArenaIndex<M> {
             })
     }
 
-    /// The units in front of `page` and those behind it, to the end of the part. The caller holds the
-    /// central lock, and the page is claimed.
+    /// The units that cover `page` and the pages after it, to the end of the part. The page is
+    /// claimed and stays so while the caller looks.
     pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {
         self.bits_from(Self::arena_of(page), Self::map_of(page) * Self::PAGE_UNITS)
     }
 
-    /// Whether `page` is said to be in a scannable span.
+    /// Whether `page` is marked as in a scannable span.
     pub(crate) fn is_claimed(&self, page: PageIdx) -> bool {
         self.stretch(PageRun::new(page, 1))
             .is_some_and(|stretch| stretch.part.pages.load(Relaxed) & stretch.mask != 0)
@@ -331,13 +338,23 @@ impl<M: Machine> ArenaIndex<M> {
         })
     }
 
-    /// Whether all words in pages behind a part are dead that are in no scannable span.
+    /// Whether all words are dead that a part covers and that are in no scannable span.
     pub(crate) fn is_dead_where_unclaimed(&self, part: &PartView) -> bool {
         let units = self.bits_of(part.first);
         let pages = units.chunks(Self::PAGE_UNITS).take(Self::PART_PAGES);
         pages.enumerate().all(|(page, units)| {
             part.claimed >> page & 1 != 0 || units.iter().all(|unit| unit.load(Relaxed) == 0)
         })
+    }
+}
+
+impl<M: Machine> Tables for ArenaIndex<M> {
+    const GEOMETRY: Geometry = M::GEOMETRY;
+    const WORD_BYTES: usize = M::WORD_BYTES;
+
+    #[inline]
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        self.bits_from(arena, first)
     }
 }
 

@@ -161,8 +161,11 @@ impl<M: Machine> ArenaIndex<M> {
     }
 }
 
-/// Makes one part of the block that `word` names Ready and publishes it, finding the block a place
-/// if it has none.
+/// Commits one part of the block that `word` names and publishes it. A block without address space
+/// gets some first. The part is absent, and the caller holds the growth gate.
+///
+/// # Errors
+/// Why there is no memory; the part is absent, as before.
 pub(super) fn make_part<M: Machine, T: sparse::Entry>(
     word: &IndexWord,
     shape: BlockShape,
@@ -197,7 +200,12 @@ pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
         None => source.take_block(block_bytes)?,
     };
     let offset = archipelago_api::Offset::new(block.value() + part * shape.part_bytes::<T>());
-    match source.furnish_part::<T>(purpose, offset, shape.part_entries) {
+    debug_assert!(!sparse::has_part(word, part), "a part is committed once");
+    // SAFETY: `commit_part` needs
+    // - the part in a block of this source that was not put back: `word` names no other blocks, and
+    //   one that was taken just now is put back after a failure alone;
+    // - whole pages that are not Ready: the part is absent, as every caller checks.
+    match unsafe { source.commit_part::<T>(purpose, offset, shape.part_entries) } {
         Ok(memory) => {
             sparse::publish_part(word, shape, part, memory);
             Ok(())

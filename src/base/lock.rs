@@ -15,10 +15,13 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 pub(crate) mod rank {
     /// Spans and their slots.
     pub(crate) const CENTRAL: u8 = 0;
+    /// The memory of the heap bitmap.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) const BITMAP: u8 = 1;
     /// Free pages, and the ranges that the heap owns.
-    pub(crate) const PAGE: u8 = 1;
+    pub(crate) const PAGE: u8 = 2;
     /// The early heap; nothing is taken under it.
-    pub(crate) const EARLY: u8 = 2;
+    pub(crate) const EARLY: u8 = 3;
 }
 
 /// A spin lock of rank `RANK` around a `T`, held with interrupts off on the kernel `K`.

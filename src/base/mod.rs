@@ -4,6 +4,8 @@
 //! nothing from below but typed addresses and the geometry.
 
 #[cfg(not(loom))]
+pub(crate) mod invariant;
+#[cfg(not(loom))]
 pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;

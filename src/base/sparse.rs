@@ -256,6 +256,11 @@ pub(crate) fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
     word.store(before.map_addr(|addr| addr | 1 << part), Ordering::Release);
 }
 
+/// Whether part `part` of the block that `word` names is Ready.
+pub(crate) fn has_part(word: &AtomicPtr<u8>, part: usize) -> bool {
+    word.load(Ordering::Relaxed).addr() >> part & 1 != 0
+}
+
 /// Where the block that `word` names begins, or `None` while none of it is Ready.
 pub(crate) fn block_base(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<NonNull<u8>> {
     NonNull::new(word.load(Ordering::Acquire))

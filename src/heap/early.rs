@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::Heap;
+use super::object_heap::Heap;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
 use crate::region::Cause;

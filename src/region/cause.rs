@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago_api::{CommitError, PrepareError};
 
-/// Which step refused a request, with figures.
+/// The step that refused a request, with figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -12,8 +12,10 @@ pub enum Cause {
     NotInitialised,
     /// No size class and no run of pages can be that large or that aligned.
     TooLarge {
-        /// Bytes asked for, with alignment.
+        /// Bytes asked for, or the alignment if that is more.
         bytes: usize,
+        /// Bytes that a run of pages can have at most.
+        most: usize,
     },
     /// The request must not grow the heap, and no memory that is Ready fits it.
     NotReady {
@@ -58,21 +60,19 @@ pub enum Cause {
     /// The machine is in use, and a request made with interrupts masked does not wait for it.
     Busy,
     /// The description of an object is longer than the object.
-    #[cfg(feature = "heap-bits")]
     Description {
         /// Bytes that are described.
         bytes: usize,
         /// Bytes of its layout.
         room: usize,
     },
-    /// The object is a scannable one, and the request does not say where the pointers will be.
-    #[cfg(feature = "heap-bits")]
+    /// The object is scannable, and the request does not say where its pointers will be.
     Scannable,
 }
 
 impl Cause {
     /// Bytes of memory that would have helped, on a machine with granules of `granule` bytes; 0 if
-    /// the refusal was not for want of memory.
+    /// the request was not refused for want of memory.
     pub(crate) const fn missing_bytes(self, granule: usize) -> usize {
         match self {
             Self::Frames { needed, available } | Self::PageTables { needed, available } => {
@@ -87,8 +87,8 @@ impl Cause {
         }
     }
 
-    /// This refusal of a part, as one of the whole: of `all` bytes, `done` of which became Ready
-    /// before and do not stay so. A frame is of `granule` bytes.
+    /// Turns the refusal of a part into one of the whole: of `all` bytes, `done` of which became
+    /// Ready before and do not stay so. A frame has `granule` bytes.
     pub(crate) const fn for_all(self, all: usize, done: usize, granule: usize) -> Self {
         match self {
             Self::Frames { available, .. } => Self::Frames {
@@ -132,51 +132,61 @@ impl From<CommitError> for Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInitialised => {
-                f.write_str("the heap is not initialised and the early heap has no room")
-            }
-            Self::TooLarge { bytes } => {
-                write!(f, "class: {bytes} bytes are more than a run can be")
-            }
-            Self::NotReady { bytes } => {
-                write!(f, "growth: forbidden here, and {bytes} bytes are not Ready")
-            }
-            Self::Window { bytes, largest } => {
-                write!(
-                    f,
-                    "window: {bytes} bytes asked, the largest piece left has {largest}"
-                )
-            }
-            Self::MetadataWindow { bytes } => {
-                write!(f, "window: no address space for {bytes} bytes of metadata")
-            }
-            Self::Frames { needed, available } => {
-                write!(f, "frames: {needed} needed, {available} available")
-            }
-            Self::PageTables { needed, available } => {
-                write!(
-                    f,
-                    "page tables: {needed} frames needed, {available} available"
-                )
-            }
+            Self::NotInitialised => f.write_str(
+                "the heap is not initialised and the early heap has no room: call `init` first, or \
+                 enlarge the early region",
+            ),
+            Self::TooLarge { bytes, most } => write!(
+                f,
+                "class: {bytes} bytes, alignment included, are more than the {most} bytes that one run of \
+                 pages can have here: ask for less"
+            ),
+            Self::NotReady { bytes } => write!(
+                f,
+                "growth: {bytes} bytes would have to become Ready and the flags forbid it: raise the \
+                 reserve with `set_reserve`, or allocate where growth is allowed"
+            ),
+            Self::Window { bytes, largest } => write!(
+                f,
+                "window: {bytes} bytes asked for, and the largest free piece of address space has \
+                 {largest}: add a window with `add_window`"
+            ),
+            Self::MetadataWindow { bytes } => write!(
+                f,
+                "window: no address space is left for {bytes} bytes of metadata: add a window with \
+                 `add_window`"
+            ),
+            Self::Frames { needed, available } => write!(
+                f,
+                "frames: {needed} needed, {available} available: free memory, or give the frame \
+                 source more"
+            ),
+            Self::PageTables { needed, available } => write!(
+                f,
+                "page tables: {needed} frames needed, {available} available: free memory, or give \
+                 the frame source more"
+            ),
             Self::Limit {
                 bytes,
                 limit,
                 mapped_ready,
             } => write!(
                 f,
-                "limit: {bytes} bytes more than {mapped_ready} would pass the limit of {limit}"
+                "limit: {bytes} bytes more than the {mapped_ready} that are Ready would pass the \
+                 limit of {limit}: free memory, or raise it with `set_limit`"
             ),
-            Self::Busy => f.write_str("growth: the machine is in use and interrupts are masked"),
-            #[cfg(feature = "heap-bits")]
-            Self::Description { bytes, room } => {
-                write!(
-                    f,
-                    "heap bitmap: {bytes} bytes described of an object of {room}"
-                )
-            }
-            #[cfg(feature = "heap-bits")]
-            Self::Scannable => f.write_str("heap bitmap: a scannable object needs a description"),
+            Self::Busy => f.write_str(
+                "growth: the machine is in use and interrupts are masked: try again with interrupts on",
+            ),
+            Self::Description { bytes, room } => write!(
+                f,
+                "heap bitmap: a description of {bytes} bytes does not fit an object of {room}: \
+                 describe no more than the layout has"
+            ),
+            Self::Scannable => f.write_str(
+                "heap bitmap: the object is scannable: resize it with `reallocate_scannable`, which \
+                 takes its new description",
+            ),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::base::sync::{AtomicUsize, Ordering};
 
-/// What Ready memory is used for. Every Ready byte is charged to one purpose.
+/// A purpose that Ready memory serves. Every Ready byte is charged to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
-    /// Pages in spans: objects, and the slots beside them.
+    /// Pages in spans: objects, and the free slots beside them.
     Objects,
     /// Free pages that are Ready.
     Free,
@@ -23,16 +24,21 @@ pub enum Purpose {
     Spans,
     /// Arrays of address ranges.
     Ranges,
-    /// Metadata memory that no purpose has taken yet.
+    /// Metadata memory that is committed and not yet in use.
     UnusedMetadata,
-    /// The heap bitmap, where objects that may hold pointers lie behind it.
-    #[cfg(feature = "heap-bits")]
+    /// The heap bitmap, as far as it covers scannable spans. Nothing without the feature
+    /// `heap-bits`.
     HeapBits,
+    /// Runs of pages that the kernel took for itself.
+    Runs,
 }
+
+/// How many purposes there are.
+const PURPOSES: usize = Purpose::ALL.len();
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; if cfg!(feature = "heap-bits") { 11 } else { 10 }] = [
+    pub const ALL: &'static [Self] = &[
         Self::Objects,
         Self::Free,
         Self::Reserve,
@@ -43,8 +49,8 @@ impl Purpose {
         Self::Spans,
         Self::Ranges,
         Self::UnusedMetadata,
-        #[cfg(feature = "heap-bits")]
         Self::HeapBits,
+        Self::Runs,
     ];
 
     /// The purpose in words.
@@ -61,8 +67,8 @@ impl Purpose {
             Self::Spans => "spans",
             Self::Ranges => "ranges",
             Self::UnusedMetadata => "unused metadata",
-            #[cfg(feature = "heap-bits")]
             Self::HeapBits => "heap bitmap",
+            Self::Runs => "runs of pages",
         }
     }
 }
@@ -73,7 +79,7 @@ impl Purpose {
 /// counts.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    purposes: [AtomicUsize; Purpose::ALL.len()],
+    purposes: [AtomicUsize; PURPOSES],
     mapped_ready: AtomicUsize,
     prepared: AtomicUsize,
     reserved: AtomicUsize,
@@ -81,10 +87,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// An account with nothing on it, and no limit.
+    /// An empty account without a limit.
     pub(crate) const fn new() -> Self {
         Self {
-            purposes: [const { AtomicUsize::new(0) }; Purpose::ALL.len()],
+            purposes: [const { AtomicUsize::new(0) }; PURPOSES],
             mapped_ready: AtomicUsize::new(0),
             prepared: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
@@ -112,7 +118,7 @@ impl Ledger {
         self.reserved.load(Ordering::Relaxed)
     }
 
-    /// The limit on Ready bytes; `usize::MAX` is none.
+    /// The limit on Ready bytes; `usize::MAX` means no limit.
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
@@ -122,7 +128,7 @@ impl Ledger {
         self.limit.store(bytes, Ordering::Relaxed);
     }
 
-    /// Clears all but the limit: the heap was not opened after all.
+    /// Clears all but the limit: the heap did not come online.
     pub(crate) fn clear(&self) {
         let totals = [&self.mapped_ready, &self.prepared, &self.reserved];
         for total in self.purposes.iter().chain(totals) {
@@ -148,11 +154,11 @@ impl Ledger {
         self.credit(purpose, bytes);
     }
 
-    /// Moves the plain totals of the other two states.
-    pub(super) fn moved(&self, state: Plain, more: bool, bytes: usize) {
+    /// Moves the total of a state other than Ready, up if `more`, else down.
+    pub(super) fn moved(&self, state: Total, more: bool, bytes: usize) {
         let total = match state {
-            Plain::Reserved => &self.reserved,
-            Plain::Prepared => &self.prepared,
+            Total::Reserved => &self.reserved,
+            Total::Prepared => &self.prepared,
         };
         if more {
             add(total, bytes);
@@ -178,14 +184,14 @@ impl Ledger {
     }
 }
 
-/// The states that only have a total.
+/// A state that has a total and no purposes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Plain {
+pub(super) enum Total {
     Reserved,
     Prepared,
 }
 
-// Out of line, both of them: where there is no single instruction for it, each is a loop.
+// Both are out of line: where the machine has no single instruction for it, each is a loop.
 #[inline(never)]
 fn add(total: &AtomicUsize, bytes: usize) {
     total.fetch_add(bytes, Ordering::Relaxed);

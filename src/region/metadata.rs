@@ -1,10 +1,10 @@
 //! Metadata memory: where tables, bitmaps and records live.
 //!
-//! It is carved from the far end of the first window (heap pages come from its front, so neither
-//! needs a share set aside), or from a window of its own, in **extents**: aligned pieces of address
-//! space, each as large as the largest table. In an extent, small pieces are bumped from the bottom
-//! and whole pages are taken from the top, each page made Ready when it is reached. Nothing is ever
-//! unmapped; arrays that were outgrown are kept in stock and handed out again.
+//! Metadata comes from the high end of the first window, or from a window of its own, in
+//! **extents**: aligned pieces of address space, each as large as the largest table. In an extent,
+//! small pieces are bumped from the bottom and whole pages are taken from the top. A page is
+//! committed when the first byte of it is needed and stays so; outgrown arrays are kept in stock
+//! and used again.
 
 use core::mem::{align_of, size_of, size_of_val};
 use core::ptr::NonNull;
@@ -12,30 +12,36 @@ use core::ptr::NonNull;
 use archipelago_api::{Machine, Offset, VirtRange};
 
 use super::space::Space;
+use super::token::{Refused, Reserved};
 use super::{Cause, Purpose, Source};
 use crate::base::sparse::{Entry, Fresh};
 use crate::base::{PageIdx, PageRun, Shape};
 
-/// Smallest piece and smallest alignment of metadata memory, in bytes: a cache line.
+/// The smallest piece and the smallest alignment of metadata memory, in bytes: a cache line.
 pub(crate) const UNIT: usize = 64;
 
-/// Pieces in stock at most; beyond them the smallest is lost, and stays charged as unused.
+/// Pieces in stock at most. Beyond them the smallest is lost, and stays charged as unused.
 const STOCK: usize = 4;
 
 /// Metadata memory, and the address space it comes from. Guarded by the growth gate.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    /// Address space that extents are taken from, highest first, and that heap pages may be taken
-    /// from, lowest first.
+    /// Address space for extents, which come from its high end. Heap pages may come from its low
+    /// end.
+    ///
+    /// Invariant: the whole room is Reserved, and no token names a part of it.
     room: PageRun,
     extent_bytes: usize,
     extent: Extent,
     stock: [Piece; STOCK],
-    /// Bytes that there was no place for in stock.
+    /// Bytes for which the stock had no place.
     lost: usize,
 }
 
-/// An extent, by offsets in bytes: `bump..ready` is Ready and unused, `ready..top` is Reserved.
+/// An extent, by offsets in bytes.
+///
+/// Invariant: `bump..ready` is Ready and unused, `ready..top` is Reserved, and no token names a
+/// part of either.
 #[derive(Clone, Copy, Debug)]
 struct Extent {
     bump: usize,
@@ -43,7 +49,7 @@ struct Extent {
     top: usize,
 }
 
-/// Ready memory that nobody uses.
+/// Ready memory that is not in use.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     offset: usize,
@@ -51,7 +57,8 @@ struct Piece {
 }
 
 impl Metadata {
-    /// No memory yet; extents will have `extent_bytes` bytes, a power of two and at least a page.
+    /// Metadata memory without address space. Extents will have `extent_bytes` bytes, a power of
+    /// two and at least a page.
     pub(crate) const fn new(extent_bytes: usize) -> Self {
         Self {
             room: PageRun::new(PageIdx(0), 0),
@@ -74,14 +81,14 @@ impl Metadata {
         self.extent_bytes
     }
 
-    /// Address space that is Reserved and neither metadata's nor handed out.
-    pub(crate) const fn room(&self) -> PageRun {
+    /// Address space for extents, all of it Reserved.
+    pub(super) const fn room(&self) -> PageRun {
         self.room
     }
 
-    /// Replaces the room: at `init`, when heap pages were taken from its front, or when it is
-    /// exhausted and another piece of unused address space takes its place.
-    pub(crate) fn set_room(&mut self, room: PageRun) {
+    /// Replaces the room. The caller keeps its invariant: what leaves the room is recorded
+    /// elsewhere, and what enters it was.
+    pub(super) fn set_room(&mut self, room: PageRun) {
         self.room = room;
     }
 
@@ -96,13 +103,13 @@ impl Metadata {
         }
     }
 
-    /// Bytes on hand that no purpose has taken.
+    /// Bytes that are Ready and not in use.
     pub(crate) fn unused(&self) -> usize {
         let stock: usize = self.stock.iter().map(|piece| piece.bytes).sum();
         stock + self.lost + (self.extent.ready - self.extent.bump)
     }
 
-    /// Puts an array that was outgrown in stock.
+    /// Puts an outgrown array in stock.
     pub(crate) fn outgrown<T: Entry, M: Machine>(
         &mut self,
         array: &'static [T],
@@ -144,8 +151,8 @@ impl Metadata {
         Some(offset)
     }
 
-    /// Takes `bytes` of address space, aligned to `align`, off the far end of the room.
-    fn off_the_end<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+    /// Takes `bytes` of address space, aligned to `align`, off the high end of the room.
+    fn take_high_end<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         let shift = S::GEOMETRY.page_shift;
         let refused = Cause::MetadataWindow { bytes };
         let end = self.room.end().0 << shift;
@@ -157,9 +164,9 @@ impl Metadata {
         Ok(start)
     }
 
-    /// Starts a new extent; what was Ready and unused in the old one goes to stock.
+    /// Starts a new extent. Memory of the old one that is Ready and unused goes to stock.
     fn next_extent<S: Shape>(&mut self) -> Result<(), Cause> {
-        let start = self.off_the_end::<S>(self.extent_bytes, self.extent_bytes)?;
+        let start = self.take_high_end::<S>(self.extent_bytes, self.extent_bytes)?;
         let old = self.extent;
         if old.ready > old.bump {
             self.stock_up(old.bump, old.ready - old.bump);
@@ -176,7 +183,7 @@ impl Metadata {
     /// large.
     fn take_address<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         if bytes > self.extent_bytes / 2 {
-            return self.off_the_end::<S>(bytes, align.max(self.extent_bytes));
+            return self.take_high_end::<S>(bytes, align.max(self.extent_bytes));
         }
         if !self.extent.has_top(bytes, align) {
             self.next_extent::<S>()?;
@@ -195,7 +202,7 @@ impl Extent {
     }
 }
 
-/// Metadata memory together with the machine that makes it Ready.
+/// Metadata memory together with the machine that commits it.
 #[derive(Debug)]
 pub(crate) struct MetadataSource<'a, M> {
     metadata: &'a mut Metadata,
@@ -203,10 +210,10 @@ pub(crate) struct MetadataSource<'a, M> {
 }
 
 impl<M: Machine> MetadataSource<'_, M> {
-    /// Address space for a block of `bytes` bytes, aligned to its size, nothing of it Ready.
+    /// Address space for a block of `bytes` bytes, aligned to its size, none of it committed.
     ///
     /// # Errors
-    /// There is none left.
+    /// [`Cause::MetadataWindow`] if none is left.
     pub(crate) fn take_block(&mut self, bytes: usize) -> Result<Offset, Cause> {
         self.metadata
             .take_address::<M>(bytes, bytes)
@@ -218,7 +225,7 @@ impl<M: Machine> MetadataSource<'_, M> {
         M::GEOMETRY.offset(self.space.machine().address(block)?)
     }
 
-    /// Puts back the block that was taken last, nothing of which has become Ready.
+    /// Puts back the block that was taken last, no part of which is committed.
     pub(crate) fn put_back_block(&mut self, block: Offset, bytes: usize) {
         let metadata = &mut *self.metadata;
         if metadata.extent.top == block.value() {
@@ -228,39 +235,64 @@ impl<M: Machine> MetadataSource<'_, M> {
         }
     }
 
-    /// Makes part of a block Ready.
+    /// Commits part of a block: `count` entries at `offset`, charged to `purpose`.
     ///
     /// # Errors
     /// The part is Reserved, as before.
-    pub(crate) fn furnish_part<T: Entry>(
+    /// # Safety
+    /// - The part lies in a block from [`take_block`](Self::take_block) that was not put back.
+    /// - It is whole pages, none of which is Ready.
+    pub(crate) unsafe fn commit_part<T: Entry>(
         &mut self,
         purpose: Purpose,
         offset: Offset,
         count: usize,
     ) -> Result<Fresh<T>, Cause> {
-        self.furnish(offset.value(), count * size_of::<T>(), purpose)?;
-        Ok(self.fresh(offset.value(), count))
+        // SAFETY: the part is Reserved and no token names it, since a block is Reserved when it is
+        // taken, and the caller promises that this part is still so.
+        unsafe { self.commit(offset.value(), count * size_of::<T>(), purpose) }?;
+        Ok(self.zeroed(offset.value(), count))
     }
 
-    fn furnish(&self, offset: usize, bytes: usize, purpose: Purpose) -> Result<(), Cause> {
+    /// Commits whole pages, zero-filled.
+    ///
+    /// # Errors
+    /// The pages are Reserved, as before.
+    /// # Safety
+    /// The `bytes` bytes at `offset` are Reserved, and no token names a part of them.
+    unsafe fn commit(&self, offset: usize, bytes: usize, purpose: Purpose) -> Result<(), Cause> {
         let base = M::GEOMETRY.address(Offset::new(offset));
         // Metadata lies inside windows, which do not wrap.
         let range = VirtRange::new(base, bytes).ok_or(Cause::MetadataWindow { bytes })?;
-        self.space.furnish(range, purpose)
+        // SAFETY: the caller promises the invariants of the token.
+        let reserved = unsafe { Reserved::assume(range) };
+        match self.space.commit_zeroed(reserved, purpose) {
+            // The caller records the pages: as an entry's memory, or by a cursor.
+            Ok(ready) => {
+                ready.record();
+                Ok(())
+            }
+            Err(Refused { range, why }) => {
+                range.record();
+                Err(why)
+            }
+        }
     }
 
-    /// Vouches for `count` entries at `offset`, which this source has just taken and zeroed.
-    fn fresh<T: Entry>(&self, offset: usize, count: usize) -> Fresh<T> {
+    /// `count` entries at `offset`, which this source has just committed or zeroed.
+    fn zeroed<T: Entry>(&self, offset: usize, count: usize) -> Fresh<T> {
         let start = self
             .space
             .machine()
             .pointer(M::GEOMETRY.address(Offset::new(offset)));
-        // SAFETY: the memory is Ready and zero, either furnished just now or taken from stock and
-        // zeroed; its offset is aligned for `T`, and cursors and stock hand every byte out once.
+        // SAFETY: `new` needs the entries
+        // - aligned: pieces are aligned for their type, parts to their size;
+        // - Ready and zero: committed just now, or taken from stock and zeroed;
+        // - unshared: cursors and stock hand every byte out once.
         unsafe { Fresh::new(start.cast::<T>(), count) }
     }
 
-    /// Bumps a small piece, making pages Ready as they are reached.
+    /// Bumps a small piece, committing pages as they are reached.
     fn bump(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
         let start = loop {
@@ -272,11 +304,14 @@ impl<M: Machine> MetadataSource<'_, M> {
             self.metadata.next_extent::<M>()?;
         };
         while self.metadata.extent.ready < start + bytes {
-            self.furnish(
-                self.metadata.extent.ready,
-                page_bytes,
-                Purpose::UnusedMetadata,
-            )?;
+            // SAFETY: the page is the first of `ready..top`: Reserved, and named by no token.
+            unsafe {
+                self.commit(
+                    self.metadata.extent.ready,
+                    page_bytes,
+                    Purpose::UnusedMetadata,
+                )
+            }?;
             self.metadata.extent.ready += page_bytes;
         }
         let gap = start - self.metadata.extent.bump;
@@ -287,9 +322,9 @@ impl<M: Machine> MetadataSource<'_, M> {
         Ok(start)
     }
 
-    /// Takes memory, Ready and zeroed, and answers with its offset: from stock, else a piece, else
-    /// whole pages.
-    // One for entries of every type.
+    /// Takes memory, Ready and zeroed, and returns its offset: from stock, else a piece of a page,
+    /// else whole pages.
+    // One function for entries of every type.
     #[inline(never)]
     fn take_bytes(&mut self, purpose: Purpose, bytes: usize, align: usize) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
@@ -307,7 +342,8 @@ impl<M: Machine> MetadataSource<'_, M> {
         let offset = self
             .metadata
             .take_address::<M>(whole, align.max(page_bytes))?;
-        if let Err(cause) = self.furnish(offset, whole, purpose) {
+        // SAFETY: the address space was Reserved and was taken off its record just now.
+        if let Err(cause) = unsafe { self.commit(offset, whole, purpose) } {
             self.put_back_block(Offset::new(offset), whole);
             return Err(cause);
         }
@@ -324,7 +360,8 @@ impl<M: Machine> MetadataSource<'_, M> {
             .space
             .machine()
             .pointer(M::GEOMETRY.address(Offset::new(offset)));
-        // SAFETY: stock is Ready memory that nobody uses.
+        // SAFETY: `write_bytes` needs the bytes writable and unshared: stock is Ready memory that
+        // is not in use.
         unsafe { start.write_bytes(0, bytes) };
         Some(offset)
     }
@@ -340,6 +377,6 @@ impl<M: Machine> Source for MetadataSource<'_, M> {
         let align = align.max(align_of::<T>()).max(UNIT);
         let bytes = (count * size_of::<T>()).next_multiple_of(UNIT);
         let offset = self.take_bytes(purpose, bytes, align)?;
-        Ok(self.fresh(offset, count))
+        Ok(self.zeroed(offset, count))
     }
 }

@@ -1,38 +1,42 @@
 //! The six transitions: the only caller of the machine.
+//!
+//! A transition takes the token of its range and returns the token of the state that it leads to,
+//! or the same token if it is refused. It charges after success.
 
 use core::cell::Cell;
 
 use archipelago_api::{Busy, Contents, Kernel, Machine, Patience, ReserveError, VirtRange};
 
-use super::ledger::{Ledger, Plain};
+use super::ledger::{Ledger, Total};
+use super::token::{Prepared, Ready, Refused, Reserved};
 use super::{Cause, Purpose};
 use crate::base::lock;
 
-/// The machine with its account. Holding one means holding the growth gate: calls of the machine
-/// are queued, and no heap lock is held (debug builds check).
+/// Decides whether so many more bytes may become Ready.
+///
+/// # Errors
+/// [`Cause::Limit`].
+pub(crate) type Admit = fn(&Ledger, usize) -> Result<(), Cause>;
+
+/// The machine with its account. A `Space` exists only inside the growth gate: calls of the
+/// machine are queued, and no heap lock is held (debug builds check).
 #[derive(Debug)]
 pub(crate) struct Space<'a, M> {
-    machine: &'a M,
-    ledger: &'a Ledger,
-    patience: Patience,
+    pub(super) machine: &'a M,
+    pub(super) ledger: &'a Ledger,
+    pub(super) patience: Patience,
+    admit: Admit,
+    /// Debug builds ask whether no heap lock is held.
+    #[cfg(debug_assertions)]
     may_call: fn() -> bool,
-    /// A range that is still Prepared because undoing it met a busy machine.
-    unsettled: &'a Cell<Option<VirtRange>>,
-}
-
-/// The state that a range leaves, with what its Ready bytes were charged to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Leaving {
-    /// Reserved.
-    Reserved,
-    /// Prepared.
-    Prepared,
-    /// A mix, in a window of a heap that was never opened: the caller clears the whole account.
-    Mixed,
+    /// A range that counts as Reserved and is still Prepared, because the machine was busy when it
+    /// was to be undone.
+    pending_undo: &'a Cell<Option<VirtRange>>,
 }
 
 impl<'a, M: Machine> Space<'a, M> {
-    /// The machine of a heap on kernel `K`, with its account.
+    /// The machine of a heap on kernel `K`, with its account. `admit` decides what may become
+    /// Ready.
     ///
     /// # Errors
     /// [`Busy`] if what an earlier call could not undo cannot be undone now either.
@@ -40,29 +44,33 @@ impl<'a, M: Machine> Space<'a, M> {
         machine: &'a M,
         ledger: &'a Ledger,
         patience: Patience,
-        unsettled: &'a Cell<Option<VirtRange>>,
+        admit: Admit,
+        pending_undo: &'a Cell<Option<VirtRange>>,
     ) -> Result<Self, Busy> {
-        let may_call = || !lock::any_held::<K>();
         let space = Self {
             machine,
             ledger,
             patience,
-            may_call,
-            unsettled,
+            admit,
+            #[cfg(debug_assertions)]
+            may_call: || !lock::any_held::<K>(),
+            pending_undo,
         };
         space.settle()?;
         Ok(space)
     }
 
-    /// Undoes what an earlier step could not undo. Nothing else is tried before it succeeds: the
-    /// range counts as Reserved with everybody else.
+    /// Undoes what an earlier step could not undo. Nothing else is tried before this succeeds,
+    /// because every record counts the range as Reserved.
     ///
     /// # Errors
     /// [`Busy`] if the machine still is.
     pub(crate) fn settle(&self) -> Result<(), Busy> {
-        if let Some(range) = self.unsettled.get() {
-            self.fault(range, Leaving::Prepared)?;
-            self.unsettled.set(None);
+        if let Some(range) = self.pending_undo.get() {
+            // SAFETY: `unprepare` used the token of the range up, and the token that it returned is
+            // not used before this succeeds.
+            unsafe { self.fault(range) }?;
+            self.pending_undo.set(None);
         }
         Ok(())
     }
@@ -81,51 +89,74 @@ impl<'a, M: Machine> Space<'a, M> {
     ///
     /// # Errors
     /// The range is in state None.
-    pub(crate) fn reserve(&self, range: VirtRange) -> Result<(), ReserveError> {
-        self.called(range);
+    pub(crate) fn reserve(&self, range: VirtRange) -> Result<Reserved, ReserveError> {
+        self.check_call(range);
         self.machine.reserve(range, self.patience)?;
-        self.ledger.moved(Plain::Reserved, true, range.bytes());
-        Ok(())
+        self.ledger.moved(Total::Reserved, true, range.bytes());
+        // SAFETY: the machine has just reserved the whole range, and nobody knows of it yet.
+        Ok(unsafe { Reserved::assume(range) })
     }
 
     /// Reserved → Prepared.
     ///
     /// # Errors
     /// The range is Reserved.
-    pub(crate) fn prepare(&self, range: VirtRange) -> Result<(), Cause> {
-        self.called(range);
-        // SAFETY: `prepare` needs the whole range Reserved. Callers pass parts of windows that they
-        // have not prepared, which they know from the unused ranges or from a table part that is
-        // not Ready.
+    #[inline(always)]
+    pub(crate) fn prepare(&self, reserved: Reserved) -> Result<Prepared, Refused<Reserved, Cause>> {
+        let range = reserved.record();
+        // SAFETY: the range is Reserved, by invariant 1 of its token, which is used up here.
+        match unsafe { self.prepare_range(range) } {
+            // SAFETY: the whole range is Prepared now, and no token names it.
+            Ok(()) => Ok(unsafe { Prepared::assume(range) }),
+            // SAFETY: the whole range is Reserved as before, and no token names it.
+            Err(why) => Err(Refused::new(unsafe { Reserved::assume(range) }, why)),
+        }
+    }
+
+    /// # Safety
+    /// The whole range is Reserved, and the caller used its token up.
+    unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
+        self.check_call(range);
+        debug_assert!(
+            self.pending_undo.get().is_none(),
+            "nothing is prepared before what is pending was undone"
+        );
+        // SAFETY: `prepare` needs the whole range Reserved: the caller promises that.
         unsafe { self.machine.prepare(range, self.patience) }?;
-        self.ledger.moved(Plain::Reserved, false, range.bytes());
-        self.ledger.moved(Plain::Prepared, true, range.bytes());
+        self.ledger.moved(Total::Reserved, false, range.bytes());
+        self.ledger.moved(Total::Prepared, true, range.bytes());
         Ok(())
     }
 
-    /// Prepared → Ready, charged to `purpose`.
+    /// Prepared → Ready, charged to `purpose`, if that is admitted.
     ///
     /// # Errors
-    /// The range is Prepared. The limit on Ready bytes is kept here.
-    pub(crate) fn commit(&self, range: VirtRange, purpose: Purpose) -> Result<Contents, Cause> {
-        self.called(range);
-        let (mapped_ready, limit) = (self.ledger.mapped_ready(), self.ledger.limit());
-        let bytes = range.bytes();
-        if mapped_ready
-            .checked_add(bytes)
-            .is_none_or(|sum| sum > limit)
-        {
-            return Err(Cause::Limit {
-                bytes,
-                limit,
-                mapped_ready,
-            });
+    /// The range is Prepared.
+    #[inline(always)]
+    pub(crate) fn commit(
+        &self,
+        prepared: Prepared,
+        purpose: Purpose,
+    ) -> Result<(Ready, Contents), Refused<Prepared, Cause>> {
+        let range = prepared.record();
+        // SAFETY: the range is Prepared, by invariant 1 of its token, which is used up here.
+        match unsafe { self.commit_range(range, purpose) } {
+            // SAFETY: the whole range is Ready now, and no token names it.
+            Ok(contents) => Ok((unsafe { Ready::assume(range) }, contents)),
+            // SAFETY: the whole range is Prepared as before, and no token names it.
+            Err(why) => Err(Refused::new(unsafe { Prepared::assume(range) }, why)),
         }
-        // SAFETY: `commit` needs the whole range Prepared. Callers pass scavenged pages that they
-        // have marked allocated, or what they have just prepared.
+    }
+
+    /// # Safety
+    /// The whole range is Prepared, and the caller used its token up.
+    unsafe fn commit_range(&self, range: VirtRange, purpose: Purpose) -> Result<Contents, Cause> {
+        self.check_call(range);
+        (self.admit)(self.ledger, range.bytes())?;
+        // SAFETY: `commit` needs the whole range Prepared: the caller promises that.
         let contents = unsafe { self.machine.commit(range, self.patience) }?;
-        self.ledger.moved(Plain::Prepared, false, bytes);
-        self.ledger.became_ready(purpose, bytes);
+        self.ledger.moved(Total::Prepared, false, range.bytes());
+        self.ledger.became_ready(purpose, range.bytes());
         Ok(contents)
     }
 
@@ -133,104 +164,116 @@ impl<'a, M: Machine> Space<'a, M> {
     ///
     /// # Errors
     /// The range is Ready.
-    pub(crate) fn decommit(&self, range: VirtRange, purpose: Purpose) -> Result<(), Busy> {
-        self.called(range);
-        // SAFETY: `decommit` needs the range Ready and unused. Callers pass pages that they hold as
-        // allocated and have not handed out.
-        unsafe { self.machine.decommit(range, self.patience) }?;
-        self.ledger.was_ready(purpose, range.bytes());
-        self.ledger.moved(Plain::Prepared, true, range.bytes());
-        Ok(())
+    pub(crate) fn decommit(
+        &self,
+        ready: Ready,
+        purpose: Purpose,
+    ) -> Result<Prepared, Refused<Ready, Busy>> {
+        let range = ready.record();
+        self.check_call(range);
+        // SAFETY: `decommit` needs, by the invariants of the token, which is used up here:
+        // - the whole range Ready: 1;
+        // - nobody using it any more: 2.
+        match unsafe { self.machine.decommit(range, self.patience) } {
+            Ok(()) => {
+                self.ledger.was_ready(purpose, range.bytes());
+                self.ledger.moved(Total::Prepared, true, range.bytes());
+                // SAFETY: the whole range is Prepared now, and no token names it.
+                Ok(unsafe { Prepared::assume(range) })
+            }
+            // SAFETY: the whole range is Ready as before, and no token names it.
+            Err(why) => Err(Refused::new(unsafe { Ready::assume(range) }, why)),
+        }
     }
 
-    /// Ready or Prepared → Reserved.
+    /// Prepared → Reserved.
     ///
     /// # Errors
-    /// The range is as it was.
-    pub(crate) fn fault(&self, range: VirtRange, from: Leaving) -> Result<(), Busy> {
-        self.called(range);
-        // SAFETY: `fault` needs the range Ready or Prepared and unused. Callers pass what they have
-        // prepared and not published.
+    /// The range is Prepared.
+    /// # Safety
+    /// The whole range is Prepared, nothing uses it, and the caller used its token up.
+    unsafe fn fault(&self, range: VirtRange) -> Result<(), Busy> {
+        self.check_call(range);
+        // SAFETY: `fault` needs, by the caller's promise:
+        // - every granule Ready or Prepared;
+        // - nobody using it any more.
         unsafe { self.machine.fault(range, self.patience) }?;
-        self.left(range, from);
-        self.ledger.moved(Plain::Reserved, true, range.bytes());
+        self.ledger.moved(Total::Prepared, false, range.bytes());
+        self.ledger.moved(Total::Reserved, true, range.bytes());
         Ok(())
     }
 
-    /// Ready → Reserved: metadata of `purpose` that nobody can reach any more.
-    ///
-    /// # Errors
-    /// The range is Ready, and charged as before.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) fn withdraw(&self, range: VirtRange, purpose: Purpose) -> Result<(), Busy> {
-        self.called(range);
-        // SAFETY: `fault` needs the range Ready or Prepared and unused. Callers pass what they have
-        // said to be absent when nobody was in it.
-        unsafe { self.machine.fault(range, self.patience) }?;
-        self.ledger.was_ready(purpose, range.bytes());
-        self.ledger.moved(Plain::Reserved, true, range.bytes());
-        Ok(())
-    }
-
-    /// Undoes a [`prepare`](Self::prepare) whose range nobody has seen. Where the machine is busy,
-    /// the next call that reaches it undoes the range first: see [`settle`](Self::settle).
-    pub(crate) fn unprepare(&self, range: VirtRange) {
-        if self.fault(range, Leaving::Prepared).is_err() {
+    /// Undoes a [`prepare`](Self::prepare). Where the machine is busy, the undo is pending: it
+    /// comes before the next call, see [`settle`](Self::settle).
+    pub(crate) fn unprepare(&self, prepared: Prepared) -> Reserved {
+        let range = prepared.record();
+        // SAFETY: the range is Prepared and unused, by the invariants of its token, which is used up
+        // here.
+        if unsafe { self.fault(range) }.is_err() {
             debug_assert!(
-                self.unsettled.get().is_none(),
+                self.pending_undo.get().is_none(),
                 "a failing call leaves one range at most"
             );
-            self.unsettled.set(Some(range));
+            self.pending_undo.set(Some(range));
         }
+        // SAFETY: no token names the range. It is Reserved, or will be before the machine is called
+        // for it.
+        unsafe { Reserved::assume(range) }
     }
 
     /// Reserved → Ready and zero-filled, charged to `purpose`: metadata memory.
     ///
     /// # Errors
     /// The range is Reserved.
-    pub(crate) fn furnish(&self, range: VirtRange, purpose: Purpose) -> Result<(), Cause> {
-        self.prepare(range)?;
-        match self.commit(range, purpose) {
-            Ok(Contents::Zeroed) => Ok(()),
-            Ok(Contents::Unknown) => {
-                let start = self.machine.pointer(range.base());
-                // SAFETY: `write_bytes` needs the bytes writable and unshared: the range has just
-                // become Ready, and nobody else knows of it.
-                unsafe { start.write_bytes(0, range.bytes()) };
-                Ok(())
+    #[inline(always)]
+    pub(crate) fn commit_zeroed(
+        &self,
+        reserved: Reserved,
+        purpose: Purpose,
+    ) -> Result<Ready, Refused<Reserved, Cause>> {
+        let prepared = self.prepare(reserved)?;
+        match self.commit(prepared, purpose) {
+            Ok((ready, Contents::Zeroed)) => Ok(ready),
+            Ok((ready, Contents::Unknown)) => {
+                let start = self.machine.pointer(ready.range().base());
+                // SAFETY: `write_bytes` needs the bytes
+                // - writable: the range is Ready;
+                // - unshared: the token is held here.
+                unsafe { start.write_bytes(0, ready.range().bytes()) };
+                Ok(ready)
             }
-            Err(cause) => {
-                self.unprepare(range);
-                Err(cause)
-            }
+            Err(Refused { range, why }) => Err(Refused::new(self.unprepare(range), why)),
         }
     }
 
-    /// Any state → None: undoes the [`reserve`](Self::reserve) of a window that nobody has seen,
-    /// and what was done in it since.
+    /// Reserved → None: undoes a [`reserve`](Self::reserve).
+    pub(crate) fn release(&self, reserved: Reserved) {
+        let range = reserved.record();
+        // SAFETY: the token of the range is used up here.
+        unsafe { self.abandon(range) };
+        self.ledger.moved(Total::Reserved, false, range.bytes());
+    }
+
+    /// Any state → None: a window of a heap that was never online. The caller clears the account.
     ///
-    /// It waits for the machine, even with interrupts masked. The locks that it needs are those
-    /// that the steps to be undone have had: who holds one now came later, so it runs on another
-    /// CPU and was not interrupted by the caller.
-    pub(crate) fn release(&self, range: VirtRange, from: Leaving) {
-        self.called(range);
-        // SAFETY: `release` needs the range reserved and unused. Callers pass windows that nobody
-        // has seen.
+    /// The call waits for the machine, even with interrupts masked. The locks that it needs are
+    /// those that the steps to be undone have had: who holds one now came later, so it runs on
+    /// another CPU and was not interrupted by the caller.
+    ///
+    /// # Safety
+    /// The range was reserved by this heap, and nothing uses it any more.
+    pub(crate) unsafe fn abandon(&self, range: VirtRange) {
+        self.check_call(range);
+        // SAFETY: `release` needs, by the caller's promise:
+        // - the range reserved;
+        // - nobody using it any more.
         let released = unsafe { self.machine.release(range, Patience::Wait) };
         debug_assert!(released.is_ok(), "who may wait is not told `Busy`");
-        self.left(range, from);
     }
 
-    fn left(&self, range: VirtRange, from: Leaving) {
-        match from {
-            Leaving::Reserved => self.ledger.moved(Plain::Reserved, false, range.bytes()),
-            Leaving::Prepared => self.ledger.moved(Plain::Prepared, false, range.bytes()),
-            Leaving::Mixed => {}
-        }
-    }
-
-    fn called(&self, range: VirtRange) {
-        debug_assert!(
+    pub(super) fn check_call(&self, range: VirtRange) {
+        #[cfg(debug_assertions)]
+        assert!(
             (self.may_call)(),
             "the machine is never called under a heap lock"
         );

@@ -1,98 +1,137 @@
 //! The central lists: the spans of each span class that have free slots.
 //!
-//! Guarded by the central lock, the outermost. A per-CPU cache will refill from and flush to these
-//! lists; until then every request takes its slot here.
+//! The lists own their lock, the outermost. Span records and alloc bits change under it.
 
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use archipelago_api::Machine;
-#[cfg(feature = "heap-bits")]
-use archipelago_api::VirtAddr;
+use archipelago_api::{Kernel, Machine};
 
-use super::class::SPAN_CLASSES;
+use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::record::{Kind, Record, WideRecord};
 use super::records::{Pool, RecordKind, Records};
-use super::slots::{LiveSlot, SpanRef};
+use super::slots::{LiveSlot, SlotTaken, SpanRef};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
+use crate::base::lock::{RankedGuard, RankedLock, rank};
 use crate::base::sparse::Fresh;
+
+/// The central lists of a heap in the kernel `K`, behind their lock.
+pub(crate) struct Central<K: Kernel> {
+    lists: RankedLock<Lists, K, { rank::CENTRAL }>,
+}
+
+impl<K: Kernel> Central<K> {
+    /// Lists without spans.
+    pub(crate) const fn new() -> Self {
+        Self {
+            lists: RankedLock::new(Lists::new()),
+        }
+    }
+
+    /// Takes the central lock.
+    #[inline(always)]
+    pub(crate) fn lock(&self) -> RankedGuard<'_, Lists, K, { rank::CENTRAL }> {
+        self.lists.lock()
+    }
+
+    /// Allocates a slot of a span that has one.
+    // In line: the slot stays in registers.
+    #[inline(always)]
+    pub(crate) fn alloc<'a, M: Machine>(
+        &self,
+        records: Records<'a, M>,
+        class: SpanClass,
+        slots: usize,
+    ) -> Option<NewSlot<'a>> {
+        self.lists.lock().alloc(records, class.number(), slots)
+    }
+}
 
 /// The spans that have free slots, and the records for more.
 #[derive(Debug)]
-pub(crate) struct Central {
-    /// The first span of each class that has free slots. Those that have none are on no list.
+pub(crate) struct Lists {
+    /// The first span of each class that has free slots. Full spans are on no list.
     partial: [u32; SPAN_CLASSES],
     pool: Pool,
     /// Records that only atomic requests may take.
     kept_records: usize,
-    /// Spans that were kept on their lists although they have no live slots.
+    /// Empty spans that were kept on their lists.
     kept_spans: [u32; KEPT_SPANS],
     objects: usize,
-    /// What of the heap bitmap the central lock guards.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) bits: BitsCounts,
 }
 
-/// Counts of the heap bitmap.
-#[cfg(feature = "heap-bits")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BitsCounts {
-    /// Readers who have not left: while there are any, no part is taken back.
-    pub(crate) readers: usize,
-    /// Bytes of idle parts.
-    pub(crate) idle_bytes: usize,
-}
-
-#[cfg(feature = "heap-bits")]
-impl BitsCounts {
-    /// Counts a reader.
-    pub(crate) const fn enter(&mut self) {
-        self.readers = self.readers.saturating_add(1);
-    }
-
-    /// Counts one reader less. Where there were too many to count, as there can be if they are
-    /// forgotten without leaving, there are readers for ever.
-    pub(crate) const fn leave(&mut self) {
-        if self.readers != usize::MAX {
-            self.readers -= 1;
-        }
-    }
-}
-
-/// Spans kept without live slots at most: enough to take the edge off a program that frees and
-/// allocates the last object of a span by turns, and little enough not to be seen in the memory
-/// overhead (one a class would be).
+/// The most empty spans that are kept: enough for a program that frees and allocates the last object
+/// of a span by turns, and too few to show in the memory overhead, as one a class would.
 const KEPT_SPANS: usize = 8;
 
-/// A slot that was taken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken<'a> {
-    /// The span's record. As long as the slot is the caller's, the span's place does not change.
-    pub(crate) record: &'a Record,
-    /// The record's address.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) address: VirtAddr,
-    /// The slot in it.
-    pub(crate) slot: usize,
-    /// The slot's memory is known to be zero.
-    pub(crate) zeroed: bool,
+/// A slot that was allocated just now.
+///
+/// Invariant: the slot's bit was set for this token, so the slot's memory is its holder's alone, and
+/// the span stays in use. The token is used up when the memory goes to the caller.
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is lost"]
+pub(crate) struct NewSlot<'a> {
+    span: SpanRef<'a>,
+    slot: usize,
+    is_zeroed: bool,
 }
 
-impl Central {
-    /// No spans, no records.
-    pub(crate) const fn new() -> Self {
+impl<'a> NewSlot<'a> {
+    #[inline(always)]
+    const fn new(span: SpanRef<'a>, taken: &SlotTaken) -> Self {
+        Self {
+            span,
+            slot: taken.slot,
+            is_zeroed: taken.zeroed,
+        }
+    }
+
+    /// The span, which keeps its place as long as the slot is allocated.
+    #[inline(always)]
+    pub(crate) const fn span(&self) -> SpanRef<'a> {
+        self.span
+    }
+
+    /// The slot's number.
+    #[inline(always)]
+    pub(crate) const fn number(&self) -> usize {
+        self.slot
+    }
+
+    /// Whether the slot's memory is known to be zero.
+    #[inline(always)]
+    pub(crate) const fn is_zeroed(&self) -> bool {
+        self.is_zeroed
+    }
+}
+
+/// The pages of a span whose record went back to the pool.
+///
+/// Invariant: the record was the only one of these pages, and says nothing of them any more.
+#[derive(Debug)]
+#[must_use = "pages that are dropped are lost: free them"]
+pub(crate) struct RetiredRun {
+    run: PageRun,
+}
+
+impl RetiredRun {
+    /// The pages.
+    #[inline(always)]
+    pub(crate) const fn run(&self) -> PageRun {
+        self.run
+    }
+}
+
+impl Lists {
+    /// Lists without spans and records.
+    const fn new() -> Self {
         Self {
             partial: [0; SPAN_CLASSES],
             pool: Pool::new(),
             kept_records: 0,
             kept_spans: [0; KEPT_SPANS],
             objects: 0,
-            #[cfg(feature = "heap-bits")]
-            bits: BitsCounts {
-                readers: 0,
-                idle_bytes: 0,
-            },
         }
     }
 
@@ -101,18 +140,17 @@ impl Central {
         self.objects
     }
 
-    /// Takes a slot of a span that has one.
-    // In line: its answer stays in registers.
     #[inline(always)]
-    pub(crate) fn take<'a, M: Machine>(
+    fn alloc<'a, M: Machine>(
         &mut self,
         records: Records<'a, M>,
         class: usize,
         slots: usize,
-    ) -> Option<Taken<'a>> {
-        let handle = SpanHandle(NonZeroU32::new(self.partial[class])?);
+    ) -> Option<NewSlot<'a>> {
+        let first = self.partial.get(class)?;
+        let handle = SpanHandle(NonZeroU32::new(*first)?);
         let span = records.get(handle);
-        let taken = span.take_slot(slots)?;
+        let taken = span.alloc_slot(slots)?;
         self.objects += 1;
         if usize::from(taken.free_slots) + 1 == slots {
             self.no_longer_kept(handle);
@@ -120,29 +158,24 @@ impl Central {
         if taken.free_slots == 0 {
             self.unlink(records, class, handle);
         }
-        Some(Taken {
-            record: span.record,
-            #[cfg(feature = "heap-bits")]
-            address: span.address,
-            slot: taken.slot,
-            zeroed: taken.zeroed,
-        })
+        Some(NewSlot::new(span, &taken))
     }
 
-    /// Gives a live slot of `span` back. A span without live slots leaves the lists, and its pages
-    /// are the caller's, unless it is the only one of its class that has free slots: then it waits
-    /// for the next request.
+    /// Frees a live slot of `span`. A span that becomes empty leaves the lists, and its pages go to
+    /// the caller, unless it is the only one of its class that has free slots: then it waits for the
+    /// next request.
     #[inline]
-    pub(crate) fn give<M: Machine>(
+    pub(crate) fn free<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
         span: SpanRef<'_>,
-        class: usize,
+        class: SizeClass,
         slot: LiveSlot<'_>,
         slots: usize,
-    ) -> Option<PageRun> {
-        let free_slots = span.give_slot(slot);
+    ) -> Option<RetiredRun> {
+        let class = span.span_class(class).number();
+        let free_slots = span.free_slot(slot);
         self.objects -= 1;
         if free_slots == 1 {
             self.link(records, class, handle);
@@ -153,14 +186,14 @@ impl Central {
         self.keep_or_retire(records, handle, class)
     }
 
-    /// What becomes of a span that has lost its last live slot: its pages, unless it is kept.
+    /// Keeps an empty span, or retires it and returns its pages.
     #[inline(never)]
     fn keep_or_retire<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
         class: usize,
-    ) -> Option<PageRun> {
+    ) -> Option<RetiredRun> {
         let record = records.get(handle).record;
         if record.run().count == 1 && self.is_only_partial(record) {
             if let Some(place) = self.kept_spans.iter_mut().find(|kept| **kept == 0) {
@@ -172,7 +205,7 @@ impl Central {
         Some(self.retire(records, handle))
     }
 
-    /// Notes that a slot of a span that was kept without live slots was taken.
+    /// Notes that a slot of an empty span that was kept is taken.
     #[inline(never)]
     fn no_longer_kept(&mut self, handle: SpanHandle) {
         for kept in &mut self.kept_spans {
@@ -182,57 +215,62 @@ impl Central {
         }
     }
 
-    /// Takes the first slot of a new span, all of which are free, and puts it on its list if there
-    /// are more.
+    /// Allocates the first slot of a new span, and puts the span on its list if it has more.
     pub(crate) fn insert<'a, M: Machine>(
         &mut self,
         records: Records<'a, M>,
-        class: usize,
+        class: SpanClass,
         handle: SpanHandle,
         slots: usize,
-    ) -> Option<Taken<'a>> {
+    ) -> Option<NewSlot<'a>> {
+        let class = class.number();
         let span = records.get(handle);
-        let taken = span.take_slot(slots)?;
+        let taken = span.alloc_slot(slots)?;
         self.objects += 1;
         if taken.free_slots > 0 {
             self.link(records, class, handle);
         }
-        Some(Taken {
-            record: span.record,
-            #[cfg(feature = "heap-bits")]
-            address: span.address,
-            slot: taken.slot,
-            zeroed: taken.zeroed,
-        })
+        Some(NewSlot::new(span, &taken))
     }
 
-    /// Takes a span that was kept without live slots off its list, if there is one.
-    pub(crate) fn reclaim<M: Machine>(&mut self, records: Records<'_, M>) -> Option<PageRun> {
+    /// Retires an empty span that was kept, if there is one, and returns whether its objects could
+    /// hold pointers and its pages.
+    pub(crate) fn reclaim<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+    ) -> Option<(Scan, RetiredRun)> {
         let place = self.kept_spans.iter_mut().find(|kept| **kept != 0)?;
         let handle = SpanHandle(NonZeroU32::new(core::mem::take(place))?);
         let span = records.get(handle);
         let Kind::Small(class) = span.kind() else {
             return None;
         };
-        self.unlink(records, span.number_of(class), handle);
-        Some(self.retire(records, handle))
+        let class = span.span_class(SizeClass::numbered(class)).number();
+        self.unlink(records, class, handle);
+        Some((span.scan(), self.retire(records, handle)))
     }
 
-    /// Returns the record of a span that is on no list to the pool, and its pages to the caller.
+    /// Returns the record of a span that is on no list to the pool, and the span's pages to the
+    /// caller.
     pub(crate) fn retire<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
-    ) -> PageRun {
+    ) -> RetiredRun {
         let record = records.get(handle).record;
         let run = record.run();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
-        self.pool.give(records, handle);
-        run
+        self.pool.free(records, handle);
+        RetiredRun { run }
     }
 
-    /// Takes an unused record, leaving those that are kept for atomic requests unless `atomic`.
-    pub(crate) fn take_record<M: Machine>(
+    /// Returns a record that describes nothing yet to the pool.
+    pub(crate) fn free_record<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        self.pool.free(records, handle);
+    }
+
+    /// Allocates a record, leaving those that are kept for atomic requests unless `atomic`.
+    pub(crate) fn alloc_record<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         kind: RecordKind,
@@ -242,7 +280,7 @@ impl Central {
         if self.pool.count(kind) <= kept {
             return None;
         }
-        self.pool.take(records, kind)
+        self.pool.alloc(records, kind)
     }
 
     /// Whether there are fewer unused records of `kind` than are kept for atomic requests.
@@ -279,7 +317,8 @@ impl Central {
     }
 
     /// Calls `visit` with each span on the list of `class`, and whether its link back is to the
-    /// span before it, until it answers `false`, and for at most `most` spans, so that a ring ends.
+    /// span before it, until `visit` returns `false`, and for at most `most` spans, so that a ring
+    /// ends.
     pub(crate) fn for_each<M: Machine>(
         &self,
         records: Records<'_, M>,
@@ -300,12 +339,12 @@ impl Central {
         }
     }
 
-    /// Whether a span was kept without live slots.
+    /// Whether an empty span is kept.
     pub(crate) fn is_kept(&self, handle: SpanHandle) -> bool {
         self.kept_spans.contains(&handle.0.get())
     }
 
-    /// How many spans were.
+    /// The number of empty spans that are kept.
     pub(crate) fn count_kept(&self) -> usize {
         self.kept_spans.iter().filter(|kept| **kept != 0).count()
     }
@@ -326,7 +365,10 @@ impl Central {
     }
 
     fn link<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
-        let head = &mut self.partial[class];
+        let Some(head) = self.partial.get_mut(class) else {
+            debug_assert!(false, "every class has a list");
+            return;
+        };
         let record = records.get(handle).record;
         record.previous.store(0, Relaxed);
         record.next.store(*head, Relaxed);
@@ -346,7 +388,12 @@ impl Central {
         let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
         match NonZeroU32::new(previous).map(SpanHandle) {
             Some(before) => records.get(before).record.next.store(next, Relaxed),
-            None => self.partial[class] = next,
+            None => {
+                debug_assert!(class < SPAN_CLASSES, "every class has a list");
+                if let Some(head) = self.partial.get_mut(class) {
+                    *head = next;
+                }
+            }
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
             records.get(after).record.previous.store(previous, Relaxed);
@@ -356,7 +403,7 @@ impl Central {
 
 /// Damage for the tests of `verify`.
 #[cfg(test)]
-impl Central {
+impl Lists {
     pub(crate) fn plant_objects(&mut self, more: usize) {
         self.objects += more;
     }
@@ -374,9 +421,9 @@ impl Central {
     }
 
     pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
-        if let Some(handle) = self.pool.take(records, RecordKind::Narrow) {
+        if let Some(handle) = self.pool.alloc(records, RecordKind::Narrow) {
             let record = records.get(handle).record;
-            self.pool.give(records, handle);
+            self.pool.free(records, handle);
             record.describe(Kind::Large, record.run(), 0, false);
         }
     }

@@ -1,19 +1,18 @@
-//! Layer 4: runs of pages cut into slots.
+//! Layer 5: runs of pages cut into slots.
 //!
-//! It owns size classes, span records with their alloc bits, and the partial and full lists of each
-//! span class. It hands up slots; it takes memory for records from the region layer. All state is
-//! beside the objects, never in them. The lists and records are guarded by the central lock.
+//! The layer owns size classes, span records with their alloc bits, and the central lists with
+//! their lock. It hands up slots; it takes memory for records from the region layer. All state is
+//! beside the objects, never in them.
 
 mod central;
 mod class;
 mod class_table;
-#[cfg(feature = "heap-bits")]
 mod place;
 mod record;
 mod records;
 mod slots;
 
-pub(crate) use central::{Central, Taken};
+pub(crate) use central::{Central, Lists, NewSlot, RetiredRun};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]

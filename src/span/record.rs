@@ -1,4 +1,4 @@
-//! Span records: what is known of a span, beside it.
+//! Span records: the description of a span, beside it.
 //!
 //! A record is one cache line, and its alloc bits are part of it. A span of more slots than the
 //! line has bits for has a wide record, three lines of which two hold bits. Fields are atomics
@@ -6,11 +6,10 @@
 //! the span is entered in the arena index.
 
 use core::mem::size_of;
-#[cfg(feature = "heap-bits")]
-use core::sync::atomic::AtomicI32;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
+use super::place::BitsDistance;
 use crate::base::sparse::Entry;
 use crate::base::{PageIdx, PageRun};
 
@@ -23,10 +22,10 @@ pub(super) const WORD_BITS: usize = usize::BITS as usize;
 pub(super) const NARROW_WORDS: usize = NARROW_SLOTS / WORD_BITS;
 const MORE_WORDS: usize = (WIDE_SLOTS - NARROW_SLOTS) / WORD_BITS;
 
-/// What a record describes.
+/// The kind of pages that a record describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing: it is in the pool.
+    /// None: the record is in the pool.
     Unused,
     /// A span of slots of this size class.
     Small(u8),
@@ -42,13 +41,12 @@ pub(crate) struct Record {
     pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was
     /// made; bit 18: it is scannable; bits 20 and up: how many slots have their bits near.
-    kind: AtomicU32,
+    pub(super) kind: AtomicU32,
     pub(super) free_slots: AtomicU16,
     /// Slots from here on were never handed out.
     pub(super) fresh_slot: AtomicU16,
-    /// How far away the bits of the span's first slots are: see [`BitsPlace`](super::BitsPlace).
-    #[cfg(feature = "heap-bits")]
-    pub(super) bits_distance: AtomicI32,
+    /// How far away the heap bitmap's bits of the span's first slots are.
+    pub(super) bits_distance: BitsDistance,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
     pub(super) bits: [AtomicUsize; NARROW_WORDS],
@@ -72,18 +70,10 @@ unsafe impl Entry for WideRecord {}
 const KIND_MASK: u32 = 0xffff;
 const WIDE: u32 = 1 << 16;
 pub(super) const ZEROED: u32 = 1 << 17;
-#[cfg(feature = "heap-bits")]
-pub(super) const SCANNABLE: u32 = 1 << 18;
-#[cfg(feature = "heap-bits")]
-const NEAR_SHIFT: u32 = 20;
-#[cfg(feature = "heap-bits")]
-const _: () = assert!(
-    WIDE_SLOTS < 1 << (u32::BITS - NEAR_SHIFT),
-    "all slots can be near"
-);
+const SCANNABLE: u32 = 1 << 18;
 
 impl Record {
-    /// What the record describes.
+    /// The kind of pages that the record describes.
     pub(crate) fn kind(&self) -> Kind {
         kind_of(self.kind.load(Relaxed))
     }
@@ -137,44 +127,13 @@ impl Record {
             .store(number | wide | if zeroed { ZEROED } else { 0 }, Relaxed);
     }
 
-    /// Says whether objects of the span, which was just described, may hold pointers.
+    /// Marks the span, which was just described, as one whose objects may hold pointers or not.
     #[inline(always)]
     pub(crate) fn mark(&self, scan: Scan) {
-        #[cfg(feature = "heap-bits")]
         if scan.is_yes() {
             let kind = self.kind.load(Relaxed);
             self.kind.store(kind | SCANNABLE, Relaxed);
         }
-        #[cfg(not(feature = "heap-bits"))]
-        let _ = scan;
-    }
-
-    /// Whether objects of the span may hold pointers.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) fn is_scannable(&self) -> bool {
-        self.kind.load(Relaxed) & SCANNABLE != 0
-    }
-
-    /// How many of the span's first slots have their bits where the record says.
-    #[cfg(feature = "heap-bits")]
-    #[inline(always)]
-    pub(crate) fn near_slots(&self) -> u32 {
-        near_slots(self.kind_word())
-    }
-
-    /// How far away those bits are.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) fn bits_distance(&self) -> i32 {
-        self.bits_distance.load(Relaxed)
-    }
-
-    /// Says that so many of the first slots of the span, which was just described and marked, have
-    /// their bits side by side, so far away.
-    #[cfg(feature = "heap-bits")]
-    pub(crate) fn set_bits(&self, distance: i32, near_slots: u32) {
-        let kind = self.kind_word() & ((1 << NEAR_SHIFT) - 1);
-        self.bits_distance.store(distance, Relaxed);
-        self.kind.store(kind | near_slots << NEAR_SHIFT, Relaxed);
     }
 
     /// Changes the length of a large object's run.
@@ -198,10 +157,10 @@ pub(super) fn kind_of(word: u32) -> Kind {
     }
 }
 
-#[cfg(feature = "heap-bits")]
+/// Whether objects of the span with this kind word may hold pointers.
 #[inline(always)]
-pub(super) const fn near_slots(kind: u32) -> u32 {
-    kind >> NEAR_SHIFT
+pub(super) const fn scan_of(word: u32) -> Scan {
+    Scan::when(word & SCANNABLE != 0)
 }
 
 /// Whether the record with this word of its kind is part of a wide one.

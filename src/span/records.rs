@@ -112,7 +112,7 @@ impl<'a, M: Machine> Records<'a, M> {
         M::GEOMETRY.address(self.offset(handle))
     }
 
-    /// Where the record that `handle` names would be.
+    /// The offset that `handle` names, of a record or not.
     #[inline]
     pub(crate) fn offset(&self, handle: SpanHandle) -> Offset {
         const SIGN: usize = 1 << 31;
@@ -166,8 +166,8 @@ impl Pool {
         self.bytes
     }
 
-    /// Calls `check` with each unused record until it answers `false`; answers whether it never
-    /// did, and whether there are as many as counted.
+    /// Calls `check` with each unused record until it returns `false`. Returns whether it never did,
+    /// and whether there are as many records as counted.
     pub(super) fn all_unused<M: Machine>(
         &self,
         records: Records<'_, M>,
@@ -199,7 +199,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn take<M: Machine>(
+    pub(super) fn alloc<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         kind: RecordKind,
@@ -215,7 +215,7 @@ impl Pool {
         Some(handle)
     }
 
-    pub(super) fn give<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+    pub(super) fn free<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
         let record = records.get(handle).record;
         let kind = if Records::<M>::HAS_WIDE && record.is_wide() {
             RecordKind::Wide
@@ -230,13 +230,13 @@ impl Pool {
         stack.count += 1;
     }
 
-    /// Adds records in fresh memory. Those out of reach of the anchor are left out.
+    /// Adds records in fresh memory. Records out of reach of the anchor are left out.
     pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Fresh<Record>) {
         let added = memory.into_slice();
         self.bytes += size_of_val(added);
         for record in added {
             if let Some(handle) = records.handle(record) {
-                self.give(records, handle);
+                self.free(records, handle);
             }
         }
     }
@@ -252,7 +252,7 @@ impl Pool {
         for wide in added {
             wide.record.mark_wide();
             if let Some(handle) = records.handle(&wide.record) {
-                self.give(records, handle);
+                self.free(records, handle);
             }
         }
     }

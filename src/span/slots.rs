@@ -4,10 +4,9 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::VirtAddr;
 
-use super::class::{SizeClass, SpanClass};
-use super::record::{Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, kind_of};
-#[cfg(feature = "heap-bits")]
-use super::record::{SCANNABLE, near_slots};
+use super::class::{Scan, SizeClass, SpanClass};
+use super::place::RecordAddress;
+use super::record::{Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, kind_of, scan_of};
 
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]
@@ -17,35 +16,34 @@ pub(crate) struct SpanRef<'a> {
     /// The record with room for more bits that it is part of.
     wide: Option<&'a WideRecord>,
     /// The record's kind as it was found.
-    kind: u32,
+    pub(super) kind: u32,
     /// The record's address.
-    #[cfg(feature = "heap-bits")]
-    pub(super) address: VirtAddr,
+    #[cfg_attr(
+        not(feature = "heap-bits"),
+        expect(dead_code, reason = "it serves to find bits, and takes no room here")
+    )]
+    pub(super) address: RecordAddress,
 }
 
-/// A slot that is taken, and the word that has its bit.
-#[derive(Clone, Copy, Debug)]
+/// A live slot that was looked up to be freed, and the word that has its bit.
+///
+/// Invariant: the slot's bit was set when the token was made, under the central lock, which is held
+/// until the token is used up. So a slot is freed once.
+#[derive(Debug)]
 pub(crate) struct LiveSlot<'a> {
     word: &'a AtomicUsize,
-    slot: usize,
+    pub(super) slot: usize,
 }
 
-#[cfg(feature = "heap-bits")]
-impl LiveSlot<'_> {
+/// A slot whose bit was set just now.
+#[derive(Debug)]
+pub(super) struct SlotTaken {
     /// The slot's number.
-    pub(crate) const fn number(self) -> usize {
-        self.slot
-    }
-}
-
-/// A slot that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotTaken {
-    pub(crate) slot: usize,
+    pub(super) slot: usize,
     /// The slot's memory is known to be zero.
-    pub(crate) zeroed: bool,
-    /// Slots that are left.
-    pub(crate) free_slots: u16,
+    pub(super) zeroed: bool,
+    /// Slots that are still free.
+    pub(super) free_slots: u16,
 }
 
 impl<'a> SpanRef<'a> {
@@ -56,14 +54,11 @@ impl<'a> SpanRef<'a> {
         kind: u32,
         address: VirtAddr,
     ) -> Self {
-        #[cfg(not(feature = "heap-bits"))]
-        let _ = address;
         Self {
             record,
             wide,
             kind,
-            #[cfg(feature = "heap-bits")]
-            address,
+            address: RecordAddress::new(address),
         }
     }
 
@@ -73,24 +68,16 @@ impl<'a> SpanRef<'a> {
         kind_of(self.kind)
     }
 
-    /// The number of the span's class, of which `class` is that of the size class.
-    #[inline(always)]
-    pub(super) fn number_of(self, class: u8) -> usize {
-        #[cfg(feature = "heap-bits")]
-        if self.kind & SCANNABLE != 0 {
-            return SpanClass::numbered(class).number();
-        }
-        usize::from(class)
-    }
-
     /// The span's class, of which `class` is the size class.
     #[inline(always)]
-    pub(crate) fn span_class(self, class: SizeClass) -> SpanClass {
-        #[cfg(feature = "heap-bits")]
-        if self.kind & SCANNABLE != 0 {
-            return SpanClass::scannable(class);
-        }
-        SpanClass::noscan(class)
+    pub(crate) const fn span_class(self, class: SizeClass) -> SpanClass {
+        SpanClass::new(class, self.scan())
+    }
+
+    /// Whether objects of the span may hold pointers.
+    #[inline(always)]
+    pub(crate) const fn scan(self) -> Scan {
+        scan_of(self.kind)
     }
 
     #[inline]
@@ -112,58 +99,44 @@ impl<'a> SpanRef<'a> {
         self.word(slot / WORD_BITS).load(Relaxed) >> (slot % WORD_BITS) & 1 != 0
     }
 
-    /// Whether objects of the span may hold pointers.
-    #[cfg(feature = "heap-bits")]
-    #[inline]
-    pub(crate) fn is_scannable(self) -> bool {
-        self.kind & SCANNABLE != 0
-    }
-
-    /// How many of the first slots have their bits where the record says.
-    #[cfg(feature = "heap-bits")]
-    #[inline(always)]
-    pub(super) const fn near_slots(self) -> u32 {
-        near_slots(self.kind)
-    }
-
     /// Takes the lowest free slot of `slots`.
     #[inline]
-    pub(crate) fn take_slot(self, slots: usize) -> Option<SlotTaken> {
+    pub(super) fn alloc_slot(self, slots: usize) -> Option<SlotTaken> {
         for (index, word) in self.record.bits.iter().enumerate() {
             if index * WORD_BITS >= slots {
                 return None;
             }
             let taken = word.load(Relaxed);
             if taken != usize::MAX {
-                return self.take_in(word, taken, index, slots);
+                return self.alloc_in(word, taken, index, slots);
             }
         }
         let Self {
             record, wide, kind, ..
         } = self;
-        Self::take_more(record, wide, kind, slots)
+        Self::alloc_more(record, wide, kind, slots)
     }
 
-    /// The same where the record's own bits are all set.
-    // Apart and by its parts, which stay in registers: most slots need nothing of it.
+    /// [`alloc_slot`](Self::alloc_slot) where the record's own bits are all set.
+    // Out of line and by parts, which stay in registers: most slots need nothing of it.
     #[cold]
     #[inline(never)]
-    fn take_more(
+    fn alloc_more(
         record: &'a Record,
         wide: Option<&'a WideRecord>,
         kind: u32,
         slots: usize,
     ) -> Option<SlotTaken> {
-        // Where the record is plays no part.
+        // The address of the record plays no part.
         let span = Self::new(record, wide, kind, VirtAddr::new(0));
         let mut words = span.more().iter().zip(NARROW_WORDS..);
         let (word, index) = words.find(|(word, _)| word.load(Relaxed) != usize::MAX)?;
-        span.take_in(word, word.load(Relaxed), index, slots)
+        span.alloc_in(word, word.load(Relaxed), index, slots)
     }
 
     /// Takes the lowest free slot that has its bit in word `index`, which is `taken`.
     #[inline(always)]
-    fn take_in(
+    fn alloc_in(
         self,
         word: &AtomicUsize,
         taken: usize,
@@ -192,12 +165,11 @@ impl<'a> SpanRef<'a> {
         taken.then_some(LiveSlot { word, slot })
     }
 
-    /// Gives back a slot of this span, live since it was looked up, and answers how many are free
-    /// now.
+    /// Frees a slot of this span, and returns how many are free now.
     #[inline]
-    pub(crate) fn give_slot(self, slot: LiveSlot<'_>) -> usize {
+    pub(super) fn free_slot(self, slot: LiveSlot<'_>) -> usize {
         let LiveSlot { word, slot } = slot;
-        debug_assert!(self.is_taken(slot), "only a live slot is given back");
+        debug_assert!(self.is_taken(slot), "only a live slot is freed");
         word.store(word.load(Relaxed) & !(1 << (slot % WORD_BITS)), Relaxed);
         let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
         self.record.free_slots.store(free_slots, Relaxed);

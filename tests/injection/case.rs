@@ -33,7 +33,7 @@ impl<G: SimGeometry> Case<G> {
         }
     }
 
-    /// A heap in `windows`, on a machine with as many frames as anybody asks for.
+    /// A heap in `windows`, on a machine with more frames than any test asks for.
     pub(crate) fn on(windows: &[Window]) -> Self {
         Self::of(Rig::on(Sim::builder().build(), windows))
     }
@@ -87,7 +87,7 @@ impl<G: SimGeometry> Case<G> {
         Ok(())
     }
 
-    /// An ordinary object that has to be there.
+    /// Allocates an ordinary object, for which there has to be memory.
     pub(crate) fn get(&mut self, size: usize, align: usize) -> Block {
         let block = self.rig.get(size, align);
         self.adopt(block);
@@ -176,7 +176,7 @@ impl<G: SimGeometry> Case<G> {
         self.check();
         let used: usize = {
             let mut used = 0;
-            // What is kept of empty spans goes back first.
+            // Empty spans that are kept for reuse are freed first.
             let scavenged = self.rig.heap.scavenge(0);
             assert_eq!(scavenged, Ok(0), "nothing was asked for");
             self.rig.heap.for_each_span(|_| used += 1);

@@ -34,12 +34,12 @@ fn grow_twice<G: SimGeometry>(rig: &Rig<G>, is_masked: bool) -> [Result<Sent, Re
     let grow = || {
         barrier.wait();
         let allocate = || rig.allocate(large(), AllocFlags::empty());
-        let answer = if is_masked {
+        let result = if is_masked {
             masked(allocate)
         } else {
             allocate()
         };
-        answer.map(Sent).map_err(Refusal::Request)
+        result.map(Sent).map_err(Refusal::Request)
     };
     thread::scope(|scope| {
         let other = scope.spawn(grow);
@@ -51,9 +51,9 @@ fn two_growers_at_once<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = full::<G>();
         let before = Snapshot::of(&case);
-        let answers = inject(&case, injection, nth);
+        let results = inject(&case, injection, nth);
         let injected = case.rig.machine.injected();
-        let refused = keep(&mut case, answers, injection);
+        let refused = keep(&mut case, results, injection);
         case.check();
         if refused == 2 {
             let after = Snapshot::settled(&case);
@@ -63,8 +63,8 @@ fn two_growers_at_once<G: SimGeometry>() {
         }
         repeat(&mut case, injection);
         for _ in 0..refused {
-            let answer = case.allocate(large(), AllocFlags::empty());
-            assert_eq!(answer, Ok(()), "nothing fails now");
+            let result = case.allocate(large(), AllocFlags::empty());
+            assert_eq!(result, Ok(()), "nothing fails now");
         }
         case.finish();
         injected
@@ -83,20 +83,20 @@ fn inject<G: SimGeometry>(
         Injection::Failure(mode) => machine.fail_nth(nth, mode),
         Injection::Busy(mode) => machine.busy_nth(nth, mode),
     }
-    let answers = grow_twice(&case.rig, matches!(injection, Injection::Busy(_)));
+    let results = grow_twice(&case.rig, matches!(injection, Injection::Busy(_)));
     machine.disarm();
-    answers
+    results
 }
 
-/// Keeps the objects, checks the refusals, and answers how many there are.
+/// Keeps the objects, checks the refusals, and returns how many there are.
 fn keep<G: SimGeometry>(
     case: &mut Case<G>,
-    answers: [Result<Sent, Refusal>; 2],
+    results: [Result<Sent, Refusal>; 2],
     injection: Injection,
 ) -> usize {
     let mut refused = 0;
-    for answer in answers {
-        match (answer, injection) {
+    for result in results {
+        match (result, injection) {
             (Ok(Sent(block)), _) => case.adopt(block),
             (Err(refusal), Injection::Failure(_)) => {
                 let cause = refusal.cause();
@@ -117,7 +117,7 @@ fn keep<G: SimGeometry>(
     refused
 }
 
-/// Refuses both, over and over: after the first time nothing more is left behind.
+/// Refuses both requests, over and over: only the first refusal leaves something.
 fn repeat<G: SimGeometry>(case: &mut Case<G>, injection: Injection) {
     let injection = match injection {
         Injection::Failure(_) => Injection::Failure(Mode::FromThenOn),
@@ -125,8 +125,8 @@ fn repeat<G: SimGeometry>(case: &mut Case<G>, injection: Injection) {
     };
     let mut once = None;
     for _ in 0..REPEATS {
-        let answers = inject(case, injection, 1);
-        assert_eq!(keep(case, answers, injection), 2, "nothing can be had");
+        let results = inject(case, injection, 1);
+        assert_eq!(keep(case, results, injection), 2, "nothing can be had");
         once.get_or_insert_with(|| Snapshot::settled(case));
     }
     let once = once.expect("it was refused at least once");

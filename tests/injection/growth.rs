@@ -70,7 +70,7 @@ fn growth_across_the_end_of_an_arena<G: SimGeometry>() {
 
 /// The run begins in free pages of which one has memory and the others have none. That one's frame
 /// can help out.
-fn growth_behind_pages_that_are_ready_in_part<G: SimGeometry>() {
+fn growth_after_pages_that_are_ready_in_part<G: SimGeometry>() {
     inject!(
         || {
             let start = arena::<G>() - chunk::<G>();
@@ -140,7 +140,7 @@ on_geometry!(
     growth_within_an_arena,
     growth_to_the_next_arena,
     growth_across_the_end_of_an_arena,
-    growth_behind_pages_that_are_ready_in_part,
+    growth_after_pages_that_are_ready_in_part,
     growth_to_an_arena_elsewhere,
     growth_to_another_window,
     an_object_larger_than_an_arena,
@@ -151,7 +151,7 @@ on_geometry!(
     growth_within_an_arena,
     growth_to_the_next_arena,
     growth_across_the_end_of_an_arena,
-    growth_behind_pages_that_are_ready_in_part,
+    growth_after_pages_that_are_ready_in_part,
     growth_to_an_arena_elsewhere,
     growth_to_another_window,
     an_object_larger_than_an_arena,
@@ -161,7 +161,7 @@ on_geometry!(
     Small,
     growth_to_the_next_arena,
     growth_across_the_end_of_an_arena,
-    growth_behind_pages_that_are_ready_in_part,
+    growth_after_pages_that_are_ready_in_part,
     growth_to_an_arena_elsewhere,
     growth_to_another_window,
     an_object_larger_than_an_arena,

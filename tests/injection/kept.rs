@@ -1,5 +1,5 @@
-//! Scannable objects in pages that the heap keeps: found inside the gate, where the bitmap in front of
-//! them can still be refused.
+//! Scannable objects in pages that the heap keeps for reuse: the pages are found inside the gate,
+//! where the bitmap that covers them can still be refused.
 
 use archipelago::AllocFlags;
 use archipelago_sim::SimGeometry;
@@ -8,7 +8,7 @@ use archipelago_testing::{layout, on_every_geometry};
 use crate::case::{Case, home};
 use crate::sweep::{self, Scenario};
 
-/// Bytes of objects of which a page holds several: spans of one page are what is kept.
+/// Bytes of objects of which a page holds several, since the heap keeps spans of one page.
 const BYTES: usize = 64;
 
 /// A heap whose only free pages are those of a span without live slots.

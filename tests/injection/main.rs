@@ -1,11 +1,11 @@
-//! What is left behind when the machine refuses: nothing but metadata in stock.
+//! Failures of the machine leave nothing but metadata in stock.
 //!
 //! [`inject!`] runs an operation with its n-th machine call failing, for every n until the
-//! operation needs fewer calls, once and from then on; the same with the machine busy and
-//! interrupts masked; and with a frame source of k frames, or a limit of k frames more, for every k
-//! until they suffice. After each refusal the error has to be the documented one, the heap has to
-//! be what it was, and a hundred more refusals of the same call must not leave more than one did.
-//! Then the operation has to succeed.
+//! operation needs fewer calls: once only, and from then on. It does so again with the machine busy
+//! and interrupts masked, and with a frame source of k frames, or a limit of k frames more, for
+//! every k until they suffice. After each refusal the error has to be the documented one, and the
+//! heap has to be as it was. A hundred more refusals of the same call must leave no more than one
+//! did. Then the operation has to succeed.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -81,7 +81,7 @@ fn windows_in_stock<G: SimGeometry>() -> usize {
     count - 1
 }
 
-/// The arrays of ranges are full, and what they need to grow is not in stock.
+/// The arrays of ranges are full, and the metadata that they need to grow is not in stock.
 fn a_window_for_which_the_ranges_have_no_room<G: SimGeometry>() {
     inject!(|| with_windows::<G>(windows_in_stock::<G>()), |case| case
         .add_window(window::<G>(4 * windows_in_stock::<G>(), 3)));

@@ -59,7 +59,7 @@ fn a_machine_that_commits_half() {
     run(|case| {
         allocate(case).inspect_err(|_| {
             let range = a_page_that_is(case, State::Prepared);
-            // SAFETY: the range is Prepared; nobody uses it.
+            // SAFETY: the range is Prepared, and is not used.
             let committed = unsafe { case.rig.machine.commit(range, Patience::Wait) };
             assert!(committed.is_ok());
         })
@@ -72,7 +72,7 @@ fn a_machine_that_prepares_half() {
     run(|case| {
         allocate(case).inspect_err(|_| {
             let range = a_page_that_is(case, State::Reserved);
-            // SAFETY: the range is Reserved; nobody uses it.
+            // SAFETY: the range is Reserved, and is not used.
             let prepared = unsafe { case.rig.machine.prepare(range, Patience::Wait) };
             assert!(prepared.is_ok());
         })
@@ -111,19 +111,19 @@ fn stock_that_grows_with_every_refusal() {
         let mut case = set_up();
         let pages = case.rig.get(Plain32::GEOMETRY.chunk_bytes(), 8);
         case.rig.free(pages);
-        // What is Ready and free serves what follows.
+        // Pages that are Ready and free serve the requests that follow.
         case.get(40 << 10, 8);
         REFUSALS.store(0, Ordering::Relaxed);
         case
     };
     let operate = |case: &mut Case<Plain32>| {
         let bytes = 2 * Plain32::GEOMETRY.chunk_bytes();
-        let answer = case.allocate(layout(bytes, 8), AllocFlags::empty());
-        answer.inspect_err(|_| {
+        let result = case.allocate(layout(bytes, 8), AllocFlags::empty());
+        result.inspect_err(|_| {
             case.rig.machine.disarm();
             let count = 1 + REFUSALS.fetch_add(1, Ordering::Relaxed).min(40);
             let hoarded = layout(36 << 10, 8);
-            // The call that fails may be one of these.
+            // The call that fails may be one of the next ones.
             let blocks: Vec<_> = (0..count)
                 .filter_map(|_| case.rig.allocate(hoarded, AllocFlags::empty()).ok())
                 .collect();
@@ -139,13 +139,13 @@ fn stock_that_grows_with_every_refusal() {
 
 #[test]
 #[should_panic(expected = "a failure was lost")]
-fn a_failure_that_nobody_hears_of() {
+fn a_failure_that_is_swallowed() {
     run(|case| allocate(case).or(Ok(())));
 }
 
 #[test]
 #[should_panic(expected = "NotInitialised")]
-fn an_answer_that_is_not_the_documented_one() {
+fn an_error_that_is_not_documented() {
     run(|case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)));
 }
 
@@ -157,7 +157,7 @@ fn a_heap_that_refuses_for_ever() {
 
 #[test]
 #[should_panic(expected = "NotInitialised")]
-fn a_shortage_that_is_answered_wrongly() {
+fn a_shortage_with_a_wrong_error() {
     let scenario = Scenario {
         set_up,
         operate: |case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)),

@@ -1,4 +1,4 @@
-//! What an operation answers when it is refused, and whether that is the documented answer.
+//! The errors of refused operations, and whether they are the documented ones.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use archipelago::{AllocError, Cause, InitError};
 use archipelago_api::{Geometry, ReserveError};
 use archipelago_sim::{Call, Kind};
 
-/// What an operation answered.
+/// The error of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Request(AllocError),
@@ -35,8 +35,8 @@ impl Refusal {
         }
     }
 
-    /// Whether this is what is documented for a failure of `call`, of which one thing less than it
-    /// needed was there.
+    /// Whether this error is the documented one for a failure of `call`, which had one frame, or
+    /// granule, less than it needed.
     pub(crate) fn is_of(self, call: Call, geometry: Geometry) -> bool {
         let granules = call.range.bytes() >> geometry.granule_shift;
         match (call.kind, self.cause()) {
@@ -62,7 +62,8 @@ impl Refusal {
         }
     }
 
-    /// Whether this is what is documented for a machine that was busy while interrupts were masked.
+    /// Whether this error is the documented one for a machine that was busy while interrupts were
+    /// masked.
     pub(crate) fn is_busy(self) -> bool {
         match self.cause() {
             Some(Cause::NotReady { bytes }) => bytes > 0,

@@ -12,19 +12,19 @@ fn four_arenas<G: SimGeometry>() -> Window {
     Window::new(home::<G>(), 4 * G::GEOMETRY.arena_bytes())
 }
 
-/// A heap that nothing was allocated from.
+/// A heap without allocations.
 fn untouched<G: SimGeometry>() -> Case<G> {
     Case::on(&[four_arenas::<G>()])
 }
 
-/// A heap with a large object, and free pages without memory behind it.
+/// A heap with a large object, followed by free pages without memory.
 fn with_a_large_object<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
     case.get(LARGE, 8);
     case
 }
 
-/// A heap whose large object has another directly behind it.
+/// A heap whose large object is directly followed by another.
 fn with_two_large_objects<G: SimGeometry>() -> Case<G> {
     let mut case = with_a_large_object();
     case.get(LARGE, 8);
@@ -96,7 +96,7 @@ fn a_large_zeroed_object_of_zeroed_frames<G: SimGeometry>() {
     );
 }
 
-/// Where the pages behind the object cannot be had, it moves.
+/// Where the pages that follow the object cannot be had, it moves.
 fn growing_in_place<G: SimGeometry>() {
     inject!(
         with_a_large_object::<G>,
@@ -125,8 +125,8 @@ fn a_large_object_that_becomes_a_small_one<G: SimGeometry>() {
     });
 }
 
-/// A source that does not take frames back: what a failure returns is held.
-fn a_large_object_of_frames_that_nobody_takes_back<G: SimGeometry>() {
+/// A source that does not take frames back: the machine holds the frames that a failure returns.
+fn a_large_object_whose_frames_are_not_taken_back<G: SimGeometry>() {
     inject!(
         || {
             let machine = Sim::builder().takes_back(false).build();
@@ -173,6 +173,6 @@ on_every_geometry!(
     growing_by_moving,
     a_small_object_that_becomes_a_large_one,
     a_large_object_that_becomes_a_small_one,
-    a_large_object_of_frames_that_nobody_takes_back,
+    a_large_object_whose_frames_are_not_taken_back,
     frees_do_not_call_the_machine,
 );

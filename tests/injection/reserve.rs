@@ -22,10 +22,10 @@ fn with_a_used_reserve<G: SimGeometry>() -> Case<G> {
     case.get(24, 8);
     assert_eq!(case.set_reserve(PAGES), Ok(()), "there is memory");
     let page = G::GEOMETRY.page_bytes();
-    // What else is Ready goes first.
+    // Other Ready memory is used up first.
     while reserve(&case) > 0 {
-        let answer = case.allocate(layout(page, page), AllocFlags::ATOMIC);
-        assert_eq!(answer, Ok(()), "there is a reserve");
+        let result = case.allocate(layout(page, page), AllocFlags::ATOMIC);
+        assert_eq!(result, Ok(()), "there is a reserve");
     }
     case
 }
@@ -35,16 +35,16 @@ fn reserve<G: SimGeometry>(case: &Case<G>) -> usize {
     case.rig.heap.stats().of(Purpose::Reserve) / G::GEOMETRY.page_bytes()
 }
 
-/// What could be had stays in the reserve when the rest is refused, and no more of it when that is
-/// repeated.
+/// Pages that could be had stay in the reserve when the rest is refused, and a repeated refusal
+/// adds none.
 fn filling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = untouched::<G>();
         let machine = case.rig.machine.clone();
-        let answer = injection.during(&machine, nth, || case.set_reserve(PAGES));
+        let result = injection.during(&machine, nth, || case.set_reserve(PAGES));
         let injected = machine.injected();
         case.check();
-        if answer.is_ok() {
+        if result.is_ok() {
             assert_eq!(reserve(&case), PAGES, "it says that it is filled");
         }
         repeat_until_nothing_changes(&mut case, injection);
@@ -57,7 +57,8 @@ fn filling_the_reserve<G: SimGeometry>() {
     assert!(injected >= 8, "filling the reserve needs the machine");
 }
 
-/// What is refused from the first call on adds nothing after the first time, however often.
+/// A request that is refused from its first call on adds nothing after the first time, however
+/// often it is repeated.
 fn repeat_until_nothing_changes<G: SimGeometry>(case: &mut Case<G>, injection: Injection) {
     let injection = match injection {
         Injection::Failure(_) => Injection::Failure(Mode::FromThenOn),
@@ -66,8 +67,8 @@ fn repeat_until_nothing_changes<G: SimGeometry>(case: &mut Case<G>, injection: I
     let machine = case.rig.machine.clone();
     let mut once = None;
     for _ in 0..REPEATS {
-        let answer = injection.during(&machine, 1, || case.set_reserve(PAGES));
-        assert!(answer.is_err() || reserve(case) == PAGES);
+        let result = injection.during(&machine, 1, || case.set_reserve(PAGES));
+        assert!(result.is_err() || reserve(case) == PAGES);
         once.get_or_insert_with(|| Snapshot::settled(case));
     }
     let once = once.expect("it was refused at least once");
@@ -80,14 +81,14 @@ fn refilling_the_reserve<G: SimGeometry>() {
     let injected = for_each_injection(|injection, nth| {
         let mut case = with_a_used_reserve::<G>();
         let machine = case.rig.machine.clone();
-        let answer = injection.during(&machine, nth, || {
+        let result = injection.during(&machine, nth, || {
             case.allocate(small(), AllocFlags::empty())
         });
         let injected = machine.injected();
-        assert_eq!(answer, Ok(()), "a span has a free slot");
+        assert_eq!(result, Ok(()), "a span has a free slot");
         case.check();
-        let answer = case.allocate(small(), AllocFlags::empty());
-        assert_eq!(answer, Ok(()), "nothing fails now");
+        let result = case.allocate(small(), AllocFlags::empty());
+        assert_eq!(result, Ok(()), "nothing fails now");
         assert_eq!(reserve(&case), PAGES, "refilled");
         case.finish();
         injected
@@ -116,7 +117,7 @@ fn using_the_reserve_does_not_call_the_machine<G: SimGeometry>() {
     case.finish();
 }
 
-/// A smaller reserve gives back what it does not need.
+/// A smaller reserve gives back the pages that it does not need.
 fn a_reserve_that_shrinks<G: SimGeometry>() {
     let mut case = untouched::<G>();
     for pages in [PAGES, 2, 0, 3] {
@@ -127,8 +128,8 @@ fn a_reserve_that_shrinks<G: SimGeometry>() {
     case.finish();
 }
 
-/// Where free pages are scattered and nothing can grow, the reserve holds what it has room for, and
-/// says that it is not full.
+/// Where free pages are scattered and the heap cannot grow, the reserve holds the runs that it has
+/// room for, and reports that it is not full.
 fn a_reserve_of_scattered_pages<G: SimGeometry>() {
     let mut case = Case::<G>::on(&[window::<G>(0, 64), metadata_window::<G>()]);
     let page = layout(G::GEOMETRY.page_bytes(), G::GEOMETRY.page_bytes());
@@ -140,10 +141,10 @@ fn a_reserve_of_scattered_pages<G: SimGeometry>() {
     for pair in kept.chunks(2) {
         case.rig.free(pair[0]);
     }
-    let answer = case.set_reserve(20);
+    let result = case.set_reserve(20);
     assert!(
-        matches!(answer, Err(Refusal::Reserve(Cause::Window { .. }))),
-        "{answer:?}"
+        matches!(result, Err(Refusal::Reserve(Cause::Window { .. }))),
+        "{result:?}"
     );
     let held = reserve(&case);
     assert!(held > 0 && held < 20, "{held} pages in the reserve");
@@ -151,9 +152,9 @@ fn a_reserve_of_scattered_pages<G: SimGeometry>() {
     for pair in kept.chunks(2) {
         case.rig.free(pair[1]);
     }
-    // The next ordinary request fills it.
-    let answer = case.allocate(small(), AllocFlags::empty());
-    assert_eq!(answer, Ok(()), "pages are free");
+    // The next ordinary request fills the reserve.
+    let result = case.allocate(small(), AllocFlags::empty());
+    assert_eq!(result, Ok(()), "pages are free");
     assert_eq!(reserve(&case), 20);
     case.finish();
 }

@@ -34,7 +34,8 @@ fn with_scavenged_pages<G: SimGeometry>() -> Case<G> {
     case
 }
 
-/// A heap with scannable objects, and room in front of the next part of its bitmap.
+/// A heap with scannable objects, and free pages before those that the next part of its bitmap
+/// covers.
 fn with_a_scannable_object<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
     case.allocate_scannable(small(), AllocFlags::empty())
@@ -43,9 +44,9 @@ fn with_a_scannable_object<G: SimGeometry>() -> Case<G> {
     case
 }
 
-/// A heap with a scannable object, and free pages behind it that several parts of the bitmap lie in
-/// front of; none of them is Ready.
-fn with_room_behind<G: SimGeometry>() -> Case<G> {
+/// A heap with a scannable object, followed by free pages that several parts of the bitmap cover,
+/// none of which is Ready.
+fn with_free_pages_after<G: SimGeometry>() -> Case<G> {
     let mut case = untouched();
     case.allocate_scannable(large(), AllocFlags::empty())
         .expect("memory");
@@ -55,14 +56,14 @@ fn with_room_behind<G: SimGeometry>() -> Case<G> {
     case
 }
 
-/// The same, and the free pages have no memory.
-fn with_scavenged_room_behind<G: SimGeometry>() -> Case<G> {
-    let case = with_room_behind();
+/// A heap as [`with_free_pages_after`] makes it, whose free pages have no memory.
+fn with_scavenged_pages_after<G: SimGeometry>() -> Case<G> {
+    let case = with_free_pages_after();
     case.rig.heap.scavenge(usize::MAX).expect("not busy");
     case
 }
 
-/// Bytes of an object with several parts of the bitmap in front.
+/// Bytes of an object that several parts of the bitmap cover.
 fn long<G: SimGeometry>() -> usize {
     70 * G::GEOMETRY.page_bytes()
 }
@@ -99,11 +100,11 @@ fn a_scannable_object_of_several_parts<G: SimGeometry>() {
     });
 }
 
-/// Where the bitmap of the pages behind is refused, the object moves, or stays as it is.
+/// Where the bitmap of the following pages is refused, the object moves, or stays as it is.
 fn a_scannable_object_that_grows<G: SimGeometry>() {
     // Where a frame is missing, free pages have some: frames and limits cannot be scarce.
     let calls = sweep::calls(&Scenario {
-        set_up: with_room_behind::<G>,
+        set_up: with_free_pages_after::<G>,
         operate: |case| case.resize_first_scannable(long::<G>(), AllocFlags::empty()),
         absorbs: true,
     });
@@ -113,7 +114,7 @@ fn a_scannable_object_that_grows<G: SimGeometry>() {
 
 fn a_scannable_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
     inject!(
-        with_scavenged_room_behind::<G>,
+        with_scavenged_pages_after::<G>,
         |case| case.resize_first_scannable(long::<G>(), AllocFlags::ZEROED),
         absorbs: true
     );

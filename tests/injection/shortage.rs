@@ -8,10 +8,10 @@ use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::sweep::{REPEATS, Scenario};
 
-/// As many frames as anybody asks for, with room to give some back.
+/// More frames than any operation asks for, with room to give some back.
 const PLENTY: usize = usize::MAX / 2;
 
-/// What is scarce.
+/// A scarce resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scarce {
     /// The source has so many frames.
@@ -20,21 +20,21 @@ pub(crate) enum Scarce {
     Limit,
 }
 
-/// Runs the operation with k of what is scarce, for every k until it suffices. Of a stretch of k
-/// for which the same call fails, the first and the last are tried. Answers how often the operation
-/// was refused.
+/// Runs the operation with k of the scarce resource, for every k until it suffices. Of a stretch of
+/// k for which the same call fails, the first and the last are tried. Returns how often the
+/// operation was refused.
 pub(crate) fn sweep<G: SimGeometry>(scenario: &Scenario<G>, scarce: Scarce) -> usize {
     let (mut refusals, mut count) = (0, 0);
     while let Some(missing) = run_short(scenario, scarce, count) {
         refusals += 1;
-        // With one more than what was missing, another call fails or none.
+        // With one more than was missing, another call fails, or none.
         count += if missing > 1 { missing - 1 } else { 1 };
     }
     refusals
 }
 
-/// Runs the operation with `count` of what is scarce. Answers how many were missing, or `None` if
-/// they sufficed.
+/// Runs the operation with `count` of the scarce resource. Returns how many were missing, or `None`
+/// if they sufficed.
 fn run_short<G: SimGeometry>(
     scenario: &Scenario<G>,
     scarce: Scarce,
@@ -53,20 +53,20 @@ fn run_short<G: SimGeometry>(
     let once = look(scenario, &case);
     once.assert_only_stocked(&before);
     for _ in 1..REPEATS {
-        let answer = (scenario.operate)(&mut case);
-        let again = answer.expect_err("as much is missing");
+        let result = (scenario.operate)(&mut case);
+        let again = result.expect_err("as much is missing");
         assert!(again == refusal || scenario.absorbs, "{again:?}");
     }
     case.check();
     look(scenario, &case).assert_no_more_than(&once);
     scarce.relieve(&case);
-    let answer = (scenario.operate)(&mut case);
-    assert_eq!(answer, Ok(()), "the same operation, with nothing missing");
+    let result = (scenario.operate)(&mut case);
+    assert_eq!(result, Ok(()), "the same operation, with nothing missing");
     case.finish();
     Some(missing)
 }
 
-/// What there is to be seen. An operation that has another way may have scavenged.
+/// A snapshot of the case. An operation that has another way may have scavenged.
 fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>) -> Snapshot {
     let seen = Snapshot::of(case);
     if scenario.absorbs {

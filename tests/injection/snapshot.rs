@@ -1,14 +1,14 @@
-//! What can be seen of a heap and its machine, to be compared with what could be seen before.
+//! Snapshots of a heap and its machine, to be compared with earlier ones.
 
 use archipelago::{Purpose, Stats, VirtAddr, VirtRange};
 use archipelago_sim::{SimGeometry, State};
 
 use crate::case::Case;
 
-/// What can be seen of a heap and its machine in a quiet moment.
+/// A snapshot of a heap and its machine in a quiet moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    stats: Stats,
+    stats: Account,
     chunks: Vec<Chunk>,
     spans: Vec<Span>,
     states: Vec<(VirtRange, State)>,
@@ -18,6 +18,74 @@ pub(crate) struct Snapshot {
     /// Bytes of the heap bitmap that are needed, and the words that it says are pointers.
     #[cfg(feature = "heap-bits")]
     bits: (usize, Vec<VirtAddr>),
+}
+
+/// The numbers of [`Stats`], with the purposes in a list that can be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Account {
+    mapped_ready: usize,
+    prepared: usize,
+    reserved: usize,
+    /// Bytes by purpose, in the order of [`Purpose::ALL`].
+    purposes: Vec<usize>,
+    table_frames: usize,
+    held_frames: usize,
+    small_objects: usize,
+    owned_pages: usize,
+    free_pages: usize,
+    scavenged_pages: usize,
+    largest_free_run: usize,
+    early_bytes: usize,
+    metadata: usize,
+}
+
+impl Account {
+    fn of(stats: Stats) -> Self {
+        Self {
+            mapped_ready: stats.mapped_ready,
+            prepared: stats.prepared,
+            reserved: stats.reserved,
+            purposes: Purpose::ALL.iter().map(|one| stats.of(*one)).collect(),
+            table_frames: stats.footprint.table_frames,
+            held_frames: stats.footprint.held_frames,
+            small_objects: stats.small_objects,
+            owned_pages: stats.owned_pages,
+            free_pages: stats.free_pages,
+            scavenged_pages: stats.scavenged_pages,
+            largest_free_run: stats.largest_free_run,
+            early_bytes: stats.early_bytes,
+            metadata: stats.metadata(),
+        }
+    }
+
+    /// Bytes charged to `purpose`, to be read or changed.
+    fn of_mut(&mut self, purpose: Purpose) -> &mut usize {
+        &mut self.purposes[purpose as usize]
+    }
+
+    /// Bytes of address space in any state.
+    fn addressed(&self) -> usize {
+        self.mapped_ready + self.prepared + self.reserved
+    }
+
+    /// The part of the account that a refusal must not move.
+    fn without_stock(&self) -> Self {
+        let mut kept = self.clone();
+        kept.mapped_ready = self.mapped_ready - self.metadata;
+        kept.reserved = 0;
+        kept.metadata = 0;
+        kept.table_frames = 0;
+        kept.held_frames = 0;
+        for purpose in Purpose::ALL {
+            if !matches!(
+                purpose,
+                Purpose::Objects | Purpose::Free | Purpose::Reserve | Purpose::Runs
+            ) {
+                *kept.of_mut(*purpose) = 0;
+            }
+        }
+        kept
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +106,8 @@ struct Span {
 }
 
 impl Snapshot {
-    /// Looks at `case`. What the heap keeps back for its own convenience is put back first, so that
-    /// one and the same heap always looks the same; that calls the machine for nothing.
+    /// Takes a snapshot of `case`. Pages that the heap keeps for reuse are freed first, which needs
+    /// no machine call, so that one heap always gives one snapshot.
     pub(crate) fn of<G: SimGeometry>(case: &Case<G>) -> Self {
         let machine = &case.rig.machine;
         let calls = machine.calls();
@@ -48,8 +116,8 @@ impl Snapshot {
         snapshot
     }
 
-    /// Looks at `case` when the step that a busy machine left to be undone is undone, which the
-    /// next does who comes to the machine.
+    /// Takes a snapshot of `case` after the step that a busy machine left pending is undone, which
+    /// the next machine call does.
     pub(crate) fn settled<G: SimGeometry>(case: &Case<G>) -> Self {
         let (heap, machine) = (&case.rig.heap, &case.rig.machine);
         assert_eq!(heap.scavenge(0), Ok(0), "nothing was asked for");
@@ -72,7 +140,7 @@ impl Snapshot {
             });
         });
         Self {
-            stats: heap.stats(),
+            stats: Account::of(heap.stats()),
             chunks,
             spans,
             states: machine.ranges(),
@@ -87,8 +155,8 @@ impl Snapshot {
         }
     }
 
-    /// Panics unless `self` is what was `before` it, but for metadata in stock: Ready, charged, and
-    /// behind it frames and page tables for no more than that.
+    /// Panics unless `self` equals `before`, except for metadata in stock, which is Ready, charged,
+    /// and backed by no more frames and page tables than it needs.
     ///
     /// The account has to agree with the machine on both: that is checked elsewhere.
     pub(crate) fn assert_only_stocked(&self, before: &Self) {
@@ -98,22 +166,22 @@ impl Snapshot {
         #[cfg(feature = "heap-bits")]
         assert_eq!(self.bits, before.bits, "the heap bitmap");
         assert_eq!(
-            without_stock(self.stats),
-            without_stock(before.stats),
+            self.stats.without_stock(),
+            before.stats.without_stock(),
             "the account without stock"
         );
-        assert_eq!(addressed(self.stats), addressed(before.stats), "windows");
+        assert_eq!(self.stats.addressed(), before.stats.addressed(), "windows");
         for (range, state) in &before.states {
             let stays = *state == State::Reserved || self.holds(*range, *state);
             assert!(stays, "{range} is not {state:?} any more");
         }
-        let stocked = self.stats.metadata() - before.stats.metadata();
-        let tables = self.stats.footprint.table_frames - before.stats.footprint.table_frames;
+        let stocked = self.stats.metadata - before.stats.metadata;
+        let tables = self.stats.table_frames - before.stats.table_frames;
         assert!(stocked > 0 || tables == 0, "page tables for nothing");
     }
 
-    /// Panics unless nothing at all differs from `once`: what the same refusal left when it came
-    /// for the first time.
+    /// Panics unless `self` equals `once`, the snapshot after the first such refusal, in every
+    /// part.
     pub(crate) fn assert_no_more_than(&self, once: &Self) {
         assert_eq!(self, once, "a hundred refusals leave more than one");
     }
@@ -124,13 +192,12 @@ impl Snapshot {
         assert_eq!(memory(self), memory(once), "a hundred refusals leave more");
     }
 
-    /// The same, without the difference between free pages that have memory and those that have
-    /// none: a machine that is busy cannot take memory back, which then counts as free, and a
-    /// request that lacks frames scavenges.
+    /// A snapshot that does not tell free pages with memory from those without: a busy machine
+    /// cannot take memory back, which then counts as free, and a request that lacks frames
+    /// scavenges.
     pub(crate) fn with_free_pages_alike(&self) -> Self {
         let mut alike = self.clone();
-        let free = self.stats.of(Purpose::Free);
-        alike.stats.by_purpose[Purpose::Free as usize] = 0;
+        let free = core::mem::take(alike.stats.of_mut(Purpose::Free));
         alike.stats.mapped_ready -= free;
         alike.stats.prepared += free;
         alike.frames = 0;
@@ -148,24 +215,4 @@ impl Snapshot {
             .iter()
             .any(|(whole, found)| *found == state && whole.contains_range(range))
     }
-}
-
-/// Bytes of address space, whatever is behind them.
-fn addressed(stats: Stats) -> usize {
-    stats.mapped_ready + stats.prepared + stats.reserved
-}
-
-/// The part of the account that a refusal must not move.
-fn without_stock(stats: Stats) -> Stats {
-    let mut kept = stats;
-    kept.mapped_ready = stats.mapped_ready - stats.metadata();
-    kept.reserved = 0;
-    kept.footprint.table_frames = 0;
-    kept.footprint.held_frames = 0;
-    for (purpose, bytes) in Purpose::ALL.iter().zip(&mut kept.by_purpose) {
-        if !matches!(purpose, Purpose::Objects | Purpose::Free | Purpose::Reserve) {
-            *bytes = 0;
-        }
-    }
-    kept
 }

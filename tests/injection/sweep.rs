@@ -20,16 +20,16 @@ const MOST_CALLS: usize = 1000;
 pub(crate) struct Scenario<G: SimGeometry> {
     /// Makes the heap that the operation finds.
     pub(crate) set_up: fn() -> Case<G>,
-    /// The operation. What it allocates stays in the case.
+    /// The operation. Objects that it allocates stay in the case.
     pub(crate) operate: fn(&mut Case<G>) -> Result<(), Refusal>,
     /// Whether the operation may succeed although a call failed.
     pub(crate) absorbs: bool,
 }
 
-/// What is injected.
+/// A kind of failure that is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Injection {
-    /// Calls that can fail for want of something fail.
+    /// Calls that can fail for want of a resource fail.
     Failure(Mode),
     /// Interrupts are masked, and the machine is busy.
     Busy(Mode),
@@ -42,14 +42,13 @@ const INJECTIONS: [Injection; 4] = [
     Injection::Busy(Mode::FromThenOn),
 ];
 
-/// Fails every call of the scenario's operation in turn, in every way. Answers how many failures
+/// Fails every call of the scenario's operation in turn, in every way. Returns how many failures
 /// were injected.
 pub(crate) fn calls<G: SimGeometry>(scenario: &Scenario<G>) -> usize {
     for_each_injection(|injection, nth| inject(scenario, injection, nth))
 }
 
-/// Calls `inject` with every injection at call 1, 2, and so on until it answers that nothing was
-/// injected. Answers how much was, altogether.
+/// Calls `inject` with every injection at call 1, 2, and so on until it returns 0. Returns the sum.
 pub(crate) fn for_each_injection(mut inject: impl FnMut(Injection, usize) -> usize) -> usize {
     let mut injected = 0;
     for injection in INJECTIONS {
@@ -76,7 +75,7 @@ impl Injection {
         nth: usize,
         operate: impl FnOnce() -> R,
     ) -> R {
-        let answer = match self {
+        let result = match self {
             Self::Failure(mode) => {
                 machine.fail_nth(nth, mode);
                 operate()
@@ -87,54 +86,55 @@ impl Injection {
             }
         };
         machine.disarm();
-        answer
+        result
     }
 }
 
 /// Runs `operate` with interrupts masked.
 pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
     let interrupts = Hosted::disable_interrupts();
-    let answer = operate();
+    let result = operate();
     Hosted::restore_interrupts(interrupts);
-    answer
+    result
 }
 
-/// Runs the operation with its `nth` call failing, looks at what is left, and lets it succeed.
-/// Answers how many failures were injected, which is 0 when the operation makes fewer calls.
+/// Runs the operation with its `nth` call failing, checks the state that is left, and lets it
+/// succeed. Returns how many failures were injected, which is 0 when the operation makes fewer
+/// calls.
 fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usize) -> usize {
     let mut case = (scenario.set_up)();
     case.check();
     let before = look(scenario, &case, injection);
     let calls = record_calls(&case.rig.machine);
     let machine = case.rig.machine.clone();
-    let answer = injection.during(&machine, nth, || (scenario.operate)(&mut case));
+    let result = injection.during(&machine, nth, || (scenario.operate)(&mut case));
     case.rig.machine.clear_hook();
     let injected = case.rig.machine.injected();
     let calls = take(&calls);
-    match answer {
+    match result {
         Ok(()) => {
             let may = injected == 0 || scenario.absorbs || matches!(injection, Injection::Busy(_));
             assert!(may, "a failure was lost");
         }
         Err(refusal) => {
             assert!(injected > 0, "{refusal}, although nothing failed");
-            check_answer::<G>(refusal, injection, nth, &calls);
+            check_result::<G>(refusal, injection, nth, &calls);
             case.check();
             let once = look(scenario, &case, injection);
             once.assert_only_stocked(&before);
             repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
             case.check();
             look(scenario, &case, injection).assert_no_more_than(&once);
-            let answer = (scenario.operate)(&mut case);
-            assert_eq!(answer, Ok(()), "the same operation, with nothing failing");
+            let result = (scenario.operate)(&mut case);
+            assert_eq!(result, Ok(()), "the same operation, with nothing failing");
         }
     }
     case.finish();
     injected
 }
 
-/// What there is to be seen. A machine that is busy may leave one step to be undone, and memory
-/// with free pages; an operation that has another way may have taken that away.
+/// A snapshot of the case. A busy machine may leave one step pending, and memory with free pages;
+/// an operation that has another way may have taken that memory.
 fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injection) -> Snapshot {
     match injection {
         Injection::Failure(_) if scenario.absorbs => Snapshot::of(case).with_free_pages_alike(),
@@ -144,8 +144,8 @@ fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injec
 }
 
 /// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now
-/// that some metadata is in stock. Where that may be another call each time, everything fails from
-/// the first call on.
+/// that some metadata is in stock. Where that may be another call each time, every call fails from
+/// the first on.
 fn repeat<G: SimGeometry>(
     scenario: &Scenario<G>,
     case: &mut Case<G>,
@@ -154,14 +154,14 @@ fn repeat<G: SimGeometry>(
 ) {
     let machine = case.rig.machine.clone();
     for _ in 1..REPEATS {
-        let answer = match injection {
+        let result = match injection {
             Injection::Failure(mode) if !scenario.absorbs => {
                 let call = call.expect("the call that failed was made");
                 fail_like(&machine, call, mode);
-                let answer = (scenario.operate)(case);
+                let result = (scenario.operate)(case);
                 machine.clear_hook();
                 machine.disarm();
-                answer
+                result
             }
             Injection::Failure(_) => {
                 Injection::Failure(Mode::FromThenOn)
@@ -171,7 +171,7 @@ fn repeat<G: SimGeometry>(
                 Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
             }
         };
-        assert!(answer.is_err(), "the call that failed did not come again");
+        assert!(result.is_err(), "the call that failed did not come again");
     }
 }
 
@@ -185,7 +185,7 @@ fn fail_like<G: SimGeometry>(machine: &Sim<G>, failed: Call, mode: Mode) {
     });
 }
 
-fn check_answer<G: SimGeometry>(
+fn check_result<G: SimGeometry>(
     refusal: Refusal,
     injection: Injection,
     nth: usize,
@@ -193,7 +193,7 @@ fn check_answer<G: SimGeometry>(
 ) {
     let documented = match injection {
         Injection::Failure(Mode::Once) => refusal.is_of(calls[nth - 1], G::GEOMETRY),
-        // An operation with a second way reports how that ended.
+        // An operation with a second way reports the error of that way.
         Injection::Failure(Mode::FromThenOn) => calls[nth - 1..]
             .iter()
             .any(|call| refusal.is_of(*call, G::GEOMETRY)),
@@ -204,7 +204,7 @@ fn check_answer<G: SimGeometry>(
 
 type Recorded = Arc<Mutex<Vec<Call>>>;
 
-/// Records the calls that can fail for want of something.
+/// Records the calls that can fail for want of a resource.
 fn record_calls<G: SimGeometry>(machine: &Sim<G>) -> Recorded {
     let recorded = Recorded::default();
     let record = Arc::clone(&recorded);

@@ -1,4 +1,4 @@
-//! The model itself: faults that are planted are found.
+//! Tests of the model: it finds every planted fault.
 
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -16,7 +16,7 @@ use crate::operations::{Scale, step};
 use crate::shadow::Shadow;
 use crate::subject::Subject;
 
-/// What is wrong with a heap.
+/// A fault of a heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     /// Hands out memory that is in use.
@@ -51,7 +51,7 @@ const FAULTS: [(Fault, &str); 9] = [
     (Fault::Grows, "called the machine"),
 ];
 
-/// A heap with a fault in one of its answers.
+/// A heap with a fault in one of its results.
 struct Faulty<'a> {
     rig: &'a Rig<Plain32>,
     fault: Fault,
@@ -76,7 +76,7 @@ impl Subject for Faulty<'_> {
     fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
         let mut flags = flags;
         if self.strikes(Fault::Grows, flags.contains(AllocFlags::NO_GROW)) {
-            // What the heap has is not enough for this, so it grows.
+            // The heap grows, since it has too little memory for this request.
             let largest = self.rig.heap.stats().largest_free_run + 1;
             let block = self.rig.get(largest * Rig::<Plain32>::PAGE, 8);
             self.rig.free(block);
@@ -110,7 +110,7 @@ impl Subject for Faulty<'_> {
     unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         self.last.set(None);
         if !self.strikes(Fault::Leaks, layout.size() < 1024) {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             unsafe { self.rig.heap.deallocate(pointer, layout) };
         }
     }
@@ -127,18 +127,14 @@ impl Subject for Faulty<'_> {
             // SAFETY: the object is live. The model expects its contents to stay.
             unsafe { pointer.write_bytes(0x11, old.size()) };
             let layout = layout(usize::MAX / 4, 1);
-            return self
-                .rig
-                .heap
-                .allocate(layout, flags)
-                .map_err(|error| AllocError {
-                    layout: new,
-                    ..error
-                });
+            return self.rig.heap.allocate(layout, flags).map_err(|mut error| {
+                error.layout = new;
+                error
+            });
         }
         if self.strikes(Fault::Forgets, true) {
             let memory = self.rig.heap.allocate(new, flags)?;
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
             unsafe { self.rig.heap.deallocate(pointer, old) };
             return Ok(memory);
         }
@@ -147,12 +143,12 @@ impl Subject for Faulty<'_> {
         if self.strikes(Fault::DirtyTail, zeroes) {
             flags.remove(AllocFlags::ZEROED);
         }
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.rig.heap.reallocate(pointer, old, new, flags) }
     }
 }
 
-/// Drives a heap with `fault`; the message of the check that failed.
+/// Drives a heap with `fault` and returns the message of the check that failed.
 fn drive(fault: Fault) -> Option<String> {
     let rig = Rig::<Plain32>::new();
     let faulty = Faulty {
@@ -188,7 +184,7 @@ fn every_planted_fault_is_found() {
 }
 
 #[test]
-fn memory_that_nobody_accounts_for_is_found() {
+fn memory_outside_the_account_is_found() {
     let rig = Rig::<Plain32>::new();
     rig.check();
     let stray = VirtRange::new(VirtAddr::new(0x1000_0000), 0x1000).expect("a range");

@@ -1,16 +1,18 @@
 //! The heap against a shadow map, in random operations.
 //!
-//! Every operation is checked when it is made and every object when it goes; the account after
-//! every step; the heap's own invariants after every step while it is small, and after every 64th
-//! while it is large.
+//! Every operation is checked when it is performed, and every object when it is freed. The account
+//! is checked after every step. The heap's own invariants are checked after every step while the
+//! heap is small, and after every 64th while it is large.
 //!
-//! ```text
-//! cargo test --test model                                            at least 100,000 operations
-//! ARCHIPELAGO_SEED=17 cargo test --test model                        the run that printed seed 17
+//! ```sh
+//! # At least 100,000 operations.
+//! cargo test --test model
+//! # The run that printed seed 17.
+//! ARCHIPELAGO_SEED=17 cargo test --test model
+//! # A long run, which prints its progress.
 //! ARCHIPELAGO_OPERATIONS=100000000 cargo test --release --test model -- --nocapture
-//!                                                                    a long run, which says how far it is
+//! # 2,000 operations on every geometry.
 //! MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --test model
-//!                                                                    2,000 operations on every geometry
 //! ```
 //!
 //! Under Miri, which takes a second for one check of all invariants, the checks are further apart.

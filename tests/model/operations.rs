@@ -17,7 +17,7 @@ pub(crate) struct Scale {
     pub(crate) largest: usize,
 }
 
-/// Makes one operation; answers whether it was served.
+/// Performs one operation and returns whether it was served.
 pub(crate) fn step<G: SimGeometry, S: Subject>(
     shadow: &mut Shadow<'_, G, S>,
     random: &mut Rng,
@@ -57,8 +57,8 @@ fn flags(random: &mut Rng) -> AllocFlags {
     growth | zeroed
 }
 
-/// One of 64 kinds. Under Miri, where a new span takes a third of a second, the ordinary ones are
-/// more frequent still.
+/// One of 64 kinds of operation. Under Miri, where a new span takes a third of a second, the
+/// ordinary ones are more frequent still.
 fn kind(random: &mut Rng) -> u8 {
     let most = if cfg!(miri) && random.u8(..8) > 0 {
         32
@@ -68,7 +68,7 @@ fn kind(random: &mut Rng) -> u8 {
     random.u8(..most)
 }
 
-/// Mostly small, sometimes pages, at times larger than an arena.
+/// A size: mostly small, sometimes pages, at times larger than an arena.
 fn size<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
     let most = match kind(random) {
         0..32 => 128,
@@ -80,7 +80,7 @@ fn size<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
     random.usize(1..=most.min(scale.largest))
 }
 
-/// Mostly that of ordinary objects, sometimes above a page, at times above an arena.
+/// An alignment: mostly that of ordinary objects, sometimes above a page, at times above an arena.
 fn align<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
     let most = match kind(random) {
         0..48 => 16,

@@ -1,4 +1,4 @@
-//! A heap serves wherever its windows are.
+//! The model in windows all over the address space.
 
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Rig, places};

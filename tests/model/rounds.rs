@@ -19,7 +19,7 @@ const ROUND: usize = if cfg!(miri) { 170 } else { 250 };
 /// Pages of a heap whose invariants are checked after every step.
 const SMALL_PAGES: usize = 256;
 
-/// What one round is like.
+/// The settings of one round.
 #[derive(Clone, Debug)]
 struct Round {
     place: Place,
@@ -43,17 +43,17 @@ pub(crate) fn seed() -> u64 {
     )
 }
 
-/// Operations of the whole run, if somebody asked for a number of them.
+/// Operations of the whole run, if `ARCHIPELAGO_OPERATIONS` sets their number.
 fn asked_operations() -> Option<usize> {
     let asked = env::var("ARCHIPELAGO_OPERATIONS").ok()?;
     Some(asked.parse().expect("ARCHIPELAGO_OPERATIONS is a number"))
 }
 
-/// Says on the way out of a failing test how to have the failure again.
+/// Prints how to reproduce a failure when a failing test unwinds.
 pub(crate) struct Replay {
-    /// What the run began with.
+    /// The seed of the run.
     pub(crate) seed: u64,
-    /// Where it is.
+    /// The round that is running.
     pub(crate) at: String,
 }
 
@@ -136,7 +136,7 @@ fn choose<G: SimGeometry>(number: usize, random: &mut Rng) -> Round {
     }
 }
 
-/// Runs a round; answers how many operations were served.
+/// Runs a round and returns how many operations were served.
 fn run<G: SimGeometry>(round: &Round, random: &mut Rng) -> usize {
     let machine = Sim::builder()
         .frames(round.frames)

@@ -1,4 +1,4 @@
-//! Running out of memory, and what comes after.
+//! Running out of memory, and recovery.
 
 use core::alloc::Layout;
 
@@ -12,7 +12,7 @@ use crate::rounds::{Replay, seed};
 /// Frames of the machine that runs out.
 const FRAMES: usize = 300;
 
-/// Allocates what `next` says until the first refusal.
+/// Allocates objects of the sizes that `next` returns, until the first refusal.
 fn fill<G: SimGeometry>(
     rig: &Rig<G>,
     mut next: impl FnMut() -> Option<Layout>,
@@ -67,7 +67,7 @@ fn out_of_frames_is_an_error_and_not_for_ever<G: SimGeometry>() {
         rig.verify();
         let served = blocks.len();
         free_in_any_order(&rig, blocks, &mut random);
-        // What was served once is served again.
+        // Requests that were served once are served again.
         let mut again = asked.into_iter().take(served);
         let (blocks, cause) = fill(&rig, || again.next());
         assert_eq!(

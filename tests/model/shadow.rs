@@ -1,4 +1,4 @@
-//! The shadow map: what is live, where, and what it holds.
+//! The shadow map: which objects are live, where they are, and their contents.
 
 use alloc::collections::BTreeMap;
 use core::alloc::Layout;
@@ -16,7 +16,7 @@ struct Live {
     id: u64,
 }
 
-/// A subject and what must be true of it.
+/// A subject, and the state that it must be in.
 pub(crate) struct Shadow<'a, G: SimGeometry, S> {
     rig: &'a Rig<G>,
     subject: &'a S,
@@ -28,7 +28,7 @@ pub(crate) struct Shadow<'a, G: SimGeometry, S> {
 }
 
 impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
-    /// `subject` hands out memory of `rig`, and nothing is live.
+    /// A map without live objects; `subject` hands out memory of `rig`.
     pub(crate) fn new(rig: &'a Rig<G>, subject: &'a S) -> Self {
         Self {
             rig,
@@ -58,9 +58,9 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
     /// Allocates an object and fills it.
     pub(crate) fn allocate(&mut self, layout: Layout, flags: AllocFlags) -> Result<(), Cause> {
         let calls = self.rig.machine.calls();
-        let answer = self.subject.allocate(layout, flags);
+        let result = self.subject.allocate(layout, flags);
         self.check_calls(calls, flags);
-        let memory = answer.map_err(|error| self.check_refusal(error, layout, flags))?;
+        let memory = result.map_err(|error| self.check_refusal(error, layout, flags))?;
         let block = self.rig.vouch(memory, layout);
         if flags.contains(AllocFlags::ZEROED) {
             assert_eq!(
@@ -73,7 +73,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         Ok(())
     }
 
-    /// Frees the object with this number, after a look at what it holds.
+    /// Frees the object with this number, after a check of its contents.
     pub(crate) fn free(&mut self, number: usize) {
         let live = self.leave(number);
         let size = live.block.layout.size();
@@ -113,12 +113,12 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         let after = layout(size, before.align());
         let calls = self.rig.machine.calls();
         // SAFETY: the object is live; on success the new one takes its place.
-        let answer = unsafe {
+        let result = unsafe {
             self.subject
                 .reallocate(old.block.pointer, before, after, flags)
         };
         self.check_calls(calls, flags);
-        let memory = match answer {
+        let memory = match result {
             Ok(memory) => memory,
             Err(error) => {
                 let cause = self.check_refusal(error, after, flags);
@@ -149,7 +149,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         Ok(())
     }
 
-    /// Looks at what every object holds.
+    /// Checks the contents of every object.
     pub(crate) fn check_contents(&self) {
         for live in &self.live {
             let size = live.block.layout.size();
@@ -201,7 +201,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         }
     }
 
-    /// A refusal says what was asked for, and its cause is one that the flags allow.
+    /// A refusal states the request, and its cause is one that the flags allow.
     fn check_refusal(&self, error: AllocError, layout: Layout, flags: AllocFlags) -> Cause {
         assert_eq!(error.layout, layout);
         let not_ready = matches!(error.cause, Cause::NotReady { .. });

@@ -1,11 +1,11 @@
-//! What the model drives: the heap, or one that a fault was planted in.
+//! The subject of the model: the heap, or a heap with a planted fault.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use archipelago::{AllocError, AllocFlags, Heap, Kernel, Machine};
 
-/// Something that hands out memory as a heap does.
+/// An allocator with the interface of the heap.
 pub(crate) trait Subject {
     /// As [`Heap::allocate`].
     fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError>;
@@ -13,13 +13,13 @@ pub(crate) trait Subject {
     /// As [`Heap::deallocate`].
     ///
     /// # Safety
-    /// The same.
+    /// As for [`Heap::deallocate`].
     unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout);
 
     /// As [`Heap::reallocate`].
     ///
     /// # Safety
-    /// The same.
+    /// As for [`Heap::reallocate`].
     unsafe fn reallocate(
         &self,
         pointer: NonNull<u8>,
@@ -35,7 +35,7 @@ impl<M: Machine, K: Kernel> Subject for Heap<M, K> {
     }
 
     unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { Heap::deallocate(self, pointer, layout) };
     }
 
@@ -46,7 +46,7 @@ impl<M: Machine, K: Kernel> Subject for Heap<M, K> {
         new: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { Heap::reallocate(self, pointer, old, new, flags) }
     }
 }

@@ -1,5 +1,5 @@
-//! Every size class: a span full of objects that are all different, and one by one freed and made
-//! anew.
+//! Every size class: a span full of different objects, which are freed and allocated again one by
+//! one.
 
 use archipelago::bits::PointerMap;
 use archipelago_sim::SimGeometry;
@@ -7,8 +7,8 @@ use archipelago_testing::{Rig, on_every_geometry};
 
 use crate::subject::Subject;
 
-/// Slots of a span that are looked at: enough that the first and the last word of a slot are every
-/// word of a unit's by turns.
+/// Slots of a span that are tested: enough that the first and the last word of a slot take every
+/// position in a bitmap word.
 const SLOTS: usize = if cfg!(miri) { 3 } else { 40 };
 
 /// Bytes of the slots of every class.
@@ -49,7 +49,7 @@ fn objects_of_every_class<G: SimGeometry>() {
         let mut subject = Subject::<G>::new();
         let words = bytes / Subject::<G>::WORD;
         let map = |number: usize| -> PointerMap<'static> {
-            // By turns it ends with the slot, or leaves a word.
+            // By turns the object ends with the slot, or one word before it.
             let words = (words - number % 2).max(1);
             PointerMap::from_mask(words, mask(words, number))
         };

@@ -1,5 +1,5 @@
-//! Several CPUs at once: scannable objects made, changed and freed, the bitmap given back, and readers
-//! wherever they please.
+//! Several CPUs at once: they allocate, resize and free scannable objects, give bitmap memory back,
+//! and read the bitmap everywhere.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Barrier;
@@ -14,10 +14,11 @@ use crate::subject::Subject;
 
 const CPUS: usize = 3;
 
-/// What each CPU does.
+/// The work of one CPU.
 const STEPS: usize = if cfg!(miri) { 40 } else { 800 };
 
-/// An object of a CPU, and what it is made of: a pointer in the first of so many words, so often.
+/// An object of a CPU, and its description: a pointer in the first of so many words, repeated so
+/// often.
 struct Own {
     block: Block,
     period: usize,
@@ -46,7 +47,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
             0..=7 => self.allocate(),
             8 if !self.live.is_empty() => self.change(),
             9 => {
-                // Whether there is anything to give back or not.
+                // The heap may have nothing to give back.
                 let pages = self.random.usize(..20);
                 assert!(self.rig.heap.scavenge(pages).is_ok(), "who waits is served");
             }
@@ -103,7 +104,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
         self.look(&self.live[index]);
     }
 
-    /// Reads one's own object as it was described.
+    /// Reads an object of this CPU, whose pointers must be those of its description.
     fn look(&self, own: &Own) {
         let bits = self.rig.heap.bits();
         let object = self.rig.heap.object_at(self.rig.address(own.block));
@@ -117,7 +118,7 @@ impl<G: SimGeometry> Cpu<'_, G> {
     }
 }
 
-/// Reads anything anywhere, as long as the others work.
+/// Reads the bitmap anywhere, as long as the other CPUs work.
 fn read_everything<G: SimGeometry>(rig: &Rig<G>, end: &AtomicBool) -> usize {
     let window = archipelago_testing::lone_window::<G>(4 * G::GEOMETRY.arena_bytes());
     let mut random = fastrand::Rng::with_seed(99);

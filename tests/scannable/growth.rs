@@ -1,4 +1,4 @@
-//! Frees by others while the heap grows for a scannable object.
+//! Frees by other CPUs while the heap grows for a scannable object.
 
 use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
@@ -15,8 +15,8 @@ use crate::subject::POINTER;
 /// Pages that are free below the piece of address space that the heap grows by.
 const FREE: usize = 12;
 
-/// A heap whose last pages are free, and below them an object that has as many pages as lie behind
-/// a part of the bitmap: freed, it lets the next run begin behind another part.
+/// A heap whose last pages are free, and below them an object of as many pages as a part of the
+/// bitmap covers. When that object is freed, the next run begins in pages that another part covers.
 fn bed<G: SimGeometry>() -> (Arc<Rig<G>>, Block) {
     let (page, chunk) = (Rig::<G>::PAGE, G::GEOMETRY.chunk_bytes());
     let pages = part_pages::<G>();
@@ -30,13 +30,13 @@ fn bed<G: SimGeometry>() -> (Arc<Rig<G>>, Block) {
     (rig, last)
 }
 
-/// Pages behind a part of the bitmap.
+/// Pages that a part of the bitmap covers.
 fn part_pages<G: SimGeometry>() -> usize {
     4 * Sim::<G>::WORD_BYTES
 }
 
-/// Has `work` done on a heap whose object `last` is freed in the middle of a call of the machine, of
-/// every one in turn, and answers how many calls there were.
+/// Runs `work` on a heap whose object `last` is freed in the middle of a machine call, once for
+/// every call, and returns the number of calls.
 fn with_a_free_in_every_call<G: SimGeometry>(work: impl Fn(&Rig<G>)) -> usize {
     let mut turn = 0;
     loop {
@@ -93,7 +93,7 @@ fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
     assert!(calls > 3, "the bitmap needs the machine");
 }
 
-/// They become enough, so that there is nothing to grow for.
+/// The free pages become enough, so that growth is not needed.
 fn enough_pages_are_freed_while_the_heap_grows<G: SimGeometry>() {
     let calls = with_a_free_in_every_call::<G>(|rig| come_and_go(rig, FREE + 1));
     assert!(calls > 3, "the bitmap needs the machine");

@@ -1,4 +1,4 @@
-//! Mistakes that others made with their heap bitmaps, as they would show here.
+//! Mistakes of other heap bitmaps, as they would show here.
 
 use archipelago::AllocFlags;
 use archipelago::bits::{Description, PointerMap};
@@ -30,8 +30,8 @@ fn one_pointer_in_a_slot_of_two_words<G: SimGeometry>() {
     }
 }
 
-/// Lengths that end at a boundary, or a few words behind it, were rounded down: here at that of a
-/// page, of a part of the bitmap, and of several.
+/// Lengths that end at a boundary, or a few words after it, were rounded down. Here the boundaries
+/// are those of a page, of a part of the bitmap, and of several parts.
 fn lengths_around_every_boundary<G: SimGeometry>() {
     let (page, word) = (Rig::<G>::PAGE, Subject::<G>::WORD);
     // A byte of bitmap describes four words, and a part is a page of it.
@@ -53,13 +53,13 @@ fn lengths_around_every_boundary<G: SimGeometry>() {
     }
 }
 
-/// What had no pointers was taken to have a bitmap of zeros, or not to need one: pages go from
-/// objects with pointers to objects without and back, small and large, in any order.
+/// Objects without pointers were taken to have a bitmap of zeros, or to need none. Here pages go
+/// from objects with pointers to objects without and back, small and large, in any order.
 fn pages_change_hands<G: SimGeometry>() {
     const SPARSE: PointerMap<'_> = PointerMap::from_mask(20, 0b1001);
     let mut subject = Subject::<G>::new();
     let page = Rig::<G>::PAGE;
-    // Keeps the part in front of the pages needed, so that its memory is never given back.
+    // Keeps the part that covers the pages needed, so that its memory is never given back.
     subject.array(&POINTER, 9);
     for round in 0..6 {
         for object in 0..40 {

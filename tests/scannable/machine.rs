@@ -1,4 +1,4 @@
-//! Scannable requests are requests like any other: to the machine, and to the reserve.
+//! Scannable requests and the machine: reports of misuse, and the reserve.
 
 use alloc::sync::Arc;
 use core::panic::AssertUnwindSafe;

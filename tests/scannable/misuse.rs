@@ -11,12 +11,12 @@ use archipelago_testing::{Rig, layout, on_every_geometry};
 
 use crate::subject::{POINTER, Subject};
 
-/// Frees in vain, and answers what the kernel says.
+/// Attempts an invalid free and returns the kernel's report.
 fn stopped<G: SimGeometry>(subject: &Subject<G>, pointer: NonNull<u8>, layout: Layout) -> String {
     let before = subject.rig.heap.stats();
     let stopped = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: none of what the heap asks for: it has to notice, and stops before it changes
-        // anything.
+        // SAFETY: the call breaks the contract on purpose. The heap notices, and stops before it
+        // changes anything.
         unsafe { subject.rig.heap.deallocate(pointer, layout) };
     }));
     let report = stopped.expect_err("the heap did not notice");
@@ -49,7 +49,7 @@ fn a_wrong_free_leaves_the_bitmap_alone<G: SimGeometry>() {
     }
 }
 
-/// A plain free, a plain change of size: both find a scannable object as it is.
+/// A plain free and a plain reallocation both recognise a scannable object.
 fn a_plain_change_of_size_is_refused_and_changes_nothing<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for bytes in [64, 20 * Rig::<G>::PAGE] {

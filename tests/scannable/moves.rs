@@ -1,4 +1,4 @@
-//! Reallocation by description: what is in the object moves along, wherever it was.
+//! Reallocation with a description: the contents move along, wherever the object was.
 
 use core::ptr::NonNull;
 
@@ -10,7 +10,7 @@ use archipelago_testing::{Block, Rig, layout, lone_window, on_every_geometry};
 
 use crate::subject::{POINTER, Subject};
 
-/// Contents stay, whether the object does or moves; with `ZEROED` what is beyond them is zero.
+/// Contents stay, whether the object stays or moves; with `ZEROED` the bytes after them are zero.
 fn contents_stay_and_the_rest_is_zero<G: SimGeometry>() {
     let (page, word) = (Rig::<G>::PAGE, Subject::<G>::WORD);
     let sizes = [
@@ -54,11 +54,11 @@ fn contents_stay_and_the_rest_is_zero<G: SimGeometry>() {
 
 /// Writes every byte that may be used.
 fn dirty(block: Block) {
-    // SAFETY: the bytes are the block's, all of them may be used, and nobody else does.
+    // SAFETY: the bytes are the block's, all of them may be used, and no one else uses them.
     unsafe { block.pointer.write_bytes(0xa5, block.bytes) };
 }
 
-/// An object without bytes has no slot that it could stay in, nor has one that ends up without.
+/// An object without bytes has no slot to stay in, neither before the reallocation nor after it.
 fn without_bytes_nothing_stays<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     let (none, some) = (layout(0, 8), layout(64, 8));
@@ -120,7 +120,7 @@ fn early_objects_move_over() {
         assert_ne!(pointer, block.pointer);
         let moved = Block { pointer, ..*block };
         assert_eq!(moved.find_damage(9, 100), None);
-        // SAFETY: it was allocated with this layout, and nobody uses it any more.
+        // SAFETY: it was allocated with this layout, and is not used any more.
         unsafe { HEAP.deallocate(pointer, old) };
     }
     assert_eq!(HEAP.verify(), Ok(()));

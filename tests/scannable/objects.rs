@@ -1,4 +1,4 @@
-//! Objects of every class: described, found, freed, used again.
+//! Objects of every class: described, found, freed, allocated again.
 
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocFlags, Cause, VirtAddr};
@@ -34,7 +34,7 @@ fn a_slot_forgets_its_object<G: SimGeometry>() {
     subject.check();
 }
 
-/// Objects without pointers commit none of the bitmap, whichever way they come.
+/// Objects without pointers commit no bitmap memory, however they are allocated.
 fn without_pointers_there_is_no_bitmap<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for bytes in [8, 24, 200, 3000, 50_000] {
@@ -46,7 +46,7 @@ fn without_pointers_there_is_no_bitmap<G: SimGeometry>() {
     subject.check();
 }
 
-/// Any address in a live object leads to it, any other to nothing.
+/// Any address in a live object leads to that object, any other address to none.
 fn interior_addresses_lead_to_objects<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for words in [3, 20, 6000] {
@@ -84,7 +84,7 @@ fn interior_addresses_lead_to_objects<G: SimGeometry>() {
     assert_eq!(heap.object_at(VirtAddr::new(0)), None);
 }
 
-/// What cannot be described is refused, and nothing is left.
+/// A request that cannot be described is refused, and leaves nothing.
 fn descriptions_are_checked<G: SimGeometry>() {
     let subject = Subject::<G>::new();
     let heap = &subject.rig.heap;
@@ -120,9 +120,9 @@ fn reallocation_takes_a_new_description<G: SimGeometry>() {
     subject.check();
 }
 
-/// A million elements, and what is beside them. Where the four arenas of the heap are smaller than
-/// that, as many as one and a half of them hold: 24,576 with arenas of 64 KiB and words of 4 bytes.
-/// `bits::tests::long` lays out a million with words of either length.
+/// A million elements, with neighbours on both sides. Where the four arenas of the heap are smaller
+/// than that, as many elements as one and a half arenas hold: 24,576 with arenas of 64 KiB and
+/// words of 4 bytes. `bits::tests::long` lays out a million with words of either length.
 fn a_long_array<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
     let count = (1_000_000).min(3 * arena / 2 / Subject::<G>::WORD);
@@ -146,8 +146,8 @@ on_every_geometry!(
     a_long_array,
 );
 
-/// The bitmap goes with the spans, and its memory when it is asked for, but never from under a
-/// reader.
+/// A part of the bitmap becomes idle with its spans. Its memory is given back when that is asked
+/// for, but never while a reader uses it.
 fn memory_is_given_back<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     subject.plain(100);

@@ -1,4 +1,4 @@
-//! Scannable objects wherever address arithmetic breaks.
+//! Scannable objects at the addresses where arithmetic breaks.
 
 use archipelago::bits::PointerMap;
 use archipelago_sim::SimGeometry;
@@ -19,7 +19,7 @@ fn objects_in_every_place<G: SimGeometry>() {
             subject.rig.heap.add_window(window).expect("a good window");
         }
         subject.array(&SIX, 3);
-        // As many as there is room for, each of a third of an arena.
+        // Objects of a third of an arena each, as many as there is room for.
         let count = arena / 3 / Subject::<G>::WORD / SPARSE.words();
         let mut fitted = 0;
         while subject.try_array(&SPARSE, count).is_ok() {

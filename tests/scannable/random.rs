@@ -1,4 +1,4 @@
-//! Random requests, scannable and not, against what is known of every live object.
+//! Random requests, scannable and plain, against a record of every live object.
 
 use archipelago::bits::PointerMap;
 use archipelago_sim::SimGeometry;

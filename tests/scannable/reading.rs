@@ -1,4 +1,4 @@
-//! What readers find: objects by any address, cursors anywhere, parts of the bitmap.
+//! Readers: objects by any address, cursors anywhere, parts of the bitmap.
 
 use archipelago::bits::PointerMap;
 use archipelago::{BitsPartView, VirtAddr};
@@ -7,8 +7,8 @@ use archipelago_testing::{Rig, lone_window, on_every_geometry, on_geometries_tha
 
 use crate::subject::{POINTER, Subject};
 
-/// Every byte of a span leads to its slot if that is live, and to nothing otherwise: a free slot,
-/// or what is left behind the last.
+/// Every byte of a span leads to its slot if that is live, and to none otherwise: in a free slot,
+/// or in the tail after the last slot.
 fn every_byte_of_a_span_leads_to_its_slot<G: SimGeometry>() {
     let step = if cfg!(miri) { 61 } else { 1 };
     for words in [1, 3, 6, 40, 90] {
@@ -70,8 +70,8 @@ fn parts<G: SimGeometry>(subject: &Subject<G>) -> Vec<BitsPartView> {
     parts
 }
 
-/// A cursor has bits where a part is Ready and nowhere else, on its way from arena to arena and up
-/// to where nothing is.
+/// A cursor has bits where a part is Ready and nowhere else, from arena to arena and up to the end
+/// of the space.
 fn a_cursor_has_bits_where_parts_are_ready<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     let (arena, word) = (G::GEOMETRY.arena_bytes(), Subject::<G>::WORD);
@@ -89,7 +89,7 @@ fn a_cursor_has_bits_where_parts_are_ready<G: SimGeometry>() {
     let start = parts.first().expect("there are some").base;
     let mut cursor = bits.at(start).expect("in the space");
     let mut seen = [0, 0];
-    // Steps that meet every part, at another of its words each.
+    // Steps that meet every part, each at another word of it.
     let step = bytes / word / 3 + 1;
     while let Some(address) = cursor.address() {
         if address.value() - start.value() > 5 * arena {
@@ -106,8 +106,8 @@ fn a_cursor_has_bits_where_parts_are_ready<G: SimGeometry>() {
     assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
 }
 
-/// Parts come once each, lowest first, whatever ranges of an arena the heap owns; those that are
-/// needed are what the account says.
+/// Parts are listed once each, lowest first, whatever ranges of an arena the heap owns. Those that
+/// are needed add up to the account.
 fn parts_are_shown_once<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
     let page = Rig::<G>::PAGE;
@@ -142,7 +142,7 @@ on_every_geometry!(
     parts_are_shown_once,
 );
 
-/// A part whose spans are gone is Ready and not needed until it is scavenged.
+/// A part whose spans are freed is Ready and not needed until it is scavenged.
 fn idle_parts_are_not_needed<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     subject.array(&POINTER, 40 * Rig::<G>::PAGE / Subject::<G>::WORD);

@@ -1,4 +1,5 @@
-//! Scannable requests that must not call the machine: which are served, and what they leave.
+//! Scannable requests that must not call the machine: which are served, and in what state they
+//! leave the heap.
 
 use archipelago::{AllocFlags, Cause, Purpose};
 use archipelago_sim::SimGeometry;
@@ -8,10 +9,10 @@ use crate::subject::{POINTER, Subject};
 
 const FLAGS: [AllocFlags; 2] = [AllocFlags::NO_GROW, AllocFlags::ATOMIC];
 
-/// Pages that several parts of the bitmap lie in front of, whatever the words.
+/// Pages that several parts of the bitmap cover, with words of any size.
 const LONG: usize = 100;
 
-/// Elements of a pointer that have a class each, none of them the same.
+/// Numbers of one-pointer elements, each of another size class.
 const SIZES: [usize; 3] = [2, 20, 60];
 
 fn elements<G: SimGeometry>(pages: usize) -> usize {
@@ -19,19 +20,23 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
 }
 
 fn assert_refused<G: SimGeometry>(subject: &mut Subject<G>, count: usize, flags: AllocFlags) {
-    // The page cache goes back first, as it does then.
+    // The page cache is flushed first, as it is by a request.
     assert_eq!(subject.rig.heap.scavenge(0), Ok(0), "nothing was asked for");
     let before = subject.rig.heap.stats();
     let error = subject
         .try_array_with(&POINTER, count, flags)
         .expect_err("no bitmap");
     assert!(matches!(error.cause, Cause::NotReady { .. }), "{error}");
-    assert_eq!(subject.rig.heap.stats(), before, "nothing is left behind");
+    assert_eq!(
+        subject.rig.heap.stats(),
+        before,
+        "the refusal changes nothing"
+    );
     subject.check();
 }
 
-/// A free slot serves everybody; free pages only if the bitmap in front of the lowest run that is
-/// long enough is Ready.
+/// A free slot serves every request. Free pages serve it only if the bitmap that covers the lowest
+/// run that is long enough is Ready.
 fn a_slot_or_pages_with_bitmap<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     // Free pages that are Ready, and no bitmap.
@@ -42,28 +47,28 @@ fn a_slot_or_pages_with_bitmap<G: SimGeometry>() {
         assert_refused(&mut subject, SIZES[0], flags);
         assert_refused(&mut subject, elements::<G>(9), flags);
     }
-    // In the lowest of the free pages, and so in front of them.
+    // This object lies in the lowest of the free pages, so that its part of the bitmap covers them.
     subject.array(&POINTER, SIZES[0]);
     for (flags, size) in FLAGS.into_iter().zip(&SIZES[1..]) {
         for count in [SIZES[0], *size] {
             let served = subject.try_array_with(&POINTER, count, flags);
             assert_eq!(served, Ok(()), "{count} words, {flags:?}");
         }
-        // Beyond the part is none.
+        // After the part there is no bitmap.
         assert_refused(&mut subject, elements::<G>(60), flags);
     }
     subject.check();
 }
 
-/// An atomic request for which the lowest pages will not do takes from the reserve if there is
-/// bitmap in front of that; where there is none, the reserve stays as it is.
+/// An atomic request that the lowest pages cannot serve takes pages of the reserve if bitmap covers
+/// them. Where none does, the reserve stays as it is.
 fn a_reserve_serves_where_it_has_bitmap<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     subject.plain(LONG * Rig::<G>::PAGE);
     subject.array(&POINTER, SIZES[0]);
     let heap = &subject.rig.heap;
     heap.set_reserve(8).expect("memory");
-    // The lowest free pages from now on, and without bitmap.
+    // These are the lowest free pages from now on, and no bitmap covers them.
     subject.free(0);
     let reserve = |subject: &Subject<G>| subject.rig.heap.stats().of(Purpose::Reserve);
     let full = reserve(&subject);

@@ -1,4 +1,4 @@
-//! Scannable requests that are refused, and what is left of them: nothing.
+//! Scannable requests that are refused leave nothing.
 
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocError, AllocFlags, Cause};
@@ -25,7 +25,8 @@ fn request<G: SimGeometry>(
         .map_err(|error: AllocError| error.cause)
 }
 
-/// The same refusal whether there is a slot, a span to be made, or a run: the object does not fit.
+/// A description that does not fit is refused alike with a free slot, with a span to be made, and
+/// with a run.
 fn too_long_for_its_memory<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for bytes in [64, 9 * Rig::<G>::PAGE] {
@@ -36,7 +37,7 @@ fn too_long_for_its_memory<G: SimGeometry>() {
         });
         assert_eq!(request(&subject, bytes, words + 1), too_long);
         subject.check();
-        // Now with a span that has slots, or free pages with bitmap in front.
+        // Now with a span that has slots, or free pages that bitmap covers.
         subject.array(&POINTER, words);
         subject.array(&POINTER, words);
         let freed = subject.live.len() - 2;
@@ -46,7 +47,11 @@ fn too_long_for_its_memory<G: SimGeometry>() {
         for _ in 0..3 {
             assert_eq!(request(&subject, bytes, words + 1), too_long);
         }
-        assert_eq!(subject.rig.heap.stats(), before, "nothing is left behind");
+        assert_eq!(
+            subject.rig.heap.stats(),
+            before,
+            "the refusal changes nothing"
+        );
         subject.check();
         let again = subject.array(&POINTER, words).block;
         if bytes < Rig::<G>::PAGE {
@@ -56,8 +61,8 @@ fn too_long_for_its_memory<G: SimGeometry>() {
     }
 }
 
-/// A description that is too long for the new size changes nothing, in whichever way the object
-/// would have come by its memory.
+/// A description that is too long for the new size changes nothing, wherever the memory of the
+/// object would have come from.
 fn too_long_for_the_new_size<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     let page = Rig::<G>::PAGE;
@@ -78,7 +83,7 @@ fn too_long_for_the_new_size<G: SimGeometry>() {
     }
 }
 
-/// What has a layout without bytes has no words for a description.
+/// An object with a layout without bytes has no words to describe.
 fn without_bytes_there_are_no_pointers<G: SimGeometry>() {
     const NUMBERS: PointerMap<'_> = PointerMap::from_mask(3, 0);
     let subject = Subject::<G>::new();

@@ -1,4 +1,4 @@
-//! Scannable objects that grow and shrink where they stand.
+//! Scannable objects that grow and shrink in place.
 
 use archipelago::{AllocFlags, Cause};
 use archipelago_sim::SimGeometry;
@@ -8,9 +8,9 @@ use crate::subject::{POINTER, SIX, Subject};
 
 const NONE: AllocFlags = AllocFlags::empty();
 
-/// Pages of the object at first, all behind one or two parts of the bitmap.
+/// Pages of the object at first, all covered by one or two parts of the bitmap.
 const FEW: usize = 12;
-/// Pages that are free behind it, and behind parts of their own.
+/// Free pages that follow the object, covered by other parts.
 const ROOM: usize = 150;
 
 /// Elements of one pointer that fill `pages` pages.
@@ -18,8 +18,8 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
     pages * Rig::<G>::PAGE / Subject::<G>::WORD
 }
 
-/// A scannable object with free pages behind it, and something behind those.
-fn with_room_behind<G: SimGeometry>() -> Subject<G> {
+/// A scannable object followed by free pages, and another object after those.
+fn with_free_pages_after<G: SimGeometry>() -> Subject<G> {
     let mut subject = Subject::new();
     subject.array(&POINTER, elements::<G>(FEW));
     subject.plain(ROOM * Rig::<G>::PAGE);
@@ -29,7 +29,7 @@ fn with_room_behind<G: SimGeometry>() -> Subject<G> {
     assert_eq!(
         subject.rig.address(room.block).value(),
         end,
-        "directly behind"
+        "directly after it"
     );
     subject.rig.free(room.block);
     subject.check();
@@ -37,7 +37,7 @@ fn with_room_behind<G: SimGeometry>() -> Subject<G> {
 }
 
 fn a_large_object_grows_and_shrinks_in_place<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let start = subject.live[0].block.pointer;
     let few = subject.bits();
     for pages in [FEW + 1, 100, FEW + ROOM] {
@@ -63,8 +63,8 @@ fn a_large_object_grows_and_shrinks_in_place<G: SimGeometry>() {
         assert_eq!(subject.live[0].block.pointer, start);
         subject.check();
     }
-    assert_eq!(subject.bits(), few, "what it gave back has none");
-    // What is allocated there next does not inherit a bit.
+    assert_eq!(subject.bits(), few, "pages that it gave back have none");
+    // The next object there does not inherit a bit.
     subject.plain(ROOM * Rig::<G>::PAGE);
     subject.check();
     while !subject.live.is_empty() {
@@ -74,9 +74,9 @@ fn a_large_object_grows_and_shrinks_in_place<G: SimGeometry>() {
     subject.check();
 }
 
-/// Where nothing may become Ready, an object grows into pages whose bitmap is there, and no others.
+/// Where nothing may become Ready, an object grows only into pages whose bitmap is Ready.
 fn without_growth_it_needs_bitmap_that_is_ready<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let all = elements::<G>(FEW + ROOM);
     let refused = subject.try_resize(0, &POINTER, all, AllocFlags::NO_GROW);
     let cause = refused.expect_err("no bitmap").cause;
@@ -95,7 +95,7 @@ fn without_growth_it_needs_bitmap_that_is_ready<G: SimGeometry>() {
 fn it_moves_to_be_described_and_not_to_be<G: SimGeometry>() {
     const NUMBERS: archipelago::bits::PointerMap<'_> =
         archipelago::bits::PointerMap::from_mask(1, 0);
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     let count = elements::<G>(FEW);
     let start = subject.live[0].block.pointer;
     subject.resize(0, &NUMBERS, count);
@@ -113,9 +113,9 @@ on_every_geometry!(
     it_moves_to_be_described_and_not_to_be,
 );
 
-/// Pages without memory behind it get some, and it is zero where that was asked for.
+/// Following pages without memory are committed, and are zero where that was asked for.
 fn it_grows_into_scavenged_pages<G: SimGeometry>() {
-    let mut subject = with_room_behind::<G>();
+    let mut subject = with_free_pages_after::<G>();
     subject.rig.heap.scavenge(usize::MAX).expect("not busy");
     let start = subject.live[0].block.pointer;
     let refused = subject.try_resize(0, &POINTER, elements::<G>(100), AllocFlags::NO_GROW);

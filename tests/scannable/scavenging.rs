@@ -1,4 +1,4 @@
-//! Idle parts of the bitmap, given back as many as are asked for, wherever they are.
+//! Scavenging of idle parts of the bitmap: as many as are asked for, wherever they are.
 
 use archipelago::{AllocFlags, Cause, Window};
 use archipelago_api::Kernel;
@@ -21,7 +21,7 @@ fn idle<G: SimGeometry>(subject: &Subject<G>) -> usize {
     idle
 }
 
-/// A heap with idle parts in front of pages of which none has memory that could go instead.
+/// A heap with idle parts, and without free pages whose memory could be given back instead.
 fn with_idle_parts<G: SimGeometry>() -> Subject<G> {
     let mut subject = Subject::<G>::new();
     subject.array(&POINTER, elements::<G>(150));
@@ -35,7 +35,7 @@ fn with_idle_parts<G: SimGeometry>() -> Subject<G> {
     subject
 }
 
-/// As many as were asked for go, and no more.
+/// As many parts as were asked for are given back, and no more.
 fn parts_go_one_by_one<G: SimGeometry>() {
     let subject = with_idle_parts::<G>();
     let heap = &subject.rig.heap;
@@ -49,24 +49,24 @@ fn parts_go_one_by_one<G: SimGeometry>() {
     assert_eq!(heap.scavenge(usize::MAX), Ok(0));
 }
 
-/// With interrupts masked and the machine in use, none goes, and that is said.
+/// With interrupts masked and the machine in use, no part is given back, and the call says so.
 fn a_busy_machine_is_reported<G: SimGeometry>() {
     let subject = with_idle_parts::<G>();
     let heap = &subject.rig.heap;
     let before = (idle(&subject), heap.stats());
     let held = subject.rig.machine.hold();
     let interrupts = Hosted::disable_interrupts();
-    let answer = heap.scavenge(usize::MAX);
+    let result = heap.scavenge(usize::MAX);
     Hosted::restore_interrupts(interrupts);
     drop(held);
-    assert_eq!(answer, Err(Cause::Busy));
+    assert_eq!(result, Err(Cause::Busy));
     assert_eq!((idle(&subject), heap.stats()), before);
     subject.check();
     assert_eq!(heap.scavenge(usize::MAX), Ok(before.0));
     subject.check();
 }
 
-/// The machine becomes busy in the middle: what had gone by then is what is said.
+/// The machine becomes busy in the middle: the result counts the parts given back until then.
 fn a_machine_that_becomes_busy_ends_it<G: SimGeometry>() {
     for nth in 1.. {
         let subject = with_idle_parts::<G>();
@@ -75,12 +75,12 @@ fn a_machine_that_becomes_busy_ends_it<G: SimGeometry>() {
         let interrupts = Hosted::disable_interrupts();
         let machine = &subject.rig.machine;
         machine.busy_nth(nth, archipelago_sim::Mode::FromThenOn);
-        let answer = heap.scavenge(usize::MAX);
+        let result = heap.scavenge(usize::MAX);
         machine.disarm();
         Hosted::restore_interrupts(interrupts);
         let gone = all - idle(&subject);
         assert_eq!(
-            answer,
+            result,
             if gone == 0 {
                 Err(Cause::Busy)
             } else {
@@ -95,7 +95,7 @@ fn a_machine_that_becomes_busy_ends_it<G: SimGeometry>() {
     }
 }
 
-/// A request that lacks a frame has that of a part that nobody needs.
+/// A request that lacks a frame gets that of an idle part.
 fn an_idle_part_makes_up_for_a_missing_frame<G: SimGeometry>() {
     let mut subject = with_idle_parts::<G>();
     let all = idle(&subject);
@@ -106,13 +106,13 @@ fn an_idle_part_makes_up_for_a_missing_frame<G: SimGeometry>() {
     assert!(refused.is_err(), "there are only {all} parts");
     assert_eq!(idle(&subject), all, "none of them goes in vain");
     subject.check();
-    // What a span of objects of half a page takes.
+    // The pages of a span of objects of half a page.
     subject.plain(page / 2);
     assert!(idle(&subject) < all);
     subject.check();
 }
 
-/// Behind the first pages of a range, and in every range.
+/// Parts are found after the first pages of a range, and in every range.
 fn they_are_found_wherever_they_are<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
     let below = lone_window::<G>(2 * arena);

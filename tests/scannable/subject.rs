@@ -1,4 +1,4 @@
-//! A heap, and what its bitmap has to say.
+//! A heap with objects whose pointer words are known.
 
 use core::alloc::Layout;
 
@@ -42,8 +42,8 @@ impl<G: SimGeometry> Subject<G> {
         Self { rig, live }
     }
 
-    /// The layout of `count` elements of `map`. A description does not say: where there is no
-    /// pointer, it has no words.
+    /// The layout of `count` elements of `map`. A description has no layout: one without pointers
+    /// has no words.
     fn layout_of(map: &PointerMap<'_>, count: usize) -> Layout {
         layout(map.words() * count * Self::WORD, 8)
     }

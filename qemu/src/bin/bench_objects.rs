@@ -139,10 +139,13 @@ fn measure_metadata(running: &Running, machine: &str) {
     println!("figure metadata {machine}~kernel static {fixed}");
     let mut total = fixed;
     for purpose in Purpose::ALL {
-        if matches!(purpose, Purpose::Objects | Purpose::Free | Purpose::Reserve) {
+        if matches!(
+            purpose,
+            Purpose::Objects | Purpose::Free | Purpose::Reserve | Purpose::Runs
+        ) {
             continue;
         }
-        let bytes = stats.of(purpose);
+        let bytes = stats.of(*purpose);
         total += bytes;
         println!(
             "figure metadata {machine}~kernel {} {bytes}",

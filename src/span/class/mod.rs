@@ -18,6 +18,12 @@ pub(crate) const CLASSES: u8 = 80;
 pub(crate) struct SizeClass(u8);
 
 impl SizeClass {
+    /// The class with this row number, which a span record held.
+    #[inline(always)]
+    pub(super) const fn numbered(number: u8) -> Self {
+        Self(number)
+    }
+
     /// The row's number, which is what a span record holds.
     pub(crate) const fn number(self) -> u8 {
         self.0

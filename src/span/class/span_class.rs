@@ -10,31 +10,41 @@ pub(crate) const SPAN_CLASSES: usize = if cfg!(feature = "heap-bits") {
 };
 
 /// Whether objects may hold pointers, so that the heap bitmap describes them. Without a heap bitmap
-/// there is one answer, which takes no room.
+/// they never do, and the value takes no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scan(#[cfg(feature = "heap-bits")] bool);
 
 impl Scan {
-    /// They hold none, or nobody cares.
-    pub(crate) const NO: Self = Self(
-        #[cfg(feature = "heap-bits")]
-        false,
-    );
+    /// The objects hold no pointers that are described.
+    pub(crate) const NO: Self = Self::when(false);
 
-    /// They may hold some.
+    /// The objects may hold pointers.
     #[cfg(feature = "heap-bits")]
-    pub(crate) const YES: Self = Self(true);
+    pub(crate) const YES: Self = Self::when(true);
 
-    /// Whether they may.
-    #[cfg(feature = "heap-bits")]
+    /// [`YES`](Self::YES) if the objects are `scannable` and there is a heap bitmap.
+    #[inline(always)]
+    pub(crate) const fn when(scannable: bool) -> Self {
+        #[cfg(not(feature = "heap-bits"))]
+        let _ = scannable;
+        Self(
+            #[cfg(feature = "heap-bits")]
+            scannable,
+        )
+    }
+
+    /// Whether the objects may hold pointers.
     #[inline(always)]
     pub(crate) const fn is_yes(self) -> bool {
-        self.0
+        #[cfg(feature = "heap-bits")]
+        return self.0;
+        #[cfg(not(feature = "heap-bits"))]
+        false
     }
 }
 
-/// A span class: what all objects of a span have in common, their size class and whether they may
-/// hold pointers. Its number is that of its central list.
+/// A span class: the size class of a span's objects, and whether they may hold pointers. Its number
+/// is that of its central list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanClass {
     class: SizeClass,
@@ -42,40 +52,26 @@ pub(crate) struct SpanClass {
 }
 
 impl SpanClass {
+    /// Objects of `class`, which may hold pointers or not.
+    #[inline(always)]
+    pub(crate) const fn new(class: SizeClass, scan: Scan) -> Self {
+        Self { class, scan }
+    }
+
     /// Objects of `class`, which hold no pointers.
     #[inline(always)]
     pub(crate) const fn noscan(class: SizeClass) -> Self {
-        Self {
-            class,
-            scan: Scan::NO,
-        }
-    }
-
-    /// Objects of `class`, which may hold pointers.
-    #[cfg(feature = "heap-bits")]
-    #[inline(always)]
-    pub(crate) const fn scannable(class: SizeClass) -> Self {
-        Self {
-            class,
-            scan: Scan::YES,
-        }
-    }
-
-    /// Objects of the size class with this number, which may hold pointers.
-    #[cfg(feature = "heap-bits")]
-    #[inline(always)]
-    pub(crate) const fn numbered(class: u8) -> Self {
-        Self::scannable(SizeClass(class))
+        Self::new(class, Scan::NO)
     }
 
     /// The number. Scannable classes come after the others.
     #[inline(always)]
     pub(crate) const fn number(self) -> usize {
-        #[cfg(feature = "heap-bits")]
         if self.scan.is_yes() {
-            return self.class.index() + CLASSES as usize;
+            self.class.index() + CLASSES as usize
+        } else {
+            self.class.index()
         }
-        self.class.index()
     }
 
     /// The size class.

@@ -39,7 +39,7 @@ pub fn metadata<G: SimGeometry>() -> Metadata {
         by_purpose: Purpose::ALL
             .into_iter()
             .filter(|purpose| !serves_objects.contains(purpose))
-            .map(|purpose| (purpose, stats.of(purpose)))
+            .map(|purpose| (*purpose, stats.of(*purpose)))
             .collect(),
     }
 }

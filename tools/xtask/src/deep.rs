@@ -45,6 +45,7 @@ const NOT_INTERPRETED: &[&str] = &[
     "archipelago-arm",
     "archipelago-mips",
     "archipelago-tables",
+    "archipelago-tidy",
     "archipelago-x86_64",
 ];
 
@@ -85,6 +86,7 @@ pub(crate) fn all_on_32_bits(filter: Option<&str>, install: Install) -> Result<E
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(["--exclude", "xtask", "--exclude", "archipelago-x86_64"]);
     command.args(["--exclude", "archipelago-derive"]);
+    command.args(["--exclude", "archipelago-tidy"]);
     if let Some(filter) = filter {
         // Some programs are there with the bitmap alone.
         command.args(["--features", "archipelago/heap-bits"]);

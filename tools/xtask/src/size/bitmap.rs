@@ -9,9 +9,16 @@ use crate::toolchain::Toolchain;
 
 /// Its modules, as the names of symbols have them: those of functions, and those of functions of
 /// types in them.
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 5] = [
     ("archipelago4bits", "archipelago..bits.."),
-    ("archipelago4heap4bits", "archipelago..heap..bits.."),
+    (
+        "archipelago8pageheap6bitmap",
+        "archipelago..pageheap..bitmap..",
+    ),
+    (
+        "archipelago4heap9scannable",
+        "archipelago..heap..scannable..",
+    ),
     ("archipelago5arena6bitmap", "archipelago..arena..bitmap.."),
     ("archipelago4span5place", "archipelago..span..place.."),
 ];
@@ -91,11 +98,12 @@ mod tests {
     use super::*;
 
     /// Symbols of a heap with the bitmap.
-    const WITH: [&str; 5] = [
+    const WITH: [&str; 6] = [
         "_ZN11archipelago4bits5short12copy_several17hac26849bfc3ef589E",
-        "_ZN100_$LT$archipelago..heap..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
+        "_ZN100_$LT$archipelago..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
-        "_ZN11archipelago4heap4bits6memory54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$10claim_bits17h05ff02bf40a9b2bdE",
+        "_ZN11archipelago8pageheap6bitmap6memory15Bitmap$LT$K$GT$5claim17h05ff02bf40a9b2bdE",
+        "_ZN11archipelago4heap9scannable5hooks54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4span5place9BitsPlace5units17h2f3c9e6f0a14d7b8E",
     ];
 
@@ -122,7 +130,7 @@ mod tests {
     fn a_module_that_is_not_found_where_it_is_says_nothing() {
         assert!(found_in(&image(&WITH)).is_ok());
         assert!(found_in(&image(&WITH[..2])).is_err());
-        assert!(found_in(&image(&WITH[..4])).is_err());
+        assert!(found_in(&image(&WITH[..5])).is_err());
         assert!(found_in(&image(&[OTHER])).is_err());
     }
 }

@@ -10,7 +10,7 @@ use crate::setup::Install;
 use crate::toolchain::Toolchain;
 
 /// The programs that depend most on the width of a word.
-const ON_32_BITS: &[&str] = &["--lib", "--test", "front", "--test", "regression"];
+const ON_32_BITS: &[&str] = &["--lib", "--test", "heap", "--test", "global_alloc"];
 
 /// What Miri gets through in a minute, of heaps without a bitmap and with one: every layer, a few
 /// requests of each kind.
@@ -58,7 +58,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
             Ok(mut command) => {
                 let with = match bitmap {
                     Bitmap::None => {
-                        command.args(["--package", "archipelago", "--test", "front"]);
+                        command.args(["--package", "archipelago", "--test", "heap"]);
                         ""
                     }
                     Bitmap::Sparse | Bitmap::Flat => {

@@ -1,0 +1,79 @@
+//! Allocation: from a layout to an object.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::object_heap::Heap;
+use super::request::{AllocError, dangling};
+use crate::pageheap::Online;
+use crate::region::Cause;
+use crate::span::SpanClass;
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling
+    /// pointer of its alignment.
+    ///
+    /// The slice may be longer than asked for; all of it can be used.
+    ///
+    /// # Errors
+    /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges
+    /// are as before.
+    /// # Locks
+    /// Takes central, page, and unless [`AllocFlags::NO_GROW`] is set the growth gate. With
+    /// interrupts masked it waits for no lock of the machine: where one is busy, the request is
+    /// served as [`AllocFlags::ATOMIC`].
+    /// # Cost
+    /// A few dozen instructions where a span of the class has a free slot; otherwise a search for
+    /// free pages, logarithmic in the address space, and calls of the machine for what is not
+    /// Ready.
+    pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
+        let refused = |cause| AllocError { layout, cause };
+        if layout.size() == 0 {
+            return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
+        }
+        self.reject_machine(flags);
+        let Some(online) = self.pages.online() else {
+            return self.allocate_early(layout, flags).map_err(refused);
+        };
+        self.refill_if_low(online, flags);
+        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
+            return self.allocate_large(online, layout, flags).map_err(refused);
+        };
+        let span_class = SpanClass::noscan(class);
+        match self.alloc_slot(online, span_class) {
+            Some(slot) => Ok(self.slot_memory(online, class, slot, flags)),
+            None => self
+                .alloc_in_new_span(online, span_class, flags)
+                .map_err(refused),
+        }
+    }
+
+    /// Stops the machine if the machine itself makes a request that could call it again.
+    #[inline(always)]
+    pub(super) fn reject_machine(&self, flags: AllocFlags) {
+        if !flags.contains(AllocFlags::ATOMIC) && self.pages.is_called_by_machine() {
+            self.pages.stop_machine_allocates();
+        }
+    }
+
+    /// Refills the reserve if it is low and `flags` allow growth.
+    #[inline(always)]
+    pub(super) fn refill_if_low(&self, online: &Online<M>, flags: AllocFlags) {
+        if !flags.contains(AllocFlags::NO_GROW) && self.pages.reserve_is_low() {
+            self.refill_reserve(online);
+        }
+    }
+
+    /// Allocates an object that no class serves.
+    #[inline(always)]
+    fn allocate_large(
+        &self,
+        online: &Online<M>,
+        layout: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        self.alloc_large(online, Self::wanted(layout)?, flags)
+    }
+}

@@ -1,0 +1,86 @@
+//! The heap: what it consists of.
+
+use core::fmt;
+
+use archipelago_api::{Kernel, Machine, VirtAddr};
+use spin::once::Once;
+
+use super::early::Early;
+use crate::pageheap::{Online, PageHeap};
+use crate::span::{CLASSES, Central, ClassTable, table};
+
+/// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it
+/// is initialised.
+///
+/// It implements [`GlobalAlloc`](core::alloc::GlobalAlloc).
+pub struct Heap<M: Machine, K: Kernel> {
+    pub(crate) early: Early<K>,
+    pub(crate) pages: PageHeap<M, K>,
+    pub(crate) central: Central<K>,
+    /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
+    /// kernel without one links none of this.
+    pub(super) refill: Once<fn(&Self, &Online<M>)>,
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Whether code and constants are as scarce as memory: where there is no MMU.
+    pub(super) const SAVES_CODE: bool = !M::DECOMMITS;
+
+    /// The size classes for this machine's page.
+    pub(crate) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
+        Some(table) => {
+            assert!(
+                table.len() <= CLASSES as usize,
+                "the central lists have a place for every class"
+            );
+            table
+        }
+        None => panic!("there are size classes for pages of 256 bytes to 8 KiB"),
+    };
+
+    /// A heap that is not initialised and has no early heap: it refuses every request until
+    /// [`init`](Self::init).
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::build(Early::none())
+    }
+
+    pub(super) const fn build(early: Early<K>) -> Self {
+        Self {
+            early,
+            pages: PageHeap::new(),
+            central: Central::new(),
+            refill: Once::new(),
+        }
+    }
+
+    /// The machine that `init` was given; `None` before that. Its safe methods may be used at any
+    /// time; the states of what the heap reserved are the heap's.
+    #[must_use]
+    pub fn machine(&self) -> Option<&M> {
+        self.pages.online().map(|online| &online.machine)
+    }
+
+    /// Whether `addr`, any number whatsoever, lies in an object or a span of this heap.
+    ///
+    /// # Cost
+    /// Three dependent loads; takes no lock, touches nothing that is not Ready.
+    #[must_use]
+    pub fn owns(&self, addr: VirtAddr) -> bool {
+        self.pages.index().span_of(addr).is_some()
+    }
+}
+
+impl<M: Machine, K: Kernel> Default for Heap<M, K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Machine, K: Kernel> fmt::Debug for Heap<M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap")
+            .field("ledger", self.pages.ledger())
+            .finish_non_exhaustive()
+    }
+}

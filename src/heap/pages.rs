@@ -1,0 +1,256 @@
+//! Runs of pages for the kernel: stacks, DMA buffers, and everything else that needs whole pages.
+
+use core::alloc::Layout;
+use core::fmt;
+use core::mem;
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
+
+use super::object_heap::Heap;
+use super::request::AllocError;
+use super::spans::run_memory;
+use crate::base::{PageIdx, PageRun};
+use crate::pageheap::{Online, ReadyRun, Want};
+use crate::region::{Cause, Purpose};
+
+/// The pages of a heap, for a kernel that wants runs of them.
+///
+/// ```
+/// use archipelago::{AllocFlags, Heap, Window};
+/// use archipelago_sim::{Hosted, Plain32, Sim};
+///
+/// # let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
+/// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
+/// // A stack of four pages, aligned to 16 KiB.
+/// let stack = heap.pages().allocate(4, 16 << 10, AllocFlags::ZEROED)?;
+/// assert_eq!(stack.bytes(), 4 * 4096);
+/// // It is freed when it is dropped.
+/// drop(stack);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pages<'h, M: Machine, K: Kernel> {
+    heap: &'h Heap<M, K>,
+}
+
+/// A run of Ready pages that belongs to its holder. Dropping it frees the pages.
+///
+/// The run is no object of the heap: [`Heap::deallocate`] and [`Heap::owns`] do not know it.
+#[must_use = "the pages are freed when the run is dropped"]
+pub struct OwnedRun<'h, M: Machine, K: Kernel> {
+    heap: &'h Heap<M, K>,
+    /// Invariant: the pages are taken, Ready and charged to [`Purpose::Runs`], and this value alone
+    /// names them.
+    run: PageRun,
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// The pages of this heap.
+    #[must_use]
+    pub const fn pages(&self) -> Pages<'_, M, K> {
+        Pages { heap: self }
+    }
+}
+
+impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
+    /// Allocates `count` pages of the heap, at least one, whose first address is a multiple of
+    /// `align` bytes, a power of two. An alignment below a page is that of a page.
+    ///
+    /// # Errors
+    /// [`AllocError`] with the step that refused; [`Cause::TooLarge`] also for no pages and for an
+    /// `align` that is no power of two. The heap is as it was.
+    /// # Locks
+    /// Page, and unless [`AllocFlags::NO_GROW`] is set the growth gate.
+    /// # Cost
+    /// A search for free pages, and calls of the machine for pages that are not Ready.
+    pub fn allocate(
+        &self,
+        count: usize,
+        align: usize,
+        flags: AllocFlags,
+    ) -> Result<OwnedRun<'h, M, K>, AllocError> {
+        let page_bytes = M::GEOMETRY.page_bytes();
+        let layout = count
+            .checked_mul(page_bytes)
+            .filter(|bytes| *bytes > 0)
+            .and_then(|bytes| Layout::from_size_align(bytes, align.max(page_bytes)).ok());
+        let Some(layout) = layout else {
+            let most = isize::MAX.unsigned_abs() & !(page_bytes - 1);
+            return Err(AllocError {
+                layout: Layout::new::<()>(),
+                cause: Cause::TooLarge {
+                    bytes: count.saturating_mul(page_bytes).max(align),
+                    most,
+                },
+            });
+        };
+        let refused = |cause| AllocError { layout, cause };
+        self.heap.reject_machine(flags);
+        let online = self.heap.pages.online();
+        let online = online.ok_or(refused(Cause::NotInitialised))?;
+        let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
+        let ready = self.heap.pages.alloc(online, want, flags, self.heap);
+        Ok(self.own(online, ready.map_err(refused)?, flags))
+    }
+
+    fn own(&self, online: &Online<M>, ready: ReadyRun, flags: AllocFlags) -> OwnedRun<'h, M, K> {
+        run_memory(online, &ready, flags);
+        let run = ready.record();
+        let ledger = self.heap.pages.ledger();
+        ledger.transfer(Purpose::Objects, Purpose::Runs, run.bytes::<M>());
+        OwnedRun {
+            heap: self.heap,
+            run,
+        }
+    }
+
+    /// The run that [`OwnedRun::leak`] gave up.
+    ///
+    /// # Safety
+    /// - `memory` was returned by [`OwnedRun::leak`] of a run of this heap.
+    /// - It was not passed to this function before, and nothing uses it any more but its caller.
+    #[must_use]
+    pub unsafe fn recover(&self, memory: NonNull<[u8]>) -> Option<OwnedRun<'h, M, K>> {
+        let machine = self.heap.machine()?;
+        let first = PageIdx::of::<M>(machine.address(memory.cast())?)?;
+        Some(OwnedRun {
+            heap: self.heap,
+            run: PageRun::new(first, memory.len() >> M::GEOMETRY.page_shift),
+        })
+    }
+
+    /// Keeps `pages` Ready pages for atomic requests: [`Heap::set_reserve`].
+    ///
+    /// # Errors
+    /// The step that refused; the reserve holds what could be had.
+    pub fn set_reserve(&self, pages: usize) -> Result<(), Cause> {
+        self.heap.set_reserve(pages)
+    }
+
+    /// Sets the most bytes that may be Ready: [`Heap::set_limit`].
+    pub fn set_limit(&self, bytes: usize) {
+        self.heap.set_limit(bytes);
+    }
+
+    /// Decommits up to `pages` free pages, and returns how many: [`Heap::scavenge`].
+    ///
+    /// # Errors
+    /// [`Cause::Busy`] if the machine is in use and interrupts are masked.
+    pub fn scavenge(&self, pages: usize) -> Result<usize, Cause> {
+        self.heap.scavenge(pages)
+    }
+
+    /// Bytes of a page.
+    #[must_use]
+    pub const fn page_bytes(&self) -> usize {
+        M::GEOMETRY.page_bytes()
+    }
+}
+
+impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
+    /// The first address.
+    #[must_use]
+    pub fn base(&self) -> VirtAddr {
+        self.run.first.address::<M>()
+    }
+
+    /// How many pages there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.run.count
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.run.bytes::<M>()
+    }
+
+    /// The memory: Ready and the holder's alone until the run is dropped.
+    #[must_use]
+    pub fn as_ptr(&self) -> NonNull<[u8]> {
+        let start = match self.heap.machine() {
+            Some(machine) => machine.pointer(self.base()),
+            // There are no runs of a heap without a machine.
+            None => NonNull::dangling(),
+        };
+        NonNull::slice_from_raw_parts(start, self.bytes())
+    }
+
+    /// Adds the `more` pages that follow, in place.
+    ///
+    /// # Errors
+    /// [`AllocError`]: the pages are not free, or a step refused. The run is as it was.
+    /// # Locks
+    /// As [`Pages::allocate`].
+    pub fn extend(&mut self, more: usize, flags: AllocFlags) -> Result<(), AllocError> {
+        if more == 0 {
+            return Ok(());
+        }
+        let layout = Layout::from_size_align(more << M::GEOMETRY.page_shift, 1);
+        let layout = layout.unwrap_or(Layout::new::<()>());
+        let refused = |cause| AllocError { layout, cause };
+        self.heap.reject_machine(flags);
+        let online = self.heap.pages.online();
+        let online = online.ok_or(refused(Cause::NotInitialised))?;
+        let want = Want::pages(more);
+        let added = self
+            .heap
+            .pages
+            .extend(online, self.run, want, flags, self.heap);
+        let added = self
+            .heap
+            .pages()
+            .own(online, added.map_err(refused)?, flags);
+        self.run.count += added.run.count;
+        mem::forget(added);
+        Ok(())
+    }
+
+    /// Frees the pages after the first `count`; nothing happens if there are no more.
+    pub fn shrink(&mut self, count: usize) {
+        let kept = count.min(self.run.count);
+        let gone = PageRun::between(self.run.first.plus(kept), self.run.end());
+        self.run.count = kept;
+        drop(OwnedRun {
+            heap: self.heap,
+            run: gone,
+        });
+    }
+
+    /// Gives the pages up: they stay allocated until [`Pages::recover`].
+    #[must_use = "the pages are lost without their address"]
+    pub fn leak(self) -> NonNull<[u8]> {
+        let memory = self.as_ptr();
+        mem::forget(self);
+        memory
+    }
+}
+
+impl<M: Machine, K: Kernel> Drop for OwnedRun<'_, M, K> {
+    fn drop(&mut self) {
+        if self.run.is_empty() {
+            return;
+        }
+        let pages = &self.heap.pages;
+        pages
+            .ledger()
+            .transfer(Purpose::Runs, Purpose::Objects, self.bytes());
+        // SAFETY: 1. the pages are taken and Ready, by the invariant of this value, and are charged
+        // to objects now;
+        // 2. this value alone names them, and goes.
+        pages.free(unsafe { ReadyRun::assume(self.run) });
+    }
+}
+
+impl<M: Machine, K: Kernel> fmt::Debug for Pages<'_, M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pages")
+    }
+}
+
+impl<M: Machine, K: Kernel> fmt::Debug for OwnedRun<'_, M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedRun({} pages at {})", self.run.count, self.base())
+    }
+}

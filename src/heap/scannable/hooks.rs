@@ -1,0 +1,184 @@
+//! The bits of scannable objects, kept with every request and free.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::{Kernel, Machine, VirtAddr};
+
+use crate::arena::SpanHandle;
+use crate::base::invariant::expect_invariant;
+use crate::base::{PageIdx, PageRun};
+use crate::bits::{Description, Extent, Masks, UNIT_WORDS, clear, describe};
+use crate::heap::lookup::{Location, Object};
+use crate::heap::object_heap::Heap;
+use crate::heap::request::AllocError;
+use crate::pageheap::Online;
+use crate::region::Cause;
+use crate::span::{BitsPlace, NewSlot, Record, Scan, SizeClass, SpanClass};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Notes in the record of a new span of `class` where the bits that cover it are, which are
+    /// claimed. The caller holds the central lock.
+    pub(in crate::heap) fn place_bits(
+        &self,
+        online: &Online<M>,
+        class: SpanClass,
+        handle: SpanHandle,
+    ) {
+        if class.scan().is_yes() {
+            let record = online.records().get(handle).record;
+            let (distance, near) =
+                self.find_bits(online, handle, record.first(), class.size_class());
+            record.set_bits(distance, near);
+        }
+    }
+
+    /// The distance that the record `handle` has to give for the bits of a span of `class` at
+    /// `first`, and for how many of its slots.
+    pub(crate) fn find_bits(
+        &self,
+        online: &Online<M>,
+        handle: SpanHandle,
+        first: PageIdx,
+        class: SizeClass,
+    ) -> (i32, u32) {
+        let units = self.pages.index().bits_of(first);
+        let bytes = units.len() * UNIT_WORDS * M::WORD_BYTES;
+        let near = (bytes / Self::TABLE.size(class)).min(Self::TABLE.slots(class));
+        let distance = units.first().and_then(|unit| {
+            let unit = online.machine.address(NonNull::from(unit).cast())?;
+            BitsPlace::distance(online.records().address(handle), unit)
+        });
+        match (distance, u32::try_from(near)) {
+            (Some(distance), Ok(near)) => (distance, near),
+            _ => (0, 0),
+        }
+    }
+
+    /// Describes an object with these masks in a slot that was just allocated, and whose words are
+    /// therefore dead. Returns whether the slot's bits are near; if not, nothing has happened.
+    #[inline(always)]
+    pub(super) fn describe_fresh(
+        &self,
+        online: &Online<M>,
+        class: SizeClass,
+        slot: &NewSlot<'_>,
+        masks: &Masks,
+    ) -> bool {
+        let Some(place) = slot.span().bits_place(slot.number()) else {
+            return false;
+        };
+        let first = slot.number() * Self::TABLE.size(class) / M::WORD_BYTES;
+        let extent = Extent::new(first, masks.words_before_last());
+        // SAFETY: `units` needs
+        // - the place of a record, and units of a near slot: the place is that of the slot;
+        // - the span in use: the caller holds the slot's token.
+        let units = unsafe { place.units(&online.machine, extent.first, extent.units) };
+        extent.set(units, masks);
+        true
+    }
+
+    /// Writes the bits of an object that the caller has just been given.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn describe_object(
+        &self,
+        online: &Online<M>,
+        memory: NonNull<[u8]>,
+        object: &Description<'_>,
+    ) {
+        let slot = online.machine.address(memory.cast()).ok_or(());
+        let slot = expect_invariant::<K, _, _>(slot, "an object lies in a window");
+        let described = describe(self.pages.index(), slot, memory.len(), object);
+        expect_invariant::<K, _, _>(described, "the bitmap that covers an object is ready");
+    }
+
+    /// Clears the bits of a slot that is being freed. The caller holds the central lock.
+    #[inline(always)]
+    pub(in crate::heap) fn clear_slot(&self, online: &Online<M>, object: &Object<'_>) {
+        let Location::Slot { class, slot } = &object.location else {
+            return;
+        };
+        if !object.span.scan().is_yes() {
+            return;
+        }
+        let (slot, bytes) = (slot.number(), Self::TABLE.size(*class));
+        let offset = slot * bytes;
+        let Some(place) = object.span.bits_place(slot) else {
+            self.clear_far(object.span.record, offset, bytes);
+            return;
+        };
+        let extent = Extent::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
+        // SAFETY: `units` needs
+        // - the place of a record, and units of a near slot: the place is that of the slot;
+        // - the span in use: the caller holds the central lock.
+        let units = unsafe { place.units(&online.machine, extent.first, extent.units) };
+        extent.clear(units);
+    }
+
+    /// Clears the bits of a slot whose bits have to be looked up.
+    #[cold]
+    #[inline(never)]
+    fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
+        let first = record.first().address::<M>().value();
+        let slot = VirtAddr::new(first.wrapping_add(offset));
+        clear(self.pages.index(), slot, bytes);
+    }
+
+    /// Clears the bits of the large object that the caller is about to free, if it is one. It is
+    /// still the caller's, so no lock is needed; a pointer to no object is found out afterwards.
+    #[inline(always)]
+    pub(in crate::heap) fn clear_large(
+        &self,
+        online: &Online<M>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) {
+        if !Self::TABLE.serves(layout.size(), layout.align()) {
+            self.clear_pages(online, pointer, layout);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_pages(&self, online: &Online<M>, pointer: NonNull<u8>, layout: Layout) {
+        let lists = self.central.lock();
+        let found = self.object(online, pointer, layout);
+        drop(lists);
+        if let Ok(Object { span, .. }) = found {
+            self.clear_run(span.scan(), span.record.run());
+        }
+    }
+
+    /// Clears the bits of pages of a large object, whose owner calls.
+    pub(in crate::heap) fn clear_run(&self, scan: Scan, run: PageRun) {
+        if scan.is_yes() {
+            let first = run.first.address::<M>();
+            clear(self.pages.index(), first, run.bytes::<M>());
+        }
+    }
+
+    /// Whether the live object at `pointer` may hold pointers.
+    pub(super) fn is_scannable(&self, online: &Online<M>, pointer: NonNull<u8>) -> bool {
+        let address = online.machine.address(pointer);
+        let handle = address.and_then(|address| self.pages.index().span_of(address));
+        handle.is_some_and(|handle| online.records().get(handle).scan().is_yes())
+    }
+
+    /// Refuses to reallocate a scannable object without a description.
+    ///
+    /// # Errors
+    /// [`Cause::Scannable`].
+    pub(in crate::heap) fn refuse_scannable(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), AllocError> {
+        match self.pages.online() {
+            Some(online) if self.is_scannable(online, pointer) => Err(AllocError {
+                layout,
+                cause: Cause::Scannable,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Without a heap bitmap: no object is scannable.
+//!
+//! Every function is in line, so that a heap without a bitmap has no symbol of it.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use archipelago_api::{Kernel, Machine};
+
+use crate::arena::SpanHandle;
+use crate::base::PageRun;
+use crate::heap::lookup::Object;
+use crate::heap::object_heap::Heap;
+use crate::heap::request::AllocError;
+use crate::pageheap::Online;
+use crate::span::{Scan, SpanClass};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    #[inline(always)]
+    pub(in crate::heap) fn place_bits(&self, _: &Online<M>, _: SpanClass, _: SpanHandle) {}
+
+    #[inline(always)]
+    pub(in crate::heap) fn clear_slot(&self, _: &Online<M>, _: &Object<'_>) {}
+
+    #[inline(always)]
+    pub(in crate::heap) fn clear_large(&self, _: &Online<M>, _: NonNull<u8>, _: Layout) {}
+
+    #[inline(always)]
+    pub(in crate::heap) fn clear_run(&self, _: Scan, _: PageRun) {}
+
+    #[inline(always)]
+    pub(in crate::heap) fn refuse_scannable(
+        &self,
+        _: NonNull<u8>,
+        _: Layout,
+    ) -> Result<(), AllocError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! New spans: a record and a run, made one.
+
+use core::ptr::NonNull;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::object_heap::Heap;
+use super::records::record_kind;
+use crate::arena::SpanHandle;
+use crate::base::invariant::expect_invariant;
+use crate::pageheap::{Online, ReadyRun, Want};
+use crate::region::Cause;
+use crate::span::{Kind, NewSlot, RecordKind, SizeClass, SpanClass};
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Allocates a slot of `class` in a span that has one.
+    // In line: a call would save and restore as many registers as the rest needs.
+    #[inline(always)]
+    pub(super) fn alloc_slot<'a>(
+        &self,
+        online: &'a Online<M>,
+        class: SpanClass,
+    ) -> Option<NewSlot<'a>> {
+        let slots = Self::TABLE.slots(class.size_class());
+        self.central.alloc(online.records(), class, slots)
+    }
+
+    /// The memory of a slot that was allocated for the caller.
+    #[inline]
+    pub(super) fn slot_memory(
+        &self,
+        online: &Online<M>,
+        class: SizeClass,
+        slot: NewSlot<'_>,
+        flags: AllocFlags,
+    ) -> NonNull<[u8]> {
+        let bytes = Self::TABLE.size(class);
+        let start = online
+            .machine
+            .pointer(slot.span().record.first().address::<M>());
+        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
+        // and a span's slots fit its run.
+        let start = unsafe { start.add(slot.number() * bytes) };
+        if flags.contains(AllocFlags::ZEROED) && !slot.is_zeroed() {
+            // SAFETY: `write_bytes` needs the bytes
+            // - writable: the slot is Ready;
+            // - unshared: its token is used up here.
+            unsafe { start.write_bytes(0, bytes) };
+        }
+        NonNull::slice_from_raw_parts(start, bytes)
+    }
+
+    /// Allocates the first slot of a new span of `class`.
+    ///
+    /// # Errors
+    /// The step that refused; the heap is as it was.
+    #[cold]
+    pub(super) fn alloc_in_new_span(
+        &self,
+        online: &Online<M>,
+        span_class: SpanClass,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let class = span_class.size_class();
+        let want = Want::pages(Self::TABLE.pages(class)).for_scan(span_class.scan());
+        let slots = Self::TABLE.slots(class);
+        let handle = self.alloc_record(online, record_kind::<M>(slots), flags)?;
+        let ready = self.alloc_run(online, handle, want, flags)?;
+        let record = online.records().get(handle).record;
+        // A span has at most 1280 slots.
+        let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
+        let mut lists = self.central.lock();
+        let is_zeroed = ready.is_zeroed();
+        let run = ready.record();
+        record.describe(Kind::Small(class.number()), run, free_slots, is_zeroed);
+        record.mark(span_class.scan());
+        self.place_bits(online, span_class, handle);
+        self.pages.index().set(run, Some(handle));
+        let slot = lists.insert(online.records(), span_class, handle, slots);
+        drop(lists);
+        let slot = expect_invariant::<K, _, _>(slot.ok_or(()), "a new span has a free slot");
+        Ok(self.slot_memory(online, class, slot, flags))
+    }
+
+    /// Allocates a large object: a run of its own.
+    ///
+    /// # Errors
+    /// The step that refused; the heap is as it was.
+    #[inline]
+    pub(super) fn alloc_large(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, Cause> {
+        let handle = self.alloc_record(online, RecordKind::Narrow, flags)?;
+        let ready = self.alloc_run(online, handle, want, flags)?;
+        let memory = run_memory(online, &ready, flags);
+        let is_zeroed = ready.is_zeroed();
+        let run = ready.record();
+        let _lists = self.central.lock();
+        let record = online.records().get(handle).record;
+        record.describe(Kind::Large, run, 0, is_zeroed);
+        record.mark(want.scan);
+        self.pages.index().set(run, Some(handle));
+        Ok(memory)
+    }
+
+    /// Allocates the run of a span whose record is `handle`.
+    ///
+    /// # Errors
+    /// The step that refused; the record is in the pool again.
+    fn alloc_run(
+        &self,
+        online: &Online<M>,
+        handle: SpanHandle,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<ReadyRun, Cause> {
+        let ready = self.pages.alloc(online, want, flags, self);
+        if ready.is_err() {
+            self.central.lock().free_record(online.records(), handle);
+        }
+        ready
+    }
+}
+
+/// The memory of a run, cleared if `flags` ask for zeroes and it may hold others.
+pub(super) fn run_memory<M: Machine>(
+    online: &Online<M>,
+    ready: &ReadyRun,
+    flags: AllocFlags,
+) -> NonNull<[u8]> {
+    let start = online.machine.pointer(ready.run().first.address::<M>());
+    let bytes = ready.run().bytes::<M>();
+    if flags.contains(AllocFlags::ZEROED) && !ready.is_zeroed() {
+        // SAFETY: `write_bytes` needs the bytes
+        // - writable: the run is Ready;
+        // - unshared: the caller holds its token.
+        unsafe { start.write_bytes(0, bytes) };
+    }
+    NonNull::slice_from_raw_parts(start, bytes)
+}

@@ -1,0 +1,255 @@
+//! Reading the heap bitmap.
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicUsize;
+
+use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
+
+use super::walk::spans;
+use crate::arena::ArenaIndex;
+use crate::bits::{HeapBits, PointerWords, Tables};
+use crate::heap::Heap;
+use crate::span::{Kind, SpanRef};
+
+/// The bitmap of a heap, for a reader. As long as there is a reader, no memory of the bitmap is given
+/// back, so that cursors can go anywhere.
+///
+/// ```
+/// use archipelago::bits::Description;
+/// use archipelago::{AllocFlags, Heap, Window};
+/// use archipelago_sim::{Hosted, Plain32, Sim};
+/// use core::alloc::Layout;
+/// use core::ptr::NonNull;
+///
+/// type Pair = (usize, Option<NonNull<u8>>);
+/// # let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
+/// # heap.init(&[Window::new(0x4000_0000, 64 << 20)], Sim::builder().build())?;
+/// let layout = Layout::array::<Pair>(100)?;
+/// let object = Description::slice_of::<Pair>(100);
+/// let pairs = heap.allocate_scannable(layout, &object, AllocFlags::ZEROED)?;
+///
+/// let bits = heap.bits();
+/// let object = heap.object_of(pairs.cast()).unwrap();
+/// assert_eq!(bits.pointer_words(object).map(Iterator::count), Some(100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BitsView<'a, M: Machine, K: Kernel> {
+    heap: &'a Heap<M, K>,
+}
+
+/// A live object, found by an address in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectView {
+    /// The first address.
+    pub base: VirtAddr,
+    /// Bytes of the slot, or of the pages.
+    pub bytes: usize,
+    /// The number of the slot in its span; 0 for a large object.
+    pub slot: usize,
+    /// The heap bitmap describes the object. If not, it holds no pointers.
+    pub is_scannable: bool,
+}
+
+/// A part of the bitmap, the unit in which its memory is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BitsPartView {
+    /// The first address of the heap that it covers.
+    pub base: VirtAddr,
+    /// The part has memory.
+    pub is_ready: bool,
+    /// The part covers scannable spans. A part that is Ready and not needed is given back by
+    /// [`Heap::scavenge`].
+    pub is_needed: bool,
+}
+
+impl<'a, M: Machine, K: Kernel> BitsView<'a, M, K> {
+    /// The words of `object` that hold pointers, lowest first, as bytes from its start; `None` if
+    /// the bitmap does not describe it. What is described while it is read may be seen in part.
+    #[must_use]
+    pub fn pointer_words(&self, object: ObjectView) -> Option<PointerWords<'_, Self>> {
+        let scannable = object.is_scannable.then_some(object)?;
+        PointerWords::of(self, scannable.base, scannable.bytes)
+    }
+
+    /// A cursor at the word that holds `addr`, or `None` for an address outside of the space.
+    #[must_use]
+    pub fn at(&self, addr: VirtAddr) -> Option<HeapBits<'_, Self>> {
+        HeapBits::at(self, addr)
+    }
+}
+
+impl<M: Machine, K: Kernel> Tables for BitsView<'_, M, K> {
+    const GEOMETRY: Geometry = M::GEOMETRY;
+    const WORD_BYTES: usize = M::WORD_BYTES;
+
+    #[inline]
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        self.heap.pages.index().bits_from(arena, first)
+    }
+}
+
+impl<M: Machine, K: Kernel> Drop for BitsView<'_, M, K> {
+    fn drop(&mut self) {
+        self.heap.pages.bitmap().leave();
+    }
+}
+
+impl<M: Machine, K: Kernel> fmt::Debug for BitsView<'_, M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BitsView")
+    }
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// The heap's bitmap, for reading.
+    ///
+    /// # Locks
+    /// Takes the bitmap's lock, now and when the view is dropped.
+    #[must_use]
+    pub fn bits(&self) -> BitsView<'_, M, K> {
+        self.pages.bitmap().enter();
+        BitsView { heap: self }
+    }
+
+    /// The live object that `addr`, any number whatsoever, lies in: also in the bytes of its slot
+    /// that were not asked for. `None` for what is foreign, free, or a span's tail.
+    ///
+    /// # Cost
+    /// Four dependent loads and a multiplication; takes no lock. An object that is being freed
+    /// meanwhile may be found or not; if its pages are used again before the call is over, what is
+    /// found may be neither it nor what follows it there, but it has `addr` in it.
+    #[must_use]
+    pub fn object_at(&self, addr: VirtAddr) -> Option<ObjectView> {
+        let handle = self.pages.index().span_of(addr)?;
+        let span = self.pages.online()?.records().get(handle);
+        let run = span.record.run();
+        let first = run.first.address::<M>();
+        let offset = addr.bytes_above(first)?;
+        if offset >= run.bytes::<M>() {
+            // The span has gone since it was looked up, and its record is another's.
+            return None;
+        }
+        let is_scannable = span.scan().is_yes();
+        match span.kind() {
+            Kind::Small(number) => {
+                let class = Self::TABLE.class(number)?;
+                let slot = Self::TABLE.slot_at(class, offset);
+                let is_live = slot < Self::TABLE.slots(class) && span.is_taken(slot);
+                let bytes = Self::TABLE.size(class);
+                is_live.then_some(ObjectView {
+                    base: first.checked_add(slot * bytes)?,
+                    bytes,
+                    slot,
+                    is_scannable,
+                })
+            }
+            Kind::Large => Some(ObjectView {
+                base: first,
+                bytes: run.bytes::<M>(),
+                slot: 0,
+                is_scannable,
+            }),
+            Kind::Unused => None,
+        }
+    }
+
+    /// The live object that `pointer` points into: [`object_at`](Self::object_at) its address.
+    #[must_use]
+    pub fn object_of(&self, pointer: NonNull<u8>) -> Option<ObjectView> {
+        self.object_at(self.pages.online()?.machine.address(pointer)?)
+    }
+
+    /// Calls `visit` with the address of every word of the heap that holds a pointer, lowest offset
+    /// first. Objects whose allocation is under way may be seen in part.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the pages that the heap owns, and in the words up to the last pointer of each
+    /// object.
+    pub fn for_each_pointer_word(&self, mut visit: impl FnMut(VirtAddr)) {
+        let Some(online) = self.pages.online() else {
+            return;
+        };
+        let _lists = self.central.lock();
+        let pool = self.pages.pool().hold();
+        for span in spans(self.pages.index(), online, pool.owned()) {
+            if span.scan().is_yes() {
+                Self::for_each_word_of(self.pages.index(), span, &mut visit);
+            }
+        }
+    }
+
+    /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
+    /// object are found from those of the one before.
+    fn for_each_word_of(
+        tables: &ArenaIndex<M>,
+        span: SpanRef<'_>,
+        mut visit: impl FnMut(VirtAddr),
+    ) {
+        let mut at = span.record.first().address::<M>();
+        let Some(mut cursor) = HeapBits::at(tables, at) else {
+            return;
+        };
+        Self::for_each_object(span, |base, bytes| {
+            let passed = base.value().wrapping_sub(at.value());
+            cursor = cursor.forward(passed / M::WORD_BYTES);
+            at = base;
+            for word in PointerWords::from_cursor(cursor, bytes) {
+                visit(VirtAddr::new(base.value().wrapping_add(word)));
+            }
+        });
+    }
+
+    /// Calls `visit` with every part of the bitmaps of the arenas that the heap owns pages of,
+    /// lowest offset first.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the arenas that the heap owns pages of.
+    pub fn for_each_bits_part(&self, mut visit: impl FnMut(BitsPartView)) {
+        let _lists = self.central.lock();
+        let pool = self.pages.pool().hold();
+        let mut next = 0;
+        for range in pool.owned().iter() {
+            let arenas = ArenaIndex::<M>::arenas_of(range);
+            for arena in next.max(*arenas.start())..=*arenas.end() {
+                for part in self.pages.index().parts_of(arena) {
+                    visit(BitsPartView {
+                        base: part.first.address::<M>(),
+                        is_ready: part.is_ready,
+                        is_needed: part.claimed != 0,
+                    });
+                }
+            }
+            next = arenas.end() + 1;
+        }
+    }
+
+    /// Calls `visit` with the first address and the length of every live object of a span.
+    fn for_each_object(span: SpanRef<'_>, mut visit: impl FnMut(VirtAddr, usize)) {
+        let first = span.record.first().address::<M>();
+        let (slots, bytes) = Self::slots_of(span);
+        let is_large = span.kind() == Kind::Large;
+        for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
+            let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+            visit(base, bytes);
+        }
+    }
+
+    /// How many slots a span has, and how many bytes each; a large object is one slot.
+    pub(super) fn slots_of(span: SpanRef<'_>) -> (usize, usize) {
+        let class = match span.kind() {
+            Kind::Small(number) => Self::TABLE.class(number),
+            Kind::Large => return (1, span.record.run().bytes::<M>()),
+            Kind::Unused => None,
+        };
+        class.map_or((0, 0), |class| {
+            (Self::TABLE.slots(class), Self::TABLE.size(class))
+        })
+    }
+}

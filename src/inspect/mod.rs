@@ -1,0 +1,26 @@
+//! Layer 8: statistics, views and verification.
+//!
+//! Everything here reads all layers and changes nothing.
+
+#[cfg(feature = "heap-bits")]
+mod bits;
+#[cfg(test)]
+mod planted;
+#[cfg(all(test, feature = "heap-bits"))]
+mod planted_bits;
+mod rules;
+mod stats;
+mod verify;
+#[cfg(feature = "heap-bits")]
+mod verify_bits;
+mod verify_lists;
+#[cfg(not(feature = "heap-bits"))]
+mod verify_no_bits;
+mod views;
+mod walk;
+
+#[cfg(feature = "heap-bits")]
+pub use bits::{BitsPartView, BitsView, ObjectView};
+pub use rules::Violation;
+pub use stats::Stats;
+pub use views::{ArenaView, ChunkView, SpanView};

@@ -1,0 +1,112 @@
+//! Statistics: numbers that add up.
+
+use core::fmt;
+
+use archipelago_api::{Footprint, Kernel, Machine};
+
+use crate::heap::Heap;
+use crate::region::Purpose;
+
+/// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
+/// `mapped_ready` in granules, page-table frames and held frames to what the frame source has given
+/// and not got back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes Ready, metadata included.
+    pub mapped_ready: usize,
+    /// Bytes Prepared.
+    pub prepared: usize,
+    /// Bytes Reserved.
+    pub reserved: usize,
+    /// Ready bytes by purpose: see [`of`](Self::of).
+    by_purpose: [usize; Purpose::ALL.len()],
+    /// Frames that the machine holds beside Ready memory.
+    pub footprint: Footprint,
+    /// Live small objects.
+    pub small_objects: usize,
+    /// Pages that the heap owns, Ready or scavenged.
+    pub owned_pages: usize,
+    /// Free pages, Ready or scavenged.
+    pub free_pages: usize,
+    /// Free pages without memory.
+    pub scavenged_pages: usize,
+    /// Pages of the longest free run.
+    pub largest_free_run: usize,
+    /// Bytes of the static early region, which belong to the image and to none of the above.
+    pub early_bytes: usize,
+}
+
+impl Stats {
+    /// Ready bytes charged to `purpose`.
+    #[must_use]
+    pub const fn of(&self, purpose: Purpose) -> usize {
+        self.by_purpose[purpose as usize]
+    }
+
+    /// Ready bytes of all purposes together.
+    #[must_use]
+    pub fn sum(&self) -> usize {
+        self.by_purpose.iter().sum()
+    }
+
+    /// Ready bytes of metadata: all that are neither in spans, nor free, nor in the reserve, nor in
+    /// runs of the kernel.
+    #[must_use]
+    pub fn metadata(&self) -> usize {
+        let pages = [
+            Purpose::Objects,
+            Purpose::Free,
+            Purpose::Reserve,
+            Purpose::Runs,
+        ];
+        self.sum() - pages.iter().map(|purpose| self.of(*purpose)).sum::<usize>()
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>14} bytes ready", self.mapped_ready)?;
+        for purpose in Purpose::ALL {
+            writeln!(f, "{:>14}   {}", self.of(*purpose), purpose.name())?;
+        }
+        writeln!(f, "{:>14} bytes prepared", self.prepared)?;
+        writeln!(f, "{:>14} bytes reserved", self.reserved)?;
+        writeln!(f, "{:>14} page-table frames", self.footprint.table_frames)?;
+        write!(f, "{:>14} frames held", self.footprint.held_frames)
+    }
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// The account as it is now. Other CPUs may move it between two of its numbers.
+    ///
+    /// # Locks
+    /// Takes central, then page, each for a few loads. The machine is asked for its footprint
+    /// before that.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let online = self.pages.online();
+        let footprint = online.map(|online| online.machine.footprint());
+        let small_objects = self.central.lock().objects();
+        let ledger = self.pages.ledger();
+        let mut by_purpose = [0; Purpose::ALL.len()];
+        for (bytes, purpose) in by_purpose.iter_mut().zip(Purpose::ALL) {
+            *bytes = ledger.of(*purpose);
+        }
+        let pool = self.pages.pool().hold();
+        let (pages, state) = pool.pages();
+        Stats {
+            mapped_ready: ledger.mapped_ready(),
+            prepared: ledger.prepared(),
+            reserved: ledger.reserved(),
+            by_purpose,
+            footprint: footprint.unwrap_or_default(),
+            small_objects,
+            owned_pages: pool.owned().total_pages(),
+            free_pages: pool.free_pages(),
+            scavenged_pages: pool.scavenged_pages(),
+            largest_free_run: pages.largest_run(state),
+            early_bytes: self.early.bytes(),
+        }
+    }
+}

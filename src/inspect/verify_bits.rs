@@ -1,0 +1,181 @@
+//! Verification of the heap bitmap: its memory is where it is needed, and nowhere else.
+
+use archipelago_api::{Kernel, Machine, VirtAddr};
+
+use super::rules::{Violation, rule, rule_at, rule_at_address};
+use super::walk::spans_in;
+use crate::arena::{ArenaIndex, SpanHandle};
+use crate::base::PageRun;
+use crate::bits::{Entry, HeapBits, Tables};
+use crate::heap::Heap;
+use crate::pageheap::{HeldPool, Online};
+use crate::region::{Purpose, Windows};
+use crate::span::{Kind, SpanRef};
+
+/// Bytes of the bitmap that are Ready.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    needed: usize,
+    idle: usize,
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Checks the bitmap's memory against the spans; `idle` bytes of it are counted as idle.
+    pub(super) fn verify_bits(
+        &self,
+        online: &Online<M>,
+        windows: &Windows,
+        pool: &HeldPool<'_, M, K>,
+        idle: usize,
+    ) -> Result<(), Violation> {
+        let mut walked = Found::default();
+        for range in pool.owned().iter() {
+            for piece in ArenaIndex::<M>::pieces(range) {
+                self.verify_page_bits(online, piece)?;
+            }
+        }
+        let mut next = 0;
+        for window in windows.all().iter().filter(|window| !window.is_empty()) {
+            let arenas = ArenaIndex::<M>::arenas_of(window);
+            for arena in next.max(*arenas.start())..=*arenas.end() {
+                self.count_parts(arena, &mut walked)?;
+            }
+            next = arenas.end() + 1;
+        }
+        for range in pool.owned().iter() {
+            self.verify_objects(online, range)?;
+        }
+        rule(
+            self.pages.ledger().of(Purpose::HeapBits) == walked.needed,
+            "the heap bitmap that covers scannable spans is charged as such",
+        )?;
+        rule(
+            idle == walked.idle,
+            "idle parts of the heap bitmap are counted",
+        )
+    }
+
+    /// Checks the bitmap's marks of pages in scannable spans.
+    fn verify_page_bits(&self, online: &Online<M>, piece: PageRun) -> Result<(), Violation> {
+        for index in 0..piece.count {
+            let page = piece.first.plus(index);
+            let span = self.pages.index().span_at(page);
+            let is_scannable = span.is_some_and(|span| online.records().get(span).scan().is_yes());
+            let is_marked = self.pages.index().is_claimed(page);
+            rule_at::<M>(
+                is_marked == is_scannable,
+                page,
+                "the heap bitmap is claimed for the pages of scannable spans",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn count_parts(&self, arena: usize, walked: &mut Found) -> Result<(), Violation> {
+        for part in self.pages.index().parts_of(arena) {
+            rule_at::<M>(
+                part.is_ready || part.claimed == 0,
+                part.first,
+                "the heap bitmap that covers scannable spans is ready",
+            )?;
+            rule_at::<M>(
+                self.pages.index().is_dead_where_unclaimed(&part),
+                part.first,
+                "words outside of scannable spans are dead",
+            )?;
+            let count = match (part.is_ready, part.claimed) {
+                (false, _) => continue,
+                (true, 0) => &mut walked.idle,
+                (true, _) => &mut walked.needed,
+            };
+            *count += ArenaIndex::<M>::PART_BYTES;
+        }
+        Ok(())
+    }
+
+    /// Checks the bits of the words of scannable spans.
+    fn verify_objects(&self, online: &Online<M>, range: PageRun) -> Result<(), Violation> {
+        for (handle, span) in spans_in(self.pages.index(), online, range) {
+            self.verify_distance(online, handle, span)?;
+            if span.scan().is_yes() {
+                self.verify_span(span)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a record leads to the bits that cover its span, or nowhere.
+    fn verify_distance(
+        &self,
+        online: &Online<M>,
+        handle: SpanHandle,
+        span: SpanRef<'_>,
+    ) -> Result<(), Violation> {
+        let (record, first) = (span.record, span.record.first());
+        let class = match record.kind() {
+            Kind::Small(number) if span.scan().is_yes() => Self::TABLE.class(number),
+            _ => None,
+        };
+        let expected = class.map_or((0, 0), |class| self.find_bits(online, handle, first, class));
+        let near = record.near_slots();
+        rule_at::<M>(
+            near == expected.1 && (near == 0 || record.bits_distance() == expected.0),
+            first,
+            "a record says where the heap bitmap that covers its span is",
+        )
+    }
+
+    fn verify_span(&self, span: SpanRef<'_>) -> Result<(), Violation> {
+        let run = span.record.run();
+        let (slots, bytes) = Self::slots_of(span);
+        let first = run.first.address::<M>();
+        for slot in 0..slots {
+            let start = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+            let is_live = span.record.kind() == Kind::Large || span.is_taken(slot);
+            let (holds, name) = if is_live {
+                let ends = self.stays_dead(start, bytes);
+                (ends, "a description that has ended does not go on")
+            } else {
+                let is_dead = self.is_dead(start, bytes);
+                (is_dead, "the words of a free slot are dead")
+            };
+            rule_at_address(holds, start, name)?;
+        }
+        let tail = VirtAddr::new(first.value().wrapping_add(slots * bytes));
+        let is_dead = self.is_dead(tail, run.bytes::<M>() - slots * bytes);
+        rule_at_address(is_dead, tail, "the words of a span's tail are dead")
+    }
+
+    fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
+        entries(self.pages.index(), start, bytes).all(|entry| entry == Some(Entry::DEAD))
+    }
+
+    /// Whether no word after a dead one is described.
+    fn stays_dead(&self, start: VirtAddr, bytes: usize) -> bool {
+        let mut has_ended = false;
+        entries(self.pages.index(), start, bytes)
+            .enumerate()
+            .all(|(word, entry)| {
+                let Some(entry) = entry else {
+                    return false;
+                };
+                let goes_on = word != 1 && entry.scan;
+                let says = entry.pointer || goes_on;
+                let holds = !(has_ended && says);
+                has_ended |= word != 1 && !entry.scan;
+                // A pointer in a word that is not described.
+                holds && !(has_ended && entry.pointer)
+            })
+    }
+}
+
+/// The bits of `bytes` bytes from `start`, which lie in the space, a word at a time.
+fn entries<T: Tables>(
+    tables: &T,
+    start: VirtAddr,
+    bytes: usize,
+) -> impl Iterator<Item = Option<Entry>> + '_ {
+    let first = HeapBits::at(tables, start);
+    let words = core::iter::successors(first, |word| Some(word.next()));
+    words.map(HeapBits::entry).take(bytes / T::WORD_BYTES)
+}

@@ -1,0 +1,160 @@
+//! Views for tools: arenas, chunks and spans.
+
+use archipelago_api::{Kernel, Machine, VirtAddr};
+
+use super::walk::spans;
+use crate::base::PageIdx;
+use crate::heap::Heap;
+use crate::span::Kind;
+
+/// An arena, or the parts of one that the heap owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArenaView {
+    /// The first address of the arena, which the heap need not own.
+    pub base: VirtAddr,
+    /// Chunks of which the heap owns pages.
+    pub chunks: usize,
+    /// Pages that the heap owns in it.
+    pub pages: usize,
+    /// Pages in spans, in runs of the kernel, in the reserve, and in the page cache.
+    pub used: usize,
+    /// Free pages that are Ready.
+    pub ready: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+}
+
+/// A chunk, or the part of one that the heap owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChunkView {
+    /// The first address that the heap owns in it.
+    pub base: VirtAddr,
+    /// The first address of its arena.
+    pub arena: VirtAddr,
+    /// Pages that the heap owns in it.
+    pub pages: usize,
+    /// Pages in spans, in runs of the kernel, in the reserve, and in the page cache.
+    pub used: usize,
+    /// Free pages that are Ready.
+    pub ready: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+}
+
+/// A span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpanView {
+    /// The first address.
+    pub base: VirtAddr,
+    /// The length in bytes.
+    pub bytes: usize,
+    /// The number of the size class, or `None` for a large object.
+    pub class: Option<u8>,
+    /// Bytes of a slot.
+    pub slot_bytes: usize,
+    /// Slots.
+    pub slots: usize,
+    /// Live slots.
+    pub live: usize,
+    /// The objects may hold pointers, which the heap bitmap describes. Never so without the feature
+    /// `heap-bits`.
+    pub is_scannable: bool,
+}
+
+impl ArenaView {
+    const fn empty(base: VirtAddr) -> Self {
+        Self {
+            base,
+            chunks: 0,
+            pages: 0,
+            used: 0,
+            ready: 0,
+            scavenged: 0,
+        }
+    }
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Calls `visit` with every arena that the heap owns pages of, lowest offset first.
+    ///
+    /// # Locks
+    /// The page lock, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the chunks.
+    pub fn for_each_arena(&self, mut visit: impl FnMut(ArenaView)) {
+        let mut arena: Option<ArenaView> = None;
+        self.for_each_chunk(|chunk| {
+            if let Some(done) = arena.take_if(|arena| arena.base != chunk.arena) {
+                visit(done);
+            }
+            let arena = arena.get_or_insert(ArenaView::empty(chunk.arena));
+            arena.chunks += 1;
+            arena.pages += chunk.pages;
+            arena.used += chunk.used;
+            arena.ready += chunk.ready;
+            arena.scavenged += chunk.scavenged;
+        });
+        if let Some(last) = arena {
+            visit(last);
+        }
+    }
+
+    /// Calls `visit` with every chunk that the heap owns pages of, lowest offset first.
+    ///
+    /// # Locks
+    /// The page lock, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the chunks.
+    pub fn for_each_chunk(&self, mut visit: impl FnMut(ChunkView)) {
+        let pool = self.pages.pool().hold();
+        let (pages, state) = pool.pages();
+        for chunk in pages.chunks(state) {
+            let arena_pages = M::GEOMETRY.arena_pages();
+            let arena = PageIdx(chunk.run.first.0 & !(arena_pages - 1));
+            visit(ChunkView {
+                base: chunk.run.first.address::<M>(),
+                arena: arena.address::<M>(),
+                pages: chunk.run.count,
+                used: chunk.taken,
+                ready: chunk.ready,
+                scavenged: chunk.scavenged,
+            });
+        }
+    }
+
+    /// Calls `visit` with every span, lowest offset first.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the pages that the heap owns.
+    pub fn for_each_span(&self, mut visit: impl FnMut(SpanView)) {
+        let Some(online) = self.pages.online() else {
+            return;
+        };
+        let _lists = self.central.lock();
+        let pool = self.pages.pool().hold();
+        for span in spans(self.pages.index(), online, pool.owned()) {
+            let run = span.record.run();
+            let bytes = run.bytes::<M>();
+            let number = match span.record.kind() {
+                Kind::Small(number) => Some(number),
+                Kind::Large | Kind::Unused => None,
+            };
+            let class = number.and_then(|number| Self::TABLE.class(number));
+            let slots = class.map_or(1, |class| Self::TABLE.slots(class));
+            visit(SpanView {
+                base: run.first.address::<M>(),
+                bytes,
+                class: number,
+                slot_bytes: class.map_or(bytes, |class| Self::TABLE.size(class)),
+                slots,
+                live: class.map_or(1, |_| span.count_taken(slots)),
+                is_scannable: span.scan().is_yes(),
+            });
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The memory of the heap bitmap: one type, empty without the feature `heap-bits`.
+
+#[cfg(feature = "heap-bits")]
+mod memory;
+#[cfg(not(feature = "heap-bits"))]
+mod none;
+
+#[cfg(feature = "heap-bits")]
+pub(crate) use memory::Bitmap;
+#[cfg(not(feature = "heap-bits"))]
+pub(crate) use none::Bitmap;

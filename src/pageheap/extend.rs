@@ -1,0 +1,43 @@
+//! Runs that grow where they stand.
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
+
+use super::page_heap::{Online, PageHeap};
+use super::pool::PagePool;
+use super::reclaim::Reclaim;
+use super::run::{ReadyRun, Want};
+use crate::base::PageRun;
+use crate::region::Cause;
+
+impl<M: Machine, K: Kernel> PageHeap<M, K> {
+    /// Allocates the pages of `more` that follow `run`, a run of the caller's.
+    ///
+    /// # Errors
+    /// [`Cause::NotReady`] if they are not free, or the step that refused. The heap is as it was.
+    pub(crate) fn extend(
+        &self,
+        online: &Online<M>,
+        run: PageRun,
+        more: Want,
+        flags: AllocFlags,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let refused = Cause::NotReady {
+            bytes: more.pages << M::GEOMETRY.page_shift,
+        };
+        let may_grow = !flags.contains(AllocFlags::NO_GROW);
+        let found = self
+            .pool
+            .extend(&self.ledger, run, more.pages)
+            .ok_or(refused)?;
+        match PagePool::<M, K>::settle_found(found) {
+            Ok(ready) if may_grow => self.cover(online, more.scan, ready, user),
+            Ok(ready) => self.keep_if_claimed(more.scan, ready),
+            Err(transit) if may_grow => self.commit_found(online, more.scan, transit, user),
+            Err(transit) => {
+                self.pool.free_in_transit(transit);
+                Err(refused)
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The growth gate: one call of the machine at a time, none under a heap lock.
+//!
+//! A caller who needs the machine enters the gate, and waits for it with interrupts as they are.
+//! With interrupts masked the gate is only tried, because the caller may have interrupted the
+//! thread that is inside. Requests that must not grow never come here.
+
+use core::fmt;
+use core::hint;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use archipelago_api::{Kernel, Patience};
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+use crate::base::lock;
+
+/// Why the gate was not entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Another thread is inside, and interrupts are masked.
+    Busy,
+    /// The caller is inside: the machine has called the heap.
+    Inside,
+}
+
+/// The gate around a value that only the thread inside touches.
+pub(crate) struct Gate<T> {
+    inner: SpinMutex<T>,
+    /// The thread inside, as [`tag`] writes it; 0 if there is none.
+    holder: AtomicUsize,
+}
+
+impl<T> Gate<T> {
+    /// A gate without a thread inside.
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            inner: SpinMutex::new(value),
+            holder: AtomicUsize::new(0),
+        }
+    }
+
+    /// Enters the gate.
+    ///
+    /// # Errors
+    /// See [`Closed`].
+    pub(crate) fn enter<K: Kernel>(&self) -> Result<GateGuard<'_, T>, Closed> {
+        debug_assert!(
+            !lock::any_held::<K>(),
+            "the gate is never waited for under a heap lock"
+        );
+        let enabled = K::interrupts_enabled();
+        loop {
+            if let Some(inner) = self.inner.try_lock() {
+                self.holder.store(tag::<K>(enabled), Ordering::Relaxed);
+                let patience = if enabled {
+                    Patience::Wait
+                } else {
+                    Patience::Try
+                };
+                return Ok(GateGuard {
+                    inner,
+                    holder: &self.holder,
+                    patience,
+                });
+            }
+            if self.is_inside::<K>() {
+                return Err(Closed::Inside);
+            }
+            if !enabled {
+                return Err(Closed::Busy);
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// Whether the caller is the machine, called from inside the gate: the thread is the same, and
+    /// interrupts are as they were, so no handler has taken the thread over.
+    #[inline]
+    pub(crate) fn is_inside<K: Kernel>(&self) -> bool {
+        let holder = self.holder.load(Ordering::Relaxed);
+        if holder == 0 {
+            return false;
+        }
+        holder == tag::<K>(K::interrupts_enabled())
+    }
+}
+
+/// A thread and whether its interrupts are enabled, as a number that is not 0.
+fn tag<K: Kernel>(enabled: bool) -> usize {
+    K::current_thread().wrapping_mul(4) | 2 | usize::from(enabled)
+}
+
+impl<T> fmt::Debug for Gate<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// Proof of being inside the gate.
+pub(crate) struct GateGuard<'a, T> {
+    inner: SpinMutexGuard<'a, T>,
+    holder: &'a AtomicUsize,
+    /// Whether the machine may wait for its locks.
+    pub(crate) patience: Patience,
+}
+
+impl<T> Deref for GateGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for GateGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T> Drop for GateGuard<'_, T> {
+    fn drop(&mut self) {
+        self.holder.store(0, Ordering::Relaxed);
+    }
+}

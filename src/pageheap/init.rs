@@ -1,0 +1,228 @@
+//! Coming online, and windows that come later.
+
+use core::cell::Cell;
+
+use archipelago_api::{Busy, Kernel, Machine, Offset, VirtRange};
+
+use super::gate::{Closed, GateGuard};
+use super::limit::admit;
+use super::page_heap::{Gated, Online, PageHeap};
+use super::window::{InitError, Window, WindowRule};
+use crate::base::PageRun;
+use crate::base::invariant::expect_invariant;
+use crate::region::token::Reserved;
+use crate::region::windows::Home;
+use crate::region::{Space, Windows};
+use crate::span::reach;
+
+impl<M: Machine, K: Kernel> PageHeap<M, K> {
+    /// Brings the heap online with `windows` and `machine`.
+    ///
+    /// # Errors
+    /// The window and the rule it breaks, or why there is no memory, and the machine. The heap is
+    /// as it was, and every window is None again.
+    pub(crate) fn init(&self, windows: &[Window], machine: M) -> Result<(), (InitError, M)> {
+        let mut gated = match self.enter_for_init() {
+            Ok(gated) => gated,
+            Err(error) => return Err((error, machine)),
+        };
+        if self.online.is_completed() {
+            return Err((InitError::AlreadyInitialised, machine));
+        }
+        let pending_undo = Cell::new(None);
+        let opened = {
+            let patience = gated.patience;
+            let space = Space::new::<K>(&machine, &self.ledger, patience, admit, &pending_undo);
+            space
+                .map_err(|Busy| InitError::Busy)
+                .and_then(|space| self.open(&space, &mut gated.windows, windows))
+        };
+        match opened {
+            Ok(anchor) => {
+                self.online.call_once(|| Online { machine, anchor });
+                Ok(())
+            }
+            Err(error) => Err((error, machine)),
+        }
+    }
+
+    /// Adds a window for objects to a heap that is online.
+    ///
+    /// # Errors
+    /// The window and the rule it breaks, or why there is no memory. The heap is as it was;
+    /// metadata that was made for the window stays charged.
+    pub(crate) fn add_window(&self, window: Window) -> Result<(), InitError> {
+        let Some(online) = self.online.get() else {
+            return Err(InitError::NotInitialised);
+        };
+        let mut gated = self.enter_for_init()?;
+        let pending_undo = Cell::new(gated.pending_undo.take());
+        let (machine, patience) = (&online.machine, gated.patience);
+        let space = Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo);
+        let result = match space {
+            Ok(space) => add_window::<M, K>(&space, &mut gated.windows, window),
+            Err(Busy) => Err(InitError::Busy),
+        };
+        gated.pending_undo = pending_undo.take();
+        result
+    }
+
+    fn enter_for_init(&self) -> Result<GateGuard<'_, Gated>, InitError> {
+        match self.gate.enter::<K>() {
+            Ok(gated) => Ok(gated),
+            Err(Closed::Busy) => Err(InitError::Busy),
+            Err(Closed::Inside) => self.stop_machine_allocates(),
+        }
+    }
+
+    /// Reserves the windows and makes the first metadata. Returns the offset that span handles
+    /// count from.
+    fn open(
+        &self,
+        space: &Space<'_, M>,
+        all: &mut Windows,
+        given: &[Window],
+    ) -> Result<Offset, InitError> {
+        let Some(first) = given.iter().find(|window| !window.for_metadata) else {
+            return Err(InitError::NoWindow);
+        };
+        let home = given
+            .iter()
+            .find(|window| window.for_metadata)
+            .unwrap_or(first);
+        let room = home.pages::<M>()?;
+        check_together::<M>(given)?;
+        reserve_all(space, given)?;
+        let anchor = Windows::anchor::<M>(room);
+        // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
+        unsafe {
+            all.settle_metadata::<M>(Home {
+                room,
+                is_apart: home.for_metadata,
+                reach: reach::<M>(anchor),
+            });
+        }
+        match add_all::<M, K>(space, all, given, home) {
+            Ok(()) => Ok(anchor),
+            Err(error) => {
+                all.clear();
+                abandon_all(space, given);
+                self.ledger.clear();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Enters all windows, which are reserved.
+fn add_all<M: Machine, K: Kernel>(
+    space: &Space<'_, M>,
+    all: &mut Windows,
+    given: &[Window],
+    home: &Window,
+) -> Result<(), InitError> {
+    for window in given {
+        let pages = window.pages::<M>()?;
+        all.ensure_ranges(space)
+            .map_err(|cause| InitError::Metadata { cause })?;
+        let added = match pages.range::<M>() {
+            Some(range) if window != home => {
+                // SAFETY: the window was reserved with all others, and no record has it yet.
+                all.add(pages, unsafe { Reserved::assume(range) })
+            }
+            _ => all.add_home(pages),
+        };
+        expect_invariant::<K, _, _>(added, "windows do not overlap");
+    }
+    Ok(())
+}
+
+fn add_window<M: Machine, K: Kernel>(
+    space: &Space<'_, M>,
+    all: &mut Windows,
+    window: Window,
+) -> Result<(), InitError> {
+    let pages = window.pages::<M>()?;
+    if window.for_metadata {
+        return Err(broken(window, WindowRule::SecondForMetadata));
+    }
+    let ranges = all.all().iter().filter_map(PageRun::range::<M>);
+    if let Some(other) = find_overlap(window, ranges) {
+        return Err(broken(window, WindowRule::Overlaps { other }));
+    }
+    all.with_metadata::<M>(|all| all.ensure_ranges(space))
+        .map_err(|cause| InitError::Metadata { cause })?;
+    let reserved = reserve(space, window)?;
+    expect_invariant::<K, _, _>(all.add(pages, reserved), "windows do not overlap");
+    Ok(())
+}
+
+/// Checks every window, and every pair of them.
+fn check_together<M: Machine>(windows: &[Window]) -> Result<(), InitError> {
+    for (index, window) in windows.iter().enumerate() {
+        window.pages::<M>()?;
+        let before = &windows[..index];
+        if window.for_metadata && before.iter().any(|before| before.for_metadata) {
+            return Err(broken(*window, WindowRule::SecondForMetadata));
+        }
+        let ranges = before.iter().filter_map(|before| before.range());
+        if let Some(other) = find_overlap(*window, ranges) {
+            return Err(broken(*window, WindowRule::Overlaps { other }));
+        }
+    }
+    Ok(())
+}
+
+/// The first of `ranges` that shares an address with `window`.
+fn find_overlap(window: Window, mut ranges: impl Iterator<Item = VirtRange>) -> Option<VirtRange> {
+    let range = window.range()?;
+    ranges.find(|other| range.overlaps(*other))
+}
+
+const fn broken(window: Window, rule: WindowRule) -> InitError {
+    InitError::Window { window, rule }
+}
+
+/// Reserves all windows, or none. Nothing records them yet but the slice.
+fn reserve_all<M: Machine>(space: &Space<'_, M>, windows: &[Window]) -> Result<(), InitError> {
+    for (index, window) in windows.iter().enumerate() {
+        match reserve(space, *window) {
+            Ok(reserved) => {
+                reserved.record();
+            }
+            Err(error) => {
+                for before in windows[..index].iter().filter_map(range_of::<M>) {
+                    // SAFETY: the window was reserved just now, and no record has it yet.
+                    space.release(unsafe { Reserved::assume(before) });
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives back all windows of a heap that did not come online. The caller clears the account.
+fn abandon_all<M: Machine>(space: &Space<'_, M>, windows: &[Window]) {
+    for range in windows.iter().filter_map(range_of::<M>) {
+        // SAFETY: `abandon` needs the range
+        // - reserved: all windows were;
+        // - unused: nobody has seen the heap online, and the records of the metadata in it are gone.
+        unsafe { space.abandon(range) };
+    }
+}
+
+fn reserve<M: Machine>(space: &Space<'_, M>, window: Window) -> Result<Reserved, InitError> {
+    window.pages::<M>()?;
+    match range_of::<M>(&window) {
+        Some(range) => space
+            .reserve(range)
+            .map_err(|error| InitError::Reserve { window, error }),
+        None => Err(broken(window, WindowRule::Wraps)),
+    }
+}
+
+/// The addresses of the pages of a window.
+fn range_of<M: Machine>(window: &Window) -> Option<VirtRange> {
+    window.pages::<M>().ok().and_then(PageRun::range::<M>)
+}

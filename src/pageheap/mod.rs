@@ -1,0 +1,30 @@
+//! Layer 6: runs of Ready pages.
+//!
+//! The page heap owns the growth gate, the page lock, the windows, metadata memory, the reserve,
+//! scavenging, the limit, and the memory of the heap bitmap. It hands up runs as tokens. It asks
+//! its user for pages through one trait, [`Reclaim`], and calls nothing else above it.
+
+mod alloc;
+mod bitmap;
+mod commit;
+mod extend;
+mod gate;
+mod grow;
+mod init;
+mod limit;
+mod machine;
+mod page_heap;
+mod plan;
+mod pool;
+mod reclaim;
+mod refill;
+mod reserve;
+mod run;
+mod scavenge;
+mod window;
+
+pub(crate) use page_heap::{Gated, Online, PageHeap};
+pub(crate) use pool::HeldPool;
+pub(crate) use reclaim::Reclaim;
+pub(crate) use run::{ReadyRun, Want};
+pub use window::{InitError, Window, WindowRule};

@@ -1,0 +1,437 @@
+//! The page pool: free pages, the page cache and the reserve, behind the page lock.
+//!
+//! Every run that leaves the pool leaves as a token, and every token comes back to it.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use archipelago_api::{Kernel, Machine};
+
+use super::plan::Plan;
+use super::reserve::Reserve;
+use super::run::{ReadyRun, Transit, Want};
+use crate::base::invariant::expect_invariant;
+use crate::base::lock::{RankedGuard, RankedLock, rank};
+use crate::base::sparse::Fresh;
+use crate::base::{PageIdx, PageRun};
+use crate::page::{BLOCK_PAGES, PageCache, Pages, State, Taken};
+use crate::region::ranges::{Ranges, Slot};
+use crate::region::token::{Prepared, Ready};
+use crate::region::{Cause, Ledger, Purpose, Source};
+
+/// Runs shorter than this come from the page cache: a quarter of its pages.
+const CACHED_RUN: usize = 16;
+
+/// The pages that a heap on `M` owns and does not use.
+pub(crate) struct PagePool<M: Machine, K: Kernel> {
+    pages: Pages<M>,
+    side: RankedLock<Side, K, { rank::PAGE }>,
+    /// The reserve has less than the kernel asked for.
+    reserve_is_low: AtomicBool,
+}
+
+/// The state that the page lock guards.
+#[derive(Debug)]
+struct Side {
+    pages: State,
+    /// The cache of all CPUs.
+    cache: PageCache,
+    reserve: Reserve,
+}
+
+/// Free pages that are Ready and were taken to lose their memory. Nothing else names them.
+#[derive(Debug)]
+#[must_use = "pages that were taken are lost unless they are freed"]
+pub(super) struct Victim {
+    run: PageRun,
+}
+
+impl Victim {
+    /// The pages.
+    pub(super) const fn run(&self) -> PageRun {
+        self.run
+    }
+}
+
+/// The pool, held still.
+pub(crate) struct HeldPool<'a, M: Machine, K: Kernel> {
+    pages: &'a Pages<M>,
+    side: RankedGuard<'a, Side, K, { rank::PAGE }>,
+}
+
+impl<M: Machine, K: Kernel> PagePool<M, K> {
+    /// Whether single pages come from a page cache: only where a cache is less than a chunk, which
+    /// is all that is searched without one.
+    const CACHES_PAGES: bool = M::GEOMETRY.chunk_pages() > BLOCK_PAGES;
+
+    /// A pool without pages.
+    pub(super) const fn new() -> Self {
+        Self {
+            pages: Pages::new(),
+            side: RankedLock::new(Side {
+                pages: State::new(),
+                cache: PageCache::EMPTY,
+                reserve: Reserve::new(),
+            }),
+            reserve_is_low: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the reserve has less than the kernel asked for.
+    #[inline(always)]
+    pub(super) fn reserve_is_low(&self) -> bool {
+        self.reserve_is_low.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the reserve has less than the kernel asked for.
+    #[inline(always)]
+    pub(super) fn set_reserve_low(&self, is_low: bool) {
+        self.reserve_is_low.store(is_low, Ordering::Relaxed);
+    }
+
+    /// Takes the page lock.
+    pub(crate) fn hold(&self) -> HeldPool<'_, M, K> {
+        HeldPool {
+            pages: &self.pages,
+            side: self.side.lock(),
+        }
+    }
+
+    /// Takes the lowest free run that serves `want`, a short one from the page cache. A run that is
+    /// Ready is charged to objects.
+    pub(super) fn find(&self, ledger: &Ledger, want: Want) -> Option<Transit> {
+        let mut side = self.side.lock();
+        let cached = Self::CACHES_PAGES && want.align_pages == 1 && want.pages < CACHED_RUN;
+        let taken = if cached {
+            self.find_cached(&mut side, want.pages)
+        } else {
+            self.find_past_cache(&mut side, want)
+        };
+        Self::charge_found(ledger, taken)
+    }
+
+    /// Takes the lowest free run that serves `want`, the pages of the page cache included.
+    pub(super) fn find_anywhere(&self, ledger: &Ledger, want: Want) -> Option<Transit> {
+        let mut side = self.side.lock();
+        self.flush_cache(&mut side);
+        Self::charge_found(ledger, self.find_past_cache(&mut side, want))
+    }
+
+    fn find_past_cache(&self, side: &mut Side, want: Want) -> Option<Taken> {
+        self.pages
+            .alloc_aligned(&mut side.pages, want.pages, want.align_pages)
+    }
+
+    /// A short run out of the page cache, which is filled when it is empty; past it if the cache
+    /// has none that long.
+    fn find_cached(&self, side: &mut Side, pages: usize) -> Option<Taken> {
+        if side.cache.is_empty() {
+            side.cache = self.pages.fill_cache(&mut side.pages)?;
+        }
+        let cached = side.cache.alloc(pages);
+        cached.or_else(|| self.pages.alloc(&mut side.pages, pages))
+    }
+
+    /// The token of pages that were just taken, under the page lock; charged if they are Ready.
+    fn charge_found(ledger: &Ledger, taken: Option<Taken>) -> Option<Transit> {
+        let transit = Self::in_transit(taken?);
+        if transit.is_ready::<M>() {
+            let bytes = transit.run().bytes::<M>();
+            ledger.transfer(Purpose::Free, Purpose::Objects, bytes);
+        }
+        Some(transit)
+    }
+
+    const fn in_transit(taken: Taken) -> Transit {
+        // SAFETY: the page layer took the pages just now, under the page lock:
+        // 1. they were free, so no token or record names them;
+        // 2. their scavenged bits are as they were while the pages were free.
+        unsafe { Transit::assume(taken.run, taken.scavenged) }
+    }
+
+    /// Takes the lowest run that is long enough, pages of the page cache included, if all of it is
+    /// Ready and `is_covered`; else, if the request is atomic, a run of the reserve that is. Charges
+    /// it to objects.
+    pub(super) fn take_ready(
+        &self,
+        ledger: &Ledger,
+        want: Want,
+        is_atomic: bool,
+        is_covered: impl Fn(PageRun) -> bool,
+    ) -> Option<ReadyRun> {
+        let mut side = self.side.lock();
+        let side = &mut *side;
+        // The cached pages are the lowest: they are looked at with the others.
+        self.flush_cache(side);
+        let bytes = want.pages << M::GEOMETRY.page_shift;
+        let lowest = self.pages.lowest_run(&side.pages, want.pages);
+        let fits = lowest.filter(|lowest| {
+            lowest.scavenged == 0 && want.starts_at(lowest.run.first) && is_covered(lowest.run)
+        });
+        if let Some(taken) = fits.and_then(|lowest| self.pages.take(&mut side.pages, lowest.run)) {
+            ledger.transfer(Purpose::Free, Purpose::Objects, bytes);
+            // SAFETY: 1. the pages were free and Ready, were taken just now and are charged;
+            // 2. nothing named them while they were free.
+            return Some(unsafe { ReadyRun::assume(taken.run) });
+        }
+        if !is_atomic {
+            return None;
+        }
+        let run = PageRun::new(side.reserve.take(want)?, want.pages);
+        if !is_covered(run) {
+            side.reserve.put_back(run);
+            return None;
+        }
+        ledger.transfer(Purpose::Reserve, Purpose::Objects, bytes);
+        self.set_reserve_low(true);
+        // SAFETY: 1. pages of the reserve are Ready and taken, and are charged to objects now;
+        // 2. the reserve, which recorded them, does so no more.
+        Some(unsafe { ReadyRun::assume(run) })
+    }
+
+    /// Takes the `more` pages that follow `run`. A run that is Ready is charged to objects.
+    pub(super) fn extend(&self, ledger: &Ledger, run: PageRun, more: usize) -> Option<Transit> {
+        let mut side = self.side.lock();
+        let side = &mut *side;
+        let added = PageRun::new(run.end(), more);
+        if Self::CACHES_PAGES && side.cache.holds_any(added) {
+            self.flush_cache(side);
+        }
+        Self::charge_found(ledger, self.pages.extend(&mut side.pages, run, more))
+    }
+
+    /// Takes the highest run of free pages below `below` that are Ready, at most `most`. They stay
+    /// charged as free.
+    pub(super) fn take_victim(&self, below: PageIdx, most: usize) -> Option<Victim> {
+        let mut side = self.side.lock();
+        let run = self.pages.highest_ready(&mut side.pages, below, most)?;
+        let taken = self.pages.take(&mut side.pages, run);
+        expect_invariant::<K, _, _>(taken.ok_or(()), "free pages that are ready are free");
+        Some(Victim { run })
+    }
+
+    /// Frees pages that were to lose their memory, which they kept.
+    pub(super) fn spare(&self, victim: Victim) {
+        self.free_taken(&mut self.side.lock(), victim.run);
+    }
+
+    /// Frees pages that have lost their memory.
+    pub(super) fn free_scavenged(&self, victim: Victim, prepared: Prepared) {
+        prepared.record();
+        let mut side = self.side.lock();
+        let marked = self.pages.set_scavenged(&mut side.pages, victim.run);
+        expect_invariant::<K, _, _>(marked, "a run in transit is taken");
+        self.free_taken(&mut side, victim.run);
+    }
+
+    /// The parts of a run in transit that lack memory, lowest first.
+    // No lock: the bits of these pages change by the hands of the token's holder alone.
+    pub(super) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
+        self.pages.scavenged_runs(run)
+    }
+
+    /// How many pages of a run in transit lack memory.
+    pub(super) fn count_scavenged(&self, run: PageRun) -> usize {
+        self.pages.count_scavenged(run)
+    }
+
+    /// Notes that `part` of a run in transit is Ready although it was to lose its memory again.
+    pub(super) fn keep_ready(&self, part: PageRun) {
+        self.made_ready(&mut self.side.lock(), part);
+    }
+
+    fn made_ready(&self, side: &mut Side, run: PageRun) {
+        let made = self.pages.made_ready(&mut side.pages, run);
+        expect_invariant::<K, _, _>(made, "a run in transit is taken");
+    }
+
+    /// Settles a run in transit whose memory was committed and charged to objects.
+    pub(super) fn settle(&self, transit: Transit, is_zeroed: bool) -> ReadyRun {
+        let run = transit.record();
+        self.made_ready(&mut self.side.lock(), run);
+        // SAFETY: 1. the caller committed and charged every page that lacked memory, and the others
+        // were Ready and are charged too;
+        // 2. the token in transit, the only one, is used up here.
+        unsafe { ReadyRun::assume(run) }.with_zeroed(is_zeroed)
+    }
+
+    /// A run that was found Ready; the run in transit if some of it lacks memory.
+    pub(super) const fn settle_found(transit: Transit) -> Result<ReadyRun, Transit> {
+        if !transit.is_ready::<M>() {
+            return Err(transit);
+        }
+        // SAFETY: 1. the run is Ready, and was charged when it was found for that reason;
+        // 2. the token in transit, the only one, is used up here.
+        Ok(unsafe { ReadyRun::assume(transit.record()) })
+    }
+
+    /// Frees a run in transit, with its scavenged bits and its charge as they are.
+    pub(super) fn free_in_transit(&self, transit: Transit) {
+        self.free_taken(&mut self.side.lock(), transit.record());
+    }
+
+    /// Frees a run, which stays Ready.
+    pub(super) fn free(&self, ledger: &Ledger, run: ReadyRun) {
+        let run = run.record();
+        ledger.transfer(Purpose::Objects, Purpose::Free, run.bytes::<M>());
+        self.free_taken(&mut self.side.lock(), run);
+    }
+
+    fn free_taken(&self, side: &mut Side, run: PageRun) {
+        let freed = self.pages.free(&mut side.pages, run);
+        expect_invariant::<K, _, _>(freed, "the pages of a run are taken");
+    }
+
+    fn flush_cache(&self, side: &mut Side) {
+        if Self::CACHES_PAGES {
+            self.pages.flush_cache(&mut side.pages, &mut side.cache);
+        }
+    }
+
+    /// Makes the pages of the page cache free pages like any other.
+    pub(super) fn drain_cache(&self) {
+        self.flush_cache(&mut self.side.lock());
+    }
+}
+
+/// Growth.
+impl<M: Machine, K: Kernel> PagePool<M, K> {
+    /// Makes the tables that publishing `piece` needs.
+    ///
+    /// # Errors
+    /// Why there is no memory. What was made stays, empty and charged, for the next attempt.
+    pub(super) fn ensure(&self, piece: PageRun, source: &mut impl Source) -> Result<(), Cause> {
+        self.pages.ensure(piece, source)
+    }
+
+    /// Moves the owned ranges to a larger array; returns the outgrown one.
+    pub(super) fn adopt_ranges(&self, memory: Fresh<Slot>) -> Option<&'static [Slot]> {
+        self.side.lock().pages.owned_mut().adopt(memory)
+    }
+
+    /// Publishes the piece of `plan` as owned pages with the run of it allocated: `tail`, pages that
+    /// were free before, and `head`, the first pages of the piece, which are charged to objects. The
+    /// rest of the piece is Prepared. Cannot fail: the tables of the piece are ensured.
+    pub(super) fn publish(
+        &self,
+        plan: Plan,
+        tail: Option<Transit>,
+        head: Ready,
+        rest: Option<Prepared>,
+    ) -> ReadyRun {
+        head.record();
+        if let Some(rest) = rest {
+            rest.record();
+        }
+        if let Some(tail) = tail {
+            tail.record();
+        }
+        let mut side = self.side.lock();
+        let grown = self.pages.grow(&mut side.pages, plan.piece);
+        expect_invariant::<K, _, _>(grown, "a piece is ensured and not owned");
+        let taken = self.pages.take(&mut side.pages, plan.head());
+        expect_invariant::<K, _, _>(taken.ok_or(()), "pages that were just published are free");
+        self.made_ready(&mut side, plan.run);
+        // SAFETY: 1. the head is Ready and charged, and so is the tail, which the caller committed;
+        // both are taken;
+        // 2. their tokens are used up here.
+        unsafe { ReadyRun::assume(plan.run) }
+    }
+}
+
+/// The reserve.
+impl<M: Machine, K: Kernel> PagePool<M, K> {
+    /// Keeps `pages` pages from now on. Pages above that become free.
+    pub(super) fn keep_reserve(&self, ledger: &Ledger, pages: usize) {
+        let mut side = self.side.lock();
+        side.reserve.keep(pages);
+        while let Some(run) = side.reserve.take_surplus() {
+            self.free_reserved(ledger, &mut side, run);
+        }
+    }
+
+    /// Pages of the run that would fill the reserve; 0 if it is full.
+    pub(super) fn missing_reserve(&self) -> usize {
+        self.side.lock().reserve.missing()
+    }
+
+    /// Adds a run to the reserve.
+    ///
+    /// # Errors
+    /// The reserve is in as many runs as it can be in, and none of them is shorter. The run is
+    /// free.
+    pub(super) fn add_to_reserve(&self, ledger: &Ledger, run: ReadyRun) -> Result<(), Cause> {
+        let run = run.record();
+        let mut side = self.side.lock();
+        ledger.transfer(Purpose::Objects, Purpose::Reserve, run.bytes::<M>());
+        let Some(gone) = side.reserve.add(run) else {
+            return Ok(());
+        };
+        self.free_reserved(ledger, &mut side, gone);
+        if gone.count < run.count {
+            return Ok(());
+        }
+        Err(Cause::Window {
+            bytes: side.reserve.missing() << M::GEOMETRY.page_shift,
+            largest: run.bytes::<M>(),
+        })
+    }
+
+    /// Frees a run that was taken off the reserve.
+    fn free_reserved(&self, ledger: &Ledger, side: &mut Side, run: PageRun) {
+        ledger.transfer(Purpose::Reserve, Purpose::Free, run.bytes::<M>());
+        self.free_taken(side, run);
+    }
+}
+
+impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
+    /// The pages that the heap owns.
+    pub(crate) fn owned(&self) -> &Ranges {
+        self.side.pages.owned()
+    }
+
+    /// How many pages directly below `end` are free, counted up to `most`.
+    pub(super) fn free_below(&self, end: PageIdx, most: usize) -> usize {
+        self.pages.free_below(&self.side.pages, end, most)
+    }
+
+    /// Takes exactly `run`, pages that were counted as free since the pool is held.
+    pub(super) fn take(&mut self, run: PageRun) -> Transit {
+        let taken = self.pages.take(&mut self.side.pages, run);
+        let taken = expect_invariant::<K, _, _>(taken.ok_or(()), "pages counted as free are free");
+        PagePool::<M, K>::in_transit(taken)
+    }
+
+    /// The free pages and their tables.
+    pub(crate) fn pages(&self) -> (&'a Pages<M>, &State) {
+        (self.pages, &self.side.pages)
+    }
+
+    /// The page cache.
+    pub(crate) fn cache(&self) -> &PageCache {
+        &self.side.cache
+    }
+
+    /// The runs that the reserve is in.
+    pub(crate) fn reserve(&self) -> impl Iterator<Item = PageRun> + '_ {
+        self.side.reserve.runs()
+    }
+
+    /// Pages that are free, those of the page cache included.
+    pub(crate) fn free_pages(&self) -> usize {
+        self.side.pages.free_pages() + self.side.cache.pages()
+    }
+
+    /// Free pages that lack memory.
+    pub(crate) fn scavenged_pages(&self) -> usize {
+        self.side.pages.scavenged_pages() + self.side.cache.scavenged_pages()
+    }
+}
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl<M: Machine, K: Kernel> HeldPool<'_, M, K> {
+    pub(crate) fn plant(&mut self) -> (&Pages<M>, &mut State, &mut Reserve) {
+        let side = &mut *self.side;
+        (self.pages, &mut side.pages, &mut side.reserve)
+    }
+}

@@ -1,0 +1,15 @@
+//! The seam between the page heap and its user.
+
+use super::page_heap::Online;
+
+/// A user of the page heap that keeps pages back.
+///
+/// The page heap asks for them before it grows, and before it refuses a request. Whatever keeps
+/// pages without an object in them implements this, and gives them back to the page heap.
+pub(crate) trait Reclaim<M> {
+    /// Gives back all pages that are kept without need.
+    ///
+    /// # Locks
+    /// Called with no lock held, inside the growth gate or outside of it; must not enter the gate.
+    fn reclaim(&self, online: &Online<M>);
+}

@@ -1,0 +1,139 @@
+//! Runs of pages as tokens: wanted, in transit, and Ready.
+//!
+//! A token is neither `Copy` nor `Clone`: who holds it is the only one who may commit the pages,
+//! use them, or free them. A run at rest is recorded by its user, such as a span's record, who
+//! makes the token again with [`ReadyRun::assume`].
+
+use archipelago_api::Machine;
+
+use crate::base::{PageIdx, PageRun};
+use crate::span::Scan;
+
+/// The run that a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// How many pages.
+    pub(crate) pages: usize,
+    /// The first page is a multiple of this, a power of two.
+    pub(crate) align_pages: usize,
+    /// Whether the heap bitmap that covers the run is to be Ready too.
+    pub(crate) scan: Scan,
+}
+
+impl Want {
+    /// A run of `pages` pages anywhere, without heap bitmap.
+    pub(crate) const fn pages(pages: usize) -> Self {
+        Self {
+            pages,
+            align_pages: 1,
+            scan: Scan::NO,
+        }
+    }
+
+    /// This run, for objects that may hold pointers or not.
+    #[inline(always)]
+    pub(crate) const fn for_scan(self, scan: Scan) -> Self {
+        Self { scan, ..self }
+    }
+
+    /// Whether `page` may be the first.
+    pub(crate) const fn starts_at(self, page: PageIdx) -> bool {
+        page.0 & (self.align_pages - 1) == 0
+    }
+}
+
+/// A run that is taken and may lack memory: the scavenged bits of its pages say which do.
+///
+/// # Invariants
+/// 1. The pages are owned and taken, and no other token or record names them.
+/// 2. Those with a set scavenged bit are Prepared, the others Ready and charged as before.
+#[derive(Debug)]
+#[must_use = "pages in transit are lost unless they are settled or freed"]
+pub(crate) struct Transit {
+    run: PageRun,
+    scavenged: usize,
+}
+
+impl Transit {
+    /// The token of pages that were just taken, `scavenged` of which lack memory.
+    ///
+    /// # Safety
+    /// The invariants of the type hold.
+    #[inline(always)]
+    pub(super) const unsafe fn assume(run: PageRun, scavenged: usize) -> Self {
+        Self { run, scavenged }
+    }
+
+    /// The pages.
+    #[inline(always)]
+    pub(super) const fn run(&self) -> PageRun {
+        self.run
+    }
+
+    /// Whether every page has memory.
+    #[inline(always)]
+    pub(super) const fn is_ready<M: Machine>(&self) -> bool {
+        !M::DECOMMITS || self.scavenged == 0
+    }
+
+    /// Gives the token up for the page pool's record.
+    #[inline(always)]
+    pub(super) const fn record(self) -> PageRun {
+        self.run
+    }
+}
+
+/// A run that is allocated, Ready, and charged to objects.
+///
+/// # Invariants
+/// 1. The pages are owned, taken and Ready, and charged to [`Purpose::Objects`].
+/// 2. No other token or record names them, and nothing uses their memory.
+///
+/// [`Purpose::Objects`]: crate::Purpose::Objects
+#[derive(Debug)]
+#[must_use = "a run that is dropped is lost: record it or free it"]
+pub(crate) struct ReadyRun {
+    run: PageRun,
+    is_zeroed: bool,
+}
+
+impl ReadyRun {
+    /// The token of a run that is recorded elsewhere, or was just made Ready.
+    ///
+    /// # Safety
+    /// The invariants of the type hold.
+    #[inline(always)]
+    pub(crate) const unsafe fn assume(run: PageRun) -> Self {
+        Self {
+            run,
+            is_zeroed: false,
+        }
+    }
+
+    /// The pages.
+    #[inline(always)]
+    pub(crate) const fn run(&self) -> PageRun {
+        self.run
+    }
+
+    /// Whether every byte is known to be zero.
+    #[inline(always)]
+    pub(crate) const fn is_zeroed(&self) -> bool {
+        self.is_zeroed
+    }
+
+    /// This run, all of which is known to be zero or not.
+    #[inline(always)]
+    pub(super) const fn with_zeroed(self, is_zeroed: bool) -> Self {
+        Self {
+            run: self.run,
+            is_zeroed,
+        }
+    }
+
+    /// Gives the token up for the user's record.
+    #[inline(always)]
+    pub(crate) const fn record(self) -> PageRun {
+        self.run
+    }
+}

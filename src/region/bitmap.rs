@@ -1,0 +1,62 @@
+//! The needs of the heap bitmap: memory that is taken back, and a share of the windows.
+
+use archipelago_api::{Busy, Machine};
+
+use super::ledger::Total;
+use super::token::{Ready, Refused, Reserved};
+use super::{Purpose, Space};
+
+/// The share of the windows that growth leaves to the heap bitmap.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BitmapShare {
+    /// One page in this many; 0 while there is no bitmap, which costs nothing.
+    one_in: usize,
+}
+
+impl BitmapShare {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { one_in: 0 };
+
+    /// How many of `pages` pages are left to the bitmap.
+    pub(super) const fn of(self, pages: usize) -> usize {
+        match self.one_in {
+            0 => 0,
+            one_in => pages.div_ceil(one_in),
+        }
+    }
+}
+
+impl super::Windows {
+    /// From now on growth leaves one page in `pages` to the heap bitmap.
+    pub(crate) const fn leave_to_bitmap(&mut self, pages: usize) {
+        self.bitmap_share = BitmapShare { one_in: pages };
+    }
+}
+
+impl<M: Machine> Space<'_, M> {
+    /// Ready → Reserved, taken off `purpose`: metadata memory that nothing can reach any more.
+    ///
+    /// # Errors
+    /// The range is Ready, and charged as before.
+    pub(crate) fn withdraw(
+        &self,
+        ready: Ready,
+        purpose: Purpose,
+    ) -> Result<Reserved, Refused<Ready, Busy>> {
+        let range = ready.record();
+        self.check_call(range);
+        // SAFETY: `fault` needs, by the invariants of the token, which is used up here:
+        // - every granule Ready or Prepared: 1;
+        // - nobody using it any more: 2.
+        match unsafe { self.machine.fault(range, self.patience) } {
+            Ok(()) => {
+                self.ledger.was_ready(purpose, range.bytes());
+                self.ledger.moved(Total::Reserved, true, range.bytes());
+                // SAFETY: the whole range is Reserved now, and no token names it.
+                Ok(unsafe { Reserved::assume(range) })
+            }
+            // SAFETY: the whole range is Ready as before, and no token names it.
+            Err(why) => Err(Refused::new(unsafe { Ready::assume(range) }, why)),
+        }
+    }
+}

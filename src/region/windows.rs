@@ -1,0 +1,314 @@
+//! Windows: the address space that the kernel gave, and what of it is still unused.
+//!
+//! Unused address space is Reserved. Metadata takes it from the high end of its room, growth from
+//! the low end of the lowest piece that fits, so that neither needs a fixed share; growth only
+//! leaves the last pages to metadata. The growth gate guards all of it.
+
+use archipelago_api::{Kernel, Machine, Offset};
+
+use super::metadata::Metadata;
+use super::ranges::{Ranges, RangesError};
+use super::space::Space;
+use super::token::{Refused, Reserved};
+use super::{BitmapShare, Cause, Purpose, Source};
+use crate::base::invariant::expect_invariant;
+use crate::base::{PageIdx, PageRun, Shape};
+
+/// Growth leaves one page in this many to metadata. Records, page maps and bitmaps come to less
+/// than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
+/// The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
+const METADATA_SHARE: usize = 20;
+
+/// Growth leaves one page in this many to metadata where a step takes no more than its request:
+/// metadata and pages meet wherever they have come to, and the share is for requests that would
+/// leave nothing at all.
+const SMALL_METADATA_SHARE: usize = 40;
+
+/// All windows, and the address space of them that is unused.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    metadata: Metadata,
+    /// Address space that is neither the heap's pages nor in metadata's room.
+    ///
+    /// Invariant: all of it is Reserved, and no token names a part of it.
+    unused: Ranges,
+    all: Ranges,
+    /// Pages of the metadata's room end below this one.
+    border: PageIdx,
+    /// Growth leaves a share to metadata, because no window is set aside for it.
+    keeps_share: bool,
+    /// The pages that span handles reach: metadata stays there.
+    reach: PageRun,
+    /// The share that growth leaves to the heap bitmap.
+    pub(super) bitmap_share: BitmapShare,
+}
+
+/// Where metadata lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// The pages of the window that metadata comes from.
+    pub(crate) room: PageRun,
+    /// The window is metadata's alone.
+    pub(crate) is_apart: bool,
+    /// The pages that span handles reach.
+    pub(crate) reach: PageRun,
+}
+
+impl Windows {
+    /// No windows. Metadata extents will have `extent_bytes` bytes.
+    pub(crate) const fn new(extent_bytes: usize) -> Self {
+        Self {
+            metadata: Metadata::new(extent_bytes),
+            unused: Ranges::new(),
+            all: Ranges::new(),
+            border: PageIdx(0),
+            keeps_share: false,
+            reach: PageRun::new(PageIdx(0), 0),
+            bitmap_share: BitmapShare::NONE,
+        }
+    }
+
+    /// Forgets all windows and the metadata in them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.metadata.extent_bytes());
+    }
+
+    /// Says where metadata lives.
+    ///
+    /// # Safety
+    /// The whole room is Reserved, and neither a token nor another record names a part of it.
+    pub(crate) unsafe fn settle_metadata<S: Shape>(&mut self, home: Home) {
+        self.metadata.set_room(home.room);
+        self.border = if home.is_apart {
+            home.room.first
+        } else {
+            PageIdx(home.room.end().0 - self.share_of::<S>(home.room.count))
+        };
+        self.keeps_share = !home.is_apart;
+        self.reach = home.reach;
+    }
+
+    /// Enters the window of metadata, whose address space is its room.
+    ///
+    /// # Errors
+    /// The array of ranges was not topped up.
+    pub(crate) fn add_home(&mut self, pages: PageRun) -> Result<(), RangesError> {
+        self.all.add(pages)
+    }
+
+    /// Enters a window, all of whose pages are unused.
+    ///
+    /// # Errors
+    /// The arrays of ranges were not topped up.
+    pub(crate) fn add(&mut self, pages: PageRun, reserved: Reserved) -> Result<(), RangesError> {
+        self.all.add(pages)?;
+        reserved.record();
+        self.unused.add(pages)
+    }
+
+    /// The windows.
+    pub(crate) const fn all(&self) -> &Ranges {
+        &self.all
+    }
+
+    /// The unused address space, apart from metadata's room.
+    pub(crate) const fn unused(&self) -> &Ranges {
+        &self.unused
+    }
+
+    /// Address space that metadata will use next.
+    pub(crate) const fn room(&self) -> PageRun {
+        self.metadata.room()
+    }
+
+    /// Bytes of metadata memory that are Ready and not in use.
+    pub(crate) fn unused_metadata(&self) -> usize {
+        self.metadata.unused()
+    }
+
+    /// Whether `page`, which the heap does not own, may hold metadata.
+    pub(crate) fn is_metadata(&self, page: PageIdx) -> bool {
+        let is_unused = self.unused.contains(page) || self.room().contains(page);
+        self.all.contains(page) && !is_unused
+    }
+
+    /// A source of metadata memory.
+    pub(crate) fn source<'a, M: Machine>(
+        &'a mut self,
+        space: &'a Space<'a, M>,
+    ) -> super::metadata::MetadataSource<'a, M> {
+        self.metadata.source(space)
+    }
+
+    /// Puts an outgrown array in stock.
+    pub(crate) fn outgrown<M: Machine>(
+        &mut self,
+        array: &'static [super::ranges::Slot],
+        space: &Space<'_, M>,
+    ) {
+        self.metadata.outgrown(array, Purpose::Ranges, space);
+    }
+
+    /// Unused address space that heap pages may come from, in no particular order.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = PageRun> + '_ {
+        let room = self.room();
+        let end = if room.end() < self.border {
+            room.end()
+        } else {
+            self.border
+        };
+        let front = PageRun::between(room.first, end);
+        self.unused
+            .iter()
+            .chain(core::iter::once(front))
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// Pages that a heap which owns `owned` pages may still take.
+    pub(crate) fn allowance<S: Shape>(&self, owned: usize) -> usize {
+        let total = self.all.total_pages();
+        let kept = if self.keeps_share {
+            self.share_of::<S>(total)
+        } else {
+            0
+        };
+        total.saturating_sub(owned).saturating_sub(kept)
+    }
+
+    /// How many of `pages` pages growth leaves to metadata and to the heap bitmap.
+    fn share_of<S: Shape>(&self, pages: usize) -> usize {
+        let share = if S::SCAVENGES {
+            METADATA_SHARE
+        } else {
+            SMALL_METADATA_SHARE
+        };
+        let kept = (pages / share).max(1);
+        kept + self.bitmap_share.of(pages.saturating_sub(kept))
+    }
+
+    /// Takes `piece` off the unused address space and runs `make` with its token.
+    /// [`ensure_ranges`](Self::ensure_ranges) was called.
+    ///
+    /// # Errors
+    /// The error of `make`, which gives the token back; the piece is unused as before.
+    pub(crate) fn take_if<S: Shape, K: Kernel, R>(
+        &mut self,
+        piece: PageRun,
+        make: impl FnOnce(Reserved) -> Result<R, Refused<Reserved, Cause>>,
+    ) -> Result<R, Cause> {
+        let room = self.room();
+        let in_room = room.contains(piece.first) && piece.end() <= room.end();
+        let taken = if in_room {
+            self.metadata
+                .set_room(PageRun::between(piece.end(), room.end()));
+            Ok(())
+        } else {
+            self.unused.remove(piece)
+        };
+        let range = taken.ok().and_then(|()| piece.range::<S>()).ok_or(());
+        let range = expect_invariant::<K, _, _>(range, "a piece is unused");
+        // SAFETY: the piece was unused, so it is Reserved and named by no token; it was taken off
+        // the record just now.
+        let made = make(unsafe { Reserved::assume(range) });
+        let unused = match &made {
+            // The room begins after the piece: the pages below it are unused all the same.
+            Ok(_) if in_room => PageRun::between(room.first, piece.first),
+            Ok(_) => PageRun::between(piece.first, piece.first),
+            Err(_) if in_room => {
+                self.metadata.set_room(room);
+                PageRun::between(piece.first, piece.first)
+            }
+            Err(_) => piece,
+        };
+        if !unused.is_empty() {
+            let added = self.unused.add(unused);
+            expect_invariant::<K, _, _>(added, "unused address space is not unused twice");
+        }
+        made.map_err(|Refused { range, why }| {
+            range.record();
+            why
+        })
+    }
+
+    /// Makes room for one more range of each kind.
+    ///
+    /// # Errors
+    /// Why there is no memory for a larger array.
+    pub(crate) fn ensure_ranges<M: Machine>(&mut self, space: &Space<'_, M>) -> Result<(), Cause> {
+        ensure_room(&mut self.unused, &mut self.metadata, space)?;
+        ensure_room(&mut self.all, &mut self.metadata, space)
+    }
+
+    /// Runs `work`, which takes metadata memory, again as long as it finds no address space and
+    /// another piece can take the place of the metadata's room.
+    ///
+    /// # Errors
+    /// The error of `work`.
+    pub(crate) fn with_metadata<S: Shape>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        loop {
+            match work(self) {
+                Err(Cause::MetadataWindow { .. }) if self.replace_room::<S>() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Lets metadata go on in the largest piece of unused address space that span handles reach,
+    /// when its room is exhausted. A piece that is no larger than the rest of the room would not
+    /// help, and the two would replace each other for ever.
+    fn replace_room<S: Shape>(&mut self) -> bool {
+        let (reach, rest) = (self.reach, self.room());
+        let (mut largest, mut is_whole) = (rest, false);
+        for piece in self.unused.iter() {
+            let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));
+            if part.count > rest.count && part.count >= largest.count {
+                (largest, is_whole) = (part, part == piece);
+            }
+        }
+        // The rest of the room takes the slot of the piece that replaces it, if all of that goes.
+        let has_slot = is_whole || self.unused.needs_room().is_none();
+        if largest.count == rest.count || !has_slot || self.unused.remove(largest).is_err() {
+            return false;
+        }
+        let rest_is_kept = rest.is_empty() || self.unused.add(rest).is_ok();
+        debug_assert!(rest_is_kept, "the room is not unused twice");
+        self.metadata.set_room(largest);
+        self.border = PageIdx(largest.end().0 - self.share_of::<S>(largest.count));
+        true
+    }
+
+    /// The offset that span handles count from: the end of the metadata's room.
+    pub(crate) const fn anchor<S: Shape>(room: PageRun) -> Offset {
+        Offset::new(room.end().0 << S::GEOMETRY.page_shift)
+    }
+}
+
+/// Doubles the array of `ranges` if the next range could find it full.
+fn ensure_room<M: Machine>(
+    ranges: &mut Ranges,
+    metadata: &mut Metadata,
+    space: &Space<'_, M>,
+) -> Result<(), Cause> {
+    if let Some(capacity) = ranges.needs_room() {
+        let memory = metadata.source(space).take(Purpose::Ranges, capacity, 0)?;
+        if let Some(old) = ranges.adopt(memory) {
+            metadata.outgrown(old, Purpose::Ranges, space);
+        }
+    }
+    Ok(())
+}
+
+/// Damage for the tests of `verify`.
+#[cfg(test)]
+impl Windows {
+    pub(crate) fn plant(&mut self) -> (&mut Ranges, &mut Ranges, &mut Metadata) {
+        (&mut self.all, &mut self.unused, &mut self.metadata)
+    }
+
+    pub(crate) fn plant_room(&mut self, room: PageRun) {
+        self.metadata.set_room(room);
+    }
+}

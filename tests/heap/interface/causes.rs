@@ -1,0 +1,244 @@
+//! Refusals: each names the step, with figures.
+
+use archipelago::{AllocError, AllocFlags, Cause, Kernel, Purpose, Window};
+use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
+use archipelago_testing::{Rig, layout, lone_window};
+
+const NONE: AllocFlags = AllocFlags::empty();
+
+/// Checks the text of a refusal, which begins with the request and continues with the step.
+fn check_text(error: AllocError, step: &str, figures: &[usize]) {
+    let text = error.to_string();
+    let (size, align) = (error.layout.size(), error.layout.align());
+    let start = format!("cannot allocate {size} bytes aligned to {align}: {step}");
+    assert!(text.starts_with(&start), "{text}");
+    for figure in figures {
+        assert!(
+            text.contains(&figure.to_string()),
+            "{figure} is missing: {text}"
+        );
+    }
+}
+
+fn not_initialised<G: SimGeometry>() {
+    let rig = Rig::<G>::uninitialised(Sim::default());
+    let error = rig.allocate(layout(8, 8), NONE).expect_err("no heap");
+    assert_eq!(error.cause, Cause::NotInitialised);
+    check_text(error, "the heap is not initialised", &[]);
+}
+
+fn too_large<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let most = isize::MAX.unsigned_abs();
+    let space = G::GEOMETRY.last_offset().value();
+    let larger = [layout(1, 1 << (usize::BITS - 2)), layout(most / 2, 8)]
+        .into_iter()
+        .filter(|wanted| wanted.size().max(wanted.align()) > space);
+    for wanted in larger.chain([layout(most, 1)]) {
+        let error = rig
+            .allocate(wanted, NONE)
+            .expect_err("larger than any space");
+        let bytes = wanted.size().max(wanted.align());
+        let Cause::TooLarge { bytes: asked, most } = error.cause else {
+            panic!("{error}");
+        };
+        assert_eq!(asked, bytes);
+        assert!(most < bytes, "{most} bytes would do");
+        check_text(error, "class:", &[bytes, most]);
+    }
+    rig.check();
+}
+
+fn window<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let bytes = 5 * G::GEOMETRY.arena_bytes();
+    let error = rig
+        .allocate(layout(bytes, 8), NONE)
+        .expect_err("the window has 4 arenas");
+    let Cause::Window {
+        bytes: asked,
+        largest,
+    } = error.cause
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(asked, bytes);
+    assert!(largest > 3 * G::GEOMETRY.arena_bytes() && largest < bytes);
+    check_text(error, "window:", &[asked, largest]);
+    let served = match rig
+        .allocate(layout(largest, 1), NONE)
+        .map_err(|error| error.cause)
+    {
+        // An arena has two words in the index. Their memory comes out of the same piece, and is
+        // Ready the next time.
+        Err(Cause::Window { largest: rest, .. }) if cfg!(feature = "heap-bits") => {
+            assert!(rest > 3 * G::GEOMETRY.arena_bytes() && rest < largest);
+            rig.allocate(layout(rest, 1), NONE)
+                .map_err(|error| error.cause)
+        }
+        served => served,
+    };
+    let served = served.expect("the largest run that the refusal names");
+    rig.free(served);
+    rig.check();
+}
+
+fn metadata_window<G: SimGeometry>() {
+    // Where a window is set aside for metadata, growth leaves it nothing of the others; some are
+    // too small, or used up at the moment when the next record would need more.
+    let sizes = [60, G::GEOMETRY.chunk_pages()];
+    let pairs = sizes
+        .into_iter()
+        .chain(24..60)
+        .flat_map(|objects| (1..40).map(move |metadata| (objects, metadata)));
+    // Spans of many pages and of one use it up at different times.
+    let requests = [layout(8, 8), layout(Rig::<G>::PAGE, 1)];
+    let mut cases = pairs.flat_map(|pair| requests.map(|request| (pair, request)));
+    let refusal = cases.find_map(|((objects, metadata), request)| {
+        let rig = Rig::<G>::uninitialised(Sim::default());
+        let objects = lone_window::<G>(objects * Rig::<G>::PAGE);
+        let above = objects.base + 2 * objects.bytes;
+        let metadata = Window::for_metadata(above, metadata * Rig::<G>::PAGE);
+        rig.init(&[objects, metadata]).ok()?;
+        let refused = (0..).find_map(|_| rig.allocate(request, NONE).err());
+        rig.check();
+        rig.verify();
+        refused.filter(|error| matches!(error.cause, Cause::MetadataWindow { .. }))
+    });
+    let error = refusal.expect("some window is too small for metadata");
+    let Cause::MetadataWindow { bytes } = error.cause else {
+        panic!("{error}");
+    };
+    check_text(error, "window: no address space", &[bytes]);
+}
+
+fn frames<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    rig.free(rig.get(40 * Rig::<G>::PAGE, 8));
+    rig.machine.set_available_frames(3);
+    let bytes = 50 * Rig::<G>::PAGE;
+    let error = rig
+        .allocate(layout(bytes, 8), NONE)
+        .expect_err("too few frames");
+    let Cause::Frames { needed, available } = error.cause else {
+        panic!("{error}");
+    };
+    assert!(needed > available);
+    check_text(error, "frames:", &[needed, available]);
+    rig.check();
+}
+
+fn page_tables<G: SimGeometry>() {
+    // Some number of frames is enough for metadata and not for the tables of a large object.
+    let refusal = (0..200).find_map(|frames| {
+        let tables = [G::GEOMETRY.granule_shift + 3];
+        let rig = Rig::<G>::on(
+            Sim::builder().page_tables(&tables).build(),
+            &[lone_window::<G>(1000 * Rig::<G>::PAGE)],
+        );
+        rig.machine.set_available_frames(frames);
+        let error = rig
+            .allocate(layout(900 * Rig::<G>::PAGE, 8), NONE)
+            .expect_err("too few frames");
+        rig.check();
+        match error.cause {
+            Cause::PageTables { needed, available } if needed > 2 => {
+                Some((error, needed, available))
+            }
+            _ => None,
+        }
+    });
+    let (error, needed, available) = refusal.expect("too few for the tables");
+    assert!(needed > available);
+    check_text(error, "page tables:", &[needed, available]);
+}
+
+fn limit<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let block = rig.get(8, 8);
+    let limit = rig.heap.stats().mapped_ready + 10 * Rig::<G>::PAGE;
+    rig.heap.set_limit(limit);
+    let error = rig.allocate(layout(11 * Rig::<G>::PAGE, Rig::<G>::PAGE), NONE);
+    let error = error.expect_err("above the limit");
+    let Cause::Limit {
+        bytes,
+        limit: told,
+        mapped_ready,
+    } = error.cause
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(told, limit);
+    assert!(mapped_ready + bytes > limit && mapped_ready <= limit);
+    check_text(error, "limit:", &[bytes, limit, mapped_ready]);
+    rig.check();
+    rig.heap.set_limit(usize::MAX);
+    let large = rig.get(11 * Rig::<G>::PAGE, Rig::<G>::PAGE);
+    rig.free(large);
+    rig.free(block);
+    rig.check();
+}
+
+fn a_limit_is_kept_by_scavenging_free_pages<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let blocks: Vec<_> = [30, 20, 30, 20]
+        .map(|pages| rig.get(pages * Rig::<G>::PAGE, 8))
+        .into();
+    let limit = rig.heap.stats().mapped_ready + Rig::<G>::PAGE;
+    rig.heap.set_limit(limit);
+    rig.free(blocks[0]);
+    rig.free(blocks[2]);
+    // The object is longer than each hole and shorter than both, so it lies elsewhere, backed by
+    // the memory of the holes.
+    let elsewhere = rig.get(50 * Rig::<G>::PAGE, 8);
+    assert!(rig.heap.stats().mapped_ready <= limit);
+    assert!(rig.heap.stats().scavenged_pages >= 49);
+    rig.check();
+    rig.verify();
+    for block in [blocks[1], blocks[3], elsewhere] {
+        rig.free(block);
+    }
+    rig.verify();
+}
+
+fn not_ready<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let bytes = 40 * Rig::<G>::PAGE;
+    let error = rig
+        .allocate(layout(bytes, 8), AllocFlags::NO_GROW)
+        .expect_err("nothing is ready");
+    assert!(matches!(error.cause, Cause::NotReady { .. }), "{error}");
+    check_text(error, "growth:", &[]);
+}
+
+fn busy<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let state = Hosted::disable_interrupts();
+    rig.machine.busy_nth(1, Mode::FromThenOn);
+    let busy = rig.allocate(layout(8, 8), NONE);
+    rig.machine.disarm();
+    Hosted::restore_interrupts(state);
+    let error = busy.expect_err("nothing is ready, and the machine is busy");
+    assert!(
+        matches!(error.cause, Cause::Busy | Cause::NotReady { .. }),
+        "{error}"
+    );
+    check_text(error, "growth:", &[]);
+    assert_eq!(rig.heap.stats().of(Purpose::Objects), 0);
+    rig.check();
+    rig.free(rig.get(8, 8));
+    rig.check();
+}
+
+archipelago_testing::on_every_geometry!(
+    not_initialised,
+    too_large,
+    window,
+    metadata_window,
+    frames,
+    page_tables,
+    limit,
+    not_ready,
+    busy,
+);
+archipelago_testing::on_geometries_that_decommit!(a_limit_is_kept_by_scavenging_free_pages);

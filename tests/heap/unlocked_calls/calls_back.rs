@@ -1,0 +1,98 @@
+//! A mapper and a frame source that use the heap from within a call.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use archipelago::AllocFlags;
+use archipelago_sim::{Sim, SimGeometry};
+use archipelago_testing::{layout, on_geometries_that_decommit};
+
+use super::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
+
+/// Objects that the machine has allocated.
+type Kept = Arc<Mutex<Vec<Sent>>>;
+
+fn keep(kept: &Kept, sent: Sent) {
+    kept.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(sent);
+}
+
+fn take(kept: &Kept) -> Vec<Sent> {
+    core::mem::take(&mut kept.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Atomic requests from within every kind of call are served or refused, and never wait.
+fn a_machine_that_allocates_atomically<G: SimGeometry>() {
+    for kind in CALLS {
+        println!("the mapper allocates in {kind}");
+        let rig = shared::<G>(Sim::builder().build());
+        let (kept, refused) = (Kept::default(), Arc::new(AtomicUsize::new(0)));
+        let hook = {
+            let (heap, kept, refused) = (Arc::clone(&rig), Arc::clone(&kept), Arc::clone(&refused));
+            inside(&rig, kind, move |_| {
+                for size in [24, 200, 2000, LARGE] {
+                    let zeroed = AllocFlags::ATOMIC | AllocFlags::ZEROED;
+                    match heap.allocate(layout(size, 8), zeroed) {
+                        Ok(block) => {
+                            block.fill(1);
+                            keep(&kept, Sent(block));
+                        }
+                        Err(_) => {
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            })
+        };
+        let grower = {
+            let rig = Arc::clone(&rig);
+            apart(move || provoke(&rig, kind))
+        };
+        wait(&grower, "a machine that allocates");
+        drop(hook);
+        let kept = take(&kept);
+        let (served, refused) = (kept.len(), refused.load(Ordering::Relaxed));
+        println!("{served} served, {refused} refused");
+        assert!(served > 0, "the reserve serves the machine");
+        check(&rig);
+        for Sent(block) in kept {
+            assert_eq!(block.find_damage(1, block.layout.size()), None);
+            rig.free(block);
+        }
+        check(&rig);
+    }
+}
+
+/// Frees from within every kind of call: of slots, of whole spans, of large objects.
+fn a_machine_that_frees<G: SimGeometry>() {
+    for kind in CALLS {
+        println!("the mapper frees in {kind}");
+        let rig = shared::<G>(Sim::builder().build());
+        let kept = Kept::default();
+        for size in [24, 24, 200, 2000, LARGE, 2 * LARGE] {
+            keep(&kept, Sent(rig.get(size, 8)));
+        }
+        let freed = Arc::new(AtomicUsize::new(0));
+        let hook = {
+            let (heap, kept, freed) = (Arc::clone(&rig), Arc::clone(&kept), Arc::clone(&freed));
+            inside(&rig, kind, move |_| {
+                for Sent(block) in take(&kept) {
+                    heap.free(block);
+                    freed.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let grower = {
+            let rig = Arc::clone(&rig);
+            apart(move || provoke(&rig, kind))
+        };
+        wait(&grower, "a machine that frees");
+        drop(hook);
+        assert_eq!(freed.load(Ordering::Relaxed), 6, "{kind} was called");
+        check(&rig);
+    }
+}
+
+on_geometries_that_decommit!(a_machine_that_allocates_atomically, a_machine_that_frees);

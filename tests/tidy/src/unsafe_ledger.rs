@@ -1,0 +1,155 @@
+//! Unsafe code: it stays in the files of a ledger, which says how often each contains it.
+
+use alloc::collections::BTreeMap;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+use crate::source::Source;
+
+/// Files of the library, of the firmware heap and of the machines that may contain `unsafe`, with
+/// the number of blocks, implementations, traits and functions that it opens. A change that adds
+/// one changes a number here.
+const LEDGER: &[(&str, usize)] = &[
+    ("arch/api/src/conformance/ground.rs", 12),
+    ("arch/api/src/machine.rs", 6),
+    ("arch/arm/src/kernel.rs", 3),
+    ("arch/arm/src/maintenance.rs", 12),
+    ("arch/arm/src/roots.rs", 22),
+    ("arch/cortex-m/src/lib.rs", 2),
+    ("arch/flat/src/critical.rs", 6),
+    ("arch/flat/src/heap.rs", 19),
+    ("arch/flat/src/machine.rs", 12),
+    ("arch/flat/src/region.rs", 1),
+    ("arch/mips/src/cp0.rs", 3),
+    ("arch/mips/src/directory.rs", 6),
+    ("arch/mips/src/tlb.rs", 6),
+    ("arch/tables/src/frames.rs", 13),
+    ("arch/tables/src/paging.rs", 10),
+    ("arch/tables/src/scheme.rs", 4),
+    ("arch/tables/src/steps.rs", 1),
+    ("arch/tables/src/tlb.rs", 1),
+    ("arch/tables/src/two_level/directory.rs", 6),
+    ("arch/tables/src/two_level/mod.rs", 14),
+    ("arch/tables/src/two_level/walk.rs", 7),
+    ("arch/x86_64/src/scheme.rs", 6),
+    ("arch/x86_64/src/steps.rs", 3),
+    ("arch/x86_64/src/tables.rs", 8),
+    ("arch/x86_64/src/tlb.rs", 2),
+    ("arch/x86_64/src/walk.rs", 3),
+    ("firmware/src/block.rs", 14),
+    ("firmware/src/heap.rs", 15),
+    ("src/arena/bitmap.rs", 1),
+    ("src/arena/flat_bits.rs", 2),
+    ("src/arena/index.rs", 1),
+    ("src/base/loom_model.rs", 7),
+    ("src/base/sparse.rs", 16),
+    ("src/bits/scannable.rs", 21),
+    ("src/bits/tests/maps.rs", 1),
+    ("src/global/allocator.rs", 9),
+    ("src/global/front.rs", 7),
+    ("src/heap/bits/flat.rs", 2),
+    ("src/heap/bits/resize.rs", 3),
+    ("src/heap/bits/slot.rs", 2),
+    ("src/heap/bits/tests/mod.rs", 1),
+    ("src/heap/early.rs", 12),
+    ("src/heap/free.rs", 2),
+    ("src/heap/large.rs", 1),
+    ("src/heap/planted.rs", 2),
+    ("src/heap/resize.rs", 7),
+    ("src/heap/small.rs", 2),
+    ("src/region/metadata.rs", 2),
+    ("src/region/space.rs", 7),
+    ("src/span/place.rs", 4),
+    ("src/span/record.rs", 2),
+    ("src/span/records.rs", 3),
+    ("src/testing/source.rs", 3),
+];
+
+/// Files whose count of `unsafe` is not the ledger's.
+fn off_the_ledger(sources: &[Source], ledger: &[(&str, usize)]) -> Vec<String> {
+    let allowed: BTreeMap<&str, usize> = ledger.iter().copied().collect();
+    let mut faults = Vec::new();
+    for source in sources {
+        let found = count(source.tokens());
+        let allowed = allowed.get(source.path.as_str()).copied().unwrap_or(0);
+        if found != allowed {
+            faults.push(format!(
+                "{0}: {found} times unsafe, {allowed} on the ledger: (\"{0}\", {found}),",
+                source.path
+            ));
+        }
+    }
+    faults
+}
+
+/// Entries of the ledger whose file is gone.
+fn without_a_file(sources: &[Source], ledger: &[(&str, usize)]) -> Vec<String> {
+    let is_gone = |path: &str| !sources.iter().any(|source| source.path == path);
+    let gone = ledger.iter().filter(|(path, _)| is_gone(path));
+    gone.map(|(path, _)| format!("{path}: is on the ledger, and does not exist"))
+        .collect()
+}
+
+/// How often `unsafe` opens a block, a function, a trait or an implementation.
+fn count(tokens: TokenStream) -> usize {
+    let mut found = 0;
+    let mut after_unsafe = false;
+    for token in tokens {
+        match &token {
+            TokenTree::Group(group) => {
+                let is_block = group.delimiter() == Delimiter::Brace;
+                found += usize::from(after_unsafe && is_block) + count(group.stream());
+            }
+            TokenTree::Ident(name) if after_unsafe => {
+                let opens = ["fn", "impl", "trait"];
+                found += usize::from(opens.iter().any(|word| name == word));
+            }
+            _ => {}
+        }
+        after_unsafe = matches!(&token, TokenTree::Ident(name) if name == "unsafe");
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEDGER, off_the_ledger, without_a_file};
+    use crate::source::{self, Source};
+
+    #[test]
+    fn unsafe_stays_on_its_islands() {
+        let all = [source::library(), source::firmware(), source::machines()].concat();
+        crate::none("unsafe", off_the_ledger(&all, LEDGER));
+        crate::none("unsafe", without_a_file(&all, LEDGER));
+        let ledger = &[("src/base/sparse.rs", 1)];
+        let text = "fn f() { unsafe { g() } } // unsafe { }\n";
+        let planted = |path, text| [Source::planted(path, text)];
+        assert_eq!(
+            off_the_ledger(&planted("src/page/a.rs", text), ledger).len(),
+            1
+        );
+        assert_eq!(
+            off_the_ledger(&planted("src/base/sparse.rs", text), ledger).len(),
+            0
+        );
+        assert_eq!(
+            off_the_ledger(&planted("src/base/sparse.rs", ""), ledger).len(),
+            1
+        );
+        assert_eq!(
+            without_a_file(&planted("src/page/a.rs", text), ledger).len(),
+            1
+        );
+        for text in [
+            "unsafe fn f() {}",
+            "unsafe impl T for U {}",
+            "unsafe trait T {}",
+        ] {
+            assert_eq!(
+                off_the_ledger(&planted("src/a.rs", text), ledger).len(),
+                1,
+                "{text}"
+            );
+        }
+    }
+}
