@@ -9,6 +9,7 @@ mod fresh;
 mod kernels;
 mod listing;
 mod machine;
+mod machines;
 mod map;
 mod process;
 mod project;
@@ -143,7 +144,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Test { part } => stages::run(part, install),
         Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
         Command::Machines => {
-            machine::list()?;
+            machines::list()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Soak(options) => deep::soak(options),

@@ -9,15 +9,11 @@ mod table;
 use core::str::FromStr;
 use std::process::Command;
 
-use anyhow::Result;
-
 pub(crate) use size::MemorySize;
 use table::MACHINES;
 pub(crate) use table::{Loading, Machine, Memory, Package};
 
 use crate::process;
-use crate::setup::Needs;
-use crate::toolchain::Toolchain;
 
 /// All machines.
 pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
@@ -107,41 +103,6 @@ impl Machine {
         let text = process::output_of(Command::new(self.qemu).arg("--version"))?;
         text.lines().next().map(str::to_owned)
     }
-}
-
-/// Prints the machines, the programs that each needs and whether they are there, and how to install
-/// missing ones.
-///
-/// # Errors
-/// If there is no Rust toolchain to ask.
-pub(crate) fn list() -> Result<()> {
-    let toolchain = Toolchain::detect()?;
-    for machine in all() {
-        println!(
-            "{}: {}, {}-bit addresses",
-            machine.name, machine.board, machine.address_bits
-        );
-        let qemu = machine
-            .qemu_version()
-            .unwrap_or_else(|| "missing".to_owned());
-        println!("  {:<24} {qemu}", machine.qemu);
-        println!(
-            "  {:<24} {}",
-            machine.target,
-            toolchain.target_state(machine.target)
-        );
-        let linked = [&[machine.script], machine.link_arguments].concat();
-        println!("  {:<24} targets/{}", "linked with", linked.join(" "));
-    }
-    let needs = Needs {
-        machines: all().collect(),
-        targets: all().map(|machine| machine.target).collect(),
-        ..Needs::default()
-    };
-    if let Some(instructions) = needs.instructions(&toolchain) {
-        println!("{instructions}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
