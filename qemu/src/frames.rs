@@ -121,9 +121,11 @@ impl FramePool {
         // - The pointer is aligned to a frame.
         // - The bytes are initialised because they are memory of the machine.
         let free = unsafe { core::slice::from_raw_parts_mut(first, words) };
-        // SAFETY: as above; the second half of the room starts `words` words on.
+        // SAFETY: the room holds two bitmaps, so the second begins `words` words after the first.
         let second = unsafe { first.add(words) };
-        // SAFETY: as above, and the two slices do not overlap.
+        // SAFETY:
+        // - The second half of the room is valid, aligned and initialised like the first.
+        // - The two slices do not overlap, and nothing else uses the second.
         let managed = unsafe { core::slice::from_raw_parts_mut(second, words) };
 
         let mut pool = Self {

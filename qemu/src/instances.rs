@@ -19,11 +19,11 @@ fn instantiate<C: Context>(boot: Boot, heap: &'static KernelHeap<C>) {
     let layout = Layout::new::<u64>();
     // SAFETY: nothing calls this function.
     let block = unsafe { heap.alloc(layout) };
-    // SAFETY: as above.
+    // SAFETY: nothing calls this function.
     let block = unsafe { heap.realloc(block, layout, 100) };
-    // SAFETY: as above.
+    // SAFETY: nothing calls this function.
     unsafe { heap.dealloc(block, layout) };
-    // SAFETY: as above.
+    // SAFETY: nothing calls this function.
     let _: *mut u8 = unsafe { heap.alloc_zeroed(layout) };
     let _: Result<_, _> = heap.allocate(layout, AllocFlags::empty());
     let _: Result<_, _> = heap.scavenge(1);

@@ -18,7 +18,7 @@ unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
             // SAFETY: the size is never 0.
             unsafe { self.0.alloc_zeroed(layout) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: the size is never 0.
             unsafe { self.0.alloc(layout) }
         };
         NonNull::new(block)
@@ -31,13 +31,13 @@ unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `GlobalAlloc::realloc`.
         NonNull::new(unsafe { self.0.realloc(pointer.as_ptr(), layout, new_size) })
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `GlobalAlloc::dealloc`.
         unsafe { self.0.dealloc(pointer.as_ptr(), layout) };
     }
 }

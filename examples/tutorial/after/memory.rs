@@ -17,7 +17,9 @@ pub unsafe fn init() -> OffsetPageTable<'static> {
     // SAFETY: the caller promises that the table is mapped there, and that this is the only
     // reference to it.
     let table = unsafe { &mut *table };
-    // SAFETY: as above, for all physical memory.
+    // SAFETY:
+    // - The table is the level-4 table in use.
+    // - The caller promises that all physical memory is mapped at the offset.
     unsafe { OffsetPageTable::new(table, offset) }
 }
 

@@ -34,7 +34,9 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     let before = unsafe { place.read_volatile() };
     assert_eq!(before, 0, "something is mapped at {page:#x}");
     let number = u32::try_from(frame).expect("RAM lies below 4 GiB");
-    // SAFETY: as above; the frame is new, and nothing was mapped at the page.
+    // SAFETY:
+    // - The word is one of a table that a slot links, and nothing else uses the tables meanwhile.
+    // - The frame is new, and nothing was mapped at the page.
     unsafe { place.write_volatile(number | flags.bits()) };
     Maintenance(Broadcast).filled(one(page));
     frame

@@ -131,7 +131,9 @@ fn first_level(symbol: *const u8) -> NonNull<u32> {
 unsafe fn write(table: NonNull<u32>, index: usize, word: u32) {
     // SAFETY: the table has the word.
     let place = unsafe { table.add(index) };
-    // SAFETY: as above.
+    // SAFETY:
+    // - The table has the word, and tables are aligned.
+    // - The running code needs no page that the word mapped.
     unsafe { place.write_volatile(word) };
 }
 

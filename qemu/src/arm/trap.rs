@@ -145,7 +145,7 @@ fn data_fault() -> (u32, u32) {
     unsafe {
         asm!("mrc p15, 0, {}, c5, c0, 0", out(reg) status, options(nomem, nostack, preserves_flags))
     };
-    // SAFETY: as above.
+    // SAFETY: reading the register changes nothing.
     unsafe {
         asm!("mrc p15, 0, {}, c6, c0, 0", out(reg) address, options(nomem, nostack, preserves_flags))
     };
@@ -159,7 +159,7 @@ fn prefetch_fault() -> (u32, u32) {
     unsafe {
         asm!("mrc p15, 0, {}, c5, c0, 1", out(reg) status, options(nomem, nostack, preserves_flags))
     };
-    // SAFETY: as above.
+    // SAFETY: reading the register changes nothing.
     unsafe {
         asm!("mrc p15, 0, {}, c6, c0, 2", out(reg) address, options(nomem, nostack, preserves_flags))
     };

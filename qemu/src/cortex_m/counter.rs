@@ -35,9 +35,9 @@ fn timer() -> &'static Timer {
 pub(super) fn start() {
     // SAFETY: the timer raises no interrupt unless it is told to.
     unsafe { timer().reload.write(u32::MAX) };
-    // SAFETY: as above.
+    // SAFETY: the timer raises no interrupt unless it is told to.
     unsafe { timer().value.write(u32::MAX) };
-    // SAFETY: as above.
+    // SAFETY: `ENABLE` starts the timer and leaves its interrupt off.
     unsafe { timer().control.write(ENABLE) };
 }
 

@@ -105,30 +105,30 @@ unsafe impl Machine for HeapMachine {
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
         let _held = self.lock(patience)?;
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::prepare`.
         unsafe { self.flat.prepare(range, patience) }
     }
 
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
         let mut memory = self.lock(patience)?;
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::commit`.
         let contents = unsafe { self.flat.commit(range, patience) }?;
         memory.1.took(range.bytes() / super::FRAME_BYTES);
         Ok(contents)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::decommit`.
         self.lower(patience, || unsafe { self.flat.decommit(range, patience) })
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::fault`.
         self.lower(patience, || unsafe { self.flat.fault(range, patience) })
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::release`.
         self.lower(patience, || unsafe { self.flat.release(range, patience) })
     }
 

@@ -30,7 +30,9 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     let mut bits = Entry::GLOBAL | Entry::VALID | Entry::CACHED;
     bits.set(Entry::WRITABLE, permissions.writable);
     let new = Entry::new(PhysAddr::new(frame), bits);
-    // SAFETY: as above; the frame is new, and nothing was mapped at the page.
+    // SAFETY:
+    // - The place is an entry of a table, and nothing else changes it meanwhile.
+    // - The frame is new, and nothing was mapped at the page.
     unsafe { place.write_volatile(new.bits()) };
     flush(page);
     frame

@@ -52,7 +52,7 @@ impl Part {
 /// # Safety
 /// `place` is valid for writes of a `T`, and aligned for one.
 unsafe fn write<T: Typed>(place: *mut u8, target: *mut u8) {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller promises that the place is valid for the write, and aligned.
     unsafe { place.cast::<T>().write(T::leading_to(target)) };
 }
 

@@ -215,10 +215,9 @@ struct Table<T> {
     count: usize,
 }
 
-// SAFETY: a table is plain data that is only ever read (`StartInfo::read` demands it), from
-// wherever.
+// SAFETY: `StartInfo::read` demands that the table is only ever read, which any thread may do.
 unsafe impl<T: Send> Send for Table<T> {}
-// SAFETY: as above.
+// SAFETY: `StartInfo::read` demands that the table is only ever read, which threads may do at once.
 unsafe impl<T: Sync> Sync for Table<T> {}
 
 impl<T> Clone for Table<T> {
@@ -257,8 +256,10 @@ impl<T: Copy> Table<T> {
         // SAFETY: the table lies within the physmap (`new` checked), and the index within the
         // table.
         let entry = unsafe { self.first.add(index) };
-        // SAFETY: as above; the boot loader wrote the entry, whose fields take any bits, and the
-        // read makes no assumption about alignment.
+        // SAFETY:
+        // - The entry lies within the physmap, and the boot loader wrote it.
+        // - Its fields take any bits.
+        // - The read assumes no alignment.
         unsafe { entry.read_unaligned() }
     }
 

@@ -53,14 +53,14 @@ unsafe impl<A: GlobalAlloc> Target for Limited<'_, A> {
         if self.is_over() {
             return None;
         }
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises that the allocator asks for.
         unsafe { self.inner.reallocate(pointer, layout, new_size) }
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
         if !self.is_over() {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller makes the promises that the allocator asks for.
             unsafe { self.inner.deallocate(pointer, layout) };
         }
     }

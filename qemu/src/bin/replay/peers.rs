@@ -42,7 +42,8 @@ unsafe impl GlobalAlloc for Rlsf {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: the caller's promise is the same.
+            // SAFETY: the caller makes the promises of `GlobalAlloc`, on which the allocator's
+            // rest.
             unsafe { self.0.lock().deallocate(pointer, layout.align()) };
         }
     }
@@ -52,7 +53,7 @@ unsafe impl GlobalAlloc for Rlsf {
         let Some((pointer, new)) = NonNull::new(pointer).zip(new) else {
             return ptr::null_mut();
         };
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `GlobalAlloc`, on which the allocator's rest.
         or_null(unsafe { self.0.lock().reallocate(pointer, new) })
     }
 }
@@ -78,13 +79,17 @@ pub(crate) fn run(context: &mut Context) {
     let again = unsafe { core::slice::from_raw_parts_mut(start.cast(), bytes) };
     RLSF.0.lock().insert_free_block(again);
     report(context, "rlsf", &RLSF, Mode::Bare);
-    // SAFETY: as above.
+    // SAFETY:
+    // - The block is always mapped.
+    // - The allocator before is not called any more, and nothing uses its blocks.
     unsafe { LINKED_LIST.lock().init(start, bytes) };
     report(context, "linked_list_allocator", &LINKED_LIST, Mode::Bare);
     if bytes > FIRMWARE_BYTES {
         return;
     }
-    // SAFETY: as above; there is one CPU.
+    // SAFETY:
+    // - The block is always mapped, and there is one CPU.
+    // - The allocator before is not called any more, and nothing uses its blocks.
     let given = unsafe { FIRMWARE.init(start, bytes) };
     assert_eq!(given, Ok(()), "the firmware heap takes the block");
     report(context, "firmware", &FIRMWARE, Mode::Bare);

@@ -184,7 +184,8 @@ fn followed(subject: &mut Subject) {
         for offset in words {
             // SAFETY: the word lies in the object, which was written with a pointer there.
             let next = unsafe { last.byte_add(offset) };
-            // SAFETY: as above.
+            // SAFETY: the word is in the object, aligned, and holds the pointer that was written
+            // there.
             let next = unsafe { next.cast().read() };
             assert!(leads_to.is_none_or(|before| before == next), "{next:p}");
             leads_to = Some(next);
