@@ -13,18 +13,26 @@ use crate::boot::Boot;
 use crate::heap::{KernelHeap, start_heap};
 use crate::target::Churn;
 
-/// Calls every method that kernels call of a heap whose requests have the flags of `C`. Nothing
+/// Calls every method that kernels call of a heap whose requests have the flags of `C`. No kernel
 /// calls this function.
 fn instantiate<C: Context>(boot: Boot, heap: &'static KernelHeap<C>) {
     let layout = Layout::new::<u64>();
-    // SAFETY: nothing calls this function.
-    let block = unsafe { heap.alloc(layout) };
-    // SAFETY: nothing calls this function.
-    let block = unsafe { heap.realloc(block, layout, 100) };
-    // SAFETY: nothing calls this function.
-    unsafe { heap.dealloc(block, layout) };
-    // SAFETY: nothing calls this function.
-    let _: *mut u8 = unsafe { heap.alloc_zeroed(layout) };
+    let longer = Layout::new::<[u64; 2]>();
+    // SAFETY: the layout is not empty.
+    let block = unsafe { heap.alloc_zeroed(layout) };
+    if !block.is_null() {
+        // SAFETY:
+        // - The block was allocated with this layout.
+        // - The new size is neither zero nor too large.
+        let moved = unsafe { heap.realloc(block, layout, longer.size()) };
+        let (block, layout) = if moved.is_null() {
+            (block, layout)
+        } else {
+            (moved, longer)
+        };
+        // SAFETY: the block is live and has this layout.
+        unsafe { heap.dealloc(block, layout) };
+    }
     let _: Result<_, _> = heap.allocate(layout, AllocFlags::empty());
     let _: Result<_, _> = heap.scavenge(1);
     let _: Result<_, _> = heap.set_reserve(1);
