@@ -9,7 +9,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use archipelago::Purpose;
 use archipelago_qemu::protocol::{self, Test};
@@ -35,6 +35,9 @@ const PERIODS: [u32; 8] = [
 
 /// The period while nothing is under test.
 const SLOW: u32 = 50_000_000;
+
+/// The period that the handler sets when it ends.
+static PERIOD: AtomicU32 = AtomicU32::new(SLOW);
 
 /// Interrupts of code that held the lock around the mapper and the frames.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
@@ -70,10 +73,20 @@ fn main(boot: Boot) -> ! {
 }
 
 fn handler() {
+    // The period begins when the handler ends. A turn may take longer than a period, and the next
+    // interrupt would come before the kernel had carried out an instruction.
+    start_timer(SLOW);
     if memory_is_busy() {
         BUSY.fetch_add(1, Ordering::Relaxed);
     }
     CHURN.lock().turn();
+    start_timer(PERIOD.load(Ordering::Relaxed));
+}
+
+/// Sets the period, of the handler as of the timer.
+fn set_period(instructions: u32) {
+    PERIOD.store(instructions, Ordering::Relaxed);
+    start_timer(instructions);
 }
 
 /// Checks the heap with no handler in between.
@@ -95,12 +108,12 @@ fn masked(running: &mut Running) {
 /// Runs `work` under a timer of every speed, `rounds` times each.
 fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)) {
     for period in PERIODS {
-        start_timer(period);
+        set_period(period);
         for round in 0..rounds {
             work(round);
         }
         // Back to the slow timer: the interrupts of the next steps are not under test.
-        start_timer(SLOW);
+        set_period(SLOW);
         check(running);
     }
     let churn = without_interrupts(|| alloc::format!("{:?}", CHURN.lock()));
@@ -117,8 +130,8 @@ fn in_the_heap(running: &mut Running) {
     on_timer(handler);
     enable_interrupts();
     let before = served();
-    under_the_timer(running, 40, |round| {
-        let list: Vec<_> = (0..50 + round).map(|n| Box::new([n; 9])).collect();
+    under_the_timer(running, 180, |round| {
+        let list: Vec<_> = (0..50 + round % 40).map(|n| Box::new([n; 9])).collect();
         assert!(list.iter().enumerate().all(|(n, numbers)| numbers[0] == n));
         let mut grown = Vec::new();
         (0..3_000_u32).for_each(|n| grown.push(n));
@@ -129,7 +142,7 @@ fn in_the_heap(running: &mut Running) {
 
 fn in_the_mapper(running: &mut Running) {
     let before = BUSY.load(Ordering::Relaxed);
-    under_the_timer(running, 12, |round| {
+    under_the_timer(running, 56, |round| {
         // Commits and decommits hundreds of pages, which keeps the machine busy.
         drop(alloc::vec![1_u8; 1_000_000 + round]);
         HEAP.scavenge(usize::MAX).expect("interrupts are on");
