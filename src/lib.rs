@@ -73,6 +73,16 @@ mod base;
     )
 )]
 pub mod bits;
+// A heap without a bitmap has the format alone.
+#[cfg(not(any(test, feature = "heap-bits", loom)))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a heap without a bitmap uses the sizes alone"
+)]
+mod bits {
+    pub(crate) mod format;
+}
 #[cfg(not(loom))]
 mod global;
 #[cfg(not(loom))]
@@ -87,11 +97,10 @@ mod pageheap;
 mod region;
 #[cfg(not(loom))]
 mod span;
-#[cfg(all(any(test, feature = "testing"), not(loom)))]
-#[doc(hidden)]
-pub mod testing;
+#[cfg(all(test, not(loom)))]
+mod testing;
 
-#[cfg(all(any(test, feature = "testing"), not(loom)))]
+#[cfg(all(test, not(loom)))]
 extern crate alloc;
 #[cfg(all(test, not(loom)))]
 extern crate std;

@@ -1,19 +1,24 @@
-//! The reference vectors: the page layer gives the recorded answers, page for page.
+//! The reference vectors: the page layer gives the recorded results, page for page.
 //!
 //! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same
 //! form.
 #![cfg(not(loom))]
 
+#[path = "vectors/json.rs"]
+mod json;
+
 use core::error::Error;
 use core::fmt::{Debug, Write as _};
 use core::iter;
-use core::ops::Range;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use archipelago::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
+use archipelago_inside::testing::{Bitmap, Geometry, PageLayer, RangeList, Taken, TestGeometry};
+use archipelago_sim::SimGeometry;
 use serde_json::Value;
+
+use self::json::{address, list, number, numbers, runs};
 
 type Failure = Box<dyn Error>;
 
@@ -24,15 +29,15 @@ const CHUNK_PAGES: usize = 512;
 struct X86_64;
 #[cfg(target_pointer_width = "64")]
 impl TestGeometry for X86_64 {
-    const GEOMETRY: Geometry = Geometry::X86_64;
+    const GEOMETRY: Geometry = archipelago_sim::X86_64::GEOMETRY;
 }
 
 struct Plain32;
 impl TestGeometry for Plain32 {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = archipelago_sim::Plain32::GEOMETRY;
 }
 
-/// What a file came to.
+/// The cases and steps of a file.
 #[derive(Default)]
 struct Tally {
     cases: usize,
@@ -72,23 +77,23 @@ fn run_folder<G: TestGeometry>(name: &str) -> Result<(), Failure> {
     run_file(&folder.join("addr_ranges.jsonl"), &what, addr_ranges)
 }
 
-/// The harness itself: an answer that is recorded wrongly is noticed, wherever it stands.
+/// Tests the harness: a result that is recorded wrongly is noticed, wherever it stands.
 #[test]
-fn planted_wrong_answers_are_noticed() -> Result<(), Failure> {
+fn planted_wrong_results_are_noticed() -> Result<(), Failure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/32bit");
     let mut planted = 0;
     for case in cases(&folder.join("page_alloc.jsonl"))?.iter().take(5) {
         let check = |case: &Value| page_alloc::<Plain32>(case, Place::Middle);
         let ops = list(&case["ops"])?.iter().enumerate();
         for (number, op) in ops.step_by(if cfg!(miri) { 40 } else { 1 }) {
-            let answers: &[usize] = match op[0].as_str() {
+            let results: &[usize] = match op[0].as_str() {
                 Some("alloc" | "cache_alloc") if op[2] != -1 => &[2, 3],
                 Some("alloc" | "cache_alloc") => &[2],
                 Some("cache_fill") if op[1] != -1 => &[1, 2, 3],
                 _ => &[],
             };
-            for answer in answers {
-                plant(case, &format!("/ops/{number}/{answer}"), check)?;
+            for result in results {
+                plant(case, &format!("/ops/{number}/{result}"), check)?;
                 planted += 1;
             }
         }
@@ -97,28 +102,28 @@ fn planted_wrong_answers_are_noticed() -> Result<(), Failure> {
         planted += 2;
     }
     for case in &cases(&folder.join("chunk_bits.jsonl"))? {
-        for answer in [
+        for result in [
             "/summary/0",
             "/summary/1",
             "/summary/2",
             "/find/0/2",
             "/popcount/0/2",
         ] {
-            plant(case, answer, chunk_bits)?;
+            plant(case, result, chunk_bits)?;
             planted += 1;
         }
     }
     for case in &cases(&folder.join("addr_ranges.jsonl"))? {
-        for answer in ["/ranges", "/ranges/0/0", "/ranges/0/1", "/total"] {
-            plant(case, answer, addr_ranges)?;
+        for result in ["/ranges", "/ranges/0/0", "/ranges/0/1", "/total"] {
+            plant(case, result, addr_ranges)?;
             planted += 1;
         }
     }
-    writeln!(io::stderr(), "{planted} wrong answers planted and noticed")?;
+    writeln!(io::stderr(), "{planted} wrong results planted and noticed")?;
     Ok(())
 }
 
-/// Changes one value of a case and demands that `check` minds.
+/// Changes one value of a case; `check` has to fail.
 fn plant(
     case: &Value,
     pointer: &str,
@@ -139,7 +144,7 @@ fn plant(
     };
     match check(&wrong) {
         Err(_) => Ok(()),
-        Ok(_) => Err(format!("a wrong answer at {pointer} went unnoticed").into()),
+        Ok(_) => Err(format!("a wrong result at {pointer} went unnoticed").into()),
     }
 }
 
@@ -165,13 +170,13 @@ fn run_file(
     if tally.cases == 0 {
         return Err(format!("{} has no cases", path.display()).into());
     }
-    // Past the capture of the test harness: what ran is worth knowing when it passes, too.
+    // Written past the capture of the test harness, so that a passing run shows the counts, too.
     let (cases, steps) = (tally.cases, tally.steps);
     writeln!(io::stderr(), "{what}: {cases} cases, {steps} steps")?;
     Ok(())
 }
 
-/// One JSON value a line. Under Miri the first few do.
+/// Reads a file of one JSON value a line. Miri runs the first few cases alone.
 fn cases(path: &Path) -> Result<Vec<Value>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -253,7 +258,7 @@ impl<G: TestGeometry> Heap<G> {
         Ok(())
     }
 
-    /// One op: the answer has to be the recorded one.
+    /// Does one op, and compares the result with the recorded one.
     fn step(&mut self, op: &Value) -> Result<(), Failure> {
         match op[0].as_str() {
             Some("alloc") => {
@@ -389,36 +394,4 @@ fn expect<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Result<(), Fai
     let mut message = String::new();
     write!(message, "{what}: {got:?}, recorded is {wanted:?}")?;
     Err(message.into())
-}
-
-fn list(value: &Value) -> Result<&Vec<Value>, Failure> {
-    let list = value.as_array();
-    list.ok_or_else(|| format!("{value} is no list").into())
-}
-
-fn number(value: &Value) -> Result<usize, Failure> {
-    let number = value
-        .as_u64()
-        .ok_or_else(|| format!("{value} is no count"))?;
-    Ok(usize::try_from(number)?)
-}
-
-fn numbers(value: &Value) -> Result<Vec<usize>, Failure> {
-    list(value)?.iter().map(number).collect()
-}
-
-/// Runs that are recorded as first page and count.
-fn runs(value: &Value) -> Result<Vec<Range<usize>>, Failure> {
-    let mut runs = Vec::new();
-    for run in list(value)? {
-        let first = number(&run[0])?;
-        runs.push(first..first + number(&run[1])?);
-    }
-    Ok(runs)
-}
-
-fn address(value: &Value) -> Result<usize, Failure> {
-    let hex = value.as_str().and_then(|text| text.strip_prefix("0x"));
-    let hex = hex.ok_or_else(|| format!("{value} is no address"))?;
-    Ok(usize::from_str_radix(hex, 16)?)
 }

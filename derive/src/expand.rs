@@ -1,4 +1,4 @@
-//! What the derive macro puts out.
+//! The output of the derive macro.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -45,7 +45,9 @@ pub(super) fn scannable(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
     let (parameters, arguments, bounds) = generics.split_for_impl();
     Ok(quote! {
-        // SAFETY: every field is in the map with the map of its type, at the place where it lies.
+        // SAFETY:
+        // - the map has the words of the structure's bytes;
+        // - each field lies where `offset_of` says, and its pointers where its type's map says.
         #[automatically_derived]
         unsafe impl #parameters ::archipelago::bits::Scannable for #name #arguments #bounds {
             const FIELDS: &'static [::archipelago::bits::Field<'static>] = &[#(#entries),*];

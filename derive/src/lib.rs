@@ -17,7 +17,7 @@
 //! assert_eq!(Node::<[u8; 1000]>::MAP.pointers(), 3);
 //! ```
 //!
-//! Every field's type has a map itself, generic ones too:
+//! The type of every field needs a map, in generic structures, too:
 //!
 //! ```compile_fail,E0277
 //! use archipelago_derive::Scannable;
@@ -40,8 +40,8 @@
 //! Description::of::<Pair<String>>();
 //! ```
 //!
-//! Which words of an enumeration hold pointers depends on its variant, so there is no map of it;
-//! nor is there one of a union.
+//! An enumeration has no map, because the words that hold pointers depend on its variant; nor has a
+//! union.
 //!
 //! ```compile_fail
 //! use archipelago_derive::Scannable;
@@ -86,7 +86,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Implements `archipelago::bits::Scannable` for a structure, from the maps of its fields.
 ///
-/// Where the type has parameters, the implementation holds for those that give every field a map.
+/// The implementation of a generic type requires that the type of every field has a map.
 #[proc_macro_derive(Scannable)]
 pub fn derive_scannable(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

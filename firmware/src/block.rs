@@ -1,36 +1,36 @@
-//! The block of RAM: its pages, and at its front what is known of them.
+//! The block of RAM: its pages, and the metadata at its low end.
 //!
 //! ```text
 //!  page map: a byte a page │ bitmaps: a bit for every 8 bytes of a page │ pages of objects …
 //! ```
 //!
-//! Everything here takes any page number: one past the last page reads as [`Page::Metadata`], which
-//! no object is in and no search goes past.
+//! All functions accept any page number. A number past the last page reads as [`Page::Metadata`],
+//! in which no object lies, and at which every search ends.
 
 use core::ops::Range;
 use core::ptr::NonNull;
 
-/// Bytes that objects are counted in, and what every object is aligned to at least.
+/// Bytes of the unit in which sizes of objects are counted, and the least alignment of an object.
 pub(crate) const UNIT: usize = 8;
 
-/// Pages whose bytes in the page map are looked at together.
+/// Pages whose bytes in the page map are compared in one step.
 const MAP_WORD: usize = size_of::<u32>();
 
 /// Bits of a word of a bitmap.
 const WORD: usize = u32::BITS as usize;
 
-/// What a page is used for.
+/// The use of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
-    /// Nothing.
+    /// The page is free.
     Free,
-    /// A span: slots of so many units each.
+    /// The page is a span: slots of so many units each.
     Slots(u8),
     /// The first page of a run that is one object.
     Head,
     /// A later page of a run.
     Tail,
-    /// The page map and the bitmaps, or no page of the block.
+    /// The page holds the page map or bitmaps, or is no page of the block.
     Metadata,
 }
 
@@ -61,23 +61,23 @@ impl Page {
     }
 }
 
-/// What a block of RAM comes to.
+/// The division of a block of RAM into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     /// Bytes before the first page.
     skipped: usize,
     pages: usize,
-    /// Pages, the first of them, that hold metadata.
+    /// Pages that hold metadata: the first ones.
     metadata: usize,
 }
 
 impl Plan {
-    /// What `bytes` bytes at `start`, which is not 0, come to in pages of `PAGE` bytes; `None` if
+    /// Divides `bytes` bytes at `start`, which is not 0, into pages of `PAGE` bytes; `None` if
     /// there is no page for objects.
     fn new<const PAGE: usize>(start: usize, bytes: usize) -> Option<Self> {
         let above = start.wrapping_neg();
         let skipped = above % PAGE;
-        // Nothing lies past the top of the address space, and no pointer range ends there.
+        // The block must not pass the top of the address space, and no pointer range ends there.
         let bytes = bytes.min(above - 1);
         let pages = bytes.checked_sub(skipped)? / PAGE;
         let map = pages.next_multiple_of(MAP_WORD);
@@ -113,22 +113,24 @@ impl<const PAGE: usize> Block<PAGE> {
     /// The last page of the address space is left out: no pointer range can describe its end.
     ///
     /// # Safety
-    /// The bytes can be read and written through `start` and are nobody else's for as long as the
-    /// block is in use.
+    /// For as long as the block is in use,
+    /// - the bytes can be read and written through `start`;
+    /// - nothing else reads or writes them.
     pub(crate) unsafe fn new(start: NonNull<u8>, bytes: usize) -> Option<Self> {
         let plan = Plan::new::<PAGE>(start.addr().get(), bytes)?;
-        // SAFETY: `add` stays inside the bytes, of which there are more than `skipped`.
+        // SAFETY: `add` needs a result inside the bytes, of which there are more than `skipped`.
         let start = unsafe { start.add(plan.skipped) };
         let block = Self {
             start,
             pages: plan.pages,
         };
-        // What is past the last page of the map's last word is no page either.
+        // Bytes of the map's last word after the last page stand for no page.
         for byte in plan.pages..plan.pages.next_multiple_of(MAP_WORD) {
-            // SAFETY: `add` stays inside the metadata, in which the map ends at a multiple of a
-            // word.
+            // SAFETY: `add` needs a result inside the block: the map ends at a multiple of a word,
+            // inside the metadata.
             let byte = unsafe { start.add(byte) };
-            // SAFETY: the block's memory may be written.
+            // SAFETY: `write` needs memory that may be written: the block's may, by `new`'s
+            // contract.
             unsafe { byte.write(METADATA) };
         }
         for page in 0..plan.pages {
@@ -142,12 +144,12 @@ impl<const PAGE: usize> Block<PAGE> {
         Some(block)
     }
 
-    /// Pages, those of the metadata among them.
+    /// The number of pages, including those of the metadata.
     pub(crate) const fn pages(&self) -> usize {
         self.pages
     }
 
-    /// What `page` is used for.
+    /// The use of `page`.
     pub(crate) fn page(&self, page: usize) -> Page {
         Page::from_byte(self.byte(page))
     }
@@ -157,24 +159,28 @@ impl<const PAGE: usize> Block<PAGE> {
         if page >= self.pages {
             return METADATA;
         }
-        // SAFETY: `add` stays inside the page map, a byte for every page from the start of the
-        // block.
+        // SAFETY: `add` needs a result inside the block: the page map has a byte for every page,
+        // from the start of the block.
         let byte = unsafe { self.start.add(page) };
-        // SAFETY: `new` has written the whole page map.
+        // SAFETY: `read` needs
+        // - memory that may be read: the block's may, by `new`'s contract;
+        // - an initialised value: `new` has written the whole page map.
         unsafe { byte.read() }
     }
 
-    /// Notes what `page` is used for.
+    /// Sets the use of `page`.
     pub(crate) fn set(&self, page: usize, used: Page) {
         if page < self.pages {
-            // SAFETY: `add` stays inside the page map.
+            // SAFETY: `add` needs a result inside the block: the page map has a byte for every
+            // page.
             let byte = unsafe { self.start.add(page) };
-            // SAFETY: the block's memory may be written.
+            // SAFETY: `write` needs memory that may be written: the block's may, by `new`'s
+            // contract.
             unsafe { byte.write(used.byte()) };
         }
     }
 
-    /// The first page among `pages` that is used as `wanted`.
+    /// The first page among `pages` with the use `wanted`.
     pub(crate) fn next(&self, pages: Range<usize>, wanted: Page) -> Option<usize> {
         let wanted = wanted.byte();
         let pattern = u32::from_ne_bytes([wanted; MAP_WORD]);
@@ -196,10 +202,12 @@ impl<const PAGE: usize> Block<PAGE> {
         if page >= self.pages {
             return u32::from_ne_bytes([METADATA; MAP_WORD]);
         }
-        // SAFETY: `add` stays inside the page map, which ends at a multiple of a word. The block is
-        // aligned to a page.
+        // SAFETY: `add` needs a result inside the block: the page map ends at a multiple of a word.
         let word = unsafe { self.start.cast::<u32>().add(page / MAP_WORD) };
-        // SAFETY: `new` has written the whole page map, up to the end of its last word.
+        // SAFETY: `read` needs
+        // - memory that may be read: the block's may, by `new`'s contract;
+        // - alignment: the block is aligned to a page;
+        // - an initialised value: `new` has written the page map up to the end of its last word.
         unsafe { word.read() }
     }
 
@@ -210,15 +218,21 @@ impl<const PAGE: usize> Block<PAGE> {
         }
         let words = self.pages.div_ceil(MAP_WORD);
         let word = words + page * Self::WORDS + index;
-        // SAFETY: `add` stays inside the metadata: the bitmaps follow the page map, which ends at a
-        // multiple of four bytes, in the order of their pages. The block is aligned to a page.
+        // SAFETY: `add` needs a result inside the block: the bitmaps follow the page map, which
+        // ends at a multiple of a word, in the order of their pages, and all lie inside the
+        // metadata.
         Some(unsafe { self.start.cast::<u32>().add(word) })
     }
 
-    /// Reads word `index` of the bitmap of `page`. A set bit is a slot that is taken or not there.
+    /// Reads word `index` of the bitmap of `page`. A set bit is a slot that is allocated, or no
+    /// slot.
     pub(crate) fn bits(&self, page: usize, index: usize) -> u32 {
         match self.word(page, index) {
-            // SAFETY: the word is initialised when the page becomes a span, and read no sooner.
+            // SAFETY: `read` needs
+            // - memory that may be read: the block's may, by `new`'s contract;
+            // - alignment: the block is aligned to a page;
+            // - an initialised value: the word is written when the page becomes a span, and is not
+            //   read before.
             Some(word) => unsafe { word.read() },
             None => u32::MAX,
         }
@@ -227,32 +241,33 @@ impl<const PAGE: usize> Block<PAGE> {
     /// Writes word `index` of the bitmap of `page`.
     pub(crate) fn set_bits(&self, page: usize, index: usize, bits: u32) {
         if let Some(word) = self.word(page, index) {
-            // SAFETY: the block's memory may be written.
+            // SAFETY: `write` needs
+            // - memory that may be written: the block's may, by `new`'s contract;
+            // - alignment: the block is aligned to a page.
             unsafe { word.write(bits) };
         }
     }
 
     /// The pointer to the byte at `offset`, which lies in the block.
-    pub(crate) fn pointer(&self, offset: usize) -> NonNull<u8> {
-        // SAFETY: `add` stays inside the block, as callers make sure.
-        unsafe { self.start.add(offset) }
+    pub(crate) const fn pointer(&self, offset: usize) -> Option<NonNull<u8>> {
+        NonNull::new(self.start.as_ptr().wrapping_add(offset))
     }
 
-    /// How far `pointer` lies above the start of the block: past its end if it is not in it.
+    /// The distance of `pointer` from the start of the block: past its end for a pointer outside.
     pub(crate) fn offset(&self, pointer: NonNull<u8>) -> usize {
         pointer.addr().get().wrapping_sub(self.start.addr().get())
     }
 
-    /// How many pages lie between the start of the block and the next multiple of `align` pages, a
-    /// power of two.
+    /// The number of pages from `page` to the next page whose address is a multiple of `align`
+    /// pages, a power of two.
     pub(crate) fn misaligned(&self, page: usize, align: usize) -> usize {
         let number = (self.start.addr().get() / PAGE).wrapping_add(page);
         number.wrapping_neg() & (align - 1)
     }
 }
 
-/// Whether one of the four bytes is 0: only then does taking 1 off each borrow from a byte whose
-/// highest bit was clear.
+/// Whether one of the four bytes is 0. Subtracting 1 from each byte sets the highest bit of a byte
+/// that had it clear only where there was a 0.
 const fn has_zero_byte(word: u32) -> bool {
     word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080 != 0
 }

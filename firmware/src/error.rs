@@ -1,15 +1,15 @@
-//! Why a heap was not given its block.
+//! The errors of [`FirmwareHeap::init`](crate::FirmwareHeap::init).
 
 use core::fmt;
 
 use archipelago_api::VirtAddr;
 
-/// Why a heap was not given its block.
+/// A reason for which a heap was not given its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The block holds no page for objects beside the metadata. The last page of the address space
-    /// is none: no pointer range can describe its end.
+    /// The block has no page for objects beside the metadata. The last page of the address space
+    /// does not count: no pointer range can describe its end.
     TooSmall {
         /// Where the block begins.
         start: VirtAddr,
@@ -20,9 +20,9 @@ pub enum InitError {
     },
     /// The block wraps past the top of the address space.
     Wraps {
-        /// Where it begins.
+        /// Where the block begins.
         start: VirtAddr,
-        /// Its bytes.
+        /// Bytes of the block.
         bytes: usize,
     },
     /// The heap has a block already.

@@ -1,4 +1,4 @@
-//! The heap: a pool behind a critical section.
+//! The heap: a pool guarded by critical sections.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -15,9 +15,9 @@ use crate::stats::Stats;
 
 /// A heap over one block of RAM, on a machine of one core.
 ///
-/// It is made empty, for a `static`, and given its block later. All that it knows of its objects
-/// lies beside them, at the front of the block: memory that is free, or that somebody writes past
-/// the end of, holds nothing of the heap's.
+/// The heap is made empty, for a `static`, and given its block later. Its metadata lies at the low
+/// end of the block, apart from objects: free memory, and the memory after an object, hold no state
+/// of the heap that a wrong write could damage.
 ///
 /// `PAGE` is 256, 512 or 1024 bytes. Objects up to half a page share pages with others of their
 /// size; larger ones have pages of their own. Small pages lose less to objects of many sizes, large
@@ -32,10 +32,10 @@ pub struct FirmwareHeap<K, const PAGE: usize = 256> {
     kernel: PhantomData<fn() -> K>,
 }
 
-// SAFETY: the pool is reached through `with` alone, with interrupts masked. Whoever calls `init`
-// promises that nothing else runs then; before it nothing is written.
+// SAFETY: the pool is accessed in `with` alone, with interrupts masked. The caller of `init`
+// promises that nothing else uses the heap then; before `init` nothing is written.
 unsafe impl<K: Kernel, const PAGE: usize> Sync for FirmwareHeap<K, PAGE> {}
-// SAFETY: as above; the block's memory belongs to no thread.
+// SAFETY: the pool is accessed as for `Sync`, and the block's memory belongs to no thread.
 unsafe impl<K: Kernel, const PAGE: usize> Send for FirmwareHeap<K, PAGE> {}
 
 impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
@@ -53,8 +53,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Errors
     /// [`InitError`]: the heap is as it was.
     /// # Safety
-    /// - The `bytes` bytes from `start` can be read and written and are nobody else's, for as long
-    ///   as the heap or one of its objects is in use;
+    /// - The `bytes` bytes from `start` can be read and written, and nothing else uses them, for as
+    ///   long as the heap or one of its objects is in use;
     /// - while `K` has masked interrupts, nothing else uses the heap: there is one core, or the
     ///   others keep away.
     /// # Cost
@@ -77,15 +77,15 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
             if pool.block.pages() > 0 {
                 return Err(InitError::AlreadyInitialised);
             }
-            // SAFETY: the caller's first promise is the same.
+            // SAFETY: `Block::new` needs bytes for the block alone: the caller's first promise.
             let block = unsafe { Block::new(start, bytes) };
             *pool = Pool::new(block.ok_or(too_small)?);
             Ok(())
         })
     }
 
-    /// Memory for `layout`, or `None` if there is none. A layout of size zero gets a pointer that
-    /// must not be used.
+    /// Allocates memory for `layout`; `None` if there is none. A layout of size zero gets a
+    /// dangling pointer.
     ///
     /// # Cost
     /// A search for the lowest slot or run that is free, through the page map from where one may
@@ -95,14 +95,14 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         if layout.size() == 0 {
             return NonNull::new(ptr::without_provenance_mut(layout.align()));
         }
-        self.with(|pool| pool.take(layout))
+        self.with(|pool| pool.allocate(layout))
     }
 
-    /// Frees an object. A pointer that is not one of an object, an object that is free, and a
-    /// layout that is not the object's stop the machine with a report.
+    /// Frees an object. A pointer to no object, an object that is free, and a layout that is not
+    /// the object's stop the machine with a report.
     ///
     /// # Safety
-    /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and nobody uses it
+    /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and is not used
     /// any more.
     /// # Cost
     /// Constant, but for a large object: linear in its pages.
@@ -110,14 +110,14 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         if layout.size() == 0 {
             return;
         }
-        // The report is made outside, so that whoever prints it may use the heap.
-        if let Err(fault) = self.with(|pool| pool.give(pointer, layout)) {
+        // The report is made outside of the critical section, so that its printer may use the heap.
+        if let Err(fault) = self.with(|pool| pool.free(pointer, layout)) {
             stop::<K>(fault, pointer, layout);
         }
     }
 
-    /// Changes the size of an object to that of `new`, in place where its slot or the pages behind
-    /// it allow; `None` leaves it as it is.
+    /// Changes the size of an object to that of `new`, in place if its slot or the following pages
+    /// allow; `None`, and the object is unchanged, if there is no memory.
     ///
     /// # Safety
     /// `pointer` was allocated by this heap with `old`, and `new` has the same alignment. After
@@ -139,14 +139,17 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         }
         let moved = self.allocate(new)?;
         let bytes = old.size().min(new.size());
-        // SAFETY: both objects are live, different, and at least `bytes` long.
+        // SAFETY: `copy_to_nonoverlapping` needs
+        // - memory of `bytes` bytes to read and to write: both objects are live and as long;
+        // - no overlap: the objects are different.
         unsafe { pointer.copy_to_nonoverlapping(moved, bytes) };
-        // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
+        // SAFETY: `deallocate` needs an object that is not used any more: the caller allocated
+        // `pointer` with `old`, and promised not to use it after success.
         unsafe { self.deallocate(pointer, old) };
         Some(moved)
     }
 
-    /// What is used and what is free.
+    /// The bytes that are used and free.
     ///
     /// # Cost
     /// Linear in the pages; interrupts are masked meanwhile.
@@ -168,16 +171,18 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// Runs `work` with interrupts masked.
     fn with<R>(&self, work: impl FnOnce(&mut Pool<PAGE>) -> R) -> R {
         let interrupts = K::disable_interrupts();
-        // SAFETY: interrupts are masked, so that nothing else is in here, as `init` was promised;
-        // `work` does not call back.
-        let answer = work(unsafe { &mut *self.pool.get() });
+        // SAFETY: `&mut` needs exclusive access:
+        // - interrupts are masked, and then nothing else uses the heap, as `init` was promised;
+        // - `work` does not enter `with` again.
+        let result = work(unsafe { &mut *self.pool.get() });
         K::restore_interrupts(interrupts);
-        answer
+        result
     }
 }
 
-// SAFETY: memory that `allocate` hands out is aligned, as large as asked for and shared with nobody
-// until it is freed; nothing here unwinds.
+// SAFETY:
+// - memory from `allocate` is aligned, as large as its layout, and exclusive until it is freed;
+// - no method unwinds.
 unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         pointer_or_null(self.allocate(layout))
@@ -185,7 +190,8 @@ unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> 
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: the caller's promise is that of `GlobalAlloc::dealloc`, which is the same.
+            // SAFETY: `deallocate` needs a live object and its layout, as `GlobalAlloc::dealloc`
+            // does.
             unsafe { self.deallocate(pointer, layout) };
         }
     }
@@ -195,7 +201,9 @@ unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> 
         let (Some(pointer), Some(new)) = (NonNull::new(pointer), new) else {
             return ptr::null_mut();
         };
-        // SAFETY: the caller's promise is that of `GlobalAlloc::realloc`, which is the same.
+        // SAFETY: `reallocate` needs
+        // - a live object and its layout, as `GlobalAlloc::realloc` does;
+        // - a layout of the same alignment: `new` has it.
         pointer_or_null(unsafe { self.reallocate(pointer, layout, new) })
     }
 }

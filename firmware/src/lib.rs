@@ -2,11 +2,10 @@
 //! bytes of metadata for every hundred of RAM.
 //!
 //! [`FirmwareHeap`] is for parts on which the whole `archipelago` heap is too large: one core, one
-//! block of RAM, no MMU. It keeps what makes the whole heap safe to use: nothing of the heap's lies
-//! in or between objects, a second free, a foreign pointer and a wrong layout are found and
-//! reported, alignments of any size are served, large objects grow and shrink where they are. It
-//! leaves out what a part of that size can do without: growth, an index, a tree of summaries, an
-//! account.
+//! block of RAM, no MMU. Like the whole heap it keeps its state apart from objects, finds and
+//! reports a second free, a foreign pointer and a wrong layout, serves alignments of any size, and
+//! grows and shrinks large objects in place. It has no growth, no index, no tree of summaries and
+//! no account: parts of that size can do without them.
 //!
 //! ```
 //! # use archipelago_sim::Hosted as MyKernel;
@@ -21,10 +20,9 @@
 //! # Ok::<(), archipelago_firmware::InitError>(())
 //! ```
 //!
-//! It needs no atomic instructions beyond what its [`Kernel`](archipelago_api::Kernel) needs to
-//! mask interrupts, so it runs on cores without compare-and-swap. It is a crate of its own, apart
-//! from the machine without an MMU on which the whole heap runs, so that firmware which chooses it
-//! builds nothing of the other.
+//! The heap uses no atomic instructions, so it runs on cores without compare-and-swap; its
+//! [`Kernel`](archipelago_api::Kernel) masks interrupts. The crate does not depend on
+//! `archipelago`, so that firmware which uses it builds no part of the whole heap.
 #![no_std]
 
 mod block;

@@ -1,4 +1,4 @@
-//! Pages and slots: what a layout asks for, and where it is.
+//! The pool: pages and slots, allocated, checked and freed.
 
 use core::alloc::Layout;
 use core::ops::Range;
@@ -11,31 +11,31 @@ use crate::block::{Block, Page, UNIT};
 /// Units of the largest slot that a page size allows, and one more.
 const SIZES: usize = 1024 / 2 / UNIT + 1;
 
-/// The heap's whole state: where its block is, and where to begin a search.
+/// The heap's state beside its block: the bounds of searches.
 #[derive(Debug)]
 pub(crate) struct Pool<const PAGE: usize> {
     pub(crate) block: Block<PAGE>,
     /// No page below is free.
     lowest_free: usize,
-    /// By the units of a slot: where pages with a free slot of that size are, if there are any.
+    /// By the units of a slot: the pages among which those with a free slot of that size are.
     spans: [Bounds; SIZES],
 }
 
-/// The first and the last page that may have a free slot of one size. A page whose number is too
-/// large counts as the highest that is not; as the last, that stands for the end of the block.
+/// The first and the last page that may have a free slot of one size. A page number that does not
+/// fit is saved as `u16::MAX`; a last page of `u16::MAX` stands for the end of the block.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     first: u16,
     last: u16,
 }
 
-/// How a layout is served. It follows from the layout alone, so that a free can be checked against
-/// it.
+/// The kind of memory for a layout. It follows from the layout alone, so that a free can be checked
+/// against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
-    /// By a slot of so many units.
+    /// A slot of so many units.
     Slot(u8),
-    /// By a run of so many pages, the first at a multiple of `align` pages.
+    /// A run of so many pages, the first at a multiple of `align` pages.
     Run { pages: usize, align: usize },
 }
 
@@ -54,7 +54,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         "a page has 256, 512 or 1024 bytes"
     );
 
-    /// No memory.
+    /// A pool without memory.
     pub(crate) const EMPTY: Self = {
         let () = Self::CHECKED;
         Self {
@@ -72,17 +72,17 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
     }
 
-    /// How `layout` is served.
+    /// The kind of memory for `layout`.
     ///
-    /// Slots are what a page comes to when it is cut into equal parts, rounded down to a multiple
-    /// of the alignment: at most 23 sizes.
+    /// A page is cut into equal slots, whose size is rounded down to a multiple of the alignment:
+    /// there are at most 23 sizes.
     pub(crate) const fn served(layout: Layout) -> Served {
         let align = if layout.align() > UNIT {
             layout.align()
         } else {
             UNIT
         };
-        // At most 2^(bits - 1): a layout keeps that far away from the top.
+        // At most 2^(bits - 1): no layout is larger when it is rounded up to its alignment.
         let bytes = (layout.size() + (align - 1)) & !(align - 1);
         if bytes > PAGE / 2 {
             let pages = layout.size().div_ceil(PAGE);
@@ -93,17 +93,17 @@ impl<const PAGE: usize> Pool<PAGE> {
         Served::Slot(in_units(part & !(align - 1)))
     }
 
-    /// Takes memory for `layout`; `None` if there is none.
-    pub(crate) fn take(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+    /// Allocates memory for `layout`; `None` if there is none.
+    pub(crate) fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let offset = match Self::served(layout) {
-            Served::Slot(units) => self.take_slot(units),
-            Served::Run { pages, align } => self.take_run(pages, align),
+            Served::Slot(units) => self.allocate_slot(units),
+            Served::Run { pages, align } => self.allocate_run(pages, align),
         };
-        Some(self.block.pointer(offset?))
+        self.block.pointer(offset?)
     }
 
-    /// The offset of a slot that was free: the lowest.
-    fn take_slot(&mut self, units: u8) -> Option<usize> {
+    /// Allocates the lowest free slot, and returns its offset.
+    fn allocate_slot(&mut self, units: u8) -> Option<usize> {
         let mut among = self.spans(units);
         let (page, slot) = loop {
             let Some(page) = self.block.next(among.clone(), Page::Slots(units)) else {
@@ -148,7 +148,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         None
     }
 
-    /// The pages among which those with a free slot of `units` are, if there are any.
+    /// The pages among which those with a free slot of `units` are.
     pub(crate) fn spans(&self, units: u8) -> Range<usize> {
         match self.spans.get(usize::from(units)) {
             Some(bounds) if bounds.last < u16::MAX => {
@@ -169,8 +169,8 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
     }
 
-    /// The offset of a run of pages that was free: the lowest.
-    fn take_run(&mut self, pages: usize, align: usize) -> Option<usize> {
+    /// Allocates the lowest free run of pages, and returns its offset.
+    fn allocate_run(&mut self, pages: usize, align: usize) -> Option<usize> {
         let first = self.find_free(pages, align)?;
         self.fill_run(first, pages);
         Some(first * PAGE)
@@ -187,8 +187,8 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
     }
 
-    /// The first of the lowest `pages` free pages side by side, aligned to `align` pages. The
-    /// caller takes them.
+    /// The first of the lowest `pages` adjacent free pages, aligned to `align` pages. The caller
+    /// allocates them.
     fn find_free(&mut self, pages: usize, align: usize) -> Option<usize> {
         let lowest = self
             .block
@@ -212,7 +212,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         Some(first)
     }
 
-    /// How many pages from `first` up are used as `used`, counted up to `most`.
+    /// The number of adjacent pages from `first` up with the use `used`, at most `most`.
     fn count(&self, first: usize, most: usize, used: Page) -> usize {
         let mut count = 0;
         while count < most && self.block.page(first + count) == used {
@@ -257,16 +257,16 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
     }
 
-    /// Gives an object back.
-    pub(crate) fn give(&mut self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+    /// Frees an object.
+    pub(crate) fn free(&mut self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
         match self.find(pointer, layout)? {
             Object::Run { page, pages } => self.free_pages(page, pages),
-            Object::Slot { page, slot } => self.give_slot(page, slot),
+            Object::Slot { page, slot } => self.free_slot(page, slot),
         }
         Ok(())
     }
 
-    fn give_slot(&mut self, page: usize, slot: usize) {
+    fn free_slot(&mut self, page: usize, slot: usize) {
         let Page::Slots(units) = self.block.page(page) else {
             return;
         };
@@ -283,7 +283,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
     }
 
-    /// The page below which none is free.
+    /// The page below which no page is free.
     pub(crate) const fn lowest_free(&self) -> usize {
         self.lowest_free
     }
@@ -293,7 +293,8 @@ impl<const PAGE: usize> Pool<PAGE> {
         self.lowest_free = self.lowest_free.min(first);
     }
 
-    /// Makes the object at `pointer` serve `new` where it is: answers whether that is possible.
+    /// Resizes the object at `pointer` to `new` in place. Returns false, and changes nothing, if
+    /// that is not possible.
     pub(crate) fn resize(
         &mut self,
         pointer: NonNull<u8>,
@@ -333,7 +334,8 @@ const fn in_units(bytes: usize) -> u8 {
     units
 }
 
-/// The quotient of numbers of which the second is never 0: without the panic if it were.
+/// The quotient of two numbers of which the second is never 0. Without a panic, which would bring
+/// formatting code into the image.
 const fn divide(number: usize, by: usize) -> usize {
     match number.checked_div(by) {
         Some(quotient) => quotient,

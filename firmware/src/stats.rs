@@ -1,16 +1,17 @@
-//! What can be asked: used, free, largest; and whether all is well.
+//! Statistics, and the check of the heap's state.
 
 use crate::block::{Block, Page};
 use crate::pool::{Pool, bytes_of};
 
-/// What is used and what is free, in bytes.
+/// The bytes that are used and free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// In live objects, with what they are rounded up by.
+    /// Bytes of live objects, rounded up to slots and pages.
     pub used: usize,
-    /// In free pages and free slots.
+    /// Bytes of free pages and free slots.
     pub free: usize,
-    /// In the largest run of free pages: the largest object that can be had.
+    /// Bytes of the longest run of free pages: the size of the largest object that can be
+    /// allocated.
     pub largest: usize,
 }
 
@@ -38,7 +39,7 @@ impl Stats {
 }
 
 impl<const PAGE: usize> Pool<PAGE> {
-    /// Live and free slots of a page.
+    /// The number of live slots and of free slots of a page.
     fn count_slots(&self, page: usize, units: u8) -> (usize, usize) {
         (0..Block::<PAGE>::WORDS).fold((0, 0), |(live, free), index| {
             let bits = self.block.bits(page, index);
@@ -64,7 +65,7 @@ impl<const PAGE: usize> Pool<PAGE> {
                 return Err("a run begins with its head");
             }
             if used == Page::Metadata && before != Page::Metadata {
-                return Err("metadata is at the front");
+                return Err("metadata is at the low end");
             }
             before = used;
         }
@@ -87,7 +88,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
         let is_there = |index| self.block.bits(page, index) & Self::no_slots(units, index);
         if (0..Block::<PAGE>::WORDS).any(|index| is_there(index) != Self::no_slots(units, index)) {
-            return Err("what is no slot is not free");
+            return Err("bits without a slot are set");
         }
         Ok(())
     }

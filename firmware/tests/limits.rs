@@ -1,4 +1,4 @@
-//! What a heap of a given size holds, what it costs, and what it does when it is full.
+//! The capacity of a heap of a given size, its overhead, and its refusals when it is full.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 extern crate alloc;
@@ -20,7 +20,7 @@ fn subject<const PAGE: usize>() -> FirmwareHeap<Hosted, PAGE> {
 
     let ram = Box::leak(Box::new(Aligned([0xa5; BYTES])));
     let heap = FirmwareHeap::empty();
-    // SAFETY: the memory is nobody else's from now on, and one thread uses the heap.
+    // SAFETY: the memory is for the heap alone from now on, and one thread uses the heap.
     unsafe { heap.init(ram.0.as_mut_ptr(), BYTES) }.expect("a good block");
     heap
 }
@@ -197,7 +197,7 @@ fn a_block_is_given_once_and_has_a_page() {
     assert_eq!(heap.stats(), Stats::default());
     assert_eq!(heap.allocate(layout(8, 8)), None, "there is no memory yet");
     let block = vec![0_u8; 2000].leak().as_mut_ptr();
-    // SAFETY: the memory is nobody else's from now on, and one thread uses the heap.
+    // SAFETY: the memory is for the heap alone from now on, and one thread uses the heap.
     let give = |bytes| unsafe { heap.init(block, bytes) };
     let start = VirtAddr::new(block.addr());
     let (bytes, page) = (200, 256);
@@ -221,7 +221,7 @@ fn interrupts_are_left_as_they_were() {
     use_it();
     assert!(!Hosted::interrupts_enabled());
     Hosted::restore_interrupts(before);
-    // Whoever is told of a fault finds them enabled, and the heap in order.
+    // A fault is reported with interrupts enabled and the heap in order.
     let object = heap.allocate(layout(40, 8)).expect("memory");
     let wrong = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
         free(&heap, object, layout(400, 8));
@@ -235,7 +235,7 @@ fn a_block_that_is_refused_is_named() {
     let heap = FirmwareHeap::<Hosted, 512>::empty();
     let said = |base, bytes| {
         let start = core::ptr::without_provenance_mut(base);
-        // SAFETY: what is refused is not touched.
+        // SAFETY: a block that is refused is not touched.
         let refused = unsafe { heap.init(start, bytes) };
         refused.expect_err("it is a bad block").to_string()
     };

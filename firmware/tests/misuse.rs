@@ -1,4 +1,4 @@
-//! Frees that are wrong: each stops the machine with a report that says what is wrong.
+//! Wrong frees: each stops the machine with a report that names the mistake.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -12,7 +12,7 @@ type Subject = FirmwareHeap<Hosted, 256>;
 fn subject() -> Subject {
     let ram = vec![0_u8; 16 << 10].leak();
     let heap = Subject::empty();
-    // SAFETY: the memory is nobody else's from now on, and one thread uses the heap.
+    // SAFETY: the memory is for the heap alone from now on, and one thread uses the heap.
     let given = unsafe { heap.init(ram.as_mut_ptr(), ram.len()) };
     assert_eq!(given, Ok(()));
     heap
@@ -32,7 +32,7 @@ fn get(heap: &Subject, layout: Layout) -> NonNull<u8> {
     }
 }
 
-/// Frees what may not be freed.
+/// Frees in a way that is wrong.
 fn free(heap: &Subject, pointer: NonNull<u8>, layout: Layout) {
     // SAFETY: not so; the heap has to notice before it uses either.
     unsafe { heap.deallocate(pointer, layout) };
@@ -67,7 +67,7 @@ fn a_run_that_is_free() {
 
 #[test]
 #[should_panic(expected = "not an address of this heap")]
-fn a_pointer_of_somebody_else() {
+fn a_foreign_pointer() {
     let mut other = 0_u64;
     free(&subject(), NonNull::from(&mut other).cast(), layout(8, 8));
 }
@@ -76,7 +76,7 @@ fn a_pointer_of_somebody_else() {
 #[should_panic(expected = "not an address of this heap")]
 fn a_pointer_into_the_metadata() {
     let heap = subject();
-    // The first object lies in the first page behind the metadata.
+    // The first object lies in the first page after the metadata.
     let object = get(&heap, layout(128, 128));
     // SAFETY: the metadata of 64 pages takes two pages before the first object, in the same block.
     let metadata = unsafe { object.sub(256) };

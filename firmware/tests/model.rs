@@ -1,4 +1,4 @@
-//! Random requests, held against a shadow of what is live.
+//! Random requests, compared with a list of the live objects.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -14,6 +14,9 @@
 
 #[cfg(feature = "scannable")]
 extern crate alloc;
+// A heap that is measured with one of its parts replaced.
+#[cfg(any(feature = "flat-bits", feature = "flat-index"))]
+extern crate archipelago_inside as archipelago;
 
 // First, so that the other modules have its macros.
 #[macro_use]
@@ -94,7 +97,7 @@ pub use machine::{
 #[cfg(mmu)]
 pub use mapping::{Permissions, Translation};
 #[cfg(mmu)]
-pub use mmu::{SCANNABLE_PLACES, careless_machine, machine};
+pub use mmu::{SCANNABLE_PLACES, machine, machine_without_invalidation};
 #[cfg(mmu)]
 pub use probe::{probe_execute, probe_read, probe_write};
 #[cfg(mmu)]

@@ -3,7 +3,7 @@
 
 use archipelago::Window;
 use archipelago_api::{Machine, VirtRange};
-use archipelago_tables::Tlb;
+use archipelago_paging::Tlb;
 
 use crate::machine::{
     BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
@@ -50,38 +50,39 @@ pub fn machine(memory: &'static Memory) -> HeapMachine {
 
 /// Like [`machine`], but never invalidates the TLB: stale translations, and stale misses, survive.
 #[must_use]
-pub fn careless_machine(memory: &'static Memory) -> impl Machine {
+pub fn machine_without_invalidation(memory: &'static Memory) -> impl Machine {
     machine(memory).with_tlb(NoInvalidate)
 }
 
-/// Lets the processor remember everything.
+/// TLB maintenance that invalidates nothing.
 struct NoInvalidate;
 
-// SAFETY: broken on purpose: the TLB is never invalidated. Only kernels that must fail use it.
+// SAFETY: the implementation breaks the contract on purpose. The one kernel that uses it probes
+// for stale translations, and accesses no memory of the machine's in any other way.
 unsafe impl Tlb for NoInvalidate {
     fn flush(&self, _range: VirtRange) {}
 
     fn filled(&self, _range: VirtRange) {}
 }
 
-/// The pool as the frame source of tables of two levels.
+/// The pool as a frame allocator of the `archipelago_paging` crate.
 #[cfg(any(machine = "arm", machine = "mips"))]
 mod source {
     use archipelago_api::PhysAddr;
-    use archipelago_tables::{FrameReturn, FrameSource};
+    use archipelago_paging::{FrameAllocator, FrameDeallocator};
 
     use crate::frames::FramePool;
 
     // SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing
     // else uses; its memory ends below 4 GiB on these machines.
-    unsafe impl FrameSource for FramePool {
-        fn take(&mut self) -> Option<PhysAddr> {
+    unsafe impl FrameAllocator for FramePool {
+        fn allocate_frame(&mut self) -> Option<PhysAddr> {
             Self::take(self).map(PhysAddr::new)
         }
     }
 
-    impl FrameReturn for FramePool {
-        unsafe fn give_back(&mut self, frame: PhysAddr) {
+    impl FrameDeallocator for FramePool {
+        unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
             Self::give_back(self, frame.value());
         }
     }

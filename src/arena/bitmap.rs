@@ -31,13 +31,14 @@
 
 use core::mem::size_of;
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Geometry, Machine, VirtRange};
 
 use super::ArenaIndex;
-use super::index::{make_part, make_whole_part};
-use crate::base::sparse::{self, BlockShape, Entry, Word};
+use super::part::Part;
+use super::words::{make_part, make_whole_part};
+use crate::base::sparse::{self, BlockShape};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::{Tables, UNIT_WORDS};
 use crate::region::metadata::MetadataSource;
@@ -46,18 +47,6 @@ use crate::region::{Cause, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
 const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<AtomicUsize>()).trailing_zeros();
-
-/// A part of an arena's bitmap.
-#[derive(Debug)]
-pub(crate) struct Part {
-    /// Its units.
-    word: Word<AtomicUsize>,
-    /// A bit for each page that the part covers: it is in a scannable span.
-    pages: AtomicU32,
-}
-
-// SAFETY: zero names nothing and says that no page is in a scannable span; both fields are entries.
-unsafe impl Entry for Part {}
 
 /// A part that was idle and is marked absent.
 #[derive(Debug)]
@@ -114,7 +103,7 @@ impl<M: Machine> ArenaIndex<M> {
     const MOST_PAGES: usize = 32;
 
     /// A part, by units.
-    const PART: BlockShape = {
+    pub(super) const PART: BlockShape = {
         let units = Self::PART_BYTES / size_of::<AtomicUsize>();
         BlockShape {
             entries: units,
@@ -123,7 +112,7 @@ impl<M: Machine> ArenaIndex<M> {
     };
 
     /// The parts of an arena.
-    const PARTS: BlockShape = {
+    pub(super) const PARTS: BlockShape = {
         let pages = M::GEOMETRY.arena_pages();
         assert!(
             pages >= Self::PART_PAGES,
@@ -177,8 +166,6 @@ impl<M: Machine> ArenaIndex<M> {
         piece: PageRun,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
-        #[cfg(feature = "flat-bits")]
-        Self::check_array(piece)?;
         self.ensure_entry(piece.first, source)?;
         let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
         let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
@@ -268,31 +255,6 @@ impl<M: Machine> ArenaIndex<M> {
 
 /// Reading the bitmap.
 impl<M: Machine> ArenaIndex<M> {
-    /// Units of an arena's bitmap, each a machine word, from unit `first` to the end of its part;
-    /// none if the part is absent. The caller is a counted reader, or has an object there.
-    #[inline]
-    pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        #[cfg(feature = "flat-bits")]
-        return Self::flat_bits_from(arena, first);
-        #[cfg(not(feature = "flat-bits"))]
-        self.sparse_bits_from(arena, first)
-    }
-
-    #[cfg_attr(
-        feature = "flat-bits",
-        expect(dead_code, reason = "one array stands in for the bitmap in parts")
-    )]
-    #[inline]
-    fn sparse_bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        let units = Self::PART.entries;
-        self.arenas
-            .get(arena)
-            .and_then(|arena| arena.bits.entry(Self::PARTS, first / units))
-            .map_or(&[], |part| {
-                part.word.entries_from(Self::PART, first % units)
-            })
-    }
-
     /// The units that cover `page` and the pages after it, to the end of the part. The page is
     /// claimed and stays so while the caller looks.
     pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {

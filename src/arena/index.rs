@@ -12,45 +12,14 @@
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use archipelago_api::{IndexWord, Machine, VirtAddr};
+use archipelago_api::{Machine, VirtAddr};
 
 use super::Arenas;
-use crate::base::sparse::{self, BlockShape, Word};
+use super::words::{SpanHandle, make_part};
+use crate::base::sparse::BlockShape;
 use crate::base::{PageIdx, PageRun};
 use crate::region::metadata::MetadataSource;
-use crate::region::{Cause, Purpose, Source};
-
-/// Names a span's record. Page maps hold it as a number, 0 for no span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SpanHandle(pub(crate) NonZeroU32);
-
-/// What the index holds of an arena.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct ArenaWords {
-    /// The page map.
-    pub(super) map: Word<AtomicU32>,
-    /// The heap bitmap.
-    #[cfg(feature = "heap-bits")]
-    pub(super) bits: Word<super::bitmap::Part>,
-}
-
-// SAFETY: words are entries, each of them.
-unsafe impl sparse::Entry for ArenaWords {}
-
-impl ArenaWords {
-    /// Words that name nothing.
-    #[cfg(feature = "flat-index")]
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "made for array initialisers"
-    )]
-    pub(super) const EMPTY: Self = Self {
-        map: Word::EMPTY,
-        #[cfg(feature = "heap-bits")]
-        bits: Word::EMPTY,
-    };
-}
+use crate::region::{Cause, Purpose};
 
 /// The arena index of a heap on `M`.
 #[derive(Debug)]
@@ -158,63 +127,5 @@ impl<M: Machine> ArenaIndex<M> {
         let part = Self::map_of(page) / Self::MAP.part_entries;
         let word = arena.map.raw();
         make_part::<M, AtomicU32>(word, Self::MAP, part, Purpose::ArenaMetadata, source)
-    }
-}
-
-/// Commits one part of the block that `word` names and publishes it. A block without address space
-/// gets some first. The part is absent, and the caller holds the growth gate.
-///
-/// # Errors
-/// Why there is no memory; the part is absent, as before.
-pub(super) fn make_part<M: Machine, T: sparse::Entry>(
-    word: &IndexWord,
-    shape: BlockShape,
-    part: usize,
-    purpose: Purpose,
-    source: &mut MetadataSource<'_, M>,
-) -> Result<(), Cause> {
-    let block_bytes = shape.block_bytes::<T>();
-    if shape.part_entries == shape.entries {
-        let memory = source.take::<T>(purpose, shape.entries, block_bytes)?;
-        sparse::publish_part(word, shape, 0, memory);
-        return Ok(());
-    }
-    make_whole_part::<M, T>(word, shape, part, purpose, source)
-}
-
-/// [`make_part`] for a part of whole pages, which share no page with other metadata.
-#[inline(always)]
-pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
-    word: &IndexWord,
-    shape: BlockShape,
-    part: usize,
-    purpose: Purpose,
-    source: &mut MetadataSource<'_, M>,
-) -> Result<(), Cause> {
-    let block_bytes = shape.block_bytes::<T>();
-    let placed = sparse::block_base(word, shape);
-    let block = match placed {
-        Some(base) => source
-            .offset_of(base)
-            .ok_or(Cause::MetadataWindow { bytes: block_bytes })?,
-        None => source.take_block(block_bytes)?,
-    };
-    let offset = archipelago_api::Offset::new(block.value() + part * shape.part_bytes::<T>());
-    debug_assert!(!sparse::has_part(word, part), "a part is committed once");
-    // SAFETY: `commit_part` needs
-    // - the part in a block of this source that was not put back: `word` names no other blocks, and
-    //   one that was taken just now is put back after a failure alone;
-    // - whole pages that are not Ready: the part is absent, as every caller checks.
-    match unsafe { source.commit_part::<T>(purpose, offset, shape.part_entries) } {
-        Ok(memory) => {
-            sparse::publish_part(word, shape, part, memory);
-            Ok(())
-        }
-        Err(cause) => {
-            if placed.is_none() {
-                source.put_back_block(block, block_bytes);
-            }
-            Err(cause)
-        }
     }
 }

@@ -5,20 +5,14 @@
 
 #[cfg(feature = "heap-bits")]
 mod bitmap;
-#[cfg(feature = "flat-index")]
-mod flat;
-#[cfg(feature = "flat-bits")]
-mod flat_bits;
+#[cfg(feature = "heap-bits")]
+mod bitmap_words;
 mod index;
-#[cfg_attr(
-    feature = "flat-index",
-    expect(dead_code, reason = "one array stands in for the two levels")
-)]
+mod part;
 mod two_level;
+mod words;
 
-#[cfg(feature = "flat-index")]
-use flat::Flat as Arenas;
-#[cfg(not(feature = "flat-index"))]
 use two_level::TwoLevel as Arenas;
 
-pub(crate) use index::{ArenaIndex, SpanHandle};
+pub(crate) use index::ArenaIndex;
+pub(crate) use words::SpanHandle;

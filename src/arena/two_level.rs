@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago_api::{IndexRoot, Machine};
 
-use super::index::{ArenaWords, make_part};
+use super::words::{ArenaWords, make_part};
 use crate::base::sparse::{self, BlockShape};
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose};

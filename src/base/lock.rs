@@ -1,6 +1,6 @@
 //! Ranked spin locks, held with interrupts off.
 //!
-//! Ranks rise from outer to inner: whoever holds a lock may only take one of a higher rank. The
+//! Ranks rise from outer to inner: a CPU that holds a lock may only take one of a higher rank. The
 //! rank is a const of the lock's type; debug builds check the order on every CPU.
 
 use core::fmt;
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use archipelago_api::{InterruptState, Kernel};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-/// Ranks, outermost first. One bit each in what a CPU holds.
+/// Ranks, outermost first; each is a bit of [`Held`](super::Held).
 pub(crate) mod rank {
     /// Spans and their slots.
     pub(crate) const CENTRAL: u8 = 0;
@@ -20,7 +20,7 @@ pub(crate) mod rank {
     pub(crate) const BITMAP: u8 = 1;
     /// Free pages, and the ranges that the heap owns.
     pub(crate) const PAGE: u8 = 2;
-    /// The early heap; nothing is taken under it.
+    /// The early heap; no lock is taken under it.
     pub(crate) const EARLY: u8 = 3;
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct RankedLock<T, K, const RANK: u8> {
 }
 
 impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
-    /// A lock that nobody holds.
+    /// A free lock.
     pub(crate) const fn new(value: T) -> Self {
         Self {
             inner: SpinMutex::new(value),
@@ -82,7 +82,7 @@ impl<T, K: Kernel, const RANK: u8> DerefMut for RankedGuard<'_, T, K, RANK> {
     }
 }
 
-/// Restores interrupts when the lock has been given back.
+/// Restores interrupts after the lock was released.
 struct Restore<K: Kernel, const RANK: u8> {
     state: InterruptState,
     kernel: PhantomData<fn() -> K>,
@@ -96,11 +96,11 @@ impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
     }
 }
 
-/// Whether this CPU holds a heap lock, as far as debug builds know: the machine is never called
-/// then.
+/// Whether this CPU holds a heap lock, which debug builds alone know. The machine is never called
+/// under one.
 pub(crate) fn any_held<K: Kernel>() -> bool {
-    // A thread that is moved after it has asked for its CPU would look at what another thread
-    // holds.
+    // A thread that was moved to another CPU after it asked for its own would read the ranks of
+    // another thread.
     let interrupts = K::disable_interrupts();
     let any = held::<K>().any();
     K::restore_interrupts(interrupts);

@@ -1,8 +1,7 @@
 //! The publication of sparse words, in every order that the memory model allows.
 //!
-//! Entries hold a tracked atomic in place of plain numbers. Whoever makes a part Ready fills it
-//! with relaxed stores, as zeroing does, and readers look with relaxed loads: what they are certain
-//! to see, they owe to the word alone.
+//! Entries hold a tracked atomic in place of plain numbers. The writer fills a part with relaxed
+//! stores, as zeroing does, and readers use relaxed loads: the order comes from the word alone.
 
 extern crate std;
 
@@ -23,8 +22,9 @@ struct Tracked(AtomicUsize);
 
 const _: () = assert!(size_of::<Tracked>().is_power_of_two());
 
-// SAFETY: zero bytes are never read as one: tests write every entry before they publish it. It is
-// an atomic.
+// SAFETY:
+// - zero bytes are never read as an entry: tests write every entry before they publish it;
+// - the entry is an atomic, and needs no drop.
 unsafe impl Entry for Tracked {}
 
 /// Four entries in two parts.
@@ -33,7 +33,7 @@ const SHAPE: BlockShape = BlockShape {
     part_entries: 2,
 };
 
-/// What a part is filled with before it is published.
+/// The value of all entries of a part that is published.
 const FILLED: usize = 7;
 
 /// A block of entries that are not filled yet.
@@ -48,37 +48,42 @@ impl Block {
     fn new() -> Self {
         let bytes = SHAPE.block_bytes::<Tracked>();
         let layout = Layout::from_size_align(bytes, bytes).expect("a power of two");
-        // SAFETY: the layout is not empty.
+        // SAFETY: `alloc` needs a layout that is not empty.
         let start = NonNull::new(unsafe { alloc(layout) }).expect("memory");
         let block = Self(start.cast());
         for index in 0..SHAPE.entries {
-            // SAFETY: the entry lies in the block, which is as large and as aligned as its entries
-            // need.
+            // SAFETY: `write` needs
+            // - memory that may be written: the entry lies in the block;
+            // - alignment: the block is aligned to its size.
             unsafe { block.entry(index).write(Tracked(AtomicUsize::new(0))) };
         }
         block
     }
 
     fn entry(self, index: usize) -> NonNull<Tracked> {
-        // SAFETY: `index` is below the entries of the block.
+        assert!(index < SHAPE.entries, "an entry of the block");
+        // SAFETY: `add` needs a result inside the block, which has more than `index` entries.
         unsafe { self.0.add(index) }
     }
 
-    /// Fills a part, and vouches for it.
+    /// Fills a part.
     fn fill(self, part: usize) -> Fresh<Tracked> {
         let first = part * SHAPE.part_entries;
         for index in first..first + SHAPE.part_entries {
-            // SAFETY: every entry of the block has been written, and is only used through
-            // references that are shared.
+            // SAFETY: `as_ref` needs
+            // - an aligned, initialised entry: `new` has written every entry of the block;
+            // - no exclusive reference: entries are only used through shared ones.
             let entry = unsafe { self.entry(index).as_ref() };
             entry.0.store(FILLED, Ordering::Relaxed);
         }
-        // SAFETY: the entries are aligned, initialised and never freed; what else refers to them
-        // has ended.
+        // SAFETY: `Fresh::new` needs
+        // - alignment, as the block has it;
+        // - entries that stay: blocks are never freed;
+        // - no other reference: those above have ended.
         unsafe { Fresh::new(self.entry(first), SHAPE.part_entries) }
     }
 
-    /// What [`publish_part`] stores, with an order that is not enough.
+    /// Publishes as [`publish_part`] does, with an order that is too weak.
     fn publish_relaxed(self, word: &AtomicPtr<u8>, part: usize) {
         let _fresh = self.fill(part);
         let bits = word.load(Ordering::Relaxed).addr() & 0b11;
@@ -94,7 +99,7 @@ fn word() -> SharedWord {
     Arc::new(AtomicPtr::new(ptr::null_mut()))
 }
 
-/// Looks at one entry of each part; answers which parts were there.
+/// Looks at one entry of each part, and returns which parts were there.
 fn look(word: &AtomicPtr<u8>) -> [bool; 2] {
     [1, 0].map(|part| {
         let entry = entry_of::<Tracked>(word, SHAPE, part * SHAPE.part_entries + 1);
@@ -106,9 +111,9 @@ fn look(word: &AtomicPtr<u8>) -> [bool; 2] {
     })
 }
 
-/// Runs `publish` beside a reader. The writer is the first thread: loom forgets what another thread
-/// loaded when a thread loads before it stores, as a writer does, and would not try the reader's
-/// load at other moments.
+/// Runs `publish` beside a reader. The writer is the first thread: when a thread loads before it
+/// stores, as a writer does, loom forgets the loads of other threads, and would not try the
+/// reader's load at other moments.
 fn beside_a_reader(publish: fn(Block, &AtomicPtr<u8>)) {
     loom::model(move || {
         let (word, block) = (word(), Block::new());
@@ -176,7 +181,7 @@ fn two_writers(serialise: fn(&Mutex<()>, &dyn Fn())) {
 }
 
 #[test]
-fn writers_behind_one_gate_lose_nothing() {
+fn writers_in_one_gate_lose_nothing() {
     two_writers(|gate, publish| {
         let _pass = gate.lock().expect("no panic");
         publish();

@@ -1,7 +1,7 @@
 //! Page numbers: positions on the line of the address space, counted in pages.
 //!
 //! The last page of a 32-bit space has number 2^20 − 1, so the number one past it is a number like
-//! any other: nothing above this file meets the top of the address space as a special case.
+//! any other: code above this file needs no special case for the top of the address space.
 
 use core::fmt;
 

@@ -1,16 +1,16 @@
-//! Sparse tables: the one mechanism behind the arena index, the page maps and the summary tree.
+//! Sparse tables: the mechanism of the arena index, the page maps and the summary tree.
 //!
 //! A [`Word`] names a block of entries in metadata memory and says which parts of the block are
-//! Ready, so that a table indexed by address costs what is used of it, and an entry without memory
-//! is never touched. A block of several parts starts at a multiple of its own size; the low bits of
-//! its address, which are therefore zero, say which of its parts are Ready: 16 bits for 16 parts of
-//! 4 KiB in 64 KiB.
+//! Ready, so that a table indexed by address takes memory for its used parts alone, and an entry
+//! without memory is never touched. A block of several parts starts at a multiple of its own size;
+//! the low bits of its address, which are therefore zero, say which of its parts are Ready: 16 bits
+//! for 16 parts of 4 KiB in 64 KiB.
 //!
 //! A part goes from absent to Ready once, zero-filled, published with Release, and never back;
 //! readers load the word with Acquire and take no lock. Absent reads as "nothing here".
 //!
-//! The heap bitmap alone takes parts back ([`take_part_back`]): its readers come to a part through
-//! an object behind it, and no part that has one is taken back. The word, which names the block,
+//! The heap bitmap alone takes parts back ([`take_part_back`]): its readers find a part by an
+//! object that the part describes, and no such part is taken back. The word, which names the block,
 //! stays.
 
 use core::marker::PhantomData;
@@ -19,26 +19,42 @@ use core::ptr::NonNull;
 
 use super::sync::{AtomicPtr, Ordering};
 
-/// What may live in metadata memory.
+/// A type that may live in metadata memory.
 ///
 /// # Safety
-/// All-zero bytes are a valid value; values are shared between CPUs through atomics alone and need
-/// no drop.
+/// - All-zero bytes are a valid value;
+/// - values are shared between CPUs through atomics alone;
+/// - values need no drop.
 pub(crate) unsafe trait Entry: Sync + 'static {}
 
-// SAFETY: zero is a valid number, and atomics are made for sharing.
+// SAFETY:
+// - zero is a number;
+// - the type is an atomic;
+// - numbers need no drop.
 unsafe impl Entry for core::sync::atomic::AtomicUsize {}
-// SAFETY: zero is a valid number, and atomics are made for sharing.
+// SAFETY:
+// - zero is a number;
+// - the type is an atomic;
+// - numbers need no drop.
 unsafe impl Entry for core::sync::atomic::AtomicU32 {}
-// SAFETY: an array of entries is zero when each is, and is shared as each is.
+// SAFETY:
+// - an array is zero when each entry is;
+// - each entry is shared through atomics alone;
+// - no entry needs a drop, and so neither does the array.
 unsafe impl<T: Entry, const N: usize> Entry for [T; N] {}
-// SAFETY: a null link names nothing; links are atomics.
+// SAFETY:
+// - a null link names nothing;
+// - a link is an atomic;
+// - pointers need no drop.
 unsafe impl<N: Entry, L: Entry> Entry for Link<N, L> {}
-// SAFETY: a null word names no block; words are atomics.
+// SAFETY:
+// - a null word names no block;
+// - a word is an atomic;
+// - pointers need no drop.
 unsafe impl<T: Entry> Entry for Word<T> {}
 
-/// Memory that is Ready, zero-filled, aligned for `T`, and nobody else's for as long as the heap
-/// lives: room for `count` entries.
+/// Memory for `count` entries, which is Ready, zero-filled, aligned for `T`, and exclusive to the
+/// holder for as long as the heap lives.
 #[derive(Debug)]
 pub(crate) struct Fresh<T> {
     start: NonNull<T>,
@@ -46,10 +62,11 @@ pub(crate) struct Fresh<T> {
 }
 
 impl<T: Entry> Fresh<T> {
-    /// Vouches for memory.
+    /// Takes memory as fresh.
     ///
     /// # Safety
-    /// - `start` is aligned for `T`, and `count` entries from it are Ready, zero, and stay Ready;
+    /// - `start` is aligned for `T`;
+    /// - the `count` entries from `start` are Ready, zero, and stay Ready;
     /// - nothing else refers to them.
     pub(crate) unsafe fn new(start: NonNull<T>, count: usize) -> Self {
         Self { start, count }
@@ -58,15 +75,19 @@ impl<T: Entry> Fresh<T> {
     /// The first entry.
     pub(crate) fn into_entry(self) -> &'static T {
         debug_assert!(self.count > 0, "there is an entry");
-        // SAFETY: aligned, Ready for ever, a valid `T` as zero is, and shared through atomics alone:
-        // the promises of `new`, and `Entry`, say just that.
+        // SAFETY: `as_ref` needs, for `'static`,
+        // - alignment and Ready memory: promised to `new`;
+        // - a valid `T`: zero is one, as `Entry` promises;
+        // - no exclusive reference: promised to `new`, and `self` is consumed.
         unsafe { self.start.as_ref() }
     }
 
     /// The entries.
     pub(crate) fn into_slice(self) -> &'static [T] {
-        // SAFETY: `from_raw_parts` needs aligned, initialised, live and immutable-but-for-atomics
-        // memory: the promises of `new`, and `Entry`, say just that; zero bytes are a valid `T`.
+        // SAFETY: `from_raw_parts` needs, for `'static`,
+        // - alignment and Ready memory of `count` entries in one allocation: promised to `new`;
+        // - valid values: zero is one, as `Entry` promises;
+        // - no writes but through atomics: promised to `new` and by `Entry`.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
@@ -125,17 +146,6 @@ pub(crate) struct Word<T> {
 }
 
 impl<T: Entry> Word<T> {
-    /// A word that names nothing.
-    #[cfg(all(feature = "flat-index", not(loom)))]
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "made for array initialisers"
-    )]
-    pub(crate) const EMPTY: Self = Self {
-        tagged: AtomicPtr::new(core::ptr::null_mut()),
-        entries: PhantomData,
-    };
-
     /// Entry `index` of a block of `shape`, if its part is Ready.
     #[inline]
     pub(crate) fn entry(&self, shape: BlockShape, index: usize) -> Option<&T> {
@@ -149,12 +159,15 @@ impl<T: Entry> Word<T> {
             return None;
         }
         let start = find_entry::<T>(&self.tagged, shape, first)?;
-        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
-        // atomics alone: they lie in the part of `first`, which was published whole.
+        // SAFETY: `from_raw_parts` needs
+        // - `count` aligned, initialised entries from `start`: they lie in the part of `first`,
+        //   which was published whole;
+        // - no writes but through atomics, as `Entry` promises.
         Some(unsafe { core::slice::from_raw_parts(start, count) })
     }
 
-    /// The entries of a block of `shape` from `first` on, up to the end of the part, if it is Ready.
+    /// The entries of a block of `shape` from `first` to the end of its part; none if it is not
+    /// Ready.
     #[cfg(feature = "heap-bits")]
     #[inline]
     pub(crate) fn entries_from(&self, shape: BlockShape, first: usize) -> &[T] {
@@ -162,9 +175,10 @@ impl<T: Entry> Word<T> {
         let Some(start) = find_entry::<T>(&self.tagged, shape, first) else {
             return &[];
         };
-        // SAFETY: `from_raw_parts` needs `count` entries from `start`, valid and shared through
-        // atomics alone: they lie in the part of `first`, which was published whole, and which is
-        // not taken back while it has a reader.
+        // SAFETY: `from_raw_parts` needs
+        // - `count` aligned, initialised entries from `start`: they lie in the part of `first`,
+        //   which was published whole, and which is not taken back while it has a reader;
+        // - no writes but through atomics, as `Entry` promises.
         unsafe { core::slice::from_raw_parts(start, count) }
     }
 
@@ -185,13 +199,14 @@ pub(crate) fn entry_of<T: Entry>(
     index: usize,
 ) -> Option<&T> {
     let entry = find_entry::<T>(word, shape, index)?;
-    // SAFETY: `find_entry` answers with the place of a published entry: aligned, zero or a later
-    // valid value, never given back. Its Acquire load saw the Release store that followed the
-    // zeroing.
+    // SAFETY: a reference needs
+    // - an aligned place that stays Ready: `find_entry` returns that of a published entry;
+    // - a valid value: its Acquire load saw the Release store that followed the zeroing;
+    // - no writes but through atomics, as `Entry` promises.
     Some(unsafe { &*entry })
 }
 
-/// The place of entry `index`, never null, if its part is Ready.
+/// The pointer to entry `index`, never null, if its part is Ready.
 #[inline]
 fn find_entry<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape, index: usize) -> Option<*const T> {
     let tagged = word.load(Ordering::Acquire);
@@ -200,16 +215,19 @@ fn find_entry<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape, index: usize) -
         return None;
     }
     let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
-    // SAFETY: `add` stays inside the block: `index` is below its entries, and the whole block lies
-    // in one metadata window, whose provenance the pointer has.
+    // SAFETY: `add` needs a result inside the allocation: `index` is below the block's entries, and
+    // the block lies in one metadata window, whose provenance the pointer has.
     let entry = unsafe { base.cast::<T>().add(index) };
-    // SAFETY: the part's bit is set, so the block has a place, and no window reaches address 0.
+    // SAFETY: the part's bit is set, so the block has an address, and no window reaches address 0.
     unsafe { core::hint::assert_unchecked(!entry.is_null()) };
     Some(entry)
 }
 
-/// Publishes part `part` of the block that `word` names. Callers are serialised by the growth gate,
-/// so that the word is stored without compare-and-swap.
+/// Publishes part `part` of the block that `word` names.
+///
+/// # Locks
+/// The caller is in the growth gate, which serialises writers, so that the word is stored without
+/// compare-and-swap.
 pub(crate) fn publish_part<T: Entry>(
     word: &AtomicPtr<u8>,
     shape: BlockShape,
@@ -236,9 +254,13 @@ pub(crate) fn publish_part<T: Entry>(
     );
 }
 
-/// Says that part `part` of the block that `word` names is not Ready. Callers are serialised by the
-/// growth gate, and know that nobody reads the part, nor will until it is published again or
-/// [`give_part_again`] was called.
+/// Marks part `part` of the block that `word` names as not Ready.
+///
+/// The part has no reader, and gets none until it is published again or [`give_part_again`] was
+/// called.
+///
+/// # Locks
+/// The caller is in the growth gate, which serialises writers.
 #[cfg(feature = "heap-bits")]
 pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
@@ -249,7 +271,7 @@ pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     );
 }
 
-/// Undoes [`take_part_back`]: the part is as Ready as it was.
+/// Undoes [`take_part_back`]: the part, whose memory stayed, is Ready again.
 #[cfg(feature = "heap-bits")]
 pub(crate) fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
@@ -261,14 +283,14 @@ pub(crate) fn has_part(word: &AtomicPtr<u8>, part: usize) -> bool {
     word.load(Ordering::Relaxed).addr() >> part & 1 != 0
 }
 
-/// Where the block that `word` names begins, or `None` while none of it is Ready.
+/// The start of the block that `word` names, or `None` before its first part was published.
 pub(crate) fn block_base(word: &AtomicPtr<u8>, shape: BlockShape) -> Option<NonNull<u8>> {
     NonNull::new(word.load(Ordering::Acquire))
         .and_then(|tagged| NonNull::new(tagged.as_ptr().map_addr(|addr| addr & !shape.tag_mask())))
 }
 
-/// Names a node's child: another node or, at the lowest level, a leaf. Which of the two it names is
-/// written in it, so that one word can serve for both.
+/// Names a node's child: another node or, at the lowest level, a leaf. A tag says which of the two,
+/// so that one word serves for both.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct Link<N, L> {
@@ -276,7 +298,7 @@ pub(crate) struct Link<N, L> {
     named: PhantomData<fn() -> (N, L)>,
 }
 
-/// What a link says of what it names, in the low bits of its aligned address.
+/// Tags in the low bits of a link's aligned address: the kind of the child.
 const IS_NODE: usize = 1;
 const IS_LEAF: usize = 2;
 
@@ -292,24 +314,24 @@ impl<N: Entry, L: Entry> Link<N, L> {
         named: PhantomData,
     };
 
-    /// The node that it names.
+    /// The node that the link names.
     #[inline]
     pub(crate) fn node(&self) -> Option<&N> {
         self.named(IS_NODE)
     }
 
-    /// The leaf that it names.
+    /// The leaf that the link names.
     #[inline]
     pub(crate) fn leaf(&self) -> Option<&L> {
         self.named(IS_LEAF)
     }
 
-    /// Publishes a node, which nothing was before.
+    /// Publishes a node. The link named nothing.
     pub(crate) fn publish_node(&self, memory: Fresh<N>) -> &N {
         self.publish(memory, IS_NODE)
     }
 
-    /// Publishes a leaf, which nothing was before.
+    /// Publishes a leaf. The link named nothing.
     pub(crate) fn publish_leaf(&self, memory: Fresh<L>) -> &L {
         self.publish(memory, IS_LEAF)
     }
@@ -321,8 +343,10 @@ impl<N: Entry, L: Entry> Link<N, L> {
             return None;
         }
         let entry = tagged.map_addr(|addr| addr & !(IS_NODE | IS_LEAF));
-        // SAFETY: the tag says that a `T` was published here: aligned, zero or a later valid value,
-        // never given back. The Acquire load saw the Release store that followed the zeroing.
+        // SAFETY: a reference needs
+        // - an aligned place that stays Ready: the tag says that a `T` was published there;
+        // - a valid value: the Acquire load saw the Release store that followed the zeroing;
+        // - no writes but through atomics, as `Entry` promises.
         Some(unsafe { &*entry.cast::<T>() })
     }
 
@@ -350,11 +374,14 @@ impl<N: Entry, L: Entry> Link<N, L> {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Node<V, L> {
-    /// What is known of each child.
+    /// A value for each child.
     pub(crate) values: [V; 8],
     /// The children.
     pub(crate) links: [Link<Node<V, L>, L>; 8],
 }
 
-// SAFETY: each field is zero and shared as an `Entry` is.
+// SAFETY:
+// - a node is zero when its entries are;
+// - each field is shared through atomics alone;
+// - no field needs a drop.
 unsafe impl<V: Entry, L: Entry> Entry for Node<V, L> {}

@@ -1,9 +1,9 @@
 //! Atomics that are not always `core`'s.
 //!
-//! Those that are modelled are `loom`'s under `cfg(loom)`. Those that are read and written at once
-//! are `portable-atomic`'s with the feature `critical-section`: on cores without compare-and-swap
-//! these do it in a critical section, where one CPU that masks interrupts is alone. A plain load
-//! and store would lose what a handler adds in between.
+//! Under `cfg(loom)`, atomics that are modelled are `loom`'s. With the feature `critical-section`,
+//! atomics with read-modify-write operations are `portable-atomic`'s: on cores without
+//! compare-and-swap these enter a critical section, in which a single CPU with masked interrupts is
+//! alone. A plain load and store would lose the change of a handler in between.
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicPtr, Ordering};

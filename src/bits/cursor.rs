@@ -5,17 +5,16 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::VirtAddr;
 
-use super::format::{self, Entry, UNIT_WORDS};
+use super::format::{self, UNIT_WORDS, WordBits};
 use super::tables::{Tables, WordIdx};
 
 /// A position in the heap bitmap: a word of the address space, or the end of the space.
 ///
-/// It steps from arena to arena as the addresses do, wherever their tables are. Where no table is,
-/// past the last object or between two of them, it is a position like any other that has no
-/// [`entry`](Self::entry).
+/// A cursor steps from arena to arena as the addresses do, wherever their tables are. Where there
+/// is no table, a cursor is a position like any other, without an [`entry`](Self::entry).
 pub struct HeapBits<'a, T> {
     tables: &'a T,
-    /// The units from the word's own on, as far as they lie side by side; none if it has none.
+    /// The units from the word's own up to the end of its piece of table; none if it has none.
     units: &'a [AtomicUsize],
     word: WordIdx,
 }
@@ -43,12 +42,12 @@ impl<'a, T: Tables> HeapBits<'a, T> {
         self.word.address::<T>()
     }
 
-    /// The bits of the word, read at once, or `None` where there are none.
+    /// The bits of the word, read in one load, or `None` where there are none.
     #[inline]
     #[must_use]
-    pub fn entry(self) -> Option<Entry> {
+    pub fn entry(self) -> Option<WordBits> {
         let unit = self.unit()?;
-        Some(format::entry(unit, self.shift()))
+        Some(format::word_bits(unit, self.shift()))
     }
 
     /// The unit that has the word's bits, if there is one.
@@ -63,9 +62,11 @@ impl<'a, T: Tables> HeapBits<'a, T> {
         self.word.in_unit()
     }
 
-    /// Sets or clears the special bit, the scan bit of a live object's second word, where the cursor
-    /// has to be: elsewhere, a later object would find a bit that it does not expect. Says whether
-    /// there are bits. Nobody else may change the same bit meanwhile.
+    /// Sets or clears the special bit, and returns whether there are bits.
+    ///
+    /// The special bit is the scan bit of a live object's second word, and the cursor has to be at
+    /// that word: a bit that is set elsewhere would become part of a later object's description.
+    /// No other CPU may change this bit meanwhile.
     #[must_use]
     pub fn set_special(self, on: bool) -> bool {
         let bit = format::unit(0, 1 << self.shift());
@@ -76,7 +77,7 @@ impl<'a, T: Tables> HeapBits<'a, T> {
         true
     }
 
-    /// The cursor one word on. The end of the space stays where it is.
+    /// The cursor one word on. A cursor at the end of the space stays there.
     #[inline]
     #[must_use]
     pub fn next(self) -> Self {
@@ -98,17 +99,17 @@ impl<'a, T: Tables> HeapBits<'a, T> {
         }
     }
 
-    /// Where a step leaves its piece of the table.
-    // Out of line, so that a step within one needs no more registers than it uses.
+    /// [`forward`](Self::forward) out of this piece of table.
+    // Out of line, so that a step inside a piece saves no registers for the lookup.
     #[cold]
     #[inline(never)]
     fn crossed(tables: &'a T, word: WordIdx) -> Self {
         Self::at_word(tables, word)
     }
 
-    /// The cursor `words` on, but no further than the first word behind this piece of the table,
-    /// and how many words that is. Exact from any word, first of a unit or not. Where there is no
-    /// table, a piece is a unit.
+    /// The cursor `words` on, or at the first word after this piece of table if that is nearer, and
+    /// the number of words that it moved. Exact from any word, first of a unit or not. Where there
+    /// is no table, a piece is a unit.
     #[inline]
     #[must_use]
     pub fn forward_or_boundary(self, words: usize) -> (Self, usize) {

@@ -1,11 +1,12 @@
-//! Descriptions: what one object is made of.
+//! Descriptions: the words of one object, as a header and a tail of elements.
 
-use super::format::UNIT_WORDS;
-use super::map::{PointerMap, least};
+use super::format::{UNIT_WORDS, min};
+use super::map::PointerMap;
 use super::masks::Masks;
 use super::scannable::Scannable;
 
-/// What the words of one object are: a header, and a tail of elements. Either can be missing.
+/// A description of the words of one object: a header, and a tail of elements. Either can be
+/// missing.
 ///
 /// ```
 /// use archipelago::bits::{Description, Scannable, PointerMap};
@@ -16,7 +17,7 @@ use super::scannable::Scannable;
 /// // A length, then a hundred nodes.
 /// const LENGTH: PointerMap<'_> = PointerMap::from_mask(1, 0);
 /// assert_eq!(Description::header_and_tail(&LENGTH, &NODE, 100).words(), 301);
-/// // By their types: a node and what it is called, and pointers alone.
+/// // By their types: a reference and a length, then a hundred bytes; and a hundred references.
 /// let name = Description::header_and_tail(&<(&u8, usize)>::MAP, &u8::MAP, 100);
 /// assert_eq!((name.words(), name.described()), (2, 1));
 /// assert_eq!(Description::slice_of::<&u8>(100).described(), 100);
@@ -28,23 +29,24 @@ pub struct Description<'a> {
     count: usize,
     words: usize,
     described: usize,
-    /// Those of the object, if it is one value and short.
+    /// The masks of an object that is one value of up to 64 described words; else
+    /// [`Masks::NONE`].
     masks: Masks,
 }
 
 const NOTHING: &PointerMap<'_> = &PointerMap::none(0);
 
 impl<'a> Description<'a> {
-    /// No pointers at all.
+    /// The description of an object without pointers.
     pub const NOTHING: Description<'static> = Description::one(NOTHING);
 
-    /// One value.
+    /// The description of one value.
     #[must_use]
     pub const fn one(map: &'a PointerMap<'a>) -> Self {
         Self::header_and_tail(map, NOTHING, 0)
     }
 
-    /// `count` values side by side.
+    /// The description of `count` values side by side.
     #[must_use]
     pub const fn array(element: &'a PointerMap<'a>, count: usize) -> Self {
         if count == 1 {
@@ -53,20 +55,21 @@ impl<'a> Description<'a> {
         Self::header_and_tail(NOTHING, element, count)
     }
 
-    /// One value of a type.
+    /// The description of one value of a type.
     #[must_use]
     pub const fn of<T: Scannable>() -> Self {
         Self::one(const { &T::MAP })
     }
 
-    /// `count` values of a type side by side.
+    /// The description of `count` values of a type side by side.
     #[must_use]
     pub const fn slice_of<T: Scannable>(count: usize) -> Self {
         Self::array(const { &T::MAP }, count)
     }
 
-    /// One value, and from the first word behind it `count` values of another type. A tail without
-    /// pointers is not described, so that its elements need not be whole words.
+    /// The description of one value that is followed, from the next whole word on, by `count`
+    /// values of another type. A tail without pointers is not described, so that its elements need
+    /// not be whole words.
     #[must_use]
     pub const fn header_and_tail(
         header: &'a PointerMap<'a>,
@@ -95,22 +98,22 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// Words of the object that are described, but for a tail without pointers; `usize::MAX` if that
-    /// cannot be counted. How much memory the object needs, its layout says.
+    /// Words of the object without a tail that has no pointers; `usize::MAX` if their number is no
+    /// `usize`. The layout of the object, not this number, says how much memory it needs.
     #[inline]
     #[must_use]
     pub const fn words(&self) -> usize {
         self.words
     }
 
-    /// Words of the object up to its last pointer, which is the last of them; 0 for none.
+    /// Words of the object up to and including its last pointer; 0 if there is none.
     #[inline]
     #[must_use]
     pub const fn described(&self) -> usize {
         self.described
     }
 
-    /// Both bits of the words of an object that is one value of up to 64 words.
+    /// The masks of an object that is one value of up to 64 described words.
     #[inline(always)]
     pub(crate) const fn masks(&self) -> &Masks {
         &self.masks
@@ -127,10 +130,10 @@ impl<'a> Description<'a> {
     }
 
     /// The pointer bits of `count` words from word `from`, at most [`UNIT_WORDS`] of them; zero for
-    /// words behind the object.
+    /// words after the object.
     #[inline]
     pub(super) fn bits(&self, from: usize, count: usize) -> usize {
-        debug_assert!(count <= UNIT_WORDS, "a unit's words at most");
+        debug_assert!(count <= UNIT_WORDS, "no more words than a unit has");
         let header = self.header.bits(from, count);
         if self.count == 0 {
             return header;
@@ -141,13 +144,7 @@ impl<'a> Description<'a> {
         if skip >= count || from >= end {
             return header;
         }
-        let rest = least(count, end - from) - skip;
+        let rest = min(count, end - from) - skip;
         header | self.element.repeated(into, rest) << skip
-    }
-
-    /// The same with another count, as the writer must not take it.
-    #[cfg(test)]
-    pub(super) fn recounted(&self, count: impl FnOnce(usize) -> usize) -> Self {
-        Self::header_and_tail(self.header, self.element, count(self.count))
     }
 }

@@ -1,15 +1,11 @@
 //! Pointer maps: which words of a value hold pointers, as a constant of its type.
 
-use core::mem::size_of;
-
-use super::format::{self, UNIT_WORDS, low};
-use super::masks::Masks;
+use super::format::{self, UNIT_WORDS, WORD_BYTES, low, min};
+use super::masks::{MASKED_WORDS, Masks};
 use super::runs::Run;
 
-/// Words that a map holds as a mask; those of longer ones are looked up in what they are made of.
+/// Words that a map holds as a mask. Bits of longer maps are looked up in their composition.
 const MASK_WORDS: usize = 128;
-
-pub(super) const WORD_BYTES: usize = size_of::<usize>();
 
 /// The units of a value that begins at the first word of a unit.
 pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
@@ -17,12 +13,12 @@ pub(super) type Units = [usize; MASK_WORDS / UNIT_WORDS];
 /// The units of a value without pointers.
 pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
 
-/// Which words of a value hold pointers.
+/// A pointer map: which words of a value hold pointers.
 ///
 /// Maps are made in `const`, from masks, from [runs](Run), or from the maps of fields and
 /// elements; mistakes stop the compilation. A map whose last pointer is among the first 128 words
-/// is a mask, whatever it was made of. A longer one is looked up in what it was made of, a unit's
-/// words at a time: each of its fields once, runs by bisection, elements by division.
+/// becomes a mask. In a longer map the bits of a unit's words are looked up in its composition:
+/// fields one by one, runs by bisection, elements by division.
 ///
 /// ```
 /// use archipelago::bits::PointerMap;
@@ -36,22 +32,25 @@ pub(super) const NO_UNITS: Units = [0; MASK_WORDS / UNIT_WORDS];
 #[derive(Clone, Copy, Debug)]
 pub struct PointerMap<'a> {
     words: usize,
-    /// Words up to the last pointer, it included.
+    /// Words up to and including the last pointer.
     described: usize,
     /// The pointer bits of a value of at most half a unit's words, repeated over one and a half
     /// units' words: any unit's words of an array are among them.
     pattern: usize,
     masks: Masks,
-    shape: Shape<'a>,
+    composition: Composition<'a>,
 }
 
+/// The source of a map's bits.
 #[derive(Clone, Copy, Debug)]
-enum Shape<'a> {
-    /// No pointer behind the words of these units.
+enum Composition<'a> {
+    /// The bits themselves: no pointer follows the words of these units.
     Units(Units),
+    /// A sequence of runs.
     Runs(&'a [Run]),
+    /// The maps of fields.
     Fields(&'a [Field<'a>]),
-    /// The map of an element, repeated as often as the words say.
+    /// The map of an element, repeated as often as the number of words says.
     Array(&'a PointerMap<'a>),
 }
 
@@ -68,20 +67,26 @@ impl<'a> PointerMap<'a> {
     /// The map of a value of `bytes` bytes without pointers.
     #[must_use]
     pub const fn none(bytes: usize) -> Self {
+        let words = bytes.div_ceil(WORD_BYTES);
+        Self::new(words, 0, Composition::Units(NO_UNITS))
+    }
+
+    /// The map of these words, before it is made compact.
+    const fn new(words: usize, described: usize, composition: Composition<'a>) -> Self {
         Self {
-            words: bytes.div_ceil(WORD_BYTES),
-            described: 0,
+            words,
+            described,
             pattern: 0,
             masks: Masks::NONE,
-            shape: Shape::Units(NO_UNITS),
+            composition,
         }
     }
 
     /// The map of `words` words, where word `i` is a pointer if bit `i` of the mask is set. Words
-    /// behind the mask hold none.
+    /// above the mask hold no pointers.
     ///
     /// # Panics
-    /// The mask has a bit for a word that is none of them.
+    /// The mask has a bit for a word that the value does not have.
     #[must_use]
     pub const fn from_mask(words: usize, mask: u128) -> Self {
         let described = (u128::BITS - mask.leading_zeros()) as usize;
@@ -97,18 +102,11 @@ impl<'a> PointerMap<'a> {
             }
             word += 1;
         }
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            shape: Shape::Units(units),
-        }
-        .compact()
+        Self::new(words, described, Composition::Units(units)).compact()
     }
 
-    /// The map of `words` words that these runs describe, one behind the other. Words behind the
-    /// last run hold no pointers.
+    /// The map of `words` words that these runs describe, one after the other. Words after the last
+    /// run hold no pointers.
     ///
     /// # Panics
     /// The runs are longer than the value, or are not one [sequence](Run::sequence).
@@ -116,14 +114,7 @@ impl<'a> PointerMap<'a> {
     pub const fn from_runs(words: usize, runs: &'a [Run]) -> Self {
         let (end, described) = Run::measure(runs);
         assert!(end <= bounded(words), "the runs are longer than the value");
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            shape: Shape::Runs(runs),
-        }
-        .compact()
+        Self::new(words, described, Composition::Runs(runs)).compact()
     }
 
     /// The map of `count` elements.
@@ -141,14 +132,7 @@ impl<'a> PointerMap<'a> {
         } else {
             words - element.words + element.described
         };
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            shape: Shape::Array(element),
-        }
-        .compact()
+        Self::new(words, described, Composition::Array(element)).compact()
     }
 
     /// The map of a value of `bytes` bytes with these fields, in any order.
@@ -176,14 +160,7 @@ impl<'a> PointerMap<'a> {
             }
             index += 1;
         }
-        Self {
-            words,
-            described,
-            pattern: 0,
-            masks: Masks::NONE,
-            shape: Shape::Fields(fields),
-        }
-        .compact()
+        Self::new(words, described, Composition::Fields(fields)).compact()
     }
 
     /// Words of the value.
@@ -192,13 +169,13 @@ impl<'a> PointerMap<'a> {
         self.words
     }
 
-    /// Words of the value up to its last pointer, which is the last of them; 0 for none.
+    /// Words of the value up to and including its last pointer; 0 if there is none.
     #[must_use]
     pub const fn described(&self) -> usize {
         self.described
     }
 
-    /// How many words hold pointers.
+    /// The number of words that hold pointers.
     #[must_use]
     pub const fn pointers(&self) -> usize {
         let mut pointers = 0;
@@ -210,28 +187,28 @@ impl<'a> PointerMap<'a> {
         pointers
     }
 
-    /// Whether a word holds a pointer. Words behind the value hold none.
+    /// Whether a word holds a pointer. Words after the value hold none.
     #[must_use]
     pub const fn is_pointer(&self, word: usize) -> bool {
         word < self.described && self.bits(word, 1) != 0
     }
 
     /// The pointer bits of `count` words from word `from`, at most [`UNIT_WORDS`] of them; zero for
-    /// words behind the value.
+    /// words after the value.
     #[inline]
     pub(super) const fn bits(&self, from: usize, count: usize) -> usize {
         if from >= self.described {
             return 0;
         }
-        match &self.shape {
-            Shape::Units(units) => unit_bits(units, from) & low(count),
-            Shape::Runs(runs) => Run::bits(runs, from, count),
-            Shape::Fields(fields) => field_bits(fields, from, count),
-            Shape::Array(element) => element.repeated(from, least(count, self.words - from)),
+        match &self.composition {
+            Composition::Units(units) => unit_bits(units, from) & low(count),
+            Composition::Runs(runs) => Run::bits(runs, from, count),
+            Composition::Fields(fields) => field_bits(fields, from, count),
+            Composition::Array(element) => element.repeated(from, min(count, self.words - from)),
         }
     }
 
-    /// The same of this map repeated without end.
+    /// The pointer bits of `count` words from word `from` of this map repeated without end.
     #[inline]
     pub(super) const fn repeated(&self, from: usize, count: usize) -> usize {
         if self.described == 0 {
@@ -244,7 +221,7 @@ impl<'a> PointerMap<'a> {
         }
         let (mut bits, mut done) = (0, 0);
         while done < count {
-            let step = least(period - phase, count - done);
+            let step = min(period - phase, count - done);
             bits |= self.bits(phase, step) << done;
             done += step;
             phase = 0;
@@ -252,23 +229,22 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// Both bits of its words as masks.
+    /// The masks of a value of up to 64 described words; else [`Masks::NONE`].
     #[inline]
     pub(super) const fn masks(&self) -> Masks {
         self.masks
     }
 
-    /// The units of a value that begins at the first word of a unit, if there is no pointer behind
-    /// them.
+    /// The units of a value that begins at the first word of a unit, if no pointer follows them.
     #[inline]
     pub(super) const fn units(&self) -> Option<&Units> {
-        match &self.shape {
-            Shape::Units(units) => Some(units),
+        match &self.composition {
+            Composition::Units(units) => Some(units),
             _ => None,
         }
     }
 
-    /// The pattern of a short value.
+    /// The pattern of a short value: its bits, doubled until there are enough.
     const fn doubled(&self) -> usize {
         if self.words == 0 || self.words > UNIT_WORDS / 2 {
             return 0;
@@ -282,7 +258,20 @@ impl<'a> PointerMap<'a> {
         bits
     }
 
-    /// The same map as units, if it is short enough for them.
+    /// Makes the masks, if there are pointers and the last is among the first [`MASKED_WORDS`].
+    const fn made_masks(&self) -> Masks {
+        if self.described == 0 || self.described > MASKED_WORDS {
+            return Masks::NONE;
+        }
+        let (mut pointers, mut word) = (0, 0);
+        while word < self.described {
+            pointers |= (self.bits(word, UNIT_WORDS) as u64) << word;
+            word += UNIT_WORDS;
+        }
+        Masks::new(pointers, self.described, self.words)
+    }
+
+    /// Turns a map that is short enough into units.
     const fn compact(self) -> Self {
         if self.described > MASK_WORDS {
             return self;
@@ -297,14 +286,14 @@ impl<'a> PointerMap<'a> {
         }
         Self {
             pattern: self.doubled(),
-            masks: Masks::of(&self),
-            shape: Shape::Units(units),
+            masks: self.made_masks(),
+            composition: Composition::Units(units),
             ..self
         }
     }
 }
 
-/// A number of words, if a value can have as many.
+/// Returns `words`, and panics if no value can have as many.
 const fn bounded(words: usize) -> usize {
     assert!(
         words <= isize::MAX.unsigned_abs() / WORD_BYTES,
@@ -313,7 +302,7 @@ const fn bounded(words: usize) -> usize {
     words
 }
 
-/// The pointer bits from word `from` on, of a unit's words at least.
+/// The pointer bits of the words from word `from` on, at least as many as a unit has.
 #[inline]
 const fn unit_bits(units: &Units, from: usize) -> usize {
     let (index, shift) = (from / UNIT_WORDS, from % UNIT_WORDS);
@@ -340,9 +329,4 @@ const fn field_bits(fields: &[Field<'_>], from: usize, count: usize) -> usize {
         index += 1;
     }
     bits
-}
-
-/// The smaller of the two: `min` is not `const`.
-pub(super) const fn least(a: usize, b: usize) -> usize {
-    if a < b { a } else { b }
 }

@@ -1,18 +1,17 @@
-//! Masks: both bits of short values, to be moved to any word by one shift.
+//! Masks: both bits of a short value's words, which one shift moves to any word of a unit.
 
-use super::format::{self, UNIT_WORDS};
-use super::map::{PointerMap, WORD_BYTES};
+use super::format::{self, UNIT_WORDS, WORD_BYTES};
 
 /// Words that masks have bits for.
 pub(super) const MASKED_WORDS: usize = u64::BITS as usize;
 
-/// Both bits of the words of a value of up to [`MASKED_WORDS`], each as one number, first word
-/// lowest: they are moved to any word of a unit by one shift.
+/// The pointer bits and the scan bits of a value of up to [`MASKED_WORDS`] described words, each
+/// kind as one number, first word lowest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Masks {
     pub(super) pointers: u64,
     pub(super) scan: u64,
-    /// Both of the first unit's words.
+    /// The unit of the first [`UNIT_WORDS`] words.
     pub(super) first: usize,
     /// Bytes of the value, with words of `usize`.
     bytes: usize,
@@ -21,7 +20,7 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    /// The masks of nothing that fits anywhere.
+    /// No masks: those of a value that fits no memory.
     pub(super) const NONE: Self = Self {
         pointers: 0,
         scan: 0,
@@ -30,28 +29,20 @@ impl Masks {
         before_last: 0,
     };
 
-    /// Both bits of each word, if there are pointers and the last is among the first
-    /// [`MASKED_WORDS`].
-    pub(super) const fn of(map: &PointerMap<'_>) -> Self {
-        if map.described() == 0 || map.described() > MASKED_WORDS {
-            return Self::NONE;
-        }
-        let (mut pointers, mut scan) = (0, 0);
-        let mut word = 0;
-        while word < map.described() {
-            pointers |= (map.bits(word, UNIT_WORDS) as u64) << word;
-            scan |= (format::scan(map.described(), word, UNIT_WORDS) as u64) << word;
+    /// The masks of a value of `words` words with these pointer bits, of which the highest is that
+    /// of word `described - 1`.
+    pub(super) const fn new(pointers: u64, described: usize, words: usize) -> Self {
+        let (mut scan, mut word) = (0, 0);
+        while word < described {
+            scan |= (format::scan(described, word, UNIT_WORDS) as u64) << word;
             word += UNIT_WORDS;
         }
         Self {
             pointers,
             scan,
-            first: format::unit(
-                map.bits(0, UNIT_WORDS),
-                format::scan(map.described(), 0, UNIT_WORDS),
-            ),
-            bytes: map.words() * WORD_BYTES,
-            before_last: map.described() - 1,
+            first: low_unit(pointers, scan),
+            bytes: words * WORD_BYTES,
+            before_last: described - 1,
         }
     }
 
@@ -61,10 +52,24 @@ impl Masks {
         self.before_last
     }
 
-    /// Whether there are masks, and of a value that fits memory of `bytes` bytes with words of
+    /// Whether there are masks, and their value fits memory of `bytes` bytes with words of
     /// `word_bytes`.
     #[inline(always)]
     pub(crate) const fn fit(&self, bytes: usize, word_bytes: usize) -> bool {
         self.bytes / (WORD_BYTES / word_bytes) <= bytes
     }
+}
+
+/// The unit of the lowest words of these masks.
+#[inline(always)]
+pub(super) const fn low_unit(pointers: u64, scan: u64) -> usize {
+    let low = format::low(UNIT_WORDS);
+    format::unit(low_bits(pointers) & low, low_bits(scan) & low)
+}
+
+/// The lowest bits of a mask.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the high bits are dropped")]
+pub(super) const fn low_bits(mask: u64) -> usize {
+    mask as usize
 }

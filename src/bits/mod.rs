@@ -1,35 +1,36 @@
-//! The heap bitmap: which words of the heap hold pointers. A layer between arenas and spans.
+//! The heap bitmap: which words of the heap hold pointers.
 //!
-//! A heap describes objects that [`Heap::allocate_scannable`](crate::Heap::allocate_scannable) makes;
-//! `archipelago-derive` derives [`Scannable`] for their types, and [`Description::of`] is what a value
-//! of one is made of. [`Heap::object_at`](crate::Heap::object_at) finds an object by any address in
-//! it, and [`Heap::bits`](crate::Heap::bits) reads which of its words hold pointers.
+//! [`Heap::allocate_scannable`](crate::Heap::allocate_scannable) allocates an object with a
+//! [`Description`] of its pointers. `archipelago-derive` derives [`Scannable`] for a type, and
+//! [`Description::of`] describes a value of that type.
+//! [`Heap::object_at`](crate::Heap::object_at) finds an object by any address in it, and
+//! [`Heap::bits`](crate::Heap::bits) reads which of its words hold pointers.
 //! [`BitsView`](crate::BitsView) has an example.
 //!
-//! # What it is made of
+//! # Parts
 //!
-//! Two bits a word, in a table per arena of which only the parts are Ready that somebody needs.
-//! Whoever keeps the tables implements [`Tables`]. On it stand
+//! The bitmap has two bits for each word of the heap, in one table per arena. Only those pages of a
+//! table are Ready that describe scannable objects. [`Tables`] is implemented by the code that
+//! stores the tables. Built on `Tables` are
 //!
 //! - [`HeapBits`], a cursor that walks from word to word and from arena to arena;
-//! - [`PointerMap`], made in `const` for every [`Scannable`] type, and [`Description`], what one
-//!   object is made of;
-//! - [`describe`], [`describe_value`] and [`clear`], which write the bits of one object or of none;
+//! - [`PointerMap`], a constant of every [`Scannable`] type, and [`Description`], the words of one
+//!   object;
+//! - [`describe`], [`describe_value`] and [`clear`], which write the bits of an object;
 //! - [`PointerWords`], the words of an object that hold pointers.
 //!
-//! Nothing here takes a lock or knows objects: bits belong to whoever owns the words.
+//! This module takes no lock and knows no objects: bits belong to the owner of the words.
 
+mod copy;
 mod cursor;
 mod description;
-mod format;
-mod lay;
+pub(crate) mod format;
 mod map;
 mod masks;
 mod runs;
 mod scan;
 mod scannable;
-mod seed;
-mod short;
+mod slot_bits;
 mod tables;
 mod write;
 
@@ -40,12 +41,12 @@ pub use archipelago_api::Geometry;
 
 pub use self::cursor::HeapBits;
 pub use self::description::Description;
-pub use self::format::{Entry, UNIT_WORDS};
-pub(crate) use self::lay::Extent;
+pub use self::format::{UNIT_WORDS, WordBits};
 pub use self::map::{Field, PointerMap};
 pub(crate) use self::masks::Masks;
 pub use self::runs::Run;
 pub use self::scan::PointerWords;
 pub use self::scannable::Scannable;
+pub(crate) use self::slot_bits::SlotBits;
 pub use self::tables::Tables;
 pub use self::write::{DescribeError, clear, describe, describe_value};

@@ -1,7 +1,6 @@
-//! Runs: pointers side by side, for records that are long and irregular.
+//! Runs: words without and with pointers in turn, for maps of long and irregular records.
 
-use super::format::low;
-use super::map::least;
+use super::format::{low, min};
 
 /// Words without a pointer, then words that are pointers, several times over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs one behind the other, each given as words to skip, pointers, and how often both come.
+    /// A sequence of runs, each given as words to skip, pointers, and the number of repetitions.
     ///
     /// ```
     /// use archipelago::bits::{PointerMap, Run};
@@ -61,12 +60,12 @@ impl Run {
         }
     }
 
-    /// Words once over.
+    /// Words of one repetition.
     const fn period(&self) -> usize {
         self.skip.saturating_add(self.pointers)
     }
 
-    /// The first word behind the run. Runs too long to be counted are longer than any value.
+    /// The first word after the run, or `usize::MAX` for a run that is longer than any value.
     const fn end(&self) -> usize {
         let words = self.period().saturating_mul(self.repeat);
         self.first.saturating_add(words)
@@ -117,7 +116,7 @@ impl Run {
 
     /// The pointer bits that one run has among `count` words from word `from`.
     const fn own_bits(&self, from: usize, count: usize) -> usize {
-        let (period, end) = (self.period(), least(self.end(), from + count));
+        let (period, end) = (self.period(), min(self.end(), from + count));
         if self.pointers == 0 || self.repeat == 0 {
             return 0;
         }
@@ -127,7 +126,7 @@ impl Run {
         while once < end {
             let first = once + self.skip;
             let lower = first.saturating_sub(from);
-            let upper = least(once + period, end).saturating_sub(from);
+            let upper = min(once + period, end).saturating_sub(from);
             if lower < upper {
                 bits |= low(upper) & !low(lower);
             }

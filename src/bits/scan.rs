@@ -1,4 +1,4 @@
-//! Reading: the pointer words of one object.
+//! Reads the bitmap: the words of one object that hold pointers.
 
 use core::fmt;
 use core::ops::Range;
@@ -11,16 +11,17 @@ use super::tables::Tables;
 
 /// The words of an object that hold pointers, lowest first, as bytes from the start of the object.
 ///
-/// It ends at the first dead word, and reads each unit once: every answer is one state of the bits,
-/// whatever neighbours do to theirs meanwhile. Words without bits hold no pointers.
+/// The iterator ends at the first dead word. Each unit is loaded once, so that writes to the bits
+/// of neighbours do not disturb it. Words without bits hold no pointers.
 pub struct PointerWords<'a, T> {
-    /// At the word `next`.
+    /// The cursor at the word `next`.
     cursor: HeapBits<'a, T>,
     /// The first word of the object that was not read yet.
     next: usize,
     /// The word where reading ends.
     end: usize,
-    /// Words that were read and hold pointers, from word `first` of the object.
+    /// A bit for each word of the last unit that holds a pointer and was not yielded yet; bit 0 is
+    /// word `first` of the object.
     found: usize,
     first: usize,
 }
@@ -34,8 +35,9 @@ impl<'a, T: Tables> PointerWords<'a, T> {
         Self::within(tables, object, 0..bytes)
     }
 
-    /// Those in a part of the object, given as bytes from its start, that begins and ends at words:
-    /// a long object can be read in pieces. A part that begins behind the last pointer is empty.
+    /// The pointer words in a part of the object, given as bytes from its start, that begins and
+    /// ends at words: a long object can be read in pieces. A part that begins after the last
+    /// pointer is empty.
     #[inline]
     #[must_use]
     pub fn within(tables: &'a T, object: VirtAddr, part: Range<usize>) -> Option<Self> {
@@ -47,8 +49,8 @@ impl<'a, T: Tables> PointerWords<'a, T> {
         })
     }
 
-    /// The pointer words of an object of `bytes` bytes that begins at the cursor's word: for whoever
-    /// goes from object to object, and looks each of them up by the one before.
+    /// The pointer words of an object of `bytes` bytes that begins at the cursor's word. A walk
+    /// from object to object saves the lookup of each.
     #[inline]
     #[must_use]
     pub fn from_cursor(cursor: HeapBits<'a, T>, bytes: usize) -> Self {

@@ -12,7 +12,7 @@ use super::map::{Field, PointerMap};
 
 /// A type with a pointer map.
 ///
-/// It is implemented for numbers and functions, which are no pointers into a heap; for thin
+/// Implementations exist for numbers and functions, which are no pointers into a heap; for thin
 /// pointers (references, [`NonNull`], `Option`s of both, raw pointers and `AtomicPtr`); and for
 /// arrays, tuples and cells of such types. For structures, `archipelago-derive` derives it; a
 /// pointer that is not to be followed is a `usize`, or hidden in a type of its own whose map is
@@ -22,7 +22,7 @@ use super::map::{Field, PointerMap};
 /// # Safety
 /// - `MAP` has as many words as the type, the last one counted whole;
 /// - in every value of the type, the words that `MAP` says are pointers are initialised, and hold
-///   null or the address of what they point to.
+///   null or an address.
 #[diagnostic::on_unimplemented(
     message = "nothing says which words of `{Self}` hold pointers",
     label = "has no pointer map",
@@ -30,7 +30,7 @@ use super::map::{Field, PointerMap};
     note = "in the place of a pointer to a slice or to a trait object, hold a thin pointer"
 )]
 pub unsafe trait Scannable {
-    /// Which words of the type hold pointers.
+    /// The pointer map of the type.
     const MAP: PointerMap<'static>;
 
     /// The fields that `MAP` was made from, where it was made from fields.
@@ -38,45 +38,28 @@ pub unsafe trait Scannable {
     const FIELDS: &'static [Field<'static>] = &[];
 }
 
-const POINTER: PointerMap<'static> = PointerMap::from_mask(1, 1);
+macro_rules! thin_pointers {
+    ($($type:ty),* $(,)?) => {
+        $(
+            // SAFETY:
+            // - the type is one word, and so is its map;
+            // - the word is initialised in every value, and holds null or an address.
+            unsafe impl<T> Scannable for $type {
+                const MAP: PointerMap<'static> = PointerMap::from_mask(1, 1);
+            }
+        )*
+    };
+}
 
-// SAFETY: one word, which is the pointer.
-unsafe impl<T> Scannable for NonNull<T> {
-    const MAP: PointerMap<'static> = POINTER;
+thin_pointers! {
+    NonNull<T>, Option<NonNull<T>>,
+    &T, &mut T, Option<&T>, Option<&mut T>,
+    *const T, *mut T, atomic::AtomicPtr<T>,
 }
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for Option<NonNull<T>> {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer.
-unsafe impl<T> Scannable for &T {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer.
-unsafe impl<T> Scannable for &mut T {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for Option<&T> {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for Option<&mut T> {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for *const T {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for *mut T {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: one word, which is the pointer or null.
-unsafe impl<T> Scannable for atomic::AtomicPtr<T> {
-    const MAP: PointerMap<'static> = POINTER;
-}
-// SAFETY: elements lie side by side, each described by its own map.
+
+// SAFETY:
+// - an array has the words of its elements, which lie side by side;
+// - each element's pointers are those of its type's map, repeated at its place.
 unsafe impl<T: Scannable, const N: usize> Scannable for [T; N] {
     const MAP: PointerMap<'static> = if T::MAP.described() == 0 {
         // The elements need not be whole words.
@@ -85,23 +68,25 @@ unsafe impl<T: Scannable, const N: usize> Scannable for [T; N] {
         PointerMap::array(&T::MAP, N)
     };
 }
-// SAFETY: a cell is laid out as what is in it.
-unsafe impl<T: Scannable> Scannable for Cell<T> {
-    const MAP: PointerMap<'static> = T::MAP;
+
+macro_rules! wrappers {
+    ($($type:ident),* $(,)?) => {
+        $(
+            // SAFETY:
+            // - the wrapper has the layout of its content, and so the words of its map;
+            // - the content is initialised, and its pointers are where its map says.
+            unsafe impl<T: Scannable> Scannable for $type<T> {
+                const MAP: PointerMap<'static> = T::MAP;
+            }
+        )*
+    };
 }
-// SAFETY: a cell is laid out as what is in it.
-unsafe impl<T: Scannable> Scannable for UnsafeCell<T> {
-    const MAP: PointerMap<'static> = T::MAP;
-}
-// SAFETY: it is laid out as what is in it, which is initialised although it is not dropped.
-unsafe impl<T: Scannable> Scannable for ManuallyDrop<T> {
-    const MAP: PointerMap<'static> = T::MAP;
-}
-// SAFETY: it is laid out as the pointer in it.
-unsafe impl<P: Scannable> Scannable for Pin<P> {
-    const MAP: PointerMap<'static> = P::MAP;
-}
-// SAFETY: no word at all.
+
+wrappers! { Cell, UnsafeCell, ManuallyDrop, Pin }
+
+// SAFETY:
+// - the type has no words;
+// - so none of them holds a pointer.
 unsafe impl<T: ?Sized> Scannable for PhantomData<T> {
     const MAP: PointerMap<'static> = PointerMap::none(0);
 }
@@ -110,7 +95,9 @@ macro_rules! without_pointers {
     ($($(#[$attribute:meta])* $type:ty),* $(,)?) => {
         $(
             $(#[$attribute])*
-            // SAFETY: no word holds a pointer.
+            // SAFETY:
+            // - the map has the words of the type's bytes;
+            // - none of them holds a pointer.
             unsafe impl Scannable for $type {
                 const MAP: PointerMap<'static> = PointerMap::none(size_of::<$type>());
             }
@@ -135,7 +122,9 @@ without_pointers! {
 macro_rules! tuples {
     ($(($($element:ident $place:tt),+)),* $(,)?) => {
         $(
-            // SAFETY: every element is in the map with the map of its type, where it lies.
+            // SAFETY:
+            // - the map has the words of the tuple's bytes;
+            // - each element lies where `offset_of` says, and its pointers where its map says.
             unsafe impl<$($element: Scannable),+> Scannable for ($($element,)+) {
                 const FIELDS: &'static [Field<'static>] = &[$(
                     Field {
@@ -172,11 +161,15 @@ macro_rules! functions {
 
 macro_rules! function {
     ($type:ty, $($parameter:ident),*) => {
-        // SAFETY: one word, which points to code and so to no object.
+        // SAFETY:
+        // - the map has the words of the type's bytes;
+        // - a function pointer points to code, and so to no object.
         unsafe impl<$($parameter),*> Scannable for $type {
             const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
         }
-        // SAFETY: one word, which points to code and so to no object, or is null.
+        // SAFETY:
+        // - the map has the words of the type's bytes;
+        // - a function pointer points to code, and so to no object, or is null.
         unsafe impl<$($parameter),*> Scannable for Option<$type> {
             const MAP: PointerMap<'static> = PointerMap::none(size_of::<Self>());
         }

@@ -1,16 +1,16 @@
-//! Where the units of the bitmap are: what whoever stores them says.
+//! The [`Tables`] trait, through which the bitmap's units are found, and the numbers of words.
 
 use core::mem::size_of;
 use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::{Geometry, Offset, VirtAddr};
 
-use super::format::UNIT_WORDS;
+use super::format::{self, UNIT_WORDS};
 
 /// The tables of a heap bitmap: one for each arena, of which any part can be absent.
 ///
-/// A table has a unit for every [`UNIT_WORDS`] words of its arena, zero as long as nobody has
-/// written it. Tables of arenas that lie side by side need not lie side by side.
+/// A table has a unit for every [`UNIT_WORDS`] words of its arena, zero until it is written. The
+/// tables of adjacent arenas need not be adjacent.
 pub trait Tables {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
@@ -22,26 +22,21 @@ pub trait Tables {
     /// side in memory, at most to the end of the space. None if unit `first` is not Ready, or if
     /// there is no such arena: `arena` can be the number one past the last of the space.
     ///
-    /// Units that were answered once stay where they are.
+    /// Units stay where they are as long as `self` is borrowed.
     fn units(&self, arena: usize, first: usize) -> &[AtomicUsize];
 }
 
-/// Units of one arena's table.
+/// The number of units in the table of an arena.
 pub(super) const fn arena_units<T: Tables>() -> usize {
     const {
         assert!(
             T::WORD_BYTES.is_power_of_two()
                 && T::WORD_BYTES > 1
-                && T::GEOMETRY.page_bytes() % unit_bytes::<T>() == 0,
+                && T::GEOMETRY.page_bytes() % format::unit_bytes(T::WORD_BYTES) == 0,
             "a page is described by whole units"
         );
     }
-    T::GEOMETRY.arena_bytes() / unit_bytes::<T>()
-}
-
-/// Bytes of the heap that one unit describes.
-const fn unit_bytes<T: Tables>() -> usize {
-    UNIT_WORDS * T::WORD_BYTES
+    T::GEOMETRY.arena_bytes() / format::unit_bytes(T::WORD_BYTES)
 }
 
 /// The number of a word on the line of the address space, or the number one past the last.

@@ -5,14 +5,13 @@ use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::VirtAddr;
 
+use super::copy::{copy, put};
 use super::description::Description;
 use super::format::{self, UNIT_WORDS};
 use super::map::{self, PointerMap};
-use super::seed::{Seed, Sound};
-use super::short;
 use super::tables::{Tables, WordIdx};
 
-/// Why an object's bits were not written. None of them was.
+/// A reason for which no bit of an object was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescribeError {
@@ -32,7 +31,7 @@ pub enum DescribeError {
     },
     /// Part of the slot has no bits.
     Absent {
-        /// The first address without.
+        /// The first address of the slot without bits.
         address: VirtAddr,
     },
 }
@@ -44,25 +43,34 @@ impl fmt::Display for DescribeError {
                 write!(f, "{bytes} bytes at {address} are not in the address space")
             }
             Self::TooLong { words, room } => {
-                write!(f, "an object of {words} words in a slot of {room}")
+                write!(
+                    f,
+                    "the object of {words} words does not fit its slot of {room} words"
+                )
             }
-            Self::Absent { address } => write!(f, "no heap bitmap at {address}"),
+            Self::Absent { address } => write!(
+                f,
+                "the heap bitmap at {address} is not ready: is the slot in a scannable span?"
+            ),
         }
     }
 }
 
 impl core::error::Error for DescribeError {}
 
-/// Writes the bits of the object in a slot, from the slot's first word to its last: what was there
-/// does not matter, and words behind the last pointer become dead.
+/// Writes the bits of the object in a slot, from the slot's first word to its last: the old bits do
+/// not matter, and words that follow the last pointer become dead.
 ///
-/// A slot begins at a word, and is whole words long: what is more or less of it is rounded down.
-/// The caller owns the slot's words, and publishes the object afterwards. Bits of words beside them
-/// are never touched, although they may share units. A slot may lie in several arenas, wherever
-/// their tables are: each unit is put together in a register before it goes where it belongs.
+/// A slot begins at a word and is whole words long: fractions are rounded down. The caller owns the
+/// slot's words, and publishes the object afterwards. Bits of neighbouring words are never touched,
+/// although they may share units. A slot may lie in several arenas, wherever their tables are: each
+/// unit is put together in a register and then stored in the table that it belongs to.
 ///
 /// # Errors
-/// Nothing was written.
+/// [`DescribeError`]; nothing was written.
+///
+/// # Cost
+/// A few instructions for each unit of the slot, one table lookup for each piece of table.
 #[inline]
 pub fn describe<T: Tables>(
     tables: &T,
@@ -72,7 +80,7 @@ pub fn describe<T: Tables>(
 ) -> Result<(), DescribeError> {
     match object.value() {
         Some(map) => describe_value(tables, slot, slot_bytes, map),
-        None => describe_with(tables, slot, slot_bytes, object, Sound),
+        None => describe_by_units(tables, slot, slot_bytes, object),
     }
 }
 
@@ -81,7 +89,7 @@ pub fn describe<T: Tables>(
 /// known becomes part of the instructions.
 ///
 /// # Errors
-/// Nothing was written.
+/// [`DescribeError`]; nothing was written.
 #[inline(always)]
 pub fn describe_value<T: Tables>(
     tables: &T,
@@ -89,94 +97,78 @@ pub fn describe_value<T: Tables>(
     slot_bytes: usize,
     map: &PointerMap<'_>,
 ) -> Result<(), DescribeError> {
-    describe_value_with(tables, slot, slot_bytes, map, Sound)
-}
-
-/// The same, with a fault if a test plants one.
-#[inline(always)]
-pub(super) fn describe_value_with<T: Tables, S: Seed>(
-    tables: &T,
-    slot: VirtAddr,
-    slot_bytes: usize,
-    map: &PointerMap<'_>,
-    seed: S,
-) -> Result<(), DescribeError> {
     if let (Some(first), Some(bits)) = (WordIdx::of::<T>(slot), map.units()) {
         let count = slot_bytes / T::WORD_BYTES;
-        if map.words() <= count
-            && short::copy(first.units(tables), first.in_unit(), count, bits, seed).is_some()
+        if map.words() <= count && copy(first.units(tables), first.in_unit(), count, bits).is_some()
         {
             return Ok(());
         }
     }
-    describe_long_value(tables, slot, slot_bytes, map, seed)
+    describe_long_value(tables, slot, slot_bytes, map)
 }
 
-/// The same for a value that is long, or that straddles arenas, or that is refused: kept apart, so
-/// that its description is made only here.
+/// [`describe_value`] for a value that is long, straddles arenas, or is refused. Out of line, so
+/// that the description of the value is made only here.
 #[cold]
 #[inline(never)]
-fn describe_long_value<T: Tables, S: Seed>(
+fn describe_long_value<T: Tables>(
     tables: &T,
     slot: VirtAddr,
     slot_bytes: usize,
     map: &PointerMap<'_>,
-    seed: S,
 ) -> Result<(), DescribeError> {
-    describe_with(tables, slot, slot_bytes, &Description::one(map), seed)
+    describe_by_units(tables, slot, slot_bytes, &Description::one(map))
 }
 
-/// [`describe`] unit by unit, with a fault if a test plants one.
-pub(super) fn describe_with<T: Tables, S: Seed>(
+/// [`describe`] unit by unit.
+fn describe_by_units<T: Tables>(
     tables: &T,
     slot: VirtAddr,
     slot_bytes: usize,
     object: &Description<'_>,
-    seed: S,
 ) -> Result<(), DescribeError> {
-    let words = Words::of::<T>(slot, slot_bytes)?;
+    let words = WordRange::of::<T>(slot, slot_bytes)?;
     if object.words() > words.count {
         return Err(DescribeError::TooLong {
             words: object.words(),
             room: words.count,
         });
     }
-    words.ready(tables)?;
-    words.fill(tables, &seed.object(object), seed);
+    words.check_ready(tables)?;
+    words.fill(tables, object);
     Ok(())
 }
 
-/// Makes every word of a range dead: of a slot that was freed, or of the pages of a new span. Words
-/// without bits stay as they are. The range is rounded down to whole words, as that of [`describe`].
-///
-/// The caller owns the words.
+/// Makes every word of a range dead: those of a slot that is freed, or of the pages of a new span.
+/// Words without bits stay without. The range is rounded down to whole words, as that of
+/// [`describe`]. The caller owns the words.
 #[inline]
 pub fn clear<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
     let cleared = WordIdx::of::<T>(first).and_then(|word| {
         let (units, count) = (word.units(tables), bytes / T::WORD_BYTES);
-        short::copy(units, word.in_unit(), count, &map::NO_UNITS, Sound)
+        copy(units, word.in_unit(), count, &map::NO_UNITS)
     });
     if cleared.is_none() {
         clear_long(tables, first, bytes);
     }
 }
 
-/// The same for a range that is long, or that straddles arenas.
+/// [`clear`] for a range that is long or straddles arenas.
 #[inline(never)]
 fn clear_long<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
-    if let Ok(words) = Words::of::<T>(first, bytes) {
-        words.fill(tables, &Description::NOTHING, Sound);
+    if let Ok(words) = WordRange::of::<T>(first, bytes) {
+        words.fill(tables, &Description::NOTHING);
     }
 }
 
-/// The words of a slot.
+/// Words of the heap side by side.
 #[derive(Clone, Copy)]
-struct Words {
+struct WordRange {
     first: WordIdx,
     count: usize,
 }
 
-impl Words {
+impl WordRange {
     #[inline]
     fn of<T: Tables>(address: VirtAddr, bytes: usize) -> Result<Self, DescribeError> {
         let count = bytes / T::WORD_BYTES;
@@ -186,8 +178,8 @@ impl Words {
         }
     }
 
-    /// Whether all of the words have bits.
-    fn ready<T: Tables>(self, tables: &T) -> Result<(), DescribeError> {
+    /// Refuses the range if some of the words have no bits.
+    fn check_ready<T: Tables>(self, tables: &T) -> Result<(), DescribeError> {
         let mut done = 0;
         while done < self.count {
             let word = self.first.plus::<T>(done);
@@ -201,18 +193,18 @@ impl Words {
         Ok(())
     }
 
-    /// Writes the bits piece by piece, a piece being what lies side by side of them.
-    fn fill<T: Tables, S: Seed>(self, tables: &T, object: &Description<'_>, seed: S) {
+    /// Writes the bits piece by piece; the units of a piece lie side by side in memory.
+    fn fill<T: Tables>(self, tables: &T, object: &Description<'_>) {
         let mut done = 0;
         while done < self.count {
             let word = self.first.plus::<T>(done);
-            let units = seed.table::<T>(word).units(tables);
+            let units = word.units(tables);
             let piece = Self {
                 first: word,
                 count: (units.len().max(1) * UNIT_WORDS - word.in_unit()).min(self.count - done),
             };
             if !units.is_empty() {
-                piece.fill_piece(units, done, object, seed);
+                piece.fill_piece(units, done, object);
             }
             done += piece.count;
         }
@@ -221,13 +213,7 @@ impl Words {
     /// Writes the bits of these words, which are in `units` and are those of the object from its
     /// word `from` on.
     #[inline]
-    fn fill_piece<S: Seed>(
-        self,
-        units: &[AtomicUsize],
-        from: usize,
-        object: &Description<'_>,
-        seed: S,
-    ) {
+    fn fill_piece(self, units: &[AtomicUsize], from: usize, object: &Description<'_>) {
         let described = object.described();
         let mut shift = self.first.in_unit();
         let mut word = from;
@@ -238,18 +224,18 @@ impl Words {
             }
             let count = (UNIT_WORDS - shift).min(end - word);
             let bits = if word < described {
-                compose(object, described, seed.word(word), count) << shift
+                compose(object, described, word, count) << shift
             } else {
                 0
             };
-            short::put(unit, format::both(shift, count), bits, seed);
+            put(unit, format::both(shift, count), bits);
             word += count;
             shift = 0;
         }
     }
 }
 
-/// Both bits of `count` words of an object from word `from`, as those of the first words of a unit.
+/// The unit of `count` words of an object from word `from`, at the low end of the unit.
 #[inline]
 fn compose(object: &Description<'_>, described: usize, from: usize, count: usize) -> usize {
     format::unit(

@@ -66,6 +66,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
+    /// Serves a request before the heap is initialised.
+    fn allocate_early(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, Cause> {
+        let start = self.early.allocate(layout).ok_or(Cause::NotInitialised)?;
+        if flags.contains(AllocFlags::ZEROED) {
+            // SAFETY: the early heap has just handed out that many bytes.
+            unsafe { start.write_bytes(0, layout.size()) };
+        }
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
     /// Allocates an object that no class serves.
     #[inline(always)]
     fn allocate_large(

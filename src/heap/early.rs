@@ -6,12 +6,10 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use archipelago_api::{AllocFlags, Kernel, Machine};
+use archipelago_api::Kernel;
 
-use super::object_heap::Heap;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
-use crate::region::Cause;
 
 /// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in
 /// the image's file. One heap serves from it, the first that needs to; any other has no early heap.
@@ -190,41 +188,6 @@ impl Inner {
             heap: linked_list_allocator::Heap::empty(),
             started: false,
         }
-    }
-}
-
-impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// A heap that serves requests from `region` until it is initialised.
-    ///
-    /// Blocks from the region stay there; freeing them later finds them, and reallocating them
-    /// moves them to the heap.
-    #[must_use]
-    pub const fn with_early<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
-        Self::build(Early::new(region))
-    }
-
-    /// Serves a request before the heap is initialised.
-    pub(crate) fn allocate_early(
-        &self,
-        layout: Layout,
-        flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, Cause> {
-        let start = self.early.allocate(layout).ok_or(Cause::NotInitialised)?;
-        if flags.contains(AllocFlags::ZEROED) {
-            // SAFETY: the early heap has just handed out that many bytes.
-            unsafe { start.write_bytes(0, layout.size()) };
-        }
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
-    /// Frees `pointer` if it is the early heap's.
-    ///
-    /// # Safety
-    /// As for [`deallocate`](Self::deallocate).
-    pub(crate) unsafe fn deallocate_early(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        self.early.holds(pointer)
-            // SAFETY: the caller allocated it with `layout`, and it lies in the early region.
-            && unsafe { self.early.deallocate(pointer, layout) }
     }
 }
 

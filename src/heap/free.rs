@@ -64,4 +64,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.free_retired(span.scan(), retired);
         }
     }
+
+    /// Frees `pointer` if it is the early heap's.
+    ///
+    /// # Safety
+    /// As for [`deallocate`](Self::deallocate).
+    unsafe fn deallocate_early(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
+        self.early.holds(pointer)
+            // SAFETY: the caller allocated it with `layout`, and it lies in the early region.
+            && unsafe { self.early.deallocate(pointer, layout) }
+    }
 }

@@ -150,7 +150,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let handle = address.and_then(|address| self.pages.index().span_of(address));
         // No closure: it would be the one caller that passes the machine through memory.
         let span = match handle {
-            Some(handle) => Some(Self::describe(online.records().get(handle).record)),
+            Some(handle) => Some(describe::<M, K>(online.records().get(handle).record)),
             None => None,
         };
         stop::<K>(fault, address.unwrap_or(number_of(pointer)), layout, span)
@@ -160,21 +160,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[cold]
     pub(super) fn stop_foreign(pointer: NonNull<u8>, layout: Layout) -> ! {
         stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None)
-    }
-
-    fn describe(record: &Record) -> SpanReport {
-        let run = record.run();
-        let number = match record.kind() {
-            Kind::Small(number) => Some(number),
-            Kind::Large | Kind::Unused => None,
-        };
-        let class = number.and_then(|number| Self::TABLE.class(number));
-        SpanReport {
-            base: run.first.address::<M>(),
-            bytes: run.bytes::<M>(),
-            class: number,
-            slot_bytes: class.map_or(run.bytes::<M>(), |class| Self::TABLE.size(class)),
-        }
     }
 }
 
@@ -191,4 +176,20 @@ fn stop<K: Kernel>(fault: Fault, address: VirtAddr, layout: Layout, span: Option
 /// The number of a pointer that no window can hold, for reports.
 fn number_of(pointer: NonNull<u8>) -> VirtAddr {
     VirtAddr::new(pointer.addr().get())
+}
+
+/// The span of a record, for reports.
+fn describe<M: Machine, K: Kernel>(record: &Record) -> SpanReport {
+    let run = record.run();
+    let number = match record.kind() {
+        Kind::Small(number) => Some(number),
+        Kind::Large | Kind::Unused => None,
+    };
+    let class = number.and_then(|number| Heap::<M, K>::TABLE.class(number));
+    SpanReport {
+        base: run.first.address::<M>(),
+        bytes: run.bytes::<M>(),
+        class: number,
+        slot_bytes: class.map_or(run.bytes::<M>(), |class| Heap::<M, K>::TABLE.size(class)),
+    }
 }

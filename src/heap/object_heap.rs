@@ -5,7 +5,7 @@ use core::fmt;
 use archipelago_api::{Kernel, Machine, VirtAddr};
 use spin::once::Once;
 
-use super::early::Early;
+use super::early::{Early, EarlyRegion};
 use crate::pageheap::{Online, PageHeap};
 use crate::span::{CLASSES, Central, ClassTable, table};
 
@@ -45,7 +45,16 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Self::build(Early::none())
     }
 
-    pub(super) const fn build(early: Early<K>) -> Self {
+    /// A heap that serves requests from `region` until it is initialised.
+    ///
+    /// Blocks from the region stay there; freeing them later finds them, and reallocating them
+    /// moves them to the heap.
+    #[must_use]
+    pub const fn with_early<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
+        Self::build(Early::new(region))
+    }
+
+    const fn build(early: Early<K>) -> Self {
         Self {
             early,
             pages: PageHeap::new(),

@@ -178,30 +178,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let pool = self.pages.pool().hold();
         for span in spans(self.pages.index(), online, pool.owned()) {
             if span.scan().is_yes() {
-                Self::for_each_word_of(self.pages.index(), span, &mut visit);
+                for_each_word_of::<M, K>(self.pages.index(), span, &mut visit);
             }
         }
-    }
-
-    /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
-    /// object are found from those of the one before.
-    fn for_each_word_of(
-        tables: &ArenaIndex<M>,
-        span: SpanRef<'_>,
-        mut visit: impl FnMut(VirtAddr),
-    ) {
-        let mut at = span.record.first().address::<M>();
-        let Some(mut cursor) = HeapBits::at(tables, at) else {
-            return;
-        };
-        Self::for_each_object(span, |base, bytes| {
-            let passed = base.value().wrapping_sub(at.value());
-            cursor = cursor.forward(passed / M::WORD_BYTES);
-            at = base;
-            for word in PointerWords::from_cursor(cursor, bytes) {
-                visit(VirtAddr::new(base.value().wrapping_add(word)));
-            }
-        });
     }
 
     /// Calls `visit` with every part of the bitmaps of the arenas that the heap owns pages of,
@@ -229,27 +208,54 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             next = arenas.end() + 1;
         }
     }
+}
 
-    /// Calls `visit` with the first address and the length of every live object of a span.
-    fn for_each_object(span: SpanRef<'_>, mut visit: impl FnMut(VirtAddr, usize)) {
-        let first = span.record.first().address::<M>();
-        let (slots, bytes) = Self::slots_of(span);
-        let is_large = span.kind() == Kind::Large;
-        for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
-            let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
-            visit(base, bytes);
+/// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
+/// object are found from those of the one before.
+fn for_each_word_of<M: Machine, K: Kernel>(
+    tables: &ArenaIndex<M>,
+    span: SpanRef<'_>,
+    mut visit: impl FnMut(VirtAddr),
+) {
+    let mut at = span.record.first().address::<M>();
+    let Some(mut cursor) = HeapBits::at(tables, at) else {
+        return;
+    };
+    for_each_object::<M, K>(span, |base, bytes| {
+        let passed = base.value().wrapping_sub(at.value());
+        cursor = cursor.forward(passed / M::WORD_BYTES);
+        at = base;
+        for word in PointerWords::from_cursor(cursor, bytes) {
+            visit(VirtAddr::new(base.value().wrapping_add(word)));
         }
-    }
+    });
+}
 
-    /// How many slots a span has, and how many bytes each; a large object is one slot.
-    pub(super) fn slots_of(span: SpanRef<'_>) -> (usize, usize) {
-        let class = match span.kind() {
-            Kind::Small(number) => Self::TABLE.class(number),
-            Kind::Large => return (1, span.record.run().bytes::<M>()),
-            Kind::Unused => None,
-        };
-        class.map_or((0, 0), |class| {
-            (Self::TABLE.slots(class), Self::TABLE.size(class))
-        })
+/// Calls `visit` with the first address and the length of every live object of a span.
+fn for_each_object<M: Machine, K: Kernel>(
+    span: SpanRef<'_>,
+    mut visit: impl FnMut(VirtAddr, usize),
+) {
+    let first = span.record.first().address::<M>();
+    let (slots, bytes) = slots_of::<M, K>(span);
+    let is_large = span.kind() == Kind::Large;
+    for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
+        let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+        visit(base, bytes);
     }
+}
+
+/// How many slots a span has, and how many bytes each; a large object is one slot.
+pub(super) fn slots_of<M: Machine, K: Kernel>(span: SpanRef<'_>) -> (usize, usize) {
+    let class = match span.kind() {
+        Kind::Small(number) => Heap::<M, K>::TABLE.class(number),
+        Kind::Large => return (1, span.record.run().bytes::<M>()),
+        Kind::Unused => None,
+    };
+    class.map_or((0, 0), |class| {
+        (
+            Heap::<M, K>::TABLE.slots(class),
+            Heap::<M, K>::TABLE.size(class),
+        )
+    })
 }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "heap-bits")]
 mod bits;
+mod check;
 #[cfg(test)]
 mod planted;
 #[cfg(all(test, feature = "heap-bits"))]

@@ -2,51 +2,52 @@
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
 
+use super::bits::slots_of;
+use super::check::Check;
 use super::rules::{Violation, rule, rule_at, rule_at_address};
 use super::walk::spans_in;
 use crate::arena::{ArenaIndex, SpanHandle};
 use crate::base::PageRun;
-use crate::bits::{Entry, HeapBits, Tables};
+use crate::bits::{HeapBits, Tables, WordBits};
 use crate::heap::Heap;
-use crate::pageheap::{HeldPool, Online};
-use crate::region::{Purpose, Windows};
+use crate::region::Purpose;
 use crate::span::{Kind, SpanRef};
 
 /// Bytes of the bitmap that are Ready.
 #[derive(Clone, Copy, Debug, Default)]
-struct Found {
+struct CountedParts {
     needed: usize,
     idle: usize,
 }
 
-impl<M: Machine, K: Kernel> Heap<M, K> {
+impl<M: Machine, K: Kernel> Check<'_, M, K> {
     /// Checks the bitmap's memory against the spans; `idle` bytes of it are counted as idle.
-    pub(super) fn verify_bits(
-        &self,
-        online: &Online<M>,
-        windows: &Windows,
-        pool: &HeldPool<'_, M, K>,
-        idle: usize,
-    ) -> Result<(), Violation> {
-        let mut walked = Found::default();
-        for range in pool.owned().iter() {
+    pub(super) fn verify_bits(&self, idle: usize) -> Result<(), Violation> {
+        let mut walked = CountedParts::default();
+        for range in self.pool.owned().iter() {
             for piece in ArenaIndex::<M>::pieces(range) {
-                self.verify_page_bits(online, piece)?;
+                self.verify_page_bits(piece)?;
             }
         }
         let mut next = 0;
-        for window in windows.all().iter().filter(|window| !window.is_empty()) {
+        for window in self
+            .gated
+            .windows
+            .all()
+            .iter()
+            .filter(|window| !window.is_empty())
+        {
             let arenas = ArenaIndex::<M>::arenas_of(window);
             for arena in next.max(*arenas.start())..=*arenas.end() {
                 self.count_parts(arena, &mut walked)?;
             }
             next = arenas.end() + 1;
         }
-        for range in pool.owned().iter() {
-            self.verify_objects(online, range)?;
+        for range in self.pool.owned().iter() {
+            self.verify_objects(range)?;
         }
         rule(
-            self.pages.ledger().of(Purpose::HeapBits) == walked.needed,
+            self.heap.pages.ledger().of(Purpose::HeapBits) == walked.needed,
             "the heap bitmap that covers scannable spans is charged as such",
         )?;
         rule(
@@ -56,12 +57,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Checks the bitmap's marks of pages in scannable spans.
-    fn verify_page_bits(&self, online: &Online<M>, piece: PageRun) -> Result<(), Violation> {
+    fn verify_page_bits(&self, piece: PageRun) -> Result<(), Violation> {
         for index in 0..piece.count {
             let page = piece.first.plus(index);
-            let span = self.pages.index().span_at(page);
-            let is_scannable = span.is_some_and(|span| online.records().get(span).scan().is_yes());
-            let is_marked = self.pages.index().is_claimed(page);
+            let span = self.heap.pages.index().span_at(page);
+            let is_scannable =
+                span.is_some_and(|span| self.online.records().get(span).scan().is_yes());
+            let is_marked = self.heap.pages.index().is_claimed(page);
             rule_at::<M>(
                 is_marked == is_scannable,
                 page,
@@ -71,15 +73,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(())
     }
 
-    fn count_parts(&self, arena: usize, walked: &mut Found) -> Result<(), Violation> {
-        for part in self.pages.index().parts_of(arena) {
+    fn count_parts(&self, arena: usize, walked: &mut CountedParts) -> Result<(), Violation> {
+        for part in self.heap.pages.index().parts_of(arena) {
             rule_at::<M>(
                 part.is_ready || part.claimed == 0,
                 part.first,
                 "the heap bitmap that covers scannable spans is ready",
             )?;
             rule_at::<M>(
-                self.pages.index().is_dead_where_unclaimed(&part),
+                self.heap.pages.index().is_dead_where_unclaimed(&part),
                 part.first,
                 "words outside of scannable spans are dead",
             )?;
@@ -94,9 +96,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Checks the bits of the words of scannable spans.
-    fn verify_objects(&self, online: &Online<M>, range: PageRun) -> Result<(), Violation> {
-        for (handle, span) in spans_in(self.pages.index(), online, range) {
-            self.verify_distance(online, handle, span)?;
+    fn verify_objects(&self, range: PageRun) -> Result<(), Violation> {
+        for (handle, span) in spans_in(self.heap.pages.index(), self.online, range) {
+            self.verify_distance(handle, span)?;
             if span.scan().is_yes() {
                 self.verify_span(span)?;
             }
@@ -105,18 +107,15 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Checks that a record leads to the bits that cover its span, or nowhere.
-    fn verify_distance(
-        &self,
-        online: &Online<M>,
-        handle: SpanHandle,
-        span: SpanRef<'_>,
-    ) -> Result<(), Violation> {
+    fn verify_distance(&self, handle: SpanHandle, span: SpanRef<'_>) -> Result<(), Violation> {
         let (record, first) = (span.record, span.record.first());
         let class = match record.kind() {
-            Kind::Small(number) if span.scan().is_yes() => Self::TABLE.class(number),
+            Kind::Small(number) if span.scan().is_yes() => Heap::<M, K>::TABLE.class(number),
             _ => None,
         };
-        let expected = class.map_or((0, 0), |class| self.find_bits(online, handle, first, class));
+        let expected = class.map_or((0, 0), |class| {
+            self.heap.find_bits(self.online, handle, first, class)
+        });
         let near = record.near_slots();
         rule_at::<M>(
             near == expected.1 && (near == 0 || record.bits_distance() == expected.0),
@@ -127,7 +126,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     fn verify_span(&self, span: SpanRef<'_>) -> Result<(), Violation> {
         let run = span.record.run();
-        let (slots, bytes) = Self::slots_of(span);
+        let (slots, bytes) = slots_of::<M, K>(span);
         let first = run.first.address::<M>();
         for slot in 0..slots {
             let start = VirtAddr::new(first.value().wrapping_add(slot * bytes));
@@ -147,13 +146,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
-        entries(self.pages.index(), start, bytes).all(|entry| entry == Some(Entry::DEAD))
+        entries(self.heap.pages.index(), start, bytes).all(|entry| entry == Some(WordBits::DEAD))
     }
 
     /// Whether no word after a dead one is described.
     fn stays_dead(&self, start: VirtAddr, bytes: usize) -> bool {
         let mut has_ended = false;
-        entries(self.pages.index(), start, bytes)
+        entries(self.heap.pages.index(), start, bytes)
             .enumerate()
             .all(|(word, entry)| {
                 let Some(entry) = entry else {
@@ -174,7 +173,7 @@ fn entries<T: Tables>(
     tables: &T,
     start: VirtAddr,
     bytes: usize,
-) -> impl Iterator<Item = Option<Entry>> + '_ {
+) -> impl Iterator<Item = Option<WordBits>> + '_ {
     let first = HeapBits::at(tables, start);
     let words = core::iter::successors(first, |word| Some(word.next()));
     words.map(HeapBits::entry).take(bytes / T::WORD_BYTES)

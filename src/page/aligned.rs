@@ -3,7 +3,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits::Bits;
-use super::pages::{Pages, Taken};
+use super::free_pages::{FreePages, Taken};
 use super::state::State;
 use super::summary;
 use super::tree::{FAN_OUT, Tree, TreeNode};
@@ -16,26 +16,7 @@ struct Walk {
     run: usize,
 }
 
-impl<S: Shape> Pages<S> {
-    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a
-    /// power of two); `None` if there is none, or `count` is zero.
-    ///
-    /// Exactly the run is taken, so nothing has to be trimmed and no neighbour's scavenged bit is
-    /// touched. A run is found if one exists. The cost is a visit to each free run of at least
-    /// `count` pages up to the one that fits.
-    pub(crate) fn alloc_aligned(
-        &self,
-        state: &mut State,
-        count: usize,
-        align: usize,
-    ) -> Option<Taken> {
-        debug_assert!(align.is_power_of_two(), "alignments are powers of two");
-        if align <= 1 {
-            return self.alloc(state, count);
-        }
-        self.alloc_walking(state, count, align)
-    }
-
+impl<S: Shape> FreePages<S> {
     /// [`alloc_aligned`](Self::alloc_aligned) for any alignment. Where chunks are short, this is
     /// how runs without alignment are found too: one way to search is enough.
     // One for both.

@@ -12,7 +12,7 @@ use super::summary::Summary;
 /// Bits of a word.
 pub(crate) const WORD: usize = usize::BITS as usize;
 
-/// Pages of the largest chunk.
+/// FreePages of the largest chunk.
 pub(crate) const MAX_PAGES: usize = 512;
 
 /// The words of one bitmap. Chunks with fewer pages leave the rest zero.
@@ -36,7 +36,7 @@ pub(crate) struct Found {
 /// the chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits<'a> {
-    words: &'a [AtomicUsize],
+    pub(super) words: &'a [AtomicUsize],
     pages: usize,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Pages of the chunk.
+    /// FreePages of the chunk.
     #[inline]
     pub(crate) const fn pages(self) -> usize {
         self.pages
@@ -232,17 +232,6 @@ impl<'a> Bits<'a> {
     pub(crate) fn unused_are_clear(self) -> bool {
         masks(self.pages, self.words.len() * WORD - self.pages)
             .all(|(index, mask)| self.word(index) & mask == 0)
-    }
-
-    /// Clears those of the 64 bits from `first`, a multiple of 64, that are set in `block`.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn clear_block(self, first: usize, block: u64) {
-        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
-        for (position, word) in words.enumerate() {
-            let part = block >> (position * WORD) & usize::MAX as u64;
-            let mask = usize::try_from(part).unwrap_or(usize::MAX);
-            word.store(word.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
-        }
     }
 
     /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.

@@ -7,21 +7,24 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits;
-use super::pages::{Pages, Taken};
+use super::free_pages::{FreePages, Taken};
 use super::state::State;
 use super::summary;
 use super::tree::Tree;
 
-/// Pages of the block that a cache takes its pages from.
+/// FreePages of the block that a cache takes its pages from.
 pub(crate) const BLOCK_PAGES: usize = 64;
 
-/// Pages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a
+/// FreePages that one owner holds back for itself, from one aligned block of [`BLOCK_PAGES`], or of a
 /// chunk if that is smaller.
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    base: PageIdx,
-    free: u64,
-    scavenged: u64,
+    /// The first page of the block.
+    pub(super) base: PageIdx,
+    /// The pages that are left: bit `i` is page `base + i`.
+    pub(super) free: u64,
+    /// Those of them that are scavenged.
+    pub(super) scavenged: u64,
 }
 
 impl PageCache {
@@ -91,20 +94,7 @@ impl PageCache {
     }
 }
 
-#[cfg(any(test, feature = "testing"))]
-impl PageCache {
-    /// The first page of the block.
-    pub(crate) const fn base(&self) -> PageIdx {
-        self.base
-    }
-
-    /// The pages that are left, and those of them that are scavenged: bit `i` is page `base + i`.
-    pub(crate) const fn bitmaps(&self) -> (u64, u64) {
-        (self.free, self.scavenged)
-    }
-}
-
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Takes all free pages of the aligned block that holds the lowest free page; `None` if no page
     /// is free.
     ///

@@ -2,7 +2,7 @@
 
 use crate::base::{PageIdx, Shape};
 
-use super::pages::Pages;
+use super::free_pages::FreePages;
 use super::state::State;
 use super::summary;
 use super::tree::{Chunk, FAN_OUT, Piece, Tree, TreeNode};
@@ -86,7 +86,7 @@ impl<S: Shape> Tree<S> {
     }
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// The first page of the lowest run of `count` pages.
     pub(super) fn lowest(&self, state: &State, count: usize) -> Option<PageIdx> {
         if Tree::<S>::SHORT_CHUNKS {

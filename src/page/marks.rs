@@ -2,12 +2,12 @@
 
 use crate::base::{PageIdx, PageRun, Shape};
 
-use super::pages::{Pages, Taken};
+use super::free_pages::{FreePages, Taken};
 use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::{Chunk, Piece, Tree};
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     const MARKS_SHORT: bool = Tree::<S>::SHORT_CHUNKS && !S::SCAVENGES;
 
     /// Marks `run` free or taken where chunks are short and nothing is scavenged: both ways are one.

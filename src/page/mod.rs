@@ -1,6 +1,6 @@
 //! Layer 3: free pages.
 //!
-//! [`Pages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk
+//! [`FreePages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk
 //! bitmaps ([`bits`]) under a sparse tree of summaries ([`summary`], [`tree`]), with a search
 //! address below which nothing is free, and a [`cache`] of 64 pages for whoever takes single pages.
 //! It hands up runs of page numbers and how many of their pages have no memory; it takes from below
@@ -9,32 +9,25 @@
 //! # States of a page
 //! An owned page is free or taken; beside that it is scavenged or Ready. Taking a page leaves its
 //! scavenged bit set: it is in transit until whoever took it has had it committed and says so with
-//! [`Pages::made_ready`]. If that fails, the bits that are still set say exactly what was not Ready
+//! [`FreePages::made_ready`]. If that fails, the bits that are still set say exactly what was not Ready
 //! before.
 #![forbid(unsafe_code)]
 
 mod aligned;
 mod bits;
 mod cache;
-#[cfg(any(test, feature = "testing"))]
-mod corrupt;
 mod find;
+mod free_pages;
 mod marks;
 mod pages;
-#[cfg(any(test, feature = "testing"))]
-mod pattern;
 mod state;
 mod summary;
 mod survey;
 mod tree;
 mod verify;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
 pub(crate) use cache::{BLOCK_PAGES, PageCache};
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use corrupt::Corruption;
-pub(crate) use pages::{Pages, Taken};
+pub(crate) use free_pages::{FreePages, Taken};
 pub(crate) use state::State;
 
 #[cfg(test)]

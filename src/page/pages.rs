@@ -4,31 +4,12 @@ use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::{Cause, Source};
 
 use super::bits::Bits;
+use super::free_pages::{FreePages, Taken};
 use super::state::{PagesError, State};
 use super::summary;
 use super::tree::{Chunk, Piece, Tree};
 
-/// A run that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// The pages.
-    pub(crate) run: PageRun,
-    /// How many of them have no memory.
-    pub(crate) scavenged: usize,
-}
-
-/// The free pages of a heap: tables that may be read and extended beside the page lock. What they
-/// hold is changed with the [`State`] of the same heap in hand.
-pub(crate) struct Pages<S> {
-    pub(super) tree: Tree<S>,
-}
-
-impl<S: Shape> Pages<S> {
-    /// Tables without pages.
-    pub(crate) const fn new() -> Self {
-        Self { tree: Tree::new() }
-    }
-
+impl<S: Shape> FreePages<S> {
     /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for
     /// want of them.
     ///
@@ -113,6 +94,25 @@ impl<S: Shape> Pages<S> {
         let taken = self.mark_taken(state, PageRun::new(hit.first, count));
         state.none_free_below(hit.lowest);
         Some(taken)
+    }
+
+    /// Takes the lowest free run of `count` pages whose address is a multiple of `align` pages (a
+    /// power of two); `None` if there is none, or `count` is zero.
+    ///
+    /// Exactly the run is taken, so nothing has to be trimmed and no neighbour's scavenged bit is
+    /// touched. A run is found if one exists. The cost is a visit to each free run of at least
+    /// `count` pages up to the one that fits.
+    pub(crate) fn alloc_aligned(
+        &self,
+        state: &mut State,
+        count: usize,
+        align: usize,
+    ) -> Option<Taken> {
+        debug_assert!(align.is_power_of_two(), "alignments are powers of two");
+        if align <= 1 {
+            return self.alloc(state, count);
+        }
+        self.alloc_walking(state, count, align)
     }
 
     /// The run that [`alloc`](Self::alloc) would take.
@@ -216,7 +216,7 @@ impl<S: Shape> Pages<S> {
         found.min(max)
     }
 
-    /// Pages of the longest free run.
+    /// FreePages of the longest free run.
     pub(crate) fn largest_run(&self, state: &State) -> usize {
         let top = state.search().and_then(|search| {
             let chunk = search.0 >> Tree::<S>::CHUNK_SHIFT;
@@ -248,16 +248,6 @@ impl<S: Shape> Pages<S> {
             if let Some(chunk) = self.tree.chunk(piece.chunk) {
                 note(chunk, piece);
             }
-        }
-    }
-
-    /// How many pages of a piece are scavenged.
-    #[inline]
-    pub(super) fn scavenged_in(chunk: Chunk<'_>, piece: Piece) -> usize {
-        if S::SCAVENGES {
-            chunk.scavenged.count(piece.first, piece.count)
-        } else {
-            0
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum PagesError {
     NotEnsured,
     /// The ranges that the heap owns cannot take the run.
     Ranges(RangesError),
-    /// Pages of the run are not taken: they are free, or not the heap's.
+    /// FreePages of the run are not taken: they are free, or not the heap's.
     NotTaken,
 }
 
@@ -38,7 +38,8 @@ pub(crate) struct State {
     pub(super) free: usize,
     /// Free pages that are scavenged.
     pub(super) scavenged: usize,
-    search: Option<PageIdx>,
+    /// No page below it is free; `None` if no page is.
+    pub(super) search: Option<PageIdx>,
     /// The height of the top of the tree: the lowest node above every owned page.
     top: usize,
 }
@@ -117,12 +118,6 @@ impl State {
         debug_assert!(self.owned.contains(page), "the search address is owned");
         debug_assert!(self.search.is_some(), "a page was free just now");
         self.search = self.search.max(Some(page));
-    }
-
-    /// Sets the search address to what may be wrong.
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn set_search_unchecked(&mut self, page: Option<PageIdx>) {
-        self.search = page;
     }
 
     /// Notes that no page is free.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Summary {
     /// Free pages at the start.
     pub(crate) start: usize,
-    /// Pages of the longest free run.
+    /// FreePages of the longest free run.
     pub(crate) max: usize,
     /// Free pages at the end.
     pub(crate) end: usize,

@@ -2,7 +2,7 @@
 
 use crate::base::{PageIdx, PageRun, Shape};
 
-use super::pages::Pages;
+use super::free_pages::FreePages;
 use super::state::State;
 use super::summary;
 use super::tree::{FAN_OUT, Tree, TreeNode};
@@ -12,7 +12,7 @@ use super::tree::{FAN_OUT, Tree, TreeNode};
 pub(crate) struct ChunkCount {
     /// The owned pages, side by side.
     pub(crate) run: PageRun,
-    /// Pages that are taken, those of page caches among them.
+    /// FreePages that are taken, those of page caches among them.
     pub(crate) taken: usize,
     /// Free pages that have memory.
     pub(crate) ready: usize,
@@ -20,7 +20,7 @@ pub(crate) struct ChunkCount {
     pub(crate) scavenged: usize,
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Counts for every chunk that the heap owns pages of, lowest first; a chunk in which several
     /// ranges lie comes once for each.
     pub(crate) fn chunks<'a>(&'a self, state: &'a State) -> impl Iterator<Item = ChunkCount> + 'a {

@@ -57,14 +57,14 @@ pub(super) struct Piece {
 }
 
 impl<S: Shape> Tree<S> {
-    /// Pages of a chunk.
+    /// FreePages of a chunk.
     pub(super) const CHUNK_PAGES: usize = S::GEOMETRY.chunk_pages();
     /// log2 of them.
     pub(super) const CHUNK_SHIFT: usize = Self::CHUNK_PAGES.trailing_zeros() as usize;
     /// Chunks have so few words that to look at all of them costs no more than to know which have
     /// changed.
     pub(super) const SHORT_CHUNKS: bool = Self::CHUNK_PAGES <= 2 * WORD;
-    /// Pages of the address space.
+    /// FreePages of the address space.
     const SPACE_PAGES: usize = 1 << S::GEOMETRY.page_number_bits();
     /// Levels of the tree.
     pub(super) const LEVELS: usize = {

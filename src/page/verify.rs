@@ -3,7 +3,7 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::bits::Bits;
-use super::pages::Pages;
+use super::free_pages::FreePages;
 use super::state::State;
 use super::summary::{self, Summary};
 use super::tree::{Chunk, FAN_OUT, Tree, TreeNode};
@@ -16,7 +16,7 @@ struct Audit<'a> {
     lowest: Option<PageIdx>,
 }
 
-impl<S: Shape> Pages<S> {
+impl<S: Shape> FreePages<S> {
     /// Recomputes ranges, summaries, hints, totals and the search address, and names the first that
     /// is wrong.
     ///

@@ -10,6 +10,7 @@ mod commit;
 mod extend;
 mod gate;
 mod grow;
+mod held;
 mod init;
 mod limit;
 mod machine;

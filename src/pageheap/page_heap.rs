@@ -3,7 +3,7 @@
 use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr, VirtRange};
 use spin::once::Once;
 
-use super::bitmap::Bitmap;
+use super::bitmap::BitmapMemory;
 use super::gate::{Closed, Gate, GateGuard};
 use super::pool::PagePool;
 use super::run::ReadyRun;
@@ -23,7 +23,7 @@ pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) ledger: Ledger,
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
-    pub(super) bitmap: Bitmap<K>,
+    pub(super) bitmap: BitmapMemory<K>,
 }
 
 /// What `init` brought.
@@ -71,7 +71,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 pending_undo: None,
             }),
             pool: PagePool::new(),
-            bitmap: Bitmap::new(),
+            bitmap: BitmapMemory::new(),
         }
     }
 
@@ -99,7 +99,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// The memory of the heap bitmap.
     #[inline(always)]
-    pub(crate) const fn bitmap(&self) -> &Bitmap<K> {
+    pub(crate) const fn bitmap(&self) -> &BitmapMemory<K> {
         &self.bitmap
     }
 

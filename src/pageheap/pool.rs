@@ -13,8 +13,8 @@ use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-use crate::page::{BLOCK_PAGES, PageCache, Pages, State, Taken};
-use crate::region::ranges::{Ranges, Slot};
+use crate::page::{BLOCK_PAGES, FreePages, PageCache, State, Taken};
+use crate::region::ranges::Slot;
 use crate::region::token::{Prepared, Ready};
 use crate::region::{Cause, Ledger, Purpose, Source};
 
@@ -23,7 +23,7 @@ const CACHED_RUN: usize = 16;
 
 /// The pages that a heap on `M` owns and does not use.
 pub(crate) struct PagePool<M: Machine, K: Kernel> {
-    pages: Pages<M>,
+    pages: FreePages<M>,
     side: RankedLock<Side, K, { rank::PAGE }>,
     /// The reserve has less than the kernel asked for.
     reserve_is_low: AtomicBool,
@@ -31,11 +31,13 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
 
 /// The state that the page lock guards.
 #[derive(Debug)]
-struct Side {
-    pages: State,
+pub(super) struct Side {
+    /// The free pages.
+    pub(super) pages: State,
     /// The cache of all CPUs.
-    cache: PageCache,
-    reserve: Reserve,
+    pub(super) cache: PageCache,
+    /// The reserve.
+    pub(super) reserve: Reserve,
 }
 
 /// Free pages that are Ready and were taken to lose their memory. Nothing else names them.
@@ -54,8 +56,8 @@ impl Victim {
 
 /// The pool, held still.
 pub(crate) struct HeldPool<'a, M: Machine, K: Kernel> {
-    pages: &'a Pages<M>,
-    side: RankedGuard<'a, Side, K, { rank::PAGE }>,
+    pub(super) pages: &'a FreePages<M>,
+    pub(super) side: RankedGuard<'a, Side, K, { rank::PAGE }>,
 }
 
 impl<M: Machine, K: Kernel> PagePool<M, K> {
@@ -66,7 +68,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     /// A pool without pages.
     pub(super) const fn new() -> Self {
         Self {
-            pages: Pages::new(),
+            pages: FreePages::new(),
             side: RankedLock::new(Side {
                 pages: State::new(),
                 cache: PageCache::EMPTY,
@@ -340,7 +342,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
 
 /// The reserve.
 impl<M: Machine, K: Kernel> PagePool<M, K> {
-    /// Keeps `pages` pages from now on. Pages above that become free.
+    /// Keeps `pages` pages from now on. FreePages above that become free.
     pub(super) fn keep_reserve(&self, ledger: &Ledger, pages: usize) {
         let mut side = self.side.lock();
         side.reserve.keep(pages);
@@ -349,7 +351,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         }
     }
 
-    /// Pages of the run that would fill the reserve; 0 if it is full.
+    /// FreePages of the run that would fill the reserve; 0 if it is full.
     pub(super) fn missing_reserve(&self) -> usize {
         self.side.lock().reserve.missing()
     }
@@ -383,12 +385,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 }
 
-impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
-    /// The pages that the heap owns.
-    pub(crate) fn owned(&self) -> &Ranges {
-        self.side.pages.owned()
-    }
-
+impl<M: Machine, K: Kernel> HeldPool<'_, M, K> {
     /// How many pages directly below `end` are free, counted up to `most`.
     pub(super) fn free_below(&self, end: PageIdx, most: usize) -> usize {
         self.pages.free_below(&self.side.pages, end, most)
@@ -399,39 +396,5 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         let taken = self.pages.take(&mut self.side.pages, run);
         let taken = expect_invariant::<K, _, _>(taken.ok_or(()), "pages counted as free are free");
         PagePool::<M, K>::in_transit(taken)
-    }
-
-    /// The free pages and their tables.
-    pub(crate) fn pages(&self) -> (&'a Pages<M>, &State) {
-        (self.pages, &self.side.pages)
-    }
-
-    /// The page cache.
-    pub(crate) fn cache(&self) -> &PageCache {
-        &self.side.cache
-    }
-
-    /// The runs that the reserve is in.
-    pub(crate) fn reserve(&self) -> impl Iterator<Item = PageRun> + '_ {
-        self.side.reserve.runs()
-    }
-
-    /// Pages that are free, those of the page cache included.
-    pub(crate) fn free_pages(&self) -> usize {
-        self.side.pages.free_pages() + self.side.cache.pages()
-    }
-
-    /// Free pages that lack memory.
-    pub(crate) fn scavenged_pages(&self) -> usize {
-        self.side.pages.scavenged_pages() + self.side.cache.scavenged_pages()
-    }
-}
-
-/// Damage for the tests of `verify`.
-#[cfg(test)]
-impl<M: Machine, K: Kernel> HeldPool<'_, M, K> {
-    pub(crate) fn plant(&mut self) -> (&Pages<M>, &mut State, &mut Reserve) {
-        let side = &mut *self.side;
-        (self.pages, &mut side.pages, &mut side.reserve)
     }
 }

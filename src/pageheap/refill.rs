@@ -8,7 +8,7 @@ use super::run::Want;
 use crate::region::Cause;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Keeps `pages` Ready pages for atomic requests from now on. Pages above that become free;
+    /// Keeps `pages` Ready pages for atomic requests from now on. FreePages above that become free;
     /// [`fill_reserve`](Self::fill_reserve) takes missing ones.
     pub(crate) fn keep_reserve(&self, pages: usize) {
         self.pool.keep_reserve(&self.ledger, pages);

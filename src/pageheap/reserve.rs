@@ -10,7 +10,7 @@ const RUNS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Reserve {
     runs: [PageRun; RUNS],
-    /// Pages that the kernel asked to keep.
+    /// FreePages that the kernel asked to keep.
     goal: usize,
     /// Takes a run off the reserve. There is no function before the kernel asks for a reserve, so
     /// that a kernel without one links none of this.
@@ -33,7 +33,7 @@ impl Reserve {
         self.take = Some(Self::take_shortest);
     }
 
-    /// Pages in the reserve.
+    /// FreePages in the reserve.
     pub(super) fn pages(&self) -> usize {
         self.runs.iter().map(|run| run.count).sum()
     }
@@ -68,7 +68,7 @@ impl Reserve {
         }
     }
 
-    /// Pages of the run that would fill the reserve; 0 if it is full. Where there is no slot for
+    /// FreePages of the run that would fill the reserve; 0 if it is full. Where there is no slot for
     /// another run, this one has to stand in for the shortest too.
     pub(super) fn missing(&self) -> usize {
         let missing = self.goal.saturating_sub(self.pages());

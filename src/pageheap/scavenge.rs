@@ -60,7 +60,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
-    /// Pages whose memory scavenging could give back.
+    /// FreePages whose memory scavenging could give back.
     pub(super) fn scavengeable_pages(&self) -> usize {
         (self.ledger.of(Purpose::Free) + self.bitmap.idle_bytes()) >> M::GEOMETRY.page_shift
     }

@@ -10,6 +10,7 @@ use crate::region::Cause;
 /// A range of address space that the heap may use. Nothing is checked until it is given to the
 /// heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Window {
     /// Its first address; a multiple of the granule.
     pub base: usize,

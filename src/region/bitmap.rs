@@ -2,34 +2,16 @@
 
 use archipelago_api::{Busy, Machine};
 
-use super::ledger::Total;
+use super::ledger::{Purpose, Total};
+use super::share::BitmapShare;
+use super::space::Space;
 use super::token::{Ready, Refused, Reserved};
-use super::{Purpose, Space};
+use super::windows::Windows;
 
-/// The share of the windows that growth leaves to the heap bitmap.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BitmapShare {
-    /// One page in this many; 0 while there is no bitmap, which costs nothing.
-    one_in: usize,
-}
-
-impl BitmapShare {
-    /// Nothing.
-    pub(super) const NONE: Self = Self { one_in: 0 };
-
-    /// How many of `pages` pages are left to the bitmap.
-    pub(super) const fn of(self, pages: usize) -> usize {
-        match self.one_in {
-            0 => 0,
-            one_in => pages.div_ceil(one_in),
-        }
-    }
-}
-
-impl super::Windows {
+impl Windows {
     /// From now on growth leaves one page in `pages` to the heap bitmap.
     pub(crate) const fn leave_to_bitmap(&mut self, pages: usize) {
-        self.bitmap_share = BitmapShare { one_in: pages };
+        self.bitmap_share = BitmapShare::one_in(pages);
     }
 }
 

@@ -11,14 +11,13 @@ use core::ptr::NonNull;
 
 use archipelago_api::{Machine, Offset, VirtRange};
 
+use super::cause::Cause;
+use super::ledger::Purpose;
+use super::source::{Source, UNIT};
 use super::space::Space;
 use super::token::{Refused, Reserved};
-use super::{Cause, Purpose, Source};
 use crate::base::sparse::{Entry, Fresh};
 use crate::base::{PageIdx, PageRun, Shape};
-
-/// The smallest piece and the smallest alignment of metadata memory, in bytes: a cache line.
-pub(crate) const UNIT: usize = 64;
 
 /// Pieces in stock at most. Beyond them the smallest is lost, and stays charged as unused.
 const STOCK: usize = 4;
@@ -32,8 +31,8 @@ pub(crate) struct Metadata {
     /// Invariant: the whole room is Reserved, and no token names a part of it.
     room: PageRun,
     extent_bytes: usize,
-    extent: Extent,
-    stock: [Piece; STOCK],
+    extent: OpenExtent,
+    stock: [StockPiece; STOCK],
     /// Bytes for which the stock had no place.
     lost: usize,
 }
@@ -43,7 +42,7 @@ pub(crate) struct Metadata {
 /// Invariant: `bump..ready` is Ready and unused, `ready..top` is Reserved, and no token names a
 /// part of either.
 #[derive(Clone, Copy, Debug)]
-struct Extent {
+struct OpenExtent {
     bump: usize,
     ready: usize,
     top: usize,
@@ -51,7 +50,7 @@ struct Extent {
 
 /// Ready memory that is not in use.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct StockPiece {
     offset: usize,
     bytes: usize,
 }
@@ -63,12 +62,12 @@ impl Metadata {
         Self {
             room: PageRun::new(PageIdx(0), 0),
             extent_bytes,
-            extent: Extent {
+            extent: OpenExtent {
                 bump: 0,
                 ready: 0,
                 top: 0,
             },
-            stock: [Piece {
+            stock: [StockPiece {
                 offset: 0,
                 bytes: 0,
             }; STOCK],
@@ -132,14 +131,15 @@ impl Metadata {
         if let Some(smallest) = self.stock.iter_mut().min_by_key(|piece| piece.bytes) {
             if smallest.bytes < bytes {
                 lost = smallest.bytes;
-                *smallest = Piece { offset, bytes };
+                *smallest = StockPiece { offset, bytes };
             }
         }
         self.lost += lost;
     }
 
     fn find_stock(&mut self, bytes: usize, align: usize) -> Option<usize> {
-        let fits = |piece: &&mut Piece| piece.bytes >= bytes && piece.offset & (align - 1) == 0;
+        let fits =
+            |piece: &&mut StockPiece| piece.bytes >= bytes && piece.offset & (align - 1) == 0;
         let piece = self
             .stock
             .iter_mut()
@@ -171,7 +171,7 @@ impl Metadata {
         if old.ready > old.bump {
             self.stock_up(old.bump, old.ready - old.bump);
         }
-        self.extent = Extent {
+        self.extent = OpenExtent {
             bump: start,
             ready: start,
             top: start + self.extent_bytes,
@@ -194,7 +194,7 @@ impl Metadata {
     }
 }
 
-impl Extent {
+impl OpenExtent {
     fn has_top(&self, bytes: usize, align: usize) -> bool {
         self.top
             .checked_sub(bytes)

@@ -7,9 +7,10 @@ use core::cell::Cell;
 
 use archipelago_api::{Busy, Contents, Kernel, Machine, Patience, ReserveError, VirtRange};
 
+use super::cause::Cause;
+use super::ledger::Purpose;
 use super::ledger::{Ledger, Total};
 use super::token::{Prepared, Ready, Refused, Reserved};
-use super::{Cause, Purpose};
 use crate::base::lock;
 
 /// Decides whether so many more bytes may become Ready.

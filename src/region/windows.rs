@@ -6,11 +6,14 @@
 
 use archipelago_api::{Kernel, Machine, Offset};
 
+use super::cause::Cause;
+use super::ledger::Purpose;
 use super::metadata::Metadata;
 use super::ranges::{Ranges, RangesError};
+use super::share::BitmapShare;
+use super::source::Source;
 use super::space::Space;
 use super::token::{Refused, Reserved};
-use super::{BitmapShare, Cause, Purpose, Source};
 use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 

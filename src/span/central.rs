@@ -10,7 +10,8 @@ use archipelago_api::{Kernel, Machine};
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::record::{Kind, Record, WideRecord};
 use super::records::{Pool, RecordKind, Records};
-use super::slots::{LiveSlot, SlotTaken, SpanRef};
+use super::slots::{LiveSlot, SpanRef};
+use super::tokens::{NewSlot, RetiredRun};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
@@ -64,64 +65,6 @@ pub(crate) struct Lists {
 /// The most empty spans that are kept: enough for a program that frees and allocates the last object
 /// of a span by turns, and too few to show in the memory overhead, as one a class would.
 const KEPT_SPANS: usize = 8;
-
-/// A slot that was allocated just now.
-///
-/// Invariant: the slot's bit was set for this token, so the slot's memory is its holder's alone, and
-/// the span stays in use. The token is used up when the memory goes to the caller.
-#[derive(Debug)]
-#[must_use = "a slot that is dropped is lost"]
-pub(crate) struct NewSlot<'a> {
-    span: SpanRef<'a>,
-    slot: usize,
-    is_zeroed: bool,
-}
-
-impl<'a> NewSlot<'a> {
-    #[inline(always)]
-    const fn new(span: SpanRef<'a>, taken: &SlotTaken) -> Self {
-        Self {
-            span,
-            slot: taken.slot,
-            is_zeroed: taken.zeroed,
-        }
-    }
-
-    /// The span, which keeps its place as long as the slot is allocated.
-    #[inline(always)]
-    pub(crate) const fn span(&self) -> SpanRef<'a> {
-        self.span
-    }
-
-    /// The slot's number.
-    #[inline(always)]
-    pub(crate) const fn number(&self) -> usize {
-        self.slot
-    }
-
-    /// Whether the slot's memory is known to be zero.
-    #[inline(always)]
-    pub(crate) const fn is_zeroed(&self) -> bool {
-        self.is_zeroed
-    }
-}
-
-/// The pages of a span whose record went back to the pool.
-///
-/// Invariant: the record was the only one of these pages, and says nothing of them any more.
-#[derive(Debug)]
-#[must_use = "pages that are dropped are lost: free them"]
-pub(crate) struct RetiredRun {
-    run: PageRun,
-}
-
-impl RetiredRun {
-    /// The pages.
-    #[inline(always)]
-    pub(crate) const fn run(&self) -> PageRun {
-        self.run
-    }
-}
 
 impl Lists {
     /// Lists without spans and records.
@@ -261,7 +204,7 @@ impl Lists {
         let run = record.run();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
         self.pool.free(records, handle);
-        RetiredRun { run }
+        RetiredRun::new(run)
     }
 
     /// Returns a record that describes nothing yet to the pool.

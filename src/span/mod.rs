@@ -7,16 +7,22 @@
 mod central;
 mod class;
 mod class_table;
-mod place;
+#[cfg(test)]
+mod damage;
+mod distance;
+#[cfg(feature = "heap-bits")]
+mod near;
 mod record;
 mod records;
 mod slots;
+mod tokens;
 
-pub(crate) use central::{Central, Lists, NewSlot, RetiredRun};
+pub(crate) use central::{Central, Lists};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
-pub(crate) use place::BitsPlace;
+pub(crate) use near::BitsPlace;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records, reach};
 pub(crate) use slots::{LiveSlot, SpanRef};
+pub(crate) use tokens::{NewSlot, RetiredRun};

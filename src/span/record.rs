@@ -9,7 +9,7 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
-use super::place::BitsDistance;
+use super::distance::BitsDistance;
 use crate::base::sparse::Entry;
 use crate::base::{PageIdx, PageRun};
 
@@ -167,24 +167,4 @@ pub(super) const fn scan_of(word: u32) -> Scan {
 #[inline]
 pub(super) const fn is_wide(word: u32) -> bool {
     word & WIDE != 0
-}
-
-/// Damage for the tests of `verify`.
-#[cfg(test)]
-impl Record {
-    pub(crate) fn plant_free_slots(&self, more: u16) {
-        self.free_slots.fetch_add(more, Relaxed);
-    }
-
-    pub(crate) fn plant_bit(&self, slot: usize) {
-        self.bits[slot / WORD_BITS].fetch_or(1 << (slot % WORD_BITS), Relaxed);
-    }
-
-    pub(crate) fn plant_fresh_slot(&self, slot: u16) {
-        self.fresh_slot.store(slot, Relaxed);
-    }
-
-    pub(crate) fn plant_previous(&self, handle: u32) {
-        self.previous.store(handle, Relaxed);
-    }
 }

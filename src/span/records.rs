@@ -15,7 +15,7 @@ use super::slots::SpanRef;
 use crate::arena::SpanHandle;
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::metadata::UNIT;
+use crate::region::UNIT;
 
 /// The two sizes of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,16 +132,16 @@ impl<'a, M: Machine> Records<'a, M> {
 /// Unused records, linked through their handles. Guarded by the central lock.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    narrow: Stack,
+    pub(super) narrow: Stack,
     wide: Stack,
     /// Bytes of all records ever added.
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Stack {
+pub(super) struct Stack {
     top: u32,
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl Pool {
@@ -255,13 +255,5 @@ impl Pool {
                 self.free(records, handle);
             }
         }
-    }
-}
-
-/// Damage for the tests of `verify`.
-#[cfg(test)]
-impl Pool {
-    pub(super) fn plant_count(&mut self, more: usize) {
-        self.narrow.count += more;
     }
 }

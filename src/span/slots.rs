@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use archipelago_api::VirtAddr;
 
 use super::class::{Scan, SizeClass, SpanClass};
-use super::place::RecordAddress;
+use super::distance::RecordAddress;
 use super::record::{Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, kind_of, scan_of};
 
 /// A record with all of its bits. Changes are made under the central lock.

@@ -1,5 +1,5 @@
-//! Metadata memory for tests of single layers: off the global allocator, so that it serves in a
-//! kernel too.
+//! Metadata memory for tests of single layers, from the global allocator, so that it works in a
+//! kernel, too.
 
 use alloc::alloc::alloc_zeroed;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use crate::base::sparse::{Entry, Fresh};
 use crate::region::ranges::{Ranges, Slot};
 use crate::region::{Cause, Purpose, Source};
 
-/// Metadata memory off the global allocator. It is never given back.
+/// Metadata memory from the global allocator, never freed.
 #[derive(Debug, Default)]
 pub(crate) struct HostSource {
     bytes: [usize; Purpose::ALL.len()],
@@ -20,16 +20,16 @@ pub(crate) struct HostSource {
     refused: Option<usize>,
 }
 
-/// Keeps what was handed out in reach, so that leak checkers do not mind it.
+/// Keeps all memory reachable, so that leak checkers do not report it.
 static HANDED_OUT: SpinMutex<Vec<HandedOut>> = SpinMutex::new(Vec::new());
 
 struct HandedOut(#[expect(dead_code, reason = "kept for leak checkers alone")] NonNull<u8>);
 
-// SAFETY: the pointer is never read through.
+// SAFETY: the pointer is never dereferenced.
 unsafe impl Send for HandedOut {}
 
 impl HostSource {
-    /// Bytes handed out for `purpose`.
+    /// Bytes allocated for `purpose`.
     pub(crate) fn bytes(&self, purpose: Purpose) -> usize {
         self.bytes[purpose as usize]
     }
@@ -70,12 +70,14 @@ impl Source for HostSource {
         if layout.size() == 0 {
             return Err(refusal);
         }
-        // SAFETY: the layout has a size other than zero.
+        // SAFETY: `alloc_zeroed` needs a layout of a size other than zero, as checked above.
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
         HANDED_OUT.lock().push(HandedOut(memory));
         self.bytes[purpose as usize] += layout.size();
-        // SAFETY: the global allocator gave us zeroed memory for `count` entries, aligned for `T`;
-        // it is never freed, and this is the only reference to it.
+        // SAFETY: `Fresh::new` needs
+        // - alignment for `T`: the layout has it;
+        // - `count` entries that are Ready, zero, and stay so: they are zeroed and never freed;
+        // - no other reference: the memory was allocated just now.
         Ok(unsafe { Fresh::new(memory.cast(), count) })
     }
 }

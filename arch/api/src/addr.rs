@@ -39,7 +39,7 @@ impl VirtAddr {
         }
     }
 
-    /// How many bytes this address lies above `base`, or `None` if it lies below.
+    /// The bytes from `base` up to this address, or `None` if the address lies below.
     #[must_use]
     pub const fn bytes_above(self, base: Self) -> Option<usize> {
         self.0.checked_sub(base.0)

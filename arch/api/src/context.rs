@@ -1,19 +1,19 @@
-//! Ready-made answers to [`Kernel::context`](crate::Kernel::context), for kernels that run on one
-//! CPU.
+//! Ready-made implementations of [`Kernel::context`](crate::Kernel::context), for kernels that run
+//! on one CPU.
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::AllocFlags;
 
-/// Which flags a request through `GlobalAlloc` has: what a kernel knows about where it is.
+/// The flags of requests through `GlobalAlloc`, by the context in which the kernel makes them.
 pub trait Context: 'static {
     /// The flags of a request that is made now.
     fn flags() -> AllocFlags;
 }
 
-/// Every request is an ordinary one. Requests that come with interrupts masked still never wait
-/// for a lock of mapper or frame source.
+/// The context in which every request is an ordinary one. Requests with interrupts masked still
+/// never wait for a lock of mapper or frame allocator.
 #[derive(Debug)]
 pub enum Ordinary {}
 
@@ -23,16 +23,17 @@ impl Context for Ordinary {
     }
 }
 
-/// Requests are [`AllocFlags::ATOMIC`] while a [`HandlerGuard`] lives: never the machine, only the
-/// reserve. For kernels of one CPU.
+/// The context of a kernel whose interrupt handlers allocate: requests are [`AllocFlags::ATOMIC`]
+/// while a [`HandlerGuard`] lives, so they never call the machine and may use the reserve. For
+/// kernels of one CPU.
 #[derive(Debug)]
 pub enum Handlers {}
 
-/// How many guards live.
+/// The number of guards that live.
 ///
-/// Loaded and stored, never changed in one step, so that cores without compare-and-swap can have
-/// it: on one CPU the only others that change it between a load and its store are handlers, and
-/// each leaves it as it found it before what it interrupted goes on.
+/// The number is loaded and stored, never changed in one step, so that cores without
+/// compare-and-swap can run this: on one CPU only handlers can change the number between a load and
+/// its store, and each restores the number before the interrupted code goes on.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
 
 impl Context for Handlers {
@@ -45,7 +46,7 @@ impl Context for Handlers {
     }
 }
 
-/// Held for as long as an interrupt handler runs, tells [`Handlers`] that it does.
+/// A guard that an interrupt handler holds for as long as it runs, so that [`Handlers`] knows.
 #[derive(Debug)]
 #[must_use = "the handler counts as left when the guard is dropped"]
 pub struct HandlerGuard {

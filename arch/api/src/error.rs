@@ -1,24 +1,24 @@
-//! What a machine answers when it cannot do what it was asked.
+//! The errors of a machine's calls.
 
 use core::fmt;
 
 use crate::VirtRange;
 
-/// A lock around the mapper or the frame source is held by somebody else, and the caller must not
-/// wait for it. The range is as it was.
+/// A lock around the mapper or the frame allocator is held, and the caller must not wait for it.
+/// The range is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
-/// Why a range could not be reserved. The whole range is in state None, as before.
+/// The reasons why a range could not be reserved. The whole range is in state None, as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// Something lives in the range already.
+    /// A part of the range is in use already.
     Occupied {
         /// The part of the range that was found occupied.
         occupied: VirtRange,
     },
-    /// The range reaches beyond what this machine can serve.
+    /// The range reaches beyond the addresses that this machine serves.
     Outside {
         /// The range that was asked for.
         range: VirtRange,
@@ -27,7 +27,7 @@ pub enum ReserveError {
     Busy,
 }
 
-/// Why a range could not be prepared. The whole range is Reserved, as before.
+/// The reasons why a range could not be prepared. The whole range is Reserved, as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrepareError {
@@ -35,14 +35,14 @@ pub enum PrepareError {
     PageTables {
         /// Frames that the tables of the range need.
         needed: usize,
-        /// Frames that could be had for them; they have been given back or are held.
+        /// Frames that were available; they have been given back or are held.
         available: usize,
     },
     /// See [`Busy`].
     Busy,
 }
 
-/// Why a range could not be committed. The whole range is Prepared, as before.
+/// The reasons why a range could not be committed. The whole range is Prepared, as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitError {
@@ -50,7 +50,7 @@ pub enum CommitError {
     Frames {
         /// Frames that the range needs.
         needed: usize,
-        /// Frames that could be had for it; they have been given back or are held.
+        /// Frames that were available; they have been given back or are held.
         available: usize,
     },
     /// See [`Busy`].
@@ -87,7 +87,10 @@ impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Occupied { occupied } => write!(f, "{occupied} is occupied already"),
-            Self::Outside { range } => write!(f, "{range} lies outside what the machine serves"),
+            Self::Outside { range } => write!(
+                f,
+                "{range} lies outside the addresses that the machine serves"
+            ),
             Self::Busy => f.write_str(BUSY),
         }
     }

@@ -1,8 +1,8 @@
-//! How a request may be served.
+//! The flags of a request.
 
 bitflags::bitflags! {
-    /// How a request may be served. The empty set is an ordinary request: it may grow the heap, and
-    /// it waits for its turn to do so.
+    /// The flags of a request. The empty set is an ordinary request: it may grow the heap, and it
+    /// waits for its turn to do so.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct AllocFlags: u8 {
         /// The memory is zero when it is handed out.

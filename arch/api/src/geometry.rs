@@ -4,15 +4,11 @@ use crate::{Offset, VirtAddr, VirtRange};
 
 /// The compile-time shape of an address space and of the heap's division of it.
 ///
-/// | machine | address bits | base | page | chunk | arena | index |
-/// | --- | --- | --- | --- | --- | --- | --- |
-/// | x86_64 | 48 | `0xffff_8000_0000_0000` | 4 KiB | 2 MiB | 64 MiB | 1024 × 4096 |
-/// | 32-bit ARM | 32 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 1024 |
-/// | 32-bit MIPS | 31 | 0 | 4 KiB | 2 MiB | 4 MiB | 1 × 512 |
-/// | no MMU, [`small`](Self::small) | 8 to 32 | above the space | 256 B to 1 KiB | 64 pages | 64 pages | 1 × few |
+/// The crate of each machine has the geometry of its address space; [`small`](Self::small) makes
+/// one for a part without an MMU.
 ///
 /// The address space is a line of 2^`address_bits` bytes; position 0 on it is the address `base`,
-/// so that x86_64's two halves, and nothing between them, make one line.
+/// so that two halves of canonical addresses, without the hole between them, make one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// log2 of the bytes of the address space.
@@ -34,47 +30,16 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// x86_64 with four levels of page tables: both halves of the space, upper half first.
-    #[cfg(target_pointer_width = "64")]
-    pub const X86_64: Self = Self {
-        address_bits: 48,
-        base: 0xffff_8000_0000_0000,
-        granule_shift: 12,
-        page_shift: 12,
-        chunk_shift: 21,
-        arena_shift: 26,
-        index_root_shift: 10,
-        index_table_shift: 12,
-    };
-
-    /// A 32-bit space with 4 KiB granules, as on ARM.
-    pub const PLAIN_32: Self = Self {
-        address_bits: 32,
-        base: 0,
-        granule_shift: 12,
-        page_shift: 12,
-        chunk_shift: 21,
-        arena_shift: 22,
-        index_root_shift: 0,
-        index_table_shift: 10,
-    };
-
-    /// The 31-bit user segment of 32-bit MIPS.
-    pub const PLAIN_31: Self = Self {
-        address_bits: 31,
-        index_table_shift: 9,
-        ..Self::PLAIN_32
-    };
-
     /// The geometry of a part without an MMU: a space of 2^`address_bits` bytes in pages of
     /// 2^`page_shift`, from 256 B (8) to 1 KiB (10), which are its granules too. Chunks and arenas
     /// have 64 pages; in a space where the index would then be larger than a page, as many as one
     /// page of page map describes. The index's root has one word as long as that is enough: up to
     /// 20, 23 and 26 address bits with pages of 256, 512 and 1024 bytes.
     ///
-    /// No address of such a space is 0: it begins at 2^`address_bits`, unless it is as wide as a
-    /// pointer. Where the memory lies in it is for the machine to say. A firmware whose RAM lies
-    /// in a space from some `base` up has its true addresses with `Geometry { base, ..small }`.
+    /// No address of such a space is 0: the space begins at 2^`address_bits`, unless it is as wide
+    /// as a pointer. The machine decides where the memory lies in the space. A firmware whose
+    /// RAM lies in a space from some `base` up has its true addresses with
+    /// `Geometry { base, ..small }`.
     ///
     /// # Panics
     /// As [`check`](Self::check).
@@ -124,7 +89,7 @@ impl Geometry {
     /// use archipelago_api::Geometry;
     ///
     /// // An arena of half a chunk.
-    /// const LOPSIDED: Geometry = Geometry { arena_shift: 20, ..Geometry::PLAIN_32 };
+    /// const LOPSIDED: Geometry = Geometry { arena_shift: 13, ..Geometry::small(24, 10) };
     /// const _: () = LOPSIDED.check();
     /// ```
     ///
@@ -166,7 +131,7 @@ impl Geometry {
             self.base & self.arena_bytes().wrapping_sub(1) == 0,
             "the base of the space is aligned to an arena"
         );
-        // An object may be aligned to half of the space, and offsets are what the heap aligns.
+        // An object may be aligned to half of the space, and the heap aligns offsets.
         assert!(
             self.base & (self.last_offset().value() >> 1) == 0,
             "the base of the space is aligned to half of the space"
@@ -179,8 +144,8 @@ impl Geometry {
         Offset::new(usize::MAX >> usize::BITS.wrapping_sub(self.address_bits))
     }
 
-    /// Where `addr` lies on the line of the space, or `None` if it is no address of the space
-    /// (non-canonical, or beyond its top).
+    /// The offset of `addr` on the line of the space, or `None` if the space does not hold `addr`
+    /// (because it is not canonical, or beyond the top).
     #[must_use]
     #[inline]
     pub const fn offset(&self, addr: VirtAddr) -> Option<Offset> {
@@ -265,32 +230,43 @@ const fn least(a: u32, b: u32) -> u32 {
     if a < b { a } else { b }
 }
 
-const _: () = {
-    #[cfg(target_pointer_width = "64")]
-    Geometry::X86_64.check();
-    Geometry::PLAIN_32.check();
-    Geometry::PLAIN_31.check();
-};
-
 #[cfg(test)]
 mod tests {
     extern crate std;
 
     use super::*;
 
+    /// 31 bits from address 0 on, in pages of 4 KiB.
+    const PLAIN: Geometry = Geometry {
+        address_bits: 31,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 22,
+        index_root_shift: 0,
+        index_table_shift: 9,
+    };
+
+    /// The upper and the lower half of `PLAIN`'s addresses, the upper one first and at the top of
+    /// the numbers.
+    const HALVES: Geometry = Geometry {
+        base: 0_usize.wrapping_sub(1 << 30),
+        ..PLAIN
+    };
+
     #[test]
-    #[cfg(target_pointer_width = "64")]
-    fn the_halves_of_x86_64_are_one_line_and_the_hole_is_outside() {
-        let g = Geometry::X86_64;
-        let at = |value| g.offset(VirtAddr::new(value)).map(Offset::value);
-        assert_eq!(at(0xffff_8000_0000_0000), Some(0));
-        assert_eq!(at(0xffff_ffff_ffff_ffff), Some((1 << 47) - 1));
-        assert_eq!(at(0), Some(1 << 47));
-        assert_eq!(at(0x7fff_ffff_ffff), Some((1 << 48) - 1));
-        assert_eq!(at(0x8000_0000_0000), None);
-        assert_eq!(at(0xffff_7fff_ffff_ffff), None);
-        let hole = VirtRange::new(VirtAddr::new(0x7fff_ffff_f000), 0x2000).expect("does not wrap");
-        assert!(!g.contains(hole));
+    fn two_halves_are_one_line_and_the_hole_is_outside() {
+        HALVES.check();
+        let at = |value| HALVES.offset(VirtAddr::new(value)).map(Offset::value);
+        assert_eq!(at(0_usize.wrapping_sub(1 << 30)), Some(0));
+        assert_eq!(at(usize::MAX), Some((1 << 30) - 1));
+        assert_eq!(at(0), Some(1 << 30));
+        assert_eq!(at((1 << 30) - 1), Some((1 << 31) - 1));
+        assert_eq!(at(1 << 30), None);
+        assert_eq!(at(0_usize.wrapping_sub(1 << 30) - 1), None);
+        let hole = VirtRange::new(VirtAddr::new((1 << 30) - 0x1000), 0x2000);
+        assert!(!HALVES.contains(hole.expect("does not wrap")));
     }
 
     #[test]
@@ -311,15 +287,14 @@ mod tests {
         }
     }
 
-    /// A rule is broken, and what is said then.
+    /// A change that breaks a rule, and the rule's message.
     type Case = (fn(&mut Geometry), &'static str);
 
     /// A geometry that adds up but for one thing is stopped with the name of that thing.
     #[test]
     fn each_rule_has_its_message() {
-        let plain = Geometry::PLAIN_31;
         let broken = |change: fn(&mut Geometry)| {
-            let mut geometry = plain;
+            let mut geometry = PLAIN;
             change(&mut geometry);
             let stopped = std::panic::catch_unwind(|| geometry.check()).expect_err("it is broken");
             stopped.downcast_ref::<&str>().copied().unwrap_or_default()
@@ -363,9 +338,14 @@ mod tests {
 
     #[test]
     fn the_top_of_a_narrow_space_is_inside_and_the_next_address_is_not() {
-        let g = Geometry::PLAIN_31;
-        assert!(g.offset(VirtAddr::new(0x7fff_ffff)).is_some());
-        assert!(g.offset(VirtAddr::new(0x8000_0000)).is_none());
-        assert_eq!(Geometry::PLAIN_32.last_offset().value(), 0xffff_ffff);
+        assert!(PLAIN.offset(VirtAddr::new(0x7fff_ffff)).is_some());
+        assert!(PLAIN.offset(VirtAddr::new(0x8000_0000)).is_none());
+        let wide = Geometry {
+            address_bits: 32,
+            index_table_shift: 10,
+            ..PLAIN
+        };
+        wide.check();
+        assert_eq!(wide.last_offset().value(), 0xffff_ffff);
     }
 }

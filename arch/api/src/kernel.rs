@@ -1,4 +1,4 @@
-//! What the heap needs from the kernel around it.
+//! The `Kernel` trait: the services that the heap needs from the kernel around it.
 
 use core::fmt;
 
@@ -12,22 +12,22 @@ pub struct CpuId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "interrupts stay disabled until the state is restored"]
 pub enum InterruptState {
-    /// They were enabled.
+    /// Interrupts were enabled.
     Enabled,
-    /// They were masked already.
+    /// Interrupts were masked already.
     Masked,
 }
 
-/// What the heap needs from the kernel around it: associated functions alone, which work from the
-/// first instruction on, before and after the heap is initialised, on every CPU and in every
-/// handler.
+/// The services that the heap needs from the kernel around it: associated functions alone, which
+/// work from the first instruction on, before and after the heap is initialised, on every CPU and
+/// in every handler.
 ///
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
-    /// Masks interrupts on this CPU and says whether they were enabled.
+    /// Masks interrupts on this CPU. Returns whether they were enabled.
     fn disable_interrupts() -> InterruptState;
 
-    /// Restores what [`disable_interrupts`](Self::disable_interrupts) answered.
+    /// Restores the state that [`disable_interrupts`](Self::disable_interrupts) returned.
     fn restore_interrupts(state: InterruptState);
 
     /// Whether interrupts are enabled on this CPU.
@@ -41,7 +41,7 @@ pub trait Kernel: 'static {
     }
 
     /// A number that tells apart the threads of control that may be inside the heap at once. The
-    /// CPU's will do unless threads are preempted in the kernel; such a kernel answers the
+    /// CPU's will do unless threads are preempted in the kernel; such a kernel returns the
     /// thread's. The heap uses it to report a mapper that allocates from within a call of the heap.
     /// A handler that enables interrupts again counts as a thread of its own, too.
     #[must_use]
@@ -50,15 +50,15 @@ pub trait Kernel: 'static {
     }
 
     /// The flags of a request that comes through `GlobalAlloc`, which cannot say how it may be
-    /// served. A kernel that knows it is in an interrupt handler answers [`AllocFlags::ATOMIC`].
+    /// served. A kernel that knows it is in an interrupt handler returns [`AllocFlags::ATOMIC`].
     #[must_use]
     fn context() -> AllocFlags {
         AllocFlags::empty()
     }
 
-    /// Stops the machine, because somebody broke a rule that the heap can see or because its memory
-    /// is corrupted. The report's `Display` says which address, span and class, and what was wrong.
-    /// Heap locks may be held: nothing here may allocate.
+    /// Stops the machine, because a caller broke a rule that the heap can check or because the
+    /// heap's memory is corrupted. The report's `Display` names the address, span and class, and
+    /// the rule. Heap locks may be held, so an implementation must not allocate.
     fn stop(report: &Report) -> !;
 }
 

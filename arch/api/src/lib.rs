@@ -7,7 +7,8 @@
 //! - [`Kernel`] has associated functions alone, which work from the first instruction: masking
 //!   interrupts, naming the CPU, choosing flags, stopping with a report.
 //!
-//! The conformance suite turns the contract into tests that any machine's author runs.
+//! The conformance suite (`archipelago-conformance`) turns the contract into tests that any
+//! machine's author runs.
 //!
 //! ```text
 //!            reserve             prepare               commit
@@ -21,7 +22,6 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod addr;
-pub mod conformance;
 pub mod context;
 mod error;
 mod flags;

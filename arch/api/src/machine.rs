@@ -1,4 +1,4 @@
-//! The machine: address space, and the memory behind it.
+//! The `Machine` trait: address space, and the memory that backs it.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
@@ -10,38 +10,38 @@ use crate::{Busy, CommitError, Geometry, PrepareError, ReserveError, VirtAddr, V
 pub enum Patience {
     /// Wait.
     Wait,
-    /// Try each lock once and answer `Busy` if it is taken: the caller may have interrupted its
+    /// Try each lock once and return `Busy` if it is taken: the caller may have interrupted its
     /// holder.
     Try,
 }
 
-/// What is known of memory that became Ready.
+/// The contents of memory that became Ready, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// Every byte is zero.
     Zeroed,
-    /// Nothing is known.
+    /// The contents are unknown.
     Unknown,
 }
 
-/// Frames that a machine has taken from its source and that are not behind Ready memory.
+/// Frames that a machine has allocated and that do not back Ready memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Frames that hold page tables which the machine made for the heap.
     pub table_frames: usize,
-    /// Frames in stock that the source would not take back; they are used first.
+    /// Frames in stock that the allocator would not take back; they are used first.
     pub held_frames: usize,
 }
 
 /// A machine on which a heap runs: it owns the address space of the heap's windows and the memory
-/// behind it. Every range is a multiple of the granule in base and length and is never empty.
+/// that backs it. Every range is a multiple of the granule in base and length and is never empty.
 /// Windows that are adjacent are one piece: a range, and an object, may reach from one into the
 /// next.
 ///
 /// The heap calls it with none of its locks held and with interrupts as its own caller left them;
-/// one call at a time (the heap queues them). What a machine allocates from the heap within a call
-/// it asks for with [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC); anything else is reported.
-/// It may free at will.
+/// one call at a time (the heap queues them). Within a call, a machine may allocate from the
+/// heap with [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC) alone, and free at will; any other
+/// request is reported.
 ///
 /// # Safety
 /// The heap hands the memory out on the word of its machine. An implementor promises that:
@@ -58,9 +58,9 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
 
-    /// Whether [`decommit`](Self::decommit) makes memory that somebody else can use. It does where
-    /// there is an MMU. Where the windows are the memory, a machine answers `false`: the heap then
-    /// makes no page Ready before a request needs it, and never decommits one.
+    /// Whether [`decommit`](Self::decommit) makes memory available to others, as it does where
+    /// there is an MMU. Where the windows are the memory, this is `false`: the heap then makes no
+    /// page Ready before a request needs it, and never decommits one.
     const DECOMMITS: bool = true;
 
     /// Bytes of a word, the unit in which a pointer lies in memory: 4 or 8. What describes where
@@ -86,7 +86,7 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The whole range is Reserved.
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError>;
 
-    /// Prepared → Ready: puts frames behind the range, read-write and never executable.
+    /// Prepared → Ready: backs the range with frames, read-write and never executable.
     ///
     /// # Errors
     /// The whole range is Prepared, as before.
@@ -100,7 +100,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the whole range is Ready, as before.
     /// # Safety
-    /// The whole range is Ready, and nobody uses it any more.
+    /// - The whole range is Ready.
+    /// - Nothing uses it any more.
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
     /// Ready or Prepared → Reserved: takes frames and page tables away. The range may mix the two
@@ -109,7 +110,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
     /// # Safety
-    /// Every granule of the range is Ready or Prepared, and nobody uses it any more.
+    /// - Every granule of the range is Ready or Prepared.
+    /// - Nothing uses it any more.
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
     /// Any state → None: gives back frames, page tables and address space. The range may mix
@@ -118,7 +120,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
     /// # Safety
-    /// The range was reserved, and nobody uses it any more.
+    /// - The range was reserved.
+    /// - Nothing uses it any more.
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
     /// The pointer to `addr`, an address other than 0 inside a reserved window, with the provenance
@@ -129,9 +132,9 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// asked about. Takes no lock.
     fn address(&self, pointer: NonNull<u8>) -> Option<VirtAddr>;
 
-    /// Frames taken that are not behind Ready memory. A machine without page tables and without a
-    /// stock has none. Takes no lock that somebody may hold who calls the heap: statistics can be
-    /// read from anywhere, also from within a call of the machine.
+    /// Frames allocated that do not back Ready memory. A machine without page tables and without a
+    /// stock has none. Takes no lock that a caller of the heap may hold: statistics can be read
+    /// from anywhere, also from within a call of the machine.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }
@@ -144,7 +147,7 @@ pub type IndexWord = AtomicPtr<u8>;
 /// Storage for the first level of the arena index. Stable Rust takes no array whose length is an
 /// associated const; the machine names the array, and the heap checks its length at compile time.
 pub trait IndexRoot: Send + Sync + 'static {
-    /// How many words there are.
+    /// The number of words.
     const LEN: usize;
     /// All words empty.
     const EMPTY: Self;

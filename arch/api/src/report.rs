@@ -1,11 +1,11 @@
-//! What the heap says before it stops the machine.
+//! The report that the heap makes before it stops the machine.
 
 use core::alloc::Layout;
 use core::fmt;
 
 use crate::VirtAddr;
 
-/// What was wrong.
+/// The rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -17,7 +17,7 @@ pub enum Fault {
     InteriorPointer,
     /// The layout is not the one that the object was allocated with.
     WrongLayout,
-    /// The mapper or the frame source allocated from within a call of the heap without
+    /// The mapper or the frame allocator allocated from within a call of the heap without
     /// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC).
     MachineAllocates,
     /// A structure of the heap is damaged; the name says which rule it breaks.
@@ -27,23 +27,23 @@ pub enum Fault {
 /// A span, as a report shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanReport {
-    /// Its first address.
+    /// The first address of the span.
     pub base: VirtAddr,
-    /// Its length in bytes.
+    /// The length of the span in bytes.
     pub bytes: usize,
-    /// Its size class, or `None` for a large object.
+    /// The size class, or `None` for a large object.
     pub class: Option<u8>,
     /// Bytes of one slot.
     pub slot_bytes: usize,
 }
 
-/// What the heap says before it stops the machine: which address, in which span, and what was
-/// wrong.
+/// The report that the heap makes before it stops the machine: the address, its span, and the rule
+/// that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What was wrong.
+    /// The rule that was broken.
     pub fault: Fault,
-    /// The address that it was about.
+    /// The address that the request was about.
     pub address: VirtAddr,
     /// The layout that the caller gave, if any.
     pub layout: Option<Layout>,
@@ -59,7 +59,8 @@ impl fmt::Display for Fault {
             Self::InteriorPointer => f.write_str("not the start of an object"),
             Self::WrongLayout => f.write_str("not the layout it was allocated with"),
             Self::MachineAllocates => f.write_str(
-                "the mapper or frame source allocated from within a call of the heap without ATOMIC",
+                "the mapper or frame source allocated from within a call of the heap \
+                 without ATOMIC",
             ),
             Self::Corruption(rule) => write!(f, "corrupted: {rule}"),
         }

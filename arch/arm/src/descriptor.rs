@@ -1,5 +1,5 @@
-//! The words of short-descriptor translation tables: what the machine writes, and how it reads them
-//! back. Functions of words alone.
+//! The words of short-descriptor translation tables: the bits that the machine writes, and how it
+//! reads them back. Functions of words alone.
 //!
 //! | word | meaning |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 //! lowest bits are 0 translates to nothing, and its other bits are the software's.
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::{Format, Leaf, Link};
+use archipelago_paging::{EntryFormat, Link, PageState};
 use bitflags::bitflags;
 
 /// The address of a frame of 4 KiB in a word.
@@ -42,10 +42,10 @@ bitflags! {
         const B = 1 << 2;
         /// See `B`.
         const C = 1 << 3;
-        /// Without `AP1` and `AP2`: read-write for the kernel, nothing for others. Where the
-        /// access flag is enabled, this is the flag, and the meaning the same.
+        /// Without `AP1` and `AP2`: read-write for the kernel, no access for user
+        /// programs. Where the access flag is enabled, this bit is the flag, with that effect.
         const AP0 = 1 << 4;
-        /// Others may access it too.
+        /// User programs may access the page too.
         const AP1 = 1 << 5;
         /// See `B`.
         const TEX0 = 1 << 6;
@@ -53,10 +53,10 @@ bitflags! {
         const AP2 = 1 << 9;
         /// Shareable: kept coherent between CPUs.
         const S = 1 << 10;
-        /// Of one address space only. The heap's pages are in all of them.
+        /// The page is in one address space only. The heap's pages are in all of them.
         const NG = 1 << 11;
 
-        /// What a Ready page has.
+        /// The bits of a Ready page.
         const READY = Self::XN.bits()
             | Self::SMALL.bits()
             | Self::B.bits()
@@ -73,7 +73,7 @@ bitflags! {
     pub struct Invalid: u32 {
         /// The page is the heap's.
         const HEAP = 1 << 2;
-        /// There is a frame in the word. Frame 0 is one like any other.
+        /// The word names a frame. Frame 0 is a frame too.
         const STAGED = 1 << 3;
     }
 }
@@ -82,37 +82,39 @@ bitflags! {
 #[derive(Debug)]
 pub enum Short {}
 
-impl Format for Short {
-    fn read(word: u32) -> Leaf {
+impl EntryFormat for Short {
+    type Word = u32;
+
+    fn read(word: u32) -> PageState {
         const PREPARED: u32 = Invalid::HEAP.bits();
         const STAGED: u32 = Invalid::HEAP.union(Invalid::STAGED).bits();
         const READY: u32 = SmallPage::READY.bits();
         let frame = PhysAddr::new(u64::from(word & FRAME));
         match (word & FRAME, word & !FRAME) {
-            (0, 0) => Leaf::Empty,
-            (0, PREPARED) => Leaf::Prepared,
-            (_, STAGED) => Leaf::Staged(frame),
-            (_, READY) => Leaf::Ready(frame),
-            _ => Leaf::Kernel,
+            (0, 0) => PageState::Empty,
+            (0, PREPARED) => PageState::Prepared,
+            (_, STAGED) => PageState::Staged(frame),
+            (_, READY) => PageState::Ready(frame),
+            _ => PageState::Kernel,
         }
     }
 
-    fn write(leaf: Leaf) -> u32 {
-        match leaf {
-            Leaf::Empty | Leaf::Kernel => 0,
-            Leaf::Prepared => Invalid::HEAP.bits(),
-            Leaf::Staged(frame) => word_of(frame) | (Invalid::HEAP | Invalid::STAGED).bits(),
-            Leaf::Ready(frame) => word_of(frame) | SmallPage::READY.bits(),
+    fn write(state: PageState) -> u32 {
+        match state {
+            PageState::Empty | PageState::Kernel => 0,
+            PageState::Prepared => Invalid::HEAP.bits(),
+            PageState::Staged(frame) => word_of(frame) | (Invalid::HEAP | Invalid::STAGED).bits(),
+            PageState::Ready(frame) => word_of(frame) | SmallPage::READY.bits(),
         }
     }
 }
 
-/// The address of a frame as a word. Frame sources promise that it is one of 32 bits.
+/// The address of a frame as a word. Frame allocators promise that it has 32 bits.
 fn word_of(frame: PhysAddr) -> u32 {
     u32::try_from(frame.value()).unwrap_or(0) & FRAME
 }
 
-/// What the four first-level words of a slot say.
+/// Reads the four first-level words of a slot.
 pub(crate) fn read_link(words: [u32; LINKS]) -> Link {
     if words == [0; LINKS] {
         return Link::Empty;
@@ -122,7 +124,10 @@ pub(crate) fn read_link(words: [u32; LINKS]) -> Link {
         word & FIRST_LEVEL_KIND == FIRST_LEVEL && word & FIRST_LEVEL_TABLE == expected
     };
     if words.into_iter().zip(quarters(table)).all(serves) {
-        Link::Table(PhysAddr::new(u64::from(table)))
+        Link::Table {
+            frame: PhysAddr::new(u64::from(table)),
+            owned: false,
+        }
     } else {
         Link::Kernel
     }
@@ -144,16 +149,16 @@ mod tests {
     const FRAMES: [u64; 3] = [0, 0x4020_0000, 0xffff_f000];
 
     #[test]
-    fn a_leaf_reads_back_as_it_was_written_and_only_ready_is_valid() {
+    fn a_state_reads_back_as_it_was_written_and_only_ready_is_valid() {
         for frame in FRAMES.map(PhysAddr::new) {
-            for (leaf, valid) in [
-                (Leaf::Empty, false),
-                (Leaf::Prepared, false),
-                (Leaf::Staged(frame), false),
-                (Leaf::Ready(frame), true),
+            for (state, valid) in [
+                (PageState::Empty, false),
+                (PageState::Prepared, false),
+                (PageState::Staged(frame), false),
+                (PageState::Ready(frame), true),
             ] {
-                let word = Short::write(leaf);
-                assert_eq!(Short::read(word), leaf);
+                let word = Short::write(state);
+                assert_eq!(Short::read(word), state);
                 assert_eq!(word & 0b11 != 0, valid, "{word:#x}");
             }
         }
@@ -162,7 +167,7 @@ mod tests {
     /// Bit by bit, as the manual numbers them.
     #[test]
     fn a_ready_page_is_normal_shareable_memory_of_the_kernel_alone_and_never_executed() {
-        let word = Short::write(Leaf::Ready(PhysAddr::new(0x4020_0000)));
+        let word = Short::write(PageState::Ready(PhysAddr::new(0x4020_0000)));
         let bits = |high: u32, low: u32| word >> low & ((1 << (high - low + 1)) - 1);
         assert_eq!(bits(31, 12), 0x40200);
         assert_eq!(bits(11, 11), 0, "nG: the same in every address space");
@@ -187,7 +192,8 @@ mod tests {
         assert_eq!(read_link([0; 4]), Link::Empty);
         for frame in FRAMES.map(PhysAddr::new) {
             let words = write_link(frame);
-            assert_eq!(read_link(words), Link::Table(frame));
+            let owned = false;
+            assert_eq!(read_link(words), Link::Table { frame, owned });
             assert!(words.iter().all(|word| word & 0b11 == 0b01));
             assert_eq!(words[3] & FIRST_LEVEL_TABLE, words[0] & FRAME | 0xc00);
         }
@@ -207,7 +213,10 @@ mod tests {
         // In another domain, or not secure: a table of the kernel's, which serves.
         assert_eq!(
             read_link(ours.map(|word| word | 0x28)),
-            Link::Table(PhysAddr::new(0x4020_0000))
+            Link::Table {
+                frame: PhysAddr::new(0x4020_0000),
+                owned: false
+            }
         );
         for word in [
             0x1000,
@@ -215,7 +224,7 @@ mod tests {
             0x4020_0010 | SmallPage::READY.bits() ^ 1,
             1,
         ] {
-            assert_eq!(Short::read(word), Leaf::Kernel, "{word:#x}");
+            assert_eq!(Short::read(word), PageState::Kernel, "{word:#x}");
         }
     }
 }

@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use archipelago_api::context::Ordinary;
 
 /// A kernel that runs on one CPU: masks interrupts (IRQ) with `cpsid i` and `cpsie i`, and stops
-/// with a panic whose message is the report. `C` says which flags requests have that come through
-/// `GlobalAlloc`.
+/// with a panic whose message is the report. `C` says which flags requests through `GlobalAlloc`
+/// have.
 ///
 /// Fast interrupts (FIQ) stay as they are: a handler of those must not call the heap.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ mod single_cpu {
 
     fn are_masked() -> bool {
         let cpsr: u32;
-        // SAFETY: it reads the status register. Not `nomem`: where interrupts are masked, accesses
-        // stay between reading it and what follows.
+        // SAFETY: reading the status register changes nothing. Without `nomem`, so that accesses
+        // that rely on masked interrupts stay after the read.
         unsafe { asm!("mrs {}, cpsr", out(reg) cpsr, options(nostack, preserves_flags)) };
         cpsr & MASKED != 0
     }
@@ -45,7 +45,7 @@ mod single_cpu {
 
         fn restore_interrupts(state: InterruptState) {
             if state == InterruptState::Enabled {
-                // SAFETY: they were enabled when `disable_interrupts` masked them.
+                // SAFETY: interrupts were enabled when `disable_interrupts` masked them.
                 unsafe { asm!("cpsie i", options(nostack, preserves_flags)) };
             }
         }
@@ -58,7 +58,7 @@ mod single_cpu {
             C::flags()
         }
 
-        #[expect(clippy::panic, reason = "stopping is what the kernel is asked for")]
+        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
         fn stop(report: &Report) -> ! {
             panic!("{report}")
         }

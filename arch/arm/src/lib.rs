@@ -6,11 +6,13 @@
 //!
 //! ```no_run
 //! use archipelago::{Heap, Window};
-//! use archipelago_arm::{FrameSource, Linear, Paging, Roots, SingleCpu, Walks};
+//! use archipelago_arm::{FrameAllocator, Linear, Paging, Roots, SingleCpu, Walks};
 //! # use archipelago_api::PhysAddr;
 //! # use core::ptr::NonNull;
 //! # struct MyFrames;
-//! # unsafe impl FrameSource for MyFrames { fn take(&mut self) -> Option<PhysAddr> { None } }
+//! # unsafe impl FrameAllocator for MyFrames {
+//! #     fn allocate_frame(&mut self) -> Option<PhysAddr> { None }
+//! # }
 //! # #[cfg(not(target_arch = "arm"))]
 //! # fn main() {}
 //! # #[cfg(target_arch = "arm")]
@@ -21,36 +23,37 @@
 //! fn init_heap(ttbr0: NonNull<u32>, ttbr1: NonNull<u32>, frames: MyFrames) {
 //!     // SAFETY: RAM is mapped at its own addresses, and the registers hold these tables, N = 1.
 //!     let tables = unsafe { Roots::new(ttbr0, ttbr1, 1, Walks::Coherent, Linear::at(0)) };
-//!     // SAFETY: nobody else changes entries of the window.
+//!     // SAFETY: the kernel changes no entries of the window.
 //!     let machine = unsafe { Paging::new(tables, frames) };
 //!     HEAP.init(&[Window::new(0xd000_0000, 1 << 28)], machine).expect("a window of our own");
 //! }
 //! # }
 //! ```
 //!
-//! - A [`FrameSource`] hands out frames of 4 KiB below 4 GiB. One that can have frames back is a
-//!   [`FrameReturn`], and the machine is told so with [`Paging::returning`]. Without it, frames
-//!   that the heap no longer needs are held in a stock and used before new ones are asked for.
-//! - A kernel that goes on using its tables and frames keeps them behind its own locks, and makes
-//!   the machine with [`Paging::shared`] over an [`Access`].
+//! - A [`FrameAllocator`] hands out frames of 4 KiB below 4 GiB. An allocator that takes frames
+//!   back is a [`FrameDeallocator`], and [`Paging::returning`] says so. Without it the machine
+//!   holds frames that the heap no longer needs, and uses them before it asks for new ones.
+//! - A kernel that goes on using its tables and frames keeps them under its own locks, and makes
+//!   the machine with [`Paging::shared`] over a [`Locked`].
 //! - All CPUs of the Inner Shareable domain are told of changes by the hardware. On a CPU without
 //!   the Multiprocessing Extensions, `with_instructions(OneCpu)` and
 //!   `with_tlb(Maintenance(OneCpu))`.
 //! - [`SingleCpu`] is the kernel of one CPU; `SingleCpu<Handlers>` is one whose interrupt handlers
 //!   allocate.
 //!
-//! # What it does to page tables
+//! # Changes to page tables
 //! 4 MiB of address space are a slot: four words of the first level, which link the four
-//! second-level tables of 1 KiB that share one frame. The frame is made when a range in the slot is
-//! prepared, out of frames that were all taken beforehand, and freed when the last page of the heap
-//! is gone from it. The first level is never allocated, so a window may lie under TTBR0, under
-//! TTBR1, or over both.
+//! second-level tables of 1 KiB that share one frame. So a table fills a frame of the kernel's
+//! allocator, and a slot is an arena of the heap. The machine makes the tables when a range in the
+//! slot is prepared, out of frames that were all allocated beforehand, and frees them when the last
+//! page of the heap is gone from them. The first level is the kernel's, so a window may lie under
+//! TTBR0, under TTBR1, or over both.
 //!
 //! Pages are Normal memory, write-back and shareable, readable and writable by the kernel alone,
-//! never executable, and global: the heap needs no ASID, and none is asked for. The kernel's
-//! tables of each process share the slots of the windows, most simply by having them under TTBR1.
-//! [`SmallPage::READY`] shows the bits, and [`maintenance`] the order of barriers and invalidations
-//! with the manual's reasons.
+//! never executable, and global, so the heap needs no ASID. The tables of each process share the
+//! slots of the windows, most simply by having them under TTBR1.
+//! [`SmallPage::READY`] shows the bits, and [`maintenance`] the order of barriers and
+//! invalidations with the manual's reasons.
 //!
 //! # Limits
 //! - Short descriptors: 32-bit physical addresses.
@@ -69,16 +72,16 @@ pub mod maintenance;
 mod roots;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{
-    Access, Directory, FrameReturn, FrameSource, Link, MAX_WINDOWS, Owned, Tlb, TwoLevel,
+pub use archipelago_paging::{
+    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Tlb,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
 pub use kernel::SingleCpu;
 pub use maintenance::{Broadcast, Maintenance, OneCpu};
-pub use roots::{Linear, Reach, Roots, Walks};
+pub use roots::{GEOMETRY, Roots, ShortDescriptors, Walks};
 
 /// The machine of a 32-bit ARM kernel: its first-level tables `P`, which are [`Roots`], and its
-/// frame source `F`, behind the locks `A`, with `T` to make its CPUs forget translations. See the
-/// [crate's page](crate) for how it is plugged in.
-pub type Paging<P, F, A = Owned<P, F>, T = Maintenance<Broadcast>> =
-    archipelago_tables::Paging<TwoLevel, P, F, A, T>;
+/// frame allocator `F`, under the locks `L`, with `T` for TLB maintenance. The
+/// [crate's page](crate) shows how a kernel plugs it in.
+pub type Paging<P, F, L = Owned<P, F>, T = Maintenance<Broadcast>> =
+    archipelago_paging::Paging<ShortDescriptors, P, F, L, T>;

@@ -1,37 +1,42 @@
-//! What a CPU must be told when tables have changed, and in which order.
+//! TLB maintenance: the instructions that follow changes of tables, and their order.
 //!
 //! The order is that of the ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition
 //! (DDI 0406C), B3.10.1 "General TLB maintenance requirements" with "TLB maintenance operations and
 //! the memory order model":
 //!
-//! | when | what | why |
-//! | --- | --- | --- |
-//! | a table was filled, before its link is written | `DSB` | a walk is an observer like any other (A3.8.3): it must not find the link before the entries |
-//! | pages became valid | `DSB`, `ISB` | a walk for a later access finds an entry for certain once the store is complete, which `DSB` waits for; `ISB` has instructions after it begin after that. No TLB remembers an entry that faults (B3.9 "Translation Lookaside Buffers"), so nothing is invalidated |
-//! | pages ceased to be valid, or tables are gone | `DSB`, invalidate, `DSB`, `ISB` | the first `DSB` completes the stores, or a walk after the invalidation might find the old entry; the invalidation is complete on all CPUs after the second one, and seen by this one's later instructions after `ISB` |
+//! - After a table is filled, and before its link is written: `DSB`. A walk is an observer like any
+//!   other (A3.8.3), and must not find the link before the entries.
+//! - After pages became valid: `DSB`, `ISB`. A walk for a later access finds an entry for certain
+//!   once the store is complete, which `DSB` waits for; after `ISB` instructions begin later than
+//!   that. No TLB caches an entry that faults (B3.9 "Translation Lookaside Buffers"), so there is
+//!   nothing to invalidate.
+//! - After pages ceased to be valid, or tables were unlinked: `DSB`, invalidate, `DSB`, `ISB`. The
+//!   first `DSB` completes the stores, or a walk after the invalidation might find the old entry.
+//!   The second one completes the invalidation on all CPUs, and later instructions of this one see
+//!   it after `ISB`.
 //!
-//! Where walks do not see what is in the data caches, each store to a table is followed by a clean
-//! of its line ([`Instructions::clean`]) before the `DSB`. That is so on a CPU whose ID_MMFR3 says
-//! that walks are not coherent (bits 23 to 20 are 0), which no CPU with the Multiprocessing
-//! Extensions is, and where TTBR0, TTBR1 make walks not cacheable.
+//! Where walks do not see the data caches, a clean of its line ([`Instructions::clean`]) follows
+//! each store to a table, before the `DSB`. That is so on a CPU whose ID_MMFR3 says that walks are
+//! not coherent (bits 23 to 20 are 0), which no CPU with the Multiprocessing Extensions is, and
+//! where TTBR0, TTBR1 make walks not cacheable.
 //!
-//! The manual's examples invalidate branch predictors too, because an entry may map code. These do
-//! not: no page of the heap is ever executed, so what a predictor knows of it is never used.
+//! The manual's examples invalidate branch predictors too, because an entry may map code. These
+//! sequences do not: no page of the heap is ever executed, so predictions for one are never used.
 
 use archipelago_api::VirtRange;
-use archipelago_tables::{Tlb, pieces};
+use archipelago_paging::{Tlb, pieces};
 
 /// More pages than this are invalidated with the whole TLB: CPUs have some hundred entries, and
 /// each operation is told to every CPU.
 pub const SINGLE_PAGES: usize = 64;
 const PAGE_BYTES: usize = 4096;
 
-/// The instructions that maintenance is made of, for the CPUs that share the tables. [`Broadcast`]
-/// and [`OneCpu`] are the hardware's; a test records them.
+/// The instructions of maintenance, for the CPUs that share the tables. [`Broadcast`] and
+/// [`OneCpu`] are the hardware's; a test records them.
 ///
 /// # Safety
-/// An implementor promises that each does what it says, and that the compiler moves no access to
-/// memory across it.
+/// An implementor promises that each method has the effect that it documents, and that the compiler
+/// moves no access to memory across it.
 pub unsafe trait Instructions: Copy + Send + Sync + 'static {
     /// `DSB`: waits until all stores, cleans and invalidations before it are complete.
     fn dsb(&self);
@@ -39,24 +44,25 @@ pub unsafe trait Instructions: Copy + Send + Sync + 'static {
     /// `ISB`: instructions after it start after it.
     fn isb(&self);
 
-    /// Invalidates what TLBs hold of the page at `address`, and of the way to it, in every address
-    /// space.
+    /// Invalidates all TLB entries for the page at `address`, and cached links on the way to it, in
+    /// every address space.
     fn invalidate_page(&self, address: usize);
 
-    /// Invalidates all that TLBs hold.
+    /// Invalidates all TLB entries and cached links.
     fn invalidate_all(&self);
 
-    /// Cleans the data cache's line that `address` lies in to the point of coherency, which is
-    /// where every walk looks, if not before.
+    /// Cleans the data cache's line that holds `address` to the point of coherency, which every
+    /// walk sees.
     fn clean(&self, address: usize);
 }
 
-/// What makes CPUs forget translations, by `I`.
+/// TLB maintenance by the instructions `I`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Maintenance<I>(pub I);
 
-// SAFETY: the sequences are the manual's (see the table above); on CPUs that share the tables, the
-// instructions reach all of them.
+// SAFETY:
+// - `flush` and `filled` are the manual's sequences, as the top of the file has them;
+// - the instructions reach all CPUs that share the tables.
 unsafe impl<I: Instructions> Tlb for Maintenance<I> {
     fn flush(&self, range: VirtRange) {
         self.0.dsb();
@@ -77,13 +83,14 @@ unsafe impl<I: Instructions> Tlb for Maintenance<I> {
     }
 }
 
-/// Every CPU of the Inner Shareable domain hears, without being interrupted: CPUs with the
-/// Multiprocessing Extensions, which are all but the first few of ARMv7-A. Some hear only once
-/// they were told to take part (ACTLR.SMP).
+/// Invalidation on every CPU of the Inner Shareable domain, without interrupting one: for CPUs with
+/// the Multiprocessing Extensions, which are all but the first few of ARMv7-A. Some take part only
+/// once ACTLR.SMP is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Broadcast;
 
-/// This CPU alone hears: for one without the Multiprocessing Extensions, such as the Cortex-A8.
+/// Invalidation on one CPU alone: for CPUs without the Multiprocessing Extensions, such as the
+/// Cortex-A8.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneCpu;
 
@@ -93,12 +100,13 @@ mod hardware {
 
     use super::{Broadcast, Instructions, OneCpu};
 
-    // SAFETY: the instructions of the Multiprocessing Extensions, in the Inner Shareable domain,
-    // by the encodings of B3.18.6 and B3.18.7; not one of them is declared to leave memory alone,
-    // so that the compiler keeps accesses where they are.
+    // SAFETY:
+    // - the instructions are those of the Multiprocessing Extensions, in the Inner Shareable
+    //   domain, by the encodings of B3.18.6 and B3.18.7;
+    // - none of them is `nomem`, so the compiler moves no access across them.
     unsafe impl Instructions for Broadcast {
         fn dsb(&self) {
-            // SAFETY: a barrier.
+            // SAFETY: a barrier orders accesses and changes no memory.
             unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
         }
 
@@ -108,15 +116,19 @@ mod hardware {
 
         /// TLBIMVAAIS.
         fn invalidate_page(&self, address: usize) {
-            // SAFETY: forgetting a translation changes none.
+            // SAFETY: the CPU walks the tables again for invalidated translations.
             unsafe {
-                asm!("mcr p15, 0, {}, c8, c3, 3", in(reg) address, options(nostack, preserves_flags));
-            };
+                asm!(
+                    "mcr p15, 0, {}, c8, c3, 3",
+                    in(reg) address,
+                    options(nostack, preserves_flags),
+                );
+            }
         }
 
         /// TLBIALLIS.
         fn invalidate_all(&self) {
-            // SAFETY: as above.
+            // SAFETY: the CPU walks the tables again for invalidated translations.
             unsafe {
                 asm!("mcr p15, 0, {}, c8, c3, 0", in(reg) 0, options(nostack, preserves_flags))
             };
@@ -127,11 +139,13 @@ mod hardware {
         }
     }
 
-    // SAFETY: the same for one CPU, whose barriers are for the whole system, since it may have no
-    // other kind.
+    // SAFETY:
+    // - the instructions are those for one CPU; the barriers are for the whole system, since such a
+    //   CPU may have no other kind;
+    // - none of them is `nomem`, so the compiler moves no access across them.
     unsafe impl Instructions for OneCpu {
         fn dsb(&self) {
-            // SAFETY: a barrier.
+            // SAFETY: a barrier orders accesses and changes no memory.
             unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
         }
 
@@ -141,15 +155,19 @@ mod hardware {
 
         /// TLBIMVA, with ASID 0: the heap's pages are global, and match whatever the ASID.
         fn invalidate_page(&self, address: usize) {
-            // SAFETY: forgetting a translation changes none.
+            // SAFETY: the CPU walks the tables again for invalidated translations.
             unsafe {
-                asm!("mcr p15, 0, {}, c8, c7, 1", in(reg) address, options(nostack, preserves_flags));
-            };
+                asm!(
+                    "mcr p15, 0, {}, c8, c7, 1",
+                    in(reg) address,
+                    options(nostack, preserves_flags),
+                );
+            }
         }
 
         /// TLBIALL.
         fn invalidate_all(&self) {
-            // SAFETY: as above.
+            // SAFETY: the CPU walks the tables again for invalidated translations.
             unsafe {
                 asm!("mcr p15, 0, {}, c8, c7, 0", in(reg) 0, options(nostack, preserves_flags))
             };
@@ -161,13 +179,13 @@ mod hardware {
     }
 
     fn isb() {
-        // SAFETY: a barrier.
+        // SAFETY: a barrier orders accesses and changes no memory.
         unsafe { asm!("isb", options(nostack, preserves_flags)) };
     }
 
     /// DCCMVAC.
     fn clean(address: usize) {
-        // SAFETY: cleaning a line changes no contents; `address` is one of a table, which is mapped.
+        // SAFETY: a clean changes no contents, and the table that `address` lies in is mapped.
         unsafe {
             asm!("mcr p15, 0, {}, c7, c10, 1", in(reg) address, options(nostack, preserves_flags))
         };

@@ -1,72 +1,51 @@
-//! The first-level tables of a kernel.
+//! The first-level tables of a kernel, and the paging mode over them.
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
-use archipelago_tables::{Directory, Link, SLOT_BYTES};
+use archipelago_paging::{
+    Level, Linear, Link, PagingMode, PhysMap, PlainFrames, RootSet, TableRef,
+};
 
 use crate::descriptor::{LINKS, Short, read_link, write_link};
 use crate::maintenance::{Broadcast, Instructions, Maintenance};
 
-const PAGE_BYTES: usize = 4096;
+/// The address space: 32 bits from address 0 on, in pages of 4 KiB, chunks of 2 MiB and arenas of
+/// 4 MiB, which are slots.
+pub const GEOMETRY: Geometry = Geometry {
+    address_bits: 32,
+    base: 0,
+    granule_shift: 12,
+    page_shift: 12,
+    chunk_shift: 21,
+    arena_shift: 22,
+    index_root_shift: 0,
+    index_table_shift: 10,
+};
 
-/// Bytes between cleans: no CPU of ARMv7-A has shorter lines than these eight words.
+const _: () = GEOMETRY.check();
+
+/// Slots of four first-level words, which link the four second-level tables in one frame.
+const SLOTS: Level = Level::new(22, 10);
+/// Second-level words, which map small pages.
+const PAGES: Level = Level::new(12, 10);
+
+/// Bytes from one clean to the next: no CPU of ARMv7-A has lines shorter than these eight words.
 const LINE_BYTES: usize = 32;
-
-/// How the memory of frames is reached.
-///
-/// # Safety
-/// An implementor promises that the memory of every frame of the kernel's frame source, and of
-/// every second-level table that fills a frame, is where it says, readable and writable.
-pub unsafe trait Reach: Send + 'static {
-    /// Where `frame` is mapped.
-    ///
-    /// # Safety
-    /// The frame is one of the kernel's frame source, or a table; it is not mapped at address 0.
-    unsafe fn pointer(&self, frame: PhysAddr) -> NonNull<u8>;
-}
-
-/// Physical memory is mapped at its own addresses and an offset, which may be 0.
-#[derive(Clone, Copy, Debug)]
-pub struct Linear {
-    offset: usize,
-}
-
-impl Linear {
-    /// Physical address 0 is at address `offset`; sums wrap.
-    ///
-    /// # Safety
-    /// Every frame that the kernel's source hands out, and every table in use, is mapped there,
-    /// read-write, as Normal memory, and never at address 0.
-    #[must_use]
-    pub const unsafe fn at(offset: usize) -> Self {
-        Self { offset }
-    }
-}
-
-// SAFETY: whoever made it promised it.
-unsafe impl Reach for Linear {
-    unsafe fn pointer(&self, frame: PhysAddr) -> NonNull<u8> {
-        // Frames lie below 4 GiB, as their source promises.
-        let address = usize::try_from(frame.value()).unwrap_or(0);
-        let pointer = ptr::with_exposed_provenance_mut(address.wrapping_add(self.offset));
-        // SAFETY: no frame is mapped at address 0.
-        unsafe { NonNull::new_unchecked(pointer) }
-    }
-}
 
 /// Whether stores to tables must be cleaned out of the data caches before walks see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walks {
-    /// Walks see what is in the caches: cacheable by TTBR0 and TTBR1, on a CPU that says so.
+    /// Walks see the data caches: TTBR0 and TTBR1 make them cacheable, and the CPU says that they
+    /// are coherent.
     Coherent,
-    /// They do not.
+    /// Walks see memory alone.
     Cleaned,
 }
 
 #[cfg(target_arch = "arm")]
 impl Walks {
-    /// What this CPU says of walks of tables that TTBR0 and TTBR1 say are cacheable.
+    /// The walks of this CPU, over tables that TTBR0 and TTBR1 say are cacheable.
     #[must_use]
     pub fn of_this_cpu() -> Self {
         /// ID_MMFR3, bits 23 to 20: walks are coherent.
@@ -89,21 +68,21 @@ impl Walks {
 }
 
 /// The first-level tables in use, of short descriptors: TTBR0's for addresses below 2^(32−N), and
-/// TTBR1's for those above, where N is TTBCR.N; with N = 0, TTBR0's for all.
-///
-/// See the [crate's page](crate) for what it asks of the CPU's settings.
+/// TTBR1's for those above, where N is TTBCR.N; with N = 0, TTBR0's for all. Memory of frames is
+/// reached through `M`.
 #[derive(Debug)]
 pub struct Roots<M = Linear, I = Broadcast> {
     lower: NonNull<u32>,
     upper: NonNull<u32>,
     /// TTBCR.N, at most 7.
     split: u32,
-    reach: M,
+    map: M,
     walks: Walks,
     instructions: I,
 }
 
-// SAFETY: the tables are reached from wherever the value is, and by its owner alone.
+// SAFETY: the tables are mapped for every thread of the kernel, and only the value's owner uses
+// them.
 unsafe impl<M: Send, I: Send> Send for Roots<M, I> {}
 
 impl<M> Roots<M> {
@@ -117,23 +96,23 @@ impl<M> Roots<M> {
     /// - The registers name these tables on every CPU that uses the heap, TTBCR.EAE is 0, and all
     ///   of both tables is readable and writable here.
     /// - Domain 0 is one whose permissions are checked (DACR).
-    /// - SCTLR.TRE is 0, or what the remapping registers say for TEX\[0\], C, B = 111 is Normal
-    ///   memory, write-back, shareable where S is.
-    /// - Walks are as `walks` says.
+    /// - SCTLR.TRE is 0, or the remapping registers make TEX\[0\], C, B = 111 Normal memory,
+    ///   write-back, shareable where S is.
+    /// - Walks see the caches if `walks` says so.
     #[must_use]
     pub const unsafe fn new(
         lower: NonNull<u32>,
         upper: NonNull<u32>,
         split: u32,
         walks: Walks,
-        reach: M,
+        map: M,
     ) -> Self {
         assert!(split <= 7, "TTBCR.N has three bits");
         Self {
             lower,
             upper,
             split,
-            reach,
+            map,
             walks,
             instructions: Broadcast,
         }
@@ -148,7 +127,7 @@ impl<M, I> Roots<M, I> {
             lower: self.lower,
             upper: self.upper,
             split: self.split,
-            reach: self.reach,
+            map: self.map,
             walks: self.walks,
             instructions,
         }
@@ -163,83 +142,64 @@ impl<M, I> Roots<M, I> {
         // below the split, which is a multiple of a slot.
         unsafe { table.add(first) }
     }
+
+    /// The table of `slot`, a number of 4 MiB from address 0 on, below 1024.
+    #[must_use]
+    pub fn link(&self, slot: usize) -> Link {
+        let first = self.words(slot);
+        read_link([0, 1, 2, 3].map(|at| {
+            // SAFETY: a slot has four words.
+            let word = unsafe { first.add(at) };
+            // SAFETY: the word is one of a first-level table, which nothing changes now.
+            unsafe { word.read_volatile() }
+        }))
+    }
 }
 
-impl<M: Reach, I> Roots<M, I> {
+impl<M: PhysMap, I> Roots<M, I> {
     /// The second-level word of the page at `addr`, if a table is linked that fills a frame.
     #[must_use]
     pub fn page(&self, addr: VirtAddr) -> Option<u32> {
-        let Link::Table(frame) = read_link(self.read(addr.value() / SLOT_BYTES)) else {
+        let Link::Table { frame, .. } = self.link(SLOTS.index(addr)) else {
             return None;
         };
         // SAFETY: a slot links the frame as a table.
-        let words: NonNull<u32> = unsafe { self.reach.pointer(frame) }.cast();
+        let words: NonNull<u32> = unsafe { self.map.pointer(frame) }.cast();
         // SAFETY: the table has a word for each page of the slot.
-        let word = unsafe { words.add(addr.value() % SLOT_BYTES / PAGE_BYTES) };
-        // SAFETY: as above; whoever changes tables has them borrowed mutably.
+        let word = unsafe { words.add(PAGES.index(addr)) };
+        // SAFETY: the word is one of a table, and a caller that changes tables has borrowed them
+        // mutably.
         Some(unsafe { word.read_volatile() })
-    }
-
-    fn read(&self, slot: usize) -> [u32; LINKS] {
-        let first = self.words(slot);
-        [0, 1, 2, 3].map(|at| {
-            // SAFETY: a slot has four words.
-            let word = unsafe { first.add(at) };
-            // SAFETY: a word of a first-level table, which nobody changes now.
-            unsafe { word.read_volatile() }
-        })
     }
 }
 
-impl<M: Reach, I: Instructions> Roots<M, I> {
+impl<M: PhysMap, I: Instructions> Roots<M, I> {
+    /// Links the four second-level tables in `frame` in `slot`, which linked nothing. CPUs that
+    /// find the links find the words of the tables that were written before.
+    ///
+    /// # Safety
+    /// - `slot` is below 1024.
+    /// - Every word of the frame is 0.
+    /// - The frame belongs to the tables until the slot links it no more.
+    pub unsafe fn set_link(&mut self, slot: usize, frame: PhysAddr) {
+        self.instructions.dsb();
+        self.write(slot, write_link(frame));
+    }
+
     fn write(&mut self, slot: usize, words: [u32; LINKS]) {
         let first = self.words(slot);
         for (at, value) in words.into_iter().enumerate() {
             // SAFETY: a slot has four words.
             let word = unsafe { first.add(at) };
-            // SAFETY: a word of a first-level table, which nobody else accesses but walks do.
+            // SAFETY: the word is one of a first-level table, which only CPUs' walks access
+            // meanwhile.
             unsafe { word.write_volatile(value) };
         }
-        self.written(first, LINKS);
-    }
-}
-
-// SAFETY:
-// - a walk goes through TTBR0 or TTBR1 by the same rule as `words`, and finds the word of a page in
-//   the quarter of the frame that its MiB's link names: at the page's number within 4 MiB;
-// - the memory of frames is where `reach` says, which was promised with it; a page is aligned to 8;
-// - whoever made the value owns the tables.
-unsafe impl<M: Reach, I: Instructions> Directory for Roots<M, I> {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
-
-    type IndexRoot = [IndexWord; 1 << Geometry::PLAIN_32.index_root_shift];
-
-    type Format = Short;
-
-    type LocalTlb = Maintenance<Broadcast>;
-
-    const LOCAL_TLB: Self::LocalTlb = Maintenance(Broadcast);
-
-    fn link(&mut self, slot: usize) -> Link {
-        read_link(self.read(slot))
+        self.clean(first, LINKS);
     }
 
-    unsafe fn set_link(&mut self, slot: usize, table: PhysAddr) {
-        // The entries of the table before the link.
-        self.instructions.dsb();
-        self.write(slot, write_link(table));
-    }
-
-    unsafe fn clear_link(&mut self, slot: usize) {
-        self.write(slot, [0; LINKS]);
-    }
-
-    unsafe fn memory(&self, frame: PhysAddr) -> NonNull<u8> {
-        // SAFETY: the caller promises what is asked for.
-        unsafe { self.reach.pointer(frame) }
-    }
-
-    fn written(&self, first: NonNull<u32>, count: usize) {
+    /// Makes `count` words, which were written from `first` on, visible to walks.
+    fn clean(&self, first: NonNull<u32>, count: usize) {
         if self.walks == Walks::Coherent {
             return;
         }
@@ -248,5 +208,63 @@ unsafe impl<M: Reach, I: Instructions> Directory for Roots<M, I> {
         for line in (start & !(LINE_BYTES - 1)..end).step_by(LINE_BYTES) {
             self.instructions.clean(line);
         }
+    }
+}
+
+/// The mode of [`Paging`](crate::Paging): short descriptors, with the four second-level tables of
+/// 4 MiB in one frame.
+#[derive(Debug)]
+pub enum ShortDescriptors {}
+
+// SAFETY:
+// - a walk goes through TTBR0 or TTBR1 by the same rule as `words`, and finds the word of a page in
+//   the quarter of the frame that its MiB's link names: at the page's index within 4 MiB;
+// - Ready words map small pages that the kernel can read and write, and no other word of the heap's
+//   is valid;
+// - 0 is the word of an Empty page, and maps and links nothing; the lowest bits of a frame's number
+//   are 0, which is not valid at either level;
+// - the memory of frames is where the map says, which was promised with it, aligned to a page;
+// - only the owner of the value changes the tables.
+unsafe impl<M: PhysMap, I: Instructions> PagingMode<Roots<M, I>> for ShortDescriptors {
+    const GEOMETRY: Geometry = GEOMETRY;
+
+    type IndexRoot = [IndexWord; 1 << GEOMETRY.index_root_shift];
+
+    const LEVELS: &'static [Level] = &[SLOTS, PAGES];
+
+    type Format = Short;
+
+    /// First-level words have no bit for a mark.
+    type OwnedTables = RootSet;
+
+    type Frames = PlainFrames;
+
+    type LocalTlb = Maintenance<Broadcast>;
+
+    const LOCAL_TLB: Self::LocalTlb = Maintenance(Broadcast);
+
+    unsafe fn link(roots: &mut Roots<M, I>, _root: TableRef, slot: usize) -> Link {
+        roots.link(slot)
+    }
+
+    unsafe fn set_link(roots: &mut Roots<M, I>, _root: TableRef, slot: usize, frame: PhysAddr) {
+        // SAFETY:
+        // - the caller promises a slot of the root;
+        // - the caller promises a table of Empty words, which are 0;
+        // - the caller promises the frame to the tables.
+        unsafe { roots.set_link(slot, frame) };
+    }
+
+    unsafe fn clear_link(roots: &mut Roots<M, I>, _root: TableRef, slot: usize) {
+        roots.write(slot, [0; LINKS]);
+    }
+
+    unsafe fn memory(roots: &Roots<M, I>, frame: PhysAddr) -> NonNull<u8> {
+        // SAFETY: the caller promises that the frame is a table, or the allocator's.
+        unsafe { roots.map.pointer(frame) }
+    }
+
+    fn written(roots: &Roots<M, I>, first: NonNull<u32>, count: usize) {
+        roots.clean(first, count);
     }
 }

@@ -1,10 +1,10 @@
 //! The kernel that the `archipelago` heap needs, on one core of a Cortex-M.
 //!
 //! [`SingleCpu`] masks interrupts with PRIMASK, and reads in the processor's registers whether it
-//! runs in an exception handler, which is something that the `critical-section` crate cannot say
-//! and that a heap wants to know: a handler must not wait for whom it has interrupted. Firmware on
-//! other cores, or whose interrupts are masked in another way, takes `CriticalSection` of
-//! `archipelago-flat`, and tells it about its handlers.
+//! runs in an exception handler. The `critical-section` crate cannot tell, and a heap has to know,
+//! because a handler must not wait for the code that it interrupted. Firmware on other cores, or
+//! that masks interrupts in another way, uses `CriticalSection` of `archipelago-flat`, and marks
+//! its handlers with guards.
 //!
 //! The heap's memory is the flat machine's of `archipelago-flat`:
 //!
@@ -43,7 +43,7 @@ mod single_cpu {
     /// The bits of ICSR that name the exception being handled; 0 in thread mode.
     const VECTOR: u32 = 0x1ff;
 
-    /// The exception that this runs in; 0 in none.
+    /// The number of the exception that this runs in; 0 in thread mode.
     fn exception() -> usize {
         let registers = SCB::PTR;
         // SAFETY: every Cortex-M has the System Control Block at this address.
@@ -65,8 +65,8 @@ mod single_cpu {
         #[inline]
         fn restore_interrupts(state: InterruptState) {
             if state == InterruptState::Enabled {
-                // SAFETY: they were enabled before the heap masked them, and it has left whatever it
-                // had masked them for.
+                // SAFETY: interrupts were enabled before the heap masked them, and its critical
+                // section is over.
                 unsafe { interrupt::enable() };
             }
         }
@@ -87,7 +87,7 @@ mod single_cpu {
             }
         }
 
-        #[expect(clippy::panic, reason = "stopping is what the kernel is asked for")]
+        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
         fn stop(report: &Report) -> ! {
             panic!("{report}")
         }

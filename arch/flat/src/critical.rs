@@ -8,26 +8,25 @@ use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
 use critical_section::RestoreState;
 
 /// A kernel on one core without preemptive threads: masks interrupts through the `critical-section`
-/// crate, and stops with a panic whose message is the report. `C` says which flags requests have
-/// that come through `GlobalAlloc`: with [`Handlers`], handlers that allocate hold a
+/// crate, and stops with a panic whose message is the report. `C` says which flags requests
+/// through `GlobalAlloc` have: with [`Handlers`], handlers that allocate hold a
 /// [`HandlerGuard`](archipelago_api::context::HandlerGuard) meanwhile.
 ///
-/// `critical-section` does not say whether interrupts are enabled, so that nobody ever waits for
-/// the growth gate: a handler that finds it closed is served from what is Ready. Outside of
-/// handlers it never is closed.
+/// `critical-section` cannot tell whether interrupts are enabled, so no request ever waits for the
+/// growth gate: a handler that finds the gate closed is served from Ready memory. Outside of
+/// handlers the gate is never closed.
 #[derive(Debug)]
 pub struct CriticalSection<C = Handlers> {
     _context: PhantomData<C>,
 }
 
-/// What the outermost critical section has to restore.
-///
-/// Whoever is inside the outermost section is alone, and changes this alone.
+/// The state that the outermost critical section has to restore. Only code inside that section
+/// accesses it.
 struct Outermost {
     state: UnsafeCell<Option<RestoreState>>,
 }
 
-// SAFETY: the cell is reached inside a critical section alone.
+// SAFETY: only code inside a critical section accesses the cell.
 unsafe impl Sync for Outermost {}
 
 static OUTERMOST: Outermost = Outermost {
@@ -36,12 +35,13 @@ static OUTERMOST: Outermost = Outermost {
 
 impl<C: Context> Kernel for CriticalSection<C> {
     fn disable_interrupts() -> InterruptState {
-        // SAFETY: released by `restore_interrupts`, or below; the heap's sections nest.
+        // SAFETY: `restore_interrupts`, or the code below, releases the section, and the heap's
+        // sections nest.
         let state = unsafe { critical_section::acquire() };
-        // SAFETY: inside a critical section nobody else reaches the cell.
+        // SAFETY: inside a critical section nothing else accesses the cell.
         let outermost = unsafe { &mut *OUTERMOST.state.get() };
         if outermost.is_some() {
-            // SAFETY: the innermost section that is open is the one that has just been acquired.
+            // SAFETY: the section that was just acquired is the innermost open one.
             unsafe { critical_section::release(state) };
             return InterruptState::Masked;
         }
@@ -53,15 +53,16 @@ impl<C: Context> Kernel for CriticalSection<C> {
         if state == InterruptState::Masked {
             return;
         }
-        // SAFETY: `Enabled` was answered to whoever opened the section, which is still open.
+        // SAFETY: `disable_interrupts` returned `Enabled` when it opened the section, which is
+        // still open.
         let outermost = unsafe { &mut *OUTERMOST.state.get() };
         if let Some(state) = outermost.take() {
-            // SAFETY: the state is what the section began with, and no section is open inside it.
+            // SAFETY: the section began with this state, and no section is open inside it.
             unsafe { critical_section::release(state) };
         }
     }
 
-    /// Never known to be: see [`CriticalSection`].
+    /// Always false, because the state is unknown; see [`CriticalSection`].
     fn interrupts_enabled() -> bool {
         false
     }
@@ -74,7 +75,7 @@ impl<C: Context> Kernel for CriticalSection<C> {
         C::flags()
     }
 
-    #[expect(clippy::panic, reason = "stopping is what the kernel is asked for")]
+    #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
     fn stop(report: &Report) -> ! {
         panic!("{report}")
     }

@@ -1,4 +1,4 @@
-//! Heaps over memory that somebody hands over: as many as there are blocks.
+//! Heaps over blocks of memory: one heap for each block.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
@@ -12,11 +12,11 @@ use crate::machine::Flat;
 use crate::region::{Region, RegionError};
 use crate::shape::{Shape, Small};
 
-/// A heap over RAM that it is handed, with all of its metadata inside that RAM or beside it.
+/// A heap over given RAM, with all of its metadata inside that RAM or beside it.
 ///
-/// It is made empty, for a `static` or for a field of whatever the kernel keeps per process, and
-/// given its memory later; any number of them serve side by side, each in its own memory. Every
-/// method takes `&self`.
+/// A heap begins empty, in a `static` or in a field of a process's record, and gets its memory
+/// later; any number of them serve side by side, each in its own memory. Every method takes
+/// `&self`.
 ///
 /// ```
 /// use archipelago_flat::{AllocFlags, FlatHeap};
@@ -25,13 +25,13 @@ use crate::shape::{Shape, Small};
 ///
 /// let mut block = vec![0u8; 64 << 10];
 /// let heap: FlatHeap<Hosted> = FlatHeap::empty();
-/// // The block outlives the heap and its objects, and nobody else uses it.
+/// // The block outlives the heap and its objects, and nothing else uses it.
 /// unsafe { heap.init(block.as_mut_ptr(), block.len()) }?;
 ///
 /// let layout = Layout::new::<[u32; 10]>();
 /// let object = heap.allocate(layout, AllocFlags::empty())?;
 /// assert!(heap.contains(object.cast()));
-/// // It was allocated here with this layout, and nobody uses it any more.
+/// // The object was allocated here with this layout, and nothing uses it any more.
 /// unsafe { heap.deallocate(object.cast(), layout) };
 /// heap.verify()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -40,8 +40,8 @@ pub struct FlatHeap<K: Kernel, S: Shape = Small, const REGIONS: usize = 2> {
     heap: Heap<Flat<S, REGIONS>, K>,
 }
 
-/// Why a heap was not initialised. It is empty, as before, and its memory may be used for other
-/// things.
+/// The reasons why a heap was not initialised. The heap is empty, as before, and the memory may be
+/// used for other purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlatError {
@@ -52,7 +52,7 @@ pub enum FlatError {
 }
 
 impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
-    /// A heap without memory: it refuses every request until it is given some.
+    /// A heap without memory, which refuses every request.
     #[must_use]
     pub const fn empty() -> Self {
         Self { heap: Heap::new() }
@@ -61,11 +61,11 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// Gives the heap the `bytes` bytes from `start`, for objects and all of its metadata.
     ///
     /// # Errors
-    /// Why not: the heap is still empty.
+    /// The reason why not: the heap is still empty.
     /// # Safety
-    /// As [`init_regions`](Self::init_regions).
+    /// The obligations of [`init_regions`](Self::init_regions).
     pub unsafe fn init(&self, start: *mut u8, bytes: usize) -> Result<(), FlatError> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller promises the obligations for each region.
         unsafe { self.init_regions(&[Region::new(start, bytes)], &[]) }
     }
 
@@ -73,9 +73,9 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// metadata, which must be able to describe them: when it is used up, the heap is full.
     ///
     /// # Errors
-    /// Why not: the heap is still empty.
+    /// The reason why not: the heap is still empty.
     /// # Safety
-    /// As [`init_regions`](Self::init_regions), for both blocks.
+    /// The obligations of [`init_regions`](Self::init_regions), for both blocks.
     pub unsafe fn init_beside(
         &self,
         start: *mut u8,
@@ -87,7 +87,7 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
             Region::new(start, bytes),
             Region::new(metadata, metadata_bytes).for_metadata(),
         ];
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller promises the obligations for each region.
         unsafe { self.init_regions(&regions, &[]) }
     }
 
@@ -99,8 +99,8 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// # Errors
     /// The rule that a region breaks, or why the heap refused: it is still empty.
     /// # Safety
-    /// As [`Flat::new`]: the memory is readable, writable, and the heap's alone from now on, for as
-    /// long as the heap or one of its objects is in use.
+    /// The obligations of [`Flat::new`]: the memory is readable, writable, and the heap's alone
+    /// from now on, for as long as the heap or one of its objects is in use.
     pub unsafe fn init_regions(
         &self,
         regions: &[Region],
@@ -110,7 +110,7 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
             // Before anything is written: the regions may be those that it has.
             return Err(FlatError::Init(InitError::AlreadyInitialised));
         }
-        // SAFETY: the caller's promise is the same; a machine that the heap refuses is dropped.
+        // SAFETY: the caller promises the memory; a machine that the heap refuses is dropped.
         let machine = unsafe { Flat::<S, REGIONS>::new(regions, statics) };
         let machine = machine.map_err(FlatError::Region)?;
         let mut windows = [Window::new(0, 0); REGIONS];
@@ -131,7 +131,7 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// Allocates memory for `layout`; see [`Heap::allocate`].
     ///
     /// # Errors
-    /// Which step refused, with figures.
+    /// The step that refused, with figures.
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
         self.heap.allocate(layout, flags)
     }
@@ -139,19 +139,22 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// Frees an object; see [`Heap::deallocate`].
     ///
     /// # Safety
-    /// `pointer` was allocated by this heap with `layout`, and nobody uses it any more.
+    /// - `pointer` was allocated by this heap with `layout`.
+    /// - Nothing uses it any more.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY:
+        // - the caller promises that the pointer was allocated here with this layout;
+        // - the caller promises that nothing uses it.
         unsafe { self.heap.deallocate(pointer, layout) };
     }
 
     /// Changes the size of an object; see [`Heap::reallocate`].
     ///
     /// # Errors
-    /// Which step refused: the object is as it was.
+    /// The step that refused, with figures; the object is as it was.
     /// # Safety
-    /// `pointer` was allocated by this heap with `old`; nobody uses it by its old place once it has
-    /// moved.
+    /// - `pointer` was allocated by this heap with `old`.
+    /// - Nothing uses the object at its old address once it has moved.
     pub unsafe fn reallocate(
         &self,
         pointer: NonNull<u8>,
@@ -159,11 +162,13 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         new: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY:
+        // - the caller promises that the pointer was allocated here with this layout;
+        // - the caller promises that nothing uses the old address afterwards.
         unsafe { self.heap.reallocate(pointer, old, new, flags) }
     }
 
-    /// The account; see [`Heap::stats`].
+    /// The statistics; see [`Heap::stats`].
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.heap.stats()
@@ -177,8 +182,8 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         self.heap.verify()
     }
 
-    /// Where the heap's memory lies, from the lowest to the highest granule of its regions; `None`
-    /// while it is empty.
+    /// The addresses of the heap's memory, from the lowest to the highest granule of its regions;
+    /// `None` while the heap is empty.
     #[must_use]
     pub fn range(&self) -> Option<Range<usize>> {
         let machine = self.heap.machine()?;
@@ -197,32 +202,36 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
             .is_some_and(|machine| machine.address(pointer).is_some())
     }
 
-    /// The heap underneath: the reserve, the limit, scavenging, and what tools see.
+    /// The heap underneath, for the reserve, the limit, scavenging and tools.
     #[must_use]
     pub const fn heap(&self) -> &Heap<Flat<S, REGIONS>, K> {
         &self.heap
     }
 }
 
-// SAFETY: every request goes to the heap underneath.
+// SAFETY: every request goes to the heap underneath, which keeps the contract.
 unsafe impl<K: Kernel, S: Shape, const REGIONS: usize> GlobalAlloc for FlatHeap<K, S, REGIONS> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller promises a layout of at least one byte.
         unsafe { self.heap.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY:
+        // - the caller promises that the pointer was allocated here with this layout;
+        // - the caller promises that nothing uses it.
         unsafe { self.heap.dealloc(pointer, layout) };
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller promises a layout of at least one byte.
         unsafe { self.heap.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY:
+        // - the caller promises that the pointer was allocated here with this layout;
+        // - the caller promises that nothing uses the old address afterwards.
         unsafe { self.heap.realloc(pointer, layout, new_size) }
     }
 }

@@ -1,8 +1,8 @@
 //! The `archipelago` heap on machines without an MMU.
 //!
-//! [`FlatHeap`] is the heap over RAM that it is handed: one region or several, of any length,
-//! anywhere, also at address 0. A firmware has one in a static, as its `#[global_allocator]`; a
-//! kernel that keeps a heap for each of its processes has as many as it likes.
+//! [`FlatHeap`] is the heap over given RAM: one region or several, of any length, anywhere, also at
+//! address 0. A firmware has one in a static, as its `#[global_allocator]`; a
+//! kernel that keeps a heap for each of its processes has many.
 //!
 //! ```
 //! use archipelago_flat::{FlatHeap, Region, Small, occupied};
@@ -16,19 +16,20 @@
 //! # let (free_ram, bytes) = (ram.as_mut_ptr(), ram.len());
 //! # let (statics_start, statics_end) = ([].as_ptr(), [].as_ptr());
 //! // The linker script leaves these bytes to the heap.
-//! unsafe { HEAP.init_regions(&[Region::new(free_ram, bytes)], &[occupied(statics_start, statics_end)]) }?;
+//! let statics = [occupied(statics_start, statics_end)];
+//! unsafe { HEAP.init_regions(&[Region::new(free_ram, bytes)], &statics) }?;
 //! # std::mem::forget(ram);
 //! # Ok::<(), archipelago_flat::FlatError>(())
 //! ```
 //!
-//! # What it does with the regions
+//! # The regions
 //! [`Flat`] is the machine underneath. Address space *is* memory here: reserving takes from the
 //! regions, preparing and committing are bookkeeping, two bits a granule, in the regions
 //! themselves. Regions are cut to whole granules; the granule at address 0 and the last one of the
 //! address space hold no objects. Memory is reported zeroed only where the caller says so of a
 //! region, and only once.
 //!
-//! A bad region is an error that names it and what it is in conflict with.
+//! A bad region is an error that names the region and its conflict.
 //!
 //! # Kernels
 //! With the feature `critical-section` (on by default), [`CriticalSection`] masks interrupts on any

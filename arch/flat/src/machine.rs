@@ -40,17 +40,17 @@ pub struct Flat<S, const REGIONS: usize = 2> {
 struct Extent {
     start: NonNull<u8>,
     bytes: usize,
-    /// The number of its first granule in [`States`].
+    /// The number of the extent's first granule in [`States`].
     first_granule: usize,
     /// The part that is zero and was never handed out, by offsets in bytes. It shrinks from both
-    /// ends: heap pages come from the front of a window, metadata from the far end.
+    /// ends: heap pages come from the low end of a window, metadata from the high end.
     untouched: [AtomicUsize; 2],
 }
 
-// SAFETY: a machine owns the memory that it names, as whoever made it promised; it is plain memory,
-// in which nothing belongs to a thread.
+// SAFETY: a machine owns the memory that it names, as the caller of `Flat::new` promised, and no
+// part of the memory belongs to a thread.
 unsafe impl<S, const REGIONS: usize> Send for Flat<S, REGIONS> {}
-// SAFETY: as for `Send`; its fields do not change but for atomics.
+// SAFETY: the memory belongs to no thread, and of the fields only atomics change.
 unsafe impl<S, const REGIONS: usize> Sync for Flat<S, REGIONS> {}
 
 impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
@@ -58,16 +58,17 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// the memory that the firmware itself occupies: see [`occupied`](crate::occupied).
     ///
     /// Memory for the states, a byte for four granules, comes from the region for metadata if there
-    /// is one, else from what is left of a region beside its whole granules, else from the end of
-    /// the largest.
+    /// is one, else from the bytes of a region beside its whole granules, else from the end of the
+    /// largest.
     ///
     /// # Errors
-    /// The rule that a region breaks, and what it is in conflict with.
+    /// The rule that a region breaks, and the region's conflict.
     /// # Safety
-    /// Every byte of the regions can be read and written through their pointers and is nobody
-    /// else's, from now on and for as long as the machine, the heap that it is given to, or one of
-    /// that heap's objects is in use. Regions that touch are one piece of memory: the pointer to
-    /// the lower one may be used for both.
+    /// - Every byte of the regions can be read and written through their pointers.
+    /// - Nothing else uses them from now on, for as long as the machine, the heap that gets it, or
+    ///   one of that heap's objects is in use.
+    /// - Regions that touch are one piece of memory: the pointer to the lower one may be used for
+    ///   both.
     pub unsafe fn new(regions: &[Region], statics: &[VirtRange]) -> Result<Self, RegionError> {
         let plan = Plan::<REGIONS>::new(regions, statics, &S::GEOMETRY)?;
         let granule = S::GEOMETRY.granule_bytes();
@@ -81,12 +82,14 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         let metadata = metadata.map(|piece| at(piece, piece.first));
         let (home, place) = plan.states;
         let start = at(&plan.pieces[home], place.start).cast::<AtomicU8>();
-        // SAFETY: the plan found these bytes in a region, and gave them to nothing else; by this
-        // function's contract they can be written.
+        // SAFETY: the plan found these bytes in a region, and gave them to nothing else; the caller
+        // promises that they can be written.
         unsafe { start.write_bytes(0, place.len()) };
         let bytes = NonNull::slice_from_raw_parts(start, place.len());
-        // SAFETY: initialised just now; used by nobody else for as long as the machine or the heap
-        // that owns it, which is all that reaches the reference; bytes have no alignment.
+        // SAFETY:
+        // - the bytes were initialised just now, and bytes have no alignment;
+        // - nothing else uses them while the machine, or the heap that owns it, is in use, and
+        //   only those reach the reference.
         let bytes = unsafe { bytes.as_ref() };
         Ok(Self {
             extents,
@@ -98,7 +101,8 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         })
     }
 
-    /// What of the regions a heap may use as windows, lowest first, and whether it is for metadata.
+    /// The parts of the regions that a heap may use as windows, lowest first, and whether each is
+    /// for metadata.
     pub fn windows(&self) -> impl Iterator<Item = (VirtRange, bool)> + '_ {
         let in_use = self.extents.iter().filter(|extent| extent.bytes > 0);
         in_use.filter_map(|extent| {
@@ -107,8 +111,7 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         })
     }
 
-    /// What has to be added to an address of the space, as reports show it, to get that of the
-    /// memory.
+    /// The number to add to an address of the space, as reports show it, to get that of the memory.
     #[must_use]
     pub const fn slide(&self) -> usize {
         self.slide
@@ -179,21 +182,21 @@ impl Extent {
         }
     }
 
-    /// Its addresses in a space that lies `slide` below the memory.
+    /// The extent's addresses in a space that lies `slide` below the memory.
     fn range(&self, slide: usize) -> Option<VirtRange> {
         let base = self.start.addr().get().wrapping_sub(slide);
         VirtRange::new(VirtAddr::new(base), self.bytes)
     }
 
-    /// How far `addr` lies above its first byte, for an address below that far more than its
-    /// length.
+    /// The bytes from the extent's first one to `addr`. For an address below the extent the
+    /// subtraction wraps, to far more than the extent's length.
     #[inline]
     fn above(&self, addr: VirtAddr, slide: usize) -> usize {
         let place = addr.value().wrapping_add(slide);
         place.wrapping_sub(self.start.addr().get())
     }
 
-    /// Notes that `range`, which lies in the extent, is handed out, and says what is in it.
+    /// Records that `range`, which lies in the extent, is handed out. Returns its contents.
     fn touch(&self, range: VirtRange, slide: usize) -> Contents {
         let first = self.above(range.base(), slide);
         let end = first + range.bytes();
@@ -222,7 +225,7 @@ fn at(piece: &Piece, address: usize) -> NonNull<u8> {
 }
 
 // SAFETY:
-// - the memory of the regions is readable, writable and nobody else's, as whoever made the machine
+// - the memory of the regions is readable, writable and the machine's alone, as the caller of `new`
 //   promised; the plan gives no byte to two extents, nor the bytes of the states to any;
 // - `Zeroed` is reported on the promise of `Region::zeroed` alone, and never for memory that was
 //   Ready before;
@@ -296,8 +299,8 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
         })
     }
 
-    /// There are no page tables: the granules that the regions gave up for the states of the others
-    /// are counted as theirs.
+    /// Counts the granules that hold the states of the others as table frames, since there are no
+    /// page tables.
     fn footprint(&self) -> Footprint {
         Footprint {
             table_frames: self.states_granules,

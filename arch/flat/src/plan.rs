@@ -11,7 +11,7 @@ use crate::states::States;
 /// A region, or several that touch, and the whole granules in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
-    /// The memory as it was given. Its provenance is that of the lowest region.
+    /// The memory as it was given, with the provenance of the lowest region.
     pub(crate) start: *mut u8,
     /// Granules that objects or metadata may lie in, by addresses of the memory.
     pub(crate) first: usize,
@@ -21,17 +21,17 @@ pub(crate) struct Piece {
     range: VirtRange,
 }
 
-/// What becomes of some regions.
+/// The plan of a machine over some regions.
 #[derive(Debug)]
 pub(crate) struct Plan<const N: usize> {
     /// Sorted by address; those from `len` on are empty.
     pub(crate) pieces: [Piece; N],
     pub(crate) len: usize,
-    /// What addresses of the space lie below those of the memory.
+    /// The number by which addresses of the space are lower than those of the memory.
     pub(crate) slide: usize,
     /// Memory for the states of the granules: in this piece, at these addresses.
     pub(crate) states: (usize, Range<usize>),
-    /// Granules that were given up for it.
+    /// Granules that were given up for the states.
     pub(crate) states_granules: usize,
 }
 
@@ -57,7 +57,7 @@ impl Piece {
         }
     }
 
-    /// Joins a piece that begins where this one ends, if both are for the same.
+    /// Joins a piece that begins where this one ends, if both are for metadata or both are not.
     fn join(&mut self, next: &Self) -> bool {
         // All addresses there are have no length, and stay two pieces.
         let bytes = self.range.bytes().checked_add(next.range.bytes());
@@ -113,7 +113,7 @@ impl Piece {
         }
     }
 
-    /// `bytes` bytes beside the granules, in what cutting left over.
+    /// `bytes` bytes beside the granules, among those that the cut left over.
     fn beside(&self, bytes: usize, granule: usize) -> Option<Range<usize>> {
         let (start, end) = (self.usable_start(granule), self.first + self.bytes);
         if self.first.saturating_sub(start) >= bytes {
@@ -125,8 +125,8 @@ impl Piece {
         }
     }
 
-    /// `bytes` bytes of the last granules and what lies behind them; answers how many granules
-    /// there are less.
+    /// Takes `bytes` bytes from the last granules and the bytes after them. Returns the bytes, and
+    /// how many granules fewer there are.
     fn give_up(
         &mut self,
         bytes: usize,
@@ -231,9 +231,9 @@ impl<const N: usize> Plan<N> {
         Ok(())
     }
 
-    /// What has to be subtracted from an address of the memory to get one of the space: nothing if
-    /// all of it lies in the space; else a multiple of half of the space, so that alignment stays
-    /// what it is.
+    /// The number to subtract from an address of the memory to get one of the space: 0 if all of
+    /// the memory lies in the space; else a multiple of half of the space, which changes no
+    /// alignment.
     fn find_slide(&self, geometry: &Geometry) -> Result<usize, RegionError> {
         let (low, high) = (&self.pieces[0], &self.pieces[self.len - 1]);
         let span = high.first + high.bytes - low.first;
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(plan.len, 2);
         assert_eq!(
             plan.pieces[0].first, 1024,
-            "behind the null pointer's granule"
+            "after the null pointer's granule"
         );
         // One of them has given memory up for the states of all granules.
         let bytes = plan.pieces.iter().map(|piece| piece.bytes / 1024);

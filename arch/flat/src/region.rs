@@ -1,11 +1,10 @@
-//! Regions of RAM as the firmware names them, and what may be wrong with them.
+//! Regions of RAM as the firmware names them, and the errors of bad ones.
 
 use core::fmt;
 
 use archipelago_api::{VirtAddr, VirtRange};
 
-/// A region of RAM for a heap: any base, any length. Nothing is checked until it is given to a
-/// machine.
+/// A region of RAM for a heap: any base, any length. [`Flat::new`](crate::Flat::new) checks it.
 #[derive(Clone, Copy, Debug)]
 pub struct Region {
     pub(crate) start: *mut u8,
@@ -15,7 +14,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// The `bytes` bytes from `start`, of whose contents nothing is known.
+    /// The `bytes` bytes from `start`, with unknown contents.
     #[must_use]
     pub const fn new(start: *mut u8, bytes: usize) -> Self {
         Self {
@@ -33,10 +32,10 @@ impl Region {
         Self::new(start, end.addr().wrapping_sub(start.addr()))
     }
 
-    /// The region, every byte of which is zero.
+    /// The region, as one whose bytes are all zero.
     ///
     /// # Safety
-    /// It is, and stays so until the machine is made.
+    /// Every byte of the region is zero until the machine is made.
     #[must_use]
     pub const unsafe fn zeroed(self) -> Self {
         Self {
@@ -55,19 +54,19 @@ impl Region {
         }
     }
 
-    /// Its first byte.
+    /// The first byte of the region.
     #[must_use]
     pub const fn start(&self) -> *mut u8 {
         self.start
     }
 
-    /// How many bytes it has.
+    /// The length of the region in bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Where the region is, or how it wraps.
+    /// The addresses of the region, or the error that it wraps.
     pub(crate) fn range(&self) -> Result<VirtRange, RegionError> {
         let base = VirtAddr::new(self.start.addr());
         VirtRange::new(base, self.bytes).ok_or(RegionError::Wraps {
@@ -77,13 +76,13 @@ impl Region {
     }
 }
 
-/// The range between two symbols of a linker script, without the higher one: what the firmware's
-/// own statics or stack occupy. Symbols in the wrong order hide nothing.
+/// The range between two symbols of a linker script, without the higher one, such as that of the
+/// firmware's own statics or stack. The order of the symbols does not matter.
 #[must_use]
 pub fn occupied(start: *const u8, end: *const u8) -> VirtRange {
     let base = VirtAddr::new(start.addr().min(end.addr()));
     let bytes = end.addr().abs_diff(start.addr());
-    // It ends at one of the symbols, so it does not wrap.
+    // The range ends at one of the symbols, so it does not wrap.
     VirtRange::new(base, bytes).unwrap_or(EMPTY)
 }
 
@@ -92,7 +91,7 @@ pub(crate) const EMPTY: VirtRange = match VirtRange::new(VirtAddr::new(0), 0) {
     None => unreachable!(),
 };
 
-/// Why no machine was made of some regions. Addresses are those of the memory.
+/// The reasons why no machine was made of some regions. Addresses are those of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegionError {
@@ -107,9 +106,9 @@ pub enum RegionError {
     },
     /// A region wraps past the top of the address space.
     Wraps {
-        /// Its first address.
+        /// The first address of the region.
         base: VirtAddr,
-        /// Its length in bytes.
+        /// The length of the region in bytes.
         bytes: usize,
     },
     /// A region holds no whole page, apart from the first and the last of the address space, which

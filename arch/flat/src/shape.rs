@@ -50,7 +50,7 @@ impl<const ADDRESS_BITS: u32, const PAGE_SHIFT: u32> Shape for Small<ADDRESS_BIT
 /// assert_eq!(Banks::GEOMETRY.address_bits, 30);
 /// ```
 ///
-/// A geometry that does not add up is stopped by the compiler, which says what is wrong with it.
+/// The compiler stops at a geometry that does not add up, with a message that names the rule.
 ///
 /// ```compile_fail
 /// use archipelago_api::Geometry;

@@ -30,7 +30,7 @@ impl States {
         granules.div_ceil(A_BYTE)
     }
 
-    /// States in `bytes`, all None whatever they hold.
+    /// States in `bytes`, all None whatever the bytes hold.
     pub(crate) fn new(bytes: &'static [AtomicU8]) -> Self {
         for byte in bytes {
             byte.store(0, Relaxed);
@@ -74,7 +74,7 @@ impl States {
         granules.find(|granule| !allowed.contains(&self.at(*granule)))
     }
 
-    /// How many granules are in `state`, which is not None.
+    /// The number of granules in `state`, which is not None.
     pub(crate) fn count(&self, state: State) -> usize {
         let all = 0..self.bytes.len() * A_BYTE;
         all.filter(|granule| self.at(*granule) == state).count()

@@ -1,4 +1,4 @@
-//! The system control coprocessor's registers that the machine uses.
+//! The registers of the system control coprocessor that the machine uses.
 
 use core::arch::asm;
 
@@ -6,8 +6,7 @@ use core::arch::asm;
 macro_rules! read {
     ($register:literal $(, $select:literal)?) => {{
         let value: usize;
-        // SAFETY: in kernel mode, which the caller runs in, the register can be read, which changes
-        // nothing.
+        // SAFETY: the caller runs in kernel mode, where reading the register changes nothing.
         unsafe {
             core::arch::asm!(
                 ".set noat",
@@ -33,9 +32,9 @@ pub(crate) fn interrupts_enabled() -> bool {
 /// Masks interrupts and says whether they were enabled.
 pub(crate) fn disable_interrupts() -> bool {
     let status: usize;
-    // SAFETY: masking interrupts takes nothing from anybody. `ehb` because `di` takes effect only
-    // once its hazard is cleared; the block counts as an access to memory, so that what shall not
-    // be interrupted stays after it.
+    // `ehb` because `di` takes effect only once its hazard is cleared. The block counts as an
+    // access to memory, so the accesses that must not be interrupted stay after it.
+    // SAFETY: a kernel may mask interrupts.
     unsafe {
         asm!(".set noat", "di {}", "ehb", out(reg) status, options(nostack, preserves_flags))
     };
@@ -44,7 +43,8 @@ pub(crate) fn disable_interrupts() -> bool {
 
 /// Enables interrupts.
 pub(crate) fn enable_interrupts() {
-    // SAFETY: the caller found them enabled before, so there are handlers for them. The block
-    // counts as an access to memory, so that what shall not be interrupted stays before it.
+    // The block counts as an access to memory, so the accesses that must not be interrupted stay
+    // before it.
+    // SAFETY: the caller found interrupts enabled before, so there are handlers for them.
     unsafe { asm!("ei", "ehb", options(nostack, preserves_flags)) };
 }

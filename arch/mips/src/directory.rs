@@ -1,39 +1,43 @@
-//! The software page table: the directory that the refill handler walks.
+//! The software page table: the directory that the refill handler walks, and the paging mode over
+//! it.
 
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
-use archipelago_tables::{Directory, Format, Leaf, Link, SLOT_BYTES};
+use archipelago_paging::{
+    EntryFormat, Level, Link, PageState, PagingMode, PlainFrames, RootSet, TableRef,
+};
 
 use crate::entry::Entry;
 use crate::segment::{Kuseg, Segment};
 use crate::tlb::LocalTlb;
 
-/// Slots for all 32 bits of address, 4 MiB each. Those of kseg0 and kseg1, a quarter of them, are
-/// never looked at; but a directory for less than the whole space would need a branch in the refill
-/// handler.
-const SLOTS: usize = 1024;
+/// Slots for all 32 bits of address, 4 MiB each. The refill handler never walks those of kseg0 and
+/// kseg1, a quarter of them; but a directory for less than the whole space would need a branch in
+/// the handler.
+const SLOTS: Level = Level::new(22, 10);
 
-/// Entries of a table, which fill a frame.
-const ENTRIES: usize = 1024;
+/// Entries of a slot's table, which fill a frame.
+const PAGES: Level = Level::new(12, 10);
 
-type Table = [u32; ENTRIES];
+type Table = [u32; PAGES.entries()];
 
-/// Where kseg0 maps physical address 0, and how much it maps.
+/// The address at which kseg0 maps physical address 0.
 const KSEG0: usize = 0x8000_0000;
+/// Bytes of physical memory that kseg0 maps.
 const KSEG0_BYTES: u64 = 512 << 20;
 
-/// The table of slots that have none: nothing is mapped, for every address space.
-pub(crate) static ABSENT: Table = [Entry::EMPTY.bits(); ENTRIES];
+/// The table of slots that link none: nothing is mapped, for every address space.
+pub(crate) static ABSENT: Table = [Entry::EMPTY.bits(); PAGES.entries()];
 
 /// The directory. The refill handler finds it by its name.
-pub(crate) static DIRECTORY: [AtomicPtr<Table>; SLOTS] =
-    [const { AtomicPtr::new((&raw const ABSENT).cast_mut()) }; SLOTS];
+pub(crate) static DIRECTORY: [AtomicPtr<Table>; SLOTS.entries()] =
+    [const { AtomicPtr::new((&raw const ABSENT).cast_mut()) }; SLOTS.entries()];
 
-/// The tables of the segment `S`, as far as they are in the directory that the crate's refill
-/// handler walks. Whoever has them is the only one who changes them.
+/// The tables of the segment `S` in the directory that the crate's refill handler walks. There is
+/// one value for each segment, and only its owner changes the segment's tables.
 #[derive(Debug)]
 pub struct SoftwareTables<S = Kuseg> {
     _segment: PhantomData<S>,
@@ -56,85 +60,129 @@ impl<S: Segment> SoftwareTables<S> {
         frame.value() < KSEG0_BYTES
     }
 
-    /// What the tables say of the page at `address`.
+    /// The entry of the page at `address`.
     #[must_use]
     pub fn entry(&self, address: VirtAddr) -> Entry {
-        let page = address.value() % SLOT_BYTES / (SLOT_BYTES / ENTRIES);
-        let table = slot(address.value() / SLOT_BYTES).load(Ordering::Acquire);
-        // SAFETY: a slot holds a table of `ENTRIES` entries, of which this is one.
-        let entry = unsafe { table.cast::<u32>().add(page) };
-        // SAFETY: as above; who changes the table has borrowed these tables mutably, or their slot
-        // is another segment's, of which a single word is read.
+        let table = slot(SLOTS.index(address)).load(Ordering::Acquire);
+        // SAFETY: a slot holds a table of 1024 entries, and the index is one of them.
+        let entry = unsafe { table.cast::<u32>().add(PAGES.index(address)) };
+        // SAFETY: the entry is a word of a table; who changes it has borrowed these tables
+        // mutably, or has those of another segment, of which one word is read.
         Entry::from_memory(unsafe { entry.read_volatile() })
     }
-}
 
-/// The slot of that number.
-fn slot(number: usize) -> &'static AtomicPtr<Table> {
-    &DIRECTORY[number % SLOTS]
-}
-
-/// The pointer to physical memory in kseg0's reach.
-fn kseg0(physical: PhysAddr) -> NonNull<u8> {
-    // The reach has 29 bits, so that nothing is lost; of a frame beyond, which the contract rules
-    // out, the memory of another would be answered.
-    let low = usize::try_from(physical.value() % KSEG0_BYTES).unwrap_or(0);
-    let pointer = ptr::with_exposed_provenance_mut(KSEG0 + low);
-    NonNull::new(pointer).unwrap_or(NonNull::dangling())
-}
-
-// SAFETY:
-// - the refill handler translates through `DIRECTORY`, all 32 bits of address alike, and loads
-//   entries into the TLB as they are; what `Entries` reads as anything but Ready or Kernel is not
-//   valid;
-// - kseg0 maps a frame's memory, which is aligned to a frame;
-// - the slots of a segment are changed through its only `SoftwareTables` alone, which `take` makes.
-unsafe impl<S: Segment> Directory for SoftwareTables<S> {
-    const GEOMETRY: Geometry = S::GEOMETRY;
-
-    /// Both segments have fewer arenas than one table of the index has entries.
-    type IndexRoot = [IndexWord; 1];
-
-    type Format = Entries;
-
-    type LocalTlb = LocalTlb;
-
-    const LOCAL_TLB: LocalTlb = LocalTlb;
-
-    fn link(&mut self, slot: usize) -> Link {
+    /// The table of `slot`, a number of 4 MiB from address 0 on, below 1024.
+    #[must_use]
+    pub fn link(&self, slot: usize) -> Link {
         let table = self::slot(slot).load(Ordering::Relaxed);
         if ptr::eq(table, &raw const ABSENT) {
             return Link::Empty;
         }
         let physical = table.addr().wrapping_sub(KSEG0);
-        Link::Table(PhysAddr::new(physical as u64))
+        Link::Table {
+            frame: PhysAddr::new(physical as u64),
+            owned: false,
+        }
     }
 
-    unsafe fn set_link(&mut self, slot: usize, table: PhysAddr) {
+    /// Links the table in `frame` in `slot`, which linked nothing.
+    ///
+    /// # Safety
+    /// - `slot` is one of the segment's.
+    /// - Every entry of the frame is [`Entry::EMPTY`].
+    /// - The frame belongs to the directory until the slot links it no more.
+    pub unsafe fn set_link(&mut self, slot: usize, frame: PhysAddr) {
         // Release: the table's entries come first, for a handler that refills in between.
-        self::slot(slot).store(kseg0(table).as_ptr().cast(), Ordering::Release);
+        self::slot(slot).store(self.memory(frame).as_ptr().cast(), Ordering::Release);
     }
 
-    unsafe fn clear_link(&mut self, slot: usize) {
-        self::slot(slot).store((&raw const ABSENT).cast_mut(), Ordering::Release);
-    }
-
-    unsafe fn memory(&self, frame: PhysAddr) -> NonNull<u8> {
-        kseg0(frame)
+    /// The memory of `frame`, in kseg0.
+    #[must_use]
+    pub fn memory(&self, frame: PhysAddr) -> NonNull<u8> {
+        // kseg0 has 29 bits, so nothing is lost. A frame beyond its reach, which the contract
+        // rules out, would get the memory of another one.
+        let low = usize::try_from(frame.value() % KSEG0_BYTES).unwrap_or(0);
+        let pointer = ptr::with_exposed_provenance_mut(KSEG0 + low);
+        NonNull::new(pointer).unwrap_or(NonNull::dangling())
     }
 }
 
-/// How entries are written: as [`Entry`] has them.
+/// The slot of that number.
+fn slot(number: usize) -> &'static AtomicPtr<Table> {
+    &DIRECTORY[number % SLOTS.entries()]
+}
+
+/// The mode of [`Paging`](crate::Paging): a directory of slots, each with a table of [`Entries`],
+/// which the refill handler walks.
+#[derive(Debug)]
+pub enum SoftwareWalk {}
+
+// SAFETY:
+// - the refill handler translates through `DIRECTORY`, all 32 bits of address alike, and loads
+//   entries into the TLB as they are;
+// - Ready entries are valid and writable, and no other entry of the heap's is valid;
+// - `Entry::EMPTY` is the entry of an Empty page alone; the bits of a frame's number below it are
+//   0, so it is not valid as an entry, and slots link tables by pointers;
+// - kseg0 maps a frame's memory, which is aligned to a frame;
+// - the slots of a segment are changed through its only `SoftwareTables` alone, which `take` makes.
+unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
+    const GEOMETRY: Geometry = S::GEOMETRY;
+
+    /// Both segments have fewer arenas than one table of the index has entries.
+    type IndexRoot = [IndexWord; 1];
+
+    const LEVELS: &'static [Level] = &[SLOTS, PAGES];
+
+    type Format = Entries;
+
+    /// Slots are pointers that the handler uses as they are, without a bit for a mark.
+    type OwnedTables = RootSet;
+
+    type Frames = PlainFrames;
+
+    type LocalTlb = LocalTlb;
+
+    const LOCAL_TLB: LocalTlb = LocalTlb;
+
+    unsafe fn link(tables: &mut SoftwareTables<S>, _root: TableRef, slot: usize) -> Link {
+        tables.link(slot)
+    }
+
+    unsafe fn set_link(
+        tables: &mut SoftwareTables<S>,
+        _root: TableRef,
+        slot: usize,
+        frame: PhysAddr,
+    ) {
+        // SAFETY:
+        // - the heap's ranges lie in the segment, and so do their slots;
+        // - the caller promises a table of Empty entries;
+        // - the caller promises the frame to the tables.
+        unsafe { tables.set_link(slot, frame) };
+    }
+
+    unsafe fn clear_link(_tables: &mut SoftwareTables<S>, _root: TableRef, slot: usize) {
+        self::slot(slot).store((&raw const ABSENT).cast_mut(), Ordering::Release);
+    }
+
+    unsafe fn memory(tables: &SoftwareTables<S>, frame: PhysAddr) -> NonNull<u8> {
+        tables.memory(frame)
+    }
+}
+
+/// The format of a table's entries: [`Entry`] has the bits.
 #[derive(Debug)]
 pub enum Entries {}
 
-impl Format for Entries {
-    fn read(entry: u32) -> Leaf {
-        Entry::from_memory(entry).leaf()
+impl EntryFormat for Entries {
+    type Word = u32;
+
+    fn read(word: u32) -> PageState {
+        Entry::from_memory(word).state()
     }
 
-    fn write(leaf: Leaf) -> u32 {
-        Entry::of(leaf).unwrap_or(Entry::EMPTY).bits()
+    fn write(state: PageState) -> u32 {
+        Entry::of(state).unwrap_or(Entry::EMPTY).bits()
     }
 }
 
@@ -147,7 +195,7 @@ mod tests {
         assert!(
             ABSENT
                 .iter()
-                .all(|&entry| Entries::read(entry) == Leaf::Empty)
+                .all(|&entry| Entries::read(entry) == PageState::Empty)
         );
         assert!(
             DIRECTORY

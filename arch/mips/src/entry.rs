@@ -1,4 +1,4 @@
-//! What an entry of a page table says: one half of a TLB entry, as EntryLo0 and EntryLo1 take it.
+//! The bits of page-table entries: one half of a TLB entry each, as EntryLo0 and EntryLo1 take it.
 //!
 //! | entry | meaning |
 //! | --- | --- |
@@ -8,14 +8,14 @@
 //! | valid, `MARK`, global, writable, cached, a frame | Ready |
 //! | anything else | the kernel's |
 //!
-//! A TLB entry holds a pair of pages, and is global only if both halves say so. So every entry says
-//! so, empty ones too: else a page would stop being global when its neighbour goes.
+//! A TLB entry holds a pair of pages, and is global only if both halves are. So every entry is,
+//! empty ones too: else a page would stop being global when its neighbour goes.
 //!
 //! # Source
 //! MIPS32 Architecture For Programmers, volume III (MD00090), "EntryLo0, EntryLo1".
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::Leaf;
+use archipelago_paging::PageState;
 
 bitflags::bitflags! {
     /// The bits of an entry besides the frame's number.
@@ -29,15 +29,15 @@ bitflags::bitflags! {
         const WRITABLE = 1 << 2;
         /// C: cached, write back.
         const CACHED = 3 << 3;
-        /// The heap's. On a processor with `RIXI` this is XI, "not to be executed"; others, the 24K
-        /// among them, drop it on the way into the TLB.
+        /// The page is the heap's. On a processor with `RIXI` this bit is XI, "not to be
+        /// executed"; others, the 24K among them, drop it on the way into the TLB.
         const MARK = 1 << 30;
         /// The frame's number.
         const FRAME = 0x3fff_ffc0;
     }
 }
 
-/// How far a physical address is shifted down to be a frame's number in its place.
+/// The shift from a physical address down to a frame's number in its place.
 const FRAME_SHIFT: u32 = 6;
 
 /// A frame in an entry that is not valid. `WRITABLE` tells it from Prepared, since 0 is a frame
@@ -46,7 +46,7 @@ const STAGED: Entry = Entry::MARK.union(Entry::GLOBAL).union(Entry::WRITABLE);
 const READY: Entry = STAGED.union(Entry::CACHED).union(Entry::VALID);
 
 impl Entry {
-    /// Nothing.
+    /// The entry of a page that is not mapped.
     pub const EMPTY: Self = Self::GLOBAL;
 
     const PREPARED: Self = Self::MARK.union(Self::GLOBAL);
@@ -75,33 +75,33 @@ impl Entry {
         PhysAddr::new(((self.bits() & Self::FRAME.bits()) as u64) << FRAME_SHIFT)
     }
 
-    /// What the entry means to the heap.
+    /// The state of the page, as the heap reads the entry.
     #[must_use]
-    pub fn leaf(self) -> Leaf {
+    pub fn state(self) -> PageState {
         if self == Self::EMPTY {
-            return Leaf::Empty;
+            return PageState::Empty;
         }
         let bits = self.difference(Self::FRAME);
         if bits == READY {
-            Leaf::Ready(self.frame())
+            PageState::Ready(self.frame())
         } else if bits == STAGED {
-            Leaf::Staged(self.frame())
+            PageState::Staged(self.frame())
         } else if self == Self::PREPARED {
-            Leaf::Prepared
+            PageState::Prepared
         } else {
-            Leaf::Kernel
+            PageState::Kernel
         }
     }
 
-    /// The entry that means `leaf`; `None` for what the heap never writes.
+    /// The entry for `state`; `None` for the kernel's, which the heap never writes.
     #[must_use]
-    pub const fn of(leaf: Leaf) -> Option<Self> {
-        match leaf {
-            Leaf::Empty => Some(Self::EMPTY),
-            Leaf::Prepared => Some(Self::PREPARED),
-            Leaf::Staged(frame) => Some(Self::new(frame, STAGED)),
-            Leaf::Ready(frame) => Some(Self::new(frame, READY)),
-            Leaf::Kernel => None,
+    pub const fn of(state: PageState) -> Option<Self> {
+        match state {
+            PageState::Empty => Some(Self::EMPTY),
+            PageState::Prepared => Some(Self::PREPARED),
+            PageState::Staged(frame) => Some(Self::new(frame, STAGED)),
+            PageState::Ready(frame) => Some(Self::new(frame, READY)),
+            PageState::Kernel => None,
         }
     }
 }
@@ -116,19 +116,19 @@ mod tests {
     #[test]
     fn an_entry_reads_back_as_it_was_written_frame_0_included() {
         for frame in FRAMES.map(PhysAddr::new) {
-            for leaf in [
-                Leaf::Empty,
-                Leaf::Prepared,
-                Leaf::Staged(frame),
-                Leaf::Ready(frame),
+            for state in [
+                PageState::Empty,
+                PageState::Prepared,
+                PageState::Staged(frame),
+                PageState::Ready(frame),
             ] {
-                let entry = Entry::of(leaf).expect("the heap's");
+                let entry = Entry::of(state).expect("the heap's");
                 let read = Entry::from_memory(entry.bits());
-                assert_eq!(read.leaf(), leaf);
+                assert_eq!(read.state(), state);
                 assert_eq!(
                     read.contains(Entry::VALID),
-                    matches!(leaf, Leaf::Ready(_)),
-                    "{leaf:?}"
+                    matches!(state, PageState::Ready(_)),
+                    "{state:?}"
                 );
             }
         }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_bits_are_where_the_manual_has_them() {
-        let entry = Entry::of(Leaf::Ready(PhysAddr::new(0x0123_4000))).expect("the heap's");
+        let entry = Entry::of(PageState::Ready(PhysAddr::new(0x0123_4000))).expect("the heap's");
         let (number, cached, rest) = (0x1234 << 6, 3 << 3, 0b111);
         assert_eq!(entry.bits(), 1 << 30 | number | cached | rest);
     }
@@ -144,15 +144,15 @@ mod tests {
     #[test]
     fn every_entry_is_global_so_that_neighbours_do_not_matter() {
         let frame = PhysAddr::new(0x5000);
-        for leaf in [
-            Leaf::Empty,
-            Leaf::Prepared,
-            Leaf::Staged(frame),
-            Leaf::Ready(frame),
+        for state in [
+            PageState::Empty,
+            PageState::Prepared,
+            PageState::Staged(frame),
+            PageState::Ready(frame),
         ] {
-            assert!(Entry::of(leaf).is_some_and(|entry| entry.contains(Entry::GLOBAL)));
+            assert!(Entry::of(state).is_some_and(|entry| entry.contains(Entry::GLOBAL)));
         }
-        assert_eq!(Entry::of(Leaf::Kernel), None);
+        assert_eq!(Entry::of(PageState::Kernel), None);
     }
 
     #[test]
@@ -164,12 +164,12 @@ mod tests {
             Entry::new(frame, usual.difference(Entry::WRITABLE)),
             // Swapped out, for all that is known.
             Entry::new(frame, Entry::GLOBAL),
-            // Not global, as memory that nobody made a table.
+            // Not global, as in memory that was not made a table.
             Entry::from_memory(0),
             // Marked, but read-only.
             Entry::new(frame, READY.difference(Entry::WRITABLE)),
         ] {
-            assert_eq!(entry.leaf(), Leaf::Kernel, "{entry:?}");
+            assert_eq!(entry.state(), PageState::Kernel, "{entry:?}");
         }
     }
 }

@@ -1,20 +1,20 @@
-//! What has to be forgotten for a range, as the TLB holds it.
+//! The entries to drop for a range, as the TLB holds them.
 
 use archipelago_api::{VirtAddr, VirtRange};
 
 /// Bytes of a pair of pages, which one TLB entry translates.
 pub(crate) const PAIR: usize = 2 << 12;
 
-/// More pairs than this are forgotten by emptying the TLB: to probe it for one costs as much as to
-/// empty an entry, and there are 16 on the smallest cores, 64 on the largest.
+/// A flush of more pairs than this empties the TLB: a probe for one pair costs as much as emptying
+/// an entry, and a TLB has 16 entries on the smallest cores, 64 on the largest.
 const SINGLE_PAIRS: usize = 64;
 
-/// What has to be forgotten for a range.
+/// The entries to drop for a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
-    /// So many pairs, the first at this address.
+    /// Entries of adjacent pairs: the address of the first, and the number of pairs.
     Pairs(VirtAddr, usize),
-    /// Everything.
+    /// All entries that are not wired.
     All,
 }
 

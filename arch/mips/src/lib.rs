@@ -7,10 +7,12 @@
 //!
 //! ```no_run
 //! use archipelago::{Heap, Window};
-//! use archipelago_mips::{FrameSource, Paging, SingleCpu, SoftwareTables};
+//! use archipelago_mips::{FrameAllocator, Paging, SingleCpu, SoftwareTables};
 //! # use archipelago_api::PhysAddr;
 //! # struct MyFrames;
-//! # unsafe impl FrameSource for MyFrames { fn take(&mut self) -> Option<PhysAddr> { None } }
+//! # unsafe impl FrameAllocator for MyFrames {
+//! #     fn allocate_frame(&mut self) -> Option<PhysAddr> { None }
+//! # }
 //! # #[cfg(not(target_arch = "mips"))]
 //! # fn main() {}
 //! # #[cfg(target_arch = "mips")]
@@ -36,38 +38,41 @@
 //! .vectors.general 0x80000180 : { KEEP(*(.my.general.vector)) }
 //! ```
 //!
-//! `MyFrames` is a [`FrameSource`]. What else there is to choose:
-//! - [`Paging::returning`] where the source takes frames back ([`FrameReturn`]); without it, frames
-//!   that the heap no longer needs are held in a stock and used before new ones are asked for.
-//! - [`Paging::shared`] over an [`Access`] where the kernel goes on using tables and frames.
+//! `MyFrames` is a [`FrameAllocator`]. A kernel may also choose:
+//! - [`Paging::returning`] where the allocator takes frames back ([`FrameDeallocator`]). Without it
+//!   the machine holds frames that the heap no longer needs, and uses them before it asks for new
+//!   ones.
+//! - [`Paging::shared`] over a [`Locked`] where the kernel goes on using tables and frames.
 //! - `Paging<MyFrames, Kseg23>` for windows in kseg2 and kseg3, which user programs cannot touch.
-//! - [`PagingIn`] over a [`Directory`] of the kernel's own, where it has page tables and a refill
-//!   handler already. [`Entries`] writes entries that can go into EntryLo as they are.
+//! - A [`PagingMode`] of its own, where it has page tables and a refill handler already. Then the
+//!   machine is `archipelago_paging::Paging` over that mode, with [`Entries`] as the format of
+//!   entries that can go into EntryLo as they are.
 //! - `SingleCpu<Handlers>` where interrupt handlers allocate ([`Handlers`]).
 //!
-//! # What the processor has to be set up for
-//! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once: nobody knows what it holds
-//!   after reset.
+//! # Setting up the processor
+//! - PageMask is 0: pages of 4 KiB. The TLB has been emptied once, since its contents after reset
+//!   are undefined.
 //! - The general vector tells a kernel's own faults apart, as it does without the heap: a TLB
 //!   exception on an address in a window is an access to memory that is not Ready.
-//! - The kernel's image is linked into kseg0, with the directory and the handler in it. What the
-//!   general vector touches before it leaves the exception level lies in kseg0, or in pages that
-//!   are wired: a miss there would not be refilled.
+//! - The kernel's image is linked into kseg0, with the directory and the handler in it. All memory
+//!   that the general vector touches before it leaves the exception level lies in kseg0, or in
+//!   pages that are wired: a miss there would not be refilled.
 //!
-//! # What it does to the TLB
+//! # Changes to the TLB
 //! A TLB entry translates a pair of pages. A pair is refilled with both entries as the tables have
-//! them, and is taken out of the TLB whenever one of them changes: also when memory becomes Ready,
-//! since the TLB remembers pages that were not there. Both halves are global, whatever they map, so
-//! that address-space numbers (ASIDs) do not matter. Wired entries stay.
+//! them, and is dropped whenever one of them changes: also when memory becomes Ready, since the TLB
+//! caches the absence of pages. Both halves are global, whatever they map, so address-space numbers
+//! (ASIDs) do not matter. Wired entries stay.
 //!
 //! # Limits
 //! - Memory is read-write, and never executable only where the processor has `RIXI` and PageGrain
 //!   enables it (PageGrain.XIE): the 24K has nothing that forbids execution.
-//! - Frames that may hold tables lie below 512 MiB, in kseg0's reach; so do all frames of a source
-//!   that does not return them, since frames in stock are linked through their first words.
+//! - Frames that may hold tables lie below 512 MiB, in kseg0's reach; so do all frames of an
+//!   allocator that does not take them back, since held frames are linked through their first
+//!   words.
 //! - A data cache whose ways are larger than a page, without the hardware that removes aliases
-//!   (Config7.AR), sees kseg0 and a window as two memories: the frame source has to write back and
-//!   invalidate what was touched through kseg0.
+//!   (Config7.AR), sees kseg0 and a window as two memories: the frame allocator has to write back
+//!   and invalidate the lines of a frame that were touched through kseg0.
 //! - One CPU with [`LocalTlb`]; more with a [`Tlb`] of the kernel's.
 #![no_std]
 #![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
@@ -88,11 +93,10 @@ mod segment;
 mod tlb;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{
-    Access, Directory, Format, FrameReturn, FrameSource, Leaf, Link, MAX_WINDOWS, Owned, Tlb,
-    TwoLevel,
+pub use archipelago_paging::{
+    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Tlb,
 };
-pub use directory::{Entries, SoftwareTables};
+pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;
 pub use kernel::SingleCpu;
 #[cfg(target_arch = "mips")]
@@ -100,10 +104,8 @@ pub use refill::refill_handler;
 pub use segment::{Kseg23, Kuseg, Segment};
 pub use tlb::LocalTlb;
 
-/// The machine over a directory `P` with frames from `F`.
-pub type PagingIn<P, F, A = Owned<P, F>, T = LocalTlb> =
-    archipelago_tables::Paging<TwoLevel, P, F, A, T>;
-
-/// The machine over the crate's own tables for the segment `S`, with frames from `F`.
-pub type Paging<F, S = Kuseg, A = Owned<SoftwareTables<S>, F>, T = LocalTlb> =
-    PagingIn<SoftwareTables<S>, F, A, T>;
+/// The machine of a 32-bit MIPS kernel: the crate's tables of the segment `S`, and the kernel's
+/// frame allocator `F`, under the locks `L`, with `T` for TLB maintenance. The
+/// [crate's page](crate) shows how a kernel plugs it in.
+pub type Paging<F, S = Kuseg, L = Owned<SoftwareTables<S>, F>, T = LocalTlb> =
+    archipelago_paging::Paging<SoftwareWalk, SoftwareTables<S>, F, L, T>;

@@ -1,13 +1,12 @@
 //! The TLB refill handler: 17 of the 32 instructions that its vector has room for.
 //!
-//! It goes two steps, without a branch: the directory's slot for the address, and the pair of
-//! entries in that slot's table. Where the directory has no table there is [`ABSENT`], whose pairs
+//! The handler takes two steps, without a branch: to the directory's slot for the address, and to
+//! the pair of entries in that slot's table. A slot without a table links [`ABSENT`], whose pairs
 //! are not valid; the access is carried out again, and then faults at the general vector, which
 //! knows whether it was a load or a store.
 //!
 //! The handler uses `$k0` and `$k1` alone, and memory in kseg0 alone: the directory, which is part
-//! of the kernel's image, and tables, whose frames lie in kseg0's reach. It relies on PageMask
-//! being 0.
+//! of the kernel's image, and tables, whose frames lie in kseg0's reach. PageMask must be 0.
 //!
 //! # Source
 //! MIPS32 Architecture For Programmers, volume III (MD00090), "TLB Initialization" and "CP0
@@ -59,8 +58,8 @@ unsafe extern "C" {
     static archipelago_refill: u32;
 }
 
-/// Where the linker put the handler. It belongs at the processor's refill vector: the section is
-/// `.archipelago.refill`.
+/// The address of the handler. The linker script must put its section, `.archipelago.refill`, at
+/// the processor's refill vector.
 #[must_use]
 pub fn refill_handler() -> *const u32 {
     &raw const archipelago_refill

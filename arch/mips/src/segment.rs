@@ -7,22 +7,32 @@ use archipelago_api::Geometry;
 
 /// A part of the address space for windows: [`Kuseg`] or [`Kseg23`].
 pub trait Segment: Debug + Send + Sync + sealed::Sealed + 'static {
-    /// Its shape.
+    /// The shape of the segment.
     const GEOMETRY: Geometry;
 }
 
-/// The lower 2 GiB. Kernel and user programs alike can touch what is mapped there: for kernels
-/// without user programs, or whose user programs have address spaces without the heap's windows.
-/// Addresses from 0x8000_0000 on are none of its.
+/// The lower 2 GiB. Kernel and user programs alike can touch its pages: for kernels without user
+/// programs, or whose user programs have address spaces without the heap's windows.
+/// Addresses from 0x8000_0000 on are outside.
 #[derive(Debug)]
 pub enum Kuseg {}
 
-/// The upper 1 GiB, from 0xc000_0000 up to 2^32: mapped, and the kernel's alone.
+/// The upper 1 GiB, from 0xc000_0000 up to 2^32, which the TLB maps and only the kernel can touch.
 #[derive(Debug)]
 pub enum Kseg23 {}
 
 impl Segment for Kuseg {
-    const GEOMETRY: Geometry = Geometry::PLAIN_31;
+    /// 31 bits from address 0 on: pages of 4 KiB, chunks of 2 MiB, arenas of 4 MiB.
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 31,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 22,
+        index_root_shift: 0,
+        index_table_shift: 9,
+    };
 }
 
 impl Segment for Kseg23 {
@@ -30,7 +40,7 @@ impl Segment for Kseg23 {
         address_bits: 30,
         base: 0xc000_0000,
         index_table_shift: 8,
-        ..Geometry::PLAIN_32
+        ..Kuseg::GEOMETRY
     };
 }
 
@@ -43,7 +53,7 @@ pub(crate) mod sealed {
     use super::{AtomicBool, Kseg23, Kuseg};
 
     pub trait Sealed {
-        /// Whether somebody has taken the segment's tables.
+        /// Whether the segment's tables were taken.
         fn is_taken() -> &'static AtomicBool;
     }
 

@@ -1,9 +1,9 @@
-//! What the processor remembers of the page tables, and how it is made to forget it.
+//! TLB maintenance.
 
 /// The TLB of the CPU that this runs on, for kernels that use one CPU.
 ///
-/// Address spaces (ASIDs) do not matter to it: every entry of the heap's tables is global. Entries
-/// that the kernel has wired stay.
+/// Address spaces (ASIDs) do not matter, because every entry of the heap's tables is global.
+/// Entries that the kernel has wired stay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalTlb;
 
@@ -12,24 +12,25 @@ mod local {
     use core::arch::asm;
 
     use archipelago_api::VirtRange;
-    use archipelago_tables::Tlb;
+    use archipelago_paging::Tlb;
 
     use super::LocalTlb;
     use crate::cp0::{self, read};
     use crate::flush::{Flush, PAIR};
 
-    /// Where entry 0 of an empty TLB points, and the others above: addresses of kseg0, which no TLB
-    /// translates, each of its own, since two entries for one address are a machine check.
+    /// The address in entry 0 of an empty TLB; other entries have those above it. No TLB translates
+    /// them, since they are kseg0's, and each entry has its own, since two entries for one address
+    /// are a machine check.
     const UNUSED: usize = 0x8000_0000;
 
-    /// EntryHi.ASID: the address space. It stays what it is throughout, in case the kernel's own
-    /// stack is mapped.
+    /// EntryHi.ASID: the address space. A flush keeps it, in case the kernel's own stack is mapped.
     const ASID: usize = 0xff;
 
     impl LocalTlb {
-        /// Makes this CPU, and no other, forget what it remembers of `range`.
+        /// Drops the entries of all pairs that `range` touches from this CPU's TLB. Other CPUs keep
+        /// theirs.
         ///
-        /// Privileged: outside of kernel mode it faults.
+        /// Privileged: outside of kernel mode the instructions fault.
         pub fn flush_local(range: VirtRange) {
             // EntryHi and Index are the processor's only ones: a handler whose memory has to be
             // refilled, or that flushes too, must not come in between.
@@ -43,7 +44,7 @@ mod local {
                 }
                 Flush::All => (read!(6)..entries()).for_each(|index| drop_entry(index, asid)),
             }
-            // SAFETY: the value is what was there, so that the kernel's address space goes on.
+            // SAFETY: the value is the one that was read, so the address space stays.
             unsafe { set_entry_hi(entry_hi) };
             if enabled {
                 cp0::enable_interrupts();
@@ -51,7 +52,7 @@ mod local {
         }
     }
 
-    /// How many entries the TLB has: Config1.MMUSize.
+    /// The number of entries of the TLB: Config1.MMUSize.
     fn entries() -> usize {
         (read!(16, 1) >> 25 & 0x3f) + 1
     }
@@ -59,7 +60,7 @@ mod local {
     /// # Safety
     /// The address space that the value names is the one that is in use.
     unsafe fn set_entry_hi(value: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the address space stays.
         unsafe {
             asm!(
                 ".set noat",
@@ -76,8 +77,9 @@ mod local {
         let index: isize;
         // One block, so that no refill changes EntryHi between its write and the probe: it touches
         // no memory.
-        // SAFETY: probing changes Index alone, and the caller restores EntryHi; interrupts are
-        // masked.
+        // SAFETY:
+        // - probing changes Index and EntryHi alone, and the caller restores EntryHi;
+        // - interrupts are masked, so no handler uses either in between.
         unsafe {
             asm!(
                 ".set noat",
@@ -99,9 +101,11 @@ mod local {
 
     /// Empties entry `index`.
     fn drop_entry(index: usize, asid: usize) {
-        // SAFETY: what the tables say is refilled when it is next needed; the entry's new address
-        // is one that is never translated, and no other entry's. The block touches no memory, so
-        // no refill comes in between; the caller restores EntryHi, and interrupts are masked.
+        // SAFETY:
+        // - a dropped pair is refilled from the tables when it is next touched;
+        // - the entry's new address is never translated, and is no other entry's;
+        // - the block touches no memory and interrupts are masked, so no refill comes in between;
+        // - the caller restores EntryHi.
         unsafe {
             asm!(
                 ".set noat",
@@ -119,15 +123,17 @@ mod local {
         }
     }
 
-    // SAFETY: a pair that is not in the TLB is refilled from the tables, which stores to kseg0 have
-    // changed before; one that is, valid or not, is taken out. With one CPU, this is every CPU.
+    // SAFETY:
+    // - after `flush` no pair of the range is in the TLB, and the refill handler loads pairs from
+    //   the tables, which stores to kseg0 have changed before; with one CPU, that is every CPU;
+    // - `filled` does the same, so that the next access to a page loads its pair anew.
     unsafe impl Tlb for LocalTlb {
         fn flush(&self, range: VirtRange) {
             Self::flush_local(range);
         }
 
-        /// The TLB also remembers that a page was not there: of the pair whose other half was
-        /// touched, or of a fault that was recovered.
+        /// Drops the pairs, because the TLB also caches the absence of a page: in a pair whose
+        /// other half was touched, or after a fault that was recovered.
         fn filled(&self, range: VirtRange) {
             Self::flush_local(range);
         }

@@ -1,4 +1,4 @@
-//! What the machine was asked, and how often.
+//! Calls of the machine, and counters of them.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -50,9 +50,9 @@ impl fmt::Display for Kind {
 /// One call of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What was asked.
+    /// The transition.
     pub kind: Kind,
-    /// Of which range.
+    /// The range.
     pub range: VirtRange,
     /// Whether the call may wait.
     pub patience: Patience,
@@ -64,7 +64,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// How often each call was made, failed ones included.
+/// The number of calls of each kind, failed ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     counts: [usize; Kind::ALL.len()],
@@ -84,7 +84,7 @@ impl Calls {
     }
 }
 
-/// The counters behind [`Calls`].
+/// The counters that [`Calls`] is a copy of.
 #[derive(Debug, Default)]
 pub(crate) struct CallCounters {
     counts: [AtomicUsize; Kind::ALL.len()],
@@ -96,7 +96,7 @@ impl CallCounters {
         self.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// A copy of the counters.
     pub(crate) fn read(&self) -> Calls {
         Calls {
             counts: core::array::from_fn(|kind| self.counts[kind].load(Ordering::Relaxed)),

@@ -1,6 +1,6 @@
-//! What the conformance suite may do with a simulated machine beside calling it.
+//! The controls of a simulated machine that the conformance suite uses.
 
-use archipelago_api::conformance::{Contend, Exhaust};
+use archipelago_conformance::{Contend, Exhaust};
 
 use crate::geometry::SimGeometry;
 use crate::sim::Sim;

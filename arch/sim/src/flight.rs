@@ -1,4 +1,4 @@
-//! Who is inside the machine: the lock that stands for the kernel's own, and the call in flight.
+//! The lock that stands for the kernel's own, and the record of the call in flight.
 
 use core::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -22,7 +22,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Takes the lock; `what` says for whom.
+    /// Takes the lock; `what` names the caller in messages.
     pub(crate) fn enter(
         &self,
         patience: Patience,
@@ -51,8 +51,8 @@ impl Gate {
     }
 }
 
-/// The machine's lock is held: calls that may wait do so until this is dropped, the others answer
-/// `Busy`.
+/// A guard of the machine's lock: until it is dropped, calls that may wait do so, and the others
+/// return `Busy`.
 #[derive(Debug)]
 #[must_use = "the lock is free again as soon as this is dropped"]
 pub struct Held<'a> {
@@ -66,14 +66,14 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The call in flight: there is one at a time, because the heap queues them.
+/// The record of the call in flight: one at a time, because the heap queues them.
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
     current: Mutex<Option<(Call, ThreadId)>>,
 }
 
 impl Flight {
-    /// `call` begins; it ends when the answer is dropped.
+    /// Records that `call` begins. The call ends when the result is dropped.
     pub(crate) fn begin(&self, call: Call) -> InFlight<'_> {
         let mut current = lock(&self.current);
         let other = current.replace((call, thread::current().id()));
@@ -94,7 +94,7 @@ impl Flight {
     }
 }
 
-/// A call is in flight until this is dropped.
+/// A guard of the call in flight, which ends when the guard is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight<'a> {
     flight: &'a Flight,

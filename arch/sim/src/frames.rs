@@ -1,4 +1,4 @@
-//! The frame source, and the ledger of what was taken from it.
+//! The frame source, and the count of frames taken from it.
 
 /// The frame source of a simulated machine and its stock.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(crate) struct Frames {
     held: usize,
 }
 
-/// Fewer frames could be had than were asked for.
+/// The error that fewer frames were available than requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooFew {
     pub(crate) available: usize,
@@ -28,9 +28,9 @@ impl Frames {
         }
     }
 
-    /// Takes `count` frames, those in stock first. A failure takes what there is and gives it back,
-    /// as a machine does that asks for one frame after the other: with a source that does not take
-    /// frames back, they end up in stock.
+    /// Takes `count` frames, those in stock first. A failure takes the frames that there are and
+    /// gives them back, as a machine does that requests one frame after the other: with a source
+    /// that does not take frames back, they end up in stock.
     pub(crate) fn take(&mut self, count: usize) -> Result<(), TooFew> {
         let stocked = count.min(self.held);
         let fresh = (count - stocked).min(self.available);
@@ -47,10 +47,10 @@ impl Frames {
         })
     }
 
-    /// Gives `count` frames back to the source, or puts them in stock if it does not want them.
+    /// Gives `count` frames back to the source, or puts them in stock if it does not take them.
     pub(crate) fn give(&mut self, count: usize) {
         if self.takes_back {
-            // A source that was told to have all there are has no fewer now.
+            // A source with unlimited frames keeps the maximum.
             self.available = self.available.saturating_add(count);
             self.returned += count;
         } else {
@@ -63,7 +63,7 @@ impl Frames {
         self.available = count;
     }
 
-    /// How many more frames the source has.
+    /// The number of frames that the source still has.
     pub(crate) fn available(&self) -> usize {
         self.available
     }

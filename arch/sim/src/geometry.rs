@@ -10,22 +10,32 @@ pub trait SimGeometry: Send + Sync + 'static {
     /// Storage for the first level of the arena index.
     type IndexRoot: IndexRoot;
 
-    /// log2 of the bytes that one page table covers, from the last level up. The root is not among
-    /// them: it belongs to the kernel. Empty on a machine without MMU.
+    /// log2 of the bytes that one page table covers, from the last level up, without the root,
+    /// which is the kernel's. Empty on a machine without MMU.
     const TABLE_SHIFTS: &'static [u32];
 
-    /// Whether frames that are taken away serve somebody else.
+    /// Whether decommitted frames can serve others.
     const DECOMMITS: bool = true;
 }
 
-/// x86_64 with four levels of page tables.
+/// The shape of x86_64 with four levels of page tables: both halves of a 48-bit space, the upper
+/// one first.
 #[cfg(target_pointer_width = "64")]
 #[derive(Clone, Copy, Debug)]
 pub struct X86_64;
 
 #[cfg(target_pointer_width = "64")]
 impl SimGeometry for X86_64 {
-    const GEOMETRY: Geometry = Geometry::X86_64;
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 48,
+        base: 0xffff_8000_0000_0000,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 26,
+        index_root_shift: 10,
+        index_table_shift: 12,
+    };
     type IndexRoot = [IndexWord; 1024];
     const TABLE_SHIFTS: &'static [u32] = &[21, 30, 39];
 }
@@ -35,7 +45,16 @@ impl SimGeometry for X86_64 {
 pub struct Plain32;
 
 impl SimGeometry for Plain32 {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 32,
+        base: 0,
+        granule_shift: 12,
+        page_shift: 12,
+        chunk_shift: 21,
+        arena_shift: 22,
+        index_root_shift: 0,
+        index_table_shift: 10,
+    };
     type IndexRoot = [IndexWord; 1];
     const TABLE_SHIFTS: &'static [u32] = &[21, 30];
 }
@@ -45,13 +64,17 @@ impl SimGeometry for Plain32 {
 pub struct Plain31;
 
 impl SimGeometry for Plain31 {
-    const GEOMETRY: Geometry = Geometry::PLAIN_31;
+    const GEOMETRY: Geometry = Geometry {
+        address_bits: 31,
+        index_table_shift: 9,
+        ..Plain32::GEOMETRY
+    };
     type IndexRoot = [IndexWord; 1];
     const TABLE_SHIFTS: &'static [u32] = &[22];
 }
 
-/// The mapped part of the kernel's half on 32-bit MIPS: the highest GiB of the words' numbers, of
-/// whatever width they are. It does not hold address 0, and ends where the words do.
+/// The mapped part of the kernel's half on 32-bit MIPS: the highest GiB of addresses, whatever the
+/// width of a pointer. The space does not hold address 0, and ends at the top of the addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Top30;
 
@@ -60,7 +83,7 @@ impl SimGeometry for Top30 {
         address_bits: 30,
         base: 0_usize.wrapping_sub(1 << 30),
         index_table_shift: 8,
-        ..Geometry::PLAIN_32
+        ..Plain32::GEOMETRY
     };
     type IndexRoot = [IndexWord; 1];
     const TABLE_SHIFTS: &'static [u32] = &[22];
@@ -85,7 +108,7 @@ impl SimGeometry for Small {
     const TABLE_SHIFTS: &'static [u32] = &[];
 }
 
-/// [`Small`], and its windows are the memory: nothing is gained by taking pages away.
+/// A space like [`Small`] whose windows are the memory: a decommit gains nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallFixed;
 
@@ -105,7 +128,7 @@ impl SimGeometry for WidePage {
     const GEOMETRY: Geometry = Geometry {
         page_shift: 13,
         chunk_shift: 22,
-        ..Geometry::PLAIN_32
+        ..Plain32::GEOMETRY
     };
     type IndexRoot = [IndexWord; 1];
     const TABLE_SHIFTS: &'static [u32] = &[22];

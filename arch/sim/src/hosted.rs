@@ -14,10 +14,10 @@ use crate::violation::violation;
 #[derive(Clone, Copy, Debug)]
 pub struct Hosted;
 
-/// The number of the next thread that asks for one.
+/// The number of the next thread that needs one.
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(1);
 
-/// Which CPU numbers are taken, by number.
+/// For each CPU number, whether a thread has it.
 static CPUS: Mutex<Vec<bool>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -65,7 +65,7 @@ impl Hosted {
         THREAD.set(thread);
     }
 
-    /// Sets what [`Kernel::context`] answers in this thread.
+    /// Sets the flags that [`Kernel::context`] returns in this thread.
     pub fn set_context(flags: AllocFlags) {
         CONTEXT.set(flags);
     }

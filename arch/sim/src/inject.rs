@@ -1,15 +1,15 @@
-//! Failures that a test asks for.
+//! Injected failures.
 
-/// How long an injected failure lasts.
+/// The duration of an injected failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// That call alone fails.
+    /// Only the call that was named fails.
     Once,
-    /// That call fails, and every later one too.
+    /// The call that was named fails, and every later one too.
     FromThenOn,
 }
 
-/// Fails the n-th call that asks it.
+/// An injected failure: the n-th call fails.
 #[derive(Debug, Default)]
 pub(crate) struct Injection {
     armed: Option<(usize, Mode)>,
@@ -27,12 +27,12 @@ impl Injection {
         };
     }
 
-    /// Fails no more calls; what was injected stays readable.
+    /// Fails no more calls; the count of injected failures stays readable.
     pub(crate) fn disarm(&mut self) {
         self.armed = None;
     }
 
-    /// Counts a call and says whether it is to fail.
+    /// Counts a call. Returns whether it is to fail.
     pub(crate) fn fails(&mut self) -> bool {
         let Some((nth, mode)) = self.armed else {
             return false;

@@ -1,15 +1,15 @@
 //! A machine made of ordinary memory: the heap's tests run on it, against any geometry, on any
 //! host.
 //!
-//! [`Sim`] is a [`Machine`](archipelago_api::Machine) that trusts nobody. It follows each granule
-//! through the memory states and panics at the first call that breaks the contract, naming call,
-//! range and state; it models page tables and the frame source, so that every frame is accounted
-//! for; it fails or is busy when a test says so; and on Linux it traps every touch of memory that
-//! is not Ready.
+//! [`Sim`] is a [`Machine`](archipelago_api::Machine) that checks every call. It follows each
+//! granule through the memory states and panics at the first call that breaks the contract, with a
+//! message that names call, range and state; it models page tables and the frame source, so that
+//! every frame is accounted for; a test can make it fail or be busy; and on Linux it traps every
+//! touch of memory that is not Ready.
 //!
 //! Simulated addresses are biased: the window at address 0 of a 31-bit space lies anywhere in the
-//! host's memory, at the same distance from a multiple of 256 MiB, so that what is aligned there is
-//! aligned here.
+//! host's memory, at the same distance from a multiple of 256 MiB, so an address keeps its
+//! alignment.
 //!
 //! [`Hosted`] is the [`Kernel`](archipelago_api::Kernel) that goes with it.
 

@@ -17,7 +17,7 @@ use crate::states::State;
 use crate::violation::violation;
 use crate::window::Window;
 
-/// What fills a frame of which nothing is known.
+/// The byte that fills frames with unknown contents.
 const UNKNOWN: u8 = 0xA5;
 
 /// Addresses are biased by a multiple of this many bytes, or of an arena if that is more.
@@ -27,13 +27,13 @@ const BIAS: usize = 1 << 28;
 /// host reserves address space for nothing.
 const REACH_BITS: u32 = 40;
 
-/// The same where a window comes from the host's allocator.
+/// log2 of that address space where a window comes from the host's allocator.
 const REACH_BITS_ALLOCATED: u32 = 28;
 
 // SAFETY:
 // - committed memory is host memory that is mapped read-write, of one window, whose block is shared
 //   with nothing; it stays so until `make_unready`, called from the three calls that may;
-// - what is reported as zeroed was filled with zeros, or is fresh from the host, which zeroes it;
+// - memory reported as zeroed was filled with zeros, or is fresh from the host, which zeroes it;
 // - each call checks everything that can fail before it changes anything;
 // - `mprotect` reaches every CPU before it returns;
 // - pointers are made from the window's own by adding, and turned back by subtracting.
@@ -125,7 +125,7 @@ impl Shared {
         } else {
             REACH_BITS_ALLOCATED
         };
-        // Several machines at once fit what the host itself can address.
+        // Several machines at once fit the host's own address space.
         let bits = bits.min(self.geometry.address_bits).min(usize::BITS - 4);
         let reach = 1 << bits;
         self.windows.open(range, reach, modulus, self.traps);
@@ -133,7 +133,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The first part of `range` that is somebody's.
+    /// The first part of `range` that is in use.
     fn find_occupied(
         &self,
         books: &Books,
@@ -158,7 +158,7 @@ impl Shared {
         let granules = self.granules(call);
         let needed = books.tables.missing(granules.clone());
         if books.failures.fails() {
-            // As if one more frame had been needed than there was.
+            // The figures say that one frame is short.
             let needed = needed.max(1);
             let available = needed - 1;
             return Err(PrepareError::PageTables { needed, available });
@@ -199,7 +199,7 @@ impl Shared {
         Ok(contents)
     }
 
-    /// Takes the range of a call down to `target`, a state below all that it is `allowed` to be in.
+    /// Takes the range of a call down to `target`, a state below all of the `allowed` ones.
     fn lower(&self, call: Call, allowed: &[State], target: State) {
         let mut books = self.books();
         let window = self.check(&books, call, allowed);
@@ -221,7 +221,7 @@ impl Shared {
         books.states.set(granules, target);
     }
 
-    /// Answers whether a granule in some bytes of `window` is Ready.
+    /// The function that tells whether a granule in some bytes of `window` is Ready.
     fn any_ready(&self, books: &Books, window: &Window) -> impl Fn(Range<usize>) -> bool {
         move |bytes| {
             let range = VirtRange::new(window.address(bytes.start), bytes.len());

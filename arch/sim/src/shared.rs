@@ -1,4 +1,4 @@
-//! What all handles of one machine share, and what every call goes through first.
+//! The state that all handles of one machine share, and the entry that every call goes through.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -16,7 +16,7 @@ use crate::tables::Tables;
 use crate::violation::violation;
 use crate::window::{Window, Windows};
 
-/// What a test runs inside a call.
+/// A function of a test that runs inside a call.
 pub(crate) type Hook = Arc<dyn Fn(Call) + Send + Sync>;
 
 /// A simulated machine.
@@ -27,27 +27,27 @@ pub(crate) struct Shared {
     pub(crate) calls: CallCounters,
     pub(crate) gate: Gate,
     pub(crate) windows: Windows,
-    /// Busy answers that a test asks for.
+    /// Injected busy results.
     pub(crate) busy: Mutex<Injection>,
     pub(crate) hook: RwLock<Option<Hook>>,
     flight: Flight,
-    /// The last lock to be taken; no code of a test runs under it.
+    /// The innermost lock. No code of a test runs under it.
     books: Mutex<Books>,
 }
 
-/// What the machine knows of its memory.
+/// The machine's record of its memory.
 #[derive(Debug)]
 pub(crate) struct Books {
     pub(crate) states: StateMap,
     pub(crate) tables: Tables,
     pub(crate) frames: Frames,
-    /// Failures that a test asks for.
+    /// Injected failures.
     pub(crate) failures: Injection,
-    /// Address space that somebody else uses.
+    /// Address space that the kernel uses.
     pub(crate) occupied: Vec<VirtRange>,
 }
 
-/// A call that was let in. It is over when this is dropped.
+/// A call that has entered the machine. The call ends when the value is dropped.
 pub(crate) struct Entered<'a> {
     /// Dropped before the flight ends, so that the next call finds the lock free.
     _held: Held<'a>,
@@ -98,8 +98,8 @@ impl Shared {
         lock(&self.books)
     }
 
-    /// What every call goes through before anything else: it is counted, checked for its shape and
-    /// for being alone, waits for the machine's lock or finds it busy, and runs the test's hook.
+    /// Enters a call: counts it, checks its range and that no other is in flight, waits for the
+    /// machine's lock or finds it busy, and runs the test's hook.
     pub(crate) fn enter(&self, call: Call) -> Result<Entered<'_>, Busy> {
         self.calls.count(call.kind);
         if call.range.is_empty() {
@@ -130,7 +130,7 @@ impl Shared {
         })
     }
 
-    /// The granules of a call's range, which is one of the address space or the caller is at fault.
+    /// The granules of a call's range. Panics if the range is not one of the address space.
     pub(crate) fn granules(&self, call: Call) -> Range<usize> {
         match self.granules_of(call.range) {
             Some(granules) => granules,
@@ -162,8 +162,8 @@ impl Shared {
         )
     }
 
-    /// Panics unless all granules of the call's range are in the `allowed` states and lie in one
-    /// window, which is answered.
+    /// The window that holds the call's range. Panics unless all granules of the range are in the
+    /// `allowed` states and lie in one window.
     pub(crate) fn check(&self, books: &Books, call: Call, allowed: &[State]) -> &Window {
         let granules = self.granules(call);
         if let Some((granule, state)) = books.states.find_other(granules, allowed) {

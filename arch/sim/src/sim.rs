@@ -1,4 +1,4 @@
-//! The handle of a simulated machine, and what tests do with it beside calling it.
+//! The handle of a simulated machine, and the methods with which tests control and inspect it.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -17,8 +17,8 @@ use crate::shared::{Hook, Shared};
 use crate::states::State;
 use crate::violation::violation;
 
-/// A machine made of ordinary memory, with the shape `G`. This is a handle: its clones are the same
-/// machine, so that a test keeps one while the heap owns another.
+/// A machine made of ordinary memory, with the shape `G`. The value is a handle: its clones are
+/// handles of one machine, so a test keeps one while the heap owns another.
 ///
 /// Any call that breaks the contract of [`Machine`](archipelago_api::Machine) panics.
 pub struct Sim<G> {
@@ -53,13 +53,6 @@ impl<G: SimGeometry> Sim<G> {
         Builder::new()
     }
 
-    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            geometry: PhantomData,
-        }
-    }
-
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -77,7 +70,7 @@ impl<G: SimGeometry> Sim<G> {
         }
     }
 
-    /// How many granules are in `state`; in state None are all that are in no other.
+    /// The number of granules in `state`. Granules in no other state are in state None.
     #[must_use]
     pub fn count(&self, state: State) -> usize {
         let books = self.shared.books();
@@ -89,8 +82,8 @@ impl<G: SimGeometry> Sim<G> {
         (geometry.last_offset().value() >> geometry.granule_shift) + 1 - used
     }
 
-    /// All that is not in state None, in offset order, as maximal ranges of one state: what a test
-    /// compares to see that a failure left everything as it was.
+    /// The ranges that are not in state None, in offset order, as maximal ranges of one state. A
+    /// test compares them to see that a failure changed nothing.
     #[must_use]
     pub fn ranges(&self) -> Vec<(VirtRange, State)> {
         let geometry = self.shared.geometry;
@@ -100,7 +93,7 @@ impl<G: SimGeometry> Sim<G> {
                 ranges.push((range, state));
             }
         };
-        // Where the numbers of the addresses begin again.
+        // The granule where addresses wrap to 0.
         let wrap = geometry.base.wrapping_neg() >> geometry.granule_shift;
         for (run, state) in self.shared.books().states.all() {
             if run.start < wrap && wrap < run.end {
@@ -159,7 +152,7 @@ impl<G: SimGeometry> Sim<G> {
     }
 
     /// Frames ever taken from the source. At any quiescent point, frames taken less frames returned
-    /// are the Ready granules, the page tables and the frames held.
+    /// are those of Ready granules, of page tables, and held ones.
     #[must_use]
     pub fn frames_taken(&self) -> usize {
         self.shared.books().frames.taken()
@@ -171,7 +164,7 @@ impl<G: SimGeometry> Sim<G> {
         self.shared.books().frames.returned()
     }
 
-    /// How many more frames the source has; those that the machine holds are not among them.
+    /// The number of frames that the source still has, without those that the machine holds.
     #[must_use]
     pub fn available_frames(&self) -> usize {
         self.shared.books().frames.available()
@@ -182,7 +175,7 @@ impl<G: SimGeometry> Sim<G> {
         self.shared.books().frames.set_available(frames);
     }
 
-    /// Declares a range to be somebody else's: reserving any of it is refused.
+    /// Marks a range as the kernel's: reserving any of it is refused.
     pub fn occupy(&self, range: VirtRange) {
         self.shared.books().occupied.push(range);
     }
@@ -206,14 +199,15 @@ impl<G: SimGeometry> Sim<G> {
         lock(&self.shared.busy).disarm();
     }
 
-    /// Calls that failed because a test asked for it, since that was last asked.
+    /// Calls that failed by injection, since the last [`fail_nth`](Self::fail_nth) or
+    /// [`busy_nth`](Self::busy_nth).
     #[must_use]
     pub fn injected(&self) -> usize {
         self.shared.books().failures.injected() + lock(&self.shared.busy).injected()
     }
 
     /// Takes the lock around the mapper and the frame source, as the kernel does for purposes of
-    /// its own. Until the answer is dropped, calls that must not wait are told `Busy`, and others
+    /// its own. Until the guard is dropped, calls that must not wait return `Busy`, and others
     /// wait.
     ///
     /// # Panics
@@ -245,8 +239,19 @@ impl<G: SimGeometry> Sim<G> {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let old = core::mem::replace(&mut *place, hook);
-        // What the old hook owns may be dropped only when the lock is free: it may use the machine.
+        // The old hook may own things that use the machine, so it is dropped when the lock is free.
         drop(place);
         drop(old);
+    }
+}
+
+impl<G: SimGeometry> Builder<G> {
+    /// Makes the machine.
+    #[must_use]
+    pub fn build(self) -> Sim<G> {
+        Sim {
+            shared: Arc::new(self.build_shared()),
+            geometry: PhantomData,
+        }
     }
 }

@@ -6,11 +6,11 @@ use core::ops::Range;
 /// The memory state of a granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Not the heap's.
+    /// The granule is not the heap's.
     None,
-    /// The heap's address space, with nothing behind it.
+    /// The granule is the heap's, without page tables or frame.
     Reserved,
-    /// The page tables are there, and no frame.
+    /// The granule has page tables, and no frame.
     Prepared,
     /// A frame is mapped.
     Ready,
@@ -23,9 +23,9 @@ impl State {
     }
 }
 
-/// The states of all granules as maximal runs, so that a window of a terabyte costs what was
-/// touched of it. Granules are numbered from offset 0 of the space; what is in no run is in state
-/// None.
+/// The states of all granules as maximal runs, so that the cost of a window depends on the runs in
+/// it and not on its size. Granules are numbered from offset 0 of the space; those in no run are in
+/// state None.
 #[derive(Debug, Default)]
 pub(crate) struct StateMap {
     /// First granule of a run → the granule after its last one, and its state, which is never None.
@@ -131,7 +131,7 @@ impl StateMap {
             .map(|(&first, &(end, state))| (first..end, state))
     }
 
-    /// How many granules are in `state`, which is not None.
+    /// The number of granules in `state`, which is not None.
     pub(crate) fn count(&self, state: State) -> usize {
         self.all()
             .filter(|&(_, found)| found == state)

@@ -22,7 +22,7 @@ impl Tables {
         }
     }
 
-    /// The tables that serve `run`, each with how many granules of it.
+    /// The tables that serve `run`, each with the number of granules of `run` that it serves.
     fn serving(&self, run: Range<usize>) -> impl Iterator<Item = ((usize, usize), usize)> + use<> {
         let shifts = self.shifts.clone();
         shifts
@@ -39,7 +39,7 @@ impl Tables {
             })
     }
 
-    /// How many tables must be made before `run`, which is not empty, can be Prepared.
+    /// The number of tables to make before `run`, which is not empty, can be Prepared.
     pub(crate) fn missing(&self, run: Range<usize>) -> usize {
         self.serving(run)
             .filter(|(table, _)| !self.served.contains_key(table))
@@ -53,8 +53,8 @@ impl Tables {
         }
     }
 
-    /// The granules of `run`, which is not empty, are no longer Prepared or Ready. Answers how many
-    /// tables went.
+    /// The granules of `run`, which is not empty, are no longer Prepared or Ready. Returns how many
+    /// tables were freed.
     pub(crate) fn remove(&mut self, run: Range<usize>) -> usize {
         let before = self.served.len();
         for (table, granules) in self.serving(run) {
@@ -68,7 +68,7 @@ impl Tables {
         before - self.served.len()
     }
 
-    /// How many tables there are.
+    /// The number of tables.
     pub(crate) fn count(&self) -> usize {
         self.served.len()
     }

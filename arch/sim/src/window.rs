@@ -1,4 +1,4 @@
-//! The windows: what turns a simulated address into a pointer and back, without a lock.
+//! The windows, which turn a simulated address into a pointer and back, without a lock.
 
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -10,11 +10,11 @@ use archipelago_api::{VirtAddr, VirtRange};
 use crate::host::{AnyReady, Block, Placement, Tampered};
 use crate::violation::violation;
 
-/// How many blocks of host memory a machine can have in its life. Reserving anew what was released
-/// takes the block that is there.
+/// The number of blocks of host memory that a machine can have in its life. A range that is
+/// reserved again after a release gets its old block.
 const WINDOWS_MAX: usize = 256;
 
-/// A range that was reserved, often with what lies around it, and the host memory behind it.
+/// A range that was reserved, often with addresses around it, and the host memory that backs it.
 #[derive(Debug)]
 pub(crate) struct Window {
     range: VirtRange,
@@ -25,7 +25,7 @@ pub(crate) struct Window {
 
 // SAFETY: `first` is a pointer into `block`, which is Send and Sync.
 unsafe impl Send for Window {}
-// SAFETY: as for `Send`.
+// SAFETY: `first` is a pointer into `block`, which is Send and Sync.
 unsafe impl Sync for Window {}
 
 impl Window {
@@ -55,7 +55,7 @@ impl Window {
         VirtAddr::new(self.range.base().value().wrapping_add(position))
     }
 
-    /// Makes `range` accessible and fills it. `any_ready` speaks of the states before.
+    /// Makes `range` accessible and fills it. `any_ready` tells the states before the call.
     pub(crate) fn make_ready(
         &self,
         range: VirtRange,
@@ -65,7 +65,7 @@ impl Window {
         self.block.make_ready(self.bytes_of(range), fill, any_ready)
     }
 
-    /// Drops the contents of `range`. `any_ready` speaks of the states before.
+    /// Drops the contents of `range`. `any_ready` tells the states before the call.
     pub(crate) fn make_unready(&self, range: VirtRange, any_ready: AnyReady<'_>) {
         self.block.make_unready(self.bytes_of(range), any_ready);
     }
@@ -80,11 +80,11 @@ fn around(range: VirtRange, reach: usize) -> VirtRange {
     VirtRange::new(base, last - base.value() + 1).unwrap_or(range)
 }
 
-/// All windows a machine ever had. The newest that holds an address is the one that counts: older
-/// ones were released.
+/// All windows that a machine ever had. The newest one that holds an address is in use: older ones
+/// were released.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    /// Filled from the front; those below `count` are there for good.
+    /// Filled from the low end; those below `count` stay filled.
     slots: [OnceLock<Window>; WINDOWS_MAX],
     count: AtomicUsize,
 }
@@ -103,7 +103,7 @@ impl Windows {
         self.slots[..count].iter().rev().filter_map(OnceLock::get)
     }
 
-    /// The window that all of `range` lies in, if it is one.
+    /// The window that holds all of `range`, if one does.
     pub(crate) fn holding(&self, range: VirtRange) -> Option<&Window> {
         self.newest_first()
             .find(|window| window.range.overlaps(range))

@@ -1,7 +1,7 @@
 //! The simulated machine keeps the contract in every shape and with every kind of frame source.
 
-use archipelago_api::conformance::Subject;
 use archipelago_api::{Machine, VirtAddr, VirtRange};
+use archipelago_conformance::Subject;
 #[cfg(not(miri))]
 use archipelago_sim::WidePage;
 use archipelago_sim::{Builder, Plain31, Plain32, Sim, SimGeometry, Small};
@@ -27,40 +27,40 @@ fn of_21_granules<G: SimGeometry>(base: VirtAddr) -> VirtRange {
 // Miri tests x86_64, the small part, and the top of a 31-bit space: how memory is kept under Miri
 // does not depend on the shape, and each machine takes it most of a minute.
 #[cfg(not(miri))]
-archipelago_api::conformance!(plain32, made(Sim::<Plain32>::builder()), exhaust, contend);
+archipelago_conformance::conformance!(plain32, made(Sim::<Plain32>::builder()), exhaust, contend);
 #[cfg(not(miri))]
-archipelago_api::conformance!(plain31, made(Sim::<Plain31>::builder()), exhaust, contend);
+archipelago_conformance::conformance!(plain31, made(Sim::<Plain31>::builder()), exhaust, contend);
 #[cfg(not(miri))]
-archipelago_api::conformance!(small, made(Sim::<Small>::builder()), exhaust, contend);
+archipelago_conformance::conformance!(small, made(Sim::<Small>::builder()), exhaust, contend);
 #[cfg(not(miri))]
-archipelago_api::conformance!(
+archipelago_conformance::conformance!(
     wide_page,
     made(Sim::<WidePage>::builder()),
     exhaust,
     contend
 );
 #[cfg(target_pointer_width = "64")]
-archipelago_api::conformance!(
+archipelago_conformance::conformance!(
     x86_64,
     made(Sim::<archipelago_sim::X86_64>::builder()),
     exhaust,
     contend
 );
 #[cfg(not(miri))]
-archipelago_api::conformance!(
+archipelago_conformance::conformance!(
     frames_not_taken_back,
     made(Sim::<Plain32>::builder().takes_back(false)),
     exhaust,
     contend
 );
 #[cfg(not(miri))]
-archipelago_api::conformance!(
+archipelago_conformance::conformance!(
     zeroed_frames,
     made(Sim::<Plain32>::builder().zeroed_frames(true)),
     exhaust,
     contend
 );
-archipelago_api::conformance!(
+archipelago_conformance::conformance!(
     memory_that_does_not_trap,
     made(Sim::<Small>::builder().traps(false).zeroed_frames(true)),
     exhaust,
@@ -106,7 +106,7 @@ fn a_window_that_is_unfit_is_refused_by_every_rule() {
     ];
     for (base, bytes, expected) in unfit {
         let window = VirtRange::new(VirtAddr::new(base), bytes).expect("does not wrap");
-        archipelago_api::conformance::run(&sim, window, &mut |rule, outcome| {
+        archipelago_conformance::run(&sim, window, &mut |rule, outcome| {
             let said = outcome.expect_err("the window is unfit");
             assert!(said.contains(expected), "{rule}: {said}");
         });

@@ -1,36 +1,39 @@
-//! What the machine writes into page-table entries, and how it reads them back.
+//! The bits of page-table entries, as the machine writes them and reads them back.
 //!
 //! | level | entry | meaning |
 //! | --- | --- | --- |
 //! | any | 0 | nothing |
-//! | 2 to 4 | present, [`MARK`] | links a table that the machine made |
-//! | 2 to 4 | present | links a table of the kernel's, or maps a huge page |
+//! | 2 to 4 | present, writable, [`MARK`] | links a table that the machine made |
+//! | 2 to 4 | present, writable | links a table of the kernel's that the heap may use |
 //! | 1 | [`MARK`] | Prepared |
-//! | 1 | not present, `MARK`, writable, a frame | on its way to or from Ready: nobody can reach the frame |
+//! | 1 | not present, `MARK`, writable, a frame | staged: on its way to or from Ready |
 //! | 1 | present, `MARK`, writable, never executable, a frame | Ready |
 //! | any | else | the kernel's |
 //!
-//! A Prepared page has an entry that is not zero so that its table is never taken for an empty one:
-//! not by [`prune`](crate::steps::prune), and not by the `CleanUp` of a kernel that tidies its
-//! tables.
+//! The entry of a Prepared page is not zero, so its table never counts as empty: neither for the
+//! machine nor for the `CleanUp` of a kernel that tidies its tables.
 
 use archipelago_api::PhysAddr;
-use archipelago_tables::Leaf;
-use x86_64::structures::paging::page_table::PageTableEntry;
+use archipelago_paging::{EntryFormat, Link, PageState};
 use x86_64::structures::paging::{PageTableFlags, PhysFrame};
 
-/// The bits that say "the heap's", which the MMU leaves to software: 9 and 58. In an entry that
-/// links a table they say that the machine made it and may free it; in a last-level entry, that the
-/// page is the heap's. A kernel that uses both bits at once in entries of its own must not do so
-/// inside the heap's windows.
+/// The bits that mark entries as the heap's, which the MMU leaves to software: 9 and 58.
+///
+/// In an entry that links a table they say that the machine made the table and may free it; in a
+/// last-level entry, that the page is the heap's. A kernel that sets both bits in entries of its
+/// own must not do so inside the heap's windows.
 pub const MARK: PageTableFlags = PageTableFlags::BIT_9.union(PageTableFlags::BIT_58);
 
-const LINK: PageTableFlags = MARK
-    .union(PageTableFlags::PRESENT)
-    .union(PageTableFlags::WRITABLE);
+/// The address of a frame in an entry: bits 12 to 51.
+const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
-/// A frame in an entry that is not present. `WRITABLE` tells it from Prepared, since 0 is a frame
-/// too.
+const LINK: u64 = MARK
+    .union(PageTableFlags::PRESENT)
+    .union(PageTableFlags::WRITABLE)
+    .bits();
+
+/// A frame in an entry that is not present. `WRITABLE` tells the entry from that of a Prepared
+/// page, since 0 is a frame too.
 const STAGED: PageTableFlags = MARK
     .union(PageTableFlags::WRITABLE)
     .union(PageTableFlags::NO_EXECUTE);
@@ -47,135 +50,129 @@ pub(crate) fn address_of(frame: PhysFrame) -> PhysAddr {
     PhysAddr::new(frame.start_address().as_u64())
 }
 
-/// Reads a last-level entry.
-pub(crate) fn read(entry: &PageTableEntry) -> Leaf {
-    let flags = entry.flags();
-    if entry.is_unused() {
-        return Leaf::Empty;
-    }
-    if !flags.contains(MARK) {
-        return Leaf::Kernel;
-    }
-    let frame = PhysAddr::new(entry.addr().as_u64());
-    if flags.contains(PageTableFlags::PRESENT) {
-        Leaf::Ready(frame)
-    } else if flags.contains(PageTableFlags::WRITABLE) {
-        Leaf::Staged(frame)
-    } else {
-        Leaf::Prepared
-    }
-}
+/// The format of entries of level 1, the last one.
+#[derive(Debug)]
+pub enum Entries {}
 
-/// Writes a last-level entry.
-pub(crate) fn write(entry: &mut PageTableEntry, leaf: Leaf) {
-    match leaf {
-        Leaf::Empty => entry.set_unused(),
-        Leaf::Prepared => {
-            entry.set_unused();
-            entry.set_flags(MARK);
+impl EntryFormat for Entries {
+    type Word = u64;
+
+    fn read(word: u64) -> PageState {
+        if word == 0 {
+            return PageState::Empty;
         }
-        Leaf::Staged(frame) => entry.set_frame(frame_at(frame), STAGED),
-        Leaf::Ready(frame) => entry.set_frame(frame_at(frame), READY),
-        Leaf::Kernel => {}
-    }
-}
-
-/// An entry of level 2 to 4, read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
-    Empty,
-    /// A table that can hold pages of the heap.
-    Table {
-        frame: PhysFrame,
-        ours: bool,
-    },
-    /// A huge page, a table below which nothing can be written, or something of the kernel's that
-    /// is not present.
-    Kernel,
-}
-
-impl Link {
-    pub(crate) fn read(entry: &PageTableEntry) -> Self {
-        let flags = entry.flags();
-        if entry.is_unused() {
-            return Self::Empty;
+        let flags = PageTableFlags::from_bits_truncate(word);
+        if !flags.contains(MARK) {
+            return PageState::Kernel;
         }
-        match entry.frame() {
-            Ok(frame) if flags.contains(PageTableFlags::WRITABLE) => Self::Table {
-                frame,
-                ours: flags.contains(MARK),
-            },
-            _ => Self::Kernel,
+        let frame = PhysAddr::new(word & FRAME);
+        if flags.contains(PageTableFlags::PRESENT) {
+            PageState::Ready(frame)
+        } else if flags.contains(PageTableFlags::WRITABLE) {
+            PageState::Staged(frame)
+        } else {
+            PageState::Prepared
         }
     }
 
-    /// Links a table that the machine made.
-    pub(crate) fn make(entry: &mut PageTableEntry, table: PhysFrame) {
-        entry.set_frame(table, LINK);
+    fn write(state: PageState) -> u64 {
+        match state {
+            PageState::Empty | PageState::Kernel => 0,
+            PageState::Prepared => MARK.bits(),
+            PageState::Staged(frame) => frame.value() & FRAME | STAGED.bits(),
+            PageState::Ready(frame) => frame.value() & FRAME | READY.bits(),
+        }
     }
+}
+
+/// Reads an entry of level 2, 3 or 4.
+///
+/// A table under an entry that is not writable counts as the kernel's: nothing below it can be
+/// written.
+pub(crate) fn read_link(word: u64) -> Link {
+    const USABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
+    if word == 0 {
+        return Link::Empty;
+    }
+    let flags = PageTableFlags::from_bits_truncate(word);
+    if !flags.contains(USABLE) || flags.contains(PageTableFlags::HUGE_PAGE) {
+        return Link::Kernel;
+    }
+    Link::Table {
+        frame: PhysAddr::new(word & FRAME),
+        owned: flags.contains(MARK),
+    }
+}
+
+/// The entry that links a table which the machine made.
+pub(crate) fn write_link(table: PhysAddr) -> u64 {
+    table.value() & FRAME | LINK
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn flags(word: u64) -> PageTableFlags {
+        PageTableFlags::from_bits_truncate(word)
+    }
+
     #[test]
-    fn a_leaf_reads_back_as_it_was_written_frame_0_included() {
-        let mut entry = PageTableEntry::new();
+    fn a_state_reads_back_as_it_was_written_frame_0_included() {
         for number in [0, 1, 0xff_ffff_ffff] {
             let frame = PhysAddr::new(number << 12);
-            for leaf in [
-                Leaf::Staged(frame),
-                Leaf::Ready(frame),
-                Leaf::Prepared,
-                Leaf::Empty,
+            for state in [
+                PageState::Staged(frame),
+                PageState::Ready(frame),
+                PageState::Prepared,
+                PageState::Empty,
             ] {
-                write(&mut entry, leaf);
-                assert_eq!(read(&entry), leaf);
+                assert_eq!(Entries::read(Entries::write(state)), state);
             }
+            let owned = Link::Table { frame, owned: true };
+            assert_eq!(read_link(write_link(frame)), owned);
         }
     }
 
     #[test]
     fn only_ready_is_present_and_it_is_never_executable() {
         let frame = PhysAddr::new(0x5000);
-        let mut entry = PageTableEntry::new();
-        for (leaf, present) in [
-            (Leaf::Prepared, false),
-            (Leaf::Staged(frame), false),
-            (Leaf::Ready(frame), true),
+        for (state, present) in [
+            (PageState::Prepared, false),
+            (PageState::Staged(frame), false),
+            (PageState::Ready(frame), true),
         ] {
-            write(&mut entry, leaf);
-            assert_eq!(entry.flags().contains(PageTableFlags::PRESENT), present);
-            assert!(!entry.is_unused());
+            let word = Entries::write(state);
+            assert_eq!(flags(word).contains(PageTableFlags::PRESENT), present);
+            assert_ne!(word, 0);
         }
-        assert!(
-            entry
-                .flags()
-                .contains(PageTableFlags::NO_EXECUTE | PageTableFlags::WRITABLE)
-        );
-        assert!(!entry.flags().contains(PageTableFlags::USER_ACCESSIBLE));
+        let ready = flags(Entries::write(PageState::Ready(frame)));
+        assert!(ready.contains(PageTableFlags::NO_EXECUTE | PageTableFlags::WRITABLE));
+        assert!(!ready.contains(PageTableFlags::USER_ACCESSIBLE));
     }
 
     #[test]
     fn what_the_kernel_wrote_is_the_kernels() {
-        let frame = frame_at(PhysAddr::new(0x5000));
-        let mut entry = PageTableEntry::new();
-        entry.set_frame(frame, PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
-        assert_eq!(read(&entry), Leaf::Kernel);
-        assert_eq!(Link::read(&entry), Link::Table { frame, ours: false });
-        entry.set_frame(frame, PageTableFlags::PRESENT);
+        const DATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
+        let frame = PhysAddr::new(0x5000);
+        let word = frame.value() | DATA.bits();
+        assert_eq!(Entries::read(word), PageState::Kernel);
         assert_eq!(
-            Link::read(&entry),
+            read_link(word),
+            Link::Table {
+                frame,
+                owned: false
+            }
+        );
+        let read_only = frame.value() | PageTableFlags::PRESENT.bits();
+        assert_eq!(
+            read_link(read_only),
             Link::Kernel,
             "nothing below it can be written"
         );
-        entry.set_addr(
-            x86_64::PhysAddr::new(0x20_0000),
-            PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::HUGE_PAGE,
-        );
-        assert_eq!(Link::read(&entry), Link::Kernel);
-        Link::make(&mut entry, frame);
-        assert_eq!(Link::read(&entry), Link::Table { frame, ours: true });
+        let huge = 0x20_0000 | (DATA | PageTableFlags::HUGE_PAGE).bits();
+        assert_eq!(read_link(huge), Link::Kernel);
+        let absent = frame.value() | PageTableFlags::WRITABLE.bits();
+        assert_eq!(read_link(absent), Link::Kernel, "swapped out, perhaps");
     }
 }

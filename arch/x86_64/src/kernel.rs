@@ -1,11 +1,11 @@
-//! A ready-made kernel.
+//! The kernel of one CPU.
 
 use core::marker::PhantomData;
 
 use archipelago_api::context::Ordinary;
 
 /// A kernel that runs on one CPU: masks interrupts with `cli` and `sti`, and stops with a panic
-/// whose message is the report. `C` says which flags requests have that come through `GlobalAlloc`.
+/// whose message is the report. `C` says which flags requests through `GlobalAlloc` have.
 #[derive(Debug)]
 pub struct SingleCpu<C = Ordinary> {
     _context: PhantomData<C>,
@@ -41,7 +41,7 @@ mod single_cpu {
             C::flags()
         }
 
-        #[expect(clippy::panic, reason = "stopping is what the kernel is asked for")]
+        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
         fn stop(report: &Report) -> ! {
             panic!("{report}")
         }

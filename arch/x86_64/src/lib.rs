@@ -2,7 +2,7 @@
 //! mapper and frame allocator, as the [`x86_64`] crate has them.
 //!
 //! # Plugging in
-//! A kernel hands over what it has, at the place where it used to map its heap page by page:
+//! A kernel hands over both, at the place where it used to map its heap page by page:
 //!
 //! ```no_run
 //! use archipelago::{Heap, Window};
@@ -23,26 +23,25 @@
 //! }
 //! ```
 //!
-//! - A frame allocator that can take frames back (`FrameDeallocator`) is told so with
-//!   [`Paging::returning`]. Without it, frames that the heap no longer needs are held in a stock
-//!   and used before new ones are asked for.
-//! - A kernel that goes on using its mapper and frames keeps them behind its own locks, and makes
-//!   the machine with [`Paging::shared`] over an [`Access`].
+//! - A kernel whose frame allocator takes frames back (`FrameDeallocator`) says so with
+//!   [`Paging::returning`]. Without it the machine holds frames that the heap no longer needs, and
+//!   uses them before it asks for new ones.
+//! - A kernel that goes on using its mapper and frames keeps them under its own locks, and makes
+//!   the machine with [`Paging::shared`] over a [`Locked`].
 //! - A kernel on several CPUs brings its shoot-down as a [`Tlb`] with [`Paging::with_tlb`].
 //! - [`SingleCpu`] is the kernel of one CPU; `SingleCpu<Handlers>` is one whose interrupt handlers
 //!   allocate.
 //!
-//! # What it does to page tables
-//! Tables are read and written through the crate's own entry types, at the places that
-//! [`PageTables`] answers. Tables that are missing are made when a range is prepared, out of frames
-//! that were all taken beforehand, and freed when the last page of the heap is gone from them.
-//! Entries of the heap carry [`MARK`], so that the kernel's tables are used and never freed, even
-//! when they are empty; and a Prepared page is an entry that is not zero, so that a kernel that
-//! tidies its tables takes none from the heap.
+//! # Changes to page tables
+//! The machine reads and writes tables where [`PageTables`] says that they are. It makes missing
+//! tables when a range is prepared, out of frames that were all allocated beforehand, and frees
+//! them when the last page of the heap is gone from them. Entries of the heap carry [`MARK`], so
+//! the kernel's tables are used and never freed, even when they are empty; and the entry of a
+//! Prepared page is not zero, so a kernel that tidies its tables takes none from the heap.
 //!
 //! Pages are present, writable, never executable, not global, and for the kernel alone.
-//! `Translate`, asked about a Prepared page, answers frame 0: the crate takes every entry that is
-//! not zero for a mapping.
+//! `Translate` returns frame 0 for a Prepared page, because the `x86_64` crate takes every entry
+//! that is not zero for a mapping.
 //!
 //! # Limits
 //! - Four levels of tables (48-bit addresses).
@@ -52,7 +51,7 @@
 //!   alive, and counted as the machine's. Its own `clean_up` must then not free it.
 //! - Two machines over one mapper (two heaps) have their windows in different 512 GiB, so that they
 //!   share no table that one of them made; else either may free it, and their counts are off.
-//! - `RecursivePageTable` cannot serve: it reaches no frame that is not a table yet.
+//! - `RecursivePageTable` cannot serve, because it only reaches frames that are tables already.
 //! - [`MAX_WINDOWS`] ranges that do not touch each other.
 #![no_std]
 
@@ -61,22 +60,20 @@ compile_error!("archipelago-x86_64 is for 64-bit targets");
 
 mod entry;
 mod kernel;
-mod scheme;
-mod steps;
+mod mode;
 mod tables;
 mod tlb;
-mod walk;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_tables::{Access, MAX_WINDOWS, Owned, Tlb};
-pub use entry::MARK;
+pub use archipelago_paging::{Locked, MAX_WINDOWS, Owned, Tlb};
+pub use entry::{Entries, MARK};
 pub use kernel::SingleCpu;
-pub use scheme::FourLevel;
+pub use mode::{CrateFrames, FourLevel, GEOMETRY};
 pub use tables::PageTables;
 pub use tlb::LocalTlb;
 
-/// The machine of an x86_64 kernel: its mapper `P` and its frame source `F`, behind the locks `A`,
-/// with `T` to make its CPUs forget translations. See the [crate's page](crate) for how it is
-/// plugged in, and [`FourLevel`] for what it asks of the CPU.
-pub type Paging<P, F, A = Owned<P, F>, T = LocalTlb> =
-    archipelago_tables::Paging<FourLevel, P, F, A, T>;
+/// The machine of an x86_64 kernel: its mapper `P` and its frame allocator `F`, under the locks
+/// `L`, with `T` for TLB maintenance. The [crate's page](crate) shows how a kernel plugs it in, and
+/// [`FourLevel`] says how the CPU must be set up.
+pub type Paging<P, F, L = Owned<P, F>, T = LocalTlb> =
+    archipelago_paging::Paging<FourLevel, P, F, L, T>;

@@ -1,4 +1,4 @@
-//! What the machine needs of the kernel's mapper: its tables.
+//! The machine's requirement on a kernel's mapper: access to its tables.
 
 use core::ptr::NonNull;
 
@@ -6,36 +6,37 @@ use x86_64::VirtAddr;
 use x86_64::structures::paging::mapper::PageTableFrameMapping;
 use x86_64::structures::paging::{MappedPageTable, OffsetPageTable, PageTable, PhysFrame};
 
-/// A mapper whose tables can be reached.
+/// A mapper whose tables can be reached. [`OffsetPageTable`] and [`MappedPageTable`] are such
+/// mappers.
 ///
-/// `Mapper` makes no table without a page in it, a `map_to` that fails leaves the tables above it
-/// linked, and `CleanUp` frees every empty table, no matter who made it. What the heap owes its
-/// kernel (a step that fails leaves nothing behind, and the kernel's tables are never freed) needs
-/// the tables themselves, so this is what is asked of a mapper. [`OffsetPageTable`] and
-/// [`MappedPageTable`] have it.
+/// The crate's `Mapper` is not enough: it makes no table without a page in it, a `map_to` that
+/// fails leaves the tables above the page linked, and `CleanUp` frees every empty table, the
+/// kernel's included. The heap promises its kernel that a step which fails leaves nothing, and that
+/// the kernel's tables are never freed, so it needs the tables themselves.
 ///
 /// # Safety
 /// An implementor promises that:
-/// - [`root`](Self::root) answers the level-4 table of one well-formed hierarchy, always the same;
-/// - [`table`](Self::table) answers a pointer through which the whole frame can be read and
+/// - [`root`](Self::root) returns the level-4 table of one well-formed hierarchy, always the same;
+/// - [`table`](Self::table) returns a pointer through which the whole frame can be read and
 ///   written, for every frame that an entry of the hierarchy links as a table and for every frame
-///   of memory that is in use by nobody;
-/// - while the mapper is borrowed mutably, nobody else on this machine accesses those tables.
+///   of memory that nothing uses;
+/// - while the mapper is borrowed mutably, nothing else on this machine accesses those tables.
 pub unsafe trait PageTables: Send + 'static {
     /// The level-4 table.
     fn root(&mut self) -> NonNull<PageTable>;
 
-    /// Where the memory of `frame` is mapped.
+    /// The address at which the memory of `frame` is mapped.
     ///
     /// # Safety
-    /// The hierarchy links `frame` as a table, or it is memory that the caller alone uses. It is
-    /// not a frame that the mapper maps at address 0.
+    /// - The hierarchy links `frame` as a table, or it is memory that the caller alone uses.
+    /// - The mapper does not map it at address 0.
     unsafe fn table(&self, frame: PhysFrame) -> NonNull<PageTable>;
 }
 
-// SAFETY: whoever made the `OffsetPageTable` promised that it holds a valid hierarchy and that all
-// physical memory is mapped at its offset; it holds the only mutable reference to the level-4
-// table.
+// SAFETY:
+// - the caller of `OffsetPageTable::new` promised a valid hierarchy, whose root never changes;
+// - and that all physical memory is mapped at the offset;
+// - the value holds the only mutable reference to the level-4 table.
 unsafe impl PageTables for OffsetPageTable<'static> {
     fn root(&mut self) -> NonNull<PageTable> {
         NonNull::from(self.level_4_table_mut())
@@ -52,8 +53,10 @@ unsafe impl PageTables for OffsetPageTable<'static> {
     }
 }
 
-// SAFETY: whoever made the `MappedPageTable` promised that it holds a valid hierarchy and that its
-// mapping is right; it holds the only mutable reference to the level-4 table.
+// SAFETY:
+// - the caller of `MappedPageTable::new` promised a valid hierarchy, whose root never changes;
+// - and that the frame mapping is right;
+// - the value holds the only mutable reference to the level-4 table.
 unsafe impl<M> PageTables for MappedPageTable<'static, M>
 where
     M: PageTableFrameMapping + Send + 'static,

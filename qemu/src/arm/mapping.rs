@@ -1,7 +1,7 @@
 //! The kernel's own use of its page tables, beside the heap's.
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_arm::{Broadcast, Directory, Link, Maintenance, SmallPage, Tlb};
+use archipelago_arm::{Broadcast, Link, Maintenance, SmallPage, Tlb};
 
 use super::{FRAME_BYTES, physmap};
 use super::{Frames, Mapper};
@@ -20,7 +20,7 @@ const FRAME: u32 = 0xffff_f000;
 /// If something is mapped there, or there are no frames.
 pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: Permissions) -> u64 {
     let table = match mapper.link(page / SLOT) {
-        Link::Table(table) => table,
+        Link::Table { frame, .. } => frame,
         Link::Kernel => panic!("{page:#x} is part of the kernel"),
         Link::Empty => new_table(mapper, frames, page / SLOT),
     };
@@ -48,7 +48,10 @@ fn new_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr 
     // SAFETY: the frame was just taken, and the physmap maps it.
     unsafe { physmap(frame).write_bytes(0, FRAME_BYTES) };
     let table = PhysAddr::new(frame);
-    // SAFETY: the table is empty, and never given back.
+    // SAFETY:
+    // - the slot is that of a page;
+    // - every word of the table is 0;
+    // - the frame is never given back.
     unsafe { mapper.set_link(slot, table) };
     table
 }
@@ -59,7 +62,7 @@ fn new_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr 
 /// # Panics
 /// If [`map`] did not map it.
 pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
-    let Link::Table(table) = mapper.link(page / SLOT) else {
+    let Link::Table { frame: table, .. } = mapper.link(page / SLOT) else {
         panic!("nothing is mapped at {page:#x}");
     };
     let place = word(table, page);

@@ -5,7 +5,7 @@
 #![no_std]
 #![no_main]
 
-use archipelago::testing::{Geometry, PageLayer, Random, TestGeometry};
+use archipelago_inside::testing::{Geometry, PageLayer, Random, TestGeometry};
 use archipelago_qemu::{
     Boot, HEAP_WINDOW, KernelHeap, Verdict, count_instructions, entry, exit, println, start_heap,
 };
@@ -18,7 +18,7 @@ static HEAP: KernelHeap = KernelHeap::new();
 struct X86;
 
 impl TestGeometry for X86 {
-    const GEOMETRY: Geometry = Geometry::X86_64;
+    const GEOMETRY: Geometry = archipelago_x86_64::GEOMETRY;
 }
 
 /// The page that the heap begins with: neither a chunk nor a node of the tree of summaries begins

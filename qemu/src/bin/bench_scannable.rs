@@ -5,6 +5,8 @@
 #![no_main]
 
 extern crate alloc;
+#[cfg(feature = "flat-bits")]
+extern crate archipelago_inside as archipelago;
 
 use alloc::vec::Vec;
 use core::alloc::Layout;

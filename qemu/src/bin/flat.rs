@@ -13,8 +13,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago::{AllocFlags, VirtAddr, VirtRange};
-use archipelago_api::conformance::{Contend, Subject};
 use archipelago_api::{Machine, Patience};
+use archipelago_conformance::{Contend, Subject};
 use archipelago_flat::{FlatError, FlatHeap, Region, RegionError, Small};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{

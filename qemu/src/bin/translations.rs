@@ -1,15 +1,15 @@
-//! Translations that the processor remembers: when the machine removes an entry from the page
-//! tables, its translation is gone at once.
+//! Translations that the processor caches: when the machine removes an entry from the page tables,
+//! its translation is gone at once.
 //!
-//! With the word `careless=NAME` on the command line, the test of that name runs on a machine that
-//! leaves the maintenance of the TLB out, and has to fail.
+//! With the word `careless=NAME` on the command line, the test of that name runs on a machine
+//! without TLB maintenance, and has to fail.
 #![no_std]
 #![no_main]
 
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_qemu::{
-    Boot, FRAME_BYTES, FREE_PAGE, Fault, Memory, Verdict, careless_machine, entry, exit, machine,
-    physmap, probe_read, probe_write, protocol, share_memory,
+    Boot, FRAME_BYTES, FREE_PAGE, Fault, Memory, Verdict, entry, exit, machine,
+    machine_without_invalidation, physmap, probe_read, probe_write, protocol, share_memory,
 };
 
 entry!(main);
@@ -61,10 +61,12 @@ fn tests<M: Machine>() -> [OneTest<M>; 6] {
 }
 
 fn main(boot: Boot) -> ! {
-    let careless = boot.info.value("careless");
+    let test = boot.info.value("careless");
     let memory = share_memory(boot);
-    match careless {
-        Some(name) => run(&careless_machine(memory), memory, |test| test == name),
+    match test {
+        Some(name) => run(&machine_without_invalidation(memory), memory, |test| {
+            test == name
+        }),
         None => run(&machine(memory), memory, |_| true),
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel's own use of its page tables, beside the heap's.
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_mips::{Directory, Entry, Link, LocalTlb, Tlb};
+use archipelago_mips::{Entry, Link, LocalTlb, Tlb};
 
 use super::addresses::USER_CAN_TOUCH;
 use super::{FRAME_BYTES, Frames, Mapper};
@@ -18,7 +18,7 @@ const SLOT_BYTES: usize = 4 << 20;
 pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: Permissions) -> u64 {
     let slot = page / SLOT_BYTES;
     let table = match mapper.link(slot) {
-        Link::Table(table) => table,
+        Link::Table { frame, .. } => frame,
         Link::Empty => link_table(mapper, frames, slot),
         Link::Kernel => panic!("{page:#x} is not for tables"),
     };
@@ -44,7 +44,7 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
 /// # Panics
 /// If [`map`] did not map it.
 pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
-    let Link::Table(table) = mapper.link(page / SLOT_BYTES) else {
+    let Link::Table { frame: table, .. } = mapper.link(page / SLOT_BYTES) else {
         panic!("{page:#x} is not mapped");
     };
     let place = entry(mapper, table, page);
@@ -81,15 +81,17 @@ fn link_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr
         // SAFETY: the frame is this function's own.
         unsafe { place.write_volatile(Entry::EMPTY.bits()) };
     }
-    // SAFETY: all entries are empty now, and the frame is never given back.
+    // SAFETY:
+    // - the slot is that of a page in the segment;
+    // - all entries are empty now;
+    // - the frame is never given back.
     unsafe { mapper.set_link(slot, table) };
     table
 }
 
 /// Where the entry of an address is in its slot's table.
 fn entry(mapper: &Mapper, table: PhysAddr, address: usize) -> *mut u32 {
-    // SAFETY: the frame is a table that is linked, or about to be.
-    let first = unsafe { mapper.memory(table) }.cast::<u32>().as_ptr();
+    let first = mapper.memory(table).cast::<u32>().as_ptr();
     first.wrapping_add(address % SLOT_BYTES / FRAME_BYTES)
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 
 use archipelago::VirtAddr;
-use archipelago::bits::Entry;
+use archipelago::bits::WordBits;
 use archipelago_api::Machine;
 
 use super::shape::{Shape, WORD};
@@ -93,12 +93,12 @@ impl Live {
         self.described > 0
     }
 
-    /// The entry that the bitmap must have for a word of the object's slot.
-    pub(super) fn entry(&self, word: usize) -> Entry {
+    /// The bits that the bitmap must have for a word of the object's slot.
+    pub(super) fn entry(&self, word: usize) -> WordBits {
         if word >= self.described {
-            return Entry::DEAD;
+            return WordBits::DEAD;
         }
-        Entry {
+        WordBits {
             pointer: self.shape.holds_pointer(self.count, word * WORD),
             // The second word's bit is the special bit, which is never set.
             scan: word != 1,

@@ -1,6 +1,6 @@
 //! Walking the bitmap, and comparing each word with the records of the objects.
 
-use archipelago::bits::{Entry, HeapBits, PointerWords};
+use archipelago::bits::{HeapBits, PointerWords, WordBits};
 use archipelago::{BitsView, VirtAddr, Window};
 use archipelago_api::{Machine, Offset};
 
@@ -176,8 +176,8 @@ impl Stretch<'_> {
     };
 
     /// Compares a word with its bits. Where there are none it is dead.
-    fn compare(&self, place: usize, found: Option<Entry>) {
-        let found = found.unwrap_or(Entry::DEAD);
+    fn compare(&self, place: usize, found: Option<WordBits>) {
+        let found = found.unwrap_or(WordBits::DEAD);
         match self.live {
             Some(live) => {
                 let word = (place - self.start) / WORD;
@@ -188,7 +188,7 @@ impl Stretch<'_> {
                 );
             }
             None => assert!(
-                found == Entry::DEAD,
+                found == WordBits::DEAD,
                 "the word at {:?} is no object's, but described as {found:?}",
                 address_at(Some(place))
             ),

@@ -107,8 +107,9 @@ pub(super) fn take_over() -> OffsetPageTable<'static> {
         entry.set_addr(level_1, PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
     }
 
-    // SAFETY: the root is a page table of the entry code, in use and aligned; the physmap maps it, and
-    // this function, which runs once, makes the only reference to it.
+    // SAFETY:
+    // - The root is a page table of the entry code, in use and aligned, and the physmap maps it.
+    // - This function runs once and makes the only reference to it.
     let root = unsafe { &mut *table(&raw const boot_level_4) };
     root[0].set_unused();
     tlb::flush_all();

@@ -1,23 +1,21 @@
-//! What the other tests meet only by the way: room for numbers behind the last pointer, bits behind
-//! the first dead word, numbers of arenas behind the last.
+//! Edge cases: room for numbers after the last pointer, bits after the first dead word, numbers of
+//! arenas after the last.
 
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::Geometry;
 
-use super::bed::{Bed, Lie, Top};
+use super::fixture::{Placement, Top8};
 use crate::bits::{
     DescribeError, Description, HeapBits, PointerMap, PointerWords, Tables, UNIT_WORDS, describe,
     describe_value,
 };
 
-type Top8 = Bed<Top, 8>;
-
-/// Words behind the last pointer need room too.
+/// Words after the last pointer need room too.
 #[test]
 fn an_object_that_ends_in_numbers_fits_only_whole() {
-    let bed = Top8::new(Lie::Apart);
+    let tables = Top8::new(Placement::Apart);
     let map = PointerMap::from_mask(6, 0b1);
     let cases = [
         Description::one(&map),
@@ -27,27 +25,27 @@ fn an_object_that_ends_in_numbers_fits_only_whole() {
     for (object, words) in cases.iter().zip([6, 18, 18]) {
         let (slot, room) = (Top8::address(40), words - 1);
         let refused = Err(DescribeError::TooLong { words, room });
-        assert_eq!(describe(&bed, slot, 8 * room, object), refused);
-        assert_eq!(describe(&bed, slot, 8 * words, object), Ok(()));
+        assert_eq!(describe(&tables, slot, 8 * room, object), refused);
+        assert_eq!(describe(&tables, slot, 8 * words, object), Ok(()));
     }
-    let refused = describe_value(&bed, Top8::address(80), 5 * 8, &map);
+    let refused = describe_value(&tables, Top8::address(80), 5 * 8, &map);
     assert_eq!(refused, Err(DescribeError::TooLong { words: 6, room: 5 }));
-    assert!((80..86).all(|word| bed.bits(word) == (false, false)));
+    assert!((80..86).all(|word| tables.bits(word) == (false, false)));
 }
 
-/// A word is dead or not by what is said of it, whatever is said of those behind it.
+/// A word is dead or not by its own bits, whatever the bits of later words are.
 #[test]
 fn a_scan_ends_at_the_first_dead_word() {
-    let bed = Top8::new(Lie::Apart);
+    let tables = Top8::new(Placement::Apart);
     let map = PointerMap::from_mask(4, 0b1001);
     for first in [0, 5, UNIT_WORDS - 2, UNIT_WORDS - 4, UNIT_WORDS + 1] {
-        bed.fill(|| usize::MAX);
+        tables.fill(|| usize::MAX);
         let slot = Top8::address(first);
         // One dead word, of four that are described and of two.
         for (map, words) in [(&map, 4), (&PointerMap::from_mask(3, 0b10), 3)] {
             let end = 8 * (words + 1);
-            assert_eq!(describe_value(&bed, slot, end, map), Ok(()));
-            let read = PointerWords::of(&bed, slot, 8 * 5 * UNIT_WORDS).expect("in the space");
+            assert_eq!(describe_value(&tables, slot, end, map), Ok(()));
+            let read = PointerWords::of(&tables, slot, 8 * 5 * UNIT_WORDS).expect("in the space");
             let expected: Vec<usize> = (0..words)
                 .filter(|word| map.is_pointer(*word))
                 .map(|word| 8 * word)
@@ -57,7 +55,7 @@ fn a_scan_ends_at_the_first_dead_word() {
     }
 }
 
-/// Tables that are asked for no arena but those of the space and the one behind the last.
+/// Tables that are asked for no arena but those of the space and the one after the last.
 struct Strict(Top8);
 
 const ARENAS: usize = Top8::WORDS / Top8::ARENA_WORDS;
@@ -74,7 +72,7 @@ impl Tables for Strict {
 
 #[test]
 fn no_step_leads_farther_than_the_end_of_the_space() {
-    let tables = Strict(Top8::new(Lie::Apart));
+    let tables = Strict(Top8::new(Placement::Apart));
     let map = PointerMap::from_mask(1, 1);
     let last = Top8::address(Top8::WORDS - 1);
     assert_eq!(describe_value(&tables, last, 8, &map), Ok(()));
@@ -95,7 +93,7 @@ fn no_step_leads_farther_than_the_end_of_the_space() {
         assert_eq!(end.forward_or_boundary(words).1, 0);
         assert!(!end.set_special(true));
     }
-    // A part of an object that begins behind the end of the space.
+    // A part of an object that begins after the end of the space.
     for start in [8, 8 * UNIT_WORDS, usize::MAX & !7] {
         let read = PointerWords::within(&tables, last, start..usize::MAX);
         assert_eq!(read.expect("in the space").next(), None);

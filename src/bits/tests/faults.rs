@@ -1,16 +1,21 @@
-//! Faults planted in the writer: the oracle finds each of them, by what it does.
+//! Faults of a writer: the oracle finds each of them by the bits that such a writer leaves.
+//!
+//! A fault in the description is an argument of the correct writer. The others are done to the
+//! slot's units after the correct writer has written them.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::bed::{Bed, Lie, Top};
-use super::oracle::{Finding, Object, Slot, Way, try_out};
-use crate::bits::seed::{Seed, Sound};
-use crate::bits::tables::WordIdx;
-use crate::bits::{Description, PointerMap, Tables, UNIT_WORDS};
+use archipelago_api::Geometry;
+
+use super::fixture::{Placement, Top8};
+use super::oracle::{self, Finding, Model, SlotWords, Way};
+use crate::bits::{Description, PointerMap, Tables, UNIT_WORDS, describe};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
+    /// There is none.
+    None,
     /// The bits are those of the words beside.
     ShiftedByOneWord,
     /// The unit that an object begins in the middle of is not written.
@@ -19,74 +24,90 @@ enum Fault {
     TailLost,
     /// Bits that were set before stay set.
     StaleBits,
-    /// Behind a boundary the table of the arena below is written.
+    /// Above a boundary the table of the arena below is written.
     WrongArena,
     /// An array has an element less.
     OneElementLess,
     /// An array has an element more.
     OneElementMore,
-    /// All words of a unit are taken for the object's own.
+    /// Neighbours in the first and the last unit are overwritten.
     NeighbourOverwritten,
 }
 
-impl Seed for Fault {
-    fn object<'a>(self, object: &Description<'a>) -> Description<'a> {
+impl Fault {
+    /// The pointers of an element of three words.
+    fn element(self) -> u128 {
         match self {
-            Self::OneElementLess => object.recounted(|count| count - 1),
-            Self::OneElementMore => object.recounted(|count| count + 1),
-            _ => *object,
+            Self::ShiftedByOneWord => 0b010,
+            _ => 0b001,
         }
     }
 
-    fn word(self, word: usize) -> usize {
-        word + usize::from(self == Self::ShiftedByOneWord)
-    }
-
-    fn shift(self, first: usize) -> usize {
-        first + usize::from(self == Self::ShiftedByOneWord)
-    }
-
-    fn table<T: Tables>(self, word: WordIdx) -> WordIdx {
-        let arena = T::GEOMETRY.arena_bytes() / T::WORD_BYTES;
+    /// The elements that are described of [`COUNT`].
+    fn count(self) -> usize {
         match self {
-            Self::WrongArena if word.0 % arena == 0 => WordIdx(word.0 - arena),
-            _ => word,
+            Self::OneElementLess => COUNT - 1,
+            Self::OneElementMore => COUNT + 1,
+            _ => COUNT,
         }
     }
 
-    fn own(self, own: usize) -> usize {
+    /// Changes `unit` to the value that a writer with this fault leaves there: `old` is the unit as
+    /// it was, `own` has the bits of the slot's words, and `is_fresh` says that the writer sets
+    /// bits in a slot that it has cleared.
+    fn damage(self, unit: &AtomicUsize, old: usize, own: usize, is_fresh: bool) {
+        let new = unit.load(Relaxed);
+        let unwritten = if is_fresh { old & !own } else { old };
         let begins_inside = own & 1 == 0;
         let ends_inside = own >> (UNIT_WORDS - 1) & 1 == 0;
-        match self {
-            Self::HeadLost if begins_inside => 0,
-            Self::TailLost if ends_inside => 0,
-            Self::NeighbourOverwritten => usize::MAX,
-            _ => own,
-        }
+        let left = match self {
+            Self::HeadLost if begins_inside => unwritten,
+            Self::TailLost if ends_inside => unwritten,
+            Self::StaleBits => new | old & own,
+            Self::NeighbourOverwritten => new & own,
+            _ => return,
+        };
+        unit.store(left, Relaxed);
     }
+}
 
-    fn set(self, units: &[AtomicUsize], index: usize, bits: usize) {
-        match self {
-            Self::HeadLost if index == 0 => {}
-            Self::TailLost if index + 1 == units.len() => {}
-            Self::NeighbourOverwritten => units[index].store(bits, Relaxed),
-            _ => Sound.set(units, index, bits),
-        }
+/// Tables of which the one above a boundary is found where the one below is.
+struct WrongArena<'a>(&'a Top8);
+
+impl Tables for WrongArena<'_> {
+    const GEOMETRY: Geometry = Top8::GEOMETRY;
+    const WORD_BYTES: usize = Top8::WORD_BYTES;
+
+    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+        self.0.units(arena - usize::from(first == 0), first)
     }
+}
 
-    fn cleared(self, own: usize) -> usize {
-        match self {
-            Self::StaleBits => 0,
-            Self::NeighbourOverwritten => usize::MAX,
-            _ => own,
+/// Has `way` describe an object in a slot, with a fault.
+fn write(fault: Fault, tables: &Top8, slot: SlotWords, way: Way<'_>) {
+    let end = slot.first + slot.words;
+    let numbers = slot.first / UNIT_WORDS..end.div_ceil(UNIT_WORDS);
+    let units = numbers.map(|number| (number, tables.unit(number).load(Relaxed)));
+    let before: Vec<_> = units.collect();
+    match (fault, way) {
+        (Fault::WrongArena, Way::Object(object)) => {
+            let address = Top8::address(slot.first);
+            let written = describe(&WrongArena(tables), address, slot.words * 8, object);
+            assert_eq!(written, Ok(()));
         }
+        _ => way.write(tables, slot),
     }
-
-    fn bits(self, unit: &AtomicUsize, bits: usize) -> usize {
-        match self {
-            Self::StaleBits => bits | unit.load(Relaxed),
-            _ => bits,
-        }
+    for (number, old) in before {
+        let words = number * UNIT_WORDS..(number + 1) * UNIT_WORDS;
+        let own = words.filter(|word| (slot.first..end).contains(word));
+        let half = own.fold(0, |half, word| half | 1 << (word % UNIT_WORDS));
+        let is_fresh = matches!(way, Way::Fresh(_));
+        fault.damage(
+            tables.unit(number),
+            old,
+            half | half << UNIT_WORDS,
+            is_fresh,
+        );
     }
 }
 
@@ -101,56 +122,60 @@ const HEAD: usize = 5;
 /// The array's words below the boundary.
 const BELOW: usize = HEAD + 2 * UNIT_WORDS;
 
-/// What is found of an array from the middle of a unit over a boundary into the middle of another.
-fn findings(seed: impl Seed) -> Vec<Finding> {
-    let bed = Bed::<Top, 8>::new(Lie::Apart);
-    let map = PointerMap::from_mask(3, 0b001);
-    let slot = Slot {
-        first: Bed::<Top, 8>::ARENA_WORDS - BELOW,
+/// The findings in an array from the middle of a unit across a boundary to the middle of another.
+fn findings(fault: Fault) -> Vec<Finding> {
+    let tables = Top8::new(Placement::Apart);
+    let map = PointerMap::from_mask(3, fault.element());
+    let slot = SlotWords {
+        first: Top8::ARENA_WORDS - BELOW,
         words: SLOT,
     };
-    let object = Object::of_mask(3, 0b001, COUNT);
-    let way = Way::Object(&Description::array(&map, COUNT));
-    try_out(&bed, slot, (&object, way), seed, 2 * UNIT_WORDS)
+    let object = Model::of_mask(3, 0b001, COUNT);
+    let description = Description::array(&map, fault.count());
+    oracle::findings(&tables, slot, &object, 2 * UNIT_WORDS, || {
+        write(fault, &tables, slot, Way::Object(&description));
+    })
 }
 
-/// What is found of the same words as one value, in `units` units of one arena, of which it has
-/// the last to itself up to its middle; `laid` over cleared words or not.
-fn findings_of_value(seed: impl Seed, elements: usize, laid: bool) -> Vec<Finding> {
-    let bed = Bed::<Top, 8>::new(Lie::Apart);
-    let mask = (0..elements).fold(0, |all, element| all | 1 << (3 * element));
-    let map = PointerMap::from_mask(3 * elements, mask);
-    let slot = Slot {
-        first: Bed::<Top, 8>::ARENA_WORDS + 3 * UNIT_WORDS - HEAD,
+/// The findings in `elements` elements as one value, in units of one arena of which the slot begins
+/// and ends in the middle of one.
+fn findings_of_value(fault: Fault, elements: usize, is_fresh: bool) -> Vec<Finding> {
+    let tables = Top8::new(Placement::Apart);
+    let mask = |bits: u128| (0..elements).fold(0, |all, element| all | bits << (3 * element));
+    let map = PointerMap::from_mask(3 * elements, mask(fault.element()));
+    let slot = SlotWords {
+        first: Top8::ARENA_WORDS + 3 * UNIT_WORDS - HEAD,
         words: 3 * elements + 3,
     };
-    let object = Object::of_mask(3 * elements, mask, 1);
-    let way = if laid {
-        Way::Laid(&map)
+    let object = Model::of_mask(3 * elements, mask(0b001), 1);
+    let way = if is_fresh {
+        Way::Fresh(&map)
     } else {
         Way::Value(&map)
     };
-    try_out(&bed, slot, (&object, way), seed, 2 * UNIT_WORDS)
+    oracle::findings(&tables, slot, &object, 2 * UNIT_WORDS, || {
+        write(fault, &tables, slot, way);
+    })
 }
 
-/// What is found of an array, and of values in two, three and more units, the short ones in both
-/// ways.
-fn all_findings(seed: impl Seed) -> [(Vec<Finding>, usize); 6] {
-    let value = |elements| (findings_of_value(seed, elements, false), elements);
-    let laid = |elements| (findings_of_value(seed, elements, true), elements);
+/// The findings in an array, and in values in two, three and more units, the short ones written in
+/// both ways; each with the number of its elements.
+fn all_findings(fault: Fault) -> [(Vec<Finding>, usize); 6] {
+    let value = |elements| (findings_of_value(fault, elements, false), elements);
+    let fresh = |elements| (findings_of_value(fault, elements, true), elements);
     [
-        (findings(seed), COUNT),
+        (findings(fault), COUNT),
         value(UNIT_WORDS / 4),
         value(UNIT_WORDS / 2),
         value(COUNT),
-        laid(UNIT_WORDS / 4),
-        laid(UNIT_WORDS / 2),
+        fresh(UNIT_WORDS / 4),
+        fresh(UNIT_WORDS / 2),
     ]
 }
 
-/// The words that are not what they have to be, of as many elements; no neighbour's is among them.
-fn own_words(seed: impl Seed) -> [(Vec<usize>, usize); 6] {
-    all_findings(seed).map(|(found, elements)| {
+/// The words of an object with wrong bits, and its elements; no neighbour is touched.
+fn own_words(fault: Fault) -> [(Vec<usize>, usize); 6] {
+    all_findings(fault).map(|(found, elements)| {
         let words = found.into_iter().map(|finding| match finding {
             Finding::Pointer(word) | Finding::Scan(word) | Finding::Dead(word) => Some(word),
             Finding::Below(_) | Finding::Above(_) => None,
@@ -162,7 +187,7 @@ fn own_words(seed: impl Seed) -> [(Vec<usize>, usize); 6] {
 
 #[test]
 fn without_a_fault_nothing_is_found() {
-    for (found, elements) in all_findings(Sound) {
+    for (found, elements) in all_findings(Fault::None) {
         assert!(found.is_empty(), "{elements} elements: {found:?}");
     }
 }
@@ -199,7 +224,7 @@ fn a_lost_tail_is_found_in_the_last_unit_alone() {
 }
 
 #[test]
-fn stale_bits_are_found_where_there_is_no_pointer_and_behind_the_last() {
+fn stale_bits_are_found_where_there_is_no_pointer_and_after_the_last() {
     let scalar = |finding: &Finding| matches!(finding, Finding::Pointer(word) if word % 3 != 0);
     for (found, elements) in all_findings(Fault::StaleBits) {
         let last = 3 * elements - 2;
@@ -212,7 +237,7 @@ fn stale_bits_are_found_where_there_is_no_pointer_and_behind_the_last() {
 }
 
 #[test]
-fn the_table_of_a_wrong_arena_is_found_behind_the_boundary_alone() {
+fn the_table_of_a_wrong_arena_is_found_above_the_boundary_alone() {
     let [(words, _), ..] = own_words(Fault::WrongArena);
     assert!(
         !words.is_empty() && words.iter().all(|word| *word >= BELOW),

@@ -2,12 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::bed::{Bed, Lie, Top, Wide};
 use super::every;
-use super::oracle::{Object, Slot, Way, check_way, try_out};
-use crate::bits::seed::Sound;
+use super::fixture::{Placement, TestTables, Top, Wide};
+use super::oracle::{Model, SlotWords, Way, check_way, findings};
 use crate::bits::{Description, Field, PointerMap, Run};
-use crate::testing::Random;
+use fastrand::Rng;
 
 /// The runs of a record.
 fn runs_of(record: &[bool]) -> Vec<Run> {
@@ -27,13 +26,13 @@ fn runs_of(record: &[bool]) -> Vec<Run> {
 }
 
 /// Records of up to 600 words, most of them with long stretches of one kind.
-fn record(random: &mut Random) -> Vec<bool> {
-    let words = 1 + random.below(600 / every(3));
-    let stretch = 1 + random.below(90);
+fn record(random: &mut Rng) -> Vec<bool> {
+    let words = 1 + random.usize(..600 / every(3));
+    let stretch = 1 + random.usize(..90);
     let mut record = Vec::new();
     while record.len() < words {
-        let pointer = random.below(2) == 0;
-        let more = 1 + random.below(stretch);
+        let pointer = random.usize(..2) == 0;
+        let more = 1 + random.usize(..stretch);
         record.resize(record.len() + more, pointer);
     }
     record.truncate(words);
@@ -42,50 +41,50 @@ fn record(random: &mut Random) -> Vec<bool> {
 
 #[test]
 fn random_records_of_up_to_600_words_as_runs() {
-    let mut random = Random::new(600);
-    for lie in [Lie::Adjacent, Lie::Apart] {
-        let bed = Bed::<Top, 8>::new(lie);
+    let mut random = Rng::with_seed(600);
+    for placement in [Placement::Adjacent, Placement::Apart] {
+        let tables = TestTables::<Top, 8>::new(placement);
         for _ in (0..2000).step_by(every(1000)) {
             let element = record(&mut random);
             let runs = runs_of(&element);
             let map = PointerMap::from_runs(element.len(), &runs);
-            let count = 1 + random.below(3);
-            let object = Object { element, count };
-            let slot = Slot {
-                first: Bed::<Top, 8>::ARENA_WORDS - random.below(object.words() + 1),
-                words: object.words() + random.below(3),
+            let count = 1 + random.usize(..3);
+            let object = Model { element, count };
+            let slot = SlotWords {
+                first: TestTables::<Top, 8>::ARENA_WORDS - random.usize(..object.words() + 1),
+                words: object.words() + random.usize(..3),
             };
             check_way(
-                &bed,
+                &tables,
                 slot,
                 &object,
                 Way::Object(&Description::array(&map, count)),
             );
             if count == 1 {
-                check_way(&bed, slot, &object, Way::Value(&map));
+                check_way(&tables, slot, &object, Way::Value(&map));
             }
         }
     }
 }
 
-/// The same records, as structures of an array, a record in runs and a mask.
+/// Random records as structures of an array, a record in runs and a mask.
 #[test]
 fn random_records_as_nested_fields() {
-    let mut random = Random::new(601);
-    let bed = Bed::<Top, 8>::new(Lie::Apart);
+    let mut random = Rng::with_seed(601);
+    let tables = TestTables::<Top, 8>::new(Placement::Apart);
     for _ in (0..1500).step_by(every(750)) {
         let (inner, last) = (record(&mut random), record(&mut random));
-        let short = 1 + random.below(100);
+        let short = 1 + random.usize(..100);
         let runs = runs_of(&inner);
         let inner_map = PointerMap::from_runs(inner.len(), &runs);
-        let count = random.below(4);
+        let count = random.usize(..4);
         let array = PointerMap::array(&inner_map, count);
-        let mask = u128::from(random.bits()) & ((1 << short) - 1);
+        let mask = u128::from(random.u64(..)) & ((1 << short) - 1);
         let mask_map = PointerMap::from_mask(short, mask);
         let last_runs = runs_of(&last);
         let last_map = PointerMap::from_runs(last.len(), &last_runs);
 
-        let mut words = Object::of_mask(short, mask, 1).element;
+        let mut words = Model::of_mask(short, mask, 1).element;
         let array_at = words.len();
         for _ in 0..count {
             words.extend(&inner);
@@ -105,38 +104,40 @@ fn random_records_as_nested_fields() {
             map.pointers(),
             words.iter().filter(|pointer| **pointer).count()
         );
-        let slot = Slot {
-            first: Bed::<Top, 8>::ARENA_WORDS - random.below(words.len()).min(1000),
+        let slot = SlotWords {
+            first: TestTables::<Top, 8>::ARENA_WORDS - random.usize(..words.len()).min(1000),
             words: words.len(),
         };
-        let object = Object {
+        let object = Model {
             element: words,
             count: 1,
         };
-        check_way(&bed, slot, &object, Way::Value(&map));
+        check_way(&tables, slot, &object, Way::Value(&map));
     }
 }
 
-fn a_million<const W: usize>(lie: Lie, element: &Object) {
-    let bed = Bed::<Wide, W>::new(lie);
-    let object = Object {
+fn a_million<const W: usize>(placement: Placement, element: &Model) {
+    let tables = TestTables::<Wide, W>::new(placement);
+    let object = Model {
         count: 1_000_000 / every(20_000),
         ..element.clone()
     };
     let map = PointerMap::from_mask(element.element.len(), element.mask());
-    let slot = Slot {
-        first: Bed::<Wide, W>::ARENA_WORDS - 45,
+    let slot = SlotWords {
+        first: TestTables::<Wide, W>::ARENA_WORDS - 45,
         words: object.words() + 77,
     };
     let array = Description::array(&map, object.count);
-    let found = try_out(&bed, slot, (&object, Way::Object(&array)), Sound, 100);
+    let found = findings(&tables, slot, &object, 100, || {
+        Way::Object(&array).write(&tables, slot);
+    });
     assert_eq!(found, []);
 }
 
 #[test]
 fn a_million_elements_over_many_arenas() {
-    a_million::<8>(Lie::Apart, &Object::of_mask(1, 1, 0));
-    a_million::<8>(Lie::Adjacent, &Object::of_mask(3, 0b010, 0));
-    a_million::<4>(Lie::Apart, &Object::of_mask(5, 0b00001, 0));
-    a_million::<4>(Lie::Apart, &Object::of_mask(3, 0b101, 0));
+    a_million::<8>(Placement::Apart, &Model::of_mask(1, 1, 0));
+    a_million::<8>(Placement::Adjacent, &Model::of_mask(3, 0b010, 0));
+    a_million::<4>(Placement::Apart, &Model::of_mask(5, 0b00001, 0));
+    a_million::<4>(Placement::Apart, &Model::of_mask(3, 0b101, 0));
 }

@@ -69,14 +69,16 @@ fn elements_of_tuples_are_where_the_compiler_put_them() {
 }
 
 #[derive(Clone, Copy)]
-struct Node<T> {
+struct Branch<T> {
     left: Option<NonNull<T>>,
     keys: [usize; 2],
     right: *mut T,
 }
 
-// SAFETY: every field is in the map with the map of its type.
-unsafe impl<T> Scannable for Node<T> {
+// SAFETY:
+// - the map has the words of the structure's bytes;
+// - each field lies where `offset_of` says, and its pointers where its type's map says.
+unsafe impl<T> Scannable for Branch<T> {
     const FIELDS: &'static [Field<'static>] = &[
         Field {
             offset: offset_of!(Self, left),
@@ -96,13 +98,13 @@ unsafe impl<T> Scannable for Node<T> {
 
 #[test]
 fn a_structure_has_the_maps_of_its_fields_where_they_lie() {
-    type Subject = Node<u16>;
-    let map = Subject::MAP;
+    type Branch16 = Branch<u16>;
+    let map = Branch16::MAP;
     let word = size_of::<usize>();
     let expected =
-        1_u128 << (offset_of!(Subject, left) / word) | 1 << (offset_of!(Subject, right) / word);
+        1_u128 << (offset_of!(Branch16, left) / word) | 1 << (offset_of!(Branch16, right) / word);
     assert_eq!((map.words(), mask(&map), map.pointers()), (4, expected, 2));
-    let array = <[Subject; 1000]>::MAP;
+    let array = <[Branch16; 1000]>::MAP;
     assert_eq!((array.words(), array.pointers()), (4000, 2000));
     for element in [0, 1, 31, 32, 999] {
         for inside in 0..4 {
@@ -147,7 +149,7 @@ fn a_mask_may_be_shorter_than_its_value() {
     assert_eq!((none.words(), none.described(), none.pointers()), (0, 0, 0));
 }
 
-/// A mistake in a map made by hand, and what is said then.
+/// A mistake in a map made by hand, and the message of the panic.
 type Mistake = (fn() -> usize, &'static str);
 
 #[test]

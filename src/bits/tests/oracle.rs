@@ -1,24 +1,24 @@
-//! What the bits of an object have to be, found word by word, and a check of what was written.
+//! The oracle: the bits that an object has to have, found word by word, compared with those that
+//! were written.
 
 use alloc::vec::Vec;
 
-use super::bed::Bed;
-use crate::bits::lay::Extent;
-use crate::bits::seed::Seed;
+use fastrand::Rng;
+
+use super::fixture::TestTables;
 use crate::bits::tables::WordIdx;
-use crate::bits::write::{describe_value_with, describe_with};
-use crate::bits::{Description, PointerMap, UNIT_WORDS};
-use crate::testing::{Random, TestGeometry};
+use crate::bits::{Description, PointerMap, SlotBits, UNIT_WORDS, describe, describe_value};
+use crate::testing::TestGeometry;
 
 /// An object by the words of its type: `count` times the words that `element` lists.
 #[derive(Clone, Debug)]
-pub(super) struct Object {
+pub(super) struct Model {
     /// Whether a word of the element is a pointer.
     pub(super) element: Vec<bool>,
     pub(super) count: usize,
 }
 
-impl Object {
+impl Model {
     /// The element whose first `words` words are pointers where bits of `mask` are set.
     pub(super) fn of_mask(words: usize, mask: u128, count: usize) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Object {
         self.element.len() * self.count
     }
 
-    /// Words up to the last pointer: those that are described.
+    /// Words up to the last pointer, which are described.
     fn total(&self) -> usize {
         let of_element = self.element.iter().rposition(|pointer| *pointer);
         of_element.map_or(0, |last| {
@@ -60,24 +60,24 @@ impl Object {
     }
 }
 
-/// What is wrong with the bits of a bed in which one object was described.
+/// A difference between the bits that were written and those of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// A pointer bit of a described word of the object, counted from its first.
     Pointer(usize),
     /// A scan bit of such a word.
     Scan(usize),
-    /// A word of the slot behind the last pointer is not dead.
+    /// A word of the slot after the last pointer is not dead.
     Dead(usize),
     /// A word of a neighbour has other bits than before: so many words below the slot.
     Below(usize),
-    /// The same, so many words above the slot's last.
+    /// A word of a neighbour has other bits than before: so many words above the slot's last.
     Above(usize),
 }
 
 /// The place of a slot: its first word, counted from the bottom of the space, and its words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(super) struct SlotWords {
     pub(super) first: usize,
     pub(super) words: usize,
 }
@@ -89,36 +89,61 @@ pub(super) enum Way<'a> {
     Value(&'a PointerMap<'a>),
     /// By its description.
     Object(&'a Description<'a>),
-    /// As a short value, over words that were cleared before: as the heap does it.
-    Laid(&'a PointerMap<'a>),
+    /// As a short value in a slot that was cleared before: as the heap does it.
+    Fresh(&'a PointerMap<'a>),
 }
 
-/// Describes an object in a slot over bits of no meaning, and looks at all words of the slot, and
-/// at those beside it as far as `beside`.
-pub(super) fn try_out<G: TestGeometry, const W: usize>(
-    bed: &Bed<G, W>,
-    slot: Slot,
-    (object, way): (&Object, Way<'_>),
-    seed: impl Seed,
+impl Way<'_> {
+    /// Describes the object in a slot.
+    pub(super) fn write<G: TestGeometry, const W: usize>(
+        self,
+        tables: &TestTables<G, W>,
+        slot: SlotWords,
+    ) {
+        let (address, bytes) = (TestTables::<G, W>::address(slot.first), slot.words * W);
+        let written = match self {
+            Self::Value(map) => describe_value(tables, address, bytes, map),
+            Self::Object(object) => describe(tables, address, bytes, object),
+            Self::Fresh(map) => {
+                set_fresh(tables, slot, map);
+                Ok(())
+            }
+        };
+        assert_eq!(written, Ok(()));
+    }
+}
+
+/// Clears the slot's words, and sets the bits of a short value in it.
+fn set_fresh<G: TestGeometry, const W: usize>(
+    tables: &TestTables<G, W>,
+    slot: SlotWords,
+    map: &PointerMap<'_>,
+) {
+    let (first, masks) = (WordIdx(slot.first), map.masks());
+    let units = first.units(tables);
+    let of_slot = SlotBits::new(first.in_unit(), slot.words - 1);
+    of_slot.clear(&units[..of_slot.units]);
+    let of_object = SlotBits::new(first.in_unit(), masks.words_before_last());
+    of_object.set(&units[..of_object.units], &masks);
+}
+
+/// Has `write` describe an object in a slot over random bits. Compares all words of the slot with
+/// the model, and as many as `beside` on both sides with their old bits.
+pub(super) fn findings<G: TestGeometry, const W: usize>(
+    tables: &TestTables<G, W>,
+    slot: SlotWords,
+    object: &Model,
     beside: usize,
+    write: impl FnOnce(),
 ) -> Vec<Finding> {
     let from = slot.first.saturating_sub(beside);
-    let to = (slot.first + slot.words + beside).min(Bed::<G, W>::WORDS);
-    let mut random = Random::new((slot.first * 31 + slot.words) as u64);
-    bed.fill_words(from..to, || random.below(usize::MAX));
-    let before: Vec<_> = (from..to).map(|word| bed.bits(word)).collect();
-    let (address, bytes) = (Bed::<G, W>::address(slot.first), slot.words * W);
-    let written = match way {
-        Way::Value(map) => describe_value_with(bed, address, bytes, map, seed),
-        Way::Object(object) => describe_with(bed, address, bytes, object, seed),
-        Way::Laid(map) => {
-            lay(bed, slot, map, seed);
-            Ok(())
-        }
-    };
-    assert_eq!(written, Ok(()));
+    let to = (slot.first + slot.words + beside).min(TestTables::<G, W>::WORDS);
+    let mut random = Rng::with_seed((slot.first * 31 + slot.words) as u64);
+    tables.fill_words(from..to, || random.usize(..usize::MAX));
+    let before: Vec<_> = (from..to).map(|word| tables.bits(word)).collect();
+    write();
     let end = slot.first + slot.words;
-    let changed = |word: &usize| bed.bits(*word) != before[word - from];
+    let changed = |word: &usize| tables.bits(*word) != before[word - from];
     let below = (from..slot.first).filter(changed);
     let above = (end..to).filter(changed);
     let mut found: Vec<Finding> = below
@@ -127,7 +152,7 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
     found.extend(above.map(|word| Finding::Above(word - end)));
     let total = object.total();
     for word in 0..slot.words {
-        let (now, expected) = (bed.bits(slot.first + word), object.bits(word));
+        let (now, expected) = (tables.bits(slot.first + word), object.bits(word));
         if now == expected {
             continue;
         }
@@ -140,59 +165,45 @@ pub(super) fn try_out<G: TestGeometry, const W: usize>(
     found
 }
 
-/// Clears the slot's words, and sets the bits of a short value in it.
-fn lay<G: TestGeometry, const W: usize>(
-    bed: &Bed<G, W>,
-    slot: Slot,
-    map: &PointerMap<'_>,
-    seed: impl Seed,
-) {
-    let (first, masks) = (WordIdx(slot.first), map.masks());
-    let units = first.units(bed);
-    let of_slot = Extent::new(first.in_unit(), slot.words - 1);
-    of_slot.clear_with(&units[..of_slot.units], seed);
-    let of_object = Extent::new(first.in_unit(), masks.words_before_last());
-    of_object.set_with(&units[..of_object.units], &masks, seed);
-}
-
-/// Whether an object can be laid into a slot: it is a short value, and the slot's units are in one
-/// piece.
-fn can_be_laid<G: TestGeometry, const W: usize>(
-    bed: &Bed<G, W>,
-    slot: Slot,
-    object: &Object,
+/// Whether an object can be written over a cleared slot: it is a short value, and the slot's units
+/// are in one piece.
+fn can_be_fresh<G: TestGeometry, const W: usize>(
+    tables: &TestTables<G, W>,
+    slot: SlotWords,
+    object: &Model,
 ) -> bool {
     let first = WordIdx(slot.first);
-    let units = Extent::new(first.in_unit(), slot.words - 1).units;
-    object.count == 1 && (1..=64).contains(&object.total()) && units <= first.units(bed).len()
+    let units = SlotBits::new(first.in_unit(), slot.words - 1).units;
+    object.count == 1 && (1..=64).contains(&object.total()) && units <= first.units(tables).len()
 }
 
-/// The same for an object whose map is made here, without a fault, which has to be right in
-/// whichever way it is written.
-pub(super) fn check<G: TestGeometry, const W: usize>(bed: &Bed<G, W>, slot: Slot, object: &Object) {
+/// Makes the map of an object and checks every way in which it can be written.
+pub(super) fn check<G: TestGeometry, const W: usize>(
+    tables: &TestTables<G, W>,
+    slot: SlotWords,
+    object: &Model,
+) {
     let map = PointerMap::from_mask(object.element.len(), object.mask());
-    check_way(
-        bed,
-        slot,
-        object,
-        Way::Object(&Description::array(&map, object.count)),
-    );
+    let description = Description::array(&map, object.count);
+    check_way(tables, slot, object, Way::Object(&description));
     if object.count == 1 {
-        check_way(bed, slot, object, Way::Value(&map));
+        check_way(tables, slot, object, Way::Value(&map));
     }
-    if can_be_laid(bed, slot, object) {
-        check_way(bed, slot, object, Way::Laid(&map));
+    if can_be_fresh(tables, slot, object) {
+        check_way(tables, slot, object, Way::Fresh(&map));
     }
 }
 
-/// The same in this way.
+/// Checks one way to write an object.
 pub(super) fn check_way<G: TestGeometry, const W: usize>(
-    bed: &Bed<G, W>,
-    slot: Slot,
-    object: &Object,
+    tables: &TestTables<G, W>,
+    slot: SlotWords,
+    object: &Model,
     way: Way<'_>,
 ) {
-    let found = try_out(bed, slot, (object, way), super::Sound, 2 * UNIT_WORDS);
+    let found = findings(tables, slot, object, 2 * UNIT_WORDS, || {
+        way.write(tables, slot);
+    });
     assert!(
         found.is_empty(),
         "{slot:?}, {object:?} as {way:?}: {found:?}"

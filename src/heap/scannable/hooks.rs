@@ -8,7 +8,7 @@ use archipelago_api::{Kernel, Machine, VirtAddr};
 use crate::arena::SpanHandle;
 use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun};
-use crate::bits::{Description, Extent, Masks, UNIT_WORDS, clear, describe};
+use crate::bits::{Description, Masks, SlotBits, UNIT_WORDS, clear, describe};
 use crate::heap::lookup::{Location, Object};
 use crate::heap::object_heap::Heap;
 use crate::heap::request::AllocError;
@@ -69,12 +69,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return false;
         };
         let first = slot.number() * Self::TABLE.size(class) / M::WORD_BYTES;
-        let extent = Extent::new(first, masks.words_before_last());
+        let bits = SlotBits::new(first, masks.words_before_last());
         // SAFETY: `units` needs
         // - the place of a record, and units of a near slot: the place is that of the slot;
         // - the span in use: the caller holds the slot's token.
-        let units = unsafe { place.units(&online.machine, extent.first, extent.units) };
-        extent.set(units, masks);
+        let units = unsafe { place.units(&online.machine, bits.first, bits.units) };
+        bits.set(units, masks);
         true
     }
 
@@ -108,12 +108,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.clear_far(object.span.record, offset, bytes);
             return;
         };
-        let extent = Extent::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
+        let bits = SlotBits::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
         // SAFETY: `units` needs
         // - the place of a record, and units of a near slot: the place is that of the slot;
         // - the span in use: the caller holds the central lock.
-        let units = unsafe { place.units(&online.machine, extent.first, extent.units) };
-        extent.clear(units);
+        let units = unsafe { place.units(&online.machine, bits.first, bits.units) };
+        bits.clear(units);
     }
 
     /// Clears the bits of a slot whose bits have to be looked up.

@@ -1,7 +1,7 @@
 //! Every rule that `verify` knows can be broken, and is then called by its name.
 
+use super::damage::Corruption;
 use super::{Fixture, chunk, places, run};
-use crate::page::Corruption;
 use crate::testing::TestGeometry;
 
 on_every_geometry! {

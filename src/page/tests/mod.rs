@@ -2,6 +2,7 @@
 //! its top.
 
 use archipelago_api::Geometry;
+use archipelago_sim::SimGeometry;
 
 use crate::base::{PageIdx, PageRun};
 use crate::testing::TestGeometry;
@@ -25,9 +26,9 @@ macro_rules! geometries {
 
 geometries! {
     #[cfg(target_pointer_width = "64")]
-    X86 = Geometry::X86_64;
-    Plain32 = Geometry::PLAIN_32;
-    Plain31 = Geometry::PLAIN_31;
+    X86 = archipelago_sim::X86_64::GEOMETRY;
+    Plain32 = archipelago_sim::Plain32::GEOMETRY;
+    Plain31 = archipelago_sim::Plain31::GEOMETRY;
     // Chunks as large as a page cache.
     Small = Geometry {
         address_bits: 24,
@@ -81,13 +82,15 @@ macro_rules! on_every_geometry {
     };
 }
 // Below the macro, which is in scope from here on.
+
 mod corruption;
+mod damage;
 mod model;
 mod random;
 mod regression;
 mod unit;
 
-/// Pages of a chunk.
+/// FreePages of a chunk.
 fn chunk<G: TestGeometry>() -> usize {
     G::GEOMETRY.chunk_pages()
 }

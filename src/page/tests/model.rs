@@ -1,4 +1,4 @@
-//! Two bit vectors that say what the page layer has to answer, and the layer beside them.
+//! A model of the page layer: a map of pages that gives the expected results, beside the layer.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -8,10 +8,10 @@ use crate::base::{PageIdx, PageRun};
 use crate::page::cache::BLOCK_PAGES;
 use crate::page::state::PagesError;
 use crate::page::tree::Tree;
-use crate::page::{PageCache, Pages, State, Taken};
+use crate::page::{FreePages, PageCache, State, Taken};
 use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
 
-/// What the model knows of an owned page.
+/// The state of an owned page in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) free: bool,
@@ -20,7 +20,7 @@ pub(super) struct Page {
 
 /// The page layer and its model. Every operation is done to both and compared.
 pub(super) struct Fixture<G> {
-    pub(super) pages: Pages<Shaped<G>>,
+    pub(super) pages: FreePages<Shaped<G>>,
     pub(super) state: State,
     pub(super) source: HostSource,
     pub(super) cache: PageCache,
@@ -30,7 +30,7 @@ pub(super) struct Fixture<G> {
 impl<G: TestGeometry> Fixture<G> {
     pub(super) fn new() -> Self {
         Self {
-            pages: Pages::new(),
+            pages: FreePages::new(),
             state: State::new(),
             source: HostSource::default(),
             cache: PageCache::EMPTY,
@@ -74,7 +74,7 @@ impl<G: TestGeometry> Fixture<G> {
         }
     }
 
-    /// Allocates, with the answer that the model gives.
+    /// Allocates, and compares the result with the model's.
     pub(super) fn alloc(&mut self, count: usize) -> Option<Taken> {
         let wanted = self.first_fit(count, 1).map(|first| run(first, count));
         let queried = self.pages.lowest_run(&self.state, count);
@@ -100,18 +100,18 @@ impl<G: TestGeometry> Fixture<G> {
     }
 
     pub(super) fn free(&mut self, asked: PageRun) -> Result<(), PagesError> {
-        let answer = self.pages.free(&mut self.state, asked);
-        self.expect_noted(asked, answer, |page| page.free = true)
+        let result = self.pages.free(&mut self.state, asked);
+        self.expect_noted(asked, result, |page| page.free = true)
     }
 
     pub(super) fn made_ready(&mut self, asked: PageRun) -> Result<(), PagesError> {
-        let answer = self.pages.made_ready(&mut self.state, asked);
-        self.expect_noted(asked, answer, |page| page.scavenged = false)
+        let result = self.pages.made_ready(&mut self.state, asked);
+        self.expect_noted(asked, result, |page| page.scavenged = false)
     }
 
     pub(super) fn set_scavenged(&mut self, asked: PageRun) -> Result<(), PagesError> {
-        let answer = self.pages.set_scavenged(&mut self.state, asked);
-        self.expect_noted(asked, answer, |page| page.scavenged = true)
+        let result = self.pages.set_scavenged(&mut self.state, asked);
+        self.expect_noted(asked, result, |page| page.scavenged = true)
     }
 
     /// Fills the cache, which is empty, and says with how many pages.
@@ -124,10 +124,10 @@ impl<G: TestGeometry> Fixture<G> {
             return 0;
         };
         let block = BLOCK_PAGES.min(G::GEOMETRY.chunk_pages());
-        assert_eq!(cache.base().0, lowest / block * block);
-        let (free, scavenged) = cache.bitmaps();
+        assert_eq!(cache.base.0, lowest / block * block);
+        let (free, scavenged) = (cache.free, cache.scavenged);
         for bit in 0..block {
-            let known = self.model.get_mut(&(cache.base().0 + bit));
+            let known = self.model.get_mut(&(cache.base.0 + bit));
             let was = known.as_ref().is_some_and(|page| page.free);
             let lost = known
                 .as_ref()
@@ -145,11 +145,11 @@ impl<G: TestGeometry> Fixture<G> {
     }
 
     pub(super) fn cache_alloc(&mut self, count: usize) -> Option<Taken> {
-        let (free, _) = self.cache.bitmaps();
+        let free = self.cache.free;
         let ones = |bit: usize| (bit..bit + count).all(|bit| free >> bit & 1 == 1);
         let first = (0..(BLOCK_PAGES + 1).saturating_sub(count)).find(|bit| ones(*bit));
         let first = first.filter(|_| count > 0);
-        let wanted = first.map(|bit| PageRun::new(self.cache.base().plus(bit), count));
+        let wanted = first.map(|bit| PageRun::new(self.cache.base.plus(bit), count));
         let taken = self.cache.alloc(count);
         assert_eq!(taken.map(|taken| taken.run), wanted);
         let scavenged = taken.map(|taken| self.scavenged_in(taken.run));
@@ -158,9 +158,9 @@ impl<G: TestGeometry> Fixture<G> {
     }
 
     pub(super) fn flush_cache(&mut self) {
-        let (free, _) = self.cache.bitmaps();
+        let free = self.cache.free;
         for bit in (0..BLOCK_PAGES).filter(|bit| free >> bit & 1 == 1) {
-            let page = self.model.get_mut(&(self.cache.base().0 + bit));
+            let page = self.model.get_mut(&(self.cache.base.0 + bit));
             page.expect("a cached page is owned").free = true;
         }
         self.pages.flush_cache(&mut self.state, &mut self.cache);
@@ -268,7 +268,7 @@ impl<G: TestGeometry> Fixture<G> {
         known.filter(|(_, page)| page.scavenged).count()
     }
 
-    /// Compares what was taken with what should have been, and takes it from the model.
+    /// Compares a run that was taken with the expected one, and takes it from the model.
     fn expect_taken(&mut self, taken: Option<Taken>, wanted: Option<PageRun>) -> Option<Taken> {
         let wanted = wanted.map(|run| Taken {
             run,
@@ -282,11 +282,12 @@ impl<G: TestGeometry> Fixture<G> {
         taken
     }
 
-    /// What is said of a run holds for the model, too, if all of it is taken; else it is refused.
+    /// Checks that a note on a run succeeded exactly if the run is taken, and notes it in the
+    /// model.
     fn expect_noted(
         &mut self,
         asked: PageRun,
-        answer: Result<(), PagesError>,
+        result: Result<(), PagesError>,
         note: impl Fn(&mut Page),
     ) -> Result<(), PagesError> {
         let taken = asked.count > 0 && self.all(asked, |page| !page.free);
@@ -295,12 +296,12 @@ impl<G: TestGeometry> Fixture<G> {
         } else {
             Err(PagesError::NotTaken)
         };
-        assert_eq!(answer, wanted);
+        assert_eq!(result, wanted);
         if taken {
             let known = self.model.range_mut(asked.first.0..asked.end().0);
             known.for_each(|(_, page)| note(page));
         }
-        answer
+        result
     }
 }
 

@@ -3,9 +3,11 @@
 
 use alloc::vec::Vec;
 
+use fastrand::Rng;
+
 use super::{Fixture, chunk, places, run};
 use crate::base::PageRun;
-use crate::testing::{Random, TestGeometry};
+use crate::testing::TestGeometry;
 
 on_every_geometry! {
     the_model_gives_the_same_answers,
@@ -72,9 +74,9 @@ fn the_model_gives_the_same_answers<G: TestGeometry>() {
     }
 }
 
-/// Whoever works on a heap: what it may still grow by, and what it holds.
+/// A user of a page layer: the runs that it may still grow by, and those that it holds.
 struct Actor<G> {
-    random: Random,
+    random: Rng,
     heap: Fixture<G>,
     ungrown: Vec<PageRun>,
     live: Vec<PageRun>,
@@ -83,7 +85,7 @@ struct Actor<G> {
 
 impl<G: TestGeometry> Actor<G> {
     fn new(seed: u64, mut ungrown: Vec<PageRun>) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::with_seed(seed);
         let first = ungrown.iter().map(|run| run.first).min();
         let end = ungrown.iter().map(|run| run.end()).max();
         let bounds = PageRun::between(
@@ -104,20 +106,20 @@ impl<G: TestGeometry> Actor<G> {
 
     /// Sizes that kernels ask for: mostly a page, sometimes more than a chunk.
     fn size(&mut self) -> usize {
-        match self.random.below(10) {
+        match self.random.usize(..10) {
             0..=4 => 1,
-            5..=7 => 1 + self.random.below(8),
-            8 => 1 + self.random.below(chunk::<G>()),
-            _ => 1 + self.random.below(3 * chunk::<G>()),
+            5..=7 => 1 + self.random.usize(..8),
+            8 => 1 + self.random.usize(..chunk::<G>()),
+            _ => 1 + self.random.usize(..3 * chunk::<G>()),
         }
     }
 
     fn somewhere(&mut self) -> usize {
-        self.bounds.first.0 + self.random.below(self.bounds.count)
+        self.bounds.first.0 + self.random.usize(..self.bounds.count)
     }
 
     fn step(&mut self) {
-        match self.random.below(32) {
+        match self.random.usize(..32) {
             0 => {
                 if let Some(run) = self.ungrown.pop() {
                     self.heap.grow(run);
@@ -129,12 +131,12 @@ impl<G: TestGeometry> Actor<G> {
                 self.keep(taken.map(|taken| taken.run));
             }
             9..=11 => {
-                let (count, align) = (self.size(), 1 << self.random.below(12));
+                let (count, align) = (self.size(), 1 << self.random.usize(..12));
                 let taken = self.heap.alloc_aligned(count, align);
                 self.keep(taken.map(|taken| taken.run));
             }
             12 => {
-                let asked = run(self.somewhere(), 1 + self.random.below(6));
+                let asked = run(self.somewhere(), 1 + self.random.usize(..6));
                 let taken = self.heap.take(asked);
                 self.keep(taken.map(|taken| taken.run));
             }
@@ -144,7 +146,7 @@ impl<G: TestGeometry> Actor<G> {
             27 => self.misuse(),
             28 => self.scavenge(),
             _ => {
-                let count = 1 + self.random.below(2 * chunk::<G>());
+                let count = 1 + self.random.usize(..2 * chunk::<G>());
                 let page = self.somewhere();
                 let count = count.min(self.bounds.end().0 - page);
                 self.heap.query(page, count);
@@ -155,11 +157,11 @@ impl<G: TestGeometry> Actor<G> {
     /// Keeps a run that was taken; mostly its memory arrives, sometimes that fails.
     fn keep(&mut self, taken: Option<PageRun>) {
         let Some(run) = taken else { return };
-        if self.random.below(8) == 0 {
+        if self.random.usize(..8) == 0 {
             self.heap.free(run).expect("just taken");
             return;
         }
-        if self.random.below(4) != 0 {
+        if self.random.usize(..4) != 0 {
             self.heap.made_ready(run).expect("just taken");
         }
         self.live.push(run);
@@ -169,7 +171,7 @@ impl<G: TestGeometry> Actor<G> {
         let Some(last) = self.live.last_mut() else {
             return;
         };
-        let more = 1 + self.random.below(4);
+        let more = 1 + self.random.usize(..4);
         if self.heap.take(run(last.end().0, more)).is_some() {
             last.count += more;
         }
@@ -180,13 +182,13 @@ impl<G: TestGeometry> Actor<G> {
         if self.live.is_empty() {
             return;
         }
-        let victim = self.live.swap_remove(self.random.below(self.live.len()));
-        let first = self.random.below(2) * self.random.below(victim.count);
+        let victim = self.live.swap_remove(self.random.usize(..self.live.len()));
+        let first = self.random.usize(..2) * self.random.usize(..victim.count);
         let rest = victim.count - first;
-        let count = if self.random.below(2) == 0 {
+        let count = if self.random.usize(..2) == 0 {
             rest
         } else {
-            1 + self.random.below(rest)
+            1 + self.random.usize(..rest)
         };
         let freed = run(victim.first.0 + first, count);
         self.heap.free(freed).expect("it is live");
@@ -204,19 +206,19 @@ impl<G: TestGeometry> Actor<G> {
         if self.heap.cache.is_empty() {
             self.heap.fill_cache();
         }
-        if self.random.below(5) == 0 {
+        if self.random.usize(..5) == 0 {
             self.heap.flush_cache();
             return;
         }
-        let count = self.random.below(10);
+        let count = self.random.usize(..10);
         let taken = self.heap.cache_alloc(count);
         self.keep(taken.map(|taken| taken.run));
     }
 
-    /// Frees what may not be taken; the fixture checks that it is refused then, and the model
-    /// forgets what was not.
+    /// Frees a run that may not be taken. The fixture checks that it is refused then; a run that
+    /// was taken is freed in the model, too.
     fn misuse(&mut self) {
-        let asked = run(self.somewhere(), self.random.below(4));
+        let asked = run(self.somewhere(), self.random.usize(..4));
         if !self.heap.all(asked, |page| !page.free) || asked.is_empty() {
             let refused = self.heap.free(asked);
             refused.expect_err("a page of the run is not taken");
@@ -226,7 +228,7 @@ impl<G: TestGeometry> Actor<G> {
     /// Takes the highest pages that are Ready and gives them back without memory.
     fn scavenge(&mut self) {
         let end = self.bounds.end();
-        let max = 1 + self.random.below(chunk::<G>());
+        let max = 1 + self.random.usize(..chunk::<G>());
         let ready = self
             .heap
             .pages
@@ -250,7 +252,7 @@ impl<G: TestGeometry> Actor<G> {
 
 fn the_order_of_growth_does_not_matter<G: TestGeometry>() {
     for base in places::<G>(CHUNKS) {
-        let mut random = Random::new(base as u64);
+        let mut random = Rng::with_seed(base as u64);
         let mut answers: Vec<Vec<Option<usize>>> = Vec::new();
         for _ in 0..times(6, 2) {
             let mut pieces = pieces::<G>(base);
@@ -322,7 +324,7 @@ fn an_aligned_run_is_found_if_one_exists<G: TestGeometry>() {
                     if heap.alloc_aligned(*count, *align).is_none() {
                         break;
                     }
-                    // What comes next is aligned no more.
+                    // The next free page is no longer aligned.
                     heap.alloc(1);
                 }
                 heap.check();
@@ -333,16 +335,16 @@ fn an_aligned_run_is_found_if_one_exists<G: TestGeometry>() {
 
 fn freeing_undoes_allocating<G: TestGeometry>() {
     let base = places::<G>(CHUNKS)[1];
-    let mut random = Random::new(11);
+    let mut random = Rng::with_seed(11);
     let mut heap = Fixture::<G>::new();
     for piece in pieces::<G>(base) {
         heap.grow(piece);
     }
     for _ in 0..times(60, 4) {
-        let keep = 1 + random.below(chunk::<G>() / 4);
+        let keep = 1 + random.usize(..chunk::<G>() / 4);
         heap.alloc(keep);
         let before = heap.model.clone();
-        let count = 1 + random.below(2 * chunk::<G>());
+        let count = 1 + random.usize(..2 * chunk::<G>());
         if let Some(taken) = heap.alloc(count) {
             heap.free(taken.run).expect("just taken");
         }

@@ -48,7 +48,7 @@ fn regression_search_address_never_lies_in_a_hole<G: TestGeometry>() {
     }
 }
 
-/// One past the block may be a page that nobody owns, and so may the last page of the block.
+/// The page after the block need not be owned, nor need the last page of the block.
 fn regression_cache_at_the_end_of_owned_pages_leaves_a_lawful_search_address<G: TestGeometry>() {
     let c = chunk::<G>();
     for base in places::<G>(2) {
@@ -178,7 +178,7 @@ fn regression_growth_past_the_top_wraps_nowhere<G: TestGeometry>() {
     let mut heap = Fixture::<G>::new();
     heap.grow(run(space - 4 * c, 4 * c));
     assert_eq!(heap.alloc(4 * c + 1), None);
-    // Past what the model can count.
+    // Beyond the model's numbers.
     let Fixture { pages, state, .. } = &mut heap;
     assert_eq!(pages.alloc(state, usize::MAX), None);
     assert_eq!(pages.alloc_aligned(state, usize::MAX, 2), None);

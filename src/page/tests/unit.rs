@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
+use fastrand::Rng;
+
 use super::{Fixture, chunk, places, run};
 use crate::page::PageCache;
 use crate::page::bits::{Bits, MAX_PAGES, WORD, first_run};
@@ -10,7 +12,7 @@ use crate::page::state::PagesError;
 use crate::page::summary::{self, Summary, Value};
 use crate::region::ranges::RangesError;
 use crate::region::{Cause, Purpose};
-use crate::testing::{Random, TestGeometry};
+use crate::testing::TestGeometry;
 
 on_every_geometry! {
     a_refused_table_changes_nothing,
@@ -20,12 +22,12 @@ on_every_geometry! {
 }
 
 /// Bits that are set and clear in runs of all lengths.
-fn pattern(random: &mut Random, pages: usize) -> Vec<bool> {
+fn pattern(random: &mut Rng, pages: usize) -> Vec<bool> {
     let mut bits = Vec::new();
-    let longest = 1 + random.below(pages);
-    let mut set = random.below(2) == 0;
+    let longest = 1 + random.usize(..pages);
+    let mut set = random.usize(..2) == 0;
     while bits.len() < pages {
-        let count = 1 + random.below(longest);
+        let count = 1 + random.usize(..longest);
         bits.resize(pages.min(bits.len() + count), set);
         set = !set;
     }
@@ -42,7 +44,7 @@ fn slow_summary(bits: &[bool]) -> Summary {
 
 #[test]
 fn bitmaps_answer_as_a_list_of_bools_does() {
-    let mut random = Random::new(1);
+    let mut random = Rng::with_seed(1);
     for pages in [2, 16, 32, 64, 128, 256, 512] {
         for _ in 0..if cfg!(miri) { 2 } else { 200 } {
             let list = pattern(&mut random, pages);
@@ -56,11 +58,11 @@ fn bitmaps_answer_as_a_list_of_bools_does() {
     }
 }
 
-fn compare_bits(random: &mut Random, bits: Bits<'_>, list: &[bool]) {
+fn compare_bits(random: &mut Rng, bits: Bits<'_>, list: &[bool]) {
     assert_eq!(bits.summary(), slow_summary(list));
     for _ in 0..10 {
-        let first = random.below(list.len());
-        let count = 1 + random.below(list.len() - first);
+        let first = random.usize(..list.len());
+        let count = 1 + random.usize(..list.len() - first);
         let part = &list[first..first + count];
         let ones = part.iter().filter(|bit| **bit).count();
         assert_eq!(bits.count(first, count), ones);
@@ -70,7 +72,7 @@ fn compare_bits(random: &mut Random, bits: Bits<'_>, list: &[bool]) {
         assert_eq!(bits.run_above(first), above);
         let below = list[..first].iter().rev().take_while(|bit| **bit).count();
         assert_eq!(bits.run_below(first), below);
-        let size = 1 + random.below(20);
+        let size = 1 + random.usize(..20);
         let fits = |start: &usize| list[*start..].iter().take(size).filter(|bit| **bit).count();
         let found = (first..list.len()).find(|start| fits(start) == size);
         assert_eq!(bits.find(size, first).map(|found| found.first), found);
@@ -120,12 +122,12 @@ fn runs_of_ones_are_found_in_words() {
 
 #[test]
 fn merged_summaries_are_those_of_all_pages_together() {
-    let mut random = Random::new(3);
+    let mut random = Rng::with_seed(3);
     let pages = 1 << 6;
     for _ in 0..if cfg!(miri) { 5 } else { 2_000 } {
         let mut all = Vec::new();
         let children: [Value; 8] = core::array::from_fn(|_| {
-            let list = match random.below(4) {
+            let list = match random.usize(..4) {
                 0 => alloc::vec![true; pages],
                 1 => alloc::vec![false; pages],
                 _ => pattern(&mut random, pages),
@@ -166,7 +168,7 @@ fn counts_beyond_32_bits_saturate_and_make_up_no_run() {
     );
 }
 
-/// With the n-th request for memory refused, for every n, nothing that anybody sees is another.
+/// A refusal of the n-th request for memory, for every n, changes nothing that can be seen.
 fn a_refused_table_changes_nothing<G: TestGeometry>() {
     let base = places::<G>(20)[1] * chunk::<G>();
     let wanted = run(base + 7 * chunk::<G>() + 1, 2 * chunk::<G>());
@@ -193,7 +195,7 @@ fn a_refused_table_changes_nothing<G: TestGeometry>() {
             let again = heap.pages.ensure(wanted, &mut heap.source);
             assert!(again.is_err());
         }
-        assert_eq!(held(&heap), before, "failing again leaves no more behind");
+        assert_eq!(held(&heap), before, "a second failure keeps no more memory");
         heap.grow(wanted);
         heap.check();
         assert!(heap.alloc(2 * chunk::<G>()).is_some());
@@ -244,12 +246,12 @@ fn an_empty_heap_answers_everything<G: TestGeometry>() {
 
 fn the_order_of_frees_does_not_matter<G: TestGeometry>() {
     let base = places::<G>(20)[2] * chunk::<G>();
-    let mut random = Random::new(9);
+    let mut random = Rng::with_seed(9);
     let mut heap = Fixture::<G>::new();
     heap.grow(run(base, 3 * chunk::<G>()));
     for _ in 0..if cfg!(miri) { 1 } else { 5 } {
         let mut runs = Vec::new();
-        while let Some(taken) = heap.alloc(1 + random.below(chunk::<G>() / 3)) {
+        while let Some(taken) = heap.alloc(1 + random.usize(..chunk::<G>() / 3)) {
             runs.push(taken.run);
         }
         random.shuffle(&mut runs);

@@ -13,12 +13,12 @@ use crate::region::token::Refused;
 use crate::region::{Cause, Ledger, Purpose, Space, Windows};
 use crate::span::Scan;
 
-/// Pages whose bitmap is searched for idle parts at a time, with the lock held.
+/// FreePages whose bitmap is searched for idle parts at a time, with the lock held.
 const SEARCHED_PAGES: usize = 512;
 
 /// The memory of the heap bitmap, by its own lock. Parts change owners under that lock alone.
 #[derive(Debug)]
-pub(crate) struct Bitmap<K> {
+pub(crate) struct BitmapMemory<K> {
     counts: RankedLock<Counts, K, { rank::BITMAP }>,
 }
 
@@ -31,7 +31,7 @@ struct Counts {
     idle_bytes: usize,
 }
 
-impl<K: Kernel> Bitmap<K> {
+impl<K: Kernel> BitmapMemory<K> {
     /// A bitmap without parts.
     pub(in super::super) const fn new() -> Self {
         Self {
@@ -229,7 +229,7 @@ impl<K: Kernel> Bitmap<K> {
 
 /// Damage for the tests of `verify`.
 #[cfg(test)]
-impl<K: Kernel> Bitmap<K> {
+impl<K: Kernel> BitmapMemory<K> {
     pub(crate) fn plant_idle_bytes(&self, bytes: usize) {
         self.counts.lock().idle_bytes += bytes;
     }

@@ -6,6 +6,6 @@ mod memory;
 mod none;
 
 #[cfg(feature = "heap-bits")]
-pub(crate) use memory::Bitmap;
+pub(crate) use memory::BitmapMemory;
 #[cfg(not(feature = "heap-bits"))]
-pub(crate) use none::Bitmap;
+pub(crate) use none::BitmapMemory;

@@ -13,11 +13,11 @@ use crate::span::Scan;
 
 /// The empty twin of the heap bitmap's memory.
 #[derive(Debug)]
-pub(crate) struct Bitmap<K> {
+pub(crate) struct BitmapMemory<K> {
     kernel: PhantomData<fn() -> K>,
 }
 
-impl<K: Kernel> Bitmap<K> {
+impl<K: Kernel> BitmapMemory<K> {
     #[inline(always)]
     pub(in super::super) const fn new() -> Self {
         Self {

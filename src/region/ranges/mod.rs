@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::sparse::Fresh;
 use crate::base::{PageIdx, PageRun};
-use crate::region::metadata::UNIT;
+use crate::region::source::UNIT;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];
@@ -41,22 +41,6 @@ impl fmt::Display for RangesError {
             Self::NoRoom => "the array of ranges is full",
         })
     }
-}
-
-/// A rule of the ranges that tests break.
-#[cfg(any(test, feature = "testing"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Corruption {
-    /// A range is empty.
-    Empty,
-    /// A range comes twice.
-    OutOfOrder,
-    /// A range lies in two pieces.
-    NotJoined,
-    /// The total of pages.
-    Total,
-    /// There are more ranges than the array has slots.
-    Overfull,
 }
 
 /// Sorted ranges of pages, none of which is empty or touches another.
@@ -287,75 +271,6 @@ impl Ranges {
     }
 }
 
-/// What no heap needs yet: windows are not given back.
-#[cfg(any(test, feature = "testing"))]
-impl Ranges {
-    /// How many ranges there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The highest range.
-    pub(crate) fn last(&self) -> Option<PageRun> {
-        Some(self.at(self.len.checked_sub(1)?))
-    }
-
-    /// Removes every page from `page` up, and says how many there were.
-    pub(crate) fn remove_from(&mut self, page: PageIdx) -> usize {
-        let before = self.pages;
-        while let Some(range) = self.last() {
-            if range.end() <= page {
-                break;
-            }
-            let kept = PageRun::between(range.first, page);
-            self.pages -= range.count - kept.count;
-            if kept.is_empty() {
-                self.len -= 1;
-            } else {
-                self.put(self.len - 1, kept);
-            }
-        }
-        before - self.pages
-    }
-
-    /// Removes up to `count` pages from the top of the highest range, and says which.
-    pub(crate) fn remove_last(&mut self, count: usize) -> Option<PageRun> {
-        let range = self.last()?;
-        let removed = count.min(range.count);
-        if removed == 0 {
-            return None;
-        }
-        let kept = range.count - removed;
-        if kept == 0 {
-            self.len -= 1;
-        } else {
-            self.put(self.len - 1, PageRun::new(range.first, kept));
-        }
-        self.pages -= removed;
-        Some(PageRun::new(range.first.plus(kept), removed))
-    }
-
-    /// Breaks one rule; there is a range of two pages or more, and a free slot.
-    pub(crate) fn corrupt(&mut self, corruption: Corruption) {
-        let Some(last) = self.last() else { return };
-        let end = self.len - 1;
-        match corruption {
-            Corruption::Empty => self.put(end, PageRun::new(last.first, 0)),
-            Corruption::OutOfOrder => {
-                self.put(self.len, last);
-                self.len += 1;
-            }
-            Corruption::NotJoined => {
-                self.put(end, PageRun::new(last.first, 1));
-                self.put(self.len, PageRun::between(last.first.plus(1), last.end()));
-                self.len += 1;
-            }
-            Corruption::Total => self.pages += 1,
-            Corruption::Overfull => self.len = self.capacity() + 1,
-        }
-    }
-}
-
 impl fmt::Debug for Ranges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
@@ -374,5 +289,9 @@ fn write(slot: &Slot, run: PageRun) {
     slot[1].store(run.count, Ordering::Relaxed);
 }
 
+#[cfg(test)]
+pub(crate) mod damage;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,12 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use fastrand::Rng;
+
+use super::damage::RangesCorruption;
 use super::*;
 use crate::region::{Purpose, Source};
-use crate::testing::{HostSource, Random, top_up};
+use crate::testing::{HostSource, top_up};
 
 fn run(first: usize, count: usize) -> PageRun {
     PageRun::new(PageIdx(first), count)
@@ -162,7 +165,7 @@ fn an_outgrown_array_comes_back_zeroed_and_a_small_one_at_once() {
 fn a_set_of_pages_is_what_ranges_are() {
     let rounds = if cfg!(miri) { 2 } else { 40 };
     for seed in 0..rounds {
-        let mut random = Random::new(seed);
+        let mut random = Rng::with_seed(seed);
         let mut pages = BTreeSet::new();
         let mut ranges = Ranges::new();
         let mut source = HostSource::default();
@@ -171,7 +174,7 @@ fn a_set_of_pages_is_what_ranges_are() {
             assert_eq!(ranges.verify(), Ok(()));
             assert_eq!(list(&ranges), runs_of(&pages));
             assert_eq!(ranges.total_pages(), pages.len());
-            let page = random.below(420);
+            let page = random.usize(..420);
             let above = ranges.find_at_or_above(PageIdx(page));
             assert_eq!(
                 above.map(|page| page.0),
@@ -184,16 +187,16 @@ fn a_set_of_pages_is_what_ranges_are() {
 
 /// One random change to the set and to the ranges.
 fn change(
-    random: &mut Random,
+    random: &mut Rng,
     pages: &mut BTreeSet<usize>,
     ranges: &mut Ranges,
     source: &mut HostSource,
 ) {
-    let first = random.below(400);
-    let picked = run(first, 1 + random.below(6));
+    let first = random.usize(..400);
+    let picked = run(first, 1 + random.usize(..6));
     let mut numbers = picked.first.0..picked.end().0;
     top_up(ranges, source);
-    match random.below(16) {
+    match random.usize(..16) {
         0..=8 => {
             let wanted = if numbers.any(|page| pages.contains(&page)) {
                 Err(RangesError::Overlap)
@@ -219,7 +222,7 @@ fn change(
             }
         }
         14 => {
-            let page = 350 + random.below(100);
+            let page = 350 + random.usize(..100);
             let removed = ranges.remove_from(PageIdx(page));
             assert_eq!(removed, pages.split_off(&page).len());
         }
@@ -238,7 +241,7 @@ fn change(
 
 #[test]
 fn the_order_of_adding_does_not_matter() {
-    let mut random = Random::new(5);
+    let mut random = Rng::with_seed(5);
     let mut pieces: Vec<PageRun> = (0..40).map(|place| run(place * 3, 2 + place % 2)).collect();
     let mut lists = BTreeSet::new();
     for _ in 0..if cfg!(miri) { 3 } else { 50 } {
@@ -256,14 +259,20 @@ fn the_order_of_adding_does_not_matter() {
 #[test]
 fn planted_corruptions_are_named() {
     for (corruption, name) in [
-        (Corruption::Empty, "a range is empty"),
-        (Corruption::OutOfOrder, "ranges overlap or are out of order"),
-        (Corruption::NotJoined, "neighbouring ranges are not joined"),
+        (RangesCorruption::Empty, "a range is empty"),
         (
-            Corruption::Total,
+            RangesCorruption::OutOfOrder,
+            "ranges overlap or are out of order",
+        ),
+        (
+            RangesCorruption::NotJoined,
+            "neighbouring ranges are not joined",
+        ),
+        (
+            RangesCorruption::Total,
             "page total of the ranges differs from their sum",
         ),
-        (Corruption::Overfull, "more ranges than slots"),
+        (RangesCorruption::Overfull, "more ranges than slots"),
     ] {
         let mut ranges = Ranges::new();
         let mut source = HostSource::default();

@@ -24,7 +24,7 @@ impl SizeClass {
         Self(number)
     }
 
-    /// The row's number, which is what a span record holds.
+    /// The row's number, which a span record holds.
     pub(crate) const fn number(self) -> u8 {
         self.0
     }
@@ -72,18 +72,6 @@ impl ClassTable {
         self.sizes.len()
     }
 
-    /// The largest size that has a class, in bytes.
-    #[cfg(test)]
-    pub(crate) const fn largest(&self) -> usize {
-        self.largest
-    }
-
-    /// The page size that the table is for, in bytes.
-    #[cfg(test)]
-    pub(crate) const fn page_bytes(&self) -> usize {
-        self.page_bytes
-    }
-
     /// The class of that number, if there is one.
     pub(crate) const fn class(&self, number: u8) -> Option<SizeClass> {
         if (number as usize) < self.sizes.len() {
@@ -91,12 +79,6 @@ impl ClassTable {
         } else {
             None
         }
-    }
-
-    /// All classes, the smallest first.
-    #[cfg(test)]
-    pub(crate) fn classes(&self) -> impl Iterator<Item = SizeClass> + use<> {
-        (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)
     }
 
     /// The smallest class that fits `size` bytes and whose size is a multiple of `align`, a power
@@ -183,6 +165,7 @@ impl ClassTable {
     /// for every offset inside the span. Bytes of the span's tail are in the slot after the last.
     #[inline]
     pub(crate) fn slot_at(&self, class: SizeClass, offset: usize) -> usize {
+        // Exact for every offset of every span: a test tries them all.
         let product = (offset as u64).wrapping_mul(u64::from(self.magic[class.index()]));
         usize::try_from(product >> 32).unwrap_or(usize::MAX)
     }

@@ -64,7 +64,7 @@ impl SpanClass {
         Self::new(class, Scan::NO)
     }
 
-    /// The number. Scannable classes come after the others.
+    /// The number of the class. Scannable classes come after the others.
     #[inline(always)]
     pub(crate) const fn number(self) -> usize {
         if self.scan.is_yes() {

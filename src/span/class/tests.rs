@@ -1,7 +1,24 @@
 //! Every size and alignment, for every page size; every offset of every span.
 
-use super::ClassTable;
+use super::{ClassTable, SizeClass};
 use crate::span::class_table::table;
+
+impl ClassTable {
+    /// The largest size that has a class, in bytes.
+    pub(crate) const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    /// The page size that the table is for, in bytes.
+    pub(crate) const fn page_bytes(&self) -> usize {
+        self.page_bytes
+    }
+
+    /// The classes, smallest first.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = SizeClass> + use<> {
+        (0..=u8::MAX).take(self.sizes.len()).map(SizeClass)
+    }
+}
 
 const SHIFTS: core::ops::RangeInclusive<u32> = 8..=13;
 

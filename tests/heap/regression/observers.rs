@@ -10,7 +10,7 @@ use archipelago_api::{
     Busy, CommitError, Contents, CpuId, Footprint, Geometry, IndexWord, InterruptState, Kernel,
     Machine, Patience, PrepareError, ReserveError,
 };
-use archipelago_sim::{Hosted, Plain32, Sim};
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 use archipelago_testing::{layout, lone_window};
 
 thread_local! {
@@ -150,7 +150,7 @@ static LOCKED: Heap<Locked, Hosted> = Heap::new();
 
 // SAFETY: every call is the simulated machine's.
 unsafe impl Machine for Locked {
-    const GEOMETRY: Geometry = Geometry::PLAIN_32;
+    const GEOMETRY: Geometry = Plain32::GEOMETRY;
     type IndexRoot = [IndexWord; 1];
 
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {

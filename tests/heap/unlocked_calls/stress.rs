@@ -4,18 +4,18 @@ use alloc::sync::Arc;
 use std::sync::Barrier;
 use std::thread;
 
-use archipelago::testing::Random;
 use archipelago::{AllocError, AllocFlags};
 use archipelago_api::Kernel;
 use archipelago_sim::{Hosted, Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout, on_every_geometry};
+use fastrand::Rng;
 
 use super::{LARGE, Sent, apart, check, shared, wait};
 
 /// The work of one CPU.
 struct Cpu<G: SimGeometry> {
     rig: Arc<Rig<G>>,
-    random: Random,
+    random: Rng,
     live: Vec<(u64, Block)>,
     next_id: u64,
     refused: usize,
@@ -25,7 +25,7 @@ impl<G: SimGeometry> Cpu<G> {
     fn new(rig: &Arc<Rig<G>>, seed: u64) -> Self {
         Self {
             rig: Arc::clone(rig),
-            random: Random::new(seed),
+            random: Rng::with_seed(seed),
             live: Vec::new(),
             next_id: seed << 32,
             refused: 0,
@@ -34,16 +34,16 @@ impl<G: SimGeometry> Cpu<G> {
 
     /// A size: mostly small, now and then large, seldom as large as chunks are.
     fn size(&mut self) -> usize {
-        let most = match self.random.below(16) {
+        let most = match self.random.usize(..16) {
             0 => G::GEOMETRY.chunk_bytes(),
             1..=3 => 2 * LARGE,
             _ => 3000,
         };
-        1 + self.random.below(most)
+        1 + self.random.usize(..most)
     }
 
     fn flags(&mut self) -> AllocFlags {
-        match self.random.below(8) {
+        match self.random.usize(..8) {
             0 => AllocFlags::ZEROED,
             1 => AllocFlags::NO_GROW,
             2 => AllocFlags::ATOMIC,
@@ -52,7 +52,7 @@ impl<G: SimGeometry> Cpu<G> {
     }
 
     fn step(&mut self) {
-        match self.random.below(32) {
+        match self.random.usize(..32) {
             0..=11 => self.allocate(),
             12..=15 => self.resize(),
             16..=27 => self.free(),
@@ -77,7 +77,7 @@ impl<G: SimGeometry> Cpu<G> {
     }
 
     fn allocate(&mut self) {
-        let align = 1 << self.random.below(14);
+        let align = 1 << self.random.usize(..14);
         let (size, flags) = (self.size(), self.flags());
         let result = self.rig.allocate(layout(size, align), flags);
         let Some(block) = self.served(result) else {
@@ -101,7 +101,7 @@ impl<G: SimGeometry> Cpu<G> {
         if self.live.is_empty() {
             return None;
         }
-        let (id, block) = self.live.swap_remove(self.random.below(self.live.len()));
+        let (id, block) = self.live.swap_remove(self.random.usize(..self.live.len()));
         let damage = block.find_damage(id, block.layout.size());
         assert_eq!(damage, None, "{block:?} is damaged");
         Some((id, block))
@@ -190,10 +190,10 @@ fn two_cpus_that_grow_at_once<G: SimGeometry>() {
     let barrier = Barrier::new(2);
     let rounds = 40;
     let grow = |seed| {
-        let mut random = Random::new(seed);
+        let mut random = Rng::with_seed(seed);
         let mut live = Vec::new();
         for _ in 0..rounds {
-            let pages = 1 + random.below(G::GEOMETRY.chunk_pages() / 4);
+            let pages = 1 + random.usize(..G::GEOMETRY.chunk_pages() / 4);
             barrier.wait();
             let block = rig.get(LARGE + pages * Rig::<G>::PAGE, 8);
             block.fill(seed);

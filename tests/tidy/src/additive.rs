@@ -2,13 +2,15 @@
 //!
 //! Cargo builds a crate once for all crates that use it, with all features that any of them asks
 //! for. A variant, a field or the length of an array that depends on a feature would break a crate
-//! that does not know of it.
+//! that does not know of it. Private items may depend on a feature: no other crate sees them.
 
 use alloc::collections::BTreeSet;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, Field, File, Item, ItemConst, Macro, TypeArray, Variant};
+use syn::{
+    Attribute, Expr, Field, File, ImplItem, Item, ItemConst, Macro, TypeArray, Variant, Visibility,
+};
 
 use crate::config::{self, Predicate, Tests};
 use crate::source::Source;
@@ -123,8 +125,20 @@ impl Dependent<'_> {
 
 impl<'ast> Visit<'ast> for Dependent<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
-        if config::may_exist(crate::modules::attributes(item), Tests::Excluded) {
+        let exists = config::may_exist(crate::modules::attributes(item), Tests::Excluded);
+        if exists && is_public(item) {
             visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
+        let visibility = match item {
+            ImplItem::Const(item) => &item.vis,
+            ImplItem::Fn(item) => &item.vis,
+            _ => return,
+        };
+        if matches!(visibility, Visibility::Public(_)) {
+            visit::visit_impl_item(self, item);
         }
     }
 
@@ -150,6 +164,22 @@ impl<'ast> Visit<'ast> for Dependent<'_> {
     }
 }
 
+/// Whether other crates may see the item, or items in it.
+const fn is_public(item: &Item) -> bool {
+    let visibility = match item {
+        Item::Const(item) => &item.vis,
+        Item::Enum(item) => &item.vis,
+        Item::Fn(item) => &item.vis,
+        Item::Static(item) => &item.vis,
+        Item::Struct(item) => &item.vis,
+        Item::Trait(item) => &item.vis,
+        Item::Type(item) => &item.vis,
+        Item::Union(item) => &item.vis,
+        _ => return true,
+    };
+    matches!(visibility, Visibility::Public(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::dependent;
@@ -160,23 +190,24 @@ mod tests {
         crate::none("additive features", dependent(&source::library()));
         crate::none("additive features", dependent(&source::machines()));
         for text in [
-            "enum E { A, #[cfg(feature = \"x\")] B }",
-            "struct S { #[cfg(not(feature = \"x\"))] a: u8 }",
-            "struct S(#[cfg(any(test, feature = \"x\"))] u8);",
-            "struct S { a: [u8; if cfg!(feature = \"x\") { 1 } else { 2 }] }",
-            "#[cfg(feature = \"x\")] const N: usize = 1; struct S([u8; N]);",
+            "pub enum E { A, #[cfg(feature = \"x\")] B }",
+            "pub struct S { #[cfg(not(feature = \"x\"))] a: u8 }",
+            "pub struct S(#[cfg(any(test, feature = \"x\"))] u8);",
+            "pub struct S { a: [u8; if cfg!(feature = \"x\") { 1 } else { 2 }] }",
+            "#[cfg(feature = \"x\")] const N: usize = 1; pub struct S([u8; N]);",
             "const N: usize = M + 1; const M: usize = cfg!(feature = \"x\") as usize; \
-             fn f() -> [u8; N] { g() }",
-            "const ALL: &[u8] = &[1, #[cfg(feature = \"x\")] 2]; struct S([u8; ALL.len()]);",
+             pub fn f() -> [u8; N] { g() }",
+            "const ALL: &[u8] = &[1, #[cfg(feature = \"x\")] 2]; pub struct S([u8; ALL.len()]);",
         ] {
             let planted = Source::planted("src/a.rs", text);
             assert_eq!(dependent(&[planted]).len(), 1, "{text}");
         }
         for text in [
-            "#[cfg(feature = \"x\")] struct S { a: u8 }",
-            "#[cfg(feature = \"x\")] const N: usize = 1; struct S([u8; 4]);",
-            "struct S { #[cfg(debug_assertions)] a: u8 }",
-            "#[cfg(test)] struct S { #[cfg(feature = \"x\")] a: u8 }",
+            "#[cfg(feature = \"x\")] pub struct S { a: u8 }",
+            "#[cfg(feature = \"x\")] const N: usize = 1; pub struct S([u8; 4]);",
+            "pub struct S { #[cfg(debug_assertions)] a: u8 }",
+            "#[cfg(test)] pub struct S { #[cfg(feature = \"x\")] a: u8 }",
+            "pub(crate) struct S { #[cfg(feature = \"x\")] a: u8 }",
         ] {
             let planted = Source::planted("src/a.rs", text);
             assert_eq!(dependent(&[planted]), [""; 0], "{text}");

@@ -40,6 +40,7 @@ const ORDERS: &[Order] = &[
             "pool.rs",
             "page_heap.rs",
             "commit.rs",
+            "held.rs",
             "grow.rs",
             "reclaim.rs",
             "scavenge.rs",

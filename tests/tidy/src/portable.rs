@@ -17,6 +17,10 @@ const MACHINES: &[&str] = &[
     "thumbv6m", "thumbv7m", "riscv", "riscv32", "riscv64",
 ];
 
+/// The crates under `arch/` that serve all machines, so that a new one does not edit them.
+#[cfg(test)]
+const SHARED: &[&str] = &["api", "conformance", "paging"];
+
 /// Places in the code of the files, comments and strings apart, at which one of `names` stands.
 fn named(sources: &[Source], names: &[&str]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -72,7 +76,7 @@ fn machines(sources: &[Source]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OF_A_TARGET, WIDE_ATOMICS, machines, named};
+    use super::{OF_A_TARGET, SHARED, WIDE_ATOMICS, machines, named};
     use crate::source::{self, Source};
 
     #[test]
@@ -101,6 +105,17 @@ mod tests {
     fn portable_code_names_no_machine() {
         crate::none("machines", machines(&source::library()));
         crate::none("machines", machines(&source::firmware()));
+        let is_shared = |source: &Source| {
+            let folders = SHARED.iter().map(|name| format!("arch/{name}/"));
+            folders
+                .into_iter()
+                .any(|folder| source.path.starts_with(&folder))
+        };
+        let (shared, own): (Vec<_>, Vec<_>) = source::machines().into_iter().partition(is_shared);
+        crate::none("machines", machines(&shared));
+        crate::none("targets", named(&shared, OF_A_TARGET));
+        assert!(shared.len() > SHARED.len(), "the crates are there");
+        assert!(!machines(&own).is_empty(), "other crates name their own");
         let text = "// As on x86_64, but not on MIPS: a harmless word.";
         let planted = |path| [Source::planted(path, text)];
         assert_eq!(machines(&planted("src/heap/a.rs")).len(), 2);

@@ -15,7 +15,7 @@ const MOST_METHODS_OF_HEAP: usize = 79;
 /// Public types that users may match, or make, without `..`, each with the reason.
 const EXHAUSTIVE: &[(&str, &str)] = &[
     (
-        "Entry",
+        "WordBits",
         "a word has two bits in the bitmap, and a comparison names both",
     ),
     ("Field", "derived maps are constants, which literals make"),

@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago::testing::Random;
+use archipelago_inside::testing::Random;
 
 use crate::Subject;
 

@@ -44,7 +44,7 @@ const NOT_INTERPRETED: &[&str] = &[
     "archipelago-derive",
     "archipelago-arm",
     "archipelago-mips",
-    "archipelago-tables",
+    "archipelago-paging",
     "archipelago-tidy",
     "archipelago-x86_64",
 ];

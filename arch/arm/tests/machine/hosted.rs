@@ -1,4 +1,4 @@
-//! The machine with memory that can be touched: the contract's own suite and a whole heap run on it.
+//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
 
 use alloc::boxed::Box;
 
@@ -11,7 +11,7 @@ use crate::physical::{Cpu, Physical, Source, maintained};
 
 impl Frames for Source {
     unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises it.
+        // SAFETY: the caller promises the memory, aligned to a page.
         Self::over(unsafe { Physical::at(base, frames, 2) })
     }
 
@@ -40,7 +40,12 @@ fn machine(frames: usize, returning: bool) -> Machine {
     let source = board.frames;
     let tables = maintained(&source.physical, Walks::Coherent, Cpu(source));
     let pair: Pair = Box::leak(Box::new(Mutex::new((tables, source))));
-    // SAFETY: the pair stays the same, and the host follows its tables.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::shared(pair) };
     let paging = if returning {
         paging.returning()
@@ -61,8 +66,8 @@ fn made(returning: bool) -> (Machine, VirtRange) {
     )
 }
 
-archipelago_api::conformance!(returning, made(true), exhaust, contend);
-archipelago_api::conformance!(holding, made(false), exhaust, contend);
+archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
+archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
 
 #[test]
 fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {

@@ -7,10 +7,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_arm::maintenance::Instructions;
-use archipelago_arm::{FrameReturn, FrameSource, Maintenance, Owned, Paging, Reach, Roots, Walks};
+use archipelago_arm::{
+    FrameAllocator, FrameDeallocator, Maintenance, Owned, Paging, PhysMap, Roots, Walks,
+};
 
 pub(crate) const PAGE: usize = 4096;
-/// Where physical memory begins.
+/// The start of physical memory.
 const RAM: u64 = 0x4000_0000;
 
 #[repr(C, align(4096))]
@@ -35,7 +37,7 @@ unsafe impl Send for Physical {}
 // SAFETY: as above.
 unsafe impl Sync for Physical {}
 
-/// Words that nobody frees, filled with `word`.
+/// Leaked words, filled with `word`.
 fn leak(words: usize, word: u32) -> NonNull<u32> {
     NonNull::from(Box::leak(vec![word; words].into_boxed_slice())).cast()
 }
@@ -51,7 +53,8 @@ impl Physical {
     /// Over memory that is there already.
     ///
     /// # Safety
-    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    /// - `frames` pages from `base` belong to the caller and are never freed.
+    /// - `base` is aligned to a page.
     pub(crate) unsafe fn at(base: *mut u8, frames: usize, split: u32) -> Self {
         Self {
             base: base.cast(),
@@ -67,7 +70,7 @@ impl Physical {
         unsafe { Roots::new(self.lower, self.upper, self.split, walks, *self) }
     }
 
-    /// Where the memory of a frame is.
+    /// The memory of a frame.
     pub(crate) fn frame(&self, frame: PhysAddr) -> *mut u32 {
         let number = usize::try_from(frame.value() - RAM).expect("small") / PAGE;
         assert!(number < self.frames, "no such frame: {number:#x}");
@@ -98,8 +101,8 @@ impl Physical {
         (link & 3 == 1).then(|| self.word(link & 0xffff_fc00, addr.value() >> 12 & 255))
     }
 
-    /// Every word that is not 0, by its place: in the first level, or by the page. Two equal pictures
-    /// translate every address alike.
+    /// Every word that is not 0, by its place: in the first level, or by the page. Two equal
+    /// pictures translate every address alike.
     pub(crate) fn picture(&self) -> BTreeMap<(usize, usize), u32> {
         let mut picture = BTreeMap::new();
         for megabyte in 0..FIRST_LEVEL {
@@ -129,13 +132,13 @@ impl Physical {
 }
 
 // SAFETY: frames lie in the memory, at their number.
-unsafe impl Reach for Physical {
+unsafe impl PhysMap for Physical {
     unsafe fn pointer(&self, frame: PhysAddr) -> NonNull<u8> {
         NonNull::new(self.frame(frame).cast()).expect("ordinary memory")
     }
 }
 
-/// What has happened to the frames, and what shall happen to requests for them.
+/// The record of the frames, and the plan for requests for them.
 #[derive(Debug, Default)]
 struct Books {
     free: Vec<usize>,
@@ -148,7 +151,7 @@ struct Books {
     flushes: usize,
 }
 
-/// What a CPU remembers of the tables: frames by page, and frames of tables by MiB.
+/// The caches of a CPU: frames by page, and frames of tables by MiB.
 #[derive(Debug, Default)]
 struct Remembered {
     pages: BTreeMap<usize, usize>,
@@ -161,8 +164,8 @@ impl Remembered {
         frames.any(|&held| held == frame)
     }
 
-    /// Walks to `page` and keeps what is met. Says whether it is known where the page is, now or
-    /// from before.
+    /// Walks to `page` and caches the entries on the way. Returns whether a translation is cached,
+    /// now or from before.
     fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
         let link = physical.first_level(page);
         if link & 3 == 1 {
@@ -206,10 +209,12 @@ impl Source {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("no test panics while it looks")
+        self.books
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
-    /// How often the CPU was told to forget.
+    /// The number of flushes that the CPU was asked for.
     pub(crate) fn flushes(&self) -> usize {
         self.books().flushes
     }
@@ -219,7 +224,8 @@ impl Source {
         self.books().out.len()
     }
 
-    /// Has the CPU touch every page of `range`, and remember what it met; answers how many it could.
+    /// Has the CPU touch every page of `range`, and cache the way to it. Returns how many it could
+    /// translate.
     pub(crate) fn touch(&self, range: VirtRange) -> usize {
         let mut books = self.books();
         each_page(range)
@@ -240,8 +246,8 @@ impl Source {
 }
 
 // SAFETY: a frame leaves `free` when it is handed out and returns when it is given back.
-unsafe impl FrameSource for Source {
-    fn take(&mut self) -> Option<PhysAddr> {
+unsafe impl FrameAllocator for Source {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
         let mut books = self.books();
         match books.fail_after {
             Some(0) => {
@@ -259,8 +265,8 @@ unsafe impl FrameSource for Source {
     }
 }
 
-impl FrameReturn for Source {
-    unsafe fn give_back(&mut self, frame: PhysAddr) {
+impl FrameDeallocator for Source {
+    unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
         let number = number(u32::try_from(frame.value()).expect("32 bits"));
         let mut books = self.books();
         assert!(books.out.remove(&number), "{frame:?} was not out");
@@ -310,7 +316,12 @@ pub(crate) type Machine =
 /// A machine over `source`'s memory that gives frames back, or holds them.
 pub(crate) fn machine(source: &Source, returning: bool) -> Machine {
     let roots = maintained(&source.physical, Walks::Coherent, Cpu(*source));
-    // SAFETY: tables and source are the machine's, and no CPU but the one above runs on them.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(roots, *source) };
     let paging = if returning {
         paging.returning()

@@ -45,7 +45,9 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
                 .collect();
             assert_eq!(frames.len(), 32, "a frame for each page");
             source.touch(window);
-            // SAFETY: the window is reserved and nobody uses it.
+            // SAFETY:
+            // - the window is reserved;
+            // - nothing uses it.
             unsafe { machine.release(window, Patience::Wait) }.expect("waited");
             assert_eq!(
                 (source.out(), machine.footprint()),

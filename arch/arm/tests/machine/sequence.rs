@@ -20,7 +20,7 @@ enum Did {
 }
 use Did::{All, Clean, Dsb, Isb, Page};
 
-/// What a CPU could see at an instruction: tables linked and pages valid in the window.
+/// The tables that are linked and the pages that are valid in the window, at an instruction.
 type Seen = (usize, usize);
 
 /// Records instructions.
@@ -58,7 +58,10 @@ impl Record {
     }
 
     fn entries(&self) -> std::sync::MutexGuard<'_, Vec<(Did, Seen)>> {
-        self.0.entries.lock().expect("nobody panics meanwhile")
+        self.0
+            .entries
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
     fn taken(self) -> Vec<(Did, Seen)> {
@@ -96,7 +99,12 @@ fn machine(window: VirtRange, walks: Walks) -> (Recorded, Record) {
     let source = Source::over(Physical::new(512, 1));
     let record = Record::of(source.physical, window);
     let roots = maintained(&source.physical, walks, record);
-    // SAFETY: tables and source are the machine's, and no CPU runs on them.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let machine = unsafe { Paging::new(roots, source) };
     let machine = machine.returning().with_tlb(Maintenance(record));
     machine
@@ -107,7 +115,7 @@ fn machine(window: VirtRange, walks: Walks) -> (Recorded, Record) {
 
 const BASE: usize = 0x9000_0000;
 
-/// B3.10.1: what each transition owes, one line each.
+/// The obligations of B3.10.1 for each transition, one line each.
 #[test]
 fn each_transition_emits_what_the_manual_demands_in_its_order() {
     let window = range(BASE, 2);
@@ -123,7 +131,9 @@ fn each_transition_emits_what_the_manual_demands_in_its_order() {
     // Entries that became valid: stores complete, later instructions start later.
     assert_eq!(record.taken(), [(Dsb, (1, 2)), (Isb, (1, 2))]);
 
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
     // Entries that were valid: gone before anything is invalidated, and complete at the end.
     let invalidated = [
@@ -138,13 +148,17 @@ fn each_transition_emits_what_the_manual_demands_in_its_order() {
     // SAFETY: the window is Prepared.
     unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
     record.taken();
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
-    // The table's link is gone before what is remembered of it is, all over its 4 MiB.
+    // The table's link is gone before cached copies of it are, all over its 4 MiB.
     let table = [(Dsb, (0, 0)), (All, (0, 0)), (Dsb, (0, 0)), (Isb, (0, 0))];
     assert_eq!(record.taken(), [&invalidated[..], &table[..]].concat());
 
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     assert_eq!(record.taken(), [], "nothing was there to forget");
 }
@@ -159,7 +173,9 @@ fn more_pages_than_the_threshold_go_with_the_whole_tlb() {
         // SAFETY: the window is Prepared.
         unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
         record.taken();
-        // SAFETY: the window is Ready and nobody uses it.
+        // SAFETY:
+        // - the window is Ready;
+        // - nothing uses it.
         unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
         let did: Vec<_> = record.taken().into_iter().map(|(did, _)| did).collect();
         assert_eq!(did.contains(&All), whole);
@@ -181,7 +197,9 @@ fn where_walks_see_no_caches_every_store_is_cleaned_before_the_barrier() {
     unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
     let twice = [Clean; 4];
     assert_eq!(did(), [&twice[..], &[Dsb, Isb]].concat());
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
     let did = did();
     let (pages, table): (Vec<_>, Vec<_>) = (did[..3].to_vec(), did[did.len() - 5..].to_vec());

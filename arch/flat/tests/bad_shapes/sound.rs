@@ -1,4 +1,4 @@
-//! The same with a shape that adds up, which compiles.
+//! A shape that adds up: this program compiles.
 
 use archipelago_flat::{CriticalSection, FlatHeap, Small};
 

@@ -1,4 +1,4 @@
-//! A geometry that does not add up is stopped by the compiler, with a message that says why.
+//! The compiler stops at a geometry that does not add up, with a message that says why.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ fn package() -> PathBuf {
         manifest.push_str(&format!("[[bin]]\nname = {name:?}\npath = {path:?}\n"));
     }
     fs::write(folder.join("Cargo.toml"), manifest).expect("a file of our own");
-    // The same versions, so that nothing has to be fetched.
+    // The lock file has versions that are there already, so cargo fetches nothing.
     fs::copy(own.join("../../Cargo.lock"), folder.join("Cargo.lock")).expect("the lock file");
     folder
 }
 
-/// What the compiler says to a program; `None` if it compiles.
+/// The compiler's message for a program; `None` if the program compiles.
 fn said(folder: &Path, program: &str) -> Option<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["check", "--quiet", "--offline", "--bin", program]);
-    // Neither the flags nor the target folder of whoever runs the tests.
+    // Neither the flags nor the target folder of the test run.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(variable);
     }

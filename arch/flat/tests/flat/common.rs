@@ -18,7 +18,7 @@ unsafe impl Send for Block {}
 /// Blocks of machines that live as long as the program.
 static KEPT: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
-/// What the start of a block is aligned to before `skip` bytes are left out.
+/// The alignment of a block before `skip` bytes are left out.
 const ALIGN: usize = 1 << 16;
 
 impl Block {
@@ -46,7 +46,7 @@ impl Block {
         self.memory.wrapping_add(self.skip)
     }
 
-    /// How many bytes there are.
+    /// The length of the block in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -54,7 +54,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and what used it went before.
+        // SAFETY:
+        // - the memory was allocated with this layout;
+        // - the machine that used it was dropped before.
         unsafe { alloc::alloc::dealloc(self.memory, self.layout) };
     }
 }

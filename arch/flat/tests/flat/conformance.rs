@@ -21,7 +21,10 @@ fn made<S: Shape>(zeroed: bool) -> (Flat<S>, VirtRange) {
         // SAFETY: blocks are zeroed.
         region = unsafe { region.zeroed() };
     }
-    // SAFETY: the block is the machine's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<S>::new(&[region], &[]) }.expect("a good region");
     let (all, _) = machine.windows().next().expect("one region");
     let base = all.base().checked_add(3 * granule);
@@ -30,11 +33,11 @@ fn made<S: Shape>(zeroed: bool) -> (Flat<S>, VirtRange) {
     (machine, window.expect("inside"))
 }
 
-archipelago_api::conformance!(pages_of_256, made::<Small<21, 8>>(false));
-archipelago_api::conformance!(pages_of_512, made::<Small<17, 9>>(true));
-archipelago_api::conformance!(pages_of_1024, made::<Small>(false));
-archipelago_api::conformance!(zeroed, made::<Small>(true));
-archipelago_api::conformance!(wide, made::<Wide>(true));
+archipelago_conformance::conformance!(pages_of_256, made::<Small<21, 8>>(false));
+archipelago_conformance::conformance!(pages_of_512, made::<Small<17, 9>>(true));
+archipelago_conformance::conformance!(pages_of_1024, made::<Small>(false));
+archipelago_conformance::conformance!(zeroed, made::<Small>(true));
+archipelago_conformance::conformance!(wide, made::<Wide>(true));
 
 /// Two regions that touch, given in the wrong order, are one piece.
 fn touching() -> (Flat<Small>, VirtRange) {
@@ -45,7 +48,10 @@ fn touching() -> (Flat<Small>, VirtRange) {
         Region::new(above, block.bytes() - middle),
         Region::new(block.start(), middle),
     ];
-    // SAFETY: the block is the machine's, and one piece of memory.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<Small>::new(&regions, &[]) }.expect("good regions");
     let windows: Vec<_> = machine.windows().collect();
     assert_eq!(windows.len(), 1, "they are joined");
@@ -54,7 +60,7 @@ fn touching() -> (Flat<Small>, VirtRange) {
     (machine, window)
 }
 
-archipelago_api::conformance!(touching_regions, touching());
+archipelago_conformance::conformance!(touching_regions, touching());
 
 #[test]
 fn addresses_are_those_of_the_memory_where_it_lies_in_the_space_and_are_never_zero() {
@@ -78,7 +84,10 @@ fn what_is_given_up_for_the_states_is_counted() {
     // A block of whole granules has nothing left over for them.
     let block = Block::new(32 << 10, 0);
     let region = Region::new(block.start(), block.bytes());
-    // SAFETY: the block is the machine's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<Small>::new(&[region], &[]) }.expect("a good region");
     assert_eq!(machine.footprint().table_frames, 1);
     let (all, _) = machine.windows().next().expect("one region");
@@ -87,7 +96,10 @@ fn what_is_given_up_for_the_states_is_counted() {
     // One of a few bytes more has.
     let block = Block::new((32 << 10) + 8, 0);
     let region = Region::new(block.start(), block.bytes());
-    // SAFETY: the block is the machine's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<Small>::new(&[region], &[]) }.expect("a good region");
     assert_eq!(machine.footprint().table_frames, 0);
     let (all, _) = machine.windows().next().expect("one region");

@@ -30,7 +30,10 @@ impl<S: Shape> Process<S> {
             // SAFETY: the block is the heap's, and outlives it.
             unsafe { heap.init_beside(block.start(), bytes, metadata, metadata_bytes) }
         } else {
-            // SAFETY: as above.
+            // SAFETY:
+            // - the block can be read and written;
+            // - only the machine uses it, and the heap that the machine is given to;
+            // - the regions are parts of one block.
             unsafe { heap.init(block.start(), bytes) }
         };
         given.expect("a good block");
@@ -58,7 +61,9 @@ impl<S: Shape> Process<S> {
             // SAFETY: written when it was allocated, and the process's.
             let bytes = unsafe { bytes.as_ref() };
             assert!(bytes.iter().all(|found| *found == byte), "{number}");
-            // SAFETY: allocated by this heap, and not used any more.
+            // SAFETY:
+            // - the object was allocated by this heap with this layout;
+            // - nothing uses it any more.
             unsafe { self.heap.deallocate(pointer, layout) };
         }
     }
@@ -117,7 +122,9 @@ fn a_heap_whose_metadata_is_used_up_is_full_and_goes_on() {
     assert!(!objects.is_empty() && objects.len() < 64);
     heap.verify().expect("sound");
     for object in objects {
-        // SAFETY: allocated above, and not used any more.
+        // SAFETY:
+        // - the object was allocated by this heap with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(object, layout) };
     }
     heap.verify().expect("sound");

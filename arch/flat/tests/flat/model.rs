@@ -1,5 +1,5 @@
-//! Random requests of a heap without an MMU against what it was asked, the account checked after
-//! each.
+//! Random requests of a heap without an MMU, against a record of the requests; the statistics are
+//! checked after each.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -42,7 +42,10 @@ impl<S: Shape> Model<S> {
             // SAFETY: blocks are zeroed.
             regions = regions.map(|region| unsafe { region.zeroed() });
         }
-        // SAFETY: the block is the heap's, and outlives it.
+        // SAFETY:
+        // - the block can be read and written;
+        // - only the machine uses it, and the heap that the machine is given to;
+        // - the regions are parts of one block.
         unsafe { heap.init_regions(&regions, &[] as &[VirtRange]) }.expect("good regions");
         Self {
             heap,
@@ -141,12 +144,14 @@ impl<S: Shape> Model<S> {
             "{:?}",
             object.layout
         );
-        // SAFETY: allocated with this layout, and not used any more.
+        // SAFETY:
+        // - the object was allocated with this layout;
+        // - nothing uses it any more.
         unsafe { self.heap.deallocate(object.memory, object.layout) };
     }
 
-    /// The identities: what the machine has made Ready, counted granule by granule, is what the
-    /// heap knows of, and every purpose is named.
+    /// The identities: the machine has as many Ready granules, counted one by one, as the heap's
+    /// statistics say, and the purposes add up to that.
     fn check(&self) {
         let stats = self.heap.stats();
         let machine = self.heap.heap().machine().expect("it has memory");

@@ -1,5 +1,5 @@
-//! Regions that are not fit for a heap are refused with an error that names what is in conflict,
-//! and regions in odd places serve to the last granule.
+//! Regions that are not fit for a heap are refused with an error that names the conflict, and
+//! regions in odd places serve to the last granule.
 
 use core::alloc::Layout;
 
@@ -11,7 +11,7 @@ use archipelago_sim::Hosted;
 
 type Heap = FlatHeap<Hosted, Small<21, 10>, 3>;
 
-/// A region of numbers alone: it is refused before anybody touches it.
+/// A region of numbers alone, which is refused before it is accessed.
 fn unreal(base: usize, bytes: usize) -> Region {
     Region::new(core::ptr::without_provenance_mut(base), bytes)
 }
@@ -22,7 +22,7 @@ fn range(base: usize, bytes: usize) -> VirtRange {
 
 fn refused(regions: &[Region], statics: &[VirtRange]) -> RegionError {
     let heap = Heap::empty();
-    // SAFETY: what is refused is not touched.
+    // SAFETY: a refused region is not accessed.
     let answer = unsafe { heap.init_regions(regions, statics) };
     assert_eq!(heap.range(), None, "the heap is still empty");
     let Err(FlatError::Region(error)) = answer else {
@@ -123,7 +123,7 @@ fn a_region_that_holds_no_page_is_too_small_wherever_it_is() {
     }
 }
 
-/// Where the first object of each of two regions may not lie: the ends of the address space.
+/// The places where no object of two regions may lie: the ends of the address space.
 #[test]
 fn the_ends_of_the_address_space_hold_no_objects() {
     archipelago_flat::shape! {
@@ -133,10 +133,13 @@ fn the_ends_of_the_address_space_hold_no_objects() {
     let regions = [
         unreal(0, whole),
         unreal(usize::MAX - whole + 1, whole),
-        // What the states are kept in, so that the regions need not exist.
+        // The states are kept in this one, so that the others need not exist.
         real_states().for_metadata(),
     ];
-    // SAFETY: nothing but the region for metadata is touched, and that is real.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let machine = unsafe { Flat::<Everything, 3>::new(&regions, &[]) }.expect("good regions");
     let windows: Vec<_> = machine.windows().map(|(window, _)| window).collect();
     assert_eq!(windows[0], range(1024, whole - 1024));
@@ -160,7 +163,10 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
         Region::new(at(100_000), 2_100),
     ];
     let heap = Heap::empty();
-    // SAFETY: parts of the block that do not overlap, and nobody else's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init_regions(&regions, &[]) }.expect("good regions");
     let page = Layout::from_size_align(1024, 1024).expect("a layout");
     let mut objects = Vec::new();
@@ -193,7 +199,9 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
     }
     heap.verify().expect("sound");
     for object in objects {
-        // SAFETY: allocated above, and not used any more.
+        // SAFETY:
+        // - the object was allocated by this heap with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(object, page) };
     }
     heap.verify().expect("sound");
@@ -204,21 +212,29 @@ fn several_regions_of_any_size_are_used_to_the_last_granule() {
 fn a_heap_that_was_refused_its_memory_takes_other_and_no_more_after_that() {
     let block = Block::new(64 << 10, 0);
     let heap = Heap::empty();
-    // SAFETY: what is refused is not touched.
+    // SAFETY: a refused region is not accessed.
     let refused = unsafe { heap.init(block.start(), 1000) };
     assert!(matches!(
         refused,
         Err(FlatError::Region(RegionError::TooSmall { .. }))
     ));
-    // SAFETY: the block is the heap's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init(block.start(), block.bytes()) }.expect("a good block");
     let layout = Layout::new::<[u64; 100]>();
     let object = heap.allocate(layout, AllocFlags::empty()).expect("memory");
-    // SAFETY: a heap that has memory touches no other, and its own no more than before.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     let again = unsafe { heap.init(block.start(), block.bytes()) };
     assert_eq!(again, Err(FlatError::Init(InitError::AlreadyInitialised)));
     heap.verify().expect("sound");
-    // SAFETY: allocated above, and not used any more.
+    // SAFETY:
+    // - the object was allocated by this heap with this layout;
+    // - nothing uses it any more.
     unsafe { heap.deallocate(object.cast(), layout) };
     let machine = heap.heap().machine().expect("it has memory");
     let ready = machine.ready_granules() * 1024;
@@ -235,7 +251,10 @@ fn memory_is_zeroed_once_where_the_caller_says_so() {
     // SAFETY: blocks are zeroed.
     let region = unsafe { Region::new(block.start(), block.bytes()).zeroed() };
     let heap = Heap::empty();
-    // SAFETY: the block is the heap's.
+    // SAFETY:
+    // - the block can be read and written;
+    // - only the machine uses it, and the heap that the machine is given to;
+    // - the regions are parts of one block.
     unsafe { heap.init_regions(&[region], &[]) }.expect("a good region");
     let layout = Layout::from_size_align(20 << 10, 1).expect("a layout");
     for _ in 0..3 {
@@ -245,7 +264,9 @@ fn memory_is_zeroed_once_where_the_caller_says_so() {
         assert!(bytes.iter().all(|byte| *byte == 0));
         // SAFETY: the object is ours.
         unsafe { object.cast::<u8>().write_bytes(0xa5, object.len()) };
-        // SAFETY: allocated above, and not used any more.
+        // SAFETY:
+        // - the object was allocated by this heap with this layout;
+        // - nothing uses it any more.
         unsafe { heap.deallocate(object.cast(), layout) };
         heap.heap().scavenge(usize::MAX).expect("nothing is busy");
     }

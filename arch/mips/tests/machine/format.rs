@@ -1,4 +1,4 @@
-//! How entries are written here: as the processor takes them.
+//! The entries under test: those that the processor takes.
 
 use archipelago_api::PhysAddr;
 pub(crate) use archipelago_mips::Entries;

@@ -4,28 +4,28 @@
 
 extern crate alloc;
 
-#[path = "../../../tables/tests/shared/failures.rs"]
+#[path = "../../../paging/tests/shared/failures.rs"]
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../../../tables/tests/shared/following.rs"]
+#[path = "../../../paging/tests/shared/following.rs"]
 mod following;
 mod format;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../../../tables/tests/machine/hosted.rs"]
+#[path = "../../../paging/tests/machine/hosted.rs"]
 mod hosted;
-#[path = "../../../tables/tests/machine/kernel.rs"]
+#[path = "../../../paging/tests/machine/kernel.rs"]
 mod kernel;
-#[path = "../../../tables/tests/machine/life.rs"]
+#[path = "../../../paging/tests/machine/life.rs"]
 mod life;
-#[path = "../../../tables/tests/machine/locks.rs"]
+#[path = "../../../paging/tests/machine/locks.rs"]
 mod locks;
-#[path = "../../../tables/tests/shared/model.rs"]
+#[path = "../../../paging/tests/shared/model.rs"]
 mod model;
-#[path = "../../../tables/tests/machine/pairs.rs"]
+#[path = "../../../paging/tests/machine/pairs.rs"]
 mod pairs;
-#[path = "../../../tables/tests/machine/physical.rs"]
+#[path = "../../../paging/tests/machine/physical.rs"]
 mod physical;
-#[path = "../../../tables/tests/machine/source.rs"]
+#[path = "../../../paging/tests/machine/source.rs"]
 mod source;
-#[path = "../../../tables/tests/machine/subject.rs"]
+#[path = "../../../paging/tests/machine/subject.rs"]
 mod subject;

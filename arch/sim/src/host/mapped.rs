@@ -1,4 +1,4 @@
-//! Memory whose protection follows the states: touching what is not Ready is a page fault.
+//! Memory whose protection follows the states: touching memory that is not Ready is a page fault.
 
 use core::ffi::c_int;
 use core::ops::Range;
@@ -8,8 +8,8 @@ use std::io;
 use super::{AnyReady, Placement, Tampered, find_other};
 use crate::violation::violation;
 
-/// What fills granules that are not Ready but share a host page with one that is, and that the host
-/// can therefore not protect.
+/// The byte that fills granules that are not Ready but share a host page with one that is, which
+/// the host can therefore not protect.
 const REST: u8 = 0xDE;
 
 /// A reservation of host address space. Host pages with a Ready granule are read-write; the others
@@ -48,9 +48,13 @@ impl Mapped {
         let memory = unsafe { start.add(skip) };
         // SAFETY: `skip + bytes` is at most the mapped length.
         let tail = unsafe { memory.add(bytes) };
-        // SAFETY: the bytes below `memory` were mapped above, and nobody knows of them.
+        // SAFETY:
+        // - the bytes below `memory` were mapped above, and are whole pages;
+        // - nothing uses them.
         unsafe { unmap(start, skip) };
-        // SAFETY: so were those above the block.
+        // SAFETY:
+        // - the bytes above the block were mapped above, and are whole pages;
+        // - nothing uses them.
         unsafe { unmap(tail, placement.modulus - skip) };
         Self {
             memory,
@@ -149,7 +153,7 @@ impl Mapped {
 
     fn check_rest(&self, part: Range<usize>) -> Result<(), Tampered> {
         // SAFETY: a shared host page is read-write and was filled when it became so; the granules
-        // of `part` are not Ready, so nobody may write them.
+        // of `part` are not Ready, so nothing may write them.
         match unsafe { find_other(self.at(part.start), part.len(), REST) } {
             Some(found) => Err(Tampered(part.start + found - self.lead)),
             None => Ok(()),
@@ -157,15 +161,16 @@ impl Mapped {
     }
 
     fn fill(&self, part: Range<usize>, value: u8) {
-        // SAFETY: the host pages of `part` are read-write, and its granules are in transition: no
-        // one else touches them.
+        // SAFETY: the host pages of `part` are read-write, and its granules are in transition, so
+        // nothing else accesses them.
         unsafe { self.at(part.start).write_bytes(value, part.len()) };
     }
 
     fn protect(&self, pages: Range<usize>, protection: c_int) {
         let first = self.at(pages.start).as_ptr().cast();
-        // SAFETY: `pages` are whole pages of the block, which is this object's alone; no reference
-        // to them exists while they are in transition.
+        // SAFETY:
+        // - `pages` are whole pages of the block, which is this object's alone;
+        // - no reference to them exists while they are in transition.
         let result = unsafe { libc::mprotect(first, pages.len(), protection) };
         if result != 0 {
             let error = io::Error::last_os_error();
@@ -179,7 +184,10 @@ impl Mapped {
 
     fn discard(&self, pages: Range<usize>) {
         let first = self.at(pages.start).as_ptr().cast();
-        // SAFETY: as in `protect`; their contents are not needed any more.
+        // SAFETY:
+        // - `pages` are whole pages of the block, which is this object's alone;
+        // - no reference to them exists while they are in transition, and their contents are not
+        //   needed any more.
         let result = unsafe { libc::madvise(first, pages.len(), libc::MADV_DONTNEED) };
         if result != 0 {
             let error = io::Error::last_os_error();
@@ -193,7 +201,9 @@ impl Mapped {
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: the block is this object's alone, and the machine that goes with it is gone.
+        // SAFETY:
+        // - the block is mapped, and whole pages;
+        // - the block is this object's alone, and its machine is dropped.
         unsafe { unmap(self.memory, self.bytes) };
     }
 }
@@ -225,12 +235,13 @@ fn map(bytes: usize) -> NonNull<u8> {
 /// Gives address space back.
 ///
 /// # Safety
-/// The bytes are mapped, whole pages, and used by nobody.
+/// - The bytes are mapped, and whole pages.
+/// - Nothing uses them.
 unsafe fn unmap(first: NonNull<u8>, bytes: usize) {
     if bytes == 0 {
         return;
     }
-    // SAFETY: this function's contract.
+    // SAFETY: the caller promises mapped pages that nothing uses.
     let result = unsafe { libc::munmap(first.as_ptr().cast(), bytes) };
     debug_assert_eq!(result, 0, "the host keeps {bytes} bytes mapped");
 }

@@ -1,4 +1,4 @@
-//! Host memory behind a window, and what keeps it from being touched while it is not Ready.
+//! The host memory that backs a window, and its protection while it is not Ready.
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod mapped;
@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 /// Whether this host can trap touching memory that is not Ready.
 pub(crate) const TRAPS: bool = cfg!(all(target_os = "linux", not(miri)));
 
-/// Where a window's memory lies on the host.
+/// The place of a window's memory on the host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     /// Bytes of the window.
@@ -21,18 +21,19 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// How far above `addr` the first address lies that is `residue`, less `below`, modulo
+    /// The bytes from `addr` up to the first address that is `residue`, less `below`, modulo
     /// `modulus`.
     fn distance(self, addr: usize, below: usize) -> usize {
         self.residue.wrapping_sub(below).wrapping_sub(addr) & (self.modulus - 1)
     }
 }
 
-/// Memory that is not Ready was written: the first byte found, counted from the window's base.
+/// The error that memory was written while it was not Ready: the first such byte, counted from the
+/// window's base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tampered(pub(crate) usize);
 
-/// Says whether a granule in these bytes of the window is Ready.
+/// A function that tells whether a granule in some bytes of the window is Ready.
 pub(crate) type AnyReady<'a> = &'a dyn Fn(Range<usize>) -> bool;
 
 /// The host memory of one window. All ranges are in bytes from the window's base.
@@ -45,11 +46,11 @@ pub(crate) enum Block {
     Plain(plain::Plain),
 }
 
-// SAFETY: a block owns its memory, and nothing in it belongs to a thread. What is written through
-// `&self` is memory in transition, which the contract of `Machine` leaves to one call at a time and
-// the machine's own lock keeps so.
+// SAFETY: a block owns its memory, and nothing in it belongs to a thread. Writes through `&self` go
+// to memory in transition, which the contract of `Machine` leaves to one call at a time, and the
+// machine's own lock enforces that.
 unsafe impl Send for Block {}
-// SAFETY: as for `Send`.
+// SAFETY: writes through `&self` go to memory in transition, one call at a time.
 unsafe impl Sync for Block {}
 
 impl Block {
@@ -73,7 +74,7 @@ impl Block {
         }
     }
 
-    /// Makes `at` accessible and fills it. `any_ready` speaks of the states before.
+    /// Makes `at` accessible and fills it. `any_ready` tells the states before the call.
     pub(crate) fn make_ready(
         &self,
         at: Range<usize>,
@@ -84,7 +85,7 @@ impl Block {
             #[cfg(all(target_os = "linux", not(miri)))]
             Self::Mapped(mapped) => mapped.make_ready(at, fill, any_ready),
             Self::Plain(plain) => {
-                // Its granules are independent of each other.
+                // Granules of plain memory are independent of each other.
                 let _ = any_ready;
                 plain.make_ready(at, fill)
             }
@@ -92,7 +93,7 @@ impl Block {
     }
 
     /// Drops the contents of `at` and makes it inaccessible as far as the host can. `any_ready`
-    /// speaks of the states before.
+    /// tells the states before the call.
     pub(crate) fn make_unready(&self, at: Range<usize>, any_ready: AnyReady<'_>) {
         match self {
             #[cfg(all(target_os = "linux", not(miri)))]
@@ -108,12 +109,15 @@ impl Block {
 /// The first of `bytes` bytes from `first` that is not `value`.
 ///
 /// # Safety
-/// The bytes are readable, initialised, and written by nobody meanwhile.
+/// - The bytes are readable and initialised.
+/// - Nothing writes to them meanwhile.
 #[cfg(not(miri))]
 unsafe fn find_other(first: NonNull<u8>, bytes: usize, value: u8) -> Option<usize> {
     let slice = NonNull::slice_from_raw_parts(first, bytes);
-    // SAFETY: readable, initialised and unwritten by this function's contract; bytes have no
-    // alignment; a piece of one allocation is never longer than isize::MAX.
+    // SAFETY:
+    // - the caller promises that the bytes are readable and initialised;
+    // - the caller promises that nothing writes to them;
+    // - bytes have no alignment, and no allocation is longer than `isize::MAX`.
     let slice = unsafe { slice.as_ref() };
     slice.iter().position(|&byte| byte != value)
 }

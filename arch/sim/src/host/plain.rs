@@ -1,7 +1,7 @@
 //! Memory from the host's allocator: always accessible, so that misuse shows afterwards only.
 //!
-//! What is not Ready holds zeros, and `make_ready` finds out whether somebody wrote to it. Under
-//! Miri it is uninitialised instead, and reading it is an error on the spot.
+//! Memory that is not Ready holds zeros, and `make_ready` finds bytes that were written. Under Miri
+//! the memory is uninitialised instead, and reading it is an error on the spot.
 
 use core::alloc::Layout;
 use core::ops::Range;
@@ -36,7 +36,7 @@ impl Plain {
         // SAFETY: `layout` is not empty: a modulus is at least 1.
         let memory = unsafe { alloc::alloc_zeroed(layout) };
         #[cfg(miri)]
-        // SAFETY: as above.
+        // SAFETY: `layout` is not empty: a modulus is at least 1.
         let memory = unsafe { alloc::alloc(layout) };
         let Some(memory) = NonNull::new(memory) else {
             violation(format_args!("the host has no {} bytes", layout.size()));
@@ -59,7 +59,7 @@ impl Plain {
     #[cfg(not(miri))]
     pub(crate) fn make_ready(&self, at: Range<usize>, fill: u8) -> Result<(), Tampered> {
         // SAFETY: bytes of the window, zeroed by the allocator or by `make_unready`; they are not
-        // Ready, so nobody may write them.
+        // Ready, so nothing may write them.
         let other = unsafe { super::find_other(self.at(at.start), at.len(), 0) };
         if let Some(found) = other {
             return Err(Tampered(at.start + found));
@@ -71,10 +71,7 @@ impl Plain {
     }
 
     #[cfg(miri)]
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the same signature as without Miri"
-    )]
+    #[expect(clippy::unnecessary_wraps, reason = "without Miri this can fail")]
     pub(crate) fn make_ready(&self, at: Range<usize>, fill: u8) -> Result<(), Tampered> {
         self.fill(at, fill);
         Ok(())
@@ -107,15 +104,16 @@ impl Plain {
     }
 
     fn fill(&self, part: Range<usize>, value: u8) {
-        // SAFETY: bytes of the window in transition: nobody else touches them.
+        // SAFETY: the bytes are the window's and in transition, so nothing else accesses them.
         unsafe { self.at(part.start).write_bytes(value, part.len()) };
     }
 }
 
 impl Drop for Plain {
     fn drop(&mut self) {
-        // SAFETY: a live allocation of `layout`, by the invariant of `memory`, and nobody uses it:
-        // the machine that goes with it is gone.
+        // SAFETY:
+        // - the memory is a live allocation of `layout`, by its invariant;
+        // - nothing uses it, because the machine is dropped.
         unsafe { alloc::dealloc(self.memory.as_ptr(), self.layout) };
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of the simulated machine share.
+//! Helpers of the simulated machine's tests.
 
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_sim::{Sim, SimGeometry, State};
@@ -27,19 +27,25 @@ pub(crate) fn commit<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
 
 /// `decommit` that may wait.
 pub(crate) fn decommit<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
-    // SAFETY: the simulated machine checks the state itself, and no test keeps a reference.
+    // SAFETY:
+    // - the simulated machine checks the state itself;
+    // - no test keeps a reference into the range.
     unsafe { sim.decommit(range, Patience::Wait) }.expect("it may wait");
 }
 
 /// `fault` that may wait.
 pub(crate) fn fault<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
-    // SAFETY: as for `decommit`.
+    // SAFETY:
+    // - the simulated machine checks the state itself;
+    // - no test keeps a reference into the range.
     unsafe { sim.fault(range, Patience::Wait) }.expect("it may wait");
 }
 
 /// `release` that may wait.
 pub(crate) fn release<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
-    // SAFETY: as for `decommit`.
+    // SAFETY:
+    // - the simulated machine checks the state itself;
+    // - no test keeps a reference into the range.
     unsafe { sim.release(range, Patience::Wait) }.expect("it may wait");
 }
 

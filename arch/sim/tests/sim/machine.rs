@@ -1,13 +1,13 @@
-//! The simulated machine does what the contract says, in every shape of address space.
+//! The simulated machine keeps the contract, in every shape of address space.
 
 use crate::common::{
     check_frames, commit, decommit, fault, granules, make_ready, prepare, range, read, release,
     write,
 };
 use archipelago_api::{
-    Busy, CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtAddr, VirtRange,
+    CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtAddr, VirtRange,
 };
-use archipelago_sim::{Kind, Mode, Plain31, Plain32, Sim, SimGeometry, Small, State, WidePage};
+use archipelago_sim::{Plain31, Plain32, Sim, SimGeometry, Small, State, WidePage};
 
 /// Windows at both ends of the space, one of odd granules, and on x86_64 the ends of both halves.
 fn windows<G: SimGeometry>() -> Vec<VirtRange> {
@@ -26,7 +26,7 @@ fn windows<G: SimGeometry>() -> Vec<VirtRange> {
     bases.into_iter().map(|base| range(base, bytes)).collect()
 }
 
-/// Everything that holds of a window from None to Ready and back, whatever the geometry.
+/// Takes windows from None to Ready and back, and checks all that holds whatever the geometry.
 fn round_trip<G: SimGeometry>(sim: &Sim<G>) {
     let granule = G::GEOMETRY.granule_bytes();
     for window in windows::<G>() {
@@ -96,7 +96,7 @@ fn contents<G: SimGeometry>(traps: bool) {
     }
 }
 
-/// With traps and without, which is the same where there are none.
+/// The settings of traps under test: on and off, or off alone where the host has none.
 const TRAPS: &[bool] = if cfg!(miri) { &[false] } else { &[true, false] };
 
 macro_rules! for_every_shape {
@@ -328,131 +328,6 @@ fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
     assert_eq!(
         sim.pointer(VirtAddr::new(usize::MAX)),
         core::ptr::NonNull::dangling()
-    );
-}
-
-#[test]
-fn calls_are_counted_by_kind() {
-    let sim = Sim::<Plain32>::default();
-    let window = range(0x10_0000, 0x4000);
-    make_ready(&sim, window);
-    decommit(&sim, window);
-    commit(&sim, window);
-    release(&sim, window);
-    let calls = sim.calls();
-    let counts = Kind::ALL.map(|kind| calls.of(kind));
-    assert_eq!(counts, [1, 1, 2, 1, 0, 1]);
-    assert_eq!(calls.total(), 6);
-}
-
-#[test]
-fn an_injected_failure_is_the_calls_own_and_changes_nothing() {
-    let sim = Sim::<Plain32>::default();
-    let window = range(0x10_0000, 0x4000);
-    sim.fail_nth(1, Mode::Once);
-    let refused = sim.reserve(window, Patience::Wait);
-    assert_eq!(refused, Err(ReserveError::Occupied { occupied: window }));
-    sim.fail_nth(2, Mode::FromThenOn);
-    sim.reserve(window, Patience::Wait)
-        .expect("the first call succeeds");
-    for _ in 0..2 {
-        // SAFETY: the simulated machine checks the state itself.
-        let refused = unsafe { sim.prepare(window, Patience::Wait) };
-        assert_eq!(
-            refused,
-            Err(PrepareError::PageTables {
-                needed: 2,
-                available: 1
-            })
-        );
-    }
-    assert_eq!(sim.injected(), 2);
-    sim.disarm();
-    prepare(&sim, window);
-    sim.fail_nth(1, Mode::Once);
-    // SAFETY: the simulated machine checks the state itself.
-    let refused = unsafe { sim.commit(window, Patience::Wait) };
-    assert_eq!(
-        refused,
-        Err(CommitError::Frames {
-            needed: 4,
-            available: 3
-        })
-    );
-    assert_eq!(sim.ranges(), [(window, State::Prepared)]);
-    commit(&sim, window);
-    sim.fail_nth(1, Mode::Once);
-    decommit(&sim, window);
-    assert_eq!(
-        sim.injected(),
-        0,
-        "decommit cannot fail for want of anything"
-    );
-}
-
-#[test]
-fn a_call_that_must_not_wait_finds_the_held_machine_busy() {
-    let sim = Sim::<Plain32>::default();
-    let window = range(0x10_0000, 0x4000);
-    make_ready(&sim, window);
-    let held = sim.hold();
-    // SAFETY: the simulated machine checks the state itself.
-    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Err(Busy));
-    assert_eq!(sim.ranges(), [(window, State::Ready)]);
-    drop(held);
-    // SAFETY: as above.
-    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Ok(()));
-    sim.busy_nth(2, Mode::Once);
-    // SAFETY: as above.
-    assert!(unsafe { sim.commit(window, Patience::Try) }.is_ok());
-    // SAFETY: as above.
-    assert_eq!(unsafe { sim.decommit(window, Patience::Try) }, Err(Busy));
-    // SAFETY: as above.
-    assert_eq!(unsafe { sim.decommit(window, Patience::Wait) }, Ok(()));
-    assert_eq!(sim.injected(), 1);
-}
-
-#[test]
-fn a_call_that_may_wait_does() {
-    let sim = Sim::<Plain32>::default();
-    let window = range(0x10_0000, 0x4000);
-    let held = sim.hold();
-    std::thread::scope(|scope| {
-        let call = scope.spawn(|| sim.reserve(window, Patience::Wait));
-        while sim.calls().total() == 0 {
-            std::thread::yield_now();
-        }
-        assert_eq!(sim.ranges(), []);
-        drop(held);
-        assert_eq!(call.join().expect("no panic"), Ok(()));
-    });
-    assert_eq!(sim.ranges(), [(window, State::Reserved)]);
-}
-
-#[test]
-fn the_hook_runs_before_the_call_takes_effect_and_may_look_at_the_machine() {
-    use alloc::sync::Arc;
-    use std::sync::Mutex;
-
-    let sim = Sim::<Plain32>::default();
-    let window = range(0x10_0000, 0x4000);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (inner, log) = (sim.clone(), Arc::clone(&seen));
-    sim.on_call(move |call| {
-        log.lock()
-            .expect("nobody panics")
-            .push((call.kind, inner.state(call.range.base())));
-    });
-    make_ready(&sim, window);
-    sim.clear_hook();
-    release(&sim, window);
-    assert_eq!(
-        *seen.lock().expect("nobody panics"),
-        [
-            (Kind::Reserve, State::None),
-            (Kind::Prepare, State::Reserved),
-            (Kind::Commit, State::Prepared),
-        ]
     );
 }
 

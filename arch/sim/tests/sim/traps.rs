@@ -110,7 +110,7 @@ fn released_memory_traps() {
         make_ready(&sim, window());
         let pointer = sim.pointer(INSIDE);
         release(&sim, window());
-        // SAFETY: none; this is what must trap.
+        // SAFETY: the access breaks the contract on purpose, and must trap.
         unsafe { pointer.write_volatile(1) };
     });
 }

@@ -8,7 +8,7 @@ use crate::common::{commit, decommit, fault, make_ready, prepare, range, release
 use archipelago_api::{Machine, Patience, VirtAddr, VirtRange};
 use archipelago_sim::{Kind, Plain31, Plain32, Sim, State};
 
-/// What a caller's mistake made the machine say.
+/// The machine's message for a caller's mistake.
 fn message(mistake: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(mistake)).expect_err("the mistake is caught");
     *payload
@@ -16,7 +16,7 @@ fn message(mistake: impl FnOnce()) -> String {
         .expect("the message is formatted")
 }
 
-/// Makes a call without regard for its answer.
+/// Makes a call, which need not succeed.
 fn call(sim: &Sim<Plain32>, kind: Kind, range: VirtRange) {
     match kind {
         Kind::Reserve => sim
@@ -83,7 +83,8 @@ fn each_call_from_each_wrong_state_is_caught_and_changes_nothing() {
             let before = (sim.ranges(), sim.frames_taken(), sim.frames_returned());
             let said = message(|| call(&sim, kind, window));
             let expected = format!(
-                "simulated machine: {kind} of 0x100000..=0x103fff: 0x100000 is {state:?}, {expected}"
+                "simulated machine: {kind} of 0x100000..=0x103fff: \
+                 0x100000 is {state:?}, {expected}"
             );
             assert_eq!(said, expected);
             assert_eq!(
@@ -210,7 +211,7 @@ fn an_access_to_a_granule_that_is_not_ready_is_caught_by_asking() {
     assert!(said.ends_with("leave the address space"), "{said}");
 }
 
-/// Under Miri what is not Ready is uninitialised, and cannot be looked at afterwards.
+/// Miri cannot run this: memory that is not Ready is uninitialised there, and cannot be read.
 #[test]
 #[cfg(not(miri))]
 fn writing_to_memory_that_does_not_trap_is_found_at_the_next_commit() {

@@ -1,4 +1,4 @@
-//! What the kernel has mapped stays the kernel's.
+//! Pages and tables of the kernel stay the kernel's.
 
 use alloc::collections::BTreeMap;
 
@@ -36,12 +36,17 @@ impl Kernel {
     }
 
     fn machine(&self) -> Machine {
-        // SAFETY: the pair stays the same, and no CPU runs on these tables.
+        // SAFETY:
+        // - the locks, or the machine itself, always hold these tables and this source;
+        // - only the CPU of the test translates through the tables;
+        // - every frame lies in the memory of the test, which is not at address 0;
+        // - the CPU of the test needs no setting up;
+        // - the tests change no entries of reserved ranges.
         let machine = unsafe { Paging::shared(self.pair) };
         machine.returning().with_tlb(Cpu(self.source.clone()))
     }
 
-    /// Maps a page of any size at `address`, onto a frame that nobody looks at.
+    /// Maps a page of any size at `address`, onto a frame that is never accessed.
     fn map<S: PageSize + core::fmt::Debug>(&self, address: usize, flags: PageTableFlags)
     where
         Mapped: Mapper<S>,
@@ -111,7 +116,9 @@ fn a_window_that_is_not_of_the_space_or_one_too_many_is_refused() {
     );
     let over = range(WINDOW - GIB, 1);
     assert_eq!(machine.reserve(over, Patience::Wait), outside(over));
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(range(WINDOW + GIB, 8), Patience::Wait) }.expect("waited");
     assert_eq!(
         machine.reserve(overlapping, Patience::Wait),
@@ -185,7 +192,9 @@ fn tables_of_the_kernel_are_used_and_never_freed_full_or_empty() {
     // SAFETY: the part is Prepared.
     unsafe { machine.commit(range(WINDOW, 300), Patience::Wait) }.expect("there are frames");
     kernel.source.touch(window);
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     assert_eq!(kernel.source.physical.picture(), before);
     assert_eq!(machine.footprint().table_frames, 0);
@@ -204,7 +213,9 @@ fn a_table_that_the_kernel_came_to_use_stays_when_the_heap_leaves() {
     let ours = machine.footprint().table_frames;
     kernel.map::<Size4KiB>(WINDOW + 16 * PAGE, DATA);
     let mapped = without_window(kernel.source.physical.picture(), window);
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     assert_eq!(kernel.source.physical.picture(), mapped);
     assert_eq!(
@@ -247,7 +258,9 @@ fn the_level_4_frame_is_the_only_one_a_released_machine_leaves() {
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     // SAFETY: the window is Prepared.
     unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     let mut free = 0;
     while source.allocate_frame().is_some() {

@@ -26,7 +26,8 @@ fn ready_pages(source: &Source, range: VirtRange) -> usize {
         .count()
 }
 
-/// Taken less given back = behind Ready pages + tables + held.
+/// Checks that frames allocated, less those given back, are those of Ready pages, tables and
+/// held ones.
 fn balanced(source: &Source, footprint: Footprint, ready: usize) {
     assert_eq!(
         source.out(),
@@ -57,7 +58,9 @@ fn live_and_die<P: Over>(window: VirtRange) {
     balanced(&source, machine.footprint(), 1024);
     source.touch(window);
 
-    // SAFETY: the half is Ready and nobody uses it.
+    // SAFETY:
+    // - the half is Ready;
+    // - nothing uses it.
     unsafe { machine.decommit(low, Patience::Wait) }.expect("waited");
     assert_eq!(
         (ready_pages(&source, low), ready_pages(&source, high)),
@@ -70,14 +73,18 @@ fn live_and_die<P: Over>(window: VirtRange) {
     );
     balanced(&source, machine.footprint(), 512);
 
-    // SAFETY: the half is Ready and nobody uses it.
-    unsafe { machine.decommit(high, Patience::Try) }.expect("nobody holds a lock");
+    // SAFETY:
+    // - the half is Ready;
+    // - nothing uses it.
+    unsafe { machine.decommit(high, Patience::Try) }.expect("no lock is held");
     assert_eq!(source.physical.picture(), prepared);
 
     // SAFETY: the half is Prepared.
     unsafe { machine.commit(high, Patience::Wait) }.expect("there are frames");
     source.touch(window);
-    // SAFETY: nobody uses the window; it is Prepared below and Ready above.
+    // SAFETY:
+    // - the window is Prepared below and Ready above;
+    // - nothing uses it.
     unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
     assert_eq!(source.physical.picture(), nothing, "the tables went");
     assert_eq!(
@@ -85,7 +92,9 @@ fn live_and_die<P: Over>(window: VirtRange) {
         (0, Footprint::default())
     );
 
-    // SAFETY: the window is reserved and nobody uses it.
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
     machine
         .reserve(window, Patience::Wait)
@@ -114,8 +123,10 @@ fn release_takes_a_range_that_mixes_every_state() {
         unsafe { machine.commit(range(TOP + 400 * PAGE, 150), patience) }
             .expect("there are frames");
         source.touch(window);
-        // SAFETY: the window is reserved and nobody uses it.
-        unsafe { machine.release(window, patience) }.expect("nobody holds a lock");
+        // SAFETY:
+        // - the window is reserved;
+        // - nothing uses it.
+        unsafe { machine.release(window, patience) }.expect("no lock is held");
         assert!(source.physical.picture().is_empty());
         assert_eq!(
             (source.out(), machine.footprint()),
@@ -137,13 +148,17 @@ fn a_table_stays_until_the_last_range_that_it_serves_is_gone() {
     assert_eq!(machine.footprint().table_frames, 3);
     // SAFETY: the part is Prepared.
     unsafe { machine.commit(high, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the part is Prepared and nobody uses it.
+    // SAFETY:
+    // - the part is Prepared;
+    // - nothing uses it.
     unsafe { machine.fault(low, Patience::Wait) }.expect("waited");
     assert_eq!(
         (ready_pages(&source, high), machine.footprint().table_frames),
         (4, 3)
     );
-    // SAFETY: the part is Ready and nobody uses it.
+    // SAFETY:
+    // - the part is Ready;
+    // - nothing uses it.
     unsafe { machine.fault(high, Patience::Wait) }.expect("waited");
     assert_eq!((source.out(), machine.footprint().table_frames), (0, 0));
 }
@@ -169,7 +184,9 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
             }
         );
         source.touch(window);
-        // SAFETY: the window is Ready and nobody uses it.
+        // SAFETY:
+        // - the window is Ready;
+        // - nothing uses it.
         unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
         assert_eq!(
             machine.footprint(),
@@ -178,7 +195,9 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
                 held_frames: 600
             }
         );
-        // SAFETY: the window is Prepared and nobody uses it.
+        // SAFETY:
+        // - the window is Prepared;
+        // - nothing uses it.
         unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
         assert_eq!(
             machine.footprint(),
@@ -215,7 +234,9 @@ fn memory_is_known_to_be_zero_only_straight_from_a_source_that_says_so() {
         assert!(source.physical.holds(frame, 0), "{page} was written to");
         source.physical.fill(frame, JUNK);
     }
-    // SAFETY: the window is Ready and nobody uses it.
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
     unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
     // SAFETY: the window is Prepared.
     let again = unsafe { machine.commit(window, Patience::Wait) };

@@ -4,16 +4,16 @@
 
 extern crate alloc;
 
-#[path = "../../../tables/tests/shared/failures.rs"]
+#[path = "../../../paging/tests/shared/failures.rs"]
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../../../tables/tests/shared/following.rs"]
+#[path = "../../../paging/tests/shared/following.rs"]
 mod following;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod life;
-#[path = "../../../tables/tests/shared/model.rs"]
+#[path = "../../../paging/tests/shared/model.rs"]
 mod model;
 mod physical;
 mod subject;

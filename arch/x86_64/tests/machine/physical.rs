@@ -14,7 +14,7 @@ use x86_64::structures::paging::{
 };
 
 pub(crate) const PAGE: usize = 4096;
-/// What a frame holds when it is handed out.
+/// The contents of a frame that is handed out.
 pub(crate) const JUNK: u8 = 0xa5;
 
 const PRESENT: u64 = 1;
@@ -50,7 +50,8 @@ impl Physical {
     /// Over memory that is there already.
     ///
     /// # Safety
-    /// `frames` pages from `base`, which is aligned to a page, are nobody else's and stay.
+    /// - `frames` pages from `base` belong to the caller and are never freed.
+    /// - `base` is aligned to a page.
     pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
         let physical = Self {
             base: base.cast(),
@@ -83,7 +84,7 @@ impl Physical {
         unsafe { words.wrapping_add(index % 512).read() }
     }
 
-    /// Where a CPU finds `address`, as its page walk would: the page-table words from level 4 down,
+    /// The way of a CPU's page walk to `address`: the page-table words from level 4 down,
     /// as far as they are present.
     fn path(&self, address: VirtAddr) -> Vec<u64> {
         let mut words = Vec::new();
@@ -186,7 +187,7 @@ impl Over for OffsetPageTable<'static> {
     }
 }
 
-/// What has happened to the frames, and what shall happen to requests for them.
+/// The record of the frames, and the plan for requests for them.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     free: Vec<u64>,
@@ -196,13 +197,13 @@ pub(crate) struct Books {
     pub(crate) fail_after: Option<usize>,
     /// Whether those after it fail too.
     pub(crate) fail_on: bool,
-    /// What a frame holds when it is handed out.
+    /// The contents of a frame that is handed out.
     pub(crate) filling: u8,
     remembered: Remembered,
     pub(crate) flushes: Vec<VirtRange>,
 }
 
-/// What a CPU remembers of the page tables.
+/// The part of the page tables that a CPU caches.
 #[derive(Debug, Default)]
 struct Remembered {
     /// Frames by page.
@@ -219,8 +220,8 @@ impl Remembered {
             .any(|&held| held == frame)
     }
 
-    /// Walks to `page` and keeps what is met, as CPUs also do where no instruction asked for it. Says
-    /// whether it is known where the page is, now or from before.
+    /// Walks to `page` and caches the entries on the way, as CPUs also do without an instruction
+    /// that asks for it. Returns whether a translation is cached, now or from before.
     fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
         if let Some(frame) = physical.ready(page) {
             self.pages.insert(page.value(), frame);
@@ -241,7 +242,7 @@ impl Remembered {
     }
 }
 
-/// Frames taken and not given back, with a CPU that touches memory and remembers where it found it.
+/// The source of frames, with a CPU beside it that touches memory and caches the way to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) physical: Physical,
@@ -271,10 +272,12 @@ impl Source {
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("no test panics while it looks")
+        self.books
+            .lock()
+            .expect("no test panics with the lock held")
     }
 
-    /// How often the CPU was told to forget.
+    /// The number of flushes that the CPU was asked for.
     pub(crate) fn flushes(&self) -> usize {
         self.books().flushes.len()
     }
@@ -284,7 +287,8 @@ impl Source {
         self.books().out.len()
     }
 
-    /// Has the CPU touch every page of `range`, and remember what it met; answers how many it could.
+    /// Has the CPU touch every page of `range`, and cache the way to it. Returns how many it could
+    /// translate.
     pub(crate) fn touch(&self, range: VirtRange) -> usize {
         let mut books = self.books();
         each_page(range)
@@ -348,7 +352,7 @@ impl FrameDeallocator<Size4KiB> for Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu(pub(crate) Source);
 
-// SAFETY: the only CPU forgets what it remembers of the range.
+// SAFETY: the only CPU drops all that it caches of the range.
 unsafe impl Tlb for Cpu {
     fn flush(&self, range: VirtRange) {
         let mut books = self.0.books();
@@ -365,7 +369,12 @@ pub(crate) type Machine<P> = Paging<P, Source, archipelago_x86_64::Owned<P, Sour
 
 /// A machine over `source`'s memory that gives frames back, or holds them.
 pub(crate) fn machine<P: Over>(source: &Source, returning: bool) -> Machine<P> {
-    // SAFETY: the mapper and the source belong to the machine, and frame 0 lies at no null address.
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(P::over(source.physical), source.clone()) };
     let paging = if returning {
         paging.returning()

@@ -1,4 +1,4 @@
-//! What the tests that machines share run on here.
+//! The subject of the tests that machines share.
 
 use archipelago_api::VirtAddr;
 

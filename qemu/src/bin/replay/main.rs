@@ -15,6 +15,9 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "flat-index")]
+extern crate archipelago_inside as archipelago;
+
 #[cfg(not(mmu))]
 mod banks;
 mod count;

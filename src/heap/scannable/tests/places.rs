@@ -9,10 +9,10 @@ use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, Wide
 
 use super::{Bed, layout};
 use crate::arena::ArenaIndex;
-use crate::bits::{Description, Entry, PointerMap, UNIT_WORDS};
+use crate::bits::{Description, PointerMap, UNIT_WORDS, WordBits};
 use crate::heap::Heap;
 use crate::span::{BitsPlace, Kind, Record};
-use crate::testing::Random;
+use fastrand::Rng;
 
 /// Words of the longest maps that are short.
 const SHORT: usize = 64;
@@ -65,7 +65,7 @@ impl<G: SimGeometry> Bed<G> {
     }
 
     /// What the bitmap says of every word of a span.
-    fn entries(&self, record: &Record) -> Vec<Option<Entry>> {
+    fn entries(&self, record: &Record) -> Vec<Option<WordBits>> {
         let run = record.run();
         let view = self.heap.bits();
         let first = view.at(run.first.address::<Sim<G>>());
@@ -81,7 +81,7 @@ impl<G: SimGeometry> Bed<G> {
 /// the bits are the same whether a record leads to them or they are looked up, and none are left
 /// when the objects are freed in either way.
 fn both_ways_are_one<G: SimGeometry>() {
-    let mut random = Random::new(5);
+    let mut random = Rng::with_seed(5);
     let table = Heap::<Sim<G>, Hosted>::TABLE;
     for class in table.classes() {
         let words = table.size(class) / Bed::<G>::WORD;
@@ -89,7 +89,7 @@ fn both_ways_are_one<G: SimGeometry>() {
             break;
         }
         let mut masks: Vec<u64> = (0..table.slots(class))
-            .map(|_| random.bits() >> (SHORT - 1 - random.below(words)))
+            .map(|_| random.u64(..) >> (SHORT - 1 - random.usize(..words)))
             .map(|mask| mask.max(1))
             .collect();
         masks[0] = u64::MAX >> (SHORT - words);

@@ -12,6 +12,8 @@ const HEADING: &str = "## Adding a machine";
 
 /// Files that name several machines as examples, and need no new machine.
 const EXAMPLES: &[&str] = &[
+    // The history of the crates.
+    "CHANGELOG.md",
     // Targets of every shape.
     "tools/xtask/src/stages/build.rs",
     // Targets for which sizes are compared.

@@ -20,7 +20,7 @@ const MODULES: [(&str, &str); 5] = [
         "archipelago..heap..scannable..",
     ),
     ("archipelago5arena6bitmap", "archipelago..arena..bitmap.."),
-    ("archipelago4span5place", "archipelago..span..place.."),
+    ("archipelago4span4near", "archipelago..span..near.."),
 ];
 
 /// A line for what the whole heap takes with the bitmap, and one for each way to compile it without,
@@ -104,7 +104,7 @@ mod tests {
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
         "_ZN11archipelago8pageheap6bitmap6memory15Bitmap$LT$K$GT$5claim17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4heap9scannable5hooks54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
-        "_ZN11archipelago4span5place9BitsPlace5units17h2f3c9e6f0a14d7b8E",
+        "_ZN11archipelago4span4near9BitsPlace5units17h2f3c9e6f0a14d7b8E",
     ];
 
     /// One that is of another bitmap.

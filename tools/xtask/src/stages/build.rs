@@ -13,7 +13,12 @@ pub(super) const TARGETS: &[&str] = &[
     "thumbv7m-none-eabi",
 ];
 
-const PORTABLE: &[&str] = &["archipelago", "archipelago-api", "archipelago-firmware"];
+const PORTABLE: &[&str] = &[
+    "archipelago",
+    "archipelago-api",
+    "archipelago-conformance",
+    "archipelago-firmware",
+];
 
 /// The features that a kernel may turn on; the others are for tests on the host.
 const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";

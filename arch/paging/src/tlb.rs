@@ -1,0 +1,39 @@
+//! TLB maintenance: the trait through which CPUs drop translations that they cache.
+
+use core::sync::atomic::{Ordering, fence};
+
+use archipelago_api::VirtRange;
+
+/// TLB maintenance for every CPU that uses the heap.
+///
+/// Each machine's crate has an implementation for its own CPU. On a machine whose CPUs do not
+/// broadcast invalidations, a kernel that runs on several CPUs brings its shoot-down: it sends the
+/// others an inter-processor interrupt, and waits until all have invalidated.
+///
+/// # Safety
+/// An implementor promises that
+/// - after [`flush`](Self::flush) no CPU caches a translation of an address in the range, or a link
+///   to a table on the way to it, that was taken out of the page tables before the call;
+/// - after [`filled`](Self::filled) every CPU finds the translations that were put into the page
+///   tables before the call.
+pub unsafe trait Tlb: Send + Sync + 'static {
+    /// Drops all cached translations of `range` on every CPU. The machine calls it once for each
+    /// range that loses its frames, and once more if tables are freed too, for all addresses that
+    /// those tables translate.
+    ///
+    /// When the caller of the machine may wait, no lock of tables or frame allocator is held. When
+    /// it may not (interrupts are masked), both are: an implementor that waits for other CPUs must
+    /// serve their requests meanwhile.
+    fn flush(&self, range: VirtRange);
+
+    /// Makes pages of `range`, which were not mapped and have become Ready, visible to every CPU:
+    /// once for each range, with locks held as for [`flush`](Self::flush).
+    ///
+    /// The provided method orders the stores before later accesses. That is enough where page walks
+    /// are coherent with stores and no CPU caches that a page was absent. A machine whose walks
+    /// need a barrier, or whose TLB holds invalid entries, overrides it.
+    fn filled(&self, range: VirtRange) {
+        let _ = range;
+        fence(Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,247 @@
+//! Locks: tried when the caller must not wait, waited for when it may, and free while CPUs are
+//! told.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+
+use archipelago_api::{
+    Busy, CommitError, Machine as _, Patience, PhysAddr, PrepareError, ReserveError, VirtRange,
+};
+use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
+use spin::Mutex;
+
+use crate::physical::{Pages, TwoLevel, Whole, range};
+use crate::source::{Cpu, Machine, Source};
+
+type Pair = &'static Mutex<(Pages, Source)>;
+type Two = (&'static Mutex<Pages>, &'static Mutex<Source>);
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn pair(source: &Source) -> Pair {
+    leak(Mutex::new((Pages::over(source.physical), source.clone())))
+}
+
+fn two(source: &Source) -> Two {
+    (
+        leak(Mutex::new(Pages::over(source.physical))),
+        leak(Mutex::new(source.clone())),
+    )
+}
+
+fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
+    let machine = unsafe { Machine::<Whole, L, ()>::shared(locks) };
+    machine.returning().with_tlb(Cpu(source.clone()))
+}
+
+const FREE: usize = 0x9000_0000;
+
+/// Reserved, Prepared and Ready, 16 pages each.
+fn states() -> [VirtRange; 3] {
+    [1, 2, 3].map(|i| range(FREE + (i << 24), 16))
+}
+
+fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
+    let [reserved, prepared, ready] = states();
+    for window in [reserved, prepared, ready] {
+        machine
+            .reserve(window, Patience::Wait)
+            .expect("it is empty");
+    }
+    for window in [prepared, ready] {
+        // SAFETY: the window is Reserved.
+        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+    }
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(ready, Patience::Wait) }.expect("there are frames");
+}
+
+fn every_call_is_busy<L: Locked<Pages, Source>>(source: &Source, machine: &Machine<Whole, L>) {
+    let [reserved, prepared, ready] = states();
+    let before = (source.physical.picture(), source.out(), machine.footprint());
+    let free = range(FREE, 16);
+    assert_eq!(
+        machine.reserve(free, Patience::Try),
+        Err(ReserveError::Busy)
+    );
+    // SAFETY: the window is Reserved.
+    let prepare = unsafe { machine.prepare(reserved, Patience::Try) };
+    assert_eq!(prepare, Err(PrepareError::Busy));
+    // SAFETY: the window is Prepared.
+    let commit = unsafe { machine.commit(prepared, Patience::Try) };
+    assert_eq!(commit, Err(CommitError::Busy));
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    assert_eq!(unsafe { machine.decommit(ready, Patience::Try) }, Err(Busy));
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    assert_eq!(unsafe { machine.fault(ready, Patience::Try) }, Err(Busy));
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
+    assert_eq!(unsafe { machine.release(ready, Patience::Try) }, Err(Busy));
+    assert_eq!(
+        (source.physical.picture(), source.out(), machine.footprint()),
+        before
+    );
+    assert!(source.books().flushes.is_empty());
+}
+
+#[test]
+fn a_lock_that_is_held_makes_every_call_busy_and_changes_nothing() {
+    let source = Source::new(256);
+    let pair = pair(&source);
+    let machine = shared(&source, pair);
+    in_every_state(&machine);
+    let held = pair.lock();
+    every_call_is_busy(&source, &machine);
+    drop(held);
+
+    let source = Source::new(256);
+    let (mapper, frames) = two(&source);
+    let machine = shared(&source, (mapper, frames));
+    in_every_state(&machine);
+    let held = mapper.lock();
+    every_call_is_busy(&source, &machine);
+    drop(held);
+    let held = frames.lock();
+    every_call_is_busy(&source, &machine);
+    drop(held);
+    let ready = states()[2];
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    assert_eq!(unsafe { machine.release(ready, Patience::Try) }, Ok(()));
+}
+
+#[test]
+fn a_caller_that_may_wait_does_and_holds_neither_lock_meanwhile() {
+    let source = Source::new(256);
+    let (mapper, frames) = two(&source);
+    let machine = leak(shared(&source, (mapper, frames)));
+    let held = frames.lock();
+    let (done, waited) = mpsc::channel();
+    let grower = thread::spawn(move || {
+        in_every_state(machine);
+        done.send(()).expect("the test listens");
+    });
+    let early = waited.recv_timeout(Duration::from_millis(20));
+    assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+    // The kernel takes the locks in the other order; were the mapper held, this would hang.
+    drop(mapper.lock());
+    drop(held);
+    waited.recv().expect("it went on");
+    grower.join().expect("it succeeded");
+}
+
+/// Looks, while CPUs are told, whether the kernel's lock is free.
+struct Watch {
+    cpu: Cpu,
+    pair: Pair,
+    was_free: Mutex<Vec<bool>>,
+}
+
+// SAFETY: as `Cpu`, which it asks.
+unsafe impl Tlb for &'static Watch {
+    fn flush(&self, range: VirtRange) {
+        self.was_free.lock().push(self.pair.try_lock().is_some());
+        self.cpu.flush(range);
+    }
+}
+
+#[test]
+fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not_wait() {
+    for (patience, free) in [(Patience::Wait, true), (Patience::Try, false)] {
+        let source = Source::new(256);
+        let pair = pair(&source);
+        let watch: &'static Watch = leak(Watch {
+            cpu: Cpu(source.clone()),
+            pair,
+            was_free: Mutex::new(Vec::new()),
+        });
+        let machine = shared(&source, pair).with_tlb(watch);
+        let window = range(FREE, 16);
+        machine
+            .reserve(window, Patience::Wait)
+            .expect("it is empty");
+        // SAFETY: the window is Reserved.
+        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+        // SAFETY: the window is Prepared.
+        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        source.touch(window);
+        // SAFETY:
+        // - the window is reserved;
+        // - nothing uses it.
+        unsafe { machine.release(window, patience) }.expect("no lock is held");
+        assert_eq!(
+            *watch.was_free.lock(),
+            [free, free],
+            "once for pages, once for tables"
+        );
+        assert_eq!(source.out(), 0);
+    }
+}
+
+type Interruptible = Paging<TwoLevel, Pages, Interrupted, Owned<Pages, Interrupted>, Cpu>;
+
+/// A frame source that is interrupted, in each request, by a handler that calls the machine.
+struct Interrupted {
+    source: Source,
+    machine: &'static OnceLock<Interruptible>,
+    handled: &'static AtomicUsize,
+}
+
+// SAFETY: the frames are those of `source`.
+unsafe impl FrameAllocator for Interrupted {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
+        if let Some(machine) = self.machine.get() {
+            let refused = machine.reserve(range(FREE, 1), Patience::Try);
+            assert_eq!(refused, Err(ReserveError::Busy));
+            // Asking takes no lock; with one, this would hang.
+            assert_eq!(machine.footprint().held_frames, 0);
+            self.handled.fetch_add(1, Ordering::Relaxed);
+        }
+        self.source.allocate_frame()
+    }
+}
+
+#[test]
+fn a_handler_that_interrupts_a_call_finds_the_machine_busy_and_returns() {
+    let source = Source::new(64);
+    let machine: &'static OnceLock<Interruptible> = leak(OnceLock::new());
+    let handled: &'static AtomicUsize = leak(AtomicUsize::new(0));
+    let frames = Interrupted {
+        source: source.clone(),
+        machine,
+        handled,
+    };
+    // SAFETY:
+    // - the locks, or the machine itself, always hold these tables and this source;
+    // - only the CPU of the test translates through the tables;
+    // - every frame lies in the memory of the test, which is not at address 0;
+    // - the CPU of the test needs no setting up;
+    // - the tests change no entries of reserved ranges.
+    let paging = unsafe { Paging::new(Pages::over(source.physical), frames) };
+    let machine = machine.get_or_init(|| paging.with_tlb(Cpu(source.clone())));
+    let window = range(FREE, 16);
+    machine
+        .reserve(window, Patience::Wait)
+        .expect("it is empty");
+    // SAFETY: the window is Reserved.
+    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    assert_eq!(handled.load(Ordering::Relaxed), 1 + 16);
+}

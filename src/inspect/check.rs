@@ -1,0 +1,186 @@
+//! A check of a heap that is held still: its parts, and a walk over its pages.
+
+use archipelago_api::{Kernel, Machine};
+
+use super::rules::{Violation, rule_at};
+use crate::arena::SpanHandle;
+use crate::base::{PageIdx, PageRun};
+use crate::heap::Heap;
+use crate::pageheap::{Gated, HeldPool, Online};
+use crate::region::Purpose;
+use crate::span::{Kind, Lists, Record};
+
+/// A heap whose locks are held, to be checked.
+pub(super) struct Check<'a, M: Machine, K: Kernel> {
+    /// The heap.
+    pub(super) heap: &'a Heap<M, K>,
+    /// The machine and the way to records.
+    pub(super) online: &'a Online<M>,
+    /// What the growth gate guards.
+    pub(super) gated: &'a Gated,
+    /// What the central lock guards.
+    pub(super) lists: &'a Lists,
+    /// What the page lock guards.
+    pub(super) pool: &'a HeldPool<'a, M, K>,
+}
+
+/// The counts of a walk over all owned pages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Walked {
+    /// Pages in spans.
+    pub(super) span_pages: usize,
+    /// Pages in runs of the kernel.
+    pub(super) run_pages: usize,
+    /// Pages in the reserve.
+    pub(super) reserve_pages: usize,
+    /// Free pages.
+    pub(super) free_pages: usize,
+    /// Free pages without memory.
+    pub(super) scavenged_pages: usize,
+    /// Small spans that have free slots.
+    pub(super) partial_spans: usize,
+    /// Records in use.
+    pub(super) records: usize,
+    /// Live slots.
+    pub(super) live_slots: usize,
+}
+
+impl<M: Machine, K: Kernel> Check<'_, M, K> {
+    /// Walks all owned pages: each is free, in the reserve, or in a span that knows it.
+    pub(super) fn walk(&self) -> Result<Walked, Violation> {
+        let mut walked = Walked::default();
+        for range in self.pool.owned().iter() {
+            let mut at = range.first;
+            while at < range.end() {
+                let step = match self.heap.pages.index().span_at(at) {
+                    Some(handle) => {
+                        let offset = self.online.records().offset(handle);
+                        let known = self.gated.windows.is_metadata(PageIdx::at::<M>(offset));
+                        rule_at::<M>(known, at, "the index names records in metadata memory")?;
+                        self.walk_span(handle, at, &mut walked)?
+                    }
+                    None => self.walk_page(at, &mut walked)?,
+                };
+                at = at.plus(step);
+            }
+        }
+        Ok(walked)
+    }
+
+    fn walk_page(&self, at: PageIdx, walked: &mut Walked) -> Result<usize, Violation> {
+        let (pages, state) = self.pool.pages();
+        let is_free = pages.is_free(state, at);
+        let in_reserve = self.pool.reserve().any(|run| run.contains(at));
+        let in_cache = self.pool.cache().holds(at);
+        let owners = [is_free, in_reserve, in_cache]
+            .iter()
+            .filter(|owner| **owner)
+            .count();
+        // Nothing but the account knows the runs that the kernel took.
+        let has_runs = self.heap.pages.ledger().of(Purpose::Runs) > 0;
+        let in_run = owners == 0 && has_runs;
+        rule_at::<M>(
+            owners > 0 || in_run,
+            at,
+            "a page that is not free belongs to a span or the reserve",
+        )?;
+        rule_at::<M>(
+            owners < 2,
+            at,
+            "a page is free, in the reserve or in the page cache",
+        )?;
+        let scavenged = if in_cache {
+            self.pool.cache().is_scavenged(at)
+        } else {
+            pages.count_scavenged(PageRun::new(at, 1)) == 1
+        };
+        rule_at::<M>(
+            !in_reserve || !scavenged,
+            at,
+            "the pages of the reserve are ready",
+        )?;
+        rule_at::<M>(!in_run || !scavenged, at, "the pages of a run are ready")?;
+        walked.run_pages += usize::from(in_run);
+        walked.reserve_pages += usize::from(in_reserve);
+        walked.free_pages += usize::from(!in_reserve && !in_run);
+        walked.scavenged_pages += usize::from(scavenged);
+        Ok(1)
+    }
+
+    fn walk_span(
+        &self,
+        handle: SpanHandle,
+        at: PageIdx,
+        walked: &mut Walked,
+    ) -> Result<usize, Violation> {
+        let at_rule = |holds, name| rule_at::<M>(holds, at, name);
+        let (pages, state) = self.pool.pages();
+        let record = self.online.records().get(handle).record;
+        let run = record.run();
+        at_rule(
+            record.kind() != Kind::Unused,
+            "the index names spans in use",
+        )?;
+        at_rule(
+            run.first == at && run.count > 0,
+            "a span begins where the index says",
+        )?;
+        at_rule(
+            self.pool.owned().contains_run(run),
+            "a span lies in owned pages",
+        )?;
+        for index in 0..run.count {
+            let page_idx = run.first.plus(index);
+            let here = self.heap.pages.index().span_at(page_idx) == Some(handle);
+            rule_at::<M>(here, page_idx, "every page of a span names it in the index")?;
+            let is_free = pages.is_free(state, page_idx);
+            rule_at::<M>(!is_free, page_idx, "the pages of a span are not free")?;
+        }
+        at_rule(
+            pages.count_scavenged(run) == 0,
+            "the pages of a span are ready",
+        )?;
+        let reserved = self.pool.reserve().any(|other| other.overlaps(run));
+        at_rule(!reserved, "the pages of a span are not in the reserve")?;
+        walked.span_pages += run.count;
+        walked.records += 1;
+        if let Kind::Small(class) = record.kind() {
+            walked.partial_spans += usize::from(record.free_slots() > 0);
+            walked.live_slots += self.verify_slots(handle, record, class)?;
+        }
+        Ok(run.count)
+    }
+
+    /// Checks the slots of a small span and counts the live ones.
+    fn verify_slots(
+        &self,
+        handle: SpanHandle,
+        record: &Record,
+        class: u8,
+    ) -> Result<usize, Violation> {
+        let at_rule = |holds, name| rule_at::<M>(holds, record.run().first, name);
+        let Some(class) = Heap::<M, K>::TABLE.class(class) else {
+            return at_rule(false, "a span's class is in the table").map(|()| 0);
+        };
+        let slots = Heap::<M, K>::TABLE.slots(class);
+        at_rule(
+            record.run().count == Heap::<M, K>::TABLE.pages(class),
+            "a span is as long as its class says",
+        )?;
+        let span = self.online.records().get(handle);
+        let live = span.count_taken(slots);
+        at_rule(
+            live == span.count_all_taken(),
+            "no bit is set beyond the slots of a span",
+        )?;
+        at_rule(
+            live + record.free_slots() == slots,
+            "free slots and live slots add up",
+        )?;
+        at_rule(
+            span.fresh_holds(slots),
+            "a slot that was never handed out is not live",
+        )?;
+        Ok(live)
+    }
+}

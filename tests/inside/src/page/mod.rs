@@ -1,0 +1,35 @@
+//! The page layer, with two more files: one fills it with a pattern, the other opens a page cache.
+#![forbid(unsafe_code)]
+
+#[path = "../../../../src/page/aligned.rs"]
+mod aligned;
+#[path = "../../../../src/page/bits.rs"]
+mod bits;
+#[path = "../../../../src/page/cache.rs"]
+mod cache;
+mod cache_image;
+#[path = "../../../../src/page/find.rs"]
+mod find;
+#[path = "../../../../src/page/free_pages.rs"]
+mod free_pages;
+#[path = "../../../../src/page/marks.rs"]
+mod marks;
+#[path = "../../../../src/page/pages.rs"]
+mod pages;
+mod pattern;
+#[path = "../../../../src/page/state.rs"]
+mod state;
+#[path = "../../../../src/page/summary.rs"]
+mod summary;
+#[path = "../../../../src/page/survey.rs"]
+mod survey;
+#[path = "../../../../src/page/tree.rs"]
+mod tree;
+#[path = "../../../../src/page/verify.rs"]
+mod verify;
+
+pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
+pub(crate) use cache::{BLOCK_PAGES, PageCache};
+pub use cache_image::CacheImage;
+pub(crate) use free_pages::{FreePages, Taken};
+pub(crate) use state::State;

@@ -1,0 +1,29 @@
+//! The span layer, with slots whose bits are in a flat bitmap.
+
+#[path = "../../../../src/span/central.rs"]
+mod central;
+#[path = "../../../../src/span/class/mod.rs"]
+mod class;
+#[path = "../../../../src/span/class_table.rs"]
+mod class_table;
+#[path = "flat_distance.rs"]
+mod distance;
+#[path = "flat_place.rs"]
+mod near;
+#[path = "../../../../src/span/record.rs"]
+mod record;
+#[path = "../../../../src/span/records.rs"]
+mod records;
+#[path = "../../../../src/span/slots.rs"]
+mod slots;
+#[path = "../../../../src/span/tokens.rs"]
+mod tokens;
+
+pub(crate) use central::{Central, Lists};
+pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
+pub(crate) use class_table::table;
+pub(crate) use near::BitsPlace;
+pub(crate) use record::{Kind, NARROW_SLOTS, Record};
+pub(crate) use records::{RecordKind, Records, reach};
+pub(crate) use slots::{LiveSlot, SpanRef};
+pub(crate) use tokens::{NewSlot, RetiredRun};
