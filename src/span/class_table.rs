@@ -1,6 +1,7 @@
 //! The size classes for each page size. Written by `cargo xtask classes --write`; never edited.
 
 use super::class::ClassTable;
+use super::record::{NARROW_SLOTS, Record, WideRecord};
 
 /// The classes for pages of `1 << page_shift` bytes, from 256 B to 8 KiB.
 pub(crate) const fn table(page_shift: u32) -> Option<&'static ClassTable> {
@@ -14,6 +15,12 @@ pub(crate) const fn table(page_shift: u32) -> Option<&'static ClassTable> {
         _ => None,
     }
 }
+
+/// The classes were chosen for records of these sizes.
+const _: () = assert!(
+    NARROW_SLOTS == 256 && size_of::<Record>() == 64 && size_of::<WideRecord>() == 192,
+    "`xtask/src/classes/generate.rs` assumes other records"
+);
 
 /// 41 classes for pages of 256 bytes.
 #[rustfmt::skip]

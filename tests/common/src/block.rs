@@ -1,4 +1,4 @@
-//! Objects that know what they are.
+//! Objects that know their layout, and can be filled and checked.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -12,9 +12,9 @@ pub fn layout(size: usize, align: usize) -> Layout {
 /// An object, with the layout it was allocated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its first byte.
+    /// The first byte of the object.
     pub pointer: NonNull<u8>,
-    /// Its layout.
+    /// The layout of the object.
     pub layout: Layout,
     /// Bytes that may be used, which can be more than the layout asks for.
     pub bytes: usize,
@@ -40,7 +40,7 @@ impl Block {
         }
     }
 
-    /// The first of the first `bytes` bytes that is not what `fill(id)` wrote there.
+    /// The first of the first `bytes` bytes that differs from the one that `fill(id)` wrote.
     #[must_use]
     pub fn find_damage(&self, id: u64, bytes: usize) -> Option<usize> {
         let contents = self.contents(bytes);
@@ -71,7 +71,7 @@ impl Block {
     /// The first `bytes` bytes, which the test has written or which are known to be zero.
     fn contents(&self, bytes: usize) -> &[u8] {
         let slice = NonNull::slice_from_raw_parts(self.pointer, bytes);
-        // SAFETY: the bytes are Ready, initialised, and nobody writes them while the test looks.
+        // SAFETY: the bytes are Ready and initialised, and not written while the test reads them.
         unsafe { slice.as_ref() }
     }
 }
@@ -94,7 +94,7 @@ impl Chunks for [u8] {
     }
 }
 
-/// What `fill(id)` writes to word `word` of an object.
+/// The bytes that `fill(id)` writes to word `word` of an object.
 const fn pattern(id: u64, word: usize) -> [u8; 8] {
     let mixed = (id ^ (word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
         .wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -1,4 +1,4 @@
-//! One test for each geometry.
+//! Macros that make a test for each geometry.
 
 /// Makes, of each function that is generic in a [`SimGeometry`](archipelago_sim::SimGeometry) and
 /// takes nothing, a test for every geometry that the host's words can hold, in a module of the
@@ -26,7 +26,7 @@ macro_rules! on_every_geometry {
     };
 }
 
-/// The tests of [`on_every_geometry!`] for the geometries on which memory is given back: of
+/// Makes the tests of [`on_every_geometry!`] for the geometries on which memory is given back, for
 /// functions that scavenge.
 #[macro_export]
 macro_rules! on_geometries_that_decommit {

@@ -1,10 +1,10 @@
-//! What the tests of the heap share.
+//! Heaps on simulated machines, for the tests of the heap.
 //!
-//! [`Rig`] is a heap on a simulated machine, with the handle of the machine beside it, and checks
-//! what can be checked from outside: the two identities of the account, and that the account and
-//! the machine agree on every byte. [`Block`] is an object that knows its layout and can be filled
-//! and checked. [`places`] puts windows where address arithmetic breaks. [`on_every_geometry!`]
-//! makes tests of functions that are generic in the geometry.
+//! [`Rig`] is a heap on a simulated machine, with the handle of the machine beside it. It checks
+//! everything that is visible from outside: the two identities of the account, and that the account
+//! and the machine agree on every byte. [`Block`] is an object that knows its layout and can be
+//! filled and checked. [`places`] puts windows where address arithmetic breaks.
+//! [`on_every_geometry!`] makes tests of functions that are generic in the geometry.
 // Loom models single structures: there is no heap then.
 #![cfg(not(loom))]
 #![expect(
@@ -15,9 +15,13 @@
 
 mod block;
 mod geometries;
+#[cfg(debug_assertions)]
+mod instances;
 mod places;
 mod rig;
 
 pub use block::{Block, layout};
+#[cfg(debug_assertions)]
+pub use instances::instances;
 pub use places::{Place, lone_window, places};
 pub use rig::Rig;

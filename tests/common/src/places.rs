@@ -6,7 +6,7 @@ use archipelago_sim::SimGeometry;
 /// Windows, and where they are.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// In words.
+    /// The place in words.
     pub name: &'static str,
     /// The windows given to `init`.
     pub windows: Vec<Window>,

@@ -1,4 +1,4 @@
-//! A heap on a simulated machine, and what can be checked from outside.
+//! A heap on a simulated machine, and the checks that can be made from outside.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -27,7 +27,7 @@ use crate::places::lone_window;
 pub struct Rig<G: SimGeometry> {
     /// The heap's machine.
     pub machine: Sim<G>,
-    /// The heap. It stays where it is in memory.
+    /// The heap, which does not move in memory.
     pub heap: Box<Heap<Sim<G>, Hosted>>,
 }
 
@@ -41,7 +41,7 @@ impl<G: SimGeometry> Rig<G> {
     /// Bytes of a page.
     pub const PAGE: usize = G::GEOMETRY.page_bytes();
 
-    /// A heap in one window of 4 arenas on a machine with as many frames as anybody asks for.
+    /// A heap in one window of 4 arenas on a machine without a limit of frames.
     #[must_use]
     pub fn new() -> Self {
         let window = lone_window::<G>(4 * G::GEOMETRY.arena_bytes());
@@ -73,8 +73,8 @@ impl<G: SimGeometry> Rig<G> {
         self.heap.init(windows, self.machine.clone())
     }
 
-    /// Allocates, and checks what is promised of the answer: at least as large as asked for,
-    /// aligned, in memory that the heap says is its own and that is Ready from end to end.
+    /// Allocates, and checks the promises of the result: at least as large as asked for, aligned,
+    /// in memory that the heap owns and that is Ready from end to end.
     ///
     /// # Errors
     /// As [`Heap::allocate`].
@@ -83,15 +83,15 @@ impl<G: SimGeometry> Rig<G> {
         Ok(self.vouch(memory, layout))
     }
 
-    /// Allocates as an ordinary request what is expected to be there.
+    /// Allocates as an ordinary request, for which there has to be memory.
     #[must_use]
     pub fn get(&self, size: usize, align: usize) -> Block {
         let layout = crate::layout(size, align);
         self.allocate(layout, AllocFlags::empty()).expect("memory")
     }
 
-    /// Reallocates `block` to `size` bytes of the same alignment, and checks what is promised of
-    /// the answer.
+    /// Reallocates `block` to `size` bytes of the same alignment, and checks the promises of the
+    /// result.
     ///
     /// # Errors
     /// As [`Heap::reallocate`]; the block is as it was.
@@ -116,7 +116,7 @@ impl<G: SimGeometry> Rig<G> {
         unsafe { self.heap.deallocate(block.pointer, block.layout) };
     }
 
-    /// Checks what is promised of memory that the heap handed out for `layout`.
+    /// Checks the promises of memory that the heap returned for `layout`.
     ///
     /// # Panics
     /// If it is too short, misaligned, not the heap's, or not Ready from end to end.
@@ -156,7 +156,7 @@ impl<G: SimGeometry> Rig<G> {
         }
     }
 
-    /// Where a block is, as the machine counts.
+    /// The address of a block in the machine's space.
     #[must_use]
     pub fn address(&self, block: Block) -> VirtAddr {
         self.machine
@@ -173,8 +173,9 @@ impl<G: SimGeometry> Rig<G> {
         assert_eq!(verified, Ok(()), "{}", self.heap.stats());
     }
 
-    /// Checks all that can be seen from outside in a quiet moment: the identity of frames, the sum
-    /// by purpose, the agreement of account and machine on each state, and the count of pages.
+    /// Checks everything that is visible from outside in a quiet moment: the identity of frames,
+    /// the sum by purpose, the agreement of account and machine on each state, and the count of
+    /// pages.
     ///
     /// # Panics
     /// If the account does not add up; the message says where.

@@ -1,18 +1,18 @@
-//! How much of a small memory holds objects when the first request is refused.
+//! The share of a small memory that holds objects when the first request is refused.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_inside::testing::Random;
+use fastrand::Rng;
 
 use crate::Subject;
 
-/// What a memory held when a request was refused, in bytes.
+/// The contents of a memory when a request was refused, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Filled {
-    /// The sum of what the live objects were asked for.
+    /// The sum of the sizes that were asked for, over the live objects.
     pub live: usize,
-    /// What the subject had taken by then, its metadata included.
+    /// The memory that the subject had taken by then, its metadata included.
     pub memory: usize,
 }
 
@@ -40,13 +40,13 @@ fn share(part: usize, whole: usize) -> f64 {
 
 struct Objects {
     live: Vec<(NonNull<u8>, Layout)>,
-    random: Random,
+    random: Rng,
 }
 
 impl Objects {
     fn fill(&mut self, subject: &mut impl Subject) -> Filled {
         loop {
-            let size = 1 + self.random.below(128);
+            let size = self.random.usize(1..=128);
             let layout = Layout::from_size_align(size, 8).expect("a valid layout");
             match subject.allocate(layout) {
                 Some(pointer) => self.live.push((pointer, layout)),
@@ -63,19 +63,21 @@ impl Objects {
         self.random.shuffle(&mut self.live);
         let half = self.live.len() / 2;
         for (pointer, layout) in self.live.drain(half..) {
-            // SAFETY: it was allocated with this layout, and leaves the list of what is live.
+            // SAFETY: the object was allocated with this layout, and has left the list of live
+            // ones.
             unsafe { subject.free(pointer, layout) };
         }
     }
 }
 
 /// Allocates objects of 1 to 128 bytes, aligned to 8, until one is refused; then, if `refill`,
-/// frees a random half of them and fills up again. The same sizes for every subject.
+/// frees a random half of them and fills up again. Every subject gets the same
+/// sizes.
 #[must_use]
 pub fn fill(subject: &mut impl Subject, refill: bool) -> (Filled, Option<Filled>) {
     let mut objects = Objects {
         live: Vec::new(),
-        random: Random::new(16),
+        random: Rng::with_seed(16),
     };
     let first = objects.fill(subject);
     let again = refill.then(|| {

@@ -1,5 +1,5 @@
-//! What a heap without an MMU costs of the block that it lives in, where address space is memory:
-//! every byte that no object can have.
+//! The cost of a heap without an MMU, where address space is memory: every byte of its block that
+//! no object can have.
 
 use core::alloc::Layout;
 

@@ -1,8 +1,8 @@
-//! What the heap is measured by on the host: bytes and frames, counted, and nothing timed.
+//! Measurements of the heap on the host: bytes and frames, counted and not timed.
 //!
-//! Each measurement is a function that answers with its figures, for tests to compare with bounds
-//! and for the program `figures` to print. [`Subject`] is an allocator that a measurement drives:
-//! the heap on a simulated machine, or a peer on a block of ordinary memory as large.
+//! Each measurement is a function that returns its figures, which tests compare with bounds and the
+//! program `figures` prints. [`Subject`] is an allocator that a measurement drives: the heap on a
+//! simulated machine, or another heap on a block of ordinary memory of the same size.
 // Loom models single structures: there is no heap then.
 #![cfg(not(loom))]
 #![expect(
@@ -17,6 +17,7 @@ mod fill;
 mod footprint;
 mod metadata;
 mod peers;
+mod replays;
 mod strides;
 mod subject;
 #[cfg(feature = "heap-bits")]
@@ -26,10 +27,11 @@ pub use fill::{Filled, fill};
 pub use footprint::{Footprint, footprint, full};
 pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};
+pub use replays::{MemoryPeak, TRACES, memory_peak};
 pub use strides::{occupied, stride};
 pub use subject::{Archipelago, Subject};
 #[cfg(feature = "heap-bits")]
-pub use traced::{BitmapPeak, TRACES, bitmap_peak};
+pub use traced::{BitmapPeak, bitmap_peak};
 
 /// The page that kernels allocate most.
 pub const PAGE: usize = 4096;

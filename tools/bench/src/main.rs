@@ -5,10 +5,9 @@ use core::alloc::Layout;
 use std::process::ExitCode;
 
 use archipelago_bench::{
-    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, Talc, fill, footprint, metadata, stride,
+    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, TRACES, Talc, fill, footprint,
+    memory_peak, metadata, stride,
 };
-#[cfg(feature = "heap-bits")]
-use archipelago_bench::{TRACES, bitmap_peak};
 use archipelago_flat::{Shape, Small};
 #[cfg(not(target_pointer_width = "64"))]
 use archipelago_sim::Plain32 as Native;
@@ -44,6 +43,11 @@ fn main() -> ExitCode {
                 print_strides(|| Rlsf::new(Block::new(MEMORY)));
                 print_strides(|| LinkedList::new(Block::new(MEMORY)));
             }
+            "replays" => {
+                #[cfg(target_pointer_width = "64")]
+                print_replays::<Native>("x86_64");
+                print_replays::<Plain32>("plain32");
+            }
             #[cfg(feature = "heap-bits")]
             "bitmap" => {
                 #[cfg(target_pointer_width = "64")]
@@ -69,7 +73,7 @@ fn print_metadata<G: SimGeometry>(geometry: &str) {
     println!("figure metadata {geometry} total {}", metadata.total());
 }
 
-/// What objects cannot have of a block of 64 KiB without an MMU.
+/// The bytes that objects cannot have of a block of 64 KiB without an MMU.
 fn print_footprint<S: Shape>() {
     let (footprint, page) = (footprint::<S>(64 << 10), S::GEOMETRY.page_bytes());
     let (fresh, full) = (footprint.fresh, footprint.full);
@@ -103,17 +107,25 @@ fn print_strides<S: Subject>(mut subject: impl FnMut() -> S) {
     }
 }
 
+/// The memory beyond the live bytes at the peak of each trace, in percent of those.
+fn print_replays<G: SimGeometry>(geometry: &str) {
+    for trace in TRACES {
+        let overhead = (memory_peak::<G>(trace).ratio() - 1.0) * 100.0;
+        println!("figure replays {trace} {geometry} {overhead:.4}");
+    }
+}
+
 /// The share of the heap bitmap on the traces, with all objects of 16 bytes and more full of
 /// pointers; and its bytes with no pointers at all.
 #[cfg(feature = "heap-bits")]
 fn print_bitmap<G: SimGeometry>(words: &str) {
     for trace in TRACES {
-        let peak = bitmap_peak::<G>(trace, 16);
+        let peak = archipelago_bench::bitmap_peak::<G>(trace, 16);
         let (ready, in_spans) = (peak.share_of(peak.ready), peak.share_of(peak.in_spans));
         let (ready, in_spans) = (ready * 100.0, in_spans * 100.0);
         println!("figure bitmap {trace},{words} with~memory {ready:.4}");
         println!("figure bitmap {trace},{words} in~spans {in_spans:.4}");
-        let without = bitmap_peak::<G>(trace, usize::MAX).bitmap;
+        let without = archipelago_bench::bitmap_peak::<G>(trace, usize::MAX).bitmap;
         println!("figure bitmap {trace},{words},no~pointers bytes {without}");
     }
 }

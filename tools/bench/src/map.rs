@@ -16,7 +16,7 @@ use archipelago_testing::{Rig, lone_window};
 
 /// A tree's node: a key, three links, two numbers.
 const NODE: PointerMap<'_> = PointerMap::from_mask(6, 0b1110);
-/// One pointer.
+/// A single pointer.
 const LINK: PointerMap<'_> = PointerMap::from_mask(1, 1);
 
 const WORD: usize = Sim::<Native>::WORD_BYTES;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             arenas(&rig);
             spans(&rig);
             parts(&rig);
-            println!("objects: a letter a word: p pointer, - none, . behind the last pointer");
+            println!("objects: a letter a word: p pointer, - none, . after the last pointer");
             shown.into_iter().for_each(|address| object(&rig, address));
             ExitCode::SUCCESS
         }
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Fills the heap, and answers which objects are worth a look.
+/// Fills the heap, and returns the objects whose words are drawn.
 fn populate(rig: &Rig<Native>) -> Result<Vec<VirtAddr>, AllocError> {
     let scannable = |object: Description<'_>| {
         let layout =
@@ -89,7 +89,7 @@ fn spans(rig: &Rig<Native>) {
     });
 }
 
-/// A letter a part: `#` Ready and needed, `+` Ready and idle, `.` absent.
+/// Prints a sign for each part: `#` Ready and needed, `+` Ready and idle, `.` absent.
 fn parts(rig: &Rig<Native>) {
     let bits = rig.heap.stats().of(Purpose::HeapBits);
     let bytes = Native::GEOMETRY.page_bytes() * 4 * WORD;
@@ -116,7 +116,7 @@ fn parts(rig: &Rig<Native>) {
     println!("{}", line.trim_end_matches('.'));
 }
 
-/// A letter a word: `p` pointer, `-` none, `.` dead, which is behind the last pointer.
+/// Prints a letter for each word: `p` pointer, `-` none, `.` dead, which is after the last pointer.
 fn object(rig: &Rig<Native>, address: VirtAddr) {
     let Some(ObjectView {
         base, bytes, slot, ..

@@ -1,5 +1,4 @@
-//! What a heap costs before it is of any use: its static, and the metadata that one object makes it
-//! commit.
+//! The cost of a heap with one object: its static, and the metadata that it commits.
 
 use core::alloc::Layout;
 
@@ -13,12 +12,12 @@ use crate::{Archipelago, Subject};
 pub struct Metadata {
     /// The heap's own static.
     pub heap: usize,
-    /// Ready bytes by purpose, those that are there for objects left out.
+    /// Ready bytes by purpose, without the purposes that serve objects.
     pub by_purpose: Vec<(Purpose, usize)>,
 }
 
 impl Metadata {
-    /// All of it.
+    /// The sum of all bytes.
     #[must_use]
     pub fn total(&self) -> usize {
         let committed: usize = self.by_purpose.iter().map(|(_, bytes)| bytes).sum();
@@ -27,7 +26,7 @@ impl Metadata {
 }
 
 /// The metadata of a heap of the shape `G` after its first allocation. The host's pointers are
-/// counted as they are, which overstates what a heap with 32-bit addresses needs.
+/// counted as they are, which is more than a heap with 32-bit addresses needs.
 #[must_use]
 pub fn metadata<G: SimGeometry>() -> Metadata {
     let mut heap = Archipelago::<G>::with_memory(G::GEOMETRY.arena_bytes());

@@ -1,4 +1,4 @@
-//! Peers: heaps of one block that somebody mapped beforehand.
+//! Peers: other heaps, each of one block that was mapped beforehand.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -47,7 +47,7 @@ impl Talc {
     pub fn new(block: Block) -> Self {
         let bytes = block.len();
         let mut inner = Inner::new(Manual);
-        // SAFETY: the block is nobody else's, for ever.
+        // SAFETY: the block belongs to this heap alone, for ever.
         let claimed = unsafe { inner.claim(block.0.as_mut_ptr().cast(), bytes) };
         claimed.expect("a block large enough for the heap's own state");
         Self { inner, bytes }
@@ -63,7 +63,7 @@ impl Subject for Talc {
     }
 
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller promises the same.
+        // SAFETY: the caller passes a live object of this heap with its layout.
         unsafe { self.inner.deallocate(pointer.as_ptr(), layout) };
     }
 
@@ -97,7 +97,7 @@ impl Subject for LinkedList {
     }
 
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller promises the same.
+        // SAFETY: the caller passes a live object of this heap with its layout.
         unsafe { self.0.deallocate(pointer, layout) };
     }
 
@@ -137,7 +137,7 @@ impl Subject for Rlsf {
     }
 
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller promises the same.
+        // SAFETY: the caller passes a live object of this heap with its layout.
         unsafe { self.inner.deallocate(pointer, layout.align()) };
     }
 

@@ -1,4 +1,4 @@
-//! What one object of many occupies.
+//! The memory that one object of many occupies.
 
 use alloc::collections::BTreeMap;
 use core::alloc::Layout;
@@ -8,7 +8,7 @@ use archipelago_sim::SimGeometry;
 
 use crate::{Archipelago, Subject};
 
-/// Objects that lie side by side are looked at until there are this many.
+/// The number of objects whose distances are measured.
 const OBJECTS: usize = 1000;
 
 /// The most frequent distance between neighbours of `layout`, in bytes.
@@ -26,8 +26,8 @@ pub fn stride(subject: &mut impl Subject, layout: Layout) -> usize {
     most_frequent.expect("several objects").0
 }
 
-/// Bytes of pages that the heap takes for one span of `layout`, and the objects that fill it: what
-/// an object occupies is their quotient, the span's tail included.
+/// Bytes of pages that the heap takes for one span of `layout`, and the objects that fill it. Their
+/// quotient is the memory of an object, the span's tail included.
 #[must_use]
 pub fn occupied<G: SimGeometry>(heap: &mut Archipelago<G>, layout: Layout) -> (usize, usize) {
     let bytes_with_another = |heap: &mut Archipelago<G>| {

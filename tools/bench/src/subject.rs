@@ -1,4 +1,4 @@
-//! Allocators as measurements drive them.
+//! The trait of allocators that measurements drive, and the heap as one of them.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -9,16 +9,16 @@ use archipelago_testing::{Rig, lone_window};
 
 /// An allocator that a measurement drives.
 pub trait Subject {
-    /// Its name in tables.
+    /// The allocator's name in tables.
     const NAME: &'static str;
 
-    /// Allocates, or answers `None` when memory is exhausted.
+    /// Allocates; `None` when memory is exhausted.
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>>;
 
     /// Frees a live object.
     ///
     /// # Safety
-    /// `pointer` was allocated by this subject with `layout`, and nobody uses it any more.
+    /// `pointer` was allocated by this subject with `layout`, and is used no more.
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout);
 
     /// Bytes of memory that the subject has at its disposal or has taken so far, its own metadata
@@ -37,7 +37,7 @@ impl<G: SimGeometry> Archipelago<G> {
     #[must_use]
     pub fn with_memory(bytes: usize) -> Self {
         let frames = bytes / G::GEOMETRY.granule_bytes();
-        // Touching memory that is not Ready is not what is measured here.
+        // Accesses to memory that is not Ready are not measured here.
         let machine = Sim::builder().frames(frames).traps(false).build();
         let window = lone_window::<G>(16 * G::GEOMETRY.arena_bytes());
         Self {
@@ -61,7 +61,7 @@ impl<G: SimGeometry> Subject for Archipelago<G> {
     }
 
     unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller promises the same.
+        // SAFETY: the caller passes a live object of this heap with its layout.
         unsafe { self.rig.heap.deallocate(pointer, layout) };
     }
 

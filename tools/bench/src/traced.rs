@@ -1,27 +1,23 @@
-//! What the heap bitmap takes on the recorded traces, with objects of some size and more full of
+//! The memory of the heap bitmap on the recorded traces, with objects from some size on full of
 //! pointers.
 
 use core::alloc::Layout;
 use core::num::NonZeroU64;
 use core::ptr::NonNull;
-use std::path::Path;
 
 use archipelago::bits::{Description, PointerMap};
 use archipelago::{AllocFlags, Purpose, Stats};
 use archipelago_api::Machine;
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{Rig, lone_window};
-use archipelago_traces::Block;
-use archipelago_traces::replay::{Mode, Replay, Target, replay};
-use archipelago_traces::trace::{Workspace, blocks_needed, validate};
+use archipelago_testing::Rig;
+use archipelago_traces::replay::Target;
 
-/// The recorded traces.
-pub const TRACES: [&str; 4] = ["git", "jq", "rustc", "sqlite"];
+use crate::replays::{on_trace, roomy};
 
 /// Bytes of the heap bitmap when most pages are in spans, and of the pages that there are then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BitmapPeak {
-    /// Bytes of the bitmap in front of scannable spans.
+    /// Bytes of the bitmap that covers scannable spans.
     pub bitmap: usize,
     /// Bytes of pages that have memory, free ones among them.
     pub ready: usize,
@@ -49,7 +45,7 @@ impl BitmapPeak {
         self.bitmap as f64 / bytes as f64
     }
 
-    /// The moment at which more pages are in spans; of equals, that which is worse for the bitmap.
+    /// The moment at which more pages are in spans; of two equal ones, the worse for the bitmap.
     fn larger(self, other: Self) -> Self {
         let weight = |one: &Self| (one.in_spans, one.bitmap, usize::MAX - one.ready);
         if weight(&other) > weight(&self) {
@@ -61,12 +57,12 @@ impl BitmapPeak {
 }
 
 /// A heap whose objects of `least` bytes and more are full of pointers.
-struct Mapping<G: SimGeometry> {
+struct Scannable<G: SimGeometry> {
     rig: Rig<G>,
     least: usize,
 }
 
-impl<G: SimGeometry> Mapping<G> {
+impl<G: SimGeometry> Scannable<G> {
     fn description(&self, layout: Layout) -> Description<'static> {
         const ELEMENT: &PointerMap<'_> = &PointerMap::from_mask(1, 1);
         let words = layout.size() / Sim::<G>::WORD_BYTES;
@@ -76,7 +72,7 @@ impl<G: SimGeometry> Mapping<G> {
 }
 
 // SAFETY: the heap keeps the contract of a target.
-unsafe impl<G: SimGeometry> Target for Mapping<G> {
+unsafe impl<G: SimGeometry> Target for Scannable<G> {
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
         let object = self.description(layout);
         let mut flags = AllocFlags::empty();
@@ -94,49 +90,33 @@ unsafe impl<G: SimGeometry> Target for Mapping<G> {
         let new = Layout::from_size_align(new_size, layout.align()).ok()?;
         let (object, flags) = (self.description(new), AllocFlags::empty());
         let heap = &self.rig.heap;
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller passes a live block of this heap with its layout.
         let memory = unsafe { heap.reallocate_scannable(pointer, layout, new, &object, flags) };
         memory.ok().map(NonNull::cast)
     }
 
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller passes a live block of this heap with its layout.
         unsafe { self.rig.heap.deallocate(pointer, layout) };
     }
 }
 
-/// Replays the trace `name` of `tools/traces/recorded` on a heap of the shape `G`, with every object of
-/// `least` bytes and more full of pointers, and answers what the bitmap took when most pages were in
-/// spans.
+/// Replays the trace `name` of `tools/traces/recorded` on a heap of the shape `G`, with every
+/// object of `least` bytes and more full of pointers, and returns the bitmap's memory when most
+/// pages were in spans.
 ///
 /// # Panics
-/// If there is no such trace, and if the heap is not sound afterwards.
+/// If there is no such trace, or the heap is not sound afterwards.
 #[must_use]
 pub fn bitmap_peak<G: SimGeometry>(name: &str, least: usize) -> BitmapPeak {
-    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/recorded");
-    let file = std::fs::read(traces.join(format!("{name}.trace.gz"))).expect("a recorded trace");
-    let mut workspace = Workspace::new();
-    let blocks = blocks_needed(&file, &mut workspace).expect("a sound trace");
-    let mut table = vec![Block::UNUSED; usize::try_from(blocks).expect("few")];
-    let summary = validate(&file, &mut workspace, &mut table).expect("a sound trace");
-    let machine = Sim::builder().traps(false).build();
-    let mut target = Mapping {
-        rig: Rig::<G>::on(machine, &[lone_window::<G>(192 << 20)]),
+    let mut target = Scannable {
+        rig: roomy::<G>(),
         least,
     };
-    let what = Replay {
-        file: &file,
-        workspace: &mut workspace,
-        table: &mut table,
-        mode: Mode::Bare,
-        peak_live_bytes: summary.peak_live_bytes,
-        every: NonZeroU64::new(1),
-    };
     let mut peak = BitmapPeak::default();
-    replay(what, &mut target, |_, _, target| {
+    on_trace(name, NonZeroU64::new(1), &mut target, |_, _, target| {
         peak = peak.larger(BitmapPeak::of(&target.rig.heap.stats()));
-    })
-    .expect("a sound trace");
+    });
     target.rig.check();
     target.rig.verify();
     peak

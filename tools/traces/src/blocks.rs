@@ -5,19 +5,19 @@ use core::ptr::NonNull;
 
 use crate::trace::{TraceError, TraceErrorKind};
 
-/// What is known of one block. A table of them, indexed by id, is all the memory that following a
-/// trace takes.
+/// The state of one block. A table of them, indexed by id, is all the memory that following a trace
+/// takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Block {
     pub(crate) pointer: Option<NonNull<u8>>,
-    /// As the trace states it.
+    /// The size in bytes, as the trace states it.
     pub(crate) size: u32,
     pub(crate) log2_align: u8,
     state: State,
 }
 
 // SAFETY: a table is emptied before it is used, so a pointer that came from another thread is never
-// followed; what it points to belongs to the target, not to the block.
+// followed; the memory that it points to belongs to the target, not to the block.
 unsafe impl Send for Block {}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Block {
     }
 }
 
-/// The caller's table, and what it adds up to.
+/// The caller's table, and the sums over it.
 #[derive(Debug)]
 pub(crate) struct Blocks<'a> {
     table: &'a mut [Block],
@@ -58,7 +58,7 @@ pub(crate) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// Starts with no live block, whatever the table held.
+    /// Starts without a live block; the former contents of the table do not matter.
     pub(crate) fn new(table: &'a mut [Block]) -> Self {
         table.fill(Block::UNUSED);
         Self {

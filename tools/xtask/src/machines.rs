@@ -1,4 +1,4 @@
-//! `cargo xtask machines`.
+//! `cargo xtask machines`: the machines, and the tools that each needs.
 
 use anyhow::Result;
 
@@ -6,8 +6,7 @@ use crate::machine;
 use crate::setup::Needs;
 use crate::toolchain::Toolchain;
 
-/// Prints the machines, the programs that each needs and whether they are there, and how to install
-/// missing ones.
+/// Prints the machines, the tools that each needs, and how to install the missing ones.
 ///
 /// # Errors
 /// If there is no Rust toolchain to ask.

@@ -1,25 +1,29 @@
-//! The project's commands: `cargo xtask run`, `cargo xtask test` and what stands behind them.
+//! The project's commands: `cargo xtask run`, `cargo xtask test` and others.
 
 extern crate alloc;
 
 mod bench;
 mod classes;
-mod deep;
-mod fresh;
+mod clean_room;
 mod kernels;
 mod listing;
 mod machine;
 mod machines;
 mod map;
+mod miri;
 mod process;
 mod project;
 mod qemu;
 mod report;
 mod run;
+mod rustup;
 mod setup;
 mod size;
+mod soak;
 mod stages;
+mod table;
 mod toolchain;
+mod word_size;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,10 +35,10 @@ use machine::{Machines, MemorySize};
 use setup::Install;
 use stages::Part;
 
-/// The exit code for what the user has to put right: a missing program, a bad input.
+/// The exit code of errors that the user has to put right: a missing program, a bad input.
 const BAD_INPUT: u8 = 2;
 
-/// The project's commands. Each installs what it needs, or says how.
+/// The project's commands. Each installs the tools that it needs, or says how.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Cli {
@@ -63,21 +67,21 @@ enum Command {
         #[command(subcommand)]
         part: Option<Part>,
     },
-    /// List the machines, what each needs and whether it is there.
+    /// List the machines, the tools that each needs and whether they are installed.
     Machines,
-    /// Run `run` and `test` in a fresh Debian, in a chroot under `target`. Needs root.
-    Fresh {
-        /// Where the Rust toolchain of the fresh machine comes from.
+    /// Run `run` and `test` in a clean room: a new Debian in a chroot under `target`. Needs root.
+    CleanRoom {
+        /// Where the Rust toolchain of the clean room comes from.
         #[arg(long, value_enum, default_value = "rustup")]
-        toolchain: fresh::Source,
+        toolchain: clean_room::Source,
         /// Keep the chroot afterwards.
         #[arg(long)]
         keep: bool,
     },
     /// Run the model of the heap for 10^8 operations on every geometry.
-    Soak(deep::Soak),
+    Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
-    Miri(deep::Miri),
+    Miri(miri::Miri),
     /// Run all tests of the host as programs with words of 32 bits.
     I686 {
         /// Only the test program of this name.
@@ -87,11 +91,11 @@ enum Command {
     Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),
-    /// Count what the heap costs, beside other heaps, and hold it against its bounds.
+    /// Count the costs of the heap and of other heaps, and compare them with bounds.
     ///
     /// Prints a table for each part. The exit code is 0 if every bound was kept.
     Bench(bench::Options),
-    /// Link heaps for small parts, beside other heaps, and hold their sizes against their bounds.
+    /// Link the heaps for small parts and other heaps, and compare their sizes with bounds.
     ///
     /// Prints a line `size HEAP PROFILE TARGET BYTES` each. The exit code is 0 if every bound was
     /// kept.
@@ -100,8 +104,8 @@ enum Command {
     Listing(listing::Options),
     /// Draw a sample heap and its bitmap: which words hold pointers.
     ///
-    /// Fills a heap on the simulated machine, then prints its arenas, its spans, which parts of the
-    /// bitmap have memory, and what the bitmap says of two objects.
+    /// Fills a heap on the simulated machine, then prints its arenas, its spans, the parts of the
+    /// bitmap that have memory, and the pointers in two objects.
     Map,
 }
 
@@ -111,8 +115,8 @@ struct Boot {
     /// The machine, or `all` for one after the other; `cargo xtask machines` lists them.
     #[arg(long, default_value = "x86_64")]
     machine: Machines,
-    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default, and
-    /// a board without an MMU nothing else.
+    /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default,
+    /// and a board without an MMU nothing else.
     #[arg(long)]
     memory: Option<MemorySize>,
 }
@@ -142,19 +146,16 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
         Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
         Command::Test { part } => stages::run(part, install),
-        Command::Fresh { toolchain, keep } => fresh::run(toolchain, keep, install),
+        Command::CleanRoom { toolchain, keep } => clean_room::run(toolchain, keep, install),
         Command::Machines => {
             machines::list()?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Soak(options) => deep::soak(options),
-        Command::Miri(options) => deep::miri(&options, install),
-        Command::I686 { test } => deep::all_on_32_bits(test.as_deref(), install),
-        Command::Loom => deep::loom(),
-        Command::Classes(options) => {
-            classes::command(options)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Soak(options) => soak::soak(options),
+        Command::Miri(options) => miri::miri(&options, install),
+        Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
+        Command::Loom => soak::loom(),
+        Command::Classes(options) => classes::command(options, install),
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),
         Command::Map => map::command(install),

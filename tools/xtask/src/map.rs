@@ -12,7 +12,7 @@ use crate::setup::{Install, Needs};
 /// of objects.
 ///
 /// # Errors
-/// If the program that draws it cannot be started.
+/// If the program that draws the heap cannot be started.
 pub(crate) fn command(install: Install) -> Result<ExitCode> {
     let toolchain = Needs::default().ensure(install)?;
     let mut command = toolchain.cargo("run");

@@ -1,8 +1,10 @@
-//! What the stages of a test found, and the summary at the end.
+//! The results of a test's stages, and the summary at the end.
 
 use core::fmt::Write;
 use core::time::Duration;
 use std::time::Instant;
+
+use crate::table::{Side, render};
 
 /// Counts of one stage.
 #[derive(Debug)]
@@ -10,11 +12,16 @@ pub(crate) struct Stage {
     name: &'static str,
     passed: u64,
     failed: u64,
-    /// What could not be tested, with the reason. Counted as neither.
+    /// The tests that could not be run, with the reason. They count as neither.
     skipped: Vec<String>,
+    /// How long each step took, by its name.
+    steps: Vec<(String, Duration)>,
     start: Instant,
     elapsed: Duration,
 }
+
+/// Steps that take as long as this have a line of their own in the summary.
+const LONG: Duration = Duration::from_secs(10);
 
 impl Stage {
     /// Announces a stage.
@@ -26,6 +33,7 @@ impl Stage {
             passed: 0,
             failed: 0,
             skipped: Vec::new(),
+            steps: Vec::new(),
             start,
             elapsed: Duration::ZERO,
         }
@@ -37,11 +45,16 @@ impl Stage {
         self.failed += failed;
     }
 
-    /// Notes what could not be tested, and why.
+    /// Notes that `what` could not be tested, and why.
     pub(crate) fn skip(&mut self, what: &str, reason: &str) {
         println!("  {what}: skipped, {reason}");
         self.skipped
             .push(format!("{}: {what}: {reason}", self.name));
+    }
+
+    /// Notes how long a step took.
+    pub(crate) fn took(&mut self, step: &str, elapsed: Duration) {
+        self.steps.push((step.to_owned(), elapsed));
     }
 
     /// Stops the clock.
@@ -51,30 +64,42 @@ impl Stage {
     }
 }
 
-/// A table with one row per stage, what was skipped, and the closing line. Also says whether
-/// everything passed: a test that tested nothing did not.
+/// The summary: a table with the results and the seconds of each stage and of its long steps, the
+/// tests that were skipped, and the closing line. Also returns whether everything passed: a test
+/// run without a test did not.
 pub(crate) fn summary(stages: &[Stage]) -> (String, bool) {
-    let mut text = format!(
-        "\n{:<8}{:>8}{:>8}{:>10}\n",
-        "stage", "passed", "failed", "seconds"
-    );
-    let mut line = |stage: &Stage| {
-        let seconds = stage.elapsed.as_secs_f64();
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{:<8}{:>8}{:>8}{seconds:>10.1}",
-            stage.name, stage.passed, stage.failed
-        );
-    };
-    stages.iter().for_each(&mut line);
-    for skipped in stages.iter().flat_map(|stage| &stage.skipped) {
-        let _ = writeln!(text, "skipped: {skipped}");
-    }
     let passed: u64 = stages.iter().map(|stage| stage.passed).sum();
     let failed: u64 = stages.iter().map(|stage| stage.failed).sum();
+    let elapsed = stages.iter().map(|stage| stage.elapsed).sum();
+
+    let mut lines = vec![row("stage", ["passed", "failed", "seconds"])];
+    for stage in stages {
+        let counts = [stage.passed, stage.failed].map(|count| count.to_string());
+        let [passed, failed] = &counts;
+        lines.push(row(stage.name, [passed, failed, &seconds(stage.elapsed)]));
+        for (step, elapsed) in stage.steps.iter().filter(|(_, elapsed)| *elapsed >= LONG) {
+            lines.push(row(&format!("  {step}"), ["", "", &seconds(*elapsed)]));
+        }
+    }
+    lines.push(row("total", ["", "", &seconds(elapsed)]));
+    let sides = [Side::Left, Side::Right, Side::Right, Side::Right];
+    let mut text = format!("\n{}", render(&lines, &sides, 0));
+    for skipped in stages.iter().flat_map(|stage| &stage.skipped) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "skipped: {skipped}");
+    }
     let _ = write!(text, "{passed} passed, {failed} failed");
     (text, failed == 0 && passed > 0)
+}
+
+/// A line of the summary's table.
+fn row(name: &str, numbers: [&str; 3]) -> Vec<String> {
+    let cells = [name].into_iter().chain(numbers);
+    cells.map(str::to_owned).collect()
+}
+
+fn seconds(elapsed: Duration) -> String {
+    format!("{:.1}", elapsed.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -102,6 +127,23 @@ mod tests {
         assert!(text.contains("skipped: build: msrv: no such toolchain"));
         assert_eq!(text.lines().last(), Some("1 passed, 0 failed"));
         assert!(passed);
+    }
+
+    #[test]
+    fn long_steps_have_a_row_and_short_ones_have_none() {
+        let mut host = stage("host", 1, 0);
+        host.took("cargo test", Duration::from_secs(70));
+        host.took("examples", Duration::from_secs(9));
+        let (text, _) = summary(&[host]);
+        let of = |name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.trim_start().starts_with(name));
+            line.and_then(|line| line.split_whitespace().last())
+        };
+        assert_eq!(of("cargo test"), Some("70.0"));
+        assert_eq!(of("examples"), None);
+        assert!(of("total").is_some());
     }
 
     #[test]

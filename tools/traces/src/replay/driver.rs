@@ -10,16 +10,16 @@ use super::{ContentError, Failure, Fault, Mode, Moment, Progress, Target, When};
 use crate::blocks::{Block, Blocks, at};
 use crate::trace::{Operation, Record, Trace, TraceError, TraceErrorKind, Workspace};
 
-/// What to replay, and how.
+/// A replay: the trace, the memory it needs, and the checks.
 #[derive(Debug)]
 pub struct Replay<'a> {
     /// The trace, gzip or plain.
     pub file: &'a [u8],
-    /// Memory to unpack it in.
+    /// Memory to unpack the trace in.
     pub workspace: &'a mut Workspace,
-    /// Room for its blocks; what it holds does not matter.
+    /// Room for the trace's blocks; its former contents do not matter.
     pub table: &'a mut [Block],
-    /// What to do beside the requests.
+    /// The checks beside the requests.
     pub mode: Mode,
     /// The trace's peak of live bytes, as [`validate`](crate::trace::validate) finds it: the
     /// observer is called when it is reached.
@@ -28,11 +28,11 @@ pub struct Replay<'a> {
     pub every: Option<NonZeroU64>,
 }
 
-/// Replays a trace against `target`, and frees what it leaves live.
+/// Replays a trace against `target`, and frees the blocks that it leaves live.
 ///
-/// A block that cannot be allocated is done without: its free does nothing, its reallocation tries
-/// to allocate it. A block that cannot be reallocated stays as it is. A block of no bytes is asked
-/// for as one byte, as `malloc` does.
+/// The replay goes on without a block that cannot be allocated: its free does nothing, its
+/// reallocation tries to allocate it. A block that cannot be reallocated stays as it is. A block of
+/// no bytes is asked for as one byte, as `malloc` does.
 ///
 /// # Errors
 ///
@@ -59,16 +59,16 @@ pub fn replay<T: Target>(
     let run = driver.run(&mut trace, &mut observer);
     let mut progress = driver.progress();
     driver.free_all();
-    // What the last frees found counts; what was live is as it was before them.
+    // Content errors that the last frees found count; live blocks are counted before these frees.
     progress.content_errors = driver.progress.content_errors;
     progress.first_content_error = driver.progress.first_content_error;
     run.map(|()| progress)
 }
 
-/// Calls the observer when it is time to.
+/// Calls the observer at the peak and periodically.
 struct Observer<F> {
     observe: F,
-    /// Until it is reached.
+    /// The trace's peak, until it is reached.
     peak: Option<u64>,
     every: Option<NonZeroU64>,
     /// Operations until the next call, if there will be one.
@@ -110,9 +110,9 @@ struct Driver<'a, T> {
     target: &'a mut T,
     mode: Mode,
     blocks: Blocks<'a>,
-    /// What the blocks do not know.
+    /// The counts that do not follow from the blocks.
     progress: Progress,
-    /// Of the record being replayed, in the unpacked trace.
+    /// The offset of the record being replayed, in the unpacked trace.
     offset: u64,
 }
 

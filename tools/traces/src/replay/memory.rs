@@ -1,4 +1,4 @@
-//! The memory of a block: the one place that makes slices of it.
+//! Slices of a block's memory; no other file makes them.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -8,7 +8,7 @@ use core::slice;
 ///
 /// # Safety
 ///
-/// They are of one live block of a target, and nothing else uses them while the borrow lives.
+/// The bytes are of one live block of a target, and no other code uses them while the borrow lives.
 pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut [MaybeUninit<u8>] {
     let pointer = pointer.as_ptr().cast::<MaybeUninit<u8>>();
     // SAFETY: the caller promises a block that can be written and is not aliased; a `Layout` allows
@@ -20,8 +20,8 @@ pub(super) unsafe fn writable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a mut
 ///
 /// # Safety
 ///
-/// They are of one live block of a target, initialised, and nothing else writes them while the
-/// borrow lives.
+/// The bytes are of one live block of a target, initialised, and no other code writes them while
+/// the borrow lives.
 pub(super) unsafe fn readable<'a>(pointer: NonNull<u8>, bytes: usize) -> &'a [u8] {
     // SAFETY: the caller promises a block that can be read and is initialised; a `Layout` allows no
     // block larger than a slice may be.

@@ -1,4 +1,4 @@
-//! Replaying a trace against an allocator, and checking what the allocator does with the blocks.
+//! Replaying a trace against an allocator, and checking the contents of the allocator's blocks.
 
 mod driver;
 mod memory;
@@ -16,9 +16,9 @@ pub use progress::{ContentError, Failure, Fault, Moment, Progress, When};
 /// # Safety
 ///
 /// A block that [`allocate`](Self::allocate) or [`reallocate`](Self::reallocate) returns can be
-/// read and written, is aligned as its layout says, and overlaps nothing else that is in use, until
-/// it is deallocated or reallocated. Its bytes are initialised as far as they are said to be zero
-/// or were taken over.
+/// read and written, is aligned as its layout says, and overlaps no other memory in use, until it
+/// is deallocated or reallocated. Bytes that have to be zero and bytes kept by a reallocation are
+/// initialised.
 pub unsafe trait Target {
     /// Allocates a block, of zeros if `zeroed`; `None` if that fails. The size is never 0.
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>>;
@@ -46,14 +46,14 @@ pub unsafe trait Target {
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout);
 }
 
-/// What a replay does beside the requests.
+/// The checks that a replay makes beside the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Every block is filled by a pattern of its id, and all of it is checked when it is
     /// reallocated and freed; a block that shall be zero is checked to be zero.
     Checked,
-    /// Nothing: blocks are not touched.
+    /// No checks: blocks are not touched.
     Bare,
-    /// The target is not called either: this is what reading the trace and keeping the table cost.
+    /// No requests either: the cost is that of reading the trace and keeping the table.
     Null,
 }

@@ -1,4 +1,4 @@
-//! What blocks are filled with: bytes that tell the block and the place in it.
+//! The contents that blocks are filled with: bytes that depend on the block and on the place in it.
 
 use core::mem::MaybeUninit;
 
@@ -8,7 +8,7 @@ const WORD_BYTES: usize = 8;
 const ID_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const PLACE_FACTOR: u64 = 0xbf58_476d_1ce4_e5b9;
 
-/// A byte that is not what it must be.
+/// A byte that differs from the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Difference {
     pub(super) index: usize,

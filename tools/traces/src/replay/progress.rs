@@ -1,4 +1,4 @@
-//! What a replay reports.
+//! The report of a replay.
 
 use core::fmt;
 
@@ -13,29 +13,29 @@ pub enum Moment {
     End,
 }
 
-/// How far a replay is, and what it has found.
+/// The position of a replay, and the errors found so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Operations done.
     pub operations: u64,
     /// Blocks that are live and have memory.
     pub live_blocks: usize,
-    /// Their bytes, as the program asked for them.
+    /// The bytes of the live blocks, as the program asked for them.
     pub live_bytes: u64,
-    /// The most that `live_bytes` has been.
+    /// The largest value of `live_bytes` so far.
     pub peak_live_bytes: u64,
     /// Allocations and reallocations that failed.
     pub failures: u64,
-    /// The first of them.
+    /// The first failure.
     pub first_failure: Option<Failure>,
-    /// Blocks that did not hold what they must.
+    /// Blocks with wrong contents.
     pub content_errors: u64,
-    /// The first of them.
+    /// The first content error.
     pub first_content_error: Option<ContentError>,
 }
 
 impl Progress {
-    /// Whether nothing failed and every block held what it must.
+    /// Whether no request failed and every block had the right contents.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         self.failures == 0 && self.content_errors == 0
@@ -61,7 +61,7 @@ pub struct Failure {
     pub id: u32,
     /// Bytes asked for.
     pub size: usize,
-    /// Their alignment in bytes.
+    /// The alignment in bytes.
     pub align: usize,
 }
 
@@ -75,41 +75,41 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A block that did not hold what it must.
+/// A block with wrong contents, or at a wrong address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentError {
-    /// The offset of the record that it was found at, in the unpacked trace.
+    /// The offset of the record at which the error was found, in the unpacked trace.
     pub offset: u64,
     /// The block.
     pub id: u32,
-    /// Its address.
+    /// The address of the block.
     pub address: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// What is wrong with a block.
+/// A fault of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It does not lie at a multiple of its alignment.
+    /// The block does not lie at a multiple of its alignment.
     Misaligned {
         /// The alignment in bytes.
         align: usize,
     },
-    /// A byte of it is not what was written, or not zero.
+    /// A byte differs from the one that was written, or from zero.
     Byte {
-        /// When that was found.
+        /// The check that found the fault.
         when: When,
         /// The byte's offset in the block.
         index: usize,
-        /// What it must be.
+        /// The expected byte.
         expected: u8,
-        /// What it is.
+        /// The byte that is there.
         found: u8,
     },
 }
 
-/// When a block was checked.
+/// The moment at which a block was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// After it was allocated as zeros.

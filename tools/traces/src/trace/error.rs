@@ -1,17 +1,18 @@
-//! What can be wrong with a trace, and where.
+//! The faults of a trace, and their positions.
 
 use core::fmt;
 
-/// A trace that cannot be used: what is wrong with it, and at which byte.
+/// The fault that makes a trace useless, and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceError {
-    /// What is wrong.
+    /// The fault.
     pub kind: TraceErrorKind,
-    /// Where: of the file if the gzip file is at fault, of the unpacked trace if a record is.
+    /// The offset in bytes: in the file if the gzip file is at fault, in the unpacked trace if a
+    /// record is.
     pub offset: u64,
 }
 
-/// What can be wrong with a trace.
+/// A fault of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TraceErrorKind {
@@ -21,47 +22,47 @@ pub enum TraceErrorKind {
     FileTruncated,
     /// The gzip file is packed by a method other than deflate.
     Method {
-        /// The method it names.
+        /// The method that the header names.
         method: u8,
     },
     /// The gzip header has flags that are reserved.
     ReservedFlags {
-        /// All of its flags.
+        /// All flags of the header.
         flags: u8,
     },
     /// The gzip header does not have the checksum it states.
     HeaderChecksum {
-        /// As the file states it.
+        /// The checksum that the file states.
         stated: u16,
-        /// As it is.
+        /// The checksum of the header as it is.
         computed: u16,
     },
     /// The packed data is not what deflate produces.
     Deflate,
     /// The unpacked trace does not have the CRC-32 that the file states.
     Checksum {
-        /// As the file states it.
+        /// The checksum that the file states.
         stated: u32,
-        /// As it is.
+        /// The checksum of the trace as it is.
         computed: u32,
     },
     /// The unpacked trace is not as long as the file states.
     Length {
-        /// Bytes, modulo 2^32, as the file states them.
+        /// The length that the file states, in bytes modulo 2^32.
         stated: u32,
-        /// Bytes, modulo 2^32, as they are.
+        /// The length of the trace as it is, in bytes modulo 2^32.
         unpacked: u32,
     },
     /// More data follows the end of the gzip file.
     DataAfterEnd,
     /// The last record is not whole.
     RecordTruncated {
-        /// Bytes of it that are there.
+        /// The bytes of the record that are there.
         bytes: usize,
     },
-    /// The record's operation is none of those there are.
+    /// The record has an operation that does not exist.
     UnknownOperation {
-        /// Its number.
+        /// The number of the operation.
         operation: u8,
     },
     /// The block is aligned to more than 2^31.

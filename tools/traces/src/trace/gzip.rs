@@ -14,11 +14,11 @@ const HEADER_BYTES: usize = 10;
 const TRAILER_BYTES: usize = 8;
 const DEFLATE: u8 = 8;
 
-/// What a gzip file starts with, and no plain trace does: its first byte would be an unknown
-/// operation.
+/// The first bytes of a gzip file. No plain trace starts with them, because the first byte would be
+/// an unknown operation.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The memory that unpacking works in, about 43 KiB. One may serve trace after trace.
+/// The memory that unpacking works in, about 43 KiB. One workspace serves one trace after another.
 pub struct Workspace {
     inflate: Option<DecompressorOxide>,
     window: [u8; WINDOW_BYTES],
@@ -54,7 +54,7 @@ pub(super) struct Gzip<'a> {
     position: usize,
     inflate: &'a mut DecompressorOxide,
     window: &'a mut [u8; WINDOW_BYTES],
-    /// Unpacked bytes of `window` that nobody has read.
+    /// The unpacked bytes of `window` that were not read yet.
     unread: core::ops::Range<usize>,
     checksum: Hasher,
     unpacked: u32,
@@ -74,8 +74,8 @@ impl<'a> Gzip<'a> {
     /// Starts unpacking `file`, which starts with [`MAGIC`].
     pub(super) fn new(file: &'a [u8], workspace: &'a mut Workspace) -> Result<Self, TraceError> {
         let position = Header { file }.end()?;
-        // Damaged data may refer to before its start; what it finds there must not depend on the
-        // last trace.
+        // Damaged data may refer to bytes before its start, which must not depend on the last
+        // trace.
         workspace.window.fill(0);
         Ok(Self {
             file,

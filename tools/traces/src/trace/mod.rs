@@ -13,32 +13,32 @@ pub use summary::{Summary, blocks_needed, validate};
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = 12;
 
-/// One operation of a trace, with where it came from.
+/// One operation of a trace, with its position and thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The offset of the record's first byte in the unpacked trace.
     pub offset: u64,
     /// The thread that asked for it.
     pub thread: u16,
-    /// The block that it is about.
+    /// The number of the block.
     pub id: u32,
-    /// What is done to the block.
+    /// The request for the block.
     pub operation: Operation,
 }
 
-/// What a record does to its block.
+/// A request for a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Allocates the block.
     Allocate {
         /// Bytes, possibly none.
         size: u32,
-        /// The alignment is two to the power of this, at most 31.
+        /// The binary logarithm of the alignment, at most 31.
         log2_align: u8,
-        /// The bytes are zero.
+        /// Whether the bytes have to be zero.
         zeroed: bool,
     },
-    /// Changes the size of the block; it keeps its id, its alignment, and its contents up to the
+    /// Changes the size of the block, which keeps its id, its alignment, and its contents up to the
     /// smaller size.
     Reallocate {
         /// Bytes from now on.

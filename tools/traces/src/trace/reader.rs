@@ -41,7 +41,7 @@ impl<'a> Trace<'a> {
     /// # Errors
     ///
     /// The file is damaged or truncated, the record makes no sense, or there is no record at all.
-    /// What a further call returns is not specified.
+    /// The result of a further call is not specified.
     pub fn read(&mut self) -> Result<Option<Record>, TraceError> {
         let offset = self.offset;
         let mut bytes = [0; RECORD_BYTES];

@@ -1,11 +1,11 @@
-//! A trace as a whole: whether its records belong together, and what they add up to.
+//! A trace as a whole: whether its records belong together, and their sums.
 
 use super::error::TraceError;
 use super::gzip::Workspace;
 use super::{Operation, Trace};
 use crate::blocks::{Block, Blocks, at};
 
-/// What a trace adds up to.
+/// The sums over a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Records.
@@ -18,7 +18,7 @@ pub struct Summary {
     pub left_live_blocks: usize,
 }
 
-/// The blocks that a table needs for the trace in `file`: its largest id, and one.
+/// The blocks that a table needs for the trace in `file`: its largest id plus one.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn blocks_needed(file: &[u8], workspace: &mut Workspace) -> Result<u64, Trac
 ///
 /// # Errors
 ///
-/// The first that is wrong with it, or [`TableTooShort`](super::TraceErrorKind::TableTooShort).
+/// The trace's first fault, or [`TableTooShort`](super::TraceErrorKind::TableTooShort).
 pub fn validate(
     file: &[u8],
     workspace: &mut Workspace,

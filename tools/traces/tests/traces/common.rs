@@ -1,4 +1,4 @@
-//! What the tests share: the recorded traces, and records to make others of.
+//! The tests' shared functions: the recorded traces, and records to make others of.
 
 use std::path::{Path, PathBuf};
 

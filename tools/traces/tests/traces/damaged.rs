@@ -200,11 +200,11 @@ fn errors_say_where_they_are() {
     );
 }
 
-/// Never called: a replay in [`Mode::Null`] makes no requests.
-struct Nobody;
+/// A target that is never called: a replay in [`Mode::Null`] makes no requests.
+struct NoTarget;
 
 // SAFETY: no block is ever returned.
-unsafe impl Target for Nobody {
+unsafe impl Target for NoTarget {
     fn allocate(&mut self, _: core::alloc::Layout, _: bool) -> Option<core::ptr::NonNull<u8>> {
         panic!("a request in the null mode");
     }
@@ -236,7 +236,7 @@ fn survive(file: &[u8]) -> Result<(), TestCaseError> {
             peak_live_bytes: u64::MAX,
             every: None,
         },
-        &mut Nobody,
+        &mut NoTarget,
         |_, _, _| {},
     );
     let operations = replay.map(|progress| progress.operations);

@@ -1,4 +1,4 @@
-//! The recorded traces are what their README says.
+//! The recorded traces have the figures that their README states.
 
 use std::io::Read as _;
 

@@ -9,7 +9,7 @@ use crate::common::{allocate, check, free, reallocate, record, recorded, table};
 use archipelago_traces::replay::{Fault, Mode, Moment, Progress, Replay, Target, When, replay};
 use archipelago_traces::trace::{TraceError, TraceErrorKind, Workspace};
 
-/// What the target does wrong.
+/// The fault of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fails {
     Nothing,
@@ -58,7 +58,7 @@ impl Host {
     }
 }
 
-// SAFETY: the host's allocator does what is asked of it; what is spoilt on purpose lies within live
+// SAFETY: the host's allocator keeps its contract; bytes that are spoilt on purpose lie within live
 // blocks.
 unsafe impl Target for Host {
     fn allocate(&mut self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
@@ -121,7 +121,7 @@ unsafe impl Target for Host {
 ///
 /// # Safety
 ///
-/// It lies in a live block and is initialised.
+/// The byte lies in a live block and is initialised.
 unsafe fn flip(byte: NonNull<u8>) {
     // SAFETY: as the caller promises.
     let value = unsafe { byte.read() };

@@ -1,15 +1,15 @@
-//! The parts of the benchmark that are of the heap bitmap.
+//! The parts of the benchmark about the heap bitmap.
 
 use super::figures::Figures;
 use super::parts::{Part, TRACES, quotient, require, table};
 use super::table::{Bound, Judged, Table};
 
-/// What a map of up to 64 words may take beyond a plain allocation, in instructions.
+/// The instructions that a map of up to 64 words may take beyond a plain allocation.
 const MOST_OF_A_MAP: f64 = 40.0;
-/// What the sparse bitmap may take, to a flat one.
+/// The instructions that the sparse bitmap may take, divided by those of a flat one.
 const MOST_TO_FLAT: f64 = 1.01;
-/// What the bitmap may take of the pages, in percent: a thirty-second, or a sixteenth, and what may
-/// be added to that.
+/// The percentage of the pages that the bitmap may take: a little more than a thirty-second, or
+/// than a sixteenth.
 const MOST_OF_PAGES: [(&str, f64); 2] = [("64~bits", 3.2), ("32~bits", 6.3)];
 
 /// Words of the objects that are walked.
@@ -18,7 +18,7 @@ const WALKED: [u32; 4] = [2, 8, 60, 64];
 /// Allocations with a map beside plain ones.
 pub(super) fn maps(figures: &Figures) -> Table {
     let title = "maps: instructions of an allocation, plain and with a map of all words, on the average \
-                 over the slots of a span; what the map takes in the worst of them";
+                 over the slots of a span; instructions of the map in the worst of them";
     let mut all = table(figures, Part::Maps, title, "worst", |row| {
         let value = figures.get("maps", row, "worst");
         let bound = Bound::AtMost(MOST_OF_A_MAP);
@@ -52,7 +52,7 @@ pub(super) fn walks(figures: &Figures) -> Table {
     require(all, judged)
 }
 
-/// What the bitmap takes on the recorded traces.
+/// The bitmap's memory on the recorded traces.
 pub(super) fn on_traces(figures: &Figures) -> Table {
     let title = "bitmap: on the traces, when most pages are in spans, all objects of 16 bytes and \
                  more full of pointers: percent of the arena pages that have memory, and of those \

@@ -1,7 +1,7 @@
-//! Figures: what programs and kernels counted, one a line: `figure PART ROW COLUMN VALUE`, spaces
+//! Figures: the counts of programs and kernels, one a line: `figure PART ROW COLUMN VALUE`, spaces
 //! in names written as `~`.
 
-/// A number, or one that it is known to be above.
+/// A number, or a bound that the number is known to be above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Number {
     pub(super) value: f64,
@@ -18,7 +18,7 @@ impl Number {
     }
 }
 
-/// One number and what it is of.
+/// A number with its part, row and column.
 #[derive(Clone, Debug, PartialEq)]
 struct Figure {
     part: String,
@@ -27,12 +27,12 @@ struct Figure {
     number: Number,
 }
 
-/// All figures there are.
+/// The figures of all sources.
 #[derive(Debug, Default)]
 pub(super) struct Figures(Vec<Figure>);
 
 impl Figures {
-    /// Adds what a line says, if it is a figure's; answers whether it was.
+    /// Adds the figure of a line, and returns whether the line has one.
     pub(super) fn read(&mut self, line: &str) -> bool {
         let figure = Figure::of(line);
         let is_figure = figure.is_some();

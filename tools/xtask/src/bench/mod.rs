@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: what the heap costs, counted and held against bounds.
+//! `cargo xtask bench`: the costs of the heap, counted and compared with bounds.
 //!
-//! Nothing is timed: figures are bytes and frames out of the account, instructions out of QEMU,
-//! loads out of listings, and the same on every run.
+//! Figures are not timed. They are bytes and frames from the account, instructions from QEMU and
+//! loads from listings, and the same on every run.
 
 mod bitmap;
 mod figures;
 mod parts;
+mod replays;
 mod sources;
 mod table;
 
@@ -24,19 +25,33 @@ use table::Verdict;
 /// The heap that is measured, as figures call it.
 const OWN: &str = "archipelago";
 
-/// What to measure.
+/// The machine whose kernels count instructions unless another is named.
+const DEFAULT_MACHINE: &str = "x86_64";
+
+/// The options of `cargo xtask bench`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// The parts to measure; all of them if none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// The machine whose kernels count instructions.
-    #[arg(long, default_value = "x86_64", value_parser = machine::find)]
+    #[arg(long, default_value = DEFAULT_MACHINE, value_parser = machine::find)]
     machine: &'static Machine,
 }
 
-/// Measures, and prints a table for each part; what is going on goes to the standard error. The
-/// exit code says whether every bound was kept.
+impl Options {
+    /// Options for `parts`, with the machine that is the default.
+    ///
+    /// # Errors
+    /// If there is no such machine.
+    pub(crate) fn of(parts: Vec<Part>) -> Result<Self> {
+        let machine = machine::find(DEFAULT_MACHINE).map_err(anyhow::Error::msg)?;
+        Ok(Self { parts, machine })
+    }
+}
+
+/// Measures, and prints a table for each part; progress goes to the standard error. The exit code
+/// says whether every bound was kept.
 ///
 /// # Errors
 /// If something is missing, cannot be built, or does not end well.

@@ -1,23 +1,25 @@
-//! The parts of the benchmark: what each counts, where its figures come from, and what they have to
-//! keep to.
+//! The parts of the benchmark: the figures of each, their sources and their bounds.
 
 use clap::ValueEnum;
 
 use super::OWN;
 use super::bitmap;
 use super::figures::Figures;
+use super::replays;
 use super::sources::Source;
 use super::table::{Bound, Judged, Row, Table};
 use crate::machine::{self, Machine};
 
-/// One part of the benchmark.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     /// Metadata after the first allocation
     Metadata,
-    /// How full memory is when the first request is refused
+    /// The share of memory that is live when the first request is refused
     Fill,
-    /// What one object of many occupies
+    /// Memory beyond the live bytes at the peak of the recorded traces, on the host
+    Replays,
+    /// Bytes that one object of many occupies
     Strides,
     /// Freeing every other block, then the rest
     Frees,
@@ -27,13 +29,13 @@ pub(crate) enum Part {
     Maps,
     /// Walking the heap bitmap
     Walks,
-    /// What the heap bitmap takes on the recorded traces
+    /// Memory of the heap bitmap on the recorded traces
     Bitmap,
     /// Finding a run of n pages, from 256 MiB to 1 TiB
     Runs,
     /// From an address to its span
     Lookup,
-    /// What the sparse arena index costs on the recorded traces
+    /// Instructions of the sparse arena index on the recorded traces
     Index,
     /// Instructions per operation of the recorded traces
     Traces,
@@ -49,6 +51,7 @@ impl Part {
         match self {
             Self::Metadata => "metadata",
             Self::Fill => "fill",
+            Self::Replays => "replays",
             Self::Strides => "strides",
             Self::Frees => "frees",
             Self::Objects => "objects",
@@ -64,11 +67,11 @@ impl Part {
         }
     }
 
-    /// What has to run for its figures.
+    /// The sources of the part's figures.
     pub(super) fn sources(self) -> &'static [Source] {
         match self {
             Self::Metadata => &[Source::HOST, Source::Metadata],
-            Self::Fill | Self::Strides => &[Source::HOST],
+            Self::Fill | Self::Replays | Self::Strides => &[Source::HOST],
             Self::Frees => &[Source::OBJECTS],
             Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
             Self::Maps => &[Source::SCANNABLE],
@@ -87,6 +90,7 @@ impl Part {
         match self {
             Self::Metadata => metadata(figures),
             Self::Fill => fill(figures),
+            Self::Replays => replays::table(figures),
             Self::Strides => strides(figures),
             Self::Frees => frees(figures),
             Self::Objects => objects(figures),
@@ -153,7 +157,7 @@ fn metadata(figures: &Figures) -> Table {
     const FRESH: u32 = (64 << 10) * 6 / 100;
     const FULL: u32 = (64 << 10) * 15 / 100;
     let title = "metadata: bytes after the first allocation, the heap's static included, page tables \
-                 apart; of flat blocks of 64 KiB, what objects cannot have of them";
+                 apart; of flat blocks of 64 KiB, the bytes that objects cannot have";
     let all = table(figures, Part::Metadata, title, "all", |_| None);
     let simulated = [("x86_64", 48), ("plain32", 32), ("plain31", 31)];
     let simulated = simulated.map(|(row, bits)| (row.to_owned(), bits));
@@ -317,7 +321,7 @@ fn machines(figures: &Figures) -> Table {
         all,
         machine::all().map(|machine| {
             let of = |allocator| figures.number("machines", machine.name, allocator);
-            // What is only known to be above something is above it.
+            // A bound below the number serves: the number is larger.
             let list = of("linked_list_allocator").map(|number| number.value);
             let value = quotient(figures.get("machines", machine.name, OWN), list);
             let bound = Bound::Below(1.0);

@@ -1,4 +1,4 @@
-//! Where figures come from: a program on the host, kernels under QEMU, listings.
+//! The sources of figures: a program on the host, kernels under QEMU, listings.
 
 use core::time::Duration;
 
@@ -18,15 +18,15 @@ use crate::run::figures::Figures as Replay;
 use crate::run::{self, Profile};
 use crate::toolchain::Toolchain;
 
-/// Far above what any kernel here takes.
+/// More than any kernel here takes.
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// What counts something.
+/// A program that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The program `figures`, with the names of the parts that are wanted of it.
+    /// The program `figures`, with the names of the wanted parts.
     Host { bitmap: Bitmap },
-    /// A kernel that counts instructions, and what is on its command line.
+    /// A kernel that counts instructions, and its command line.
     Kernel {
         name: &'static str,
         bitmap: Bitmap,
@@ -44,7 +44,7 @@ pub(super) enum Source {
     Machines,
 }
 
-/// Which arena index a heap has.
+/// The kind of arena index that a heap has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Index {
     Sparse,
@@ -105,7 +105,7 @@ impl Source {
     };
     pub(super) const FLAT_REPLAYS: Self = Self::Replay { index: Index::Flat };
 
-    /// The machines that it boots; `chosen` is the one for what runs on one alone.
+    /// The machines that the source boots; `chosen` is the one for sources that boot one alone.
     pub(super) fn machines(self, chosen: &'static Machine) -> Vec<&'static Machine> {
         match self {
             Self::Host { .. } | Self::Listing => Vec::new(),
@@ -115,10 +115,10 @@ impl Source {
         }
     }
 
-    /// Runs it and adds its figures; `parts` are the names of those that want some.
+    /// Runs the source and adds its figures; `parts` are the names of the parts that want some.
     ///
     /// # Errors
-    /// If it cannot be built or does not end well.
+    /// If the source cannot be built or does not end well.
     pub(super) fn run(
         self,
         toolchain: &Toolchain,
@@ -287,10 +287,10 @@ fn number(figure: run::figures::Figure) -> Number {
 /// The allocators that replay traces in one kernel.
 const PEERS: [&str; 5] = [OWN, "firmware", "talc", "rlsf", "linked_list_allocator"];
 
-/// The trace that all machines are compared by: it fits all of them.
+/// The trace that all machines are compared by, because it fits all of them.
 const COMPARED: &str = "sqlite";
 
-/// Replays every trace; the figures are its rows.
+/// Replays every trace; each is a row of figures.
 fn replays(
     toolchain: &Toolchain,
     machine: &Machine,

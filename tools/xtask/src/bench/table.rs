@@ -1,10 +1,9 @@
-//! Tables of figures, each judged one beside its bound.
-
-use core::fmt::Write;
+//! Tables of figures, each bounded one beside its bound.
 
 use super::figures::Number;
+use crate::table::{Side, number, render};
 
-/// What a figure has to keep to.
+/// The bound of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bound {
     AtMost(f64),
@@ -32,10 +31,10 @@ pub(super) struct Row {
 /// A table of figures.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    /// What is counted, and in what unit.
+    /// The figures' subject and unit.
     pub(super) title: &'static str,
     pub(super) columns: Vec<String>,
-    /// What the judged figures are, or are quotients of.
+    /// The name of the judged figures: a column, or a quotient of two.
     pub(super) judged: &'static str,
     /// Digits after the point, of the cells and of the judged figures.
     pub(super) digits: (usize, usize),
@@ -80,26 +79,11 @@ impl Table {
     pub(super) fn render(&self) -> String {
         let mut lines = vec![self.head()];
         lines.extend(self.rows.iter().map(|row| self.line(row)));
-        let widths: Vec<usize> = (0..lines[0].len())
-            .map(|column| lines.iter().map(|line| line[column].chars().count()).max())
-            .map(Option::unwrap_or_default)
-            .collect();
-        let mut text = format!("{}\n", self.title);
-        for line in &lines {
-            let mut out = String::from(" ");
-            for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-                // Names and verdicts begin at the left, numbers end at the right. Writing to a
-                // string cannot fail.
-                let _ = if column == 0 || column == line.len() - 1 {
-                    write!(out, " {cell:<width$} ")
-                } else {
-                    write!(out, " {cell:>width$} ")
-                };
-            }
-            text.push_str(out.trim_end());
-            text.push('\n');
-        }
-        text
+        let mut sides = vec![Side::Right; self.columns.len() + 4];
+        // The name of the row, and the verdict.
+        sides[0] = Side::Left;
+        sides[self.columns.len() + 3] = Side::Left;
+        format!("{}\n{}", self.title, render(&lines, &sides, 2))
     }
 
     fn head(&self) -> Vec<String> {
@@ -137,22 +121,6 @@ impl Table {
         }
         line
     }
-}
-
-/// A number, with commas between the thousands.
-fn number(value: f64, digits: usize) -> String {
-    let plain = format!("{value:.digits$}");
-    let (whole, fraction) = plain
-        .split_once('.')
-        .map_or((&*plain, ""), |(whole, _)| (whole, &plain[whole.len()..]));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped + fraction
 }
 
 #[cfg(test)]
@@ -201,18 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_say_what_the_bound_is_and_whether_it_is_kept() {
+    fn rows_have_the_bound_and_the_verdict() {
         let text = table(vec![row(Some(12345.0), Bound::AtMost(9.0))]).render();
         let line = text.lines().last().map(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
             words.join(" ")
         });
         assert_eq!(line.as_deref(), Some("a row 12,345 12,345.00 ≤ 9.00 FAIL"));
-    }
-
-    #[test]
-    fn thousands_are_apart() {
-        assert_eq!(number(999.0, 0), "999");
-        assert_eq!(number(1_234_567.125, 2), "1,234,567.12");
     }
 }

@@ -1,4 +1,4 @@
-//! Which size classes there are, and how many pages a span of each has.
+//! The choice of the size classes, and of the pages of a span of each.
 //!
 //! The bounds are Go's: at most an eighth of a slot is lost to rounding, at most an eighth of a
 //! span to its tail. Within them, Go steps upwards and replaces a class by the next where both have
@@ -12,21 +12,21 @@
 
 use core::ops::Range;
 
-/// All multiples of this up to [`EXACT`] are classes.
+/// All multiples of this number up to [`EXACT`] are classes.
 const GRAIN: u32 = 8;
 /// The largest of the evenly spaced sizes.
 const EXACT: u32 = 128;
-/// Classes above [`EXACT`] are multiples of this: what C programs take every block to be aligned
-/// to.
+/// Classes above [`EXACT`] are multiples of this number: C programs expect every block to be
+/// aligned to it.
 const STEP: u32 = 16;
 /// Powers of two up to here fill their spans exactly.
 const EXACT_POWERS: u32 = 4096;
-/// One part of this many may be lost to rounding, and again to the tail of a span.
+/// The divisor for losses: an eighth may be lost to rounding, and again to a span's tail.
 const WASTE: u32 = 8;
 /// Pages that a span may have beyond those that one object needs.
 const EXTRA_PAGES: u32 = 15;
-/// Live bytes of the heap that classes are chosen for, in pages. Twelve MiB of 4 KiB pages is about
-/// what the recorded programs use; pages are smaller where memory is small.
+/// Live bytes of the heap that classes are chosen for, in pages. The recorded programs use about
+/// twelve MiB, of 4 KiB pages; pages are smaller where memory is small.
 const HEAP_PAGES: u32 = 3072;
 const HEAP_SMALL_PAGES: u32 = 512;
 /// Pages from here on are for machines with an MMU and memory to match.
@@ -35,10 +35,11 @@ const MMU_PAGE_BYTES: u32 = 4096;
 /// part of the heap that they are taken to be, in percent: 392 B in `jq`, 4368 B in `sqlite`. The
 /// rest of the heap is spread evenly over the doublings of size.
 const RECORDED: [(u32, u32); 2] = [(400, 10), (4368, 10)];
-/// Slots that a span record of one cache line has bits for.
-const NARROW_SLOTS: u32 = 256;
-/// Bytes of a span record with and without room for more bits.
-const RECORD_BYTES: (u32, u32) = (64, 192);
+/// Slots that a span record of one cache line has bits for. The generated file compares this number
+/// and the next two with the library's.
+pub(super) const NARROW_SLOTS: u32 = 256;
+/// Bytes of a span record without and with room for more bits.
+pub(super) const RECORD_BYTES: (u32, u32) = (64, 192);
 
 /// A size class: objects of up to `size` bytes, in spans of `pages` pages cut into `slots` slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +62,8 @@ pub(crate) fn largest(page_bytes: u32) -> u32 {
     (8 * page_bytes).min(32 << 10)
 }
 
-/// The most slots that a span may have: those of a narrow record, but never fewer than fill one
-/// page.
+/// The most slots that a span may have: as many as a narrow record has bits for, but never fewer
+/// than fill one page.
 pub(crate) fn most_slots(page_bytes: u32) -> u32 {
     (page_bytes / GRAIN).max(NARROW_SLOTS)
 }

@@ -1,58 +1,59 @@
-//! `cargo xtask classes`: the table of size classes, chosen, written, checked and tried.
+//! `cargo xtask classes`: the table of size classes, chosen, written, checked and replayed with.
 
 pub(crate) mod generate;
-mod model;
 mod render;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use crate::bench;
+use crate::setup::Install;
 use generate::{Classes, generate};
 
 /// The page sizes that the library has tables for, in bytes.
 pub(crate) const PAGE_BYTES: [u32; 6] = [256, 512, 1024, 2048, 4096, 8192];
 
-/// The page size of the model.
-const MODEL_PAGE_BYTES: u32 = 4096;
-
 /// The generated file.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/span/class_table.rs");
 
-/// What `cargo xtask classes` is asked to do.
+/// The options of `cargo xtask classes`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// Check that `src/span/class_table.rs` is what would be written; the default.
+    /// Check that `src/span/class_table.rs` equals what would be written; the default.
     #[arg(long)]
     check: bool,
     /// Write `src/span/class_table.rs`.
     #[arg(long, conflicts_with = "check")]
     write: bool,
-    /// Also replay the recorded traces in a model of the heap, and print the memory that the classes for 4
-    /// KiB pages cost.
+    /// Then replay the recorded traces and fill memory with objects of random sizes, on the heap
+    /// with the table as it is, and print how much memory that takes.
     #[arg(long)]
-    model: bool,
+    replay: bool,
 }
 
-/// Does what `options` ask.
+/// Checks or writes the table, then replays with it if `options` say so. The exit code says whether
+/// the heap keeps its bounds.
 ///
 /// # Errors
 ///
-/// As those of [`run`], or the traces cannot be read.
-pub(crate) fn command(options: Options) -> Result<()> {
+/// As those of [`run`], or the replays cannot be built.
+pub(crate) fn command(options: Options, install: Install) -> Result<ExitCode> {
     run(options.check || !options.write)?;
-    if options.model {
-        model::print(&generate(MODEL_PAGE_BYTES))?;
+    if options.replay {
+        let parts = vec![bench::Part::Replays, bench::Part::Fill];
+        return bench::run(&bench::Options::of(parts)?, install);
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Chooses the classes for every page size, and writes them to the library's table.
 ///
-/// With `check`, nothing is written: the file must be what would be written.
+/// With `check`, nothing is written: the file has to equal what would be written.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 
 use core::fmt::{Display, Write as _};
 
-use super::generate::{Class, Classes, largest};
+use super::generate::{Class, Classes, NARROW_SLOTS, RECORD_BYTES, largest};
 
 /// Sizes up to here are looked up by [`FINE`] bytes, those above by [`COARSE`], as in
 /// `src/span/class.rs`.
@@ -14,6 +14,7 @@ const HEADER: &str = "\
 //! The size classes for each page size. Written by `cargo xtask classes --write`; never edited.
 
 use super::class::ClassTable;
+use super::record::{NARROW_SLOTS, Record, WideRecord};
 
 /// The classes for pages of `1 << page_shift` bytes, from 256 B to 8 KiB.
 pub(crate) const fn table(page_shift: u32) -> Option<&'static ClassTable> {
@@ -31,10 +32,28 @@ pub(crate) fn render(tables: &[Classes]) -> String {
         );
     }
     text.push_str("        _ => None,\n    }\n}\n");
+    render_assumptions(&mut text);
     for table in tables {
         render_table(&mut text, table);
     }
     text
+}
+
+/// The check that the library's records are those that the classes were chosen for.
+fn render_assumptions(text: &mut String) {
+    let (narrow, wide) = RECORD_BYTES;
+    push(
+        text,
+        format_args!(
+            "
+/// The classes were chosen for records of these sizes.
+const _: () = assert!(
+    NARROW_SLOTS == {NARROW_SLOTS} && size_of::<Record>() == {narrow} && size_of::<WideRecord>() == {wide},
+    \"`xtask/src/classes/generate.rs` assumes other records\"
+);
+"
+        ),
+    );
 }
 
 fn render_table(text: &mut String, table: &Classes) {

@@ -1,3 +1,5 @@
+//! Tests of the choice of size classes.
+
 use super::generate::{Class, generate, largest, most_slots};
 use super::render::{magic, render};
 use super::{FILE, PAGE_BYTES};

@@ -1,304 +1,254 @@
-//! Dependent loads in a function's machine code.
+//! How many loads of a function wait for one another.
 //!
-//! A load depends on another if its address was computed from what the other loaded. The count
-//! follows values through registers and along every path: a branch carries its state to its label,
-//! where states are joined by the longer chain. It knows the instructions that a lookup may be made
-//! of and refuses others, calls and loops among them, rather than guess.
+//! The machine code is followed once, from its first instruction to its last, with the number of
+//! loads on the longest chain that each register's value ends. Code that goes back or calls other
+//! code has no such number and is refused.
 
 use alloc::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register,
+    RflagsBits,
+};
 
-/// How many loads each register's value depends on, one after the other. A register without an
-/// entry depends on none.
-type Depths = BTreeMap<&'static str, u32>;
+/// The flags that arithmetic writes, all of them.
+const STATUS: u32 = RflagsBits::OF
+    | RflagsBits::SF
+    | RflagsBits::ZF
+    | RflagsBits::AF
+    | RflagsBits::CF
+    | RflagsBits::PF;
 
-/// Registers, by any of their names: the 64-bit one comes first and stands for all.
-const REGISTERS: &[&[&str]] = &[
-    &["rax", "eax", "ax", "al", "ah"],
-    &["rbx", "ebx", "bx", "bl", "bh"],
-    &["rcx", "ecx", "cx", "cl", "ch"],
-    &["rdx", "edx", "dx", "dl", "dh"],
-    &["rsi", "esi", "si", "sil"],
-    &["rdi", "edi", "di", "dil"],
-    &["rbp", "ebp", "bp", "bpl"],
-    &["rsp", "esp", "sp", "spl"],
-    &["r8", "r8d", "r8w", "r8b"],
-    &["r9", "r9d", "r9w", "r9b"],
-    &["r10", "r10d", "r10w", "r10b"],
-    &["r11", "r11d", "r11w", "r11b"],
-    &["r12", "r12d", "r12w", "r12b"],
-    &["r13", "r13d", "r13w", "r13b"],
-    &["r14", "r14d", "r14w", "r14b"],
-    &["r15", "r15d", "r15w", "r15b"],
-    &["rip"],
-];
-
-/// The flags, which comparisons write and some instructions read, as if they were one register.
-const FLAGS: &str = "flags";
-
-/// Beginnings of the names of instructions that read the flags.
-const READ_FLAGS: &[&str] = &["cmov", "set", "adc", "sbb"];
-
-/// What an instruction does with its last operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    /// Replaces it by what follows from the other operands.
-    Replaces,
-    /// Replaces it by what follows from all operands.
-    Updates,
-    /// Leaves it, and only reads.
-    Reads,
-    /// Like `Replaces`, but reads no memory.
-    Address,
-}
-
-/// Instructions by the beginning of their names, the longer before the shorter.
-const EFFECTS: &[(&str, Effect)] = &[
-    ("cmov", Effect::Updates),
-    ("cmp", Effect::Reads),
-    ("test", Effect::Reads),
-    ("bts", Effect::Updates),
-    ("btr", Effect::Updates),
-    ("bt", Effect::Reads),
-    ("bsf", Effect::Replaces),
-    ("bsr", Effect::Replaces),
-    ("bswap", Effect::Updates),
-    ("lea", Effect::Address),
-    ("mov", Effect::Replaces),
-    ("set", Effect::Replaces),
-    ("add", Effect::Updates),
-    ("sub", Effect::Updates),
-    ("sbb", Effect::Updates),
-    ("adc", Effect::Updates),
-    ("and", Effect::Updates),
-    ("xor", Effect::Updates),
-    ("or", Effect::Updates),
-    ("shl", Effect::Updates),
-    ("shr", Effect::Updates),
-    ("sar", Effect::Updates),
-    ("rol", Effect::Updates),
-    ("ror", Effect::Updates),
-    ("not", Effect::Updates),
-    ("neg", Effect::Updates),
-    ("inc", Effect::Updates),
-    ("dec", Effect::Updates),
-    ("imul", Effect::Updates),
-];
-
-/// The loads on the longest path of loads that depend on one another, in the text of a function.
+/// The number of loads on the longest chain of dependent loads of a function's machine code for
+/// x86_64: 0 without a load.
 ///
 /// # Errors
-/// An instruction that the count does not know, a loop, or a call.
-pub(super) fn longest_chain(text: &str) -> Result<u32> {
-    let mut function = Function::default();
-    for line in text.lines() {
-        function.step(line.trim())?;
+/// If the code has a loop, a call, or bytes that are no instruction.
+pub(super) fn longest_chain(code: &[u8]) -> Result<u32> {
+    let mut function = Function {
+        here: Some(Depths::default()),
+        ..Function::default()
+    };
+    let mut facts = InstructionInfoFactory::new();
+    for instruction in Decoder::with_ip(64, code, 0, DecoderOptions::NONE) {
+        function.step(&instruction, &mut facts)?;
     }
     Ok(function.longest)
 }
 
+/// The length of the longest chain of loads that each value ends.
+#[derive(Clone, Debug, Default)]
+struct Depths {
+    registers: BTreeMap<Register, u32>,
+    flags: u32,
+}
+
+impl Depths {
+    fn get(&self, register: Register) -> u32 {
+        let whole = register.full_register();
+        self.registers.get(&whole).copied().unwrap_or(0)
+    }
+
+    /// Two paths meet: each value is the deeper one of both.
+    fn join(&mut self, other: &Self) {
+        for (register, depth) in &other.registers {
+            let own = self.registers.entry(*register).or_default();
+            *own = (*own).max(*depth);
+        }
+        self.flags = self.flags.max(other.flags);
+    }
+}
+
+/// A function, as far as it was followed.
 #[derive(Debug, Default)]
 struct Function {
-    /// The state here; `None` after an instruction that does not go on to the next one.
+    /// The values at the next instruction; `None` if the one before never goes on to it.
     here: Option<Depths>,
-    /// States that branches carry to labels further down.
-    waiting: BTreeMap<String, Depths>,
-    /// Labels that have been passed.
-    passed: Vec<String>,
+    /// The values that branches carry to instructions further down.
+    waiting: BTreeMap<u64, Depths>,
     longest: u32,
-    begun: bool,
 }
 
 impl Function {
-    fn step(&mut self, line: &str) -> Result<()> {
-        if !self.begun {
-            self.begun = true;
-            self.here = Some(Depths::new());
+    fn step(
+        &mut self,
+        instruction: &Instruction,
+        facts: &mut InstructionInfoFactory,
+    ) -> Result<()> {
+        let at = instruction.ip();
+        if let Some(waiting) = self.waiting.remove(&at) {
+            self.here.get_or_insert_default().join(&waiting);
         }
-        if let Some(label) = line.strip_suffix(':') {
-            self.passed.push(label.to_owned());
-            if let Some(waiting) = self.waiting.remove(label) {
-                join(self.here.get_or_insert_default(), &waiting);
-            }
-            return Ok(());
-        }
-        let (name, operands) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let Some(here) = &mut self.here else {
-            bail!("`{line}` is never reached");
+            bail!("the instruction at {at:#x} is never reached");
         };
-        if name.starts_with("ret") || name == "ud2" {
-            self.here = None;
-        } else if name.starts_with('j') {
-            let label = operands.trim();
-            if self.passed.iter().any(|passed| passed == label) {
-                bail!("`{line}` goes back: a loop");
+        match instruction.flow_control() {
+            _ if instruction.is_invalid() => bail!("the bytes at {at:#x} are no instruction"),
+            FlowControl::Next => {
+                let loaded = here.execute(instruction, facts);
+                self.longest = self.longest.max(loaded);
             }
-            join(self.waiting.entry(label.to_owned()).or_default(), here);
-            if name == "jmp" {
-                self.here = None;
+            FlowControl::Return | FlowControl::Exception => self.here = None,
+            flow @ (FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) => {
+                let target = instruction.near_branch_target();
+                if target <= at {
+                    bail!("the branch at {at:#x} goes back: a loop");
+                }
+                self.waiting.entry(target).or_default().join(here);
+                if flow == FlowControl::UnconditionalBranch {
+                    self.here = None;
+                }
             }
-        } else if !name.starts_with("nop") {
-            let loaded = execute(here, line, name, &split(operands))?;
-            self.longest = self.longest.max(loaded);
+            _ => bail!("the instruction at {at:#x} leaves the function"),
         }
         Ok(())
     }
 }
 
-fn join(depths: &mut Depths, other: &Depths) {
-    for (register, depth) in other {
-        let own = depths.entry(register).or_default();
-        *own = (*own).max(*depth);
-    }
-}
+impl Depths {
+    /// Follows one instruction, and returns the length of the chain that its load ends: 0 without
+    /// a load.
+    fn execute(&mut self, instruction: &Instruction, facts: &mut InstructionInfoFactory) -> u32 {
+        let facts = facts.info(instruction);
+        let read = facts.used_memory().iter().filter(|one| reads(one.access()));
+        let loaded = read.map(|one| 1 + self.get(one.base()).max(self.get(one.index())));
+        let loaded = loaded.max().unwrap_or(0);
 
-/// Follows one instruction; answers the length of the chain that its load ends, 0 without one.
-fn execute(depths: &mut Depths, line: &str, name: &str, operands: &[&str]) -> Result<u32> {
-    let known = EFFECTS.iter().find(|(prefix, _)| name.starts_with(prefix));
-    let (Some((_, effect)), Some(target)) = (known, operands.last()) else {
-        bail!("`{line}` is none of the instructions that the count knows");
-    };
-    let mut loaded = 0;
-    let reads_flags = READ_FLAGS.iter().any(|prefix| name.starts_with(prefix));
-    let flags = depths.get(FLAGS).copied().filter(|_| reads_flags);
-    let mut depth = flags.unwrap_or(0);
-    let sources = &operands[..operands.len() - 1];
-    let clears = name.starts_with("xor") && sources.first() == Some(target);
-    let reads_target = matches!(effect, Effect::Updates | Effect::Reads) && !clears;
-    let read = sources.iter().chain(reads_target.then_some(target));
-    for operand in read.filter(|_| !clears) {
-        let mut value = 0;
-        for register in registers(operand)? {
-            value = value.max(depths.get(register).copied().unwrap_or(0));
+        let registers = facts.used_registers();
+        let inputs = registers.iter().filter(|one| reads(one.access()));
+        let inputs = inputs.map(|one| self.get(one.register()));
+        let mut depth = inputs.max().unwrap_or(0).max(loaded);
+        if instruction.rflags_read() != 0 {
+            depth = depth.max(self.flags);
         }
-        if operand.contains('(') && *effect != Effect::Address {
-            value += 1;
-            loaded = loaded.max(value);
-        }
-        depth = depth.max(value);
-    }
-    if matches!(effect, Effect::Updates | Effect::Reads) {
-        depths.insert(FLAGS, depth);
-    }
-    if *effect != Effect::Reads && !target.contains('(') {
-        let [register] = registers(target)?[..] else {
-            bail!("`{line}` has a target that is no register");
-        };
-        depths.insert(register, depth);
-    }
-    Ok(loaded)
-}
 
-/// Operands, separated by the commas outside of parentheses.
-fn split(operands: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut depth, mut start) = (0_u32, 0);
-    for (at, letter) in operands.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(operands[start..at].trim());
-                start = at + 1;
+        for one in registers.iter().filter(|one| writes(one.access())) {
+            let register = one.register();
+            // Pushing and popping move the stack pointer by a constant, whatever they load.
+            if instruction.is_stack_instruction() && register.full_register() == Register::RSP {
+                continue;
             }
-            _ => {}
+            // Of a register of 64 bits, a write of 32 replaces all, a write of 16 or 8 a part.
+            let is_replaced = one.access() != OpAccess::CondWrite && register.size() >= 4;
+            let kept = if is_replaced { 0 } else { self.get(register) };
+            let whole = register.full_register();
+            self.registers.insert(whole, depth.max(kept));
         }
+        match instruction.rflags_modified() & STATUS {
+            0 => {}
+            STATUS => self.flags = depth,
+            _ => self.flags = self.flags.max(depth),
+        }
+        loaded
     }
-    parts.push(operands[start..].trim());
-    parts
 }
 
-/// The registers that an operand names.
-fn registers(operand: &str) -> Result<Vec<&'static str>> {
-    let names = operand.split('%').skip(1);
-    names
-        .map(|rest| {
-            let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric());
-            let name = &rest[..end.unwrap_or(rest.len())];
-            let known = REGISTERS.iter().find(|names| names.contains(&name));
-            match known.and_then(|names| names.first()) {
-                Some(register) => Ok(*register),
-                None => bail!("`{operand}`: there is no register {name}"),
-            }
-        })
-        .collect()
+fn reads(access: OpAccess) -> bool {
+    matches!(
+        access,
+        OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+    )
+}
+
+fn writes(access: OpAccess) -> bool {
+    matches!(
+        access,
+        OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chain(text: &str) -> u32 {
-        longest_chain(text).unwrap_or(u32::MAX)
+    fn chain(code: &[&[u8]]) -> u32 {
+        longest_chain(&code.concat()).unwrap_or(u32::MAX)
     }
+
+    const RET: &[u8] = &[0xc3];
+    /// `movq (%rdi), %rax`
+    const LOAD_RAX: &[u8] = &[0x48, 0x8b, 0x07];
+    /// `movq (%rdi), %rdi`
+    const LOAD_RDI: &[u8] = &[0x48, 0x8b, 0x3f];
+    /// `movq (%rax), %rax`
+    const LOAD_AGAIN: &[u8] = &[0x48, 0x8b, 0x00];
 
     #[test]
     fn loads_count_that_depend_on_one_another() {
-        assert_eq!(chain("retq"), 0);
-        assert_eq!(chain("movq (%rdi), %rax\nmovq 8(%rdi), %rcx\nretq"), 1);
-        assert_eq!(chain("movq (%rdi), %rax\nmovq 8(%rax), %rcx\nretq"), 2);
-        assert_eq!(chain("movq (%rdi), %rax\nleaq 8(%rax), %rcx\nretq"), 1);
-        let indexed = "movq (%rdi), %rax\nshrq $3, %rax\nmovl (%rdx,%rax,4), %eax\nretq";
-        assert_eq!(chain(indexed), 2);
-        let compared = "movq (%rdi), %rax\ncmpl $0, (%rax)\nsete %al\nretq";
-        assert_eq!(chain(compared), 2);
+        assert_eq!(chain(&[RET]), 0);
+        // movq 8(%rdi), %rcx
+        assert_eq!(chain(&[LOAD_RAX, &[0x48, 0x8b, 0x4f, 8], RET]), 1);
+        // movq 8(%rax), %rcx
+        assert_eq!(chain(&[LOAD_RAX, &[0x48, 0x8b, 0x48, 8], RET]), 2);
+        // leaq 8(%rax), %rcx
+        assert_eq!(chain(&[LOAD_RAX, &[0x48, 0x8d, 0x48, 8], RET]), 1);
+        // shrq $3, %rax; movl (%rdx,%rax,4), %eax
+        let indexed: &[u8] = &[0x48, 0xc1, 0xe8, 3, 0x8b, 0x04, 0x82];
+        assert_eq!(chain(&[LOAD_RAX, indexed, RET]), 2);
+        // cmpl $0, (%rax); sete %al
+        let compared: &[u8] = &[0x83, 0x38, 0, 0x0f, 0x94, 0xc0];
+        assert_eq!(chain(&[LOAD_RAX, compared, RET]), 2);
     }
 
     #[test]
     fn a_register_that_is_cleared_depends_on_nothing() {
-        assert_eq!(
-            chain("movq (%rdi), %rax\nxorl %eax, %eax\nmovq (%rax), %rax\nretq"),
-            1
-        );
-        assert_eq!(
-            chain("movq (%rdi), %rax\nmovl $1, %eax\nmovq (%rax), %rax\nretq"),
-            1
-        );
-        assert_eq!(
-            chain("movq (%rdi), %rax\norl $1, %eax\nmovq (%rax), %rax\nretq"),
-            2
-        );
+        // xorl %eax, %eax
+        assert_eq!(chain(&[LOAD_RAX, &[0x31, 0xc0], LOAD_AGAIN, RET]), 1);
+        // movl $1, %eax
+        assert_eq!(chain(&[LOAD_RAX, &[0xb8, 1, 0, 0, 0], LOAD_AGAIN, RET]), 1);
+        // orl $1, %eax
+        assert_eq!(chain(&[LOAD_RAX, &[0x83, 0xc8, 1], LOAD_AGAIN, RET]), 2);
+        // movb $1, %al
+        assert_eq!(chain(&[LOAD_RAX, &[0xb0, 1], LOAD_AGAIN, RET]), 2);
     }
 
     #[test]
     fn flags_carry_what_was_loaded() {
-        let selected =
-            "movq (%rdi), %rax\ntestq %rax, %rax\ncmovneq %rcx, %rdx\nmovq (%rdx), %rax\nretq";
-        assert_eq!(chain(selected), 2);
-        let as_number = "cmpl $0, (%rdi)\nsete %al\nmovzbl %al, %eax\nmovb (%rdx,%rax), %al\nretq";
-        assert_eq!(chain(as_number), 2);
+        // testq %rax, %rax; cmovneq %rcx, %rdx; movq (%rdx), %rax
+        let selected: &[u8] = &[0x48, 0x85, 0xc0, 0x48, 0x0f, 0x45, 0xd1, 0x48, 0x8b, 0x02];
+        assert_eq!(chain(&[LOAD_RAX, selected, RET]), 2);
+        // cmpl $0, (%rdi); sete %al; movzbl %al, %eax; movb (%rdx,%rax), %al
+        let as_number: &[u8] = &[
+            0x83, 0x3f, 0, 0x0f, 0x94, 0xc0, 0x0f, 0xb6, 0xc0, 0x8a, 0x04, 0x02,
+        ];
+        assert_eq!(chain(&[as_number, RET]), 2);
+    }
+
+    #[test]
+    fn the_stack_pointer_waits_for_no_load() {
+        // popq %rbx; popq %rbx
+        assert_eq!(chain(&[&[0x5b, 0x5b], RET]), 1);
     }
 
     #[test]
     fn the_longest_path_counts() {
-        let short_and_long = "\
-            jne .L1
-            movq (%rdi), %rdi
-            movq (%rdi), %rdi
-            .L1:
-            movq (%rdi), %rax
-            retq";
-        assert_eq!(chain(short_and_long), 3);
-        let forgotten = "\
-            movq (%rdi), %rdi
-            jne .L1
-            xorl %edi, %edi
-            .L1:
-            movq (%rdi), %rax
-            retq";
-        assert_eq!(chain(forgotten), 2, "the branch keeps what was loaded");
+        // jne over both loads
+        let jne: &[u8] = &[0x75, 6];
+        assert_eq!(chain(&[jne, LOAD_RDI, LOAD_RDI, LOAD_RAX, RET]), 3);
+        // jne over `xorl %edi, %edi`
+        let forgotten = [LOAD_RDI, &[0x75, 2], &[0x31, 0xff], LOAD_RAX, RET];
+        assert_eq!(chain(&forgotten), 2, "the branch keeps what was loaded");
+        // jmp over one load
+        assert_eq!(chain(&[&[0x75, 2], &[0xeb, 3], LOAD_RDI, LOAD_RAX, RET]), 2);
     }
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        for text in [
-            "callq other\nretq",
-            ".L1:\nmovq (%rdi), %rdi\njne .L1\nretq",
-            "cpuid\nretq",
-            "movq (%rdj), %rax\nretq",
-        ] {
-            assert!(longest_chain(text).is_err(), "{text}");
+        let refused: [&[&[u8]]; 5] = [
+            // callq
+            &[&[0xe8, 0, 0, 0, 0], RET],
+            // jne back to the load
+            &[LOAD_RDI, &[0x75, 0xfb], RET],
+            // jmpq *%rax
+            &[&[0xff, 0xe0]],
+            // No instruction begins with this byte.
+            &[&[0x06], RET],
+            // Nothing leads to the load.
+            &[RET, LOAD_RDI],
+        ];
+        for code in refused {
+            assert!(longest_chain(&code.concat()).is_err(), "{code:x?}");
         }
     }
 }

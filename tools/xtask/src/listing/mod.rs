@@ -4,8 +4,8 @@
 //! The code is the compiler's, so it is compared with the recorded listing only on the compiler
 //! that made that one. The number of dependent loads holds on any.
 
+mod function;
 mod loads;
-mod text;
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,18 +13,20 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use function::Function;
+
 use crate::process;
 use crate::project;
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
 
-/// The target whose machine code is looked at.
+/// The target whose machine code is examined.
 pub(crate) const TARGET: &str = "x86_64-unknown-none";
 
 /// The most loads in a row that a lookup may take.
 pub(crate) const MOST_LOADS: u32 = 3;
 
-/// What to do with the listing.
+/// The options of `cargo xtask listing`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// Record the listing of this compiler instead of comparing with the recorded one.
@@ -42,23 +44,23 @@ pub(crate) fn command(options: Options, install: Install) -> Result<()> {
         ..Needs::default()
     };
     let toolchain = needs.ensure(install)?;
-    let listing = compile(&toolchain)?;
+    let lookup = compile(&toolchain)?;
+    let listing = lookup.listing();
     print!("{listing}");
     if options.write {
         fs::write(recorded_file(), recorded(&toolchain, &listing))?;
     }
-    let loads = check(&toolchain, &listing)?;
+    let loads = check(&toolchain, &lookup)?;
     println!("{loads} dependent loads, at most {MOST_LOADS} allowed");
     Ok(())
 }
 
-/// Compiles the lookup and checks it; answers its dependent loads.
+/// Compiles the lookup and checks it; returns its dependent loads.
 ///
 /// # Errors
 /// As [`command`].
 pub(crate) fn checked_loads(toolchain: &Toolchain) -> Result<u32> {
-    let listing = compile(toolchain)?;
-    check(toolchain, &listing)
+    check(toolchain, &compile(toolchain)?)
 }
 
 /// Compiles the lookup and counts its dependent loads.
@@ -66,22 +68,22 @@ pub(crate) fn checked_loads(toolchain: &Toolchain) -> Result<u32> {
 /// # Errors
 /// If it cannot be compiled, or the count does not understand it.
 pub(crate) fn dependent_loads(toolchain: &Toolchain) -> Result<u32> {
-    loads::longest_chain(&compile(toolchain)?)
+    loads::longest_chain(&compile(toolchain)?.code)
 }
 
 fn recorded_file() -> PathBuf {
     project::root().join("tools/listings/lookup-x86_64.s")
 }
 
-/// What is recorded of a listing: the compiler, then the listing.
+/// The contents of the recorded file: the compiler, then the listing.
 fn recorded(toolchain: &Toolchain, listing: &str) -> String {
     format!("# {}\n{listing}", toolchain.version)
 }
 
-/// The machine code of `lookup` in `tests/listings`.
-fn compile(toolchain: &Toolchain) -> Result<String> {
+/// The machine code of `lookup` in `tools/listings`.
+fn compile(toolchain: &Toolchain) -> Result<Function> {
     let target = project::target_of("listings");
-    let assembly = target.join("lookup.s");
+    let object = target.join("lookup.o");
     let mut command = toolchain.cargo_for("rustc", TARGET);
     command
         .current_dir(project::root())
@@ -89,30 +91,31 @@ fn compile(toolchain: &Toolchain) -> Result<String> {
         .arg("--target-dir")
         .arg(&target)
         .arg("--")
-        .arg(format!("--emit=asm={}", assembly.display()))
+        .arg(format!("--emit=obj={}", object.display()))
         .args(["-C", "codegen-units=1", "-C", "debuginfo=0"]);
     let built = process::run(&mut command, None, |_| ())?;
     if !built.ending.success() {
         built.lines.iter().for_each(|line| eprintln!("{line}"));
         bail!("`{}` failed", process::describe(&command));
     }
-    let assembly = fs::read_to_string(&assembly).context("the compiler's assembly")?;
-    text::extract(&assembly, "lookup").context("there is no function `lookup`")
+    let object = fs::read(&object).context("the compiler's object file")?;
+    Function::read(&object, "lookup")
 }
 
-/// Counts the dependent loads of a listing, and compares it with the recorded one if that is this
-/// compiler's.
-fn check(toolchain: &Toolchain, listing: &str) -> Result<u32> {
-    let loads = loads::longest_chain(listing)?;
+/// Counts the dependent loads of a lookup, and compares its listing with the recorded one if that
+/// is this compiler's.
+fn check(toolchain: &Toolchain, lookup: &Function) -> Result<u32> {
+    let loads = loads::longest_chain(&lookup.code)?;
     if loads > MOST_LOADS {
         bail!("a lookup takes {loads} dependent loads; at most {MOST_LOADS} are allowed");
     }
     let before = fs::read_to_string(recorded_file()).context("the recorded listing")?;
     let same_compiler = before.lines().next() == Some(&format!("# {}", toolchain.version));
-    if same_compiler && before != recorded(toolchain, listing) {
+    let listing = lookup.listing();
+    if same_compiler && before != recorded(toolchain, &listing) {
         bail!(
             "the machine code of a lookup is not the recorded one; \
-             `cargo xtask listing --write` records what it is now:\n{listing}"
+             `cargo xtask listing --write` records the code as it is now:\n{listing}"
         );
     }
     Ok(loads)
@@ -122,27 +125,25 @@ fn check(toolchain: &Toolchain, listing: &str) -> Result<u32> {
 mod tests {
     use super::*;
 
-    /// The recorded listing without the compiler's version.
-    fn recorded_code() -> String {
-        let text = fs::read_to_string(recorded_file()).unwrap_or_default();
-        text.lines()
-            .skip(1)
-            .map(|line| format!("{line}\n"))
-            .collect()
+    fn recorded_listing() -> String {
+        fs::read_to_string(recorded_file()).unwrap_or_default()
+    }
+
+    fn chain_of(listing: &str) -> Option<u32> {
+        loads::longest_chain(&function::code_of(listing)).ok()
     }
 
     #[test]
     fn the_recorded_lookup_takes_no_more_loads_than_allowed() {
-        let loads = loads::longest_chain(&recorded_code());
-        assert!(loads.is_ok_and(|loads| loads == MOST_LOADS));
+        assert_eq!(chain_of(&recorded_listing()), Some(MOST_LOADS));
     }
 
     #[test]
     fn a_fourth_load_is_found() {
-        let code = recorded_code();
-        let planted = code.replacen("\ttestl\t%eax, %eax\n", "\tmovl\t(%rax), %eax\n", 1);
-        assert_ne!(planted, code, "the handle is compared with zero");
-        let loads = loads::longest_chain(&planted);
-        assert!(loads.is_ok_and(|loads| loads == MOST_LOADS + 1));
+        let listing = recorded_listing();
+        // The comparison of the handle with zero, `test %eax,%eax`, becomes `mov (%rax),%eax`.
+        let planted = listing.replacen("\t85 c0 ", "\t8b 00 ", 1);
+        assert_ne!(planted, listing, "the handle is compared with zero");
+        assert_eq!(chain_of(&planted), Some(MOST_LOADS + 1));
     }
 }

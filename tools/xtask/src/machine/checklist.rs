@@ -62,7 +62,7 @@ fn places(machine: &Machine) -> Vec<(&'static str, String)> {
                 format!("On::Code({:?})", machine.code),
             ),
             // Miri does not run the crates of machines with page tables.
-            ("tools/xtask/src/deep.rs", package),
+            ("tools/xtask/src/miri.rs", package),
         ]);
     }
     places

@@ -1,7 +1,8 @@
-//! The table of replayed traces.
+//! The table of the replayed traces.
 
 use super::figures::{Figure, Figures};
 use crate::machine::Machine;
+use crate::table::{Side, count, render};
 
 /// How a replay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +69,14 @@ const fn column(first: &'static str, second: &'static str, cell: fn(&Row) -> Str
 
 impl Row {
     fn number(&self, name: &str) -> String {
-        self.figures.get(name).map_or_else(missing, grouped)
+        self.figures.get(name).map_or_else(missing, count)
     }
 
     /// The kernel counts the checks of the account once all of them have held.
     fn identity(&self) -> String {
         match (self.outcome, self.figures.lack()) {
             (Outcome::TooLarge, Some((needed, available))) => {
-                let [needed, available] = [needed, available].map(grouped);
+                let [needed, available] = [needed, available].map(count);
                 format!("does not fit: {needed} bytes needed, {available} available")
             }
             _ if self.figures.get("account_checks").is_some() => "held".to_owned(),
@@ -97,26 +98,16 @@ pub(crate) fn of(rows: &[Row], has_machines: bool) -> String {
         head.collect()
     });
     let lines: Vec<Vec<String>> = heads.chain(rows.iter().map(cells)).collect();
-    let width = |column: usize| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<_> = (0..columns.len()).map(width).collect();
     let words = ["trace", "machine", "identity"];
-    let is_word = |column: usize| words.contains(&columns[column].head[1]);
-    let line = |cells: &Vec<String>| {
-        let cell = |(column, cell): (usize, &String)| {
-            let width = widths[column];
-            if is_word(column) {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            }
-        };
-        let cells: Vec<_> = cells.iter().enumerate().map(cell).collect();
-        cells.join("  ").trim_end().to_owned()
+    let side = |column: &&Column| {
+        if words.contains(&column.head[1]) {
+            Side::Left
+        } else {
+            Side::Right
+        }
     };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    let sides: Vec<_> = columns.iter().map(side).collect();
+    render(&lines, &sides, 0).trim_end().to_owned()
 }
 
 fn missing() -> String {
@@ -125,20 +116,7 @@ fn missing() -> String {
 
 fn bounded(figure: Figure) -> String {
     let bound = if figure.is_bound { ">" } else { "" };
-    format!("{bound}{}", grouped(figure.value))
-}
-
-/// A number with its digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{bound}{}", count(figure.value))
 }
 
 #[cfg(test)]
@@ -154,12 +132,6 @@ mod tests {
             figures: Figures::read(&lines),
             outcome,
         }
-    }
-
-    #[test]
-    fn digits_are_grouped() {
-        let grouped: Vec<_> = [0, 12, 999, 1000, 1_234_567].map(grouped).into();
-        assert_eq!(grouped, ["0", "12", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

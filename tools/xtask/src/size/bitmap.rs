@@ -1,4 +1,4 @@
-//! What the heap bitmap leaves in a heap without it: nothing.
+//! The check that a heap without the bitmap has no code of it.
 
 use anyhow::{Result, ensure};
 
@@ -7,28 +7,21 @@ use super::link::{Variant, link};
 use super::{Subject, WHOLE};
 use crate::toolchain::Toolchain;
 
-/// Its modules, as the names of symbols have them: those of functions, and those of functions of
-/// types in them.
-const MODULES: [(&str, &str); 5] = [
-    ("archipelago4bits", "archipelago..bits.."),
-    (
-        "archipelago8pageheap6bitmap",
-        "archipelago..pageheap..bitmap..",
-    ),
-    (
-        "archipelago4heap9scannable",
-        "archipelago..heap..scannable..",
-    ),
-    ("archipelago5arena6bitmap", "archipelago..arena..bitmap.."),
-    ("archipelago4span4near", "archipelago..span..near.."),
+/// The paths of the bitmap's modules.
+const MODULES: [&str; 5] = [
+    "archipelago::bits::",
+    "archipelago::pageheap::bitmap::",
+    "archipelago::heap::scannable::",
+    "archipelago::arena::bitmap::",
+    "archipelago::span::near::",
 ];
 
-/// A line for what the whole heap takes with the bitmap, and one for each way to compile it without,
-/// which begins with `kept` or `broken`.
+/// A line with the size of the whole heap with the bitmap, and one for each way to compile it
+/// without, which begins with `kept` or `broken`.
 ///
 /// # Errors
-/// If a heap cannot be linked; or if a module is not found in a heap with the bitmap, so that not
-/// finding it without would say nothing.
+/// If a heap cannot be linked. If a heap with the bitmap has no symbol of one of its modules: then
+/// the check for a heap without would find nothing, whatever is in it.
 pub(super) fn lines(toolchain: &Toolchain, target: &str) -> Result<Vec<String>> {
     let Subject {
         program,
@@ -56,12 +49,13 @@ pub(super) fn lines(toolchain: &Toolchain, target: &str) -> Result<Vec<String>> 
     Ok(lines)
 }
 
-/// Whether every module of the bitmap is found in an image that has it.
+/// Checks that every module of the bitmap is found in an image that has it.
 fn found_in(with: &Image) -> Result<()> {
-    for (module, types) in MODULES {
+    for module in MODULES {
         ensure!(
-            with.symbols.iter().any(|name| is_of(name, module, types)),
-            "no symbol of {module} where the bitmap is, so that finding none would say nothing"
+            with.symbols.iter().any(|name| name.contains(module)),
+            "a heap with the bitmap has no symbol of {module}: the check of a heap without it would \
+             find nothing"
         );
     }
     Ok(())
@@ -73,10 +67,7 @@ fn judge(is_optimized: bool, without: &Image) -> String {
     } else {
         "not optimized"
     };
-    let is_left = |name: &&str| {
-        let mut modules = MODULES.into_iter();
-        modules.any(|(module, types)| is_of(name, module, types))
-    };
+    let is_left = |name: &&str| MODULES.iter().any(|module| name.contains(module));
     let names = without.symbols.iter().map(String::as_str);
     let left: Vec<_> = names.filter(is_left).collect();
     let own = without.symbols.iter();
@@ -89,30 +80,28 @@ fn judge(is_optimized: bool, without: &Image) -> String {
     }
 }
 
-fn is_of(name: &str, module: &str, types: &str) -> bool {
-    name.contains(module) || name.contains(types)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::image::demangled;
     use super::*;
 
-    /// Symbols of a heap with the bitmap.
-    const WITH: [&str; 6] = [
+    /// Symbols of a heap with the bitmap, in the legacy mangling and in v0.
+    const WITH: [&str; 7] = [
         "_ZN11archipelago4bits5short12copy_several17hac26849bfc3ef589E",
         "_ZN100_$LT$archipelago..bits..view..Inside$LT$M$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
         "_ZN11archipelago8pageheap6bitmap6memory15Bitmap$LT$K$GT$5claim17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4heap9scannable5hooks54_$LT$impl$u20$archipelago..heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4span4near9BitsPlace5units17h2f3c9e6f0a14d7b8E",
+        "_RNvNtNtCs1_11archipelago4bits5short12copy_several",
     ];
 
-    /// One that is of another bitmap.
+    /// A symbol of another bitmap.
     const OTHER: &str = "_ZN11archipelago4page4bits4Bits3new17h7491ec063d1ea350E";
 
     fn image(symbols: &[&str]) -> Image {
         Image {
-            symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
+            symbols: symbols.iter().map(|name| demangled(name)).collect(),
             ..Image::default()
         }
     }

@@ -1,13 +1,13 @@
-//! What the heaps of this project have to keep to.
+//! The bounds of this project's heaps.
 
 use super::image::Image;
 use super::{FIRMWARE, Subject, WHOLE};
 
 /// Bytes of code and constants of the whole heap at most.
 const WHOLE_BYTES: u64 = 14 << 10;
-/// The same of the firmware heap.
+/// Bytes of code and constants of the firmware heap at most.
 const FIRMWARE_BYTES: u64 = 4 << 10;
-/// What is aimed for.
+/// Bytes of code and constants that the firmware heap should have.
 const FIRMWARE_AIM: u64 = 2560;
 /// Bytes of the firmware heap's control block at most.
 const CONTROL_BLOCK: u64 = 512;
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_panic_breaks_a_bound_of_the_firmware_heap_alone() {
         let image = Image {
-            symbols: vec!["_ZN4core9panicking5panic".to_owned()],
+            symbols: vec!["core::panicking::panic".to_owned()],
             ..Image::default()
         };
         let breaking: Vec<_> = SUBJECTS

@@ -1,29 +1,29 @@
-//! What is in a linked program.
+//! The contents of a linked program: bytes by kind, and symbols.
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::map;
 
-/// What is in a linked program.
+/// The contents of a linked program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Image {
     /// Bytes of code and constants, but for the compiler's own functions.
     pub(super) bytes: u64,
     /// Bytes of static memory.
     pub(super) statics: u64,
-    /// Names of symbols, as they are mangled.
+    /// Names of symbols, demangled.
     pub(super) symbols: Vec<String>,
 }
 
-/// What the name of every symbol in the module `core::panicking` has in it, as it is mangled.
-const PANICKING: &str = "4core9panicking";
+/// The module with `core`'s panics.
+const PANICKING: &str = "core::panicking::";
 
 impl Image {
     /// Reads a program and the map that was written when it was linked.
     ///
     /// # Errors
-    /// If either is not what it should be.
+    /// If either cannot be understood.
     pub(super) fn read(data: &[u8], map: &str) -> Result<Self> {
         let file = object::File::parse(data).context("not a program")?;
         let compiler = map::compiler_bytes(map)?;
@@ -40,7 +40,7 @@ impl Image {
         }
         let names = file
             .symbols()
-            .filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+            .filter_map(|symbol| symbol.name().ok().map(demangled));
         image.symbols = names.collect();
         Ok(image)
     }
@@ -50,6 +50,12 @@ impl Image {
         let names = self.symbols.iter().map(String::as_str);
         names.filter(|name| name.contains(PANICKING)).collect()
     }
+}
+
+/// The name of a symbol as the source has it, whichever of the compiler's manglings it is in, and
+/// without the hash at its end.
+pub(super) fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 /// Code and constants, and constants that hold addresses.
@@ -83,7 +89,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_is_an_error() {
+    fn both_manglings_are_undone() {
+        for name in [
+            "_ZN4core9panicking5panic17h91c7b3a9e8b2f9caE",
+            "_RNvNtCs1_4core9panicking5panic",
+        ] {
+            assert_eq!(demangled(name), "core::panicking::panic");
+        }
+        assert_eq!(demangled("memcpy"), "memcpy");
+    }
+
+    #[test]
+    fn bytes_that_are_no_program_are_an_error() {
         assert!(Image::read(b"text", "VMA").is_err());
     }
 }

@@ -13,20 +13,21 @@ use crate::toolchain::Toolchain;
 /// How programs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Variant {
-    /// With the heap bitmap.
+    /// Whether the heap has a bitmap.
     pub(super) has_bitmap: bool,
-    /// As small as can be; else with nothing inlined, so that all that is there has a name.
+    /// Whether the programs are made as small as can be; otherwise no function is inlined, so that
+    /// each has a name.
     pub(super) is_optimized: bool,
 }
 
 impl Variant {
-    /// As heaps are measured.
+    /// The variant that is measured.
     pub(super) const MEASURED: Self = Self {
         has_bitmap: false,
         is_optimized: true,
     };
 
-    /// Where its files go, below the folder of all of them.
+    /// The variant's folder, below that of all variants.
     const fn folder(self) -> &'static str {
         if self.has_bitmap { "heap-bits" } else { "" }
     }
@@ -48,10 +49,10 @@ pub(super) struct Linked {
 }
 
 impl Linked {
-    /// What is in a program.
+    /// The contents of a program.
     ///
     /// # Errors
-    /// If it cannot be read, or is not what it should be.
+    /// If the program or its map cannot be read or understood.
     pub(super) fn image(&self, program: &str) -> Result<Image> {
         let file = self.programs.join(program);
         let map = self.maps.join(format!("{program}.map"));

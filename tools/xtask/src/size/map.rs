@@ -8,11 +8,11 @@ const HEADING: &str = "VMA";
 /// Bytes of the pieces of each section that came from the compiler's own library, by the section's
 /// name.
 ///
-/// Its functions are told by the archive that they come from, not by their names, of which there
-/// are hundreds.
+/// The archive that a function comes from shows whether it is the compiler's; names would be
+/// hundreds.
 ///
 /// # Errors
-/// If it is no map, or a line of it has no size.
+/// If the text is no map, or a line of it has no size.
 pub(super) fn compiler_bytes(map: &str) -> Result<Vec<(String, u64)>> {
     ensure!(
         map.trim_start().starts_with(HEADING),
@@ -21,7 +21,7 @@ pub(super) fn compiler_bytes(map: &str) -> Result<Vec<(String, u64)>> {
     let mut section = String::new();
     let mut found: Vec<(String, u64)> = Vec::new();
     for line in map.lines().skip(1) {
-        // Address twice, size, alignment, then the name: of a section at once, of what is in it
+        // Address twice, size, alignment, then the name: of a section at once, of a piece of it
         // after eight spaces, of a symbol after sixteen.
         let mut fields = line.split_whitespace();
         let (Some(size), Some(_)) = (fields.nth(2), fields.next()) else {

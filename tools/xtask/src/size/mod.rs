@@ -1,9 +1,9 @@
-//! `cargo xtask size`: how large heaps are that are linked and nothing else.
+//! `cargo xtask size`: the sizes of programs that are a heap and nothing else.
 //!
-//! Each program in `tools/code-size` is one heap, of which the linker keeps what `alloc`, `dealloc`,
-//! `realloc` and `alloc_zeroed` reach; what gives the heap its memory is compiled with it, so that
-//! nobody can know better, and then left out. The compiler's own functions, such as `memcpy`, do
-//! not count.
+//! Each program in `tools/code-size` is one heap, of which the linker keeps the code that `alloc`,
+//! `dealloc`, `realloc` and `alloc_zeroed` reach. The code that gives the heap its memory is
+//! compiled too, so that the compiler cannot assume a heap without memory, and then left out. The
+//! compiler's own functions, such as `memcpy`, do not count.
 
 mod bitmap;
 mod bounds;
@@ -55,7 +55,7 @@ const SUBJECTS: [Subject; 8] = [
     subject("rusty_alloc", "rusty_alloc", "single-thread"),
 ];
 
-/// A program with a panic in it, which has to be found.
+/// A program with a panic, which the check has to find.
 const PLANTED: &str = "planted";
 
 /// The target that bounds are for.
@@ -68,7 +68,7 @@ const TARGETS: [&str; 4] = [
     "mipsel-unknown-none",
 ];
 
-/// What to measure.
+/// The options of `cargo xtask size`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// The targets; all of them if none is named. Bounds are kept on thumbv7m-none-eabi.
@@ -76,8 +76,8 @@ pub(crate) struct Options {
     targets: Vec<String>,
 }
 
-/// Prints a line `size HEAP PROFILE TARGET BYTES` for each heap on each target, and what becomes of
-/// the bounds; the exit code says whether all were kept.
+/// Prints a line `size HEAP PROFILE TARGET BYTES` for each heap on each target, and whether each
+/// bound is kept. The exit code says whether all are.
 ///
 /// # Errors
 /// If something is missing or cannot be built, or a planted panic is not found.
@@ -121,14 +121,14 @@ pub(crate) fn check(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-/// Links `subjects` for `target`; answers the lines to print.
+/// Links `subjects` for `target`, and returns the lines to print.
 fn measure(toolchain: &Toolchain, target: &str, subjects: &[Subject]) -> Result<Vec<String>> {
     let mut programs = vec![PLANTED];
     programs.extend(subjects.iter().map(|subject| subject.program));
     let linked = link(toolchain, target, Variant::MEASURED, &programs)?;
     ensure!(
         !linked.image(PLANTED)?.panics().is_empty(),
-        "the panic planted in {PLANTED} is not found, so that finding none would say nothing"
+        "the panic planted in {PLANTED} is not found: the check would find no other either"
     );
     let mut lines = Vec::new();
     for subject in subjects {

@@ -21,7 +21,7 @@ const PORTABLE: &[&str] = &[
 ];
 
 /// The features that a kernel may turn on; the others are for tests on the host.
-const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";
+pub(super) const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for target in TARGETS {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: its stages.
 
 mod build;
+mod cargo_test;
 mod docs;
 mod host;
 mod kernels;
@@ -8,9 +9,10 @@ mod lint;
 mod listing;
 mod msrv;
 mod small;
-mod words;
+mod word_size;
 
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -20,8 +22,9 @@ use crate::process::{self, Finished, Progress};
 use crate::report::{self, Stage};
 use crate::setup::{CLIPPY, Install, Needs, RUSTFMT};
 use crate::toolchain::Toolchain;
+use word_size::Beside;
 
-/// One part of the test.
+/// A part of the test.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Part {
     /// Formatting, and clippy with warnings denied.
@@ -31,7 +34,7 @@ pub(crate) enum Part {
     /// The documentation, with warnings denied.
     Docs,
     /// A part of the host's tests on words of 32 bits and in the other byte order.
-    Words,
+    WordSize,
     /// Builds of the portable crates for bare targets and with the oldest supported compiler.
     Build,
     /// The machine code of a lookup: its dependent loads.
@@ -44,11 +47,11 @@ pub(crate) enum Part {
     },
 }
 
-/// In the order of what is quickest to fail.
+/// All parts, those first that fail soonest.
 const ALL: &[Part] = &[
     Part::Lint,
     Part::Host,
-    Part::Words,
+    Part::WordSize,
     Part::Docs,
     Part::Build,
     Part::Listing,
@@ -58,14 +61,16 @@ const ALL: &[Part] = &[
 /// Runs a part of the test, or all of it, and prints the summary.
 ///
 /// # Errors
-/// If something that it needs is missing. What fails is counted and reported instead.
+/// If something that it needs is missing. A failed test is no error: it is counted and reported.
 pub(crate) fn run(part: Option<Part>, install: Install) -> Result<ExitCode> {
     let parts = part.as_ref().map_or(ALL, core::slice::from_ref);
     let toolchain = needs(parts).ensure(install)?;
     println!("{}", toolchain.version);
+    let interprets = parts.iter().any(|part| matches!(part, Part::WordSize));
+    let mut beside = interprets.then(|| word_size::interpret(install));
     let stages: Vec<_> = parts
         .iter()
-        .map(|part| part.run(&toolchain, install))
+        .map(|part| part.run(&toolchain, install, &mut beside))
         .collect();
     let (text, passed) = report::summary(&stages);
     println!("{text}");
@@ -80,7 +85,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
     let mut needs = Needs::default();
     for part in parts {
         match part {
-            Part::Host | Part::Words => {}
+            Part::Host | Part::WordSize => {}
             Part::Build => {
                 needs.targets.extend(build::TARGETS);
                 needs.targets.extend(small::TARGETS);
@@ -117,11 +122,12 @@ impl Part {
         machine::all().filter(move |machine| wanted.is_none_or(|one| one.name == machine.name))
     }
 
-    fn run(self, toolchain: &Toolchain, install: Install) -> Stage {
+    /// Runs the part. `beside` is what [`Part::WordSize`] has started before the first part.
+    fn run(self, toolchain: &Toolchain, install: Install, beside: &mut Option<Beside>) -> Stage {
         let mut stage = Stage::start(match self {
             Self::Lint => "lint",
             Self::Host => "host",
-            Self::Words => "words",
+            Self::WordSize => "word-size",
             Self::Docs => "docs",
             Self::Build => "build",
             Self::Listing => "listing",
@@ -130,7 +136,11 @@ impl Part {
         match self {
             Self::Lint => lint::run(&mut stage, toolchain),
             Self::Host => host::run(&mut stage, toolchain),
-            Self::Words => words::run(&mut stage, toolchain, install),
+            Self::WordSize => {
+                if let Some(beside) = beside.take() {
+                    word_size::run(&mut stage, toolchain, install, beside);
+                }
+            }
             Self::Docs => docs::run(&mut stage, toolchain),
             Self::Build => {
                 build::run(&mut stage, toolchain);
@@ -144,14 +154,16 @@ impl Part {
     }
 }
 
-/// Runs a command that passes or fails as a whole; says whether it passed.
+/// Runs a command that passes or fails as a whole; returns whether it passed.
 fn step(stage: &mut Stage, name: &str, command: &mut Command) -> bool {
+    let start = Instant::now();
     let mut progress = Progress::start(name);
     let result = process::run(command, None, |line| progress.update(line));
     let passed = result
         .as_ref()
         .is_ok_and(|finished| finished.ending.success());
     progress.finish(if passed { "ok" } else { "FAILED" });
+    stage.took(name, start.elapsed());
     stage.count(passed.into(), (!passed).into());
     if !passed {
         explain(command, &result);
@@ -159,7 +171,7 @@ fn step(stage: &mut Stage, name: &str, command: &mut Command) -> bool {
     passed
 }
 
-/// Prints what a failed command was and said.
+/// Prints a failed command and its output.
 fn explain(command: &Command, result: &Result<Finished>) {
     println!("  | {}", process::describe(command));
     match result {

@@ -1,14 +1,18 @@
 //! The build with the oldest supported compiler.
 //!
-//! The version in the manifest is a promise; this finds a compiler of that version, asks it what it
-//! really is, and lets it check the workspace. One may be fetched into the build folder, beside
-//! the user's toolchains, which stay as they are. Where none can be had the stage says so: the
-//! check counts as skipped then, not as passed.
+//! The version in the manifest is a promise to users of the published crates. This module finds a
+//! compiler of that version, asks it for its real version, and has it check these crates. A missing
+//! compiler may be fetched into the build folder, beside the user's toolchains, which stay as they
+//! are. Where none can be had, the check counts as skipped, not as passed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::build::FEATURES;
 use super::step;
 use crate::process::{self, Progress};
 use crate::project;
@@ -32,16 +36,43 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
         };
         return stage.skip(&format!("check with rustc {VERSION}"), &reason);
     };
+    let published = match published(toolchain) {
+        Ok(published) => published,
+        Err(error) => {
+            println!("  published crates: FAILED: {error:#}");
+            return stage.count(0, 1);
+        }
+    };
     let mut check = compiler.cargo(toolchain);
     check
         .current_dir(project::root())
-        .args(["check", "--workspace"]);
+        .args(["check", "--features", FEATURES])
+        .args(published.iter().flat_map(|name| ["--package", name]));
     check.arg("--target-dir").arg(folder().join("build"));
     step(
         stage,
         &format!("check with {}", compiler.version),
         &mut check,
     );
+}
+
+/// The names of the workspace's published packages.
+fn published(toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut metadata = toolchain.cargo("metadata");
+    metadata
+        .current_dir(project::root())
+        .args(["--no-deps", "--format-version", "1"]);
+    let text = process::output_of(&mut metadata).context("`cargo metadata` failed")?;
+    let metadata: Value = serde_json::from_str(&text)?;
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    // The registries that a package may be published to: null for any, an empty list for none.
+    let published = packages
+        .iter()
+        .filter(|package| package["publish"].is_null());
+    let names = published.filter_map(|package| package["name"].as_str().map(str::to_owned));
+    let names: Vec<_> = names.collect();
+    ensure!(!names.is_empty(), "the workspace publishes no package");
+    Ok(names)
 }
 
 /// Where compilers are fetched to, and where they build.
@@ -52,7 +83,7 @@ fn folder() -> PathBuf {
 /// A compiler of the oldest supported version.
 #[derive(Debug)]
 struct Compiler {
-    /// What `rustc -V` says.
+    /// The output of `rustc -V`.
     version: String,
     origin: Origin,
 }
@@ -71,7 +102,7 @@ enum Origin {
 }
 
 impl Compiler {
-    /// The compiler, if it is there and what it has to be.
+    /// The compiler, if it is there and of the oldest supported version.
     fn checked(origin: Origin) -> Option<Self> {
         let mut command = match &origin {
             Origin::Active => Command::new("rustc"),
@@ -95,7 +126,7 @@ impl Compiler {
     }
 }
 
-/// Whether `rustc -V` says that it is the oldest supported version, in any of its patch releases.
+/// Whether the output of `rustc -V` names the oldest supported version, in any patch release.
 fn is_oldest_supported(version: &str) -> bool {
     let number = version
         .strip_prefix("rustc ")
@@ -116,7 +147,7 @@ fn rustup_run(toolchain: &str, home: Option<&Path>, program: &str) -> Command {
     command
 }
 
-/// Lets a program find what was unpacked with it.
+/// Lets a program find the libraries that were unpacked with it.
 fn unpacked(mut command: Command, root: &Path) -> Command {
     let libraries = [
         "usr/lib/x86_64-linux-gnu",
@@ -239,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_compiler_says_of_itself_counts() {
+    fn the_version_has_to_be_the_oldest_in_all_its_digits() {
         assert!(is_oldest_supported(&format!(
             "rustc {VERSION}.0 (4d91de4e4 2025-02-17)"
         )));

@@ -1,7 +1,7 @@
-//! Host times of requests, beside other heaps: `cargo bench --package archipelago-bench`.
+//! Host times of requests, beside other heaps: `cargo bench --package archipelago-host-times`.
 //!
-//! The simulated machine stands between the heap and its memory, so what these times are good for is
-//! comparing one version of the heap with the next. What the README says is counted, not timed.
+//! The simulated machine lies between the heap and its memory, so these times only serve to compare
+//! one version of the heap with the next. The figures in the README are counted, not timed.
 #![expect(
     missing_docs,
     reason = "the macros of criterion write functions without"

@@ -1,7 +1,7 @@
-//! `cargo xtask fresh`: the two commands of the README on a machine that has nothing yet.
+//! `cargo xtask clean-room`: the two commands of the README on a machine without their tools.
 //!
 //! The machine is a folder: a minimal Debian, a C linker, a copy of the working tree, and one Rust
-//! toolchain without anything added. What else the commands need, they have to bring up themselves.
+//! toolchain without anything added. The commands have to install everything else themselves.
 //! Mounts are made in a namespace of their own, which ends with the command that made it, so that
 //! removing the folder can never reach the host's devices.
 
@@ -22,7 +22,7 @@ const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
 const SECURITY_MIRROR: &str = "http://deb.debian.org/debian-security";
 
-/// What a linker for the host takes, and what any download does.
+/// Packages that every download and the host's linker need.
 const BASICS: &str = "ca-certificates gcc libc6-dev";
 
 /// Where the working tree goes.
@@ -37,11 +37,11 @@ pub(crate) enum Source {
     Debian,
 }
 
-/// Runs both commands in a fresh Debian and shows what they print.
+/// Runs both commands in a new Debian and shows their output.
 ///
 /// # Errors
-/// If this process is not root, or the machine cannot be made. What the commands say becomes the
-/// exit code.
+/// If this process is not root, or the machine cannot be made. A command that fails is no error:
+/// the exit code says so.
 pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCode> {
     if !is_root() {
         bail!(Missing(
@@ -53,8 +53,8 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
         ..Needs::default()
     };
     let toolchain = needs.ensure(install)?;
-    let machine = Fresh {
-        root: project::target_of("fresh"),
+    let machine = CleanRoom {
+        root: project::target_of("clean-room"),
     };
     machine.make()?;
     machine.add_toolchain(source, &toolchain)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
         writeln!(summary, "{command}: {status}")?;
     }
     println!(
-        "\nin a fresh Debian {SUITE} with {source:?}'s Rust:\n{}",
+        "\nin a new Debian {SUITE} with {source:?}'s Rust:\n{}",
         summary.trim_end()
     );
     if keep {
@@ -90,11 +90,11 @@ pub(crate) fn run(source: Source, keep: bool, install: Install) -> Result<ExitCo
 
 /// A Debian in a folder.
 #[derive(Debug)]
-struct Fresh {
+struct CleanRoom {
     root: PathBuf,
 }
 
-impl Fresh {
+impl CleanRoom {
     /// Makes it, in place of any earlier one.
     fn make(&self) -> Result<()> {
         self.remove()?;

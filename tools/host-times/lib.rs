@@ -1,0 +1,2 @@
+//! Host times of requests: `cargo bench --package archipelago-host-times`.
+#![no_std]

@@ -1,0 +1,72 @@
+//! `cargo xtask soak` and `cargo xtask loom`: models that run for long. The test run has a short
+//! version of each.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::process;
+use crate::toolchain::Toolchain;
+
+/// The options of `cargo xtask soak`.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Soak {
+    /// Operations of the model, over all geometries.
+    #[arg(long, default_value_t = 100_000_000)]
+    operations: u64,
+    /// The seed of the first round; a failing round prints its own.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Runs the model test for many operations, in the release profile, with progress.
+///
+/// # Errors
+/// If cargo cannot be started.
+pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
+    let toolchain = Toolchain::detect()?;
+    let mut command = toolchain.cargo("test");
+    command.args(["--release", "--test", "model", "--", "--nocapture"]);
+    command.env("ARCHIPELAGO_OPERATIONS", options.operations.to_string());
+    if let Some(seed) = options.seed {
+        command.env("ARCHIPELAGO_SEED", seed.to_string());
+    }
+    follow(command)
+}
+
+/// Runs the model of the publication of sparse words under loom.
+///
+/// # Errors
+/// If cargo cannot be started.
+pub(crate) fn loom() -> Result<ExitCode> {
+    let toolchain = Toolchain::detect()?;
+    let mut command = toolchain.cargo("test");
+    command.args(["--release", "--package", "archipelago", "--lib", "loom"]);
+    command.args(["--target-dir", "target/loom"]);
+    command.env("RUSTFLAGS", "--cfg loom");
+    follow(command)
+}
+
+/// Runs all commands, one after the other, and returns whether all of them succeeded.
+pub(crate) fn follow_all(commands: impl IntoIterator<Item = Command>) -> Result<ExitCode> {
+    let mut all = ExitCode::SUCCESS;
+    for command in commands {
+        let code = follow(command)?;
+        if code != ExitCode::SUCCESS {
+            all = code;
+        }
+    }
+    Ok(all)
+}
+
+/// Runs a command in the user's terminal and returns whether it succeeded.
+pub(crate) fn follow(mut command: Command) -> Result<ExitCode> {
+    println!("{}", process::describe(&command));
+    let status = command.status()?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
