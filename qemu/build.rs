@@ -1,57 +1,79 @@
-//! Says which machine the kernels are built for, as `cfg(machine = "…")`, and hands the linker that
-//! machine's script.
+//! Tells the kernels which machine they are built for, and the linker which script to use, from the
+//! table in `targets/machines.rs`.
+
+#[path = "../targets/machines.rs"]
+#[expect(dead_code, reason = "only the harness needs the other fields")]
+mod machines;
+
 use std::env;
 use std::path::Path;
 
-/// A target, its machine, its linker script in `targets`, and what else its linker has to know.
-type Machine = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
-
-const MACHINES: [Machine; 5] = [
-    // x86_64-unknown-none links position-independent executables, which cannot hold the 32-bit
-    // relocations of the entry code. The last such option wins.
-    (
-        "x86_64-unknown-none",
-        "x86_64",
-        "x86_64-unknown-none.ld",
-        &["--no-pie"],
-    ),
-    ("armv7a-none-eabi", "arm", "armv7a-none-eabi.ld", &[]),
-    ("mipsel-unknown-none", "mips", "mips.ld", &[]),
-    ("mips-mti-none-elf", "mips", "mips.ld", &[]),
-    (
-        "thumbv7m-none-eabi",
-        "cortex_m",
-        "thumbv7m-none-eabi.ld",
-        &[],
-    ),
-];
+use machines::{Loading, MACHINES, Machine};
 
 fn main() {
-    let variable = |name: &str| env::var(name).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let names = r#""x86_64", "arm", "mips", "cortex_m""#;
-    println!("cargo:rustc-check-cfg=cfg(machine, values({names}))");
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../targets/machines.rs");
     let target = variable("TARGET");
-    let Some((_, machine, script, arguments)) = MACHINES.iter().find(|(name, ..)| *name == target)
-    else {
+    let Some(machine) = MACHINES.iter().find(|machine| machine.target == target) else {
         panic!("the kernels boot on no machine of target {target}");
     };
-    println!("cargo:rustc-cfg=machine=\"{machine}\"");
-    let folder = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../targets");
-    let script = folder.join(script);
-    println!("cargo:rerun-if-changed={}", script.display());
-    // What it includes.
+    check_kind(machine);
+    declare(machine);
+    link(machine);
+}
+
+/// Checks that no kernels are built that need a machine of the other kind.
+fn check_kind(machine: &Machine) {
+    let other = if machine.has_mmu { "no-mmu" } else { "mmu" };
+    let name = other.to_uppercase().replace('-', "_");
+    assert!(
+        env::var_os(format!("CARGO_FEATURE_{name}")).is_none(),
+        "the feature `{other}` chooses kernels that do not run on {}",
+        machine.name
+    );
+}
+
+/// Declares the facts that the kernels need at compile time: the `cfg`s `machine` and `mmu`, and
+/// numbers on which the machine and the harness have to agree.
+fn declare(machine: &Machine) {
+    let names: Vec<_> = MACHINES
+        .iter()
+        .map(|one| format!("{:?}", one.code))
+        .collect();
     println!(
-        "cargo:rustc-link-search={}",
+        "cargo::rustc-check-cfg=cfg(machine, values({}))",
+        names.join(", ")
+    );
+    println!("cargo::rustc-cfg=machine={:?}", machine.code);
+    println!("cargo::rustc-check-cfg=cfg(mmu)");
+    if machine.has_mmu {
+        println!("cargo::rustc-cfg=mmu");
+    }
+    println!(
+        "cargo::rustc-env=MACHINE_ICOUNT_SHIFT={}",
+        machine.icount_shift
+    );
+    if let Loading::Block { address } = machine.loading {
+        println!("cargo::rustc-env=MACHINE_BOOT_BLOCK={address}");
+    }
+}
+
+/// Passes the linker its script and arguments.
+fn link(machine: &Machine) {
+    let folder = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../targets");
+    let script = folder.join(machine.script);
+    println!("cargo::rerun-if-changed={}", script.display());
+    // The folder of files that the script includes.
+    println!(
+        "cargo::rustc-link-search={}",
         script.with_extension("").display()
     );
-    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
-    for argument in *arguments {
-        println!("cargo:rustc-link-arg-bins={argument}");
+    println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    for argument in machine.link_arguments {
+        println!("cargo::rustc-link-arg-bins={argument}");
     }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -1,5 +1,5 @@
-//! Firmware on a Cortex-M with the heap: everything but the boot code. Whatever the image and the
-//! stack leave of a bank of RAM is the heap's.
+//! Firmware on a Cortex-M with the heap: everything but the boot code. The heap gets all memory of
+//! a bank of RAM that the image and the stack leave.
 #![no_std]
 #![no_main]
 
@@ -18,8 +18,8 @@ entry!(main);
 #[global_allocator]
 static HEAP: FlatHeap<SingleCpu, Small<23, 10>> = FlatHeap::empty();
 
-// Symbols of the linker scripts: their addresses are what they say. The stack begins where the
-// image's part of the bank ends.
+// Symbols of the linker scripts, of which only the addresses mean anything. The stack begins at the
+// end of the image's part of the bank.
 unsafe extern "C" {
     static __sdata: u8;
     static mut _stack_start: u8;
@@ -31,7 +31,7 @@ const RAM_END: *const u8 = core::ptr::without_provenance(0x2040_0000);
 fn main(_: Boot) -> ! {
     let ram = Region::between(&raw mut _stack_start, RAM_END);
     let statics = occupied(&raw const __sdata, &raw const _stack_start);
-    // SAFETY: the linker script gives this part of the bank to nobody, which is checked.
+    // SAFETY: the linker script leaves this part of the bank unused, which the call checks.
     unsafe { HEAP.init_regions(&[ram], &[statics]) }
         .unwrap_or_else(|error| panic!("no heap: {error}"));
 
@@ -44,7 +44,7 @@ fn main(_: Boot) -> ! {
     protocol::test(2, "a heap over the statics is refused", || {
         let all = Region::between((&raw const __sdata).cast_mut(), RAM_END);
         let other: FlatHeap<SingleCpu, Small<23, 10>> = FlatHeap::empty();
-        // SAFETY: a region that holds the statics is refused before anybody touches it.
+        // SAFETY: the heap refuses a region that holds the statics before it touches it.
         let refused = unsafe { other.init_regions(&[all], &[statics]) };
         let refused = refused.expect_err("the statics are in it");
         println!("# {refused}");

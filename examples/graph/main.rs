@@ -45,7 +45,7 @@ fn main(boot: Boot) -> ! {
         // A number that could be a pointer: to the mill, where no road leads.
         let harbour = town(mill.addr().get(), [Some(way), None]);
         let back = road(3, harbour);
-        // SAFETY: the town is live, and nobody else uses it.
+        // SAFETY: the town is live, and nothing else uses it.
         unsafe { (*market.as_ptr()).roads[1] = Some(back) };
 
         let found = reachable(harbour.cast());

@@ -35,9 +35,11 @@ const WINDOW: Window = Window::new(0xd000_0000, 1 << 28);
 const WINDOW: Window = Window::new(0x1000_0000, 1 << 28);
 
 fn main(boot: Boot) -> ! {
-    // SAFETY: there is one CPU and one hierarchy of page tables; the boot code maps every frame of
-    // the pool where the tables say, none at address 0, and lets pages be never executable; nobody
-    // else maps anything in the window.
+    // SAFETY:
+    // - There is one CPU and one hierarchy of page tables.
+    // - The boot code maps every frame of the pool where the tables say, and none at address 0.
+    // - The boot code lets pages be never executable.
+    // - Nothing else is mapped in the window.
     let machine = unsafe { Paging::new(boot.mapper, boot.frames) };
     HEAP.init(&[WINDOW], machine.returning())
         .unwrap_or_else(|failure| panic!("no heap: {failure}"));

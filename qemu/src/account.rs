@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago::Stats;
 
-use crate::{FRAME_BYTES, Frames};
+use crate::machine::{FRAME_BYTES, Frames};
 
 /// Two ways of counting the same memory that do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Imbalance {
     Frames {
         /// Frames given and not given back since the heap was started.
         in_use: u64,
-        /// Frames behind Ready memory.
+        /// Frames that back Ready memory.
         ready: u64,
         /// Frames that hold page tables.
         tables: u64,
@@ -22,7 +22,7 @@ pub enum Imbalance {
     },
     /// Ready bytes by purpose, against all of them.
     Purposes {
-        /// Their sum.
+        /// The sum of the purposes.
         sum: usize,
         /// Bytes Ready.
         mapped_ready: usize,
@@ -52,7 +52,7 @@ impl fmt::Display for Imbalance {
 
 impl core::error::Error for Imbalance {}
 
-/// What the frame source gave the heap, as opposed to the rest of the kernel.
+/// The frames that the frame source gave the heap, as opposed to the rest of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     kernels: u64,
@@ -75,7 +75,7 @@ impl Account {
     }
 
     /// Checks the identities: frames taken less frames returned are Ready memory, page tables and
-    /// what is held; the purposes add up to the Ready bytes.
+    /// held frames; the purposes add up to the Ready bytes.
     ///
     /// # Errors
     /// The identity that does not hold.

@@ -20,9 +20,24 @@
 use core::fmt;
 use core::str::Utf8Error;
 
-use crate::{Module, PhysRange};
+use crate::memory::{Module, PhysRange};
 
-/// What a block starts with.
+/// The physical address of the block.
+///
+/// # Panics
+/// On machines on which QEMU passes the command line and the file itself.
+#[must_use]
+pub const fn address() -> u64 {
+    let Some(text) = option_env!("MACHINE_BOOT_BLOCK") else {
+        panic!("the machine has no boot block");
+    };
+    match u64::from_str_radix(text, 10) {
+        Ok(address) => address,
+        Err(_) => panic!("the build script writes decimal digits"),
+    }
+}
+
+/// The first bytes of a block.
 pub const MAGIC: [u8; 16] = *b"archipelago boot";
 
 /// Bytes before the command line.
@@ -31,7 +46,7 @@ pub const HEADER_BYTES: usize = 28;
 /// The module starts at a multiple of this many bytes of the block.
 pub const MODULE_ALIGN: usize = 16;
 
-/// What a boot block holds.
+/// The contents of a boot block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// Where it is, whole.
@@ -45,21 +60,21 @@ pub struct Block {
 /// Why a block cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockError {
-    /// It reaches beyond the memory that it is read from.
+    /// The block reaches beyond the memory that it is read from.
     Length {
-        /// Its bytes.
+        /// Bytes of the block.
         needed: u64,
-        /// Those that there are.
+        /// Bytes of the memory.
         available: u64,
     },
-    /// Its bytes do not add up.
+    /// The bytes of the block do not add up.
     Sum {
-        /// What it says.
+        /// The sum in the header.
         expected: u32,
-        /// What they add up to.
+        /// The sum of the bytes.
         found: u32,
     },
-    /// Its command line is not UTF-8.
+    /// The command line is not UTF-8.
     CommandLine(Utf8Error),
 }
 

@@ -10,16 +10,31 @@ static CONSOLE: Mutex<Console> = Mutex::new(Console::new());
 
 /// Writes to the console. The first call sets it up.
 pub fn write(text: fmt::Arguments<'_>) {
-    // A serial port that refuses a byte leaves nobody to tell about it.
+    // Where a serial port refuses a byte, an error could not be reported either.
     let _ = fmt::Write::write_fmt(&mut *CONSOLE.lock(), text);
 }
 
-/// Breaks the console's lock, for a report that ends the machine: whoever holds the lock was
-/// interrupted by what is being reported, and will not run again.
+/// Breaks the console's lock, for a report that ends the machine. The holder of the lock was
+/// interrupted by the fault that is reported, and will not run again.
 ///
 /// # Safety
 /// The caller never returns to the code that was interrupted, and no other CPU is writing.
 pub(crate) unsafe fn seize() {
-    // SAFETY: the caller rules out that a holder of the lock goes on using its guard.
+    // SAFETY: the caller does not return to a holder of the lock, so no guard of it is used again.
     unsafe { CONSOLE.force_unlock() };
+}
+
+/// Prints to the console.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => { $crate::write_console(::core::format_args!($($argument)*)) };
+}
+
+/// Prints a line to the console.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($($argument:tt)*) => {
+        $crate::write_console(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
+    };
 }

@@ -1,10 +1,10 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
-use crate::Cause;
+use crate::machine::Cause;
 
-/// What the instruction wanted of memory.
+/// The access that an instruction tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// To read.
@@ -18,22 +18,22 @@ pub enum Access {
 /// Why it could not be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nothing is mapped there.
+    /// No page is mapped there.
     NotMapped,
-    /// Something is mapped there, but not for this access.
+    /// A page is mapped there, but forbids the access.
     Forbidden,
-    /// It is no address that the code may name: not canonical, or not for its mode.
+    /// The number is no address that the code may use: not canonical, or not for its mode.
     NotAnAddress,
-    /// Something that is none of the above, or no matter of memory: the cause says what.
+    /// Another reason, which may have nothing to do with memory: the cause names it.
     Other,
 }
 
 /// A processor exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What the processor calls it.
+    /// The processor's name of the exception.
     pub cause: Cause,
-    /// What the instruction wanted of memory; `None` where that was not it, or is not known.
+    /// The access that the instruction tried; `None` if it tried none, or that is not known.
     pub access: Option<Access>,
     /// Why it did not get it.
     pub reason: Reason,

@@ -7,19 +7,21 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::info::BootInfo;
 use crate::info::REGIONS_MAX;
-use crate::{BootInfo, FRAME_BYTES, MemoryRegion, PhysRange, physmap};
+use crate::machine::{FRAME_BYTES, physmap};
+use crate::memory::{MemoryRegion, PhysRange};
 
-/// The same, in the unit of physical addresses.
+/// Bytes of a frame, in the type of physical addresses.
 const FRAME: u64 = FRAME_BYTES as u64;
 
-/// What every byte of a frame holds when it is handed out.
+/// The value of every byte of a frame that is handed out.
 pub const FILL: u8 = 0xa5;
 
 /// Whether a pool is handing out a frame or taking one back.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
-/// Whether this interrupts somebody who takes a frame or gives one back.
+/// Whether this code interrupts code that takes or returns a frame.
 #[must_use]
 pub fn frames_are_busy() -> bool {
     BUSY.load(Ordering::Relaxed)
@@ -41,10 +43,10 @@ impl Drop for Work {
     }
 }
 
-/// Which requests for a frame are refused, counted from 1 since the refusal was set.
+/// The requests for a frame that are refused, counted from 1 since the refusal was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// None but those that find no free frame.
+    /// No request, as long as a frame is free.
     Never,
     /// The n-th one only.
     Once(u64),
@@ -57,7 +59,7 @@ pub enum Refusal {
 pub enum FramePoolError {
     /// No usable range of memory holds the pool's own bitmaps.
     NoRoom {
-        /// What they need.
+        /// Bytes that the bitmaps need.
         bytes: u64,
     },
 }
@@ -98,9 +100,9 @@ impl FramePool {
     /// handed out.
     ///
     /// # Safety
-    /// - [`physmap`] gives, for every address in the usable ranges, a pointer to that byte, valid
-    ///   for reads and writes up to the range's end, for ever.
-    /// - Nobody else uses memory in the usable ranges outside of the kept ones.
+    /// - [`physmap`] gives, for every address in the usable ranges, a pointer to that byte, which
+    ///   is always valid for reads and writes up to the range's end.
+    /// - Nothing else uses memory in the usable ranges outside of the kept ones.
     ///
     /// # Errors
     /// [`FramePoolError::NoRoom`] when no usable range has room for the bitmaps.
@@ -113,13 +115,17 @@ impl FramePool {
         let home = place(usable, kept, 2 * words * 8)?;
         let words = frame_index(words);
         let first: *mut u64 = physmap(home.start).cast();
-        // SAFETY: `place` found room for both bitmaps in a usable range that nothing is kept in, so
-        // `physmap` gives a pointer valid for that many bytes that nobody else uses; it is aligned
-        // to a frame. The bytes are initialised because they are memory of the machine.
+        // SAFETY:
+        // - `place` found room for both bitmaps in a usable range that holds nothing kept, so
+        //   `physmap` gives a pointer that is valid for that many bytes, which nothing else uses.
+        // - The pointer is aligned to a frame.
+        // - The bytes are initialised because they are memory of the machine.
         let free = unsafe { core::slice::from_raw_parts_mut(first, words) };
-        // SAFETY: as above; the second half of the room starts `words` words on.
+        // SAFETY: the room holds two bitmaps, so the second begins `words` words after the first.
         let second = unsafe { first.add(words) };
-        // SAFETY: as above, and the two slices do not overlap.
+        // SAFETY:
+        // - The second half of the room is valid, aligned and initialised like the first.
+        // - The two slices do not overlap, and nothing else uses the second.
         let managed = unsafe { core::slice::from_raw_parts_mut(second, words) };
 
         let mut pool = Self {
@@ -196,7 +202,7 @@ impl FramePool {
         self.taken += 1;
         let address = self.address(frame);
         let first = physmap(address);
-        // SAFETY: the physmap maps the frame, which was free, so that nobody uses it.
+        // SAFETY: the physmap maps the frame, which was free, so that nothing uses it.
         unsafe { first.write_bytes(FILL, FRAME_BYTES) };
         Some(address)
     }
@@ -210,7 +216,7 @@ impl FramePool {
     ///
     /// # Panics
     /// If the pool did not hand out that frame, or has it already: the kernel is broken, and its
-    /// tests must not go on.
+    /// tests must stop.
     pub fn give_back(&mut self, address: u64) {
         let _work = Work::start();
         assert!(
@@ -322,7 +328,7 @@ fn frame_index(number: u64) -> usize {
     usize::try_from(number).expect("a frame number fits the machine's word")
 }
 
-/// One bit a frame.
+/// A bitmap with a bit for each frame.
 #[derive(Debug)]
 struct Bitmap(&'static mut [u64]);
 

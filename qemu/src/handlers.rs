@@ -3,7 +3,8 @@
 use archipelago_api::{InterruptState, Kernel};
 use spin::Once;
 
-use crate::{SingleCpu, machine};
+use crate::counter::INSTRUCTION_NANOSECONDS;
+use crate::machine::{self, SingleCpu};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
 static ON_TIMER: Once<fn()> = Once::new();
@@ -18,20 +19,20 @@ pub fn on_timer(handler: fn()) {
     ON_TIMER.call_once(|| handler);
 }
 
-/// What [`on_interrupt`] set.
+/// The handler that [`on_interrupt`] set.
 pub(crate) fn interrupt() -> Option<fn()> {
     ON_INTERRUPT.get().copied()
 }
 
-/// What [`on_timer`] set.
+/// The handler that [`on_timer`] set.
 pub(crate) fn timer() -> Option<fn()> {
     ON_TIMER.get().copied()
 }
 
-/// Makes the timer interrupt about every so many instructions, as far as virtual time follows them;
-/// what it does is up to [`on_timer`]. May be called again with another period.
+/// Makes the timer interrupt about every so many instructions, as far as virtual time follows them,
+/// and run the handler that [`on_timer`] set. Later calls change the period.
 pub fn start_timer(instructions: u32) {
-    machine::start_timer(instructions.saturating_mul(machine::INSTRUCTION_NANOSECONDS));
+    machine::start_timer(instructions.saturating_mul(INSTRUCTION_NANOSECONDS));
 }
 
 /// Whether interrupts are enabled.
@@ -48,7 +49,7 @@ pub fn mask_interrupts() {
 /// Runs `work` with interrupts masked.
 pub fn without_interrupts<R>(work: impl FnOnce() -> R) -> R {
     let state = <SingleCpu>::disable_interrupts();
-    let answer = work();
+    let result = work();
     <SingleCpu>::restore_interrupts(state);
-    answer
+    result
 }

@@ -1,27 +1,27 @@
-//! The heap on the machine: over the boot code's page tables and frames, which the kernel goes on
-//! using beside it.
+//! The heap of a kernel, on page tables and frames that the kernel uses as well.
 
 use core::fmt;
 
 use archipelago::{Heap, Stats, Window};
 use archipelago_api::context::{Context, Ordinary};
-use spin::{Mutex, MutexGuard, Once};
+use spin::MutexGuard;
 
-use crate::{
-    Account, Boot, BootInfo, Frames, HeapMachine, Imbalance, Mapper, SingleCpu, machine, physmap,
-};
+use crate::account::{Account, Imbalance};
+use crate::boot::Boot;
+use crate::info::BootInfo;
+#[cfg(not(mmu))]
+use crate::machine::machine;
+use crate::machine::{Frames, HeapMachine, Mapper, SingleCpu, physmap};
+#[cfg(mmu)]
+use crate::mmu::machine;
+use crate::shared::{Memory, share_memory};
 
-/// The page tables and the frames, behind the lock that the kernel shares with the heap.
-pub type Memory = Mutex<(Mapper, Frames)>;
-
-/// The heap. `C` says which flags requests have that come through `GlobalAlloc`.
+/// The heap. `C` gives the flags of requests that come through `GlobalAlloc`.
 pub type KernelHeap<C = Ordinary> = Heap<HeapMachine, SingleCpu<C>>;
-
-static MEMORY: Once<Memory> = Once::new();
 
 /// A kernel whose heap is initialised.
 pub struct Running<C: Context = Ordinary> {
-    /// What the boot loader said.
+    /// The boot loader's information.
     pub info: BootInfo,
     /// The heap.
     pub heap: &'static KernelHeap<C>,
@@ -59,15 +59,6 @@ pub fn start_heap<C: Context>(
     }
 }
 
-/// Puts the boot code's page tables and frames behind one lock.
-///
-/// # Panics
-/// On a second call.
-pub fn share_memory(boot: Boot) -> &'static Memory {
-    assert!(!MEMORY.is_completed(), "there is one set of page tables");
-    MEMORY.call_once(|| Mutex::new((boot.mapper, boot.frames)))
-}
-
 fn initialise<C: Context>(
     heap: &'static KernelHeap<C>,
     windows: &[Window],
@@ -76,12 +67,6 @@ fn initialise<C: Context>(
     if let Err(failure) = heap.init(windows, machine(memory)) {
         panic!("the heap is not initialised: {failure}");
     }
-}
-
-/// Whether somebody is using the shared page tables and frames.
-#[must_use]
-pub fn memory_is_busy() -> bool {
-    MEMORY.get().is_some_and(Mutex::is_locked)
 }
 
 impl<C: Context> Running<C> {
@@ -108,9 +93,9 @@ impl<C: Context> Running<C> {
         self.memory
     }
 
-    /// Another heap on the same memory, with an account of its own: what this one has now counts as
-    /// the rest of the kernel's, and must not change while the other's account is checked. Its
-    /// windows share no page table with this one's.
+    /// Another heap on the same memory, with an account of its own. The frames of this heap count
+    /// as the rest of the kernel's there, so their number must not change while the other's account
+    /// is checked. The windows of the two heaps share no page table.
     ///
     /// # Panics
     /// If the other heap refuses; the reason is the message.
@@ -135,11 +120,11 @@ impl<C: Context> Running<C> {
         for index in 0..count {
             // SAFETY: the range is that large.
             let place = unsafe { first.add(index) };
-            // SAFETY: the physmap maps the range, which is nobody else's now, and frames are
-            // aligned for everything up to their size.
+            // SAFETY: the physmap maps the range, which nothing else uses, and frames are aligned
+            // for everything up to their size.
             unsafe { place.write(value) };
         }
-        // SAFETY: all values were written just now; the range is this slice's for ever.
+        // SAFETY: all values were written just now, and only this slice uses the range.
         Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 

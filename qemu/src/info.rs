@@ -1,47 +1,12 @@
-//! What the boot loader says, on whatever machine: memory, a module, a command line.
+//! The boot loader's information, in one form for all machines: memory, a module, a command line.
 
 use core::fmt;
 
-use crate::PhysRange;
 use crate::block::Block;
+use crate::memory::{MemoryKind, MemoryRegion, Module, PhysRange};
 
 /// The most entries of a memory map that are taken; QEMU's machines have fewer than ten.
 pub(crate) const REGIONS_MAX: usize = 32;
-
-/// What a range of the memory map is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryKind {
-    /// Memory for the kernel to use.
-    Usable,
-    /// Anything else, as the firmware's number for it.
-    Other(u32),
-}
-
-/// An entry of the machine's memory map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryRegion {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What it is.
-    pub kind: MemoryKind,
-}
-
-impl MemoryRegion {
-    /// Whether the kernel may use it.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.kind == MemoryKind::Usable
-    }
-}
-
-/// A file that was loaded beside the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Module {
-    /// Where it is.
-    pub range: PhysRange,
-    /// What is in it.
-    pub bytes: &'static [u8],
-}
 
 /// Why a memory map cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +27,7 @@ impl fmt::Display for BootInfoError {
 
 impl core::error::Error for BootInfoError {}
 
-/// What the boot loader says.
+/// The boot loader's information.
 #[derive(Clone, Copy, Debug)]
 pub struct BootInfo {
     regions: [MemoryRegion; REGIONS_MAX],
@@ -99,7 +64,7 @@ impl BootInfo {
         Ok(info)
     }
 
-    /// The same with so many CPUs.
+    /// Adds the number of CPUs.
     #[must_use]
     pub fn with_cpus(self, count: usize) -> Self {
         Self {
@@ -108,7 +73,7 @@ impl BootInfo {
         }
     }
 
-    /// The same with a command line.
+    /// Adds a command line.
     #[must_use]
     pub fn with_command_line(self, command_line: &'static str) -> Self {
         Self {
@@ -117,13 +82,13 @@ impl BootInfo {
         }
     }
 
-    /// The same with a module.
+    /// Adds a module.
     #[must_use]
     pub fn with_module(self, module: Option<Module>) -> Self {
         Self { module, ..self }
     }
 
-    /// The same with what a boot block holds, if there is one.
+    /// Adds the command line and the module of a boot block, if there is one.
     #[must_use]
     pub fn with_block(self, block: Option<Block>) -> Self {
         match block {
@@ -164,7 +129,7 @@ impl BootInfo {
         words.any(|found| found == word)
     }
 
-    /// What follows `name=` on the command line.
+    /// The text after `name=` on the command line.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'static str> {
         let words = self.command_line.split_ascii_whitespace();

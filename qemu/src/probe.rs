@@ -5,7 +5,7 @@
 
 use spin::Mutex;
 
-use crate::Fault;
+use crate::fault::Fault;
 use crate::machine::fetch_anew;
 
 // The first instruction of the first two is the one that touches memory.
@@ -15,7 +15,7 @@ unsafe extern "C" {
     fn probe_call(address: *const u8) -> isize;
 }
 
-/// What a probe returns whose instruction faulted.
+/// The result of a probe whose instruction faulted.
 const FAILED: isize = -1;
 
 /// The last fault of a probe, until the probe takes it.
@@ -55,8 +55,8 @@ pub unsafe fn probe_write(address: usize, byte: u8) -> Result<(), Fault> {
 /// The fault, where the instruction at the address cannot be fetched.
 pub unsafe fn probe_execute(address: usize) -> Result<(), Fault> {
     fetch_anew(address);
-    // SAFETY: the caller vouches for what is there; where the fetch faults, the trap handler makes
-    // the probe return.
+    // SAFETY: the caller vouches for the code at the address; where the fetch faults, the trap
+    // handler makes the probe return.
     outcome(unsafe { probe_call(address as *const u8) }).map(drop)
 }
 
@@ -70,7 +70,7 @@ fn outcome(result: isize) -> Result<isize, Fault> {
         .expect("a probe that failed left its fault"))
 }
 
-/// What a fault is to the probes.
+/// The part of a probe that a fault comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touch {
     /// A probe's load or store.
@@ -81,7 +81,7 @@ pub(crate) enum Touch {
     Other,
 }
 
-/// What `fault` is to the probes.
+/// The part of a probe that `fault` comes from.
 pub(crate) fn touch(fault: &Fault) -> Touch {
     let touching = [probe_load as *const u8, probe_store as *const u8];
     if touching.iter().any(|at| at.addr() == fault.instruction) {

@@ -1,4 +1,4 @@
-//! What a kernel says about its tests: the lines that the harness counts.
+//! The protocol of tests: the lines that a kernel prints and the harness counts.
 //!
 //! `1..N` announces N tests; `ok n - name` and `not ok n - name` follow in order, and lines that
 //! start with `#` explain. A kernel passes if it says `ok` N times and exits with
@@ -8,14 +8,15 @@ use core::fmt;
 
 use spin::Mutex;
 
-use crate::{Verdict, exit, println};
+use crate::machine::exit;
+use crate::verdict::Verdict;
 
-/// One test of a kernel: it passes by returning, and fails by panicking or faulting.
+/// A test of a kernel: it passes by returning, and fails by panicking or faulting.
 #[derive(Clone, Copy)]
 pub struct Test<C> {
-    /// What it shows, as a sentence.
+    /// The statement that the test proves, as a sentence.
     pub name: &'static str,
-    /// The test. The context is what the tests of one kernel share.
+    /// The test. All tests of a kernel share the context.
     pub run: fn(&mut C),
 }
 
@@ -41,8 +42,8 @@ pub fn test(number: usize, name: &'static str, run: impl FnOnce()) {
     println!("ok {number} - {name}");
 }
 
-/// Announces what the machine's report has to say, of a kernel that has to fail: the harness looks
-/// for it in the lines that follow.
+/// Announces a text that the report of a failure has to contain, in a kernel that has to fail: the
+/// harness looks for it in the lines that follow.
 pub fn must_say(text: fmt::Arguments<'_>) {
     println!("must say: {text}");
 }

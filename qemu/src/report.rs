@@ -1,10 +1,12 @@
-//! Stopping the machine with a reason: panics, faults, and what a kernel calls a failure itself.
+//! Stopping the machine with a reason: a panic, a fault, or a failure that the kernel found itself.
 
 use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Verdict, exit, protocol};
+use crate::machine::exit;
+use crate::protocol;
+use crate::verdict::Verdict;
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 

@@ -18,7 +18,7 @@ unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
             // SAFETY: the size is never 0.
             unsafe { self.0.alloc_zeroed(layout) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: the size is never 0.
             unsafe { self.0.alloc(layout) }
         };
         NonNull::new(block)
@@ -31,13 +31,13 @@ unsafe impl<A: GlobalAlloc> Target for Plain<'_, A> {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `GlobalAlloc::realloc`.
         NonNull::new(unsafe { self.0.realloc(pointer.as_ptr(), layout, new_size) })
     }
 
     #[inline]
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `GlobalAlloc::dealloc`.
         unsafe { self.0.dealloc(pointer.as_ptr(), layout) };
     }
 }
@@ -48,8 +48,8 @@ const SLOTS: usize = 24;
 /// Sizes that a handler asks for in turn: small, a page, and a large object.
 const SIZES: [usize; 7] = [16, 48, 200, 1500, 4096, 9000, 40_000];
 
-/// What a handler does with an allocator: each turn it checks the block of one slot, allocates
-/// another in its place, and frees the first.
+/// The requests of a handler: each turn it checks the block of one slot, allocates another in its
+/// place, and frees the first.
 pub struct Churn<A: 'static> {
     allocator: &'static A,
     blocks: [Option<(NonNull<u8>, Layout)>; SLOTS],
@@ -84,7 +84,7 @@ impl<A: GlobalAlloc> Churn<A> {
     /// Takes a turn.
     ///
     /// # Panics
-    /// If a block does not hold what it was filled with.
+    /// If a block does not hold the bytes that it was filled with.
     pub fn turn(&mut self) {
         let turn = self.served.wrapping_add(self.refused);
         let slot = turn % SLOTS;
@@ -120,12 +120,12 @@ impl<A: GlobalAlloc> Churn<A> {
         let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), layout.size()) };
         let is_whole = bytes.iter().all(|byte| *byte == mark(slot));
         assert!(is_whole, "the block at {block:p} was written to");
-        // SAFETY: it was allocated with this layout, and nobody uses it any more.
+        // SAFETY: the block was allocated with this layout, and nothing uses it any more.
         unsafe { self.allocator.dealloc(block.as_ptr(), layout) };
     }
 }
 
-/// What the block of a slot is filled with.
+/// The byte that fills the block of a slot.
 fn mark(slot: usize) -> u8 {
     u8::try_from(slot).expect("there are few slots")
 }

@@ -1,9 +1,9 @@
-//! What the linker is told: which functions a heap is measured by, which nothing else may keep
-//! alive, and to write a map of what it put where.
+//! The linker's arguments: the functions that a heap is measured by are the only roots, and a map
+//! lists the pieces of the program.
 
 use std::env;
 
-/// The folder that maps go to.
+/// The variable that names the folder for maps.
 const MAPS: &str = "ARCHIPELAGO_SIZE_MAPS";
 
 const PROGRAMS: [&str; 9] = [
@@ -20,8 +20,8 @@ const PROGRAMS: [&str; 9] = [
 
 fn main() {
     println!("cargo::rerun-if-env-changed={MAPS}");
-    // `init` is no root: it is compiled, so that nobody can know that a heap never gets memory, and
-    // then left out.
+    // `init` is no root. The compiler sees it and cannot conclude that a heap never gets memory;
+    // the linker then leaves it out.
     for root in ["alloc", "dealloc", "realloc", "alloc_zeroed"] {
         println!("cargo::rustc-link-arg-bins=--undefined={root}");
     }

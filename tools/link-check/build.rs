@@ -1,4 +1,4 @@
-//! Linked as it is, without start files: whatever is missing is an error of the linker.
+//! The linker's arguments: no start files, and an error for every undefined symbol.
 
 fn main() {
     println!("cargo::rustc-link-arg-bins=--entry=_start");

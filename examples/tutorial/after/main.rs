@@ -1,4 +1,4 @@
-//! The same kernel with a heap that maps its memory itself, as it is used.
+//! The tutorial's kernel with a heap that maps its memory itself, as it is used.
 #![no_std]
 #![no_main]
 

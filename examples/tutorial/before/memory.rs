@@ -8,8 +8,8 @@ use x86_64::{PhysAddr, VirtAddr};
 /// The page tables in use.
 ///
 /// # Safety
-/// All physical memory is mapped at [`PHYSMAP_BASE`], and nobody else holds a reference to the
-/// level-4 table: this is called once.
+/// All physical memory is mapped at [`PHYSMAP_BASE`], and no other reference to the level-4 table
+/// exists: there is one call.
 pub unsafe fn init() -> OffsetPageTable<'static> {
     let (level_4, _) = Cr3::read();
     let offset = VirtAddr::new(PHYSMAP_BASE);
@@ -17,7 +17,9 @@ pub unsafe fn init() -> OffsetPageTable<'static> {
     // SAFETY: the caller promises that the table is mapped there, and that this is the only
     // reference to it.
     let table = unsafe { &mut *table };
-    // SAFETY: as above, for all physical memory.
+    // SAFETY:
+    // - The table is the level-4 table in use.
+    // - The caller promises that all physical memory is mapped at the offset.
     unsafe { OffsetPageTable::new(table, offset) }
 }
 
@@ -27,14 +29,14 @@ pub struct BootFrameAllocator {
     next: usize,
 }
 
-/// The kernel's image and what the boot loader left lie below, 16 MiB from the start of memory.
+/// The first free address: the kernel's image and the boot loader's data lie below 16 MiB.
 const FIRST: u64 = 16 << 20;
 
 impl BootFrameAllocator {
     /// An allocator that has handed out nothing.
     ///
     /// # Safety
-    /// Nobody else uses memory that the memory map says is usable, from [`FIRST`] on.
+    /// Nothing else uses memory that the memory map calls usable, from [`FIRST`] on.
     pub unsafe fn new(info: BootInfo) -> Self {
         Self { info, next: 0 }
     }
@@ -48,7 +50,8 @@ impl BootFrameAllocator {
     }
 }
 
-// SAFETY: every frame is handed out once, and by `new` nobody else uses it.
+// SAFETY: every frame is handed out once, and nothing else uses it, as the caller of `new`
+// promised.
 unsafe impl FrameAllocator<Size4KiB> for BootFrameAllocator {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
         let frame = self.usable_frames().nth(self.next);

@@ -34,7 +34,7 @@ pub fn instructions() -> u64 {
     unsafe {
         asm!("mrc p15, 0, {}, c9, c13, 2", out(reg) count, options(nostack, preserves_flags))
     };
-    // How far the counter has come since: `last` in 32 bits is what it was then.
+    // The distance of the counter from its last value, which is the low half of `last`.
     let last_count = u32::try_from(last & u64::from(u32::MAX)).expect("masked");
     let now = last + u64::from(count.wrapping_sub(last_count));
     // A handler that reads it in between stores a smaller number than this one, or is overwritten.

@@ -1,10 +1,11 @@
-//! What the board says about itself: the device tree, which QEMU leaves at the start of RAM.
+//! The device tree, in which the board describes itself; QEMU leaves it at the start of RAM.
 
 use core::fmt;
 
 use fdt::{Fdt, FdtError};
 
-use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, PhysRange};
+use crate::info::{BootInfo, BootInfoError};
+use crate::memory::{MemoryKind, MemoryRegion, PhysRange};
 
 /// Where it is.
 const ADDRESS: usize = 0x4000_0000;
@@ -14,9 +15,9 @@ const BYTES_MAX: usize = 2 << 20;
 /// Why the device tree cannot be used.
 #[derive(Debug)]
 pub(super) enum DeviceTreeError {
-    /// It is not one.
+    /// The bytes are no device tree.
     Malformed(FdtError),
-    /// It has more regions of memory than are kept.
+    /// The board has more regions of memory than are kept.
     Regions(BootInfoError),
 }
 
@@ -31,14 +32,14 @@ impl fmt::Display for DeviceTreeError {
 
 impl core::error::Error for DeviceTreeError {}
 
-/// What kernels of any machine are told, from the device tree. The tree is not needed any more
-/// then.
+/// Reads the device tree into the form that kernels of all machines know. The tree is not needed
+/// afterwards.
 ///
 /// # Safety
-/// Nobody has written to memory below the image yet.
+/// Nothing has written to memory below the image yet.
 pub(super) unsafe fn read() -> Result<BootInfo, DeviceTreeError> {
     let first = core::ptr::with_exposed_provenance(ADDRESS);
-    // SAFETY: the entry code maps RAM there, and nobody writes to it while this runs.
+    // SAFETY: the entry code maps RAM there, and nothing writes to it during the call.
     let bytes = unsafe { core::slice::from_raw_parts(first, BYTES_MAX) };
     let tree = Fdt::new(bytes).map_err(DeviceTreeError::Malformed)?;
     let memory = tree.memory();

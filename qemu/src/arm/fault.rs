@@ -1,10 +1,10 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
-/// What kind of exception it is, by its vector.
+/// The kind of an exception, by its vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Undefined,
@@ -28,7 +28,7 @@ impl fmt::Display for Cause {
             Kind::Undefined => f.write_str("undefined instruction"),
             Kind::Prefetch => write!(f, "prefetch abort (status {status:#x})"),
             Kind::Data => write!(f, "data abort (status {status:#x})"),
-            Kind::FastInterrupt => f.write_str("fast interrupt that nobody asked for"),
+            Kind::FastInterrupt => f.write_str("unexpected fast interrupt"),
         }
     }
 }
@@ -36,7 +36,7 @@ impl fmt::Display for Cause {
 /// DFSR.WnR: it was a write.
 const WRITE: u32 = 1 << 11;
 
-/// What the fault status says (DDI 0406C, B3.13.3, for short descriptors).
+/// The reason that the fault status gives (DDI 0406C, B3.13.3, for short descriptors).
 fn reason(status: u32) -> Reason {
     match status >> 6 & 1 << 4 | status & 0xf {
         // Translation faults of both levels.
@@ -47,7 +47,7 @@ fn reason(status: u32) -> Reason {
     }
 }
 
-/// The fault of an exception, with what the fault registers say.
+/// The fault of an exception, from the values of the fault registers.
 pub(super) fn fault(kind: Kind, status: u32, touched: usize, instruction: usize) -> Fault {
     let (access, address) = match kind {
         Kind::Data if status & WRITE != 0 => (Some(Access::Write), Some(touched)),

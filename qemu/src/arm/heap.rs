@@ -3,12 +3,13 @@
 use archipelago::Window;
 use archipelago_arm::{Paging, Roots};
 
-use crate::{FramePool, Memory};
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use.
 pub type Mapper = Roots;
 
-/// What frames come from.
+/// The source of frames.
 pub type Frames = FramePool;
 
 /// The heap's machine.

@@ -5,11 +5,12 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::devices::{CPU_INTERFACE, DISTRIBUTOR, register};
-use crate::{handlers, stop, without_interrupts};
+use crate::handlers::{self, without_interrupts};
+use crate::report::stop;
 
 /// The line of the virtual timer of a CPU.
 const TIMER: u32 = 27;
-/// What the controller answers where no interrupt is pending any more.
+/// The number that the controller gives when no interrupt is pending any more.
 const SPURIOUS: u32 = 1023;
 
 // Registers of the distributor.
@@ -60,7 +61,7 @@ pub(super) extern "C" fn handle() {
             }
             set_deadline(next_deadline());
         }
-        (line, _) => stop(format_args!("interrupt {line}, which nobody asked for")),
+        (line, _) => stop(format_args!("unexpected interrupt {line}")),
     }
     register(CPU_INTERFACE, END).write(acknowledged);
 }

@@ -3,8 +3,9 @@
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_arm::{Broadcast, Link, Maintenance, SmallPage, Tlb};
 
+use super::{FRAME_BYTES, physmap};
 use super::{Frames, Mapper};
-use crate::{FRAME_BYTES, Permissions, Translation, physmap};
+use crate::mapping::{Permissions, Translation};
 
 /// Bytes that a slot translates, and words of its table.
 const SLOT: usize = 4 << 20;
@@ -28,11 +29,14 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     flags.set(SmallPage::AP2, !permissions.writable);
     flags.set(SmallPage::XN, !permissions.executable);
     let place = word(table, page);
-    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    // SAFETY: the word is one of a table that a slot links, and nothing else uses the tables
+    // meanwhile.
     let before = unsafe { place.read_volatile() };
     assert_eq!(before, 0, "something is mapped at {page:#x}");
     let number = u32::try_from(frame).expect("RAM lies below 4 GiB");
-    // SAFETY: as above; the frame is new, and nothing was mapped at the page.
+    // SAFETY:
+    // - The word is one of a table that a slot links, and nothing else uses the tables meanwhile.
+    // - The frame is new, and nothing was mapped at the page.
     unsafe { place.write_volatile(number | flags.bits()) };
     Maintenance(Broadcast).filled(one(page));
     frame
@@ -52,8 +56,8 @@ fn new_table(mapper: &mut Mapper, frames: &mut Frames, slot: usize) -> PhysAddr 
     table
 }
 
-/// Takes the page away again, gives its frame back to the pool, and returns the frame's address.
-/// Nobody may use the page any more.
+/// Unmaps a page, returns its frame to the pool, and returns the frame's address. The page must not
+/// be in use.
 ///
 /// # Panics
 /// If [`map`] did not map it.
@@ -62,10 +66,11 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
         panic!("nothing is mapped at {page:#x}");
     };
     let place = word(table, page);
-    // SAFETY: a word of a table that a slot links; nobody else uses the tables meanwhile.
+    // SAFETY: the word is one of a table that a slot links, and nothing else uses the tables
+    // meanwhile.
     let before = unsafe { place.read_volatile() };
     assert!(is_small_page(before), "nothing is mapped at {page:#x}");
-    // SAFETY: as above; nobody uses the page.
+    // SAFETY: the word is one of a table that a slot links, and the page is not in use.
     unsafe { place.write_volatile(0) };
     Maintenance(Broadcast).flush(one(page));
     let frame = u64::from(before & FRAME);
@@ -73,7 +78,7 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
     frame
 }
 
-/// What an address is translated to, if a page of the smallest size is mapped there.
+/// The translation of an address, if a page of the smallest size is mapped there.
 #[must_use]
 pub fn translate(mapper: &Mapper, address: usize) -> Option<Translation> {
     let word = mapper.page(VirtAddr::new(address))?;

@@ -1,6 +1,7 @@
-//! ARMv7-A, QEMU's `virt` board with a Cortex-A15: how a kernel starts on it, and what it gives the
-//! kernel.
+//! ARMv7-A, QEMU's `virt` board with a Cortex-A15: how a kernel starts, and the names that it takes
+//! from the machine.
 
+mod addresses;
 mod boot;
 mod console;
 mod counter;
@@ -8,17 +9,21 @@ mod device_tree;
 mod devices;
 mod entry;
 mod fault;
+mod frame;
 mod heap;
 mod interrupts;
 mod mapping;
 mod paging;
-mod places;
 mod probe;
 mod trap;
 
 pub(crate) use boot::start;
 pub(crate) use console::Console;
 
+pub use addresses::{
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
+    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
+};
 pub use archipelago_arm::SingleCpu;
 pub use counter::instructions;
 pub use fault::Cause;
@@ -27,24 +32,17 @@ pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};
 pub use paging::physmap;
-pub use places::{
-    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
-    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-};
 pub use probe::RETURN;
 pub(crate) use probe::fetch_anew;
 pub use trap::raise_interrupt;
 
-use crate::Verdict;
+use crate::verdict::Verdict;
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
 
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;
-
-/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the trap is
-/// nobody's, and reported.
+/// Ends QEMU with the verdict's exit code, by semihosting. Without QEMU the trap has no handler and
+/// is reported.
 pub fn exit(verdict: Verdict) -> ! {
     let code = i32::try_from(verdict.exit_code()).expect("exit codes are small");
     semihosting::process::exit(code)

@@ -6,7 +6,8 @@ use archipelago_api::{VirtAddr, VirtRange};
 use archipelago_arm::{Broadcast, Linear, Maintenance, Roots, SmallPage, Tlb, Walks};
 use spin::Mutex;
 
-use crate::{FRAME_BYTES, PhysRange};
+use super::FRAME_BYTES;
+use crate::memory::PhysRange;
 
 /// Where RAM begins, which is mapped at its own addresses.
 const RAM: usize = 0x4000_0000;
@@ -14,7 +15,7 @@ const RAM: usize = 0x4000_0000;
 /// Physical memory from here on is not reached: TTBR0's half ends.
 pub(super) const REACH: u64 = 0x8000_0000;
 
-/// What the entry code set TTBCR.N to: TTBR1 translates the upper half.
+/// The value of TTBCR.N that the entry code sets: TTBR1 translates the upper half.
 const SPLIT: u32 = 1;
 
 const MEGABYTE: usize = 1 << 20;
@@ -41,7 +42,7 @@ const CODE: SmallPage = SmallPage::READY
 /// Constants.
 const CONSTANT: SmallPage = SmallPage::READY.union(SmallPage::AP2);
 
-// Symbols of the linker script and of the entry code: their addresses are what they say.
+// Symbols of the linker script and of the entry code, of which only the addresses mean anything.
 unsafe extern "C" {
     static image_start: u8;
     static image_end: u8;
@@ -100,7 +101,7 @@ pub(super) fn take_over(end: u64) -> Roots {
         /// A second-level table in domain 0.
         const LINK: u32 = 0b01;
         let link = bits(core::ptr::from_ref(table).addr()) | LINK;
-        // SAFETY: a word of the table, for a MiB of the image; what it maps is where it was.
+        // SAFETY: the table has the word, which is for a MiB of the image and maps it where it was.
         unsafe { write(lower, IMAGE_BASE / MEGABYTE + index, link) };
     }
     let end = usize::try_from(end).expect("RAM ends below its reach");
@@ -126,11 +127,13 @@ fn first_level(symbol: *const u8) -> NonNull<u32> {
 /// Writes a word of a first-level table.
 ///
 /// # Safety
-/// The table has that word, and what is running needs nothing that it mapped.
+/// The table has that word, and the running code needs no page that the word mapped.
 unsafe fn write(table: NonNull<u32>, index: usize, word: u32) {
     // SAFETY: the table has the word.
     let place = unsafe { table.add(index) };
-    // SAFETY: as above.
+    // SAFETY:
+    // - The table has the word, and tables are aligned.
+    // - The running code needs no page that the word mapped.
     unsafe { place.write_volatile(word) };
 }
 
@@ -138,8 +141,7 @@ fn bits(address: usize) -> u32 {
     u32::try_from(address).expect("words have 32 bits")
 }
 
-/// How a page of the image's 4 MiB is mapped, if it is. What lies behind the image is RAM like any
-/// other.
+/// How a page of the image's 4 MiB is mapped, if it is. Memory after the image is ordinary RAM.
 fn image_flags(page: usize) -> Option<SmallPage> {
     let address = |symbol: *const u8| symbol.addr();
     if page < address(&raw const text_end) {

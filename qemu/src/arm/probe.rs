@@ -2,8 +2,8 @@
 
 use core::arch::{asm, global_asm};
 
-use super::trap::TrapFrame;
-use crate::Fault;
+use super::frame::TrapFrame;
+use crate::fault::Fault;
 use crate::probe::{Touch, keep, touch};
 
 global_asm!(
@@ -41,10 +41,10 @@ unsafe extern "C" {
 /// The code of a function that returns: `bx lr`.
 pub const RETURN: &[u8] = &[0x1e, 0xff, 0x2f, 0xe1];
 
-/// Has the processor fetch what was written. The data caches of this CPU need no cleaning: it is
-/// QEMU's, which has none.
+/// Makes the processor fetch bytes that were just written. The data caches need no cleaning: QEMU's
+/// CPU has none.
 pub(crate) fn fetch_anew(_: usize) {
-    // SAFETY: ICIALLU: what the instruction caches hold is in memory.
+    // SAFETY: ICIALLU only drops instruction caches, whose contents are in memory.
     unsafe {
         asm!("dsb", "mcr p15, 0, {0}, c7, c5, 0", "mcr p15, 0, {0}, c7, c5, 6", "dsb", "isb", in(reg) 0)
     };

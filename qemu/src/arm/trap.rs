@@ -2,27 +2,18 @@
 //!
 //! Aborts and undefined instructions are handled in abort mode, on a stack of their own: they may
 //! come from a stack that is used up. Calls and interrupts are handled in supervisor mode, on the
-//! stack of what they interrupt, so that handlers nest as functions do.
+//! stack of the interrupted code, so that handlers nest as functions do.
 
 use core::arch::{asm, global_asm};
 
 use super::fault::{self, Kind};
+use super::frame::TrapFrame;
 use super::{interrupts, probe};
-use crate::{handlers, stop};
+use crate::handlers;
+use crate::report::stop;
 
 /// The number of the supervisor call of [`raise_interrupt`].
 const INTERRUPT: u32 = 1;
-
-/// What was interrupted, in the order of the pushes below.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct TrapFrame {
-    /// The link register of supervisor mode.
-    pub(super) link: u32,
-    general: [u32; 13],
-    pub(super) pc: u32,
-    status: u32,
-}
 
 global_asm!(
     r#"
@@ -40,7 +31,7 @@ vectors:
     b trap_interrupt
     b trap_fast_interrupt
 
-    // The address of the instruction goes on abort mode's stack with the status before it.
+    // Abort mode's stack gets the status, and below it the address of the instruction.
 trap_undefined:
     sub lr, lr, #4
     srsdb sp!, #0x17
@@ -118,8 +109,8 @@ const PREFETCH: u32 = 1;
 const DATA: u32 = 2;
 const FAST_INTERRUPT: u32 = 3;
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the vector's code saves and restores every register but the link register, which the
     // call itself overwrites.
@@ -129,9 +120,7 @@ pub fn raise_interrupt() {
 extern "C" fn call(instruction: u32) {
     match (instruction & 0xff_ffff, handlers::interrupt()) {
         (INTERRUPT, Some(handler)) => handler(),
-        (number, _) => stop(format_args!(
-            "supervisor call {number:#x}, which is nobody's"
-        )),
+        (number, _) => stop(format_args!("unexpected supervisor call {number:#x}")),
     }
 }
 
@@ -156,7 +145,7 @@ fn data_fault() -> (u32, u32) {
     unsafe {
         asm!("mrc p15, 0, {}, c5, c0, 0", out(reg) status, options(nomem, nostack, preserves_flags))
     };
-    // SAFETY: as above.
+    // SAFETY: reading the register changes nothing.
     unsafe {
         asm!("mrc p15, 0, {}, c6, c0, 0", out(reg) address, options(nomem, nostack, preserves_flags))
     };
@@ -170,7 +159,7 @@ fn prefetch_fault() -> (u32, u32) {
     unsafe {
         asm!("mrc p15, 0, {}, c5, c0, 1", out(reg) status, options(nomem, nostack, preserves_flags))
     };
-    // SAFETY: as above.
+    // SAFETY: reading the register changes nothing.
     unsafe {
         asm!("mrc p15, 0, {}, c6, c0, 2", out(reg) address, options(nomem, nostack, preserves_flags))
     };

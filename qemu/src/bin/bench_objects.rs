@@ -53,7 +53,8 @@ impl Subject for Own {
     }
 
     fn free(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: what is measured frees what it allocated, with the same layout, once.
+        // SAFETY: the measured code frees each block that it allocated once, with the block's
+        // layout.
         unsafe { self.0.dealloc(pointer.as_ptr(), layout) };
     }
 }
@@ -67,7 +68,8 @@ impl Subject for Mutex<Talc<Manual, DefaultBinning>> {
     }
 
     fn free(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: what is measured frees what it allocated, with the same layout, once.
+        // SAFETY: the measured code frees each block that it allocated once, with the block's
+        // layout.
         unsafe { self.lock().deallocate(pointer.as_ptr(), layout) };
     }
 }
@@ -80,7 +82,8 @@ impl Subject for Mutex<LinkedList> {
     }
 
     fn free(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: what is measured frees what it allocated, with the same layout, once.
+        // SAFETY: the measured code frees each block that it allocated once, with the block's
+        // layout.
         unsafe { self.lock().deallocate(pointer, layout) };
     }
 }
@@ -115,7 +118,9 @@ fn main(boot: Boot) -> ! {
         measure_frees(&talc, pairs);
     }
 
-    // SAFETY: the block is live, talc is not used any more, and it is nobody else's.
+    // SAFETY:
+    // - The block is live, and talc is not used any more.
+    // - Nothing else uses the block.
     let list = Mutex::new(unsafe { LinkedList::new(memory.as_ptr(), PEER_BYTES) });
     measure_requests(&list);
     // Ten times as many pairs take it a hundred times as long.

@@ -1,7 +1,7 @@
 //! Measures the page layer alone: instructions to find, and to take and free, a run of n pages, in
 //! heaps of 256 MiB to 1 TiB.
 //!
-//! Only tables are there: no page behind them is ever touched, so that a terabyte fits.
+//! Only tables have memory. No page that they describe is ever touched, so a terabyte fits.
 #![no_std]
 #![no_main]
 
@@ -36,9 +36,9 @@ const SIZES: [(&str, usize); 4] = [
 /// Pages of a run.
 const RUNS: [usize; 8] = [1, 2, 16, 64, 65, 512, 513, 5000];
 
-/// A state of the heap, and which pages of every 64 are taken in it. It repeats itself every
-/// [`PERIOD`] of 64, so that heaps of all sizes have runs of the same lengths to offer, and what is
-/// compared is the search, not the luck.
+/// A state of the heap: which pages of every 64 are taken. The state repeats itself every
+/// [`PERIOD`] groups of 64, so that heaps of all sizes offer runs of the same lengths and the
+/// figures compare the search, not the luck.
 type State = (&'static str, fn(&mut Random) -> u64);
 
 /// 64 MiB of blocks of 64 pages.
@@ -60,7 +60,7 @@ struct Bed {
 }
 
 fn main(boot: Boot) -> ! {
-    // What the tables of the largest heap are allocated from.
+    // The tables of the largest heap are allocated from the global allocator.
     start_heap(boot, &HEAP, &[HEAP_WINDOW]);
     for (name, pages) in SIZES {
         let mut layer = PageLayer::new();
@@ -119,7 +119,7 @@ impl Bed {
         }
     }
 
-    /// Puts the search address to the lowest page, as whoever frees that page does.
+    /// Puts the search address to the lowest page, as a free of that page does.
     fn search_from_the_start(&mut self) {
         if self.layer.take(FIRST, 1).is_some() {
             self.layer.free(FIRST, 1);

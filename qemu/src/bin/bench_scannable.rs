@@ -90,8 +90,8 @@ fn slot_of(object: NonNull<[u8]>) -> usize {
     HEAP.object_at(address).expect("a live object").slot
 }
 
-/// What a scannable allocation takes beyond a plain one of the same layout, in the same slot of a span
-/// that is there: of every number of words that fit a size class.
+/// Measures how many instructions a scannable allocation takes more than a plain one of the same
+/// layout, in the same slot of an existing span, for every number of words that fits a size class.
 fn measure_maps() {
     let mut beyond = Beyond::default();
     for words in 1..=MOST_WORDS {
@@ -109,7 +109,7 @@ fn measure_maps() {
     }
 }
 
-/// What the maps of one class took.
+/// The instructions for the maps of one class.
 #[derive(Default)]
 struct Beyond {
     plain: u64,
@@ -253,7 +253,7 @@ fn step<T: Tables>(mut cursor: HeapBits<'_, T>, steps: usize) -> usize {
     found
 }
 
-/// Prints hundredths, of what was counted for `count`.
+/// Prints hundredths of the instructions that were counted for `count` words or objects.
 fn print_walk(what: &str, words: usize, instructions: u64, count: u64) {
     let hundredths = instructions * 100 / count;
     let (whole, rest) = (hundredths / 100, hundredths % 100);

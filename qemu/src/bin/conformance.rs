@@ -1,5 +1,5 @@
 //! The contract of `archipelago_api` on this machine's page tables: every rule, in windows
-//! everywhere in the address space, and what the processor says to touching memory in each state.
+//! everywhere in the address space, and the faults of touching memory in each state.
 #![no_std]
 #![no_main]
 
@@ -103,7 +103,7 @@ fn holding(bench: &mut Bench) {
     let held = machine.footprint().held_frames;
     assert!(held > 0);
     assert_eq!(bench.frames_in_use(), held);
-    // The machine is dropped with the frames that it holds, which are nobody's from now on.
+    // The machine is dropped with the frames that it holds, which are lost from now on.
     bench.account = Account::open(&bench.memory.lock().1);
 }
 
@@ -164,7 +164,7 @@ fn faults(bench: &mut Bench) {
         // SAFETY: the page is Prepared.
         unsafe { machine.commit(one, wait) }.expect("there are frames");
         assert_works(page);
-        // SAFETY: the page is Ready, and nobody uses it any more.
+        // SAFETY: the page is Ready, and nothing uses it.
         unsafe { machine.decommit(one, wait) }.expect("it waits");
         assert_faults(page);
         assert_works(ready);
@@ -173,11 +173,11 @@ fn faults(bench: &mut Bench) {
     // SAFETY: the page is Prepared.
     unsafe { machine.commit(one, wait) }.expect("there are frames");
     assert_works(page);
-    // SAFETY: the page is Ready, and nobody uses it any more.
+    // SAFETY: the page is Ready, and nothing uses it.
     unsafe { machine.fault(one, wait) }.expect("it waits");
     assert_faults(page);
     assert_works(ready);
-    // SAFETY: the window is reserved, and nobody uses it any more.
+    // SAFETY: the window is reserved, and nothing uses it.
     unsafe { machine.release(window, wait) }.expect("it waits");
     [ready, page, prepared].into_iter().for_each(assert_faults);
 }
@@ -208,7 +208,7 @@ fn never_executable(bench: &mut Bench) {
     };
     assert_eq!(translation.permissions, permissions);
     assert_eq!(translation.user, USER_CAN_TOUCH);
-    // SAFETY: the page is reserved, and nobody uses it any more.
+    // SAFETY: the page is reserved, and nothing uses it.
     unsafe { machine.release(one, wait) }.expect("it waits");
     assert_eq!(translate(&bench.memory.lock().0, page), None);
 }

@@ -1,4 +1,5 @@
-//! Faults: what the processor says about memory that is not there, and that a kernel survives it.
+//! Faults: the processor reports accesses to memory that is not mapped, and the kernel survives
+//! them.
 #![no_std]
 #![no_main]
 
@@ -21,7 +22,7 @@ fn main(mut boot: Boot) -> ! {
             run: not_mapped,
         },
         Test {
-            name: "what is no address faults",
+            name: "numbers that are no addresses fault",
             run: not_addresses,
         },
         Test {
@@ -41,7 +42,7 @@ fn main(mut boot: Boot) -> ! {
             run: flags,
         },
         Test {
-            name: "an interrupt runs its handler and the kernel goes on",
+            name: "an interrupt runs its handler and the kernel continues",
             run: interrupt,
         },
     ];

@@ -1,6 +1,6 @@
 //! Heaps without an MMU, on the board's own RAM: the contract in every bank, several regions and
-//! any number of heaps at once, memory that runs out, lookups of any address, what a small heap
-//! costs, and handlers that find the machine busy.
+//! any number of heaps at once, memory that runs out, lookups of any address, the cost of a small
+//! heap, and handlers that find the machine busy.
 #![no_std]
 #![no_main]
 
@@ -35,7 +35,7 @@ static CHURN: Mutex<Churn<KernelHeap>> = Mutex::new(Churn::new(&HEAP));
 /// Interrupts that found the machine busy.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// The first bank from here on is nobody's: the image ends below.
+/// A part of the first bank that nothing uses: the image ends below.
 const FIRST_BANK_FREE: (usize, usize) = (0x30_0000, 0x40_0000);
 
 fn main(boot: Boot) -> ! {
@@ -50,7 +50,7 @@ fn main(boot: Boot) -> ! {
             run: statics,
         },
         Test {
-            name: "one heap has regions in all banks, that behind the code at address 0 too",
+            name: "one heap has regions in all banks, also after the code in the bank at address 0",
             run: several_regions,
         },
         Test {
@@ -62,7 +62,7 @@ fn main(boot: Boot) -> ! {
             run: footprint,
         },
         Test {
-            name: "memory runs out, and what is freed serves again",
+            name: "memory runs out, and freed memory is allocated again",
             run: out_of_memory,
         },
         Test {
@@ -115,7 +115,7 @@ fn statics(_: &mut Running) {
         let last = held.last().expect("it is not empty");
         let region = Region::new(physmap(last.value() as u64), 64 << 10);
         let heap = FlatHeap::<SingleCpu>::empty();
-        // SAFETY: the region is refused before anybody touches it.
+        // SAFETY: the heap refuses the region before it touches it.
         let refused = unsafe { heap.init_regions(&[region], &static_memory()) };
         let Err(FlatError::Region(RegionError::HoldsStatics { statics, region })) = refused else {
             panic!("{refused:?}");
@@ -169,7 +169,7 @@ fn many_heaps(running: &mut Running) {
         (0..30).map(|_| FlatHeap::empty()).collect();
     for heap in &heaps {
         let block = running.carve(BYTES, 0_u8).expect("memory");
-        // SAFETY: the block is the heap's for ever.
+        // SAFETY: only the heap uses the block, which stays for good.
         unsafe { heap.init(block.as_mut_ptr(), block.len()) }.expect("a good block");
     }
     let layout = Layout::new::<[usize; 9]>();
@@ -205,7 +205,7 @@ fn footprint(running: &mut Running) {
     static SUBJECT: Subject = Subject::empty();
     const BLOCK: usize = 64 << 10;
     let block = running.carve(BLOCK, 0_u8).expect("memory");
-    // SAFETY: the block is the heap's for ever.
+    // SAFETY: only the heap uses the block, which stays for good.
     unsafe { SUBJECT.init(block.as_mut_ptr(), block.len()) }.expect("a good block");
     let small = Layout::new::<[u8; 32]>();
     let first = SUBJECT.allocate(small, AllocFlags::empty());
@@ -261,7 +261,7 @@ fn lookups(running: &mut Running) {
         let distances = [0, 1, 7, 1023, 1024, 64 << 10, 1 << 20];
         distances.map(|distance| [corner.wrapping_add(distance), corner.wrapping_sub(distance)])
     });
-    // And one in every 64 KiB, most of which answer a touch with a fault.
+    // One address in every 64 KiB, too. A touch of most of them faults.
     let spread = (0..1_usize << 16).map(|number| [number << 16, !(number << 16)]);
     for address in near.chain(spread).flatten() {
         let owns = HEAP.owns(VirtAddr::new(address));
@@ -282,15 +282,17 @@ fn handler() {
     CHURN.lock().turn();
 }
 
-/// Takes a range that is nobody's through all states.
+/// Takes an unused range through all states.
 fn call_all(machine: &impl Machine, range: VirtRange) {
     let patience = Patience::Wait;
-    machine.reserve(range, patience).expect("it is nobody's");
+    machine
+        .reserve(range, patience)
+        .expect("the range is unused");
     // SAFETY: the range is Reserved.
     unsafe { machine.prepare(range, patience) }.expect("there are no page tables");
     // SAFETY: it is Prepared.
     unsafe { machine.commit(range, patience) }.expect("the memory is there");
-    // SAFETY: it is Ready, and nobody uses it.
+    // SAFETY: the range is Ready, and nothing uses it.
     unsafe { machine.release(range, patience) }.expect("who waits is never told Busy");
 }
 
@@ -304,7 +306,8 @@ fn in_the_machine(running: &mut Running) {
     on_timer(handler);
     start_timer(20_000);
     enable_interrupts();
-    // A heap takes what it needs once, and keeps it: the kernel calls the machine for itself.
+    // A heap takes the memory that it needs once and keeps it, so the kernel calls the machine
+    // itself.
     let machine = machine(running.shared_memory());
     let base = VirtAddr::new(SECOND_WINDOW.base);
     let range = VirtRange::new(base, SECOND_WINDOW.bytes).expect("it does not wrap");

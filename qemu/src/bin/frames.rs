@@ -1,4 +1,4 @@
-//! The frame pool: what it hands out, counts, takes back and refuses.
+//! The frame pool: the frames that it hands out, counts, takes back and refuses.
 #![no_std]
 #![no_main]
 
@@ -45,7 +45,7 @@ fn main(mut boot: Boot) -> ! {
             run: carved,
         },
         Test {
-            name: "what is left is handed out whole",
+            name: "all frames that are left are handed out",
             run: all,
         },
     ];
@@ -58,8 +58,8 @@ fn take(frames: &mut FramePool) -> u64 {
 
 fn contents(frame: u64) -> &'static mut [u8] {
     let first = physmap(frame);
-    // SAFETY: the physmap maps the frame for ever. The tests use a frame between taking it and
-    // giving it back only, and one slice of it at a time.
+    // SAFETY: the physmap always maps the frame. The tests use a frame only between taking and
+    // returning it, and only one slice of it at a time.
     unsafe { core::slice::from_raw_parts_mut(first, FRAME_BYTES) }
 }
 
@@ -142,7 +142,7 @@ fn carved(boot: &mut Boot) {
     }
 }
 
-/// What must never be handed out again.
+/// Memory that the pool must never hand out again.
 static CARVED: Mutex<[PhysRange; 2]> = Mutex::new([PhysRange { start: 0, end: 0 }; 2]);
 
 fn all(boot: &mut Boot) {

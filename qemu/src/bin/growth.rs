@@ -26,11 +26,11 @@ fn main(boot: Boot) -> ! {
     let tests = [
         // First, while the heap is small: each failure has all of it verified.
         Test {
-            name: "a frame source that fails once leaves nothing behind, whichever frame it was",
+            name: "a frame source that fails once changes nothing, whichever frame it refused",
             run: failing_once,
         },
         Test {
-            name: "a frame source that fails for good leaves nothing behind either",
+            name: "a frame source that fails for good changes nothing either",
             run: failing_for_good,
         },
         Test {
@@ -42,7 +42,7 @@ fn main(boot: Boot) -> ! {
             run: small,
         },
         Test {
-            name: "what is freed in another order and another size is found",
+            name: "blocks freed in another order and size are found",
             run: mixed,
         },
         Test {
@@ -87,7 +87,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Allocates until the heap refuses, and answers why.
+    /// Allocates until the heap refuses, and returns the reason.
     fn fill(&mut self) -> AllocError {
         loop {
             if let Err(error) = self.push() {
@@ -100,7 +100,7 @@ impl Blocks {
         let Some(block) = self.last else {
             return false;
         };
-        // SAFETY: `push` wrote the word, and nobody has since.
+        // SAFETY: `push` wrote the word, and nothing has written to it since.
         self.last = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
         // SAFETY: the block was allocated with this layout, and nothing refers to it any more.
         unsafe { HEAP.deallocate(block, self.layout) };
@@ -154,7 +154,8 @@ fn fill_twice(running: &Running, bytes: usize) {
 }
 
 fn scavenge(running: &Running) {
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = running.checked_stats();
     assert_eq!(stats.free_pages, stats.scavenged_pages);
 }
@@ -163,7 +164,7 @@ fn large(running: &mut Running) {
     fill_twice(running, 300_000);
 }
 
-/// What sizes are multiplied by, so that there are about as many blocks on every machine.
+/// A factor of sizes, so that every machine has about as many blocks.
 fn scale(running: &Running) -> usize {
     let frames = running.memory().1.managed_frames();
     let bytes = usize::try_from(frames).expect("a word") * FRAME_BYTES;
@@ -237,7 +238,7 @@ fn try_reserve(running: &mut Running) {
     running.check();
 }
 
-/// One of each kind: a large block, a smaller one beside it, and small ones.
+/// Allocates a large block, a smaller one beside it, and small ones.
 fn work() -> Result<(), AllocError> {
     let mut blocks = [Blocks::of(300_000), Blocks::of(70_000), Blocks::of(24)];
     let done = blocks
@@ -247,17 +248,18 @@ fn work() -> Result<(), AllocError> {
     done
 }
 
-/// Refuses each of the frames that the work takes, and answers how many those are.
+/// Refuses each of the frames that the work takes, and returns their number.
 fn fail_each(running: &Running, refusal: impl Fn(u64) -> Refusal) -> u64 {
     for request in 1.. {
-        HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+        HEAP.scavenge(usize::MAX)
+            .expect("nothing else uses the machine");
         running.memory().1.refuse(refusal(request));
-        let answer = work();
+        let result = work();
         running.memory().1.refuse(Refusal::Never);
-        HEAP.scavenge(0).expect("nobody uses the machine");
+        HEAP.scavenge(0).expect("nothing else uses the machine");
         let stats = running.checked_stats();
         assert_eq!(stats.of(Purpose::Objects), 0, "request {request}");
-        match answer {
+        match result {
             Ok(()) => return request - 1,
             Err(error) => assert!(
                 matches!(error.cause, Cause::Frames { .. } | Cause::PageTables { .. }),

@@ -28,7 +28,7 @@ static EARLY: EarlyRegion<{ 16 << 10 }> = EarlyRegion::new();
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::with_early(&EARLY);
 
-/// What the tests share: the heap, and what was allocated before there was one.
+/// The heap that the tests share, and the blocks that were allocated before it was initialised.
 struct Context {
     running: Running,
     early: Option<(Box<u64>, Vec<u32>, String)>,
@@ -43,7 +43,7 @@ fn main(boot: Boot) -> ! {
     let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
     let tests = [
         Test {
-            name: "what was allocated before init is there, moves over and is freed",
+            name: "blocks allocated before init are intact, move over and are freed",
             run: early_blocks,
         },
         Test {
@@ -231,10 +231,10 @@ fn windows(context: &mut Context) {
     );
     // The kernel's own: nothing of the heap's, but not free either.
     for occupied in OCCUPIED {
-        let answer = HEAP.add_window(*occupied);
+        let result = HEAP.add_window(*occupied);
         assert!(
-            matches!(answer, Err(InitError::Reserve { .. })),
-            "{answer:?}"
+            matches!(result, Err(InitError::Reserve { .. })),
+            "{result:?}"
         );
     }
     let after = context.running.checked_stats();
@@ -248,7 +248,9 @@ fn given_back(context: &mut Context) {
     let block = vec![1_u8; 5 << 20];
     let full = context.running.heap_frames();
     drop(block);
-    let scavenged = HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    let scavenged = HEAP
+        .scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = context.running.checked_stats();
     println!(
         "# {scavenged} pages scavenged, {} frames left",

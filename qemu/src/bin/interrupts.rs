@@ -1,6 +1,6 @@
 //! Allocating in interrupt handlers: the timer interrupts the kernel wherever it is, the mapper and
-//! the frame allocator included, and its handler allocates and frees. It is served or refused, and
-//! nothing ever waits for what it interrupted.
+//! the frame allocator included. The handler allocates and frees; each request is served or
+//! refused, and never waits for the interrupted code.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use archipelago::Purpose;
 use archipelago_qemu::protocol::{self, Test};
@@ -36,10 +36,13 @@ const PERIODS: [u32; 8] = [
 /// The period while nothing is under test.
 const SLOW: u32 = 50_000_000;
 
+/// The period that the handler sets when it ends.
+static PERIOD: AtomicU32 = AtomicU32::new(SLOW);
+
 /// Interrupts of code that held the lock around the mapper and the frames.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// What the handler does.
+/// The requests that the handler makes.
 static CHURN: Mutex<Churn<KernelHeap>> = Mutex::new(Churn::new(&HEAP));
 
 fn main(boot: Boot) -> ! {
@@ -62,7 +65,7 @@ fn main(boot: Boot) -> ! {
             run: reserve,
         },
         Test {
-            name: "what the handlers allocated is whole and can be freed",
+            name: "blocks of the handlers are intact and can be freed",
             run: afterwards,
         },
     ];
@@ -70,10 +73,20 @@ fn main(boot: Boot) -> ! {
 }
 
 fn handler() {
+    // The period begins when the handler ends. A turn may take longer than a period, and the next
+    // interrupt would come before the kernel had carried out an instruction.
+    start_timer(SLOW);
     if memory_is_busy() {
         BUSY.fetch_add(1, Ordering::Relaxed);
     }
     CHURN.lock().turn();
+    start_timer(PERIOD.load(Ordering::Relaxed));
+}
+
+/// Sets the period, of the handler as of the timer.
+fn set_period(instructions: u32) {
+    PERIOD.store(instructions, Ordering::Relaxed);
+    start_timer(instructions);
 }
 
 /// Checks the heap with no handler in between.
@@ -95,12 +108,12 @@ fn masked(running: &mut Running) {
 /// Runs `work` under a timer of every speed, `rounds` times each.
 fn under_the_timer(running: &Running, rounds: usize, mut work: impl FnMut(usize)) {
     for period in PERIODS {
-        start_timer(period);
+        set_period(period);
         for round in 0..rounds {
             work(round);
         }
-        // Slow again, for what is not under test.
-        start_timer(SLOW);
+        // Back to the slow timer: the interrupts of the next steps are not under test.
+        set_period(SLOW);
         check(running);
     }
     let churn = without_interrupts(|| alloc::format!("{:?}", CHURN.lock()));
@@ -117,8 +130,8 @@ fn in_the_heap(running: &mut Running) {
     on_timer(handler);
     enable_interrupts();
     let before = served();
-    under_the_timer(running, 40, |round| {
-        let list: Vec<_> = (0..50 + round).map(|n| Box::new([n; 9])).collect();
+    under_the_timer(running, 180, |round| {
+        let list: Vec<_> = (0..50 + round % 40).map(|n| Box::new([n; 9])).collect();
         assert!(list.iter().enumerate().all(|(n, numbers)| numbers[0] == n));
         let mut grown = Vec::new();
         (0..3_000_u32).for_each(|n| grown.push(n));
@@ -129,7 +142,7 @@ fn in_the_heap(running: &mut Running) {
 
 fn in_the_mapper(running: &mut Running) {
     let before = BUSY.load(Ordering::Relaxed);
-    under_the_timer(running, 12, |round| {
+    under_the_timer(running, 56, |round| {
         // Commits and decommits hundreds of pages, which keeps the machine busy.
         drop(alloc::vec![1_u8; 1_000_000 + round]);
         HEAP.scavenge(usize::MAX).expect("interrupts are on");
@@ -149,7 +162,8 @@ fn in_the_mapper(running: &mut Running) {
 
 fn reserve(running: &mut Running) {
     let served = without_interrupts(|| {
-        HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+        HEAP.scavenge(usize::MAX)
+            .expect("nothing else uses the machine");
         let full = HEAP.stats().of(Purpose::Reserve);
         assert_eq!(full, RESERVE * FRAME_BYTES);
         // As if a handler had interrupted the mapper: interrupts are masked, and its lock is held.
@@ -179,7 +193,8 @@ fn reserve(running: &mut Running) {
 fn afterwards(running: &mut Running) {
     mask_interrupts();
     CHURN.lock().free_all();
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     check(running);
     let stats = HEAP.stats();
     assert_eq!(stats.small_objects, 0);

@@ -68,7 +68,8 @@ fn objects(running: &mut Running) {
         // SAFETY: it was allocated with this layout.
         unsafe { HEAP.deallocate(block, layout) };
     }
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     assert!(!owns(FIRST.base), "every span is gone");
     running.check();
 }

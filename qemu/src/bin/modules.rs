@@ -82,7 +82,7 @@ const BLOCK: [u8; 35] = {
 fn memory_with(boot: &mut Boot, block: &[u8]) -> &'static [u8] {
     let frame = boot.frames.take().expect("a frame is free");
     let first = physmap(frame);
-    // SAFETY: the physmap maps the frame for ever, and nobody else has it.
+    // SAFETY: the physmap always maps the frame, and nothing else uses it.
     let memory = unsafe { core::slice::from_raw_parts_mut(first, FRAME_BYTES) };
     memory.fill(0);
     memory[..block.len()].copy_from_slice(block);

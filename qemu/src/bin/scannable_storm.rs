@@ -17,7 +17,7 @@ entry!(main);
 
 static HEAP: KernelHeap = KernelHeap::new();
 
-/// For what is recorded of objects.
+/// The allocator of the records that the tests keep of objects.
 #[global_allocator]
 static RECORDS: KernelHeap = KernelHeap::with_early(&EARLY);
 static EARLY: EarlyRegion<{ 64 << 10 }> = EarlyRegion::new();
@@ -36,7 +36,7 @@ const HANDLERS: usize = 30;
 /// three instructions, and some of the interrupts have to come between them.
 const ENOUGH: usize = 40_000;
 
-/// What somebody allocates and frees in turn.
+/// Objects that the kernel or a handler allocates and frees in turn.
 struct Churn {
     objects: Objects,
     most: usize,
@@ -50,7 +50,7 @@ fn main(boot: Boot) -> ! {
     let place = SCANNABLE_PLACES[0];
     let mut running = start_heap(boot, &HEAP, place.windows);
     let tests = [Test {
-        name: "nobody's objects are described as anybody else's",
+        name: "every object keeps its own description",
         run: storm,
     }];
     protocol::run(&tests, &mut running)
@@ -124,7 +124,8 @@ fn storm(running: &mut Running) {
     running.check();
     own.objects.free_all();
     HEAP.set_reserve(0).expect("nothing is needed");
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = running.checked_stats();
     assert_eq!(
         (stats.of(Purpose::Objects), stats.of(Purpose::HeapBits)),

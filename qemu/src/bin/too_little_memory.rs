@@ -15,7 +15,7 @@ entry!(main);
 
 static HEAP: KernelHeap = KernelHeap::new();
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     memory: &'static Memory,
     account: Account,
@@ -27,7 +27,7 @@ const MOST: u64 = 64;
 fn main(boot: Boot) -> ! {
     let tests = [
         Test {
-            name: "initialising says what it lacks, and leaves nothing behind, until there are frames enough",
+            name: "initialising reports the missing frames and changes nothing, until there are enough",
             run: initialise,
         },
         Test {

@@ -1,5 +1,5 @@
-//! Translations that the processor caches: an entry that the machine takes out of the page tables
-//! is gone at once.
+//! Translations that the processor caches: when the machine removes an entry from the page tables,
+//! its translation is gone at once.
 //!
 //! With the word `careless=NAME` on the command line, the test of that name runs on a machine
 //! without TLB maintenance, and has to fail.
@@ -17,14 +17,14 @@ entry!(main);
 /// Bytes of a page.
 const PAGE: usize = FRAME_BYTES;
 
-/// What the tests write.
+/// The byte that the tests write.
 const MARK: u8 = 0x3c;
 
 /// Pages for which a machine flushes them one by one, and for which it rather flushes everything.
 const FEW: usize = 3;
 const MANY: usize = 200;
 
-/// A name for the command line, what the test shows, and the test.
+/// A name for the command line, the statement that the test proves, and the test.
 type OneTest<M> = (&'static str, &'static str, fn(&M, &'static Memory));
 
 fn tests<M: Machine>() -> [OneTest<M>; 6] {
@@ -87,8 +87,8 @@ fn pages(count: usize) -> VirtRange {
 }
 
 fn write(address: usize) -> Result<(), Fault> {
-    // SAFETY: the tests write to memory of the machine under test alone; where its translation is
-    // stale, to a frame that nobody uses.
+    // SAFETY: the tests write only to memory of the machine under test; where its translation is
+    // stale, to a frame that nothing uses.
     unsafe { probe_write(address, MARK) }
 }
 
@@ -110,7 +110,7 @@ fn commit(machine: &impl Machine, range: VirtRange) {
 }
 
 fn release(machine: &impl Machine, range: VirtRange) {
-    // SAFETY: the range is reserved, and nobody uses it any more.
+    // SAFETY: the range is reserved, and nothing uses it.
     unsafe { machine.release(range, Patience::Wait) }.expect("it waits");
 }
 
@@ -130,7 +130,7 @@ fn decommitted(machine: &impl Machine, count: usize) {
     let range = pages(count);
     prepare(machine, range);
     commit(machine, range);
-    // SAFETY: the range is Ready, and nobody uses it any more.
+    // SAFETY: the range is Ready, and nothing uses it.
     unsafe { machine.decommit(range, Patience::Wait) }.expect("it waits");
     assert_gone(range);
     release(machine, range);
@@ -140,7 +140,7 @@ fn faulted(machine: &impl Machine) {
     let range = pages(FEW);
     prepare(machine, range);
     commit(machine, range);
-    // SAFETY: the range is Ready, and nobody uses it any more.
+    // SAFETY: the range is Ready, and nothing uses it.
     unsafe { machine.fault(range, Patience::Wait) }.expect("it waits");
     assert_gone(range);
     release(machine, range);
@@ -158,7 +158,7 @@ fn recommitted(machine: &impl Machine, memory: &'static Memory) {
     let range = pages(1);
     prepare(machine, range);
     commit(machine, range);
-    // SAFETY: the page is Ready, and nobody uses it any more.
+    // SAFETY: the page is Ready, and nothing uses it.
     unsafe { machine.decommit(range, Patience::Wait) }.expect("it waits");
     // The lowest free frame, which it had.
     let former = memory.lock().1.take().expect("a frame is free");

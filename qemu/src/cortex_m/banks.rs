@@ -4,13 +4,14 @@ use archipelago::VirtRange;
 use archipelago_flat::{Region, occupied};
 
 use super::FRAME_BYTES;
-use super::heap::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
-use crate::PhysRange;
+use super::windows::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
+use crate::block;
+use crate::memory::PhysRange;
 
 /// A bank of RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bank {
-    /// What the board's manual calls it.
+    /// The bank's name in the board's manual.
     pub name: &'static str,
     /// Where it is.
     pub range: PhysRange,
@@ -41,14 +42,14 @@ pub(super) const BANKS: [Bank; 3] = [
     },
 ];
 
-/// Where the boot block is, if there is one: up to the second window.
+/// The memory that a boot block can occupy: up to the second window.
 pub(super) const BLOCK: PhysRange = PhysRange {
-    start: 0x2100_0000,
+    start: block::address(),
     end: 0x2140_0000,
 };
 
-/// What kernels carve for themselves: the rest of the second bank behind the heap's window, and
-/// then that of the third.
+/// Memory that kernels carve for themselves: the rest of the second bank, after the heap's window,
+/// then the rest of the third.
 const CARVED: [PhysRange; 2] = [
     PhysRange {
         start: 0x2038_0000,
@@ -60,7 +61,7 @@ const CARVED: [PhysRange; 2] = [
     },
 ];
 
-// Symbols of the linker scripts: their addresses are what they say.
+// Symbols of the linker scripts, of which only the addresses mean anything.
 unsafe extern "C" {
     static mut image_end: u8;
     static __sdata: u8;
@@ -76,7 +77,7 @@ impl Bank {
     }
 }
 
-/// What the image occupies: code, constants and initial values; statics and the stack.
+/// The memory of the image: code, constants and initial values; statics and the stack.
 #[must_use]
 pub fn static_memory() -> [VirtRange; 2] {
     [
@@ -85,8 +86,8 @@ pub fn static_memory() -> [VirtRange; 2] {
     ]
 }
 
-/// The regions for heaps: the bank at address 0 behind the image; the windows of the other two,
-/// the last with a few granules more, for the states of all granules.
+/// The regions for heaps: the bank at address 0, after the image, and the windows of the other two
+/// banks, the last with a few granules more for the states of all granules.
 pub(super) fn regions() -> [Region; 3] {
     const STATES_BYTES: usize = 16 << 10;
     let first_end = BANKS[0].range.end;
@@ -140,7 +141,7 @@ impl Banks {
         self.managed
     }
 
-    /// Those that they have not got.
+    /// Granules that heaps do not have.
     #[must_use]
     pub fn free_frames(&self) -> u64 {
         self.managed - self.in_use()

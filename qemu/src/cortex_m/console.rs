@@ -42,13 +42,13 @@ impl fmt::Write for Console {
         if !self.is_set_up {
             // SAFETY: setting the speed has no effect on memory.
             unsafe { port.divisor.write(DIVISOR) };
-            // SAFETY: as above.
+            // SAFETY: enabling the transmitter has no effect on memory.
             unsafe { port.control.write(TRANSMIT_ENABLE) };
             self.is_set_up = true;
         }
         for byte in text.bytes() {
             while port.state.read() & TRANSMIT_FULL != 0 {}
-            // SAFETY: as above.
+            // SAFETY: sending a byte has no effect on memory.
             unsafe { port.data.write(byte.into()) };
         }
         Ok(())

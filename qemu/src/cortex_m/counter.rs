@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use volatile_register::RW;
 
-use super::INSTRUCTION_NANOSECONDS;
-use crate::without_interrupts;
+use crate::counter::INSTRUCTION_NANOSECONDS;
+use crate::handlers::without_interrupts;
 
 /// The timer, a CMSDK APB timer.
 #[repr(C)]
@@ -31,13 +31,13 @@ fn timer() -> &'static Timer {
     unsafe { &*core::ptr::with_exposed_provenance::<Timer>(TIMER) }
 }
 
-/// Starts the timer, which then runs for ever.
+/// Starts the timer, which is never stopped.
 pub(super) fn start() {
     // SAFETY: the timer raises no interrupt unless it is told to.
     unsafe { timer().reload.write(u32::MAX) };
-    // SAFETY: as above.
+    // SAFETY: the timer raises no interrupt unless it is told to.
     unsafe { timer().value.write(u32::MAX) };
-    // SAFETY: as above.
+    // SAFETY: `ENABLE` starts the timer and leaves its interrupt off.
     unsafe { timer().control.write(ENABLE) };
 }
 

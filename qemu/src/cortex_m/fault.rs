@@ -1,14 +1,15 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{ExceptionFrame, exception};
 
-use crate::{Fault, Reason, stop};
+use crate::fault::{Fault, Reason};
+use crate::report::stop;
 
-/// A fault, in the processor's own words: the status registers of the hard fault and of what it
-/// stands for.
+/// A fault, in the processor's own terms: the status registers of the hard fault and of the fault
+/// that it was escalated from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
     hard: u32,
@@ -17,7 +18,7 @@ pub struct Cause {
 
 /// The bus fault's address is known.
 const ADDRESS_IS_VALID: u32 = 1 << 15;
-/// The bus did not answer a fetch, or an access to data.
+/// The bus refused a fetch, or an access to data.
 const BUS_ERROR: u32 = 0x1f << 8;
 
 impl fmt::Display for Cause {

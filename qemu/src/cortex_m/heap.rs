@@ -1,4 +1,4 @@
-//! The heap's machine: the flat one over all banks, behind the lock that the kernel shares.
+//! The heap's machine: the flat one over all banks, guarded by the lock that the kernel shares.
 
 use core::ptr::NonNull;
 
@@ -10,23 +10,15 @@ use archipelago_api::{
 use archipelago_flat::{Flat, Shape};
 use spin::{MutexGuard, Once};
 
+use super::windows::{HEAP_WINDOW, THIRD_WINDOW};
 use super::{Frames, Mapper, banks};
-use crate::{Memory, ScannablePlace};
+use crate::shared::Memory;
+use crate::windows::ScannablePlace;
 
 archipelago_flat::shape! {
     /// All banks at their own addresses, in pages of 1 KiB.
     pub Board = Geometry { base: 0, ..Geometry::small(30, 10) }
 }
-
-/// A window in the second bank, behind the image's statics: with them and what
-/// [`carve`](Frames::carve) gives first, the 4 MiB of the bank.
-pub const HEAP_WINDOW: Window = Window::new(0x2008_0000, 3 << 20);
-
-/// A window in the third bank, behind the boot block.
-pub const SECOND_WINDOW: Window = Window::new(0x2140_0000, 3 << 20);
-
-/// A window directly above it.
-pub const THIRD_WINDOW: Window = Window::new(0x2170_0000, 512 << 10);
 
 /// Where scannable objects go: in two banks, over the places where windows and arenas meet.
 pub const SCANNABLE_PLACES: &[ScannablePlace] = &[ScannablePlace {
@@ -47,8 +39,9 @@ static FLAT: Once<Flat<Board, 3>> = Once::new();
 
 /// Makes the machine that all heaps share, and says how many granules it has.
 pub(super) fn make() -> Result<u64, archipelago_flat::RegionError> {
-    // SAFETY: the linker script leaves the regions to nobody, which `new` holds against the image's
-    // own symbols; the boot block ends below them, and the kernel carves its memory beside them.
+    // SAFETY:
+    // - The linker script leaves the regions unused; `new` checks that against the image's symbols.
+    // - The boot block ends below them, and the kernel carves its memory beside them.
     let machine = unsafe { Flat::new(&banks::regions(), &banks::static_memory()) }?;
     let bytes: usize = machine.windows().map(|(range, _)| range.bytes()).sum();
     FLAT.call_once(|| machine);
@@ -96,7 +89,7 @@ impl HeapMachine {
     }
 }
 
-// SAFETY: every promise is the flat machine's; heaps that share it are one at a time in it, behind
+// SAFETY: the flat machine keeps every promise. Heaps that share it enter it one at a time, under
 // the lock, and have windows of their own.
 unsafe impl Machine for HeapMachine {
     const GEOMETRY: Geometry = Board::GEOMETRY;
@@ -112,30 +105,30 @@ unsafe impl Machine for HeapMachine {
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
         let _held = self.lock(patience)?;
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::prepare`.
         unsafe { self.flat.prepare(range, patience) }
     }
 
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
         let mut memory = self.lock(patience)?;
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::commit`.
         let contents = unsafe { self.flat.commit(range, patience) }?;
         memory.1.took(range.bytes() / super::FRAME_BYTES);
         Ok(contents)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::decommit`.
         self.lower(patience, || unsafe { self.flat.decommit(range, patience) })
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::fault`.
         self.lower(patience, || unsafe { self.flat.fault(range, patience) })
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises of `Machine::release`.
         self.lower(patience, || unsafe { self.flat.release(range, patience) })
     }
 
@@ -149,7 +142,8 @@ unsafe impl Machine for HeapMachine {
         self.flat.address(pointer)
     }
 
-    /// What the states of the granules take is no heap's: the boot code gave it away.
+    /// The footprint of no heap: the boot code gave the machine the memory for the granules'
+    /// states.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }

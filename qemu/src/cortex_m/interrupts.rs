@@ -5,15 +5,15 @@ use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 
-use crate::{are_interrupts_enabled, handlers, without_interrupts};
+use crate::handlers::{self, are_interrupts_enabled, without_interrupts};
 
 /// Nanoseconds of a tick.
 const TICK: u32 = 40;
 
 /// Unmasks interrupts, of which there are none until the timer is started.
 pub fn enable_interrupts() {
-    // SAFETY: every handler that can run from here on is below, and masks interrupts for what it
-    // calls.
+    // SAFETY: the only handler that can run is the one below, which masks interrupts for the
+    // functions that it calls.
     unsafe { interrupt::enable() };
 }
 
@@ -22,7 +22,7 @@ pub fn enable_interrupts() {
 pub(crate) fn start_timer(nanoseconds: u32) {
     let ticks = (nanoseconds / TICK).clamp(2, 1 << 24);
     without_interrupts(|| {
-        // SAFETY: nobody else in the kernel has the timer, and interrupts are masked.
+        // SAFETY: nothing else in the kernel uses the timer, and interrupts are masked.
         let mut peripherals = unsafe { cortex_m::Peripherals::steal() };
         let timer: &mut SYST = &mut peripherals.SYST;
         timer.set_clock_source(SystClkSource::Core);

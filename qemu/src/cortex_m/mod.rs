@@ -1,5 +1,5 @@
-//! Cortex-M3, QEMU's `mps2-an385` board: how a kernel starts on it, and what it gives the kernel.
-//! There is no MMU: what other machines call frames are granules of the board's banks of RAM.
+//! Cortex-M3, QEMU's `mps2-an385` board: how a kernel starts, and the names that it takes from the
+//! machine. There is no MMU: a frame is a granule of the board's banks of RAM.
 
 mod banks;
 mod boot;
@@ -8,6 +8,7 @@ mod counter;
 mod fault;
 mod heap;
 mod interrupts;
+mod windows;
 
 pub(crate) use console::Console;
 
@@ -15,13 +16,12 @@ pub use archipelago_cortex_m::SingleCpu;
 pub use banks::{Bank, Banks as Frames, physmap, static_memory};
 pub use counter::instructions;
 pub use fault::Cause;
-pub use heap::{
-    Board, HEAP_WINDOW, HeapMachine, SCANNABLE_PLACES, SECOND_WINDOW, THIRD_WINDOW, machine,
-};
+pub use heap::{Board, HeapMachine, SCANNABLE_PLACES, machine};
 pub(crate) use interrupts::start_timer;
 pub use interrupts::{enable_interrupts, raise_interrupt};
+pub use windows::{HEAP_WINDOW, SECOND_WINDOW, THIRD_WINDOW};
 
-use crate::Verdict;
+use crate::verdict::Verdict;
 
 /// There are no page tables.
 #[derive(Debug)]
@@ -30,11 +30,8 @@ pub struct Mapper;
 /// Bytes of a frame: a granule.
 pub const FRAME_BYTES: usize = 1024;
 
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 32;
-
-/// Ends QEMU with the verdict's exit code, by semihosting. Under anything but QEMU, the breakpoint
-/// is nobody's, and reported.
+/// Ends QEMU with the verdict's exit code, by semihosting. Without QEMU the breakpoint has no
+/// handler and is reported.
 pub fn exit(verdict: Verdict) -> ! {
     let code = i32::try_from(verdict.exit_code()).expect("exit codes are small");
     semihosting::process::exit(code)

@@ -6,9 +6,13 @@ use archipelago_mips::SoftwareTables;
 
 use super::Mapper;
 use super::kseg0::{self, KSEG0_BYTES, physmap};
-use crate::block::Block;
+use crate::block::{self, Block};
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, BootInfo, FramePool, MemoryKind, MemoryRegion, PhysRange, stop};
+use crate::frames::FramePool;
+use crate::info::BootInfo;
+use crate::memory::{MemoryKind, MemoryRegion, PhysRange};
+use crate::report::stop;
 
 /// Memory that the processor's vectors and the firmware's arguments lie in.
 const LOW_MEMORY: PhysRange = PhysRange {
@@ -16,8 +20,8 @@ const LOW_MEMORY: PhysRange = PhysRange {
     end: 1 << 20,
 };
 
-/// Where the harness has QEMU write the boot block.
-const BLOCK: u64 = 0x60_0000;
+/// The physical address of the boot block.
+const BLOCK: u64 = block::address();
 
 /// Called by the entry code, once, on the boot stack, with the bytes of memory that there are from
 /// physical address 0 on.
@@ -31,8 +35,8 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
         kind: MemoryKind::Usable,
     }]);
     let info = info.unwrap_or_else(|error| stop(format_args!("{error}")));
-    // SAFETY: kseg0 maps the memory, in which nobody has written since the machine was started.
-    let block = unsafe { block(memory.end) };
+    // SAFETY: kseg0 maps the memory, and nothing has written to it since the machine was started.
+    let block = unsafe { find_block(memory.end) };
     let kept = [
         kseg0::image(),
         LOW_MEMORY,
@@ -40,7 +44,7 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
     ];
     let info = info.with_block(block);
     // SAFETY:
-    // - kseg0 maps all memory that it reaches, for ever, readable and writable.
+    // - kseg0 always maps all memory that it reaches, readable and writable.
     // - Besides the kernel itself only the firmware and the harness left something in memory; both
     //   are kept.
     let frames = unsafe { FramePool::of(&info, KSEG0_BYTES, &kept) };
@@ -48,7 +52,8 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
     let mapper: Option<Mapper> = SoftwareTables::take();
     kernel_main(Boot {
         info,
-        mapper: mapper.unwrap_or_else(|| stop(format_args!("the tables are somebody else's"))),
+        mapper: mapper
+            .unwrap_or_else(|| stop(format_args!("the software tables are taken already"))),
         frames,
     })
 }
@@ -56,12 +61,14 @@ pub(super) extern "C" fn start(memory_bytes: usize) -> ! {
 /// The boot block, if there is one below `end`.
 ///
 /// # Safety
-/// From [`BLOCK`] to `end` there is memory, which nobody but QEMU has written to, and a block in it
-/// stays as it is.
-unsafe fn block(end: u64) -> Option<Block> {
+/// There is memory from [`BLOCK`] to `end`, to which only QEMU has written, and a block in it is
+/// never written to.
+unsafe fn find_block(end: u64) -> Option<Block> {
     let bytes = usize::try_from(end.saturating_sub(BLOCK)).expect("kseg0 is in reach");
     let first = physmap(BLOCK).cast_const();
-    // SAFETY: the caller promises that the memory is there, and that what is kept of it stays.
+    // SAFETY:
+    // - The caller promises that the memory is there and initialised.
+    // - The pool of frames leaves the block out, so nothing writes to it.
     let memory = unsafe { slice::from_raw_parts(first, bytes) };
     Block::read(BLOCK, memory).unwrap_or_else(|error| stop(format_args!("{error}")))
 }

@@ -2,18 +2,19 @@
 
 use spin::Mutex;
 
-use super::{INSTRUCTION_NANOSECONDS, cp0};
-use crate::without_interrupts;
+use super::cp0;
+use crate::counter::INSTRUCTION_NANOSECONDS;
+use crate::handlers::without_interrupts;
 
 /// Nanoseconds of QEMU's clock from one step of Count to the next: two cycles at 320 MHz, rounded
 /// down.
 pub(super) const COUNT_NANOSECONDS: u32 = 6;
 
-/// Steps of Count since the first look at it, and what it said at the last.
+/// Steps of Count since the first reading, and the last reading.
 static STEPS: Mutex<Option<(u64, u32)>> = Mutex::new(None);
 
 /// Instructions since the first call, under QEMU's `-icount shift=3`: right to one. Count has 32
-/// bits, so whoever wants it right looks at least once in 3,000,000,000 instructions.
+/// bits, so calls must be less than 3,000,000,000 instructions apart.
 #[must_use]
 pub fn instructions() -> u64 {
     without_interrupts(|| {

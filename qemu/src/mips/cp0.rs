@@ -30,7 +30,7 @@ macro_rules! writes {
         $(#[$about])*
         #[inline]
         pub(super) unsafe fn $write(value: u32) {
-            // SAFETY: the caller vouches for what the value brings about.
+            // SAFETY: the caller vouches for the effects of the value.
             unsafe {
                 asm!(
                     ".set noat",

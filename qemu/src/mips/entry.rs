@@ -1,9 +1,9 @@
 //! From the machine's reset state to Rust, and from its exceptions.
 //!
-//! The firmware that QEMU puts in front of a kernel jumps to `boot_entry` in kseg0 with the number
-//! of bytes of memory in `$a3`, as YAMON does. Code and data lie in kseg0, which no page table can
+//! The firmware that QEMU loads with a kernel jumps to `boot_entry` in kseg0 with the number of
+//! bytes of memory in `$a3`, as YAMON does. Code and data lie in kseg0, which no page table can
 //! take away; the stack is mapped by a TLB entry that is never replaced, so that exceptions can
-//! always be taken. One that finds it used up goes on with the spare stack.
+//! always be taken. An exception that finds it used up takes the spare stack.
 //!
 //! The processor enters exceptions at fixed places: a TLB refill at 0x8000_0000, where the linker
 //! script puts the heap machine's handler, and everything else, interrupts included, at
@@ -16,8 +16,9 @@
 use core::arch::global_asm;
 
 use super::boot;
+use super::frame::TrapFrame;
 use super::stack::{SPARE, STACK, STACK_BYTES};
-use super::trap::{self, TrapFrame};
+use super::trap;
 
 global_asm!(
     r#"
@@ -153,7 +154,7 @@ trap_entry:
     SPARE = sym SPARE,
     SPARE_BYTES = const size_of_val(&SPARE),
     FRAME = const size_of::<TrapFrame>(),
-    // Where a function of the C calling convention may keep the arguments that it gets in registers.
+    // Bytes in which a function of the C calling convention may keep its register arguments.
     ARGUMENTS = const 16,
     HI = const core::mem::offset_of!(TrapFrame, hi),
     LO = const core::mem::offset_of!(TrapFrame, lo),

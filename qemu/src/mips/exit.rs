@@ -5,7 +5,7 @@
 
 use core::arch::asm;
 
-use crate::Verdict;
+use crate::verdict::Verdict;
 
 /// Ends QEMU with the verdict's exit code, which `-semihosting-config enable=on,target=native` asks
 /// of the harness.

@@ -1,10 +1,10 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
-/// What the processor calls an exception: Cause.ExcCode.
+/// The processor's number of an exception: Cause.ExcCode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause(pub u8);
 
@@ -24,7 +24,7 @@ impl Cause {
 
     fn name(self) -> &'static str {
         match self {
-            Self::INTERRUPT => "interrupt nobody asked for",
+            Self::INTERRUPT => "unexpected interrupt",
             Self::MODIFICATION => "TLB modification exception",
             Self::TLB_LOAD => "TLB exception on a load",
             Self::TLB_STORE => "TLB exception on a store",
@@ -32,7 +32,7 @@ impl Cause {
             Self::ADDRESS_STORE => "address error on a store",
             Self(6) => "bus error on a fetch",
             Self(7) => "bus error on a load",
-            Self::SYSTEM_CALL => "system call nobody asked for",
+            Self::SYSTEM_CALL => "unexpected system call",
             Self(9) => "breakpoint",
             Self(10) => "reserved instruction",
             Self(11) => "coprocessor not usable",
@@ -45,7 +45,7 @@ impl Cause {
         }
     }
 
-    /// What is known of an exception at `instruction`, which touched `address` if it is about one.
+    /// The fault of an exception at `instruction`, which touched `address` if it is about one.
     pub(super) fn fault(self, address: usize, instruction: usize) -> Fault {
         let (access, reason) = match self {
             Self::MODIFICATION => (Some(Access::Write), Reason::Forbidden),

@@ -2,13 +2,14 @@
 
 use archipelago_mips::{Paging, SoftwareTables};
 
-use super::places::Segment;
-use crate::{FramePool, Memory};
+use super::addresses::Segment;
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use.
 pub type Mapper = SoftwareTables<Segment>;
 
-/// What frames come from.
+/// The source of frames.
 pub type Frames = FramePool;
 
 /// The heap's machine.

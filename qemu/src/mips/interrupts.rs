@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::counter::COUNT_NANOSECONDS;
 use super::cp0;
-use crate::without_interrupts;
+use crate::handlers::without_interrupts;
 
 /// Status.IM7 and Cause.IP7: the timer's line.
 const TIMER_LINE: u32 = 1 << 15;
@@ -18,7 +18,7 @@ static PERIOD: AtomicU32 = AtomicU32::new(u32::MAX);
 
 /// Unmasks interrupts, of which there are none until [`start_timer`](crate::start_timer).
 pub fn enable_interrupts() {
-    // SAFETY: the general vector handles what is unmasked: nothing, or the timer.
+    // SAFETY: the general vector handles the interrupt that is unmasked, if any: the timer's.
     unsafe { cp0::set_status(cp0::status() | ENABLED) };
 }
 

@@ -3,7 +3,7 @@
 
 use core::ptr;
 
-use crate::PhysRange;
+use crate::memory::PhysRange;
 
 /// Where physical address 0 lies.
 const KSEG0: usize = 0x8000_0000;
@@ -11,7 +11,7 @@ const KSEG0: usize = 0x8000_0000;
 /// How much physical memory lies there.
 pub(super) const KSEG0_BYTES: u64 = 512 << 20;
 
-// Symbols of the linker script: their addresses are what they say.
+// Symbols of the linker script, of which only the addresses mean anything.
 unsafe extern "C" {
     static image_start: u8;
     static image_end: u8;

@@ -3,9 +3,9 @@
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_mips::{Entry, Link, LocalTlb, Tlb};
 
-use super::places::USER_CAN_TOUCH;
+use super::addresses::USER_CAN_TOUCH;
 use super::{FRAME_BYTES, Frames, Mapper};
-use crate::{Permissions, Translation};
+use crate::mapping::{Permissions, Translation};
 
 /// Bytes of address space that a slot of the directory translates.
 const SLOT_BYTES: usize = 4 << 20;
@@ -23,21 +23,23 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
         Link::Kernel => panic!("{page:#x} is not for tables"),
     };
     let place = entry(mapper, table, page);
-    // SAFETY: the place is an entry of a table that nobody else changes now.
+    // SAFETY: the place is an entry of a table, and nothing else changes it meanwhile.
     let found = Entry::from_memory(unsafe { place.read_volatile() });
     assert_eq!(found, Entry::EMPTY, "{page:#x} is mapped");
     let frame = frames.take().expect("a frame is free");
     let mut bits = Entry::GLOBAL | Entry::VALID | Entry::CACHED;
     bits.set(Entry::WRITABLE, permissions.writable);
     let new = Entry::new(PhysAddr::new(frame), bits);
-    // SAFETY: as above; the frame is new, and nothing was mapped at the page.
+    // SAFETY:
+    // - The place is an entry of a table, and nothing else changes it meanwhile.
+    // - The frame is new, and nothing was mapped at the page.
     unsafe { place.write_volatile(new.bits()) };
     flush(page);
     frame
 }
 
-/// Takes the page away again, gives its frame back to the pool, and returns the frame's address.
-/// Nobody may use the page any more.
+/// Unmaps a page, returns its frame to the pool, and returns the frame's address. The page must not
+/// be in use.
 ///
 /// # Panics
 /// If [`map`] did not map it.
@@ -46,10 +48,10 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
         panic!("{page:#x} is not mapped");
     };
     let place = entry(mapper, table, page);
-    // SAFETY: the place is an entry of a table that nobody else changes now.
+    // SAFETY: the place is an entry of a table, and nothing else changes it meanwhile.
     let found = Entry::from_memory(unsafe { place.read_volatile() });
     assert!(found.contains(Entry::VALID), "{page:#x} is not mapped");
-    // SAFETY: as above, and the caller says that nobody uses the page.
+    // SAFETY: the place is an entry of a table, and the page is not in use.
     unsafe { place.write_volatile(Entry::EMPTY.bits()) };
     flush(page);
     let frame = found.frame().value();
@@ -57,7 +59,7 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
     frame
 }
 
-/// What an address is translated to, if a page is mapped there.
+/// The translation of an address, if a page is mapped there.
 #[must_use]
 pub fn translate(mapper: &Mapper, address: usize) -> Option<Translation> {
     let found = mapper.entry(VirtAddr::new(address));

@@ -1,6 +1,7 @@
-//! The Malta board: how a kernel starts on it, and what it gives the kernel. One source for both
-//! byte orders.
+//! The Malta board: how a kernel starts, and the names that it takes from the machine. One source
+//! serves both byte orders.
 
+mod addresses;
 mod boot;
 mod console;
 mod counter;
@@ -8,17 +9,22 @@ mod cp0;
 mod entry;
 mod exit;
 mod fault;
+mod frame;
 mod heap;
 mod interrupts;
 mod kseg0;
 mod mapping;
-mod places;
 mod probe;
 mod stack;
 mod trap;
 
 pub(crate) use console::Console;
 
+pub use addresses::{
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, HEAP_WINDOW,
+    MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
+    WINDOWS_UNDER_TEST,
+};
 pub use archipelago_mips::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
@@ -28,17 +34,9 @@ pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use kseg0::physmap;
 pub use mapping::{map, translate, unmap};
-pub use places::{
-    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, HEAP_WINDOW,
-    MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
-    WINDOWS_UNDER_TEST,
-};
 pub use probe::RETURN;
 pub(crate) use probe::fetch_anew;
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
-
-/// Virtual time that an instruction takes where instructions are counted: `-icount shift=3`.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 8;

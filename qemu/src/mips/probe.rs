@@ -2,8 +2,8 @@
 
 use core::arch::{asm, global_asm};
 
-use super::trap::TrapFrame;
-use crate::Fault;
+use super::frame::TrapFrame;
+use crate::fault::Fault;
 use crate::probe::{Touch, keep, touch};
 
 global_asm!(
@@ -54,11 +54,11 @@ pub const RETURN: &[u8] = {
     &[JR_RA[0], JR_RA[1], JR_RA[2], JR_RA[3], 0, 0, 0, 0]
 };
 
-/// Has the processor fetch what was written at an address, where it can be read.
+/// Makes the processor fetch bytes that were just written at an address, where it can be read.
 pub(crate) fn fetch_anew(address: usize) {
     if crate::probe_read(address).is_ok() {
-        // SAFETY: the address can be read, so this does not fault; it changes what is fetched to
-        // what is in memory.
+        // SAFETY: the address can be read, so the instruction does not fault; it only makes the
+        // processor fetch the bytes that are in memory.
         unsafe { asm!("synci 0({})", "sync", in(reg) address, options(nostack)) };
     }
 }

@@ -5,15 +5,14 @@ use core::cell::UnsafeCell;
 /// Where it begins, in a part of kseg3 that no test goes to.
 pub(super) const STACK: usize = 0xe800_0000;
 
-/// Its bytes, as the linker script has them too.
+/// Bytes of the stack, which the linker script states as well.
 pub(super) const STACK_BYTES: usize = 128 << 10;
 
 /// A stack in kseg0 for the report about the other one.
 #[repr(C, align(16))]
 pub(super) struct Spare(UnsafeCell<[u8; 16 << 10]>);
 
-// SAFETY: exceptions that find the boot stack used up run on it, and never return; nobody else
-// touches it.
+// SAFETY: only exceptions that find the boot stack used up run on it, and they never return.
 unsafe impl Sync for Spare {}
 
 pub(super) static SPARE: Spare = Spare(UnsafeCell::new([0; 16 << 10]));

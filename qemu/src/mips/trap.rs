@@ -3,30 +3,10 @@
 use core::arch::asm;
 
 use super::fault::Cause;
+use super::frame::TrapFrame;
 use super::{interrupts, probe, stack};
-use crate::{handlers, stop};
-
-/// The interrupted code's registers, as the general vector saves and restores them.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct TrapFrame {
-    /// By number; 0, 26 and 27 are not saved.
-    general: [usize; 32],
-    pub(super) hi: usize,
-    pub(super) lo: usize,
-    pub(super) status: usize,
-    pub(super) cause: usize,
-    /// The instruction that was interrupted, or the branch before it whose delay slot it is in.
-    pub(super) epc: usize,
-    pub(super) bad_address: usize,
-}
-
-impl TrapFrame {
-    /// Where the function that was running returns to, if it has not called another.
-    pub(super) fn return_address(&self) -> usize {
-        self.general[31]
-    }
-}
+use crate::handlers;
+use crate::report::stop;
 
 /// Cause.BD: the instruction is in the delay slot of the branch at `epc`.
 const IN_DELAY_SLOT: usize = 1 << 31;
@@ -34,8 +14,8 @@ const IN_DELAY_SLOT: usize = 1 << 31;
 /// Bytes of an instruction.
 const INSTRUCTION: usize = 4;
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the general vector saves and restores every register, and the handler steps over the
     // instruction. The `nop` keeps it out of delay slots.

@@ -1,4 +1,4 @@
-//! What was laid out where: the record of one object.
+//! The record of one object: its type, and its place in memory.
 
 use core::fmt;
 use core::ptr::NonNull;
@@ -8,16 +8,16 @@ use archipelago::bits::WordBits;
 use archipelago_api::Machine;
 
 use super::shape::{Shape, WORD};
-use crate::HeapMachine;
+use crate::machine::HeapMachine;
 
 /// A live object, as its type has it.
 #[derive(Clone, Copy)]
 pub struct Live {
-    /// Its shape.
+    /// The object's shape.
     pub shape: &'static Shape,
-    /// Its elements.
+    /// The number of elements.
     pub count: usize,
-    /// Its memory.
+    /// The object's memory.
     pub memory: NonNull<u8>,
     /// Bytes of its slot, or of its pages.
     pub bytes: usize,
@@ -31,7 +31,7 @@ impl Live {
     /// Writes an object whose pointers lead to `target`.
     ///
     /// # Safety
-    /// The memory is nobody else's, and was allocated for an object of that shape.
+    /// The memory was allocated for an object of that shape, and nothing else uses it.
     pub(super) unsafe fn write(
         shape: &'static Shape,
         count: usize,
@@ -55,13 +55,13 @@ impl Live {
         }
     }
 
-    /// Its first address.
+    /// The object's first address.
     #[must_use]
     pub fn base(&self) -> usize {
         self.memory.addr().get()
     }
 
-    /// The address of what a pointer leads to.
+    /// The address of the object that a pointer leads to.
     #[must_use]
     pub fn address_of(pointer: NonNull<u8>) -> VirtAddr {
         VirtAddr::new(pointer.addr().get())
@@ -93,14 +93,14 @@ impl Live {
         self.described > 0
     }
 
-    /// What the bitmap has to say of a word of its slot.
+    /// The bits that the bitmap must have for a word of the object's slot.
     pub(super) fn entry(&self, word: usize) -> WordBits {
         if word >= self.described {
             return WordBits::DEAD;
         }
         WordBits {
             pointer: self.shape.holds_pointer(self.count, word * WORD),
-            // The second word's is the special bit, which nobody sets.
+            // The second word's bit is the special bit, which is never set.
             scan: word != 1,
         }
     }
@@ -112,7 +112,7 @@ impl Live {
         words.filter(move |offset| live.shape.holds_pointer(live.count, *offset))
     }
 
-    /// What a pointer word of it holds.
+    /// The value of a pointer word of the object.
     pub(super) fn pointer(&self, offset: usize) -> *mut u8 {
         // SAFETY: the word lies in the object.
         let word = unsafe { self.memory.byte_add(offset) };

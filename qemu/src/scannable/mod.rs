@@ -1,5 +1,5 @@
-//! Scannable objects, with a record of each that owes nothing to the bitmap: what was laid out, to
-//! compare with what the heap says.
+//! Scannable objects, with a record of each that does not depend on the bitmap. The tests compare
+//! the records with the heap's bitmap.
 
 mod live;
 mod shape;
@@ -16,7 +16,7 @@ pub use shape::{Shape, Typed, WORD, in_field};
 pub use types::{LINKS, NUMBERS, SHAPES, SPARSE};
 pub use walk::{WAYS, Way};
 
-use crate::KernelHeap;
+use crate::heap::KernelHeap;
 
 /// Live objects of a heap. Each is a value of its type, all of whose pointers lead to the object
 /// that was allocated before it.
@@ -103,7 +103,7 @@ impl Objects {
     /// Frees object `index`; the last one takes its place.
     pub fn free(&mut self, index: usize) {
         let live = self.live.swap_remove(index);
-        // SAFETY: it was allocated with this layout, and nobody uses it any more.
+        // SAFETY: the object was allocated with this layout, and nothing uses it any more.
         unsafe {
             self.heap
                 .deallocate(live.memory, live.shape.layout(live.count));

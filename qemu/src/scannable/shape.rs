@@ -1,4 +1,4 @@
-//! What scannable objects are made of: their maps, and beside those where the compiler put pointers.
+//! The shapes of scannable objects: their maps, and the places where the compiler put pointers.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -52,13 +52,13 @@ impl Part {
 /// # Safety
 /// `place` is valid for writes of a `T`, and aligned for one.
 unsafe fn write<T: Typed>(place: *mut u8, target: *mut u8) {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller promises that the place is valid for the write, and aligned.
     unsafe { place.cast::<T>().write(T::leading_to(target)) };
 }
 
-/// What objects can be made of: a header, or none, and any number of elements.
+/// The shape of an object: an optional header, and any number of elements.
 pub struct Shape {
-    /// What an object of this shape is called.
+    /// The name of an object of this shape.
     pub name: &'static str,
     header: Option<Part>,
     element: Part,
@@ -87,7 +87,7 @@ impl Shape {
         const {
             assert!(
                 size_of::<H>() % WORD == 0 && size_of::<H>() % align_of::<T>() == 0,
-                "the first element lies directly behind the header"
+                "the first element directly follows the header"
             );
         }
         Self {
@@ -142,7 +142,7 @@ impl Shape {
         let bytes = self.element.layout.size();
         for index in 0..count {
             let element = place.wrapping_add(self.header_bytes() + index * bytes);
-            // SAFETY: the elements lie behind the header, which their alignment divides.
+            // SAFETY: the elements follow the header, whose end is aligned for them.
             unsafe { (self.element.write)(element, target) };
         }
     }

@@ -10,7 +10,7 @@ use archipelago_derive::Scannable;
 
 use super::shape::{Shape, Typed, WORD, in_field};
 
-/// What numbers are: no address of an object.
+/// The value of all numbers: no object has this address.
 const NUMBER: usize = usize::MAX;
 
 /// Every shape that has pointers.
@@ -25,18 +25,18 @@ pub static SHAPES: [Shape; 13] = [
     SPARSE,
     Shape::array::<Irregular>("runs"),
     Shape::array::<Matrix>("arrays of arrays"),
-    Shape::header_and_tail::<Header, Node>("nodes behind a header"),
-    Shape::header_and_tail::<Header, *mut u8>("pointers behind a header"),
-    Shape::header_and_tail::<Header, usize>("numbers behind a header"),
+    Shape::header_and_tail::<Header, Node>("nodes after a header"),
+    Shape::header_and_tail::<Header, *mut u8>("pointers after a header"),
+    Shape::header_and_tail::<Header, usize>("numbers after a header"),
 ];
 
-/// Nothing but pointers.
+/// An array of pointers.
 pub const LINKS: Shape = Shape::array::<*mut u8>("pointers");
 
 /// Two pointers and a long tail of numbers each.
 pub const SPARSE: Shape = Shape::array::<Sparse>("masks with a long tail");
 
-/// Nothing but numbers.
+/// An array of numbers.
 pub static NUMBERS: Shape = Shape::array::<usize>("numbers");
 
 impl Typed for *mut u8 {
@@ -69,7 +69,7 @@ impl Typed for u16 {
     }
 }
 
-/// Fields of several sizes, in whatever order the compiler likes.
+/// Fields of several sizes, in an order that the compiler chooses.
 #[derive(Debug, Scannable)]
 struct Node {
     key: u32,
@@ -282,7 +282,7 @@ impl Typed for Matrix {
     }
 }
 
-/// What comes before elements.
+/// The header of an object with elements.
 #[derive(Debug, Scannable)]
 #[repr(C, align(8))]
 struct Header {

@@ -1,16 +1,16 @@
-//! Walking the bitmap, and comparing each word with what was laid out.
+//! Walking the bitmap, and comparing each word with the records of the objects.
 
 use archipelago::bits::{HeapBits, PointerWords, WordBits};
 use archipelago::{BitsView, VirtAddr, Window};
 use archipelago_api::{Machine, Offset};
 
 use super::{Live, Objects, WORD};
-use crate::{HeapMachine, SingleCpu};
+use crate::machine::{HeapMachine, SingleCpu};
 
 /// How the bitmap is walked: a name, and what does it, through these windows.
 pub type Way = (&'static str, fn(&Objects, &[Window]));
 
-/// All ways. Each of them panics with the first word that is not what was laid out.
+/// All ways. Each panics with the first word that differs from the records.
 pub const WAYS: [Way; 4] = [
     ("words", by_words),
     ("strides", by_strides),
@@ -30,7 +30,7 @@ impl Objects {
     /// words that are no object's, but for those above where there ever was one.
     ///
     /// # Panics
-    /// If one is not what was laid out. The message names the word.
+    /// If a word differs from the records. The message names the word.
     pub fn compare(&mut self, windows: &[Window]) {
         self.sort();
         for (_, way) in WAYS {
@@ -43,7 +43,7 @@ impl Objects {
         self.live.sort_unstable_by_key(Live::place);
     }
 
-    /// Compares one object, whatever happens to others meanwhile.
+    /// Compares one object, while others may change.
     ///
     /// # Panics
     /// As [`compare`](Self::compare).
@@ -96,7 +96,7 @@ fn by_heap(objects: &Objects, _: &[Window]) {
                  {address}"
             );
         } else {
-            panic!("a pointer is found at {address}, behind all that were laid out");
+            panic!("a pointer is found at {address}, after all that were laid out");
         }
     });
     if let Some((live, offset)) = laid_out.next() {
@@ -105,7 +105,7 @@ fn by_heap(objects: &Objects, _: &[Window]) {
     }
 }
 
-/// Walks through a window in steps that `step` takes, and answers with their length in words.
+/// Walks through a window in steps that `step` takes, and returns their length in words.
 fn walk(
     objects: &Objects,
     window: &Window,
@@ -136,7 +136,7 @@ fn walk(
     assert_eq!(cursor.address(), address_at(end), "of the cursor");
 }
 
-/// What lies behind places that only rise.
+/// The stretches of words that a walk of rising addresses has left to visit.
 struct Stretches<'a>(&'a [Live]);
 
 impl<'a> Stretches<'a> {
@@ -240,6 +240,6 @@ fn compare_pointers(live: &Live, mut found: impl Iterator<Item = usize>) {
     }
     if let Some(offset) = found.next() {
         let word = offset / WORD;
-        panic!("word {word} of {live} is described as a pointer behind all that were laid out");
+        panic!("word {word} of {live} is described as a pointer after all that were laid out");
     }
 }

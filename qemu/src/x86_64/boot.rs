@@ -3,8 +3,11 @@
 use super::paging::PHYSMAP_BYTES;
 use super::start_info::{self, StartInfo};
 use super::{descriptors, paging};
+use crate::boot::Boot;
 use crate::boot::kernel_main;
-use crate::{Boot, FramePool, PhysRange, stop};
+use crate::frames::FramePool;
+use crate::memory::PhysRange;
+use crate::report::stop;
 
 /// Memory below here is left to the firmware and to code that starts other CPUs.
 const LOW_MEMORY: PhysRange = PhysRange {
@@ -12,7 +15,7 @@ const LOW_MEMORY: PhysRange = PhysRange {
     end: 1 << 20,
 };
 
-/// The image, what the boot loader left, low memory.
+/// The image, the boot loader's data, and low memory.
 const KEPT_MAX: usize = start_info::KEPT_MAX + 2;
 
 /// Called by the entry code, once, on the boot stack, with the physical address of the start
@@ -20,7 +23,7 @@ const KEPT_MAX: usize = start_info::KEPT_MAX + 2;
 pub(crate) extern "C" fn start(start_info: u32) -> ! {
     descriptors::load();
     let mapper = paging::take_over();
-    // SAFETY: the entry code passes on what the boot loader said, and nothing has used memory
+    // SAFETY: the entry code passes the boot loader's address on, and nothing has used memory
     // outside of the kernel's image yet.
     let start_info = match unsafe { StartInfo::read(start_info.into()) } {
         Ok(info) => info,
@@ -36,7 +39,7 @@ pub(crate) extern "C" fn start(start_info: u32) -> ! {
     kept[0] = paging::image();
     let kept_count = 1 + start_info.kept(&mut kept[1..]);
     // SAFETY:
-    // - The physmap maps all memory that it reaches, for ever, readable and writable.
+    // - The physmap always maps all memory that it reaches, readable and writable.
     // - Besides the kernel itself only the boot loader left something in usable memory; both, and
     //   the first MiB, are kept.
     let frames = unsafe { FramePool::of(&info, PHYSMAP_BYTES, &kept[..=kept_count]) };

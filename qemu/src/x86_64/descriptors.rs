@@ -49,11 +49,11 @@ pub(super) fn load() {
     unsafe { CS::set_reg(code) };
     // SAFETY: `data` selects a kernel data segment of that table.
     unsafe { SS::set_reg(data) };
-    // SAFETY: as for the stack segment; bases and limits are not used in 64-bit mode.
+    // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
     unsafe { DS::set_reg(data) };
-    // SAFETY: as above.
+    // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
     unsafe { ES::set_reg(data) };
-    // SAFETY: `state` selects the task state's descriptor, which nobody has loaded before.
+    // SAFETY: `state` selects the task state's descriptor, which has not been loaded before.
     unsafe { load_tss(state) };
 
     let interrupts = INTERRUPTS.call_once(interrupt_table);

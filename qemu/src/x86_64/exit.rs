@@ -3,7 +3,7 @@
 use x86_64::instructions::port::Port;
 use x86_64::instructions::{hlt, interrupts};
 
-use crate::Verdict;
+use crate::verdict::Verdict;
 
 /// Where the harness puts the device: `-device isa-debug-exit,iobase=0xf4,iosize=0x04`.
 const PORT: u16 = 0xf4;

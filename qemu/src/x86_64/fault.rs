@@ -1,10 +1,10 @@
-//! What the processor says about an instruction that it could not carry out.
+//! Faults: how the processor reports an instruction that it could not carry out.
 
 use core::fmt;
 
 use x86_64::structures::idt::PageFaultErrorCode;
 
-use crate::{Access, Fault, Reason};
+use crate::fault::{Access, Fault, Reason};
 
 /// Vector of the page fault.
 pub(super) const PAGE_FAULT: u8 = 14;
@@ -14,7 +14,7 @@ const GENERAL_PROTECTION: u8 = 13;
 /// An exception, in the processor's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// Its number.
+    /// The exception's number.
     vector: u8,
     /// The error code; 0 where the exception has none.
     error: u64,
@@ -41,7 +41,7 @@ impl Cause {
             17 => "alignment check",
             18 => "machine check",
             19 => "SIMD error",
-            _ => "interrupt nobody asked for",
+            _ => "unexpected interrupt",
         }
     }
 }
@@ -53,8 +53,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The fault of an exception; `touched` is what the processor says about the address of a page
-/// fault.
+/// The fault of an exception; `touched` is the address that the processor reports for a page fault.
 pub(super) fn fault(vector: u8, error: u64, touched: usize, instruction: usize) -> Fault {
     let cause = Cause { vector, error };
     if vector != PAGE_FAULT {

@@ -3,7 +3,7 @@
 use x86_64::PhysAddr;
 use x86_64::structures::paging::{FrameAllocator, FrameDeallocator, PhysFrame, Size4KiB};
 
-use crate::FramePool;
+use crate::frames::FramePool;
 
 // SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing else
 // uses.

@@ -5,12 +5,13 @@ use archipelago_x86_64::Paging;
 use x86_64::structures::paging::OffsetPageTable;
 
 use super::paging::PHYSMAP_BYTES;
-use crate::{FramePool, Memory};
+use crate::frames::FramePool;
+use crate::shared::Memory;
 
 /// The page tables in use, through the physmap.
 pub type Mapper = OffsetPageTable<'static>;
 
-/// What frames come from.
+/// The source of frames.
 pub type Frames = FramePool;
 
 /// The heap's machine.

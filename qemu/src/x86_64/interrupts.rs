@@ -46,9 +46,9 @@ pub(crate) fn start_timer(nanoseconds: u32) {
         let mut channel = Port::<u8>::new(CHANNEL_0);
         // SAFETY: every PC has the timer there; its channel 0 is wired to the controllers alone.
         unsafe { command.write(RATE) };
-        // SAFETY: as above.
+        // SAFETY: the timer expects the low byte of the divisor after the command.
         unsafe { channel.write(low) };
-        // SAFETY: as above.
+        // SAFETY: the timer expects the high byte of the divisor after the low one.
         unsafe { channel.write(high) };
         // SAFETY: the timer's line has a stub, and `handle` ends its interrupts.
         unsafe {

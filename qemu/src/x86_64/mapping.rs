@@ -7,7 +7,7 @@ use x86_64::structures::paging::{
 };
 
 use super::{Frames, Mapper};
-use crate::{Permissions, Translation};
+use crate::mapping::{Permissions, Translation};
 
 fn page_at(address: usize) -> Page<Size4KiB> {
     Page::containing_address(VirtAddr::new(address as u64))
@@ -30,8 +30,8 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     frame.start_address().as_u64()
 }
 
-/// Takes the page away again, gives its frame back to the pool, and returns the frame's address.
-/// Nobody may use the page any more.
+/// Unmaps a page, returns its frame to the pool, and returns the frame's address. The page must not
+/// be in use.
 ///
 /// # Panics
 /// If [`map`] did not map it.
@@ -43,7 +43,7 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
     frame.start_address().as_u64()
 }
 
-/// What an address is translated to, if a page of the smallest size is mapped there.
+/// The translation of an address, if a page of the smallest size is mapped there.
 #[must_use]
 pub fn translate(mapper: &Mapper, address: usize) -> Option<Translation> {
     let TranslateResult::Mapped {

@@ -1,5 +1,6 @@
-//! The PC: how a kernel starts on it, and what it gives the kernel.
+//! The PC: how a kernel starts, and the names that it takes from the machine.
 
+mod addresses;
 mod boot;
 mod console;
 mod counter;
@@ -7,12 +8,12 @@ mod descriptors;
 mod entry;
 mod exit;
 mod fault;
+mod frame;
 mod frames;
 mod heap;
 mod interrupts;
 mod mapping;
 mod paging;
-mod places;
 mod probe;
 mod start_info;
 mod trap;
@@ -20,6 +21,10 @@ mod trap;
 pub(crate) use boot::start;
 pub(crate) use console::Console;
 
+pub use addresses::{
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
+    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
+};
 pub use archipelago_x86_64::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
@@ -29,16 +34,9 @@ pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
 pub use mapping::{map, translate, unmap};
 pub use paging::{PHYSMAP_BASE, physmap};
-pub use places::{
-    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
-    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-};
 pub use probe::RETURN;
 pub(crate) use probe::fetch_anew;
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: usize = 4096;
-
-/// Virtual time that an instruction takes where instructions are counted.
-pub(crate) const INSTRUCTION_NANOSECONDS: u32 = 1;

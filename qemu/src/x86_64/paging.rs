@@ -6,7 +6,8 @@ use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::{OffsetPageTable, PageTable, PageTableFlags};
 
-use crate::{FRAME_BYTES, PhysRange};
+use super::FRAME_BYTES;
+use crate::memory::PhysRange;
 
 /// Where physical address 0 is mapped. The start of the upper half, offset 0, is left to the heap.
 pub const PHYSMAP_BASE: u64 = 0xffff_a000_0000_0000;
@@ -26,7 +27,7 @@ const IMAGE_TABLES: usize = 32;
 static TABLES: Mutex<[PageTable; IMAGE_TABLES]> =
     Mutex::new([const { PageTable::new() }; IMAGE_TABLES]);
 
-// Symbols of the linker script and of the entry code: their addresses are what they say.
+// Symbols of the linker script and of the entry code, of which only the addresses mean anything.
 unsafe extern "C" {
     static image_physical_start: u8;
     static image_physical_end: u8;
@@ -106,7 +107,9 @@ pub(super) fn take_over() -> OffsetPageTable<'static> {
         entry.set_addr(level_1, PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
     }
 
-    // SAFETY: as above, for the root.
+    // SAFETY:
+    // - The root is a page table of the entry code, in use and aligned, and the physmap maps it.
+    // - This function runs once and makes the only reference to it.
     let root = unsafe { &mut *table(&raw const boot_level_4) };
     root[0].set_unused();
     tlb::flush_all();

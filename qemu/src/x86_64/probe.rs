@@ -2,8 +2,8 @@
 
 use core::arch::global_asm;
 
-use super::trap::TrapFrame;
-use crate::Fault;
+use super::frame::TrapFrame;
+use crate::fault::Fault;
 use crate::probe::{Touch, keep, touch};
 
 global_asm!(
@@ -41,7 +41,7 @@ unsafe extern "C" {
 /// The code of a function that returns.
 pub const RETURN: &[u8] = &[0xc3];
 
-/// Has the processor fetch what was written: this one does so by itself.
+/// Makes the processor fetch bytes that were just written: this one does so by itself.
 pub(crate) fn fetch_anew(_: usize) {}
 
 /// Lets a probe that faulted return; says whether the fault was a probe's.

@@ -1,4 +1,4 @@
-//! What the boot loader says: the PVH start information.
+//! The boot loader's information, in the format of PVH start information.
 //!
 //! # Source
 //! Xen, `xen/include/public/arch-x86/hvm/start_info.h`.
@@ -8,7 +8,8 @@ use core::str::Utf8Error;
 
 use super::paging;
 use crate::info::REGIONS_MAX;
-use crate::{BootInfo, BootInfoError, MemoryKind, MemoryRegion, Module, PhysRange};
+use crate::info::{BootInfo, BootInfoError};
+use crate::memory::{MemoryKind, MemoryRegion, Module, PhysRange};
 
 const MAGIC: u32 = 0x336e_c578;
 
@@ -16,7 +17,7 @@ const MAGIC: u32 = 0x336e_c578;
 const MODULES_MAX: usize = 1;
 /// The most bytes of a command line that are taken.
 const COMMAND_LINE_MAX: usize = 4096;
-/// What [`StartInfo::kept`] writes at most.
+/// The most ranges that [`StartInfo::kept`] writes.
 pub(super) const KEPT_MAX: usize = MODULES_MAX + 4;
 
 #[derive(Clone, Copy, Debug)]
@@ -57,26 +58,26 @@ struct RawRegion {
 pub(super) enum StartInfoError {
     /// There is none where there should be.
     Magic {
-        /// What is there instead.
+        /// The number found in its place.
         found: u32,
     },
-    /// It is of a version without a memory map.
+    /// The version has no memory map.
     Version {
-        /// Its version.
+        /// The version.
         found: u32,
     },
     /// A list is longer than this kernel takes.
     TooMany {
-        /// Which one.
+        /// The name of the list.
         what: &'static str,
-        /// Its length.
+        /// The list's length.
         found: u32,
-        /// What this kernel takes.
+        /// The length that this kernel takes at most.
         most: usize,
     },
-    /// Something lies where the physmap does not reach.
+    /// A structure lies where the physmap does not reach.
     OutOfReach {
-        /// What.
+        /// The name of the structure.
         what: &'static str,
         /// Where.
         address: u64,
@@ -119,7 +120,7 @@ pub(super) struct StartInfo {
 }
 
 impl StartInfo {
-    /// Reads what the boot loader left at a physical address.
+    /// Reads the information that the boot loader left at a physical address.
     ///
     /// # Safety
     /// The boot loader left start information there, and it and all it points to are never written
@@ -149,7 +150,7 @@ impl StartInfo {
         })
     }
 
-    /// The same for kernels of any machine.
+    /// The information in the form that kernels of all machines know.
     pub(super) fn boot_info(&self) -> Result<BootInfo, BootInfoError> {
         let entries = (0..self.memory_map.count).map(|index| self.memory_map.get(index));
         let regions = entries.map(|raw| MemoryRegion {
@@ -214,10 +215,9 @@ struct Table<T> {
     count: usize,
 }
 
-// SAFETY: a table is plain data that is only ever read (`StartInfo::read` demands it), from
-// wherever.
+// SAFETY: `StartInfo::read` demands that the table is only ever read, which any thread may do.
 unsafe impl<T: Send> Send for Table<T> {}
-// SAFETY: as above.
+// SAFETY: `StartInfo::read` demands that the table is only ever read, which threads may do at once.
 unsafe impl<T: Sync> Sync for Table<T> {}
 
 impl<T> Clone for Table<T> {
@@ -256,8 +256,10 @@ impl<T: Copy> Table<T> {
         // SAFETY: the table lies within the physmap (`new` checked), and the index within the
         // table.
         let entry = unsafe { self.first.add(index) };
-        // SAFETY: as above; the boot loader wrote the entry, whose fields take any bits, and the
-        // read makes no assumption about alignment.
+        // SAFETY:
+        // - The entry lies within the physmap, and the boot loader wrote it.
+        // - Its fields take any bits.
+        // - The read assumes no alignment.
         unsafe { entry.read_unaligned() }
     }
 
@@ -280,8 +282,9 @@ fn reach(what: &'static str, address: u64, bytes: u64) -> Result<(), StartInfoEr
 
 fn bytes(range: PhysRange) -> &'static [u8] {
     let length = usize::try_from(range.end - range.start).expect("the physmap is in reach");
-    // SAFETY: the range lies within the physmap (`StartInfo::read` checked), which is mapped for
-    // ever, and is never written: the frame pool keeps what the boot loader left.
+    // SAFETY:
+    // - The range lies within the physmap, which is always mapped (`StartInfo::read` checked).
+    // - Nothing writes to it: the frame pool leaves the boot loader's data out.
     unsafe { core::slice::from_raw_parts(paging::physmap(range.start), length) }
 }
 

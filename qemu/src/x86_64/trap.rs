@@ -8,8 +8,10 @@ use core::arch::{asm, global_asm};
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
+use super::frame::TrapFrame;
 use super::{fault, interrupts, probe};
-use crate::{handlers, stop};
+use crate::handlers;
+use crate::report::stop;
 
 /// The processor's exceptions, [`INTERRUPT`], and up to the first interrupt controller's last line.
 pub(super) const VECTORS: usize = interrupts::TIMER_VECTOR as usize + 8;
@@ -19,20 +21,6 @@ const INTERRUPT: u64 = 32;
 
 /// Bytes from one stub to the next.
 const STUB_BYTES: usize = 16;
-
-/// The interrupted code's registers, in the order of the pushes below.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct TrapFrame {
-    general: [u64; 15],
-    vector: u64,
-    error: u64,
-    pub(super) rip: u64,
-    code_segment: u64,
-    flags: u64,
-    pub(super) rsp: u64,
-    stack_segment: u64,
-}
 
 global_asm!(
     r#"
@@ -102,8 +90,8 @@ pub(super) fn stub(vector: usize) -> VirtAddr {
     VirtAddr::from_ptr(&raw const trap_stubs) + (vector * STUB_BYTES) as u64
 }
 
-/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on top
-/// of whatever is going on, and then the code goes on.
+/// Interrupts the running code, as a device would: the handler runs with interrupts masked, on the
+/// stack of the interrupted code, which then continues.
 pub fn raise_interrupt() {
     // SAFETY: the vector's stub saves and restores every register.
     unsafe { asm!("int {vector}", vector = const INTERRUPT) };

@@ -1,5 +1,5 @@
-//! What the programs share: the four functions that a heap is measured by, a lock, and a kernel
-//! that says nothing.
+//! Code that the programs share: the four functions that a heap is measured by, a lock, and a
+//! kernel that prints nothing.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -8,11 +8,11 @@ use core::ptr;
 
 use archipelago_api::{InterruptState, Kernel, Report};
 
-/// A heap behind a spin lock, as its users have it where it brings none.
+/// A heap guarded by a spin lock, for heaps that bring no lock of their own.
 pub type Locked<T> = spin::Mutex<T>;
 
-/// A kernel without interrupts, which stops by going on for ever: formatting a report, or masking
-/// interrupts, is not the heap's.
+/// A kernel without interrupts, which stops in an endless loop: the size of a heap does not include
+/// formatting a report or masking interrupts.
 #[derive(Debug)]
 pub struct Silent;
 
@@ -32,10 +32,10 @@ impl Kernel for Silent {
     }
 }
 
-/// No heap at all, for what links the `alloc` crate and never calls it.
+/// A global allocator without memory, for programs that link the `alloc` crate and never call it.
 struct Nothing;
 
-// SAFETY: it hands out no memory.
+// SAFETY: `alloc` always fails, so no block exists for which the other promises could be broken.
 unsafe impl GlobalAlloc for Nothing {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         ptr::null_mut()
@@ -54,19 +54,21 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 
 #[expect(
     clippy::empty_loop,
-    reason = "what a kernel does then is not the heap's, and must not be measured"
+    reason = "a loop is smaller than anything else that a kernel could do here"
 )]
 fn halt() -> ! {
     loop {}
 }
 
-/// The layout of these parts, which are those of a layout.
+/// The layout with this size and alignment.
 ///
 /// # Safety
-/// They are.
+/// The size and the alignment are those of a valid [`Layout`].
 #[must_use]
 pub unsafe fn layout(size: usize, align: usize) -> Layout {
-    // SAFETY: the caller's promise.
+    // SAFETY:
+    // - The caller passes an alignment that is a power of two and not zero.
+    // - The caller passes a size that does not overflow when it is rounded up to the alignment.
     unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
@@ -76,25 +78,25 @@ macro_rules! exports {
     ($heap:expr) => {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
-            // SAFETY: callers pass the parts of a layout, here and below.
+            // SAFETY: callers of the exported functions pass the parts of a valid layout.
             let layout = unsafe { $crate::layout(size, align) };
-            // SAFETY: the caller's promise is that of `GlobalAlloc`, here and below.
+            // SAFETY: callers of the exported functions keep the promises of `GlobalAlloc`.
             unsafe { ::core::alloc::GlobalAlloc::alloc(&$heap, layout) }
         }
 
         #[unsafe(no_mangle)]
         unsafe extern "C" fn alloc_zeroed(size: usize, align: usize) -> *mut u8 {
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions pass the parts of a valid layout.
             let layout = unsafe { $crate::layout(size, align) };
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions keep the promises of `GlobalAlloc`.
             unsafe { ::core::alloc::GlobalAlloc::alloc_zeroed(&$heap, layout) }
         }
 
         #[unsafe(no_mangle)]
         unsafe extern "C" fn dealloc(pointer: *mut u8, size: usize, align: usize) {
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions pass the parts of a valid layout.
             let layout = unsafe { $crate::layout(size, align) };
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions keep the promises of `GlobalAlloc`.
             unsafe { ::core::alloc::GlobalAlloc::dealloc(&$heap, pointer, layout) };
         }
 
@@ -105,9 +107,9 @@ macro_rules! exports {
             align: usize,
             new_size: usize,
         ) -> *mut u8 {
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions pass the parts of a valid layout.
             let layout = unsafe { $crate::layout(size, align) };
-            // SAFETY: as in `alloc`.
+            // SAFETY: callers of the exported functions keep the promises of `GlobalAlloc`.
             unsafe { ::core::alloc::GlobalAlloc::realloc(&$heap, pointer, layout, new_size) }
         }
     };

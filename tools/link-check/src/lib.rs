@@ -1,4 +1,4 @@
-//! What the programs share: RAM, work for the heap, and a panic handler.
+//! Code that the programs share: RAM, work for the heap, and a panic handler.
 #![no_std]
 
 extern crate alloc;
@@ -13,21 +13,22 @@ use cortex_m as _;
 #[cfg(target_arch = "riscv32")]
 use riscv as _;
 
-/// Bytes of RAM for the heap.
+/// Bytes of memory for the heap.
 pub const RAM_BYTES: usize = 64 << 10;
 
-/// RAM for the heap.
+/// Memory that a program gives its heap.
+#[derive(Debug)]
 #[repr(align(1024))]
 pub struct Ram(UnsafeCell<[u8; RAM_BYTES]>);
 
-// SAFETY: the heap alone uses it.
+// SAFETY: only the heap reads and writes the bytes.
 unsafe impl Sync for Ram {}
 
-/// RAM for the heap.
+/// The memory of the program's heap.
 pub static RAM: Ram = Ram(UnsafeCell::new([0; RAM_BYTES]));
 
 impl Ram {
-    /// Where it begins.
+    /// The address of the first byte.
     pub const fn start(&self) -> *mut u8 {
         self.0.get().cast()
     }
@@ -43,7 +44,7 @@ pub fn work(seed: u32) -> u32 {
         .fold(0, |sum, square| sum.wrapping_add(*square))
 }
 
-/// Goes on for ever.
+/// Loops forever.
 pub fn halt() -> ! {
     loop {
         core::hint::spin_loop();

@@ -13,7 +13,10 @@ use crate::toolchain::Toolchain;
 pub(crate) fn list() -> Result<()> {
     let toolchain = Toolchain::detect()?;
     for machine in machine::all() {
-        println!("{}, {}-bit addresses", machine.name, machine.address_bits);
+        println!(
+            "{}: {}, {}-bit addresses",
+            machine.name, machine.board, machine.address_bits
+        );
         let qemu = machine
             .qemu_version()
             .unwrap_or_else(|| "missing".to_owned());
@@ -23,6 +26,8 @@ pub(crate) fn list() -> Result<()> {
             machine.target,
             toolchain.target_state(machine.target)
         );
+        let linked = [&[machine.script], machine.link_arguments].concat();
+        println!("  {:<24} targets/{}", "linked with", linked.join(" "));
     }
     let needs = Needs {
         machines: machine::all().collect(),

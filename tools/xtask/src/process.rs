@@ -16,7 +16,7 @@ pub(crate) enum Ending {
     Exit(i32),
     /// By a signal, or in a way that has no exit code.
     Killed,
-    /// It ran out of time.
+    /// The time limit ended the program.
     TimedOut,
 }
 
@@ -122,7 +122,7 @@ fn wait(child: &mut Child, limit: Option<Duration>, start: Instant) -> Result<En
 fn send_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
-    // A stream that cannot be read any more has ended, for whatever reason.
+    // A stream that cannot be read any more has ended.
     while reader
         .read_until(b'\n', &mut line)
         .is_ok_and(|bytes| bytes > 0)
@@ -138,8 +138,7 @@ fn send_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
     }
 }
 
-/// Runs a program and returns what it wrote to its standard output, or `None` if it is not there
-/// or failed.
+/// Runs a program and returns its standard output, or `None` if the program is not there or failed.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())
@@ -163,9 +162,10 @@ pub(crate) fn describe(command: &Command) -> String {
     words.join(" ")
 }
 
-/// A line that says what is going on, replaced by the next one.
+/// A line that says how far a program is, replaced by the next one.
 ///
-/// On a terminal it is redrawn with every line of output; elsewhere, now and then a line is added.
+/// On a terminal it is redrawn with the program's output; elsewhere a line is added now and then.
+/// Several threads may report: on a terminal the line shows the latest report of any of them.
 #[derive(Debug)]
 pub(crate) struct Progress {
     name: String,
@@ -217,11 +217,19 @@ impl Progress {
 
     /// Replaces the line with the outcome.
     pub(crate) fn finish(self, outcome: &str) {
-        if self.terminal {
-            print!("\r\x1b[K");
-        }
+        self.finish_with(outcome, &[]);
+    }
+
+    /// Replaces the line with the outcome and lines that explain it, in one piece: other threads
+    /// may report as well.
+    pub(crate) fn finish_with(self, outcome: &str, lines: &[String]) {
+        let clear = if self.terminal { "\r\x1b[K" } else { "" };
         let seconds = self.start.elapsed().as_secs_f64();
-        println!("  {}: {outcome} ({seconds:.1} s)", self.name);
+        let mut text = format!("{clear}  {}: {outcome} ({seconds:.1} s)\n", self.name);
+        for line in lines {
+            text.extend(["  | ", line, "\n"]);
+        }
+        print!("{text}");
     }
 
     fn draw(&self, news: &str) {

@@ -19,16 +19,24 @@ pub(crate) fn target_of(name: &str) -> PathBuf {
     target().join(name)
 }
 
-/// The package of the kernels.
+/// The workspace of all packages for bare targets, which is the kernels' package too.
 pub(crate) fn kernels_manifest() -> PathBuf {
     root().join("qemu/Cargo.toml")
 }
 
-/// The packages of programs for small parts: heaps that are measured, and programs that have to
-/// link.
-pub(crate) const SMALL: [&str; 2] = ["tools/code-size", "tools/link-check"];
+/// All packages of that workspace.
+pub(crate) const BARE_PACKAGES: [&str; 4] = [
+    "archipelago-qemu",
+    "archipelago-examples",
+    "archipelago-code-size",
+    "archipelago-link-check",
+];
 
-/// The package of the examples, which are kernels too.
-pub(crate) fn examples_manifest() -> PathBuf {
-    root().join("examples/Cargo.toml")
+/// The build folder of that workspace, for linting and documentation as well as for builds.
+pub(crate) fn bare_target() -> PathBuf {
+    target_of("qemu")
 }
+
+/// The folders of packages with programs for small parts: heaps whose size is measured, and
+/// programs that have to link.
+pub(crate) const SMALL: [&str; 2] = ["tools/code-size", "tools/link-check"];

@@ -1,5 +1,5 @@
-//! What the commands need, and installing it: QEMU and linkers from the system's packages, targets
-//! and components through rustup. The version of no toolchain is ever changed.
+//! Installing the programs that the commands need: QEMU and linkers from the system's packages,
+//! targets and components through rustup. The version of no toolchain is ever changed.
 
 use core::fmt;
 use std::path::Path;
@@ -7,25 +7,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Package};
 use crate::process;
 use crate::toolchain::{TargetState, Toolchain, can_be_prebuilt, on_path, without_installs};
 
-/// Whether to install what is missing.
+/// Whether missing programs are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
     AsNeeded,
     Never,
-}
-
-/// What a system's package is called in each of the package collections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Package {
-    pub(crate) debian: &'static str,
-    pub(crate) fedora: &'static str,
-    pub(crate) arch: &'static str,
-    /// Not everything is for the Mac.
-    pub(crate) homebrew: Option<&'static str>,
 }
 
 /// The libraries' sources, where rustup is missing.
@@ -35,7 +25,7 @@ const RUST_SOURCE: Package = Package {
     arch: "rust-src",
     homebrew: Some("rustup"),
 };
-/// The same for rustup.
+/// Rustup's name of the libraries' sources.
 const SOURCE_COMPONENT: &str = "rust-src";
 const LINKER: Package = Package {
     debian: "lld",
@@ -53,7 +43,7 @@ const BOOTSTRAP: Package = Package {
 /// A part of the toolchain that is installed by itself.
 #[derive(Debug)]
 pub(crate) struct Component {
-    /// Its name for rustup.
+    /// The component's name in rustup.
     name: &'static str,
     /// Cargo's subcommand that is there if the component is.
     subcommand: &'static str,
@@ -81,7 +71,7 @@ pub(crate) const CLIPPY: Component = Component {
     },
 };
 
-/// What a command is going to use.
+/// The programs, targets and components that a command uses.
 #[derive(Debug, Default)]
 pub(crate) struct Needs<'a> {
     pub(crate) machines: Vec<&'a Machine>,
@@ -91,7 +81,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) bootstrap: bool,
 }
 
-/// Something is missing and may not or cannot be installed; the text says how to.
+/// An error: something is missing and may not or cannot be installed. The text says how to install
+/// it.
 #[derive(Debug)]
 pub(crate) struct Missing(pub(crate) String);
 
@@ -104,8 +95,7 @@ impl fmt::Display for Missing {
 impl core::error::Error for Missing {}
 
 impl Needs<'_> {
-    /// Makes sure that everything is there, installing what is missing if that is wanted and
-    /// possible, and returns the toolchain that serves.
+    /// Installs missing programs if that is wanted and possible, and returns the toolchain.
     ///
     /// # Errors
     /// [`Missing`] if something stays missing.
@@ -131,7 +121,7 @@ impl Needs<'_> {
         )))
     }
 
-    /// What to type to install what is missing, if anything is.
+    /// The commands that install missing programs, if any are missing.
     pub(crate) fn instructions(&self, toolchain: &Toolchain) -> Option<String> {
         let plan = self.plan(toolchain);
         (!plan.is_empty()).then(|| plan.instructions())
@@ -174,13 +164,13 @@ impl Needs<'_> {
 /// How this process may install the system's packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Right {
-    /// It is root, or there is nothing to install that needs to be.
+    /// No other right is needed: the process is root, or installs no system packages.
     Own,
     /// `sudo` asks for no password.
     Sudo,
 }
 
-/// What has to be installed.
+/// The packages, targets and components to install.
 #[derive(Debug, Default)]
 struct Plan {
     packages: Vec<Package>,
@@ -239,9 +229,9 @@ impl Plan {
         lines
     }
 
-    /// What the user would type, on each of the systems.
+    /// The commands that a user would type, on each of the systems.
     fn instructions(&self) -> String {
-        let mut lines = vec!["some of what is needed is missing; to install it:".to_owned()];
+        let mut lines = vec!["programs or targets are missing; to install them:".to_owned()];
         if !self.packages.is_empty() {
             let names = |of: fn(&Package) -> Option<&'static str>| {
                 let mut names: Vec<_> = self.packages.iter().filter_map(of).collect();
@@ -321,7 +311,7 @@ impl Plan {
     }
 }
 
-/// Says what is run and runs it, its output shown.
+/// Prints a command and runs it, with its output shown.
 fn shown(words: &[String]) -> Result<()> {
     println!("installing: {}", words.join(" "));
     let Some((program, arguments)) = words.split_first() else {

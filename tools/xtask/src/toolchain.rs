@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::machine;
 use crate::process;
 
 /// The toolchain that runs this program's own cargo.
@@ -14,7 +15,7 @@ use crate::process;
 pub(crate) struct Toolchain {
     cargo: OsString,
     sysroot: PathBuf,
-    /// What `rustc -V` says.
+    /// The output of `rustc -V`.
     pub(crate) version: String,
     host: String,
     /// Whether rustup manages it, so that it can add targets and components.
@@ -24,19 +25,18 @@ pub(crate) struct Toolchain {
 /// How a target's `core` and `alloc` come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
-    /// They are there, built.
+    /// The libraries are installed.
     Prebuilt,
-    /// Their sources are there; they are built with the code that needs them.
+    /// The libraries' sources are there; they are built with the code that needs them.
     FromSource,
     Missing,
 }
 
-/// Targets whose libraries nobody offers built: they come from source wherever their sources are.
-const NEVER_PREBUILT: &[&str] = &["mips-mti-none-elf", "mipsel-unknown-none"];
-
-/// Whether a target's libraries can be had built.
+/// Whether rustup has a target's libraries built.
 pub(crate) fn can_be_prebuilt(target: &str) -> bool {
-    !NEVER_PREBUILT.contains(&target)
+    machine::all()
+        .filter(|machine| machine.target == target)
+        .all(|machine| machine.is_prebuilt)
 }
 
 impl core::fmt::Display for TargetState {

@@ -1,5 +1,5 @@
-//! Which banks of RAM a replay uses on a machine that has little of it, and what it says where a
-//! trace is too large.
+//! The banks of RAM that a replay uses on a machine with little of it, and the report of a trace
+//! that is too large.
 
 use core::alloc::Layout;
 
@@ -12,7 +12,7 @@ use crate::{Context, HEAP, WORKSPACE, whole};
 /// The most that heap, table of blocks and buffers may have together with the word `one-bank`.
 const ONE_BANK: u64 = 4 << 20;
 
-/// What a trace is replayed with, all of which has to be somewhere.
+/// Places everything that a replay needs: the heap, the table and the buffers.
 pub(crate) fn places(context: &mut Context) {
     whole(context);
     let bank = |address: usize| Bank::of(address).expect("it lies in a bank");

@@ -8,7 +8,7 @@
 //! | `instructions` | count instructions; the machine's virtual time must follow them |
 //! | `peers` | the same for other allocators, too (feature `bench`) |
 //! | `picture` | draw the heap as it is at the trace's peak |
-//! | `one-bank` | on a machine with banks of RAM: heap, table and buffers have to share one of 4 MiB |
+//! | `one-bank` | on a machine with banks of RAM: heap, table and buffers share one of 4 MiB |
 //!
 //! Lines that start with `figure` hold a name and a number (`>` before it: more than that), those
 //! that start with `progress` the per cent that are done.
@@ -18,8 +18,9 @@
 #[cfg(feature = "flat-index")]
 extern crate archipelago_inside as archipelago;
 
-#[cfg(machine = "cortex_m")]
+#[cfg(not(mmu))]
 mod banks;
+mod count;
 mod measure;
 #[cfg(feature = "bench")]
 mod peers;
@@ -57,7 +58,7 @@ static WORKSPACE: Mutex<Workspace> = Mutex::new(Workspace::new());
 /// Steps of the progress that is reported.
 const STEPS: u64 = 20;
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     running: Running,
     file: &'static [u8],
@@ -67,7 +68,7 @@ struct Context {
     found: Option<Found>,
 }
 
-/// What the checked replay found.
+/// The findings of the checked replay.
 #[derive(Debug, Default)]
 struct Found {
     progress: Progress,
@@ -82,9 +83,9 @@ const TESTS: &[Test<Context>] = &[
         name: "the trace is whole",
         run: whole,
     },
-    #[cfg(machine = "cortex_m")]
+    #[cfg(not(mmu))]
     Test {
-        name: "what it is replayed with has its place",
+        name: "everything that the replay needs has its place",
         run: banks::places,
     },
     Test {
@@ -121,7 +122,7 @@ fn main(boot: Boot) -> ! {
         table: &mut [],
         found: None,
     };
-    #[cfg(machine = "cortex_m")]
+    #[cfg(not(mmu))]
     banks::run_if_too_large(&mut context);
     let count = if context.is_asked_for("instructions") {
         TESTS.len()
@@ -137,7 +138,7 @@ impl Context {
         self.running.info.has_word(word)
     }
 
-    /// What the checked replay found, which is done when it is asked for first.
+    /// The findings of the checked replay, which the first call makes.
     fn found(&mut self) -> &Found {
         if self.found.is_none() {
             self.found = Some(self.replay_checked());
@@ -190,7 +191,7 @@ fn figure(name: &str, number: impl core::fmt::Display) {
     println!("figure {name} {number}");
 }
 
-/// Prints what the machine has to have at the very least, and what it has.
+/// Prints the bytes that the trace needs at least, and those that the machine has.
 fn fit(context: &Context, needed: usize) {
     let free = context.running.memory().1.free_frames();
     let frames = free + context.running.heap_frames();
@@ -262,7 +263,8 @@ fn balance(context: &mut Context) {
 fn nothing_left(context: &mut Context) {
     let stats = context.running.checked_stats();
     assert_eq!(stats.small_objects, 0);
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = context.running.checked_stats();
     assert_eq!(stats.free_pages, stats.owned_pages);
     let kept = stats.of(Purpose::Free);

@@ -10,7 +10,7 @@ use archipelago_traces::replay::Target;
 
 use crate::HEAP;
 
-/// The heap, and what was seen of it.
+/// The heap, and observations of it.
 pub(crate) struct Watched<'a> {
     running: &'a Running,
     heap: Plain<'a, KernelHeap>,
@@ -85,14 +85,14 @@ unsafe impl Target for Watched<'_> {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises that the heap asks for.
         let block = unsafe { self.heap.reallocate(pointer, layout, new_size) };
         self.look();
         block
     }
 
     unsafe fn deallocate(&mut self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller makes the promises that the heap asks for.
         unsafe { self.heap.deallocate(pointer, layout) };
         self.look();
     }

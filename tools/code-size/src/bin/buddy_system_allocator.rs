@@ -1,18 +1,18 @@
-//! `buddy_system_allocator`, of 32 orders, behind a lock as its own feature has it.
+//! `buddy_system_allocator` with 32 orders, under a lock like that of its own feature.
 #![no_std]
 #![no_main]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use buddy_system_allocator::Heap;
 
 struct Buddies(Locked<Heap<32>>);
 
 static HEAP: Buddies = Buddies(Locked::new(Heap::new()));
 
-// SAFETY: the allocator's own promises, behind a lock.
+// SAFETY: the allocator keeps the promises, and the lock serialises its calls.
 unsafe impl GlobalAlloc for Buddies {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = self.0.lock().alloc(layout);
@@ -21,7 +21,8 @@ unsafe impl GlobalAlloc for Buddies {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's
+            // rest.
             unsafe { self.0.lock().dealloc(pointer, layout) };
         }
     }
@@ -29,8 +30,8 @@ unsafe impl GlobalAlloc for Buddies {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn init(start: usize, bytes: usize) {
-    // SAFETY: the caller hands over the bytes.
+    // SAFETY: the caller gives the bytes to the heap, and nothing else uses them.
     unsafe { HEAP.0.lock().init(start, bytes) };
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -1,4 +1,4 @@
-//! `dlmalloc`, over one region that it is given at once.
+//! `dlmalloc` over one region, all of which the allocator gets with its first request.
 #![no_std]
 #![no_main]
 
@@ -6,10 +6,10 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use archipelago_size::Locked;
+use archipelago_code_size::Locked;
 use dlmalloc::{Allocator, Dlmalloc};
 
-/// The region, until it is asked for.
+/// The region, until the allocator asks for it.
 struct Region {
     start: AtomicPtr<u8>,
     bytes: AtomicUsize,
@@ -22,7 +22,7 @@ static REGION: Region = Region {
 
 struct OneRegion;
 
-// SAFETY: the region is handed out once.
+// SAFETY: the region is given to the allocator once.
 unsafe impl Allocator for OneRegion {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
         let bytes = REGION.bytes.load(Ordering::Relaxed);
@@ -62,26 +62,26 @@ struct Lea(Locked<Dlmalloc<OneRegion>>);
 
 static HEAP: Lea = Lea(Locked::new(Dlmalloc::new_with_allocator(OneRegion)));
 
-// SAFETY: the allocator's own promises, behind a lock.
+// SAFETY: the allocator keeps the promises, and the lock serialises its calls.
 unsafe impl GlobalAlloc for Lea {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise, and so below.
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's rest.
         unsafe { self.0.lock().malloc(layout.size(), layout.align()) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as above.
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's rest.
         unsafe { self.0.lock().calloc(layout.size(), layout.align()) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's rest.
         unsafe { self.0.lock().free(pointer, layout.size(), layout.align()) };
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        // SAFETY: as above.
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`, on which the allocator's rest.
         unsafe { self.0.lock().realloc(pointer, size, align, new_size) }
     }
 }
@@ -92,4 +92,4 @@ extern "C" fn init(start: *mut u8, bytes: usize) {
     REGION.bytes.store(bytes, Ordering::Relaxed);
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -1,4 +1,4 @@
-//! `rusty_alloc`, as a firmware has it: one thread, one region.
+//! `rusty_alloc` with the configuration for firmware: one thread, one region.
 #![no_std]
 #![no_main]
 
@@ -14,4 +14,4 @@ extern "C" fn init() -> bool {
     REGION.give().is_ok()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

@@ -1,4 +1,4 @@
-//! `talc`, with the lock that it brings.
+//! `talc`, with the lock type that the crate brings.
 #![no_std]
 #![no_main]
 
@@ -9,8 +9,8 @@ static HEAP: TalcLock<spin::Mutex<()>, Manual> = TalcLock::new(Manual);
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn init(start: *mut u8, bytes: usize) -> bool {
-    // SAFETY: the caller hands over the bytes.
+    // SAFETY: the caller gives the bytes to the heap, and nothing else uses them.
     unsafe { HEAP.lock().claim(start, bytes) }.is_some()
 }
 
-archipelago_size::exports!(HEAP);
+archipelago_code_size::exports!(HEAP);

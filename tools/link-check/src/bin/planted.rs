@@ -1,11 +1,11 @@
-//! A call of what a compiler would call for a read-modify-write that the core does not have: this
-//! must not link.
+//! A call of the function that a compiler calls for a read-modify-write that the core does not
+//! have. This program must not link.
 #![no_std]
 #![no_main]
 
 use archipelago_firmware::FirmwareHeap;
 use archipelago_flat::CriticalSection;
-use archipelago_links::halt;
+use archipelago_link_check::halt;
 
 #[global_allocator]
 static HEAP: FirmwareHeap<CriticalSection> = FirmwareHeap::empty();
@@ -16,7 +16,7 @@ unsafe extern "C" {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start(value: *mut u32) -> ! {
-    // SAFETY: it is never run.
+    // SAFETY: the program does not link, so the call never runs.
     unsafe { __sync_fetch_and_add_4(value, 1) };
     halt()
 }

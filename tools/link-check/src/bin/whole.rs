@@ -3,14 +3,14 @@
 #![no_main]
 
 use archipelago_flat::{CriticalSection, FlatHeap};
-use archipelago_links::{RAM, RAM_BYTES, halt, work};
+use archipelago_link_check::{RAM, RAM_BYTES, halt, work};
 
 #[global_allocator]
 static HEAP: FlatHeap<CriticalSection> = FlatHeap::empty();
 
 #[unsafe(no_mangle)]
 extern "C" fn _start(seed: u32) -> ! {
-    // SAFETY: the RAM is nobody else's.
+    // SAFETY: nothing else uses the RAM.
     let given = unsafe { HEAP.init(RAM.start(), RAM_BYTES) };
     if given.is_ok() {
         core::hint::black_box(work(seed));

@@ -7,11 +7,12 @@ use super::{Expected, Kernel, On, REPLAY};
 /// A kernel with nothing special about it.
 const PASSES: Kernel = Kernel {
     name: "",
+    package: TESTS,
     expected: Expected::Pass,
     on: On::Mmu,
     feature: None,
     memory_mib: &[128],
-    words: "",
+    command_line: "",
     module: None,
     counted: false,
     limit: Duration::from_secs(120),
@@ -58,18 +59,18 @@ pub(crate) const KERNELS: &[Kernel] = &[
     replay_of("tools/traces/recorded/sqlite.trace.gz"),
     // In 4 MiB, with all that it is replayed with.
     Kernel {
-        on: On::Only("cortex-m"),
-        words: "one-bank",
+        on: On::Code("cortex_m"),
+        command_line: "one-bank",
         ..replay_of("tools/traces/recorded/sqlite.trace.gz")
     },
     // It does not fit every machine, and says so.
     Kernel {
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         ..replay_of("tools/traces/recorded/git.trace.gz")
     },
     Kernel {
         name: "flat",
-        on: On::Only("cortex-m"),
+        on: On::Code("cortex_m"),
         counted: true,
         ..PASSES
     },
@@ -83,7 +84,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
-        name: "tops",
+        name: "address_ends",
         memory_mib: &[32],
         ..PASSES
     },
@@ -94,7 +95,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..PASSES
     },
     Kernel {
-        name: "storm",
+        name: "interrupt_storm",
         on: On::All,
         memory_mib: &[64],
         module: Some("tools/traces/recorded/sqlite.trace.gz"),
@@ -112,7 +113,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         counted: true,
         ..SCANNABLE
     },
-    // Each way of walking finds the word that is not what was laid out.
+    // Each way of walking finds the word that differs from the record.
     shifted("way=words", "word 1 of "),
     shifted("way=strides", "word 6 of "),
     shifted("way=objects", "word 2 of "),
@@ -130,7 +131,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
     careless("careless=recommit"),
     // A TLB that remembers that there was nothing.
     Kernel {
-        on: On::Among(MIPS),
+        on: On::Code("mips"),
         expected: Expected::Failure("the page is Ready: Fault { cause: Cause(3)"),
         ..careless("careless=touched")
     },
@@ -139,96 +140,83 @@ pub(crate) const KERNELS: &[Kernel] = &[
         memory_mib: &[16, 2],
         ..PASSES
     },
-    // What the heap says where a trace does not fit.
+    // The heap's report where a trace does not fit.
     Kernel {
         expected: Expected::Failure("bytes aligned to 16: frames: "),
         memory_mib: &[8],
         ..replay_of("tools/traces/recorded/rustc.trace.gz")
     },
+    failure(
+        "case=double_free",
+        On::All,
+        Expected::Failure(" bytes, class "),
+    ),
+    failure(
+        "case=foreign_free",
+        On::All,
+        Expected::Failure(": not an address of this heap; layout: 8 bytes aligned to 8"),
+    ),
+    failure(
+        "case=interior_free",
+        On::All,
+        Expected::Failure(": not the start of an object; layout: 64 bytes aligned to 8"),
+    ),
+    failure(
+        "case=wrong_layout",
+        On::All,
+        Expected::Failure(": not the layout it was allocated with; layout: 800 bytes aligned to 8"),
+    ),
+    failure(
+        "case=decommitted",
+        On::Mmu,
+        Expected::Failure(", which is not mapped, at instruction "),
+    ),
+    failure(
+        "case=assertion",
+        On::All,
+        Expected::Failure("assertion `left == right` failed"),
+    ),
+    failure(
+        "case=page_fault",
+        On::Mmu,
+        Expected::Failure(", which is not mapped, at instruction "),
+    ),
+    // Each machine reports a stack overflow in its own words.
+    failure(
+        "case=stack_overflow",
+        On::Code("x86_64"),
+        Expected::Failure("double fault"),
+    ),
+    failure(
+        "case=stack_overflow",
+        On::Code("mips"),
+        Expected::Failure("the stack is used up: TLB exception on a store"),
+    ),
+    // A page translation fault on a write.
+    failure(
+        "case=stack_overflow",
+        On::Code("arm"),
+        Expected::Failure("data abort (status 0x807) writing "),
+    ),
+    failure("case=triple_fault", On::Code("x86_64"), Expected::Reset),
+    failure("case=short_plan", On::All, Expected::ShortPlan),
     Kernel {
-        name: "fail_double_free",
-        on: On::All,
-        expected: Expected::Failure(" bytes, class "),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_foreign_free",
-        on: On::All,
-        expected: Expected::Failure(": not an address of this heap; layout: 8 bytes aligned to 8"),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_interior_free",
-        on: On::All,
-        expected: Expected::Failure(": not the start of an object; layout: 64 bytes aligned to 8"),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_wrong_layout",
-        on: On::All,
-        expected: Expected::Failure(
-            ": not the layout it was allocated with; layout: 800 bytes aligned to 8",
-        ),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_decommitted",
-        expected: Expected::Failure(", which is not mapped, at instruction "),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_assertion",
-        on: On::All,
-        expected: Expected::Failure("assertion `left == right` failed"),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_page_fault",
-        expected: Expected::Failure(", which is not mapped, at instruction "),
-        ..PASSES
-    },
-    Kernel {
-        name: STACK_OVERFLOW,
-        on: On::Only("x86_64"),
-        expected: Expected::Failure("double fault"),
-        ..PASSES
-    },
-    Kernel {
-        name: STACK_OVERFLOW,
-        on: On::Among(MIPS),
-        expected: Expected::Failure("the stack is used up: TLB exception on a store"),
-        ..PASSES
-    },
-    // A page translation fault, of a write.
-    Kernel {
-        name: STACK_OVERFLOW,
-        on: On::Only("arm"),
-        expected: Expected::Failure("data abort (status 0x807) writing "),
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_triple_fault",
-        on: On::Only("x86_64"),
-        expected: Expected::Reset,
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_short_plan",
-        on: On::All,
-        expected: Expected::ShortPlan,
-        ..PASSES
-    },
-    Kernel {
-        name: "fail_hang",
-        on: On::All,
-        expected: Expected::Hang,
         limit: Duration::from_secs(3),
-        ..PASSES
+        ..failure("case=hang", On::All, Expected::Hang)
     },
 ];
 
+/// The package of the kernels in `qemu/src/bin`.
+const TESTS: &str = "archipelago-qemu";
+
+/// The package of the kernels in `examples`.
+const SHOWN: &str = "archipelago-examples";
+
+/// The feature of firmware that masks interrupts through the `critical-section` crate.
+pub(super) const CRITICAL_SECTIONS: &str = "critical-section";
+
 /// The feature of kernels with scannable objects.
-pub(super) const SCANNABLE_OBJECTS: &str = "scannable";
+pub(crate) const SCANNABLE_OBJECTS: &str = "scannable";
 
 /// A kernel with scannable objects.
 const SCANNABLE: Kernel = Kernel {
@@ -237,11 +225,8 @@ const SCANNABLE: Kernel = Kernel {
     ..PASSES
 };
 
-/// The kernel that runs off its stack, of which each machine has words of its own.
-const STACK_OVERFLOW: &str = "fail_stack_overflow";
-
-/// The machines whose TLB is filled by the kernel.
-const MIPS: &[&str] = &["mipsel", "mips", "mips-kseg2"];
+/// The kernel whose boots must fail, each in a case of its own.
+pub(super) const FAILURES: &str = "failures";
 
 /// The kernel that looks for stale translations.
 const TRANSLATIONS: &str = "translations";
@@ -250,33 +235,39 @@ const TRANSLATIONS: &str = "translations";
 pub(crate) const EXAMPLES: &[Kernel] = &[
     Kernel {
         name: "smallest",
-        memory_mib: &[32],
-        ..PASSES
+        on: On::Mmu,
+        ..EXAMPLE
     },
     Kernel {
         name: "graph",
         on: On::Mmu,
-        memory_mib: &[32],
-        ..SCANNABLE
+        feature: Some(SCANNABLE_OBJECTS),
+        ..EXAMPLE
     },
     Kernel {
         name: "firmware",
-        on: On::Only("cortex-m"),
-        ..PASSES
+        on: On::Code("cortex_m"),
+        feature: Some(CRITICAL_SECTIONS),
+        ..EXAMPLE
     },
     Kernel {
         name: "tutorial_before",
-        on: On::Only("x86_64"),
-        memory_mib: &[32],
-        ..PASSES
+        on: On::Code("x86_64"),
+        ..EXAMPLE
     },
     Kernel {
         name: "tutorial_after",
-        on: On::Only("x86_64"),
-        memory_mib: &[32],
-        ..PASSES
+        on: On::Code("x86_64"),
+        ..EXAMPLE
     },
 ];
+
+/// An example with nothing special about it.
+const EXAMPLE: Kernel = Kernel {
+    package: SHOWN,
+    memory_mib: &[32],
+    ..PASSES
+};
 
 /// A replay of a recorded trace, on machines of every size.
 const fn replay_of(trace: &'static str) -> Kernel {
@@ -289,24 +280,35 @@ const fn replay_of(trace: &'static str) -> Kernel {
 }
 
 /// A machine without maintenance of the TLB, in the test that the words name.
-const fn careless(words: &'static str) -> Kernel {
+const fn careless(command_line: &'static str) -> Kernel {
     Kernel {
         name: TRANSLATIONS,
         expected: Expected::Failure(" is still translated"),
         memory_mib: &[64],
-        words,
+        command_line,
         ..PASSES
     }
 }
 
-/// A map that is shifted by one word, in the way of walking that the words name; what it says of
-/// the first word that it finds.
-const fn shifted(words: &'static str, found: &'static str) -> Kernel {
+/// A boot of the kernel that must fail, in the case that `command_line` chooses.
+const fn failure(command_line: &'static str, on: On, expected: Expected) -> Kernel {
     Kernel {
-        name: "fail_shifted_map",
+        name: FAILURES,
+        expected,
+        on,
+        command_line,
+        ..PASSES
+    }
+}
+
+/// A map that is shifted by one word, in the way of walking that the command line names. The report
+/// has to contain `found`, which names the first wrong word.
+const fn shifted(command_line: &'static str, found: &'static str) -> Kernel {
+    Kernel {
+        name: "scannable",
         expected: Expected::Failure(found),
         memory_mib: &[32],
-        words,
+        command_line,
         ..SCANNABLE
     }
 }

@@ -4,7 +4,7 @@ mod list;
 
 use core::time::Duration;
 
-pub(crate) use list::{EXAMPLES, KERNELS};
+pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS};
 
 use crate::machine::{Machine, Memory, MemorySize};
 use crate::qemu::Verdict;
@@ -17,19 +17,19 @@ const MUST_SAY: &str = "must say: ";
 pub(crate) enum Expected {
     /// Every test passes.
     Pass,
-    /// The kernel reports a failure, in a line that contains this; and lines contain whatever it
-    /// announced, since addresses differ from machine to machine.
+    /// The kernel reports a failure, in a line that contains this text. Each text that the kernel
+    /// announced is in a line, too: addresses differ from machine to machine.
     Failure(&'static str),
-    /// It never ends.
+    /// The kernel never ends.
     Hang,
-    /// It resets the machine.
+    /// The kernel resets the machine.
     Reset,
-    /// It claims a pass, but not all of its tests ran.
+    /// The kernel claims a pass, but not all of its tests ran.
     ShortPlan,
 }
 
 impl Expected {
-    /// Whether a kernel that ended like that, with that output, did what it has to.
+    /// Whether a kernel with that verdict and that output ended as it has to.
     pub(crate) fn met_by(self, verdict: &Verdict, lines: &[String]) -> bool {
         match (self, verdict) {
             (Self::Pass, Verdict::Passed { .. })
@@ -55,18 +55,18 @@ fn is_said(text: &str, lines: &[String]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum On {
     All,
-    /// Those with an MMU.
+    /// Machines with an MMU.
     Mmu,
-    /// That one.
-    Only(&'static str),
-    /// Those of them.
-    Among(&'static [&'static str]),
+    /// Machines that share this module of the kernels' library.
+    Code(&'static str),
 }
 
-/// A kernel: a file in `qemu/src/bin`.
+/// A boot of a kernel: a program with the heap, and the memory and files that it gets.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
+    /// The package that it is a program of.
+    pub(crate) package: &'static str,
     pub(crate) expected: Expected,
     pub(crate) on: On,
     /// The feature that it is built with, if it needs one.
@@ -74,14 +74,13 @@ pub(crate) struct Kernel {
     /// The memory sizes to run it with, in MiB, where a machine has as much as it is told. Machines
     /// but x86_64 make do with the first one of them.
     pub(crate) memory_mib: &'static [u64],
-    /// What is on its command line.
-    pub(crate) words: &'static str,
+    pub(crate) command_line: &'static str,
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,
     /// Whether virtual time follows the instructions, so that interrupts come at the same ones in
     /// every run.
     pub(crate) counted: bool,
-    /// Far above what it needs, unless it has to run out of time.
+    /// The time limit: far above the time that the kernel takes, unless it has to run out of time.
     pub(crate) limit: Duration,
 }
 
@@ -93,15 +92,14 @@ impl Kernel {
         match self.on {
             On::All => true,
             On::Mmu => machine.has_mmu,
-            On::Only(name) => machine.name == name,
-            On::Among(names) => names.contains(&machine.name),
+            On::Code(code) => machine.code == code,
         }
     }
 
     /// The memory sizes to run it with on a machine.
     pub(crate) fn memory_sizes(&self, machine: &Machine) -> Vec<MemorySize> {
         let all = match machine.memory {
-            Memory::Fixed(size) => return vec![size],
+            Memory::Fixed { mib } => return vec![MemorySize::from_mib(mib)],
             Memory::Chosen { .. } => self.memory_mib,
         };
         let count = if machine.name == FIRST_MACHINE {
@@ -115,10 +113,10 @@ impl Kernel {
             .collect()
     }
 
-    /// The kernel, and with what it boots.
+    /// The kernel's name, with the module or the command line that it boots with.
     pub(crate) fn title(&self) -> String {
         let file = self.module.and_then(|file| file.rsplit('/').next());
-        let with = file.unwrap_or(self.words);
+        let with = file.unwrap_or(self.command_line);
         if with.is_empty() {
             self.name.to_owned()
         } else {
@@ -130,26 +128,43 @@ impl Kernel {
 /// The machine on which kernels run with memory of every size.
 const FIRST_MACHINE: &str = "x86_64";
 
-/// The kernel that replays traces, for whoever watches as for the tests.
+/// The kernel that replays traces, in tests and in `cargo xtask run`.
 pub(crate) const REPLAY: &str = "replay";
 
-/// The features that kernels need: a build for each, so that no other kernel has what it brings.
-pub(crate) const FEATURES: [Option<&str>; 2] = [None, Some(list::SCANNABLE_OBJECTS)];
+/// The features that kernels need. Each has a build of its own, so that it changes no other kernel.
+pub(crate) const FEATURES: [Option<&str>; 3] =
+    [None, Some(SCANNABLE_OBJECTS), Some(list::CRITICAL_SECTIONS)];
 
-/// The arguments of cargo that choose those of `kernels` that run on `machine` and need `feature`;
-/// nothing if there are none.
-pub(crate) fn choose(
-    kernels: &[Kernel],
-    machine: &Machine,
-    feature: Option<&'static str>,
-) -> Vec<&'static str> {
-    let chosen = kernels
+/// The kernels that run on `machine` and need `feature`, the examples among them.
+pub(crate) fn needing(machine: &Machine, feature: Option<&str>) -> Vec<&'static Kernel> {
+    let all = KERNELS.iter().chain(EXAMPLES);
+    all.filter(|kernel| kernel.feature == feature && kernel.runs_on(machine))
+        .collect()
+}
+
+/// The names of the kernels, each once.
+pub(crate) fn names(kernels: &[&Kernel]) -> Vec<&'static str> {
+    once(kernels.iter().map(|kernel| kernel.name))
+}
+
+/// The words in alphabetical order, each once.
+fn once(words: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut words: Vec<_> = words.collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// The arguments of cargo that choose the kernels that run on `machine` and need `feature`; empty
+/// if there are none.
+pub(crate) fn choose(machine: &Machine, feature: Option<&'static str>) -> Vec<&'static str> {
+    let chosen = needing(machine, feature);
+    let packages = once(chosen.iter().map(|kernel| kernel.package));
+    let mut which: Vec<_> = packages
         .iter()
-        .filter(|kernel| kernel.feature == feature && kernel.runs_on(machine));
-    let mut names: Vec<_> = chosen.map(|kernel| kernel.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut which: Vec<_> = names.iter().flat_map(|name| ["--bin", name]).collect();
+        .flat_map(|name| ["--package", name])
+        .collect();
+    which.extend(names(&chosen).iter().flat_map(|name| ["--bin", name]));
     if let (Some(feature), false) = (feature, which.is_empty()) {
         which.extend(["--features", feature]);
     }
@@ -161,7 +176,7 @@ pub(crate) const BENCH_RUNS: &str = "bench_runs";
 pub(crate) const BENCH_OBJECTS: &str = "bench_objects";
 pub(crate) const BENCH_SCANNABLE: &str = "bench_scannable";
 
-/// Which heap bitmap kernels that measure are built with.
+/// The heap bitmap that kernels that measure are built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bitmap {
     None,
@@ -180,7 +195,7 @@ impl Bitmap {
     }
 }
 
-/// Those of them that run on `machine`.
+/// The kernels that measure on `machine`.
 pub(crate) fn benches_on(machine: &Machine) -> Vec<&'static str> {
     let mut names = Vec::new();
     if machine.has_mmu {
@@ -239,11 +254,12 @@ mod tests {
         for machine in crate::machine::all() {
             let mut built = Vec::new();
             for feature in FEATURES {
-                let words = choose(KERNELS, machine, feature);
+                let words = choose(machine, feature);
                 let bins = words.windows(2).filter(|pair| pair[0] == "--bin");
                 built.extend(bins.map(|pair| pair[1]));
             }
-            let ran = KERNELS.iter().filter(|kernel| kernel.runs_on(machine));
+            let all = KERNELS.iter().chain(EXAMPLES);
+            let ran = all.filter(|kernel| kernel.runs_on(machine));
             let mut ran: Vec<_> = ran.map(|kernel| kernel.name).collect();
             built.sort_unstable();
             ran.sort_unstable();
@@ -273,5 +289,28 @@ mod tests {
         kernels.sort();
         kernels.dedup();
         assert_eq!(files, kernels);
+    }
+    #[test]
+    fn every_case_of_the_failures_is_booted() {
+        let folder = crate::project::root().join("qemu/src/bin/failures");
+        let mut cases = Vec::new();
+        for file in std::fs::read_dir(folder).expect("the kernel's folder") {
+            let text = std::fs::read_to_string(file.expect("an entry").path());
+            let text = text.expect("a source file");
+            let names = text.lines().filter_map(|line| {
+                let name = line.trim().strip_prefix("name: \"")?;
+                Some(format!("case={}", name.strip_suffix("\",")?))
+            });
+            cases.extend(names);
+        }
+        assert!(cases.len() >= 11, "{cases:?}");
+        cases.sort();
+        let boots = KERNELS
+            .iter()
+            .filter(|kernel| kernel.name == list::FAILURES);
+        let mut booted: Vec<_> = boots.map(|kernel| kernel.command_line.to_owned()).collect();
+        booted.sort();
+        booted.dedup();
+        assert_eq!(cases, booted);
     }
 }

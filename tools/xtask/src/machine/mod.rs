@@ -1,70 +1,26 @@
 //! The machines that kernels boot on, as data.
 
-mod list;
+#[cfg(test)]
+mod checklist;
 mod size;
+#[path = "../../../../targets/machines.rs"]
+mod table;
 
 use core::str::FromStr;
 use std::process::Command;
 
-use list::MACHINES;
 pub(crate) use size::MemorySize;
+use table::MACHINES;
+pub(crate) use table::{Loading, Machine, Memory, Package};
 
 use crate::process;
-use crate::setup::Package;
-
-/// A machine: what emulates it, what its kernels are built for, how it starts.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) name: &'static str,
-    /// Bits of an address.
-    pub(crate) address_bits: u32,
-    pub(crate) has_mmu: bool,
-    /// The QEMU program.
-    pub(crate) qemu: &'static str,
-    /// What to install for it.
-    pub(crate) package: Package,
-    /// The kernels' Rust target.
-    pub(crate) target: &'static str,
-    /// The crate that knows it, which has code for no other target.
-    pub(crate) package_name: &'static str,
-    /// The feature that the kernels are built with, if the machine is another's with one.
-    pub(crate) feature: Option<&'static str>,
-    /// Those that it runs of the kernels for machines of its kind; none stands for all.
-    pub(crate) kernels: &'static [&'static str],
-    /// QEMU's arguments, besides the memory, the kernel and its module. They name everything that
-    /// would otherwise depend on QEMU's version or the host: the accelerator, the devices.
-    pub(crate) arguments: &'static [&'static str],
-    pub(crate) memory: Memory,
-    pub(crate) loading: Loading,
-    /// log2 of the nanoseconds of virtual time that an instruction takes where instructions are
-    /// counted: such that the machine's counter can tell them apart.
-    pub(crate) icount_shift: u32,
-}
-
-/// How much memory a machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Memory {
-    /// As much as it is told; so much if nobody says.
-    Chosen { default: MemorySize },
-    /// What its board has.
-    Fixed(MemorySize),
-}
-
-/// How a command line and a file reach a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loading {
-    /// QEMU passes them on.
-    Pvh,
-    /// In a boot block at this physical address, where the kernel looks for one.
-    Block { address: u64 },
-}
 
 /// All machines.
 pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter()
 }
 
-/// One machine, or all of them.
+/// A choice of machines: one, or all of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Machines {
     One(&'static Machine),
@@ -117,18 +73,18 @@ const COMMON: [&str; 10] = [
 ];
 
 impl Machine {
-    /// The arguments of cargo for the feature that its kernels are built with.
-    pub(crate) fn feature_arguments(&self) -> impl Iterator<Item = &'static str> {
-        self.feature
-            .into_iter()
-            .flat_map(|name| ["--features", name])
+    /// The arguments of cargo for the features that its kernels are built with.
+    pub(crate) fn feature_arguments(&self) -> impl Iterator<Item = String> {
+        let kind = if self.has_mmu { "mmu" } else { "no-mmu" };
+        let features = [Some(kind), self.feature].into_iter().flatten();
+        features.flat_map(|name| ["--features".to_owned(), format!("archipelago-qemu/{name}")])
     }
 
-    /// The memory it boots with if so much is wanted.
+    /// The memory that the machine boots with where `wanted` is asked for.
     pub(crate) fn memory(&self, wanted: Option<MemorySize>) -> MemorySize {
         match self.memory {
-            Memory::Chosen { default } => wanted.unwrap_or(default),
-            Memory::Fixed(size) => size,
+            Memory::Chosen { default_mib } => wanted.unwrap_or(MemorySize::from_mib(default_mib)),
+            Memory::Fixed { mib } => MemorySize::from_mib(mib),
         }
     }
 
@@ -154,10 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_machine_is_answered_with_the_known_ones() {
+    fn an_unknown_machine_is_refused_with_the_known_names() {
         assert_eq!(find("x86_64").map(|machine| machine.name), Ok("x86_64"));
-        let answer = find("vax").map(|_| ()).expect_err("there is none");
-        assert!(answer.starts_with("the machines are: x86_64"), "{answer}");
+        let result = find("vax").map(|_| ()).expect_err("there is none");
+        assert!(result.starts_with("the machines are: x86_64"), "{result}");
     }
 
     #[test]
@@ -171,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_chooses_the_memory_of_a_board() {
+    fn the_memory_of_a_board_cannot_be_chosen() {
         for machine in MACHINES {
             let wanted = MemorySize::from_mib(7);
             let is_chosen = machine.memory(Some(wanted)) == wanted;

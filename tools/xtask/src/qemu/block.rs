@@ -67,7 +67,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // A file that stays behind does no harm.
+        // A file that is left over does no harm.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::machine::{Loading, Machine, MemorySize};
 use crate::process::{self, Ending, Finished};
 
-/// QEMU's exit codes, as the kernels set them. 0 is what a reset ends with.
+/// QEMU's exit codes, as the kernels set them. A reset ends QEMU with 0.
 pub(crate) const PASS: i32 = 33;
 pub(crate) const FAIL: i32 = 35;
 const RESET: i32 = 0;
@@ -26,7 +26,7 @@ pub(crate) struct Boot<'a> {
     pub(crate) memory: MemorySize,
     /// A file that the kernel finds as its module.
     pub(crate) module: Option<&'a Path>,
-    /// What the kernel finds on its command line, besides the module's length and sum.
+    /// The kernel's command line, without the module's length and sum.
     pub(crate) command_line: String,
     /// Let virtual time follow the instructions, so that the kernel can count them.
     pub(crate) count_instructions: bool,
@@ -88,7 +88,7 @@ impl Boot<'_> {
     }
 }
 
-/// What a kernel's end says about it.
+/// The verdict on a kernel that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Every announced test passed, and the kernel says so.

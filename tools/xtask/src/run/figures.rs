@@ -10,7 +10,7 @@ pub(crate) struct Figure {
     pub(crate) is_bound: bool,
 }
 
-/// What a kernel printed, by name.
+/// The figures that a kernel printed, by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures(HashMap<String, Figure>);
 
@@ -40,8 +40,8 @@ impl Figures {
         self.0.get(name).copied()
     }
 
-    /// What the memory of the heap comes to beyond the live bytes, at the trace's peak, in per cent
-    /// of those.
+    /// The memory of the heap beyond the live bytes, at the trace's peak, in per cent of the live
+    /// bytes.
     pub(crate) fn overhead(&self) -> Option<f64> {
         let frames = as_float(self.get("frames_at_peak")?);
         let frame_bytes = as_float(self.get("frame_bytes")?);
@@ -79,7 +79,7 @@ impl Figures {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "what is printed has three digits"
+    reason = "printed figures have three digits"
 )]
 fn as_float(number: u64) -> f64 {
     number as f64

@@ -1,5 +1,4 @@
-//! Building kernels, and the kernels that somebody watches: `cargo xtask run` and `cargo xtask
-//! replay`.
+//! Building kernels, and booting those of `cargo xtask run` and `cargo xtask replay`.
 
 pub(crate) mod figures;
 mod table;
@@ -27,10 +26,10 @@ use table::{Outcome, Row};
 /// Far above what any trace takes.
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// What the kernel is asked for, in its own words.
+/// The kernel's command line: figures to print.
 const ASKED_FOR: &str = "picture instructions";
 
-/// What the user gave cannot be used.
+/// An input of the user that cannot be used.
 #[derive(Debug)]
 pub(crate) struct BadInput(String);
 
@@ -47,7 +46,7 @@ impl core::error::Error for BadInput {}
 pub(crate) enum Profile {
     /// With debug assertions and overflow checks, for the tests.
     Checked,
-    /// As it is used, for what is measured.
+    /// As a kernel would be shipped, for measurements.
     Optimized,
 }
 
@@ -58,31 +57,15 @@ pub(crate) fn build(
     profile: Profile,
     which: &[&str],
 ) -> Command {
-    build_of(
-        &project::kernels_manifest(),
-        toolchain,
-        machine,
-        profile,
-        which,
-    )
-}
-
-/// The same for the kernels of a package.
-pub(crate) fn build_of(
-    package: &Path,
-    toolchain: &Toolchain,
-    machine: &Machine,
-    profile: Profile,
-    which: &[&str],
-) -> Command {
     let mut build = toolchain.cargo_for("build", machine.target);
     build
         .current_dir(project::root())
         .args(which)
         .args(machine.feature_arguments())
-        .arg("--manifest-path");
-    build.arg(package);
-    build.arg("--target-dir").arg(project::target_of("qemu"));
+        .arg("--manifest-path")
+        .arg(project::kernels_manifest())
+        .arg("--target-dir")
+        .arg(project::bare_target());
     if profile == Profile::Optimized {
         build.arg("--release");
     }
@@ -95,7 +78,7 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
         Profile::Checked => "debug",
         Profile::Optimized => "release",
     };
-    project::target_of("qemu")
+    project::bare_target()
         .join(machine.target)
         .join(profile)
         .join(kernel)
@@ -105,7 +88,7 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
 /// takes one module.
 ///
 /// # Errors
-/// If something is missing or cannot be built. What the kernels report becomes the exit code.
+/// If something is missing or cannot be built. The kernels' reports become the exit code.
 pub(crate) fn demo(
     machines: Machines,
     memory: Option<MemorySize>,
@@ -218,7 +201,7 @@ pub(crate) fn traces() -> Result<Vec<PathBuf>> {
     Ok(traces)
 }
 
-/// What kernels of these machines need.
+/// The programs and targets that kernels of these machines need.
 fn needs<'a>(machines: &[&'a Machine]) -> Needs<'a> {
     Needs {
         machines: machines.to_vec(),
@@ -279,12 +262,12 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
     })
 }
 
-/// Whether a trace has more live bytes than a board has memory, which nobody can change.
+/// Whether a trace has more live bytes than a board has memory.
 pub(crate) fn is_too_large(machine: &Machine, figures: &Figures) -> bool {
-    matches!(machine.memory, Memory::Fixed(_)) && figures.lack().is_some()
+    matches!(machine.memory, Memory::Fixed { .. }) && figures.lack().is_some()
 }
 
-/// What a trace is called: its file's name without the endings.
+/// The name of a trace: its file's name without the endings.
 pub(crate) fn name_of(trace: &Path) -> String {
     let name = trace.file_name().unwrap_or_default().to_string_lossy();
     name.trim_end_matches(".gz")

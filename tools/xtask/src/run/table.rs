@@ -7,14 +7,14 @@ use crate::table::{Side, count, render};
 /// How a replay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Everything was as it has to be.
+    /// Every operation, every byte and every identity was right.
     Held,
     /// The trace has more live bytes than the machine has memory.
     TooLarge,
     Failed,
 }
 
-/// What one trace came to on one machine.
+/// The figures of one trace on one machine.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) machine: &'static Machine,

@@ -34,7 +34,7 @@ impl Variant {
 
     const fn profile(self) -> &'static str {
         if self.is_optimized {
-            "release"
+            "size"
         } else {
             "unoptimized"
         }
@@ -72,7 +72,7 @@ pub(super) fn link(
     variant: Variant,
     programs: &[&str],
 ) -> Result<Linked> {
-    let folder = project::target_of("size").join(variant.folder());
+    let folder = project::target_of("code-size").join(variant.folder());
     let maps = folder.join("maps").join(target).join(variant.profile());
     fs::create_dir_all(&maps).with_context(|| format!("cannot make {}", maps.display()))?;
     let mut build = toolchain.cargo_for("build", target);

@@ -148,10 +148,7 @@ impl Part {
                 msrv::run(&mut stage, toolchain, install);
             }
             Self::Listing => listing::run(&mut stage, toolchain),
-            Self::Qemu { .. } => {
-                self.machines()
-                    .for_each(|machine| kernels::run(&mut stage, toolchain, machine));
-            }
+            Self::Qemu { .. } => kernels::run(&mut stage, toolchain, self.machines()),
         }
         stage.finish()
     }

@@ -1,5 +1,7 @@
 //! Small parts: what has to link on cores without compare-and-swap, and how large it may be.
 
+use std::path::PathBuf;
+
 use super::{explain, step};
 use crate::process;
 use crate::project;
@@ -10,13 +12,18 @@ use crate::toolchain::Toolchain;
 /// Targets whose cores have loads and stores of a word, and nothing that does both at once.
 pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-none-elf"];
 
-/// What the packages in [`project::SMALL`] are linted for.
+/// The targets that the packages in [`project::SMALL`] are linted for.
 pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
+
+/// Where one of those packages is built.
+pub(super) fn target_of(package: &str) -> PathBuf {
+    project::target_of(package.rsplit('/').next().unwrap_or(package))
+}
 
 /// The program whose heap has a bitmap.
 const SCANNABLE: &str = "scannable";
 
-/// What the linker says of the read-modify-write that is planted.
+/// The linker's error for the planted read-modify-write.
 const MISSING: &str = "undefined symbol: __sync_fetch_and_add_4";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
@@ -36,17 +43,19 @@ fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Com
         .args([
             "--manifest-path",
             "tools/link-check/Cargo.toml",
-            "--release",
+            "--profile",
+            "size",
         ])
         .args(["--bin", program, "--target-dir"])
-        .arg(project::target_of("links"));
+        .arg(target_of("tools/link-check"));
     if program == SCANNABLE {
         link.args(["--features", "heap-bits"]);
     }
     link
 }
 
-/// A read-modify-write that nobody has must not link: else all that links would say nothing.
+/// Checks that a read-modify-write that no library has does not link: otherwise the links that
+/// succeed would prove nothing.
 fn refuse(stage: &mut Stage, toolchain: &Toolchain, target: &str) {
     let mut link = link(toolchain, target, "planted");
     let result = process::run(&mut link, None, |_| ());

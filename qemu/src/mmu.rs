@@ -8,7 +8,8 @@ use archipelago_paging::Tlb;
 use crate::machine::{
     BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
 };
-use crate::{Memory, ScannablePlace};
+use crate::shared::Memory;
+use crate::windows::ScannablePlace;
 
 /// Metadata for a heap of several MiB.
 const METADATA_BYTES: usize = 8 << 20;
@@ -70,7 +71,7 @@ mod source {
     use archipelago_api::PhysAddr;
     use archipelago_paging::{FrameAllocator, FrameDeallocator};
 
-    use crate::FramePool;
+    use crate::frames::FramePool;
 
     // SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing
     // else uses; its memory ends below 4 GiB on these machines.

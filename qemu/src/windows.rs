@@ -1,16 +1,16 @@
-//! What heaps are tested with: windows, and which of their pages objects can have.
+//! Windows that heaps are tested with, and the pages of a window that objects can have.
 
 use archipelago::{VirtAddr, Window};
 use archipelago_api::Machine;
 
-use crate::{FRAME_BYTES, HeapMachine};
+use crate::machine::{FRAME_BYTES, HeapMachine};
 
 /// A place for a heap with scannable objects.
 #[derive(Clone, Copy, Debug)]
 pub struct ScannablePlace {
     /// Where it is.
     pub name: &'static str,
-    /// Its windows, the first of them for metadata alone.
+    /// The windows, the first of them for metadata alone.
     pub windows: &'static [Window],
     /// Bytes of an object that lies across arenas there, unless one arena is all there is.
     pub long: usize,
@@ -32,3 +32,8 @@ pub fn usable(window: Window) -> Window {
         window
     }
 }
+
+/// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
+/// end of a last-level table wherever a window begins just below one.
+#[cfg(mmu)]
+pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;

@@ -1,6 +1,6 @@
 //! A storm of timer interrupts, whose handler allocates and frees through the global allocator: for
 //! the whole replay of a trace, and while the kernel is in its mapper and in its frame allocator.
-//! Nothing waits for what it interrupted, and nothing is lost.
+//! No request waits for the interrupted code, and no block is lost.
 #![no_std]
 #![no_main]
 
@@ -45,7 +45,7 @@ static IN_FRAMES: AtomicUsize = AtomicUsize::new(0);
 /// Memory to unpack the trace in: the image's.
 static WORKSPACE: Mutex<Workspace> = Mutex::new(Workspace::new());
 
-/// What the tests share.
+/// The state that the tests share.
 struct Context {
     running: Running<Handlers>,
     trace: Module,
@@ -59,7 +59,7 @@ fn main(boot: Boot) -> ! {
             name: "a trace is replayed while handlers allocate and free",
             run: whole_replay,
         },
-        #[cfg(not(machine = "cortex_m"))]
+        #[cfg(mmu)]
         Test {
             name: "handlers allocate and free in the midst of mapper and frame allocator",
             run: in_the_midst,
@@ -137,7 +137,7 @@ fn whole_replay(context: &mut Context) {
 }
 
 /// Until interrupts have found the kernel in both.
-#[cfg(not(machine = "cortex_m"))]
+#[cfg(mmu)]
 fn in_the_midst(context: &mut Context) {
     use core::alloc::{GlobalAlloc, Layout};
 
@@ -173,7 +173,8 @@ fn in_the_midst(context: &mut Context) {
 fn afterwards(context: &mut Context) {
     CHURN.lock().free_all();
     HEAP.set_reserve(0).expect("nothing is needed");
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     let stats = context.running.checked_stats();
     assert_eq!(stats.small_objects, 0);
     assert_eq!(stats.of(Purpose::Objects), 0);

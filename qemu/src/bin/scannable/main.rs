@@ -1,7 +1,10 @@
-//! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked in
-//! every way, and each word compared with where the compiler put its pointers.
+//! Scannable objects on the machine's memory: types of all kinds are laid out, the bitmap is walked
+//! in every way, and each word is compared with the compiler's layout. With `way=NAME` on the
+//! command line the kernel must fail instead: that way of walking meets a wrong map.
 #![no_std]
 #![no_main]
+
+mod shifted;
 
 use archipelago::{AllocFlags, EarlyRegion, Purpose, Window};
 use archipelago_api::Machine;
@@ -17,7 +20,7 @@ entry!(main);
 static HEAPS: [KernelHeap; SCANNABLE_PLACES.len()] =
     [const { KernelHeap::new() }; SCANNABLE_PLACES.len()];
 
-/// For what is recorded of objects.
+/// The allocator of the records that the tests keep of objects.
 #[global_allocator]
 static RECORDS: KernelHeap = KernelHeap::with_early(&EARLY);
 static EARLY: EarlyRegion<{ 128 << 10 }> = EarlyRegion::new();
@@ -25,13 +28,13 @@ static EARLY: EarlyRegion<{ 128 << 10 }> = EarlyRegion::new();
 /// Objects that are live at once, at most.
 const MOST: usize = 1000;
 
-/// What a place fills with, largest first: no part of its pages stays unused.
+/// Sizes that fill a place without waste, largest first.
 const FILLING: [usize; 2] = [64 << 10, FRAME_BYTES];
 
 /// Larger than any class, on every machine.
 const LARGE: usize = 40 << 10;
 
-/// What the test shows, and the test.
+/// The statement that a test proves, and the test.
 type OneTest = (&'static str, fn(&mut Subject));
 
 const TESTS: [OneTest; 7] = [
@@ -58,8 +61,11 @@ struct Subject {
 }
 
 fn main(boot: Boot) -> ! {
-    protocol::plan(SCANNABLE_PLACES.len() * TESTS.len());
     let mut running = start_heap(boot, &HEAPS[0], SCANNABLE_PLACES[0].windows);
+    if let Some(way) = shifted::chosen(&running) {
+        shifted::walk(way);
+    }
+    protocol::plan(SCANNABLE_PLACES.len() * TESTS.len());
     let mut number = 0;
     for (place, heap) in SCANNABLE_PLACES.iter().zip(&HEAPS) {
         println!("# {}", place.name);
@@ -125,7 +131,7 @@ impl Subject {
 
     fn scavenge(&self) {
         let scavenged = self.running.heap.scavenge(usize::MAX);
-        scavenged.expect("nobody uses the machine");
+        scavenged.expect("nothing else uses the machine");
     }
 }
 
@@ -162,7 +168,7 @@ fn types(subject: &mut Subject) {
     subject.free_all();
 }
 
-/// Marks what a pointer leads to, and what the pointers of that lead to.
+/// Marks an object and all objects that its pointers reach.
 fn followed(subject: &mut Subject) {
     for (count, shape) in (1..).zip(&SHAPES) {
         subject.allocate(shape, count);
@@ -178,7 +184,8 @@ fn followed(subject: &mut Subject) {
         for offset in words {
             // SAFETY: the word lies in the object, which was written with a pointer there.
             let next = unsafe { last.byte_add(offset) };
-            // SAFETY: as above.
+            // SAFETY: the word is in the object, aligned, and holds the pointer that was written
+            // there.
             let next = unsafe { next.cast().read() };
             assert!(leads_to.is_none_or(|before| before == next), "{next:p}");
             leads_to = Some(next);
@@ -272,11 +279,14 @@ fn given_back(subject: &mut Subject) {
         subject.free_all();
         subject.scavenge();
         assert_eq!(subject.bits(), 0);
-        assert_eq!(subject.ready_parts(), ready, "somebody reads it");
+        assert_eq!(subject.ready_parts(), ready, "the bitmap has a reader");
         drop(reader);
         subject.scavenge();
         let is_gone = subject.ready_parts() == 0;
-        assert!(is_gone || !HeapMachine::DECOMMITS, "nobody reads it");
+        assert!(
+            is_gone || !HeapMachine::DECOMMITS,
+            "the bitmap has no reader"
+        );
         *frames = subject.running.heap_frames();
     }
     assert_eq!(left[0], left[1]);

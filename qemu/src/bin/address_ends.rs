@@ -22,7 +22,7 @@ static HEAP: KernelHeap = KernelHeap::new();
 /// Apart from the windows under test, so that all of their pages are for objects.
 const METADATA: Window = Window::for_metadata(HEAP_WINDOW.base, 8 << 20);
 
-/// What fills a window, largest first: none of them leaves a part of its pages unused.
+/// Sizes that fill a window without waste, largest first.
 const SIZES: [usize; 3] = [64 << 10, FRAME_BYTES, 8];
 
 /// Bytes of a large object at the end of a window.
@@ -36,7 +36,7 @@ fn main(boot: Boot) -> ! {
             run: fill_the_top,
         },
         Test {
-            name: "one object can have it, and what is free at its end is found",
+            name: "one object can have it, and free pages at its end are found",
             run: search_the_top,
         },
         Test {
@@ -68,7 +68,7 @@ fn allocate_at(bytes: usize, address: usize) -> NonNull<u8> {
 }
 
 fn free(block: NonNull<u8>, bytes: usize) {
-    // SAFETY: each test frees what it allocated, with that layout, once.
+    // SAFETY: each test frees the blocks that it allocated once, with their layout.
     unsafe { HEAP.deallocate(block, layout(bytes)) };
 }
 
@@ -94,15 +94,15 @@ impl Blocks {
 
     fn free(mut self) {
         while let Some(block) = self.last {
-            // SAFETY: `all` wrote it, and nobody has since.
+            // SAFETY: `all` wrote the word, and nothing has written to it since.
             self.last = unsafe { block.cast().read() };
             free(block, self.bytes);
         }
     }
 }
 
-/// Fills all there is, checks that it is all of `windows`, and frees it; answers how many blocks of
-/// each size that took.
+/// Fills all free memory, checks that it is all of `windows`, and frees it. Returns how many blocks
+/// of each size that took.
 fn fill(running: &Running, windows: &[Window]) -> [usize; SIZES.len()] {
     let blocks = SIZES.map(Blocks::all);
     let counts = [0, 1, 2].map(|size| blocks[size].count);
@@ -147,7 +147,8 @@ fn fill_the_top(running: &mut Running) {
     let first = fill(running, &[TOP_WINDOW]);
     println!("# blocks of {SIZES:?} bytes: {first:?}");
     assert_eq!(fill(running, &[TOP_WINDOW]), first);
-    HEAP.scavenge(usize::MAX).expect("nobody uses the machine");
+    HEAP.scavenge(usize::MAX)
+        .expect("nothing else uses the machine");
     assert_eq!(fill(running, &[TOP_WINDOW]), first);
 }
 

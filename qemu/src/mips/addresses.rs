@@ -3,8 +3,8 @@
 
 use archipelago::Window;
 
-#[cfg_attr(feature = "kseg2", path = "places/kseg2.rs")]
-#[cfg_attr(not(feature = "kseg2"), path = "places/kuseg.rs")]
+#[cfg_attr(feature = "kseg2", path = "addresses/kseg2.rs")]
+#[cfg_attr(not(feature = "kseg2"), path = "addresses/kuseg.rs")]
 mod segment;
 
 pub(super) use segment::Segment;

@@ -3,12 +3,12 @@
 use archipelago::Window;
 
 use super::FRAME_BYTES;
-use crate::BYTES_UNDER_TEST;
+use crate::windows::BYTES_UNDER_TEST;
 
 const PAGE: usize = FRAME_BYTES;
 
-/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not use;
-/// a last-level table begins with it.
+/// A page at which a last-level table begins. Nothing is mapped at it, nor within 64 KiB of it, and
+/// the kernel does not use it.
 pub const FREE_PAGE: usize = 0xffff_c000_0000_0000;
 
 /// Addresses that nothing is mapped at: the first one and the last one, the last ones below the

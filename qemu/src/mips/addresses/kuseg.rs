@@ -4,7 +4,8 @@ use archipelago::Window;
 pub(in super::super) use archipelago_mips::Kuseg as Segment;
 
 use super::WINDOW_BYTES;
-use crate::{BYTES_UNDER_TEST, FRAME_BYTES};
+use crate::machine::FRAME_BYTES;
+use crate::windows::BYTES_UNDER_TEST;
 
 const PAGE: usize = FRAME_BYTES;
 /// The first address above.

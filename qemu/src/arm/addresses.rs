@@ -3,15 +3,15 @@
 use archipelago::Window;
 
 use super::FRAME_BYTES;
-use crate::BYTES_UNDER_TEST;
+use crate::windows::BYTES_UNDER_TEST;
 
 const PAGE: usize = FRAME_BYTES;
 
 /// Where TTBR1 begins to translate.
 const UPPER_HALF: usize = 0x8000_0000;
 
-/// A page that nothing is mapped at, nor for 64 KiB to both sides, and that the kernel does not use;
-/// a last-level table begins with it.
+/// A page at which a last-level table begins. Nothing is mapped at it, nor within 64 KiB of it, and
+/// the kernel does not use it.
 pub const FREE_PAGE: usize = 0xf400_0000;
 
 /// Addresses that nothing is mapped at: the first one and the last one, where the tables of TTBR0
@@ -25,7 +25,7 @@ pub const NOT_MAPPED: &[usize] = &[
     usize::MAX,
 ];
 
-/// None: each number is an address.
+/// Numbers that are no addresses: there are none.
 pub const NOT_ADDRESSES: &[usize] = &[];
 
 /// Numbers that no window can hold: there are none.

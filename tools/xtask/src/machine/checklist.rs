@@ -1,0 +1,142 @@
+//! The checklist for a new machine, in CONTRIBUTING.md: every machine keeps it, and it names every
+//! file that lists the machines.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Machine, all};
+use crate::project;
+
+/// The heading of the checklist.
+const HEADING: &str = "## Adding a machine";
+
+/// Files that name several machines as examples, and need no new machine.
+const EXAMPLES: &[&str] = &[
+    // The history of the crates.
+    "CHANGELOG.md",
+    // Targets of every shape.
+    "tools/xtask/src/stages/build.rs",
+    // Targets for which sizes are compared.
+    "tools/xtask/src/size/mod.rs",
+    // A test of instructions.
+    "tools/xtask/src/setup.rs",
+];
+
+/// The checklist's text.
+fn checklist() -> String {
+    let text = read("CONTRIBUTING.md");
+    let (_, text) = text.split_once(HEADING).expect("the checklist");
+    let end = text.find("\n## ").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(project::root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The crate's folder, in `arch`.
+fn folder(machine: &Machine) -> String {
+    machine.package_name.replace("archipelago-", "arch/")
+}
+
+/// The places that the checklist sends to: a file, and the words in it that a machine needs.
+fn places(machine: &Machine) -> Vec<(&'static str, String)> {
+    let package = machine.package_name.to_owned();
+    let mut places = vec![
+        ("Cargo.toml", format!("\"{}\"", folder(machine))),
+        ("targets/machines.rs", format!("name: {:?}", machine.name)),
+        ("targets/README.md", format!("`{}`", machine.script)),
+        ("qemu/Cargo.toml", package.clone()),
+        ("qemu/src/lib.rs", format!("{:?}", machine.code)),
+        ("README.md", format!("`{}`", machine.name)),
+        ("ARCHITECTURE.md", folder(machine)),
+        ("tests/tidy/src/unsafe_ledger.rs", folder(machine)),
+    ];
+    if machine.has_mmu {
+        let shown = format!("machine = {:?}", machine.code);
+        places.extend([
+            ("examples/Cargo.toml", package.clone()),
+            ("examples/smallest/main.rs", shown),
+            (
+                "tools/xtask/src/kernels/list.rs",
+                format!("On::Code({:?})", machine.code),
+            ),
+            // Miri does not run the crates of machines with page tables.
+            ("tools/xtask/src/miri.rs", package),
+        ]);
+    }
+    places
+}
+
+#[test]
+fn every_machine_is_in_every_place_of_the_checklist() {
+    let checklist = checklist();
+    for machine in all() {
+        for (file, words) in places(machine) {
+            assert!(checklist.contains(file), "the checklist leaves out {file}");
+            assert!(
+                read(file).contains(&words),
+                "{}: no {words} in {file}",
+                machine.name
+            );
+        }
+        let folder = project::root().join("qemu/src").join(machine.code);
+        assert!(folder.join("mod.rs").is_file(), "{}", folder.display());
+        let script = project::root().join("targets").join(machine.script);
+        assert!(script.is_file(), "{}", script.display());
+    }
+}
+
+/// A file that names the crates or the targets of two machines is one that lists them.
+#[test]
+fn every_file_that_lists_machines_is_in_the_checklist() {
+    let checklist = checklist();
+    let mut listing = Vec::new();
+    visit(project::root(), &mut |file, text| {
+        let named = |machine: &Machine| {
+            let package = machine.package_name;
+            let names = [
+                package,
+                &package.replace('-', "_"),
+                &folder(machine),
+                machine.target,
+            ];
+            names.iter().any(|name| text.contains(name))
+        };
+        let mut codes: Vec<_> = all().filter(|one| named(one)).map(|one| one.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        if codes.len() > 1 && !EXAMPLES.contains(&file) {
+            listing.push(file.to_owned());
+        }
+    });
+    assert!(
+        listing.iter().any(|file| file == "targets/machines.rs"),
+        "{listing:?}"
+    );
+    for file in listing {
+        assert!(
+            checklist.contains(&file),
+            "{file} lists machines, and the checklist leaves it out"
+        );
+    }
+}
+
+/// Shows `look` every source file and document of the project, with its path and text.
+fn visit(folder: &Path, look: &mut dyn FnMut(&str, &str)) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        let kind = path.extension().unwrap_or_default();
+        if path.is_dir() {
+            visit(&path, look);
+        } else if ["rs", "toml", "md"].iter().any(|one| kind == *one) {
+            let file = path.strip_prefix(project::root()).expect("below the root");
+            let text = fs::read_to_string(&path).expect("text");
+            look(&file.to_string_lossy(), &text);
+        }
+    }
+}
