@@ -34,29 +34,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         slot: NewSlot<'_>,
         flags: AllocFlags,
     ) -> NonNull<[u8]> {
-        Self::memory_of(online, class, &slot, flags)
-    }
-
-    /// The memory of a slot, cleared if `flags` ask for zeroes and it may hold others.
-    #[inline]
-    pub(super) fn memory_of(
-        online: &Online<M>,
-        class: SizeClass,
-        slot: &NewSlot<'_>,
-        flags: AllocFlags,
-    ) -> NonNull<[u8]> {
-        let bytes = Self::TABLE.size(class);
-        let start = online.machine.pointer(slot.record().first().address::<M>());
-        // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
-        // and a span's slots fit its run.
-        let start = unsafe { start.add(slot.number() * bytes) };
-        if flags.contains(AllocFlags::ZEROED) && !slot.is_zeroed() {
-            // SAFETY: `write_bytes` needs the bytes
-            // - writable: the slot is Ready;
-            // - unshared: the caller holds its token, and has not given its address away.
-            unsafe { start.write_bytes(0, bytes) };
-        }
-        NonNull::slice_from_raw_parts(start, bytes)
+        memory_of::<M, K>(online, class, &slot, flags)
     }
 
     /// Allocates the first slot of a new span of `class`.
@@ -146,6 +124,28 @@ pub(super) fn run_memory<M: Machine>(
         // SAFETY: `write_bytes` needs the bytes
         // - writable: the run is Ready;
         // - unshared: the caller holds its token.
+        unsafe { start.write_bytes(0, bytes) };
+    }
+    NonNull::slice_from_raw_parts(start, bytes)
+}
+
+/// The memory of a slot, cleared if `flags` ask for zeroes and it may hold others.
+#[inline]
+pub(super) fn memory_of<M: Machine, K: Kernel>(
+    online: &Online<M>,
+    class: SizeClass,
+    slot: &NewSlot<'_>,
+    flags: AllocFlags,
+) -> NonNull<[u8]> {
+    let bytes = Heap::<M, K>::TABLE.size(class);
+    let start = online.machine.pointer(slot.record().first().address::<M>());
+    // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
+    // and a span's slots fit its run.
+    let start = unsafe { start.add(slot.number() * bytes) };
+    if flags.contains(AllocFlags::ZEROED) && !slot.is_zeroed() {
+        // SAFETY: `write_bytes` needs the bytes
+        // - writable: the slot is Ready;
+        // - unshared: the caller holds its token, and has not given its address away.
         unsafe { start.write_bytes(0, bytes) };
     }
     NonNull::slice_from_raw_parts(start, bytes)

@@ -13,6 +13,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use crate::bits::Description;
 use crate::heap::object_heap::Heap;
 use crate::heap::request::AllocError;
+use crate::heap::spans::memory_of;
 use crate::pageheap::Online;
 use crate::region::Cause;
 use crate::span::{Scan, SpanClass};
@@ -75,7 +76,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let online = self.ready_to_allocate(flags).ok()?;
         let class = Self::TABLE.class_for(layout.size(), layout.align())?;
         let slot = self.alloc_slot(online, SpanClass::new(class, Scan::YES))?;
-        let memory = Self::memory_of(online, class, &slot, flags);
+        let memory = memory_of::<M, K>(online, class, &slot, flags);
         if !self.describe_fresh(online, class, &slot, masks) {
             self.describe_object(online, memory, object);
         }
