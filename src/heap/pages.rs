@@ -11,7 +11,7 @@ use super::object_heap::Heap;
 use super::request::AllocError;
 use super::spans::run_memory;
 use crate::base::{PageIdx, PageRun};
-use crate::pageheap::{Online, ReadyRun, Want};
+use crate::pageheap::{Online, ReadyRun};
 use crate::region::{Cause, Purpose};
 
 /// The pages of a heap, for a kernel that wants runs of them.
@@ -31,6 +31,29 @@ use crate::region::{Cause, Purpose};
 /// ```
 pub struct Pages<'h, M: Machine, K: Kernel> {
     heap: &'h Heap<M, K>,
+}
+
+/// A snapshot of the pages of a heap, in pages. In a quiet moment the owned pages are those that
+/// are free, in spans, in the reserve, and in runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageStats {
+    /// Pages that the heap owns.
+    pub owned: usize,
+    /// Free pages, Ready or scavenged.
+    pub free: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+    /// Pages of the longest free run.
+    pub largest_free_run: usize,
+    /// Pages in spans: of objects, and of the slots beside them.
+    pub spans: usize,
+    /// Pages kept for atomic requests.
+    pub reserve: usize,
+    /// Pages in runs of the kernel.
+    pub runs: usize,
+    /// The most bytes that may be Ready; `usize::MAX` means no limit.
+    pub limit_bytes: usize,
 }
 
 /// A run of Ready pages that belongs to its holder. Dropping it frees the pages.
@@ -69,21 +92,7 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         align: usize,
         flags: AllocFlags,
     ) -> Result<OwnedRun<'h, M, K>, AllocError> {
-        let page_bytes = M::GEOMETRY.page_bytes();
-        let layout = count
-            .checked_mul(page_bytes)
-            .filter(|bytes| *bytes > 0)
-            .and_then(|bytes| Layout::from_size_align(bytes, align.max(page_bytes)).ok());
-        let Some(layout) = layout else {
-            let most = isize::MAX.unsigned_abs() & !(page_bytes - 1);
-            return Err(AllocError {
-                layout: Layout::new::<()>(),
-                cause: Cause::TooLarge {
-                    bytes: count.saturating_mul(page_bytes).max(align),
-                    most,
-                },
-            });
-        };
+        let layout = layout_of::<M>(count, align)?;
         let refused = |cause| AllocError { layout, cause };
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
@@ -140,6 +149,28 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         self.heap.scavenge(pages)
     }
 
+    /// The account of the pages as it is now. Other CPUs may move it between two of its numbers.
+    ///
+    /// # Locks
+    /// As [`Heap::stats`].
+    #[must_use]
+    pub fn stats(&self) -> PageStats {
+        let ledger = self.heap.pages.ledger();
+        let pages = |purpose| ledger.of(purpose) >> M::GEOMETRY.page_shift;
+        let pool = self.heap.pages.pool().hold();
+        let (free, state) = pool.pages();
+        PageStats {
+            owned: pool.owned().total_pages(),
+            free: pool.free_pages(),
+            scavenged: pool.scavenged_pages(),
+            largest_free_run: free.largest_run(state),
+            spans: pages(Purpose::Objects),
+            reserve: pages(Purpose::Reserve),
+            runs: pages(Purpose::Runs),
+            limit_bytes: ledger.limit(),
+        }
+    }
+
     /// Bytes of a page.
     #[must_use]
     pub const fn page_bytes(&self) -> usize {
@@ -187,13 +218,12 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
         if more == 0 {
             return Ok(());
         }
-        let layout = Layout::from_size_align(more << M::GEOMETRY.page_shift, 1);
-        let layout = layout.unwrap_or(Layout::new::<()>());
+        let layout = layout_of::<M>(more, 1)?;
         let refused = |cause| AllocError { layout, cause };
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
         let online = online.ok_or(refused(Cause::NotInitialised))?;
-        let want = Want::pages(more);
+        let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let added = self
             .heap
             .pages
@@ -225,6 +255,27 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
         mem::forget(self);
         memory
     }
+}
+
+/// The layout of `count` pages, aligned to `align` bytes and at least to a page.
+///
+/// # Errors
+/// [`Cause::TooLarge`] if there is no such layout: no pages, more than a run can have, or an
+/// `align` that is no power of two.
+fn layout_of<M: Machine>(count: usize, align: usize) -> Result<Layout, AllocError> {
+    let page_bytes = M::GEOMETRY.page_bytes();
+    let bytes = count.checked_mul(page_bytes).filter(|bytes| *bytes > 0);
+    let align_bytes = align.is_power_of_two().then_some(align.max(page_bytes));
+    let layout = bytes
+        .zip(align_bytes)
+        .and_then(|(bytes, align)| Layout::from_size_align(bytes, align).ok());
+    layout.ok_or(AllocError {
+        layout: Layout::new::<()>(),
+        cause: Cause::TooLarge {
+            bytes: count.saturating_mul(page_bytes).max(align),
+            most: isize::MAX.unsigned_abs() & !(page_bytes - 1),
+        },
+    })
 }
 
 impl<M: Machine, K: Kernel> Drop for OwnedRun<'_, M, K> {

@@ -1,6 +1,7 @@
 //! A heap with live objects whose contents are known, and operations on it.
 
 use core::alloc::Layout;
+use core::ptr::NonNull;
 
 #[cfg(feature = "heap-bits")]
 use archipelago::bits::{Description, PointerMap};
@@ -20,6 +21,8 @@ pub(crate) struct Case<G: SimGeometry> {
     pub(crate) rig: Rig<G>,
     /// Live objects, each filled by the number beside it.
     live: Vec<(u64, Block)>,
+    /// Runs of pages that were leaked.
+    runs: Vec<NonNull<[u8]>>,
     next_id: u64,
 }
 
@@ -29,6 +32,7 @@ impl<G: SimGeometry> Case<G> {
         Self {
             rig,
             live: Vec::new(),
+            runs: Vec::new(),
             next_id: 1,
         }
     }
@@ -46,6 +50,25 @@ impl<G: SimGeometry> Case<G> {
         }
         self.adopt(block);
         Ok(())
+    }
+
+    /// Allocates a run of `count` pages, which stays allocated.
+    pub(crate) fn allocate_run(&mut self, count: usize) -> Result<(), Refusal> {
+        let pages = self.rig.heap.pages();
+        let run = pages.allocate(count, 1, AllocFlags::empty());
+        self.runs.push(run.map_err(Refusal::Request)?.leak());
+        Ok(())
+    }
+
+    /// Adds `more` pages to the first run.
+    pub(crate) fn extend_first_run(&mut self, more: usize) -> Result<(), Refusal> {
+        let pages = self.rig.heap.pages();
+        // SAFETY: the run was leaked, and its memory is replaced below.
+        let run = unsafe { pages.recover(self.runs[0]) };
+        let mut run = run.expect("the run is this heap's");
+        let extended = run.extend(more, AllocFlags::empty());
+        self.runs[0] = run.leak();
+        extended.map_err(Refusal::Request)
     }
 
     /// Allocates an object every word of which is a pointer, and which stays live.

@@ -54,6 +54,20 @@ fn a_large_object<G: SimGeometry>() {
     });
 }
 
+fn a_run_of_pages<G: SimGeometry>() {
+    inject!(with_a_small_object::<G>, |case| case.allocate_run(40));
+}
+
+fn with_a_run<G: SimGeometry>() -> Case<G> {
+    let mut case = untouched();
+    case.allocate_run(4).expect("memory");
+    case
+}
+
+fn a_run_that_grows_over_pages_without_memory<G: SimGeometry>() {
+    inject!(with_a_run::<G>, |case| case.extend_first_run(9));
+}
+
 fn an_object_aligned_to_a_page<G: SimGeometry>() {
     inject!(with_a_small_object::<G>, |case| {
         case.allocate(layout(100, G::GEOMETRY.page_bytes()), AllocFlags::empty())
@@ -160,6 +174,7 @@ fn frees_do_not_call_the_machine<G: SimGeometry>() {
 }
 
 on_every_geometry!(
+    a_run_of_pages,
     the_first_allocation,
     a_small_object,
     a_large_object,
@@ -176,3 +191,5 @@ on_every_geometry!(
     a_large_object_whose_frames_are_not_taken_back,
     frees_do_not_call_the_machine,
 );
+
+archipelago_testing::on_geometries_that_decommit!(a_run_that_grows_over_pages_without_memory);

@@ -202,7 +202,8 @@ impl<G: SimGeometry> Rig<G> {
         );
         let free_ready = (stats.free_pages - stats.scavenged_pages) * Self::PAGE;
         assert_eq!(stats.of(Purpose::Free), free_ready, "free pages\n{stats}");
-        let in_use = stats.of(Purpose::Objects) + stats.of(Purpose::Reserve);
+        let in_use = [Purpose::Objects, Purpose::Reserve, Purpose::Runs];
+        let in_use: usize = in_use.iter().map(|purpose| stats.of(*purpose)).sum();
         let taken = (stats.owned_pages - stats.free_pages) * Self::PAGE;
         assert_eq!(in_use, taken, "pages in use\n{stats}");
     }

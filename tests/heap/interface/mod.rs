@@ -6,4 +6,5 @@ mod collections;
 mod early;
 mod empty;
 mod flags;
+mod pages;
 mod resize;
