@@ -108,9 +108,9 @@ extern crate std;
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, PageStats, Pages};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
 #[cfg(not(loom))]
-pub use inspect::{ArenaView, ChunkView, SpanView, Stats, Violation};
+pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
 #[cfg(not(loom))]

@@ -7,6 +7,8 @@
 mod bitmap;
 #[cfg(feature = "heap-bits")]
 mod bitmap_words;
+#[cfg(feature = "heap-bits")]
+mod bits_reader;
 mod index;
 mod part;
 mod two_level;
@@ -14,5 +16,7 @@ mod words;
 
 use two_level::TwoLevel as Arenas;
 
+#[cfg(feature = "heap-bits")]
+pub(crate) use bits_reader::BitsReader;
 pub(crate) use index::ArenaIndex;
 pub(crate) use words::SpanHandle;

@@ -256,13 +256,12 @@ pub(crate) fn publish_part<T: Entry>(
 
 /// Marks part `part` of the block that `word` names as not Ready.
 ///
-/// The part has no reader, and gets none until it is published again or [`give_part_again`] was
-/// called.
-///
-/// # Locks
-/// The caller is in the growth gate, which serialises writers.
+/// # Safety
+/// - The part has no reader, and gets none until it is published again or [`give_part_again`] was
+///   called.
+/// - The caller is in the growth gate, which serialises writers.
 #[cfg(feature = "heap-bits")]
-pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
+pub(crate) unsafe fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
     debug_assert_eq!(before.addr() >> part & 1, 1, "a part is Ready before that");
     word.store(
@@ -271,9 +270,13 @@ pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     );
 }
 
-/// Undoes [`take_part_back`]: the part, whose memory stayed, is Ready again.
+/// Undoes [`take_part_back`].
+///
+/// # Safety
+/// - The part was taken back, and its memory is Ready still.
+/// - The caller is in the growth gate, which serialises writers.
 #[cfg(feature = "heap-bits")]
-pub(crate) fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
+pub(crate) unsafe fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
     word.store(before.map_addr(|addr| addr | 1 << part), Ordering::Release);
 }

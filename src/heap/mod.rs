@@ -23,5 +23,5 @@ mod tests;
 pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object_heap::Heap;
-pub use pages::{OwnedRun, PageStats, Pages};
+pub use pages::{OwnedRun, Pages};
 pub use request::AllocError;

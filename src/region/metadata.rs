@@ -13,6 +13,7 @@ use archipelago_api::{Machine, Offset, VirtRange};
 
 use super::cause::Cause;
 use super::ledger::Purpose;
+use super::ranges::Outgrown;
 use super::source::{Source, UNIT};
 use super::space::Space;
 use super::token::{Refused, Reserved};
@@ -108,19 +109,15 @@ impl Metadata {
         stock + self.lost + (self.extent.ready - self.extent.bump)
     }
 
-    /// Puts an outgrown array in stock.
-    pub(crate) fn outgrown<T: Entry, M: Machine>(
-        &mut self,
-        array: &'static [T],
-        purpose: Purpose,
-        space: &Space<'_, M>,
-    ) {
+    /// Puts an outgrown array of ranges of this heap in stock.
+    pub(super) fn put_in_stock<M: Machine>(&mut self, outgrown: Outgrown, space: &Space<'_, M>) {
+        let array = outgrown.into_slice();
         let bytes = size_of_val(array).next_multiple_of(UNIT);
         let address = space.machine().address(NonNull::from(array).cast());
         if let Some(offset) = address.and_then(|address| M::GEOMETRY.offset(address)) {
             space
                 .ledger()
-                .transfer(purpose, Purpose::UnusedMetadata, bytes);
+                .transfer(Purpose::Ranges, Purpose::UnusedMetadata, bytes);
             self.stock_up(offset.value(), bytes);
         }
     }
@@ -225,8 +222,11 @@ impl<M: Machine> MetadataSource<'_, M> {
         M::GEOMETRY.offset(self.space.machine().address(block)?)
     }
 
-    /// Puts back the block that was taken last, no part of which is committed.
-    pub(crate) fn put_back_block(&mut self, block: Offset, bytes: usize) {
+    /// Puts back the block that was taken last.
+    ///
+    /// # Safety
+    /// No part of the block is committed, and no token names a part of it.
+    pub(crate) unsafe fn put_back_block(&mut self, block: Offset, bytes: usize) {
         let metadata = &mut *self.metadata;
         if metadata.extent.top == block.value() {
             metadata.extent.top += bytes;
@@ -344,7 +344,8 @@ impl<M: Machine> MetadataSource<'_, M> {
             .take_address::<M>(whole, align.max(page_bytes))?;
         // SAFETY: the address space was Reserved and was taken off its record just now.
         if let Err(cause) = unsafe { self.commit(offset, whole, purpose) } {
-            self.put_back_block(Offset::new(offset), whole);
+            // SAFETY: the block was taken just now, and its commit was refused.
+            unsafe { self.put_back_block(Offset::new(offset), whole) };
             return Err(cause);
         }
         if whole > bytes {
