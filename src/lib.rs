@@ -1,7 +1,7 @@
 //! A heap for kernels, hypervisors, unikernels and firmware.
 //!
 //! It keeps address space apart from memory. The kernel gives it [`Window`]s of address space and a
-//! [`Machine`]: a mapper and a frame source. The heap grows out of the windows arena by arena,
+//! [`Machine`]: a mapper and a frame allocator. The heap grows out of the windows arena by arena,
 //! finds every object through a sparse index, makes every byte behind it Ready by name, metadata
 //! included, and gives memory back when it is asked to.
 //!

@@ -1,4 +1,4 @@
-//! Layer 3: where the heap is.
+//! Layer 4: where the heap is.
 //!
 //! It owns the arena index: from any address whatsoever to the span that holds it, or to "not
 //! ours". It takes metadata memory from the region layer and takes no lock.

@@ -21,7 +21,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// - `pointer` was allocated by this heap with `layout`, or reallocated to it.
     /// - Nothing uses the object any more.
     /// # Locks
-    /// Takes central and page. Callable from an interrupt handler and from the machine.
+    /// Takes central, the bitmap's (with the feature `heap-bits`), and page. Callable from an
+    /// interrupt handler and from the machine.
     /// # Cost
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {

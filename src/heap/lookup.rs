@@ -137,7 +137,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// The fault of an address in no span: its page may be the heap's and free.
+    /// The fault of an address in no span: its page may be the heap's and free. A page of a run
+    /// that the kernel owns is taken for free, for no record says of which it is one.
     #[cold]
     fn fault_outside(&self, address: VirtAddr) -> Fault {
         let page = PageIdx::of::<M>(address);

@@ -19,13 +19,13 @@ use crate::span::Record;
 const BYTES: usize = 48;
 
 /// A heap with a scannable object in a slot with free ones behind it, and one without pointers.
-struct Bed {
+struct DamagedBitmap {
     heap: Box<Heap<Sim<Plain32>, Hosted>>,
     scannable: VirtAddr,
     plain: VirtAddr,
 }
 
-impl Bed {
+impl DamagedBitmap {
     fn new() -> Self {
         const MAP: PointerMap<'_> = PointerMap::from_mask(12, 0b101);
         let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
@@ -81,7 +81,7 @@ impl Bed {
     }
 }
 
-impl Sound for Bed {
+impl Sound for DamagedBitmap {
     fn make() -> Self {
         Self::new()
     }
@@ -92,7 +92,7 @@ impl Sound for Bed {
 }
 
 planted! {
-    Bed;
+    DamagedBitmap;
     a_claim_is_lost: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
         // SAFETY: the damage is meant, and nothing uses the objects.
         unsafe { bed.heap.pages.index().release_bits(bed.page(bed.scannable)) };

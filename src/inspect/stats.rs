@@ -8,8 +8,8 @@ use crate::heap::{Heap, Pages};
 use crate::region::Purpose;
 
 /// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
-/// `mapped_ready` in granules, page-table frames and held frames to what the frame source has given
-/// and not got back.
+/// `mapped_ready` in granules, page-table frames and held frames to what the frame allocator has
+/// given and not got back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -138,7 +138,7 @@ impl<M: Machine, K: Kernel> Pages<'_, M, K> {
     /// The account of the pages as it is now. Other CPUs may move it between two of its numbers.
     ///
     /// # Locks
-    /// As [`Heap::stats`].
+    /// Takes page.
     #[must_use]
     pub fn stats(&self) -> PageStats {
         let ledger = self.heap.pages.ledger();

@@ -7,7 +7,7 @@ use archipelago_api::{Busy, Kernel, Machine};
 use super::limit::admit;
 use super::page_heap::{Online, PageHeap};
 use super::reclaim::Reclaim;
-use crate::base::sparse::{Entry, Fresh};
+use crate::base::sparse::{Entry, Zeroed};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -47,7 +47,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
         purpose: Purpose,
         count: usize,
-    ) -> Result<Fresh<T>, Cause> {
+    ) -> Result<Zeroed<T>, Cause> {
         let mut memory = None;
         self.with_machine(online, user, |space, windows| {
             windows.with_metadata::<M, K>(|windows| {

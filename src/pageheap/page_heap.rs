@@ -130,7 +130,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
-    /// Stops the machine, because its mapper or frame source allocated without ATOMIC.
+    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC.
     pub(crate) fn stop_machine_allocates(&self) -> ! {
         K::stop(&Report {
             fault: Fault::MachineAllocates,

@@ -11,7 +11,7 @@ use super::reserve::Reserve;
 use super::run::{ReadyRun, Transit, Want};
 use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun};
 use crate::page::{BLOCK_PAGES, FreePages, PageCache, State, Taken};
 use crate::region::ranges::{Outgrown, Slot};
@@ -305,7 +305,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 
     /// Moves the owned ranges to a larger array; returns the outgrown one.
-    pub(super) fn adopt_ranges(&self, memory: Fresh<Slot>) -> Option<Outgrown> {
+    pub(super) fn adopt_ranges(&self, memory: Zeroed<Slot>) -> Option<Outgrown> {
         self.side.lock().pages.owned_mut().adopt(memory)
     }
 

@@ -34,14 +34,14 @@ pub enum Cause {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// The frame source ran out.
+    /// The frame allocator ran out.
     Frames {
         /// Frames that were needed.
         needed: usize,
         /// Frames that could be had.
         available: usize,
     },
-    /// The frame source ran out while page tables were made.
+    /// The frame allocator ran out while page tables were made.
     PageTables {
         /// Frames that were needed.
         needed: usize,
@@ -160,7 +160,7 @@ impl fmt::Display for Cause {
             Self::PageTables { needed, available } => write!(
                 f,
                 "page tables: {needed} frames needed, {available} available: free memory, or give \
-                 the frame source more"
+                 the frame allocator more"
             ),
             Self::Limit {
                 bytes,

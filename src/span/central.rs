@@ -15,7 +15,7 @@ use super::tokens::{NewSlot, RetiredRun};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 
 /// The central lists of a heap in the kernel `K`, behind their lock.
 pub(crate) struct Central<K: Kernel> {
@@ -251,7 +251,7 @@ impl Lists {
     pub(crate) fn add_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
-        memory: Fresh<Record>,
+        memory: Zeroed<Record>,
     ) {
         self.pool.add(records, memory);
     }
@@ -260,7 +260,7 @@ impl Lists {
     pub(crate) fn add_wide_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
-        memory: Fresh<WideRecord>,
+        memory: Zeroed<WideRecord>,
     ) {
         self.pool.add_wide(records, memory);
     }

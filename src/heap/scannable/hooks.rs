@@ -72,7 +72,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let first = slot.number() * Self::TABLE.size(class) / M::WORD_BYTES;
         let bits = SlotBits::new(first, masks.words_before_last());
         // SAFETY: `units` needs
-        // - the place of a record, and units of a near slot: the place is that of the slot;
+        // - the place of a record, and units of a near slot: the place is that of the slot, and the
+        //   masks fit the layout that the slot was chosen for;
         // - the span in use: the caller holds the slot's token.
         let units = unsafe { place.units(&online.machine, bits.first, bits.units) };
         bits.set(units, masks);

@@ -9,15 +9,15 @@
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun};
-use crate::region::source::UNIT;
+use crate::region::source::LINE_BYTES;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];
 
 /// Slots of the first array: as many as the smallest piece of metadata memory holds.
-const FIRST_CAPACITY: usize = UNIT / size_of::<Slot>();
+const FIRST_CAPACITY: usize = LINE_BYTES / size_of::<Slot>();
 
 /// Why ranges were left as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct Ranges {
 
 /// An array of ranges that a larger one replaced, zeroed.
 ///
-/// Invariant: the array was [`Fresh`] once, and nothing refers to it any more.
+/// Invariant: the array was [`Zeroed`] once, and nothing refers to it any more.
 #[derive(Debug)]
 #[must_use = "memory that is dropped is lost: put it in stock"]
 pub(crate) struct Outgrown(&'static [Slot]);
@@ -106,7 +106,7 @@ impl Ranges {
 
     /// Moves the ranges to a larger array and hands back the one that is no longer needed, zeroed:
     /// the outgrown one, or `memory` itself if the present one is at least as large.
-    pub(crate) fn adopt(&mut self, memory: Fresh<Slot>) -> Option<Outgrown> {
+    pub(crate) fn adopt(&mut self, memory: Zeroed<Slot>) -> Option<Outgrown> {
         let fresh = memory.into_slice();
         if fresh.len() <= self.slots.len() {
             return Some(Outgrown(fresh));
