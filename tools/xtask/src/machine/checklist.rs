@@ -18,6 +18,8 @@ const EXAMPLES: &[&str] = &[
     "tools/xtask/src/stages/build.rs",
     // Targets for which sizes are compared.
     "tools/xtask/src/size/mod.rs",
+    // Planted lists.
+    "tools/xtask/src/machine/checklist.rs",
     // A test of instructions.
     "tools/xtask/src/setup.rs",
 ];
