@@ -1,4 +1,4 @@
-//! A mapper and a frame source that use the heap from within a call.
+//! A mapper and a frame allocator that use the heap from within a call.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
