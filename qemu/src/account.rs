@@ -1,4 +1,4 @@
-//! The heap's account against the frame source's.
+//! The heap's account against the frame allocator's.
 
 use core::fmt;
 
@@ -52,7 +52,7 @@ impl fmt::Display for Imbalance {
 
 impl core::error::Error for Imbalance {}
 
-/// The frames that the frame source gave the heap, as opposed to the rest of the kernel.
+/// The frames that the frame allocator gave the heap, as opposed to the rest of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     kernels: u64,

@@ -49,7 +49,7 @@ pub const MODULE_ALIGN: usize = 16;
 /// The contents of a boot block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// Where it is, whole.
+    /// The physical memory of the block, the header included.
     pub range: PhysRange,
     /// The command line.
     pub command_line: &'static str,

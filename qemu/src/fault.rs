@@ -15,7 +15,7 @@ pub enum Access {
     Execute,
 }
 
-/// Why it could not be carried out.
+/// Why an access could not be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// No page is mapped there.
@@ -35,7 +35,7 @@ pub struct Fault {
     pub cause: Cause,
     /// The access that the instruction tried; `None` if it tried none, or that is not known.
     pub access: Option<Access>,
-    /// Why it did not get it.
+    /// Why the instruction did not get its access.
     pub reason: Reason,
     /// The address that was touched, where the processor says it.
     pub address: Option<usize>,

@@ -36,6 +36,16 @@ fn instantiate<C: Context>(boot: Boot, heap: &'static KernelHeap<C>) {
     let _: Result<_, _> = heap.allocate(layout, AllocFlags::empty());
     let _: Result<_, _> = heap.scavenge(1);
     let _: Result<_, _> = heap.set_reserve(1);
+    if let Ok(mut run) = heap.pages().allocate(2, 1, AllocFlags::empty()) {
+        let _: Result<_, _> = run.extend(1, AllocFlags::empty());
+        run.shrink(1);
+        let memory = run.leak();
+        // SAFETY:
+        // - the memory was leaked just now;
+        // - nothing uses it.
+        drop(unsafe { heap.pages().recover(memory) });
+    }
+    let _: archipelago::PageStats = heap.pages().stats();
     let mut churn = Churn::new(heap);
     churn.turn();
     churn.free_all();

@@ -14,7 +14,7 @@ pub struct Permissions {
 pub struct Translation {
     /// The physical address of its frame.
     pub frame: u64,
-    /// How it is mapped, for the kernel.
+    /// The kernel's rights to the page.
     pub permissions: Permissions,
     /// Whether user programs can touch it.
     pub user: bool,

@@ -26,7 +26,7 @@ pub enum MemoryKind {
 /// An entry of the machine's memory map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRegion {
-    /// Where it is.
+    /// The entry's memory.
     pub range: PhysRange,
     /// The range's use.
     pub kind: MemoryKind,
@@ -43,7 +43,7 @@ impl MemoryRegion {
 /// A file that was loaded beside the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Module {
-    /// Where it is.
+    /// The physical memory that holds the file.
     pub range: PhysRange,
     /// The file's bytes.
     pub bytes: &'static [u8],

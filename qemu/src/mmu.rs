@@ -2,9 +2,10 @@
 //! page tables and frame pool.
 
 use archipelago::Window;
-use archipelago_api::{Machine, VirtRange};
-use archipelago_paging::Tlb;
+use archipelago_api::{Machine, PhysAddr, VirtRange};
+use archipelago_paging::{FrameAllocator, FrameDeallocator, Tlb};
 
+use crate::frames::FramePool;
 use crate::machine::{
     BOTTOM_WINDOW, HEAP_WINDOW, HeapMachine, SECOND_WINDOW, TOP_WINDOW, holding_machine,
 };
@@ -65,25 +66,16 @@ unsafe impl Tlb for NoInvalidate {
     fn filled(&self, _range: VirtRange) {}
 }
 
-/// The pool as a frame allocator of the `archipelago_paging` crate.
-#[cfg(any(machine = "arm", machine = "mips"))]
-mod source {
-    use archipelago_api::PhysAddr;
-    use archipelago_paging::{FrameAllocator, FrameDeallocator};
-
-    use crate::frames::FramePool;
-
-    // SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing
-    // else uses; its memory ends below 4 GiB on these machines.
-    unsafe impl FrameAllocator for FramePool {
-        fn allocate_frame(&mut self) -> Option<PhysAddr> {
-            Self::take(self).map(PhysAddr::new)
-        }
+// SAFETY: the pool hands out a frame once until it is given back, and only frames that nothing else
+// uses.
+unsafe impl FrameAllocator for FramePool {
+    fn allocate_frame(&mut self) -> Option<PhysAddr> {
+        self.take().map(PhysAddr::new)
     }
+}
 
-    impl FrameDeallocator for FramePool {
-        unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
-            Self::give_back(self, frame.value());
-        }
+impl FrameDeallocator for FramePool {
+    unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
+        self.give_back(frame.value());
     }
 }

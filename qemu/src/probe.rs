@@ -77,7 +77,7 @@ pub(crate) enum Touch {
     Data,
     /// A fetch: a probe's if it was [`probe_execute`] that called the address.
     Fetch,
-    /// Neither.
+    /// A part of the kernel that is no probe.
     Other,
 }
 

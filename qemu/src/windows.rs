@@ -8,7 +8,7 @@ use crate::machine::{FRAME_BYTES, HeapMachine};
 /// A place for a heap with scannable objects.
 #[derive(Clone, Copy, Debug)]
 pub struct ScannablePlace {
-    /// Where it is.
+    /// The place in words.
     pub name: &'static str,
     /// The windows, the first of them for metadata alone.
     pub windows: &'static [Window],

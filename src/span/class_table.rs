@@ -19,7 +19,7 @@ pub(crate) const fn table(page_shift: u32) -> Option<&'static ClassTable> {
 /// The classes were chosen for records of these sizes.
 const _: () = assert!(
     NARROW_SLOTS == 256 && size_of::<Record>() == 64 && size_of::<WideRecord>() == 192,
-    "`xtask/src/classes/generate.rs` assumes other records"
+    "`tools/xtask/src/classes/generate.rs` assumes other records"
 );
 
 /// 41 classes for pages of 256 bytes.

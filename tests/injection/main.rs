@@ -2,7 +2,7 @@
 //!
 //! [`inject!`] runs an operation with its n-th machine call failing, for every n until the
 //! operation needs fewer calls: once only, and from then on. It does so again with the machine busy
-//! and interrupts masked, and with a frame source of k frames, or a limit of k frames more, for
+//! and interrupts masked, and with a frame allocator of k frames, or a limit of k frames more, for
 //! every k until they suffice. After each refusal the error has to be the documented one, and the
 //! heap has to be as it was. A hundred more refusals of the same call must leave no more than one
 //! did. Then the operation has to succeed.

@@ -1,4 +1,4 @@
-//! A frame source of k frames, and a limit of k more frames, for every k until they suffice.
+//! A frame allocator of k frames, and a limit of k more frames, for every k until they suffice.
 
 use archipelago::{Cause, Purpose};
 use archipelago_sim::SimGeometry;

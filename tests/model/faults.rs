@@ -37,9 +37,25 @@ enum Fault {
     Leaks,
     /// Grows on behalf of requests that must not.
     Grows,
+    /// Hands out a run whose pages are in use.
+    RunOverlaps,
+    /// Hands out a run that is not zero as zeroed.
+    DirtyRun,
+    /// Hands out a run of fewer pages than were asked for.
+    ShortRun,
+    /// Does not clear the pages that a zeroed extension adds.
+    DirtyExtension,
+    /// Writes to a run that it does not extend.
+    ScribblesOnRun,
+    /// Moves a run instead of extending it in place.
+    MovesRun,
+    /// Does not free a run.
+    LeaksRun,
+    /// Does not free the pages after those that a run keeps.
+    LeaksTail,
 }
 
-const FAULTS: [(Fault, &str); 9] = [
+const FAULTS: [(Fault, &str); 17] = [
     (Fault::Overlaps, "overlaps the object"),
     (Fault::Dirty, "is dirty"),
     (Fault::Forgets, "lost contents"),
@@ -49,6 +65,14 @@ const FAULTS: [(Fault, &str); 9] = [
     (Fault::Scribbles, "was damaged"),
     (Fault::Leaks, "objects are left"),
     (Fault::Grows, "called the machine"),
+    (Fault::RunOverlaps, "overlaps the object"),
+    (Fault::DirtyRun, "is dirty"),
+    (Fault::ShortRun, "the run of"),
+    (Fault::DirtyExtension, "the tail of the run"),
+    (Fault::ScribblesOnRun, "was damaged"),
+    (Fault::MovesRun, "was not extended in place"),
+    (Fault::LeaksRun, "pages in runs"),
+    (Fault::LeaksTail, "the run of"),
 ];
 
 /// A heap with a fault in one of its results.
@@ -58,6 +82,7 @@ struct Faulty<'a> {
     /// Requests until the fault shows.
     fuse: Cell<usize>,
     last: Cell<Option<NonNull<[u8]>>>,
+    last_run: Cell<Option<NonNull<[u8]>>>,
 }
 
 impl Faulty<'_> {
@@ -146,6 +171,76 @@ impl Subject for Faulty<'_> {
         // SAFETY: the caller keeps the callee's contract, which this method shares.
         unsafe { self.rig.heap.reallocate(pointer, old, new, flags) }
     }
+
+    fn allocate_run(
+        &self,
+        count: usize,
+        align: usize,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let mut flags = flags;
+        if self.strikes(Fault::DirtyRun, flags.contains(AllocFlags::ZEROED)) {
+            flags.remove(AllocFlags::ZEROED);
+        }
+        let mut count = count;
+        if self.strikes(Fault::ShortRun, count > 1) {
+            count -= 1;
+        }
+        if let Some(last) = self.last_run.get() {
+            let bytes = count * Rig::<Plain32>::PAGE;
+            let fits = last.len() >= bytes && last.addr().get() % align == 0;
+            let fits = fits && !flags.contains(AllocFlags::ZEROED);
+            if self.strikes(Fault::RunOverlaps, fits) {
+                return Ok(NonNull::slice_from_raw_parts(last.cast(), bytes));
+            }
+        }
+        let run = Subject::allocate_run(&*self.rig.heap, count, align, flags)?;
+        self.last_run.set(Some(run));
+        Ok(run)
+    }
+
+    unsafe fn extend_run(
+        &self,
+        run: NonNull<[u8]>,
+        more: usize,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        self.last_run.set(None);
+        let heap = &*self.rig.heap;
+        let page = Rig::<Plain32>::PAGE;
+        if self.fault == Fault::MovesRun && flags.is_empty() {
+            return Subject::allocate_run(heap, run.len() / page + more, page, flags);
+        }
+        let mut flags = flags;
+        // The fault shows only where the pages that follow are free and were used before.
+        if self.fault == Fault::DirtyExtension {
+            flags.remove(AllocFlags::ZEROED);
+        }
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
+        let extended = unsafe { Subject::extend_run(heap, run, more, flags) };
+        if self.fault == Fault::ScribblesOnRun && extended.is_err() {
+            // SAFETY: the run is live. The model expects its contents to stay.
+            unsafe { run.cast::<u8>().write_bytes(0x11, run.len()) };
+        }
+        extended
+    }
+
+    unsafe fn shrink_run(&self, run: NonNull<[u8]>, count: usize) -> NonNull<[u8]> {
+        self.last_run.set(None);
+        if self.strikes(Fault::LeaksTail, count * Rig::<Plain32>::PAGE < run.len()) {
+            return run;
+        }
+        // SAFETY: the caller keeps the callee's contract, which this method shares.
+        unsafe { Subject::shrink_run(&*self.rig.heap, run, count) }
+    }
+
+    unsafe fn free_run(&self, run: NonNull<[u8]>) {
+        self.last_run.set(None);
+        if !self.strikes(Fault::LeaksRun, true) {
+            // SAFETY: the caller keeps the callee's contract, which this method shares.
+            unsafe { Subject::free_run(&*self.rig.heap, run) };
+        }
+    }
 }
 
 /// Drives a heap with `fault` and returns the message of the check that failed.
@@ -156,6 +251,7 @@ fn drive(fault: Fault) -> Option<String> {
         fault,
         fuse: Cell::new(10),
         last: Cell::new(None),
+        last_run: Cell::new(None),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut random = Rng::with_seed(7);
@@ -164,7 +260,7 @@ fn drive(fault: Fault) -> Option<String> {
             live_bytes: 1 << 18,
             largest: 1 << 15,
         };
-        for _ in 0..2_000 {
+        for _ in 0..8_000 {
             step(&mut shadow, &mut random, scale);
         }
         shadow.free_all();

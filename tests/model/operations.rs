@@ -24,6 +24,10 @@ pub(crate) fn step<G: SimGeometry, S: Subject>(
     scale: Scale,
 ) -> bool {
     let is_full = shadow.live_bytes() >= scale.live_bytes;
+    // Runs of pages are large, which Miri is slow to fill.
+    if random.u8(..if cfg!(miri) { 32 } else { 8 }) == 0 {
+        return step_run(shadow, random, scale, is_full);
+    }
     let number = (shadow.count() > 0).then(|| random.usize(..shadow.count()));
     let kind = random.u8(..16);
     match number {
@@ -41,6 +45,48 @@ pub(crate) fn step<G: SimGeometry, S: Subject>(
             shadow.allocate(layout, flags(random)).is_ok()
         }
     }
+}
+
+/// Performs one operation on a run of pages and returns whether it was served.
+fn step_run<G: SimGeometry, S: Subject>(
+    shadow: &mut Shadow<'_, G, S>,
+    random: &mut Rng,
+    scale: Scale,
+    is_full: bool,
+) -> bool {
+    let number = (shadow.count_runs() > 0).then(|| random.usize(..shadow.count_runs()));
+    let kind = random.u8(..16);
+    match number {
+        Some(number) if kind < if is_full { 10 } else { 4 } => {
+            shadow.free_run(number);
+            true
+        }
+        Some(number) if kind > 12 => {
+            let count = random.usize(1..=shadow.pages_of(number));
+            shadow.shrink_run(number, count);
+            true
+        }
+        Some(number) if kind > 9 => {
+            let more = pages::<G>(random, scale);
+            shadow.extend_run(number, more, flags(random)).is_ok()
+        }
+        _ => {
+            let count = pages::<G>(random, scale);
+            let align = align::<G>(random, scale);
+            shadow.allocate_run(count, align, flags(random)).is_ok()
+        }
+    }
+}
+
+/// Pages of a run: mostly few, at times as many as the largest object has.
+fn pages<G: SimGeometry>(random: &mut Rng, scale: Scale) -> usize {
+    let largest = (scale.largest / Rig::<G>::PAGE).max(1);
+    let most = match kind(random) {
+        0..32 => 2,
+        32..60 => 8,
+        _ => largest,
+    };
+    random.usize(1..=most.min(largest))
 }
 
 fn flags(random: &mut Rng) -> AllocFlags {

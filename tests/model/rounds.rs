@@ -1,4 +1,4 @@
-//! Rounds of random operations: every geometry, windows everywhere, every kind of frame source.
+//! Rounds of random operations: every geometry, windows everywhere, every kind of frame allocator.
 
 use std::env;
 use std::thread;
@@ -96,7 +96,7 @@ fn the_heap_agrees_with_the_shadow_map<G: SimGeometry>() {
     assert!(served > done / 2, "most operations are served");
 }
 
-/// Round `number`: places and frame sources by turns, so that a short run meets them all.
+/// Round `number`: places and frame allocators by turns, so that a short run meets them all.
 fn choose<G: SimGeometry>(number: usize, random: &mut Rng) -> Round {
     let is_small = cfg!(miri) || number % 2 == 0;
     let bytes = if is_small {

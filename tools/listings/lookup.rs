@@ -8,7 +8,7 @@ use archipelago::{Heap, VirtAddr};
 use archipelago_x86_64::{Paging, SingleCpu};
 use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PhysFrame, Size4KiB};
 
-/// A frame source that has none.
+/// A frame allocator that has none.
 #[derive(Debug)]
 pub struct NoFrames;
 

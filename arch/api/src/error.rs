@@ -75,7 +75,8 @@ impl From<Busy> for CommitError {
     }
 }
 
-const BUSY: &str = "a lock of the machine is busy and the caller must not wait";
+const BUSY: &str = "a lock of the machine is busy and the caller must not wait: try again where \
+    waiting is allowed";
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,10 +87,14 @@ impl fmt::Display for Busy {
 impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Occupied { occupied } => write!(f, "{occupied} is occupied already"),
+            Self::Occupied { occupied } => write!(
+                f,
+                "{occupied} is occupied already: choose a window without it"
+            ),
             Self::Outside { range } => write!(
                 f,
-                "{range} lies outside the addresses that the machine serves"
+                "{range} lies outside the addresses that the machine serves: choose a \
+                 window inside them"
             ),
             Self::Busy => f.write_str(BUSY),
         }
@@ -102,7 +107,8 @@ impl fmt::Display for PrepareError {
             Self::PageTables { needed, available } => {
                 write!(
                     f,
-                    "{needed} frames needed for page tables, {available} available"
+                    "page tables: {needed} frames needed, {available} available: free memory, or \
+                     give the frame allocator more"
                 )
             }
             Self::Busy => f.write_str(BUSY),
@@ -114,7 +120,11 @@ impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frames { needed, available } => {
-                write!(f, "{needed} frames needed, {available} available")
+                write!(
+                    f,
+                    "frames: {needed} needed, {available} available: free memory, or give the frame \
+                     allocator more"
+                )
             }
             Self::Busy => f.write_str(BUSY),
         }

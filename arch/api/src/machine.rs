@@ -71,13 +71,13 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// 2^`index_root_shift`.
     type IndexRoot: IndexRoot;
 
-    /// None → Reserved: takes exactly this range of address space. It needs no memory.
+    /// From None to Reserved: takes exactly this range of address space. It needs no memory.
     ///
     /// # Errors
     /// The range is in state None, as before.
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
 
-    /// Reserved → Prepared: makes page tables down to the last level, so that
+    /// From Reserved to Prepared: makes page tables down to the last level, so that
     /// [`commit`](Self::commit) can fail only for want of frames.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The whole range is Reserved.
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError>;
 
-    /// Prepared → Ready: backs the range with frames, read-write and never executable.
+    /// From Prepared to Ready: backs the range with frames, read-write and never executable.
     ///
     /// # Errors
     /// The whole range is Prepared, as before.
@@ -94,8 +94,8 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// The whole range is Prepared.
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError>;
 
-    /// Ready → Prepared: takes the frames away and returns them; page tables stay. The contents
-    /// are lost.
+    /// From Ready to Prepared: takes the frames away and returns them; page tables stay. The
+    /// contents are lost.
     ///
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the whole range is Ready, as before.
@@ -104,8 +104,9 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// - Nothing uses it any more.
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
-    /// Ready or Prepared → Reserved: takes frames and page tables away. The range may mix the two
-    /// states. A table that also serves addresses outside the range stays until those are gone.
+    /// From Ready or Prepared to Reserved: takes frames and page tables away. The range may mix
+    /// the two states. A table that also serves addresses outside the range stays until those are
+    /// gone.
     ///
     /// # Errors
     /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
@@ -114,7 +115,7 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// - Nothing uses it any more.
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy>;
 
-    /// Any state → None: gives back frames, page tables and address space. The range may mix
+    /// From any state to None: gives back frames, page tables and address space. The range may mix
     /// states.
     ///
     /// # Errors

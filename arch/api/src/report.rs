@@ -59,7 +59,7 @@ impl fmt::Display for Fault {
             Self::InteriorPointer => f.write_str("not the start of an object"),
             Self::WrongLayout => f.write_str("not the layout it was allocated with"),
             Self::MachineAllocates => f.write_str(
-                "the mapper or frame source allocated from within a call of the heap \
+                "the mapper or frame allocator allocated from within a call of the heap \
                  without ATOMIC",
             ),
             Self::Corruption(rule) => write!(f, "corrupted: {rule}"),

@@ -2,7 +2,7 @@
 //! kernel's own.
 //!
 //! # Plugging in
-//! A kernel hands over its tables and its frame source. In about five lines:
+//! A kernel hands over its tables and its frame allocator. In about five lines:
 //!
 //! ```no_run
 //! use archipelago::{Heap, Window};

@@ -128,7 +128,7 @@ pub enum SoftwareWalk {}
 unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
     const GEOMETRY: Geometry = S::GEOMETRY;
 
-    /// Both segments have fewer arenas than one table of the index has entries.
+    /// A root of one word: both segments have fewer arenas than one table of the index has entries.
     type IndexRoot = [IndexWord; 1];
 
     const LEVELS: &'static [Level] = &[SLOTS, PAGES];

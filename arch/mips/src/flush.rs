@@ -19,7 +19,7 @@ pub(crate) enum Flush {
 }
 
 impl Flush {
-    /// Both halves of every pair that `range` touches.
+    /// The flush of both halves of every pair that `range` touches.
     pub(crate) fn of(range: VirtRange) -> Self {
         let first = range.base().align_down(PAIR);
         let last = range.last().unwrap_or(range.base()).align_down(PAIR);

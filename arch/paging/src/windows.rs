@@ -97,7 +97,7 @@ fn intersection(a: VirtRange, b: VirtRange) -> Option<VirtRange> {
     VirtRange::new(high.base(), bytes).filter(|part| !part.is_empty())
 }
 
-/// Both ranges as one, if one ends where the other begins.
+/// The union of both ranges, if one ends where the other begins.
 fn join(a: VirtRange, b: VirtRange) -> Option<VirtRange> {
     let (low, high) = if a.end() == Some(b.base()) {
         (a, b)

@@ -8,17 +8,17 @@ use archipelago_api::{Patience, VirtRange};
 /// The six calls that change memory states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// None → Reserved.
+    /// From None to Reserved.
     Reserve,
-    /// Reserved → Prepared.
+    /// From Reserved to Prepared.
     Prepare,
-    /// Prepared → Ready.
+    /// From Prepared to Ready.
     Commit,
-    /// Ready → Prepared.
+    /// From Ready to Prepared.
     Decommit,
-    /// Ready or Prepared → Reserved.
+    /// From Ready or Prepared to Reserved.
     Fault,
-    /// Any state → None.
+    /// From any state to None.
     Release,
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The lock around mapper and frame source, which the kernel may hold for reasons of its own.
+/// The lock around mapper and frame allocator, which the kernel may hold for reasons of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     lock: Mutex<()>,

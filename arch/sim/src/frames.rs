@@ -1,6 +1,6 @@
-//! The frame source, and the count of frames taken from it.
+//! The frame allocator, and the count of frames taken from it.
 
-/// The frame source of a simulated machine and its stock.
+/// The frame allocator of a simulated machine and its stock.
 #[derive(Debug)]
 pub(crate) struct Frames {
     available: usize,

@@ -3,7 +3,7 @@
 //!
 //! [`Sim`] is a [`Machine`](archipelago_api::Machine) that checks every call. It follows each
 //! granule through the memory states and panics at the first call that breaks the contract, with a
-//! message that names call, range and state; it models page tables and the frame source, so that
+//! message that names call, range and state; it models page tables and the frame allocator, so that
 //! every frame is accounted for; a test can make it fail or be busy; and on Linux it traps every
 //! touch of memory that is not Ready.
 //!

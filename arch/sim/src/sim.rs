@@ -206,7 +206,7 @@ impl<G: SimGeometry> Sim<G> {
         self.shared.books().failures.injected() + lock(&self.shared.busy).injected()
     }
 
-    /// Takes the lock around the mapper and the frame source, as the kernel does for purposes of
+    /// Takes the lock around the mapper and the frame allocator, as the kernel does for purposes of
     /// its own. Until the guard is dropped, calls that must not wait return `Busy`, and others
     /// wait.
     ///

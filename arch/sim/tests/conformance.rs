@@ -1,4 +1,4 @@
-//! The simulated machine keeps the contract in every shape and with every kind of frame source.
+//! The simulated machine keeps the contract in every shape and with every kind of frame allocator.
 
 use archipelago_api::{Machine, VirtAddr, VirtRange};
 use archipelago_conformance::Subject;

@@ -7,9 +7,9 @@ use fdt::{Fdt, FdtError};
 use crate::info::{BootInfo, BootInfoError};
 use crate::memory::{MemoryKind, MemoryRegion, PhysRange};
 
-/// Where it is.
+/// The physical address of the device tree.
 const ADDRESS: usize = 0x4000_0000;
-/// The most bytes that it can have, since the image follows.
+/// The most bytes that the device tree can have, since the image follows.
 const BYTES_MAX: usize = 2 << 20;
 
 /// Why the device tree cannot be used.

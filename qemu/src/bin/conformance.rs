@@ -46,7 +46,7 @@ type OneTest = (&'static str, fn(&mut Bench));
 
 const TESTS: [OneTest; 4] = [
     (
-        "the contract holds on a frame source that takes nothing back",
+        "the contract holds on a frame allocator that takes nothing back",
         holding,
     ),
     ("touching memory faults in every state but Ready", faults),

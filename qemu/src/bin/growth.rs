@@ -26,11 +26,11 @@ fn main(boot: Boot) -> ! {
     let tests = [
         // First, while the heap is small: each failure has all of it verified.
         Test {
-            name: "a frame source that fails once changes nothing, whichever frame it refused",
+            name: "a frame allocator that fails once changes nothing, whichever frame it refused",
             run: failing_once,
         },
         Test {
-            name: "a frame source that fails for good changes nothing either",
+            name: "a frame allocator that fails for good changes nothing either",
             run: failing_for_good,
         },
         Test {

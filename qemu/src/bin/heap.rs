@@ -14,7 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 
-use archipelago::EarlyRegion;
+use archipelago::{AllocFlags, EarlyRegion, Kernel, Machine, OwnedRun, Purpose, Stats};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     BEYOND, Boot, FRAME_BYTES, FREE_PAGE, HEAP_WINDOW, KernelHeap, OCCUPIED, Running, entry,
@@ -65,6 +65,10 @@ fn main(boot: Boot) -> ! {
         Test {
             name: "a window is refused that overlaps, wraps or lies outside of the address space",
             run: windows,
+        },
+        Test {
+            name: "a run of pages is aligned, keeps its contents when it is extended, and is freed",
+            run: run_of_pages,
         },
         Test {
             name: "all free memory goes back to the frame pool",
@@ -242,6 +246,51 @@ fn windows(context: &mut Context) {
         (after.reserved, after.prepared, after.owned_pages),
         (before.reserved, before.prepared, before.owned_pages)
     );
+}
+
+fn run_of_pages(context: &mut Context) {
+    const PAGES: usize = 4;
+    let before = context.running.checked_stats();
+    assert_eq!(before.of(Purpose::Runs), 0);
+    let pages = HEAP.pages();
+    let page = pages.page_bytes();
+    let align = 4 * page;
+    // Pages that are free and were written to, for the run to be extended by.
+    let mut run = pages
+        .allocate(2 * PAGES, align, AllocFlags::empty())
+        .expect("memory");
+    fill(&mut run, 0x5a);
+    run.shrink(PAGES);
+    assert_eq!((run.base().value() % align, run.count()), (0, PAGES));
+    fill(&mut run, 0xa5);
+    let stats = context.running.checked_stats();
+    assert_eq!(stats.of(Purpose::Runs), PAGES * page);
+
+    run.extend(PAGES, AllocFlags::ZEROED)
+        .expect("free pages follow");
+    assert_eq!(run.bytes(), 2 * PAGES * page);
+    // SAFETY: the run is Ready, this test's alone, and initialised: the test filled its first half,
+    // and the heap zeroed the second.
+    let bytes = unsafe { run.as_ptr().as_ref() };
+    let (kept, added) = bytes.split_at(PAGES * page);
+    assert!(kept.iter().all(|byte| *byte == 0xa5));
+    assert!(added.iter().all(|byte| *byte == 0));
+    fill(&mut run, 0x3c);
+    let stats = context.running.checked_stats();
+    assert_eq!(stats.of(Purpose::Runs), 2 * PAGES * page);
+
+    drop(run);
+    let after = context.running.checked_stats();
+    assert_eq!(after.of(Purpose::Runs), 0);
+    let used = |stats: &Stats| stats.owned_pages - stats.free_pages;
+    assert_eq!(used(&after), used(&before));
+}
+
+/// Writes to every byte of a run.
+fn fill<M: Machine, K: Kernel>(run: &mut OwnedRun<'_, M, K>, value: u8) {
+    let memory = run.as_ptr();
+    // SAFETY: the run is Ready from end to end, and borrowed exclusively.
+    unsafe { memory.cast::<u8>().write_bytes(value, memory.len()) };
 }
 
 fn given_back(context: &mut Context) {

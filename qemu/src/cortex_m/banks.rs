@@ -1,4 +1,4 @@
-//! The board's banks of RAM, and who has what of them.
+//! The board's banks of RAM, and their users.
 
 use archipelago::VirtRange;
 use archipelago_flat::{Region, occupied};
@@ -13,7 +13,7 @@ use crate::memory::PhysRange;
 pub struct Bank {
     /// The bank's name in the board's manual.
     pub name: &'static str,
-    /// Where it is.
+    /// The bank's addresses.
     pub range: PhysRange,
 }
 

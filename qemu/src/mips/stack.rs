@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 
-/// Where it begins, in a part of kseg3 that no test goes to.
+/// The stack's low end, in a part of kseg3 that no test goes to.
 pub(super) const STACK: usize = 0xe800_0000;
 
 /// Bytes of the stack, which the linker script states as well.

@@ -73,7 +73,7 @@ impl Live {
         VirtAddr::new(self.base().wrapping_add(offset))
     }
 
-    /// Where it lies on the line of the address space.
+    /// The offset of the first byte on the line of the address space.
     #[must_use]
     pub fn place(&self) -> usize {
         let offset = HeapMachine::GEOMETRY.offset(self.address(0));

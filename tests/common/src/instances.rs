@@ -7,7 +7,7 @@
 
 use core::alloc::GlobalAlloc;
 
-use archipelago::Heap;
+use archipelago::{Heap, OwnedRun, Pages};
 #[cfg(target_pointer_width = "64")]
 use archipelago_sim::X86_64;
 use archipelago_sim::{
@@ -55,6 +55,16 @@ fn add<G: SimGeometry>(all: &mut Vec<*const ()>) {
         <Tested<G> as GlobalAlloc>::alloc_zeroed,
         <Tested<G> as GlobalAlloc>::realloc,
         <Tested<G> as GlobalAlloc>::dealloc,
+    ]);
+    all.extend(addresses![
+        Pages::<'static, Sim<G>, Hosted>::allocate,
+        Pages::<'static, Sim<G>, Hosted>::recover,
+        Pages::<'static, Sim<G>, Hosted>::stats,
+        OwnedRun::<'static, Sim<G>, Hosted>::as_ptr,
+        OwnedRun::<'static, Sim<G>, Hosted>::extend,
+        OwnedRun::<'static, Sim<G>, Hosted>::shrink,
+        OwnedRun::<'static, Sim<G>, Hosted>::leak,
+        drop::<OwnedRun<'static, Sim<G>, Hosted>>,
     ]);
     all.extend(addresses![
         Rig::<G>::new,

@@ -1,4 +1,5 @@
-//! Frame sources that cannot take frames back: the machine holds those frames, and uses them first.
+//! Frame allocators that cannot take frames back: the machine holds those frames, and uses them
+//! first.
 
 use archipelago::{AllocFlags, Cause};
 use archipelago_sim::{Sim, SimGeometry};

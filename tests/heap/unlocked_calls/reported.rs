@@ -13,7 +13,7 @@ use super::{CALLS, LARGE, inside, provoke, shared, window};
 
 /// The report with which the heap stops the machine.
 const REPORT: &str =
-    "the mapper or frame source allocated from within a call of the heap without ATOMIC";
+    "the mapper or frame allocator allocated from within a call of the heap without ATOMIC";
 
 /// Runs `work`, which has to stop the machine, and returns the report.
 fn stopped(work: impl FnOnce()) -> String {

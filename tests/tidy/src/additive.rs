@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn features_change_no_item() {
-        crate::none("additive features", dependent(&source::library()));
-        crate::none("additive features", dependent(&source::machines()));
+        crate::none("additive features", &dependent(&source::library()));
+        crate::none("additive features", &dependent(&source::machines()));
         for text in [
             "pub enum E { A, #[cfg(feature = \"x\")] B }",
             "pub struct S { #[cfg(not(feature = \"x\"))] a: u8 }",

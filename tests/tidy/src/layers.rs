@@ -6,6 +6,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
 use crate::modules::Crate;
+use crate::source::Source;
 use crate::uses::Uses;
 
 /// Layers of `src/`, lowest first. Folders on one line are siblings and do not see each other.
@@ -79,6 +80,27 @@ const ORDERS: &[Order] = &[
         ],
     },
 ];
+
+/// Faults of the number that a layer gives itself: the documentation of its `mod.rs` begins with
+/// `Layer N`, its place in [`LAYERS`], of which the lowest is 1.
+fn misnumbered(sources: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in sources {
+        let Some((level, folder)) = layer_of(&source.path) else {
+            continue;
+        };
+        if source.path != format!("src/{folder}/mod.rs") {
+            continue;
+        }
+        let number = level + 1;
+        let said = source.text.strip_prefix(&format!("//! Layer {number}"));
+        let is_said = said.is_some_and(|rest| rest.starts_with([':', ',']));
+        if !is_said {
+            faults.push(format!("{}: is layer {number}", source.path));
+        }
+    }
+    faults
+}
 
 /// The order of the files of a layer.
 struct Order {
@@ -170,7 +192,7 @@ fn natural_order(parsed: &Crate, uses: &Uses, folder: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ORDERS, Order, natural_order, out_of_order, upward_uses};
+    use super::{ORDERS, Order, misnumbered, natural_order, out_of_order, upward_uses};
     use crate::config::Tests;
     use crate::modules::Crate;
     use crate::source::{self, Source};
@@ -199,7 +221,7 @@ mod tests {
     #[test]
     fn layers_use_only_those_below() {
         let parsed = Crate::parse(&source::library(), Tests::Included);
-        crate::none("layers", upward_uses(&parsed, &uses::uses(&parsed)));
+        crate::none("layers", &upward_uses(&parsed, &uses::uses(&parsed)));
         for (layer, text) in [
             ("base", "use crate::heap::in_heap;"),
             ("page", "use crate::arena::in_arena as f;"),
@@ -218,6 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn layers_say_their_place() {
+        crate::none("numbers of layers", &misnumbered(&source::library()));
+        let numbered = |folder: &str, text: &str| {
+            let path = format!("src/{folder}/mod.rs");
+            misnumbered(&[Source::planted(&path, text)]).len()
+        };
+        assert_eq!(numbered("base", "//! Layer 1, numbers: all of them."), 0);
+        assert_eq!(numbered("page", "//! Layer 4: free pages."), 0);
+        assert_eq!(numbered("arena", "//! Layer 4: the index."), 0);
+        assert_eq!(numbered("page", "//! Layer 3: free pages."), 1);
+        assert_eq!(numbered("base", "//! Layer 11: numbers."), 1);
+        assert_eq!(numbered("bits", "//! The heap bitmap."), 1);
+    }
+
+    #[test]
     fn files_of_a_layer_use_only_those_below() {
         let parsed = Crate::parse(&source::library(), Tests::Excluded);
         let uses = uses::uses(&parsed);
@@ -228,7 +265,7 @@ mod tests {
                 let names = natural_order(&parsed, &uses, folder);
                 faults.push(format!("src/{folder}/: an order that may hold is {names}"));
             }
-            crate::none("order of files", faults);
+            crate::none("order of files", &faults);
         }
     }
 

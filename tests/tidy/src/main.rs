@@ -22,22 +22,11 @@ mod unsafe_ledger;
 mod uses;
 mod words;
 
-/// Checks that do not hold everywhere yet: the check, and how the paths begin that it leaves out.
-/// The list is to become empty.
-const NOT_YET: &[(&str, &str)] = &[];
-
-/// Fails if there are faults, except in files that [`NOT_YET`] leaves out of the check.
-///
-/// Each fault begins with the path of a file.
+/// Fails if there are faults, each of which begins with the path of a file.
 ///
 /// # Panics
-/// If a fault is left.
+/// If there is a fault.
 #[track_caller]
-fn none(check: &str, mut faults: Vec<String>) {
-    let begins = |fault: &String, path: &str| fault.starts_with(path);
-    faults.retain(|fault| {
-        let mut left_out = NOT_YET.iter().filter(|(name, _)| *name == check);
-        !left_out.any(|(_, path)| begins(fault, path))
-    });
+fn none(check: &str, faults: &[String]) {
     assert!(faults.is_empty(), "{check}:\n{}", faults.join("\n"));
 }

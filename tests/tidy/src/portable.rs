@@ -82,10 +82,10 @@ mod tests {
     #[test]
     fn portable_code_names_no_target() {
         for portable in [source::library(), source::firmware()] {
-            crate::none("targets", named(&portable, OF_A_TARGET));
-            crate::none("wide atomics", named(&portable, WIDE_ATOMICS));
+            crate::none("targets", &named(&portable, OF_A_TARGET));
+            crate::none("wide atomics", &named(&portable, WIDE_ATOMICS));
         }
-        crate::none("wide atomics", named(&source::machines(), WIDE_ATOMICS));
+        crate::none("wide atomics", &named(&source::machines(), WIDE_ATOMICS));
         for text in [
             "#[cfg(target_arch = \"x86_64\")] fn f() {}",
             "fn f() { if cfg!(target_os = \"none\") { g() } }",
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn portable_code_names_no_machine() {
-        crate::none("machines", machines(&source::library()));
-        crate::none("machines", machines(&source::firmware()));
+        crate::none("machines", &machines(&source::library()));
+        crate::none("machines", &machines(&source::firmware()));
         let is_shared = |source: &Source| {
             let folders = SHARED.iter().map(|name| format!("arch/{name}/"));
             folders
@@ -112,8 +112,8 @@ mod tests {
                 .any(|folder| source.path.starts_with(&folder))
         };
         let (shared, own): (Vec<_>, Vec<_>) = source::machines().into_iter().partition(is_shared);
-        crate::none("machines", machines(&shared));
-        crate::none("targets", named(&shared, OF_A_TARGET));
+        crate::none("machines", &machines(&shared));
+        crate::none("targets", &named(&shared, OF_A_TARGET));
         assert!(shared.len() > SHARED.len(), "the crates are there");
         assert!(!machines(&own).is_empty(), "other crates name their own");
         let text = "// As on x86_64, but not on MIPS: a harmless word.";

@@ -12,6 +12,8 @@ const PRONOUNS: &[&str] = &[
     "anybody",
     "anyone",
     "anything",
+    "both",
+    "either",
     "everybody",
     "everyone",
     "everything",
@@ -19,7 +21,9 @@ const PRONOUNS: &[&str] = &[
     "it",
     "it's",
     "its",
+    "neither",
     "nobody",
+    "none",
     "nothing",
     "our",
     "ours",
@@ -46,11 +50,12 @@ const PRONOUNS: &[&str] = &[
     "whose",
 ];
 
-/// Lines of comments and of Markdown that are too wide.
+/// Lines of comments and of Markdown that are too wide. Sources are Rust, Markdown or TOML.
 fn wide(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     for source in sources {
         let is_rust = source.path.ends_with(".rs");
+        let is_toml = source.path.ends_with(".toml");
         // Most files have no wide line at all, and are not parsed.
         if !source.text.lines().any(|line| width(line) > COLUMNS) {
             continue;
@@ -59,10 +64,13 @@ fn wide(sources: &[Source]) -> Vec<String> {
             comments::commented_lines(source)
         } else {
             let numbered = source.text.lines().enumerate();
-            numbered.map(|(index, line)| (index + 1, line)).collect()
+            let numbered = numbered.map(|(index, line)| (index + 1, line));
+            // A comment of TOML, unless it follows a value.
+            let is_prose = |line: &str| !is_toml || line.trim_start().starts_with('#');
+            numbered.filter(|(_, line)| is_prose(line)).collect()
         };
         for (number, line) in lines {
-            if width(line) > COLUMNS && can_be_wrapped(line, is_rust) {
+            if width(line) > COLUMNS && can_be_wrapped(line) {
                 let width = width(line);
                 faults.push(format!("{}:{number}: {width} columns", source.path));
             }
@@ -77,12 +85,11 @@ fn width(line: &str) -> usize {
 
 /// Whether a line has a place at which it can go on in the next: rows of tables have none, nor has
 /// an address that is too long by itself.
-fn can_be_wrapped(line: &str, is_rust: bool) -> bool {
-    let mut text = line.trim_start();
-    if is_rust {
-        text = text.trim_start_matches(['/', '!']).trim_start();
-    }
-    let text = text.trim_start_matches(['-', '*', '>']).trim_start();
+fn can_be_wrapped(line: &str) -> bool {
+    // The signs of a comment, of a heading, of a list or of a quotation.
+    let text = line.trim_start().trim_start_matches(['/', '!', '#']);
+    let text = text.trim_start().trim_start_matches(['-', '*', '>']);
+    let text = text.trim_start();
     if text.starts_with('|') {
         return false;
     }
@@ -99,6 +106,10 @@ fn nameless(sources: &[Source]) -> Vec<String> {
             continue;
         }
         for doc in comments::docs(source) {
+            // `None` of Rust names itself.
+            if doc.text.trim_start().starts_with('`') {
+                continue;
+            }
             let words = doc.text.split_whitespace().map(bare);
             let mut words = words.filter(|word| !word.is_empty());
             let mut word = || words.next().unwrap_or_default();
@@ -132,12 +143,19 @@ mod tests {
 
     #[test]
     fn prose_is_wrapped() {
-        crate::none("wrapped prose", wide(&source::repository()));
+        crate::none("wrapped prose", &wide(&source::repository()));
+        crate::none("wrapped comments", &wide(&source::manifests()));
         assert!(is_wide("a.rs", &format!("// {WIDE}")));
         assert!(is_wide("a.rs", &format!("/// {WIDE}\nfn f() {{}}")));
         assert!(is_wide("a.rs", &format!("fn f() {{}} // {WIDE}")));
         assert!(is_wide("a.rs", &format!("//! {WIDE}")));
         assert!(is_wide("a.md", &format!("- {WIDE}")));
+        assert!(is_wide("a.toml", &format!("# {WIDE}\na = 1")));
+        assert!(!is_wide("a.toml", &format!("a = \"{WIDE}\"")));
+        assert!(!is_wide(
+            "a.toml",
+            &format!("# https://{}", "a".repeat(100))
+        ));
         assert!(is_wide("a.md", &format!("a {}", "b".repeat(99))));
         assert!(!is_wide("a.rs", &format!("const A: &str = \"{WIDE}\";")));
         assert!(!is_wide("a.rs", &format!("/// | {WIDE} |\nfn f() {{}}")));
@@ -150,13 +168,17 @@ mod tests {
 
     #[test]
     fn documentation_names_its_subject() {
-        crate::none("documentation", nameless(&source::repository()));
+        crate::none("documentation", &nameless(&source::repository()));
         for text in [
             "/// The same, but wider.\nfn f() {}",
             "/// It holds.\nfn f() {}",
             "//! What it is.",
             "struct S {\n    /// Whose: a name.\n    a: u8,\n}",
             "/// _Nobody_ asks.\nfn f() {}",
+            "/// Both of them.\nfn f() {}",
+            "/// Neither.\nfn f() {}",
+            "/// None that is free.\nfn f() {}",
+            "/// Either half.\nfn f() {}",
             "/**\n * That is it.\n */\nfn f() {}",
         ] {
             let planted = Source::planted("a.rs", text);
@@ -164,5 +186,7 @@ mod tests {
         }
         let sound = "/// The page.\n///\n/// It is one.\nfn f() {} // It is no documentation.";
         assert_eq!(nameless(&[Source::planted("a.rs", sound)]), [""; 0]);
+        let code = Source::planted("a.rs", "/// `None` for no page.\nfn f() {}");
+        assert_eq!(nameless(&[code]), [""; 0]);
     }
 }

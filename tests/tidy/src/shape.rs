@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_file_is_one_idea_and_says_which() {
-        crate::none("files", shapeless(&source::repository()));
+        crate::none("files", &shapeless(&source::repository()));
         let planted = |path, text: &str| shapeless(&[Source::planted(path, text)]).len();
         assert_eq!(planted("src/heap/a.rs", &"//! Long.\n".repeat(401)), 1);
         assert_eq!(planted("src/heap/a.rs", &"//! Long.\n".repeat(400)), 0);

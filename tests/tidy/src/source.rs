@@ -47,6 +47,16 @@ pub(crate) fn repository() -> Vec<Source> {
     found
 }
 
+/// All TOML files of the repository.
+///
+/// # Panics
+/// If a folder cannot be read.
+pub(crate) fn manifests() -> Vec<Source> {
+    let found = below("", &["toml"]);
+    assert!(found.len() > 15, "only {} files", found.len());
+    found
+}
+
 /// The Rust files of the library.
 pub(crate) fn library() -> Vec<Source> {
     rust_below("src", 50)

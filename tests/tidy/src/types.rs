@@ -29,8 +29,10 @@ struct Defined {
 
 /// Names that two types have, or may have: types that are never compiled together are one.
 ///
-/// Types of test modules do not count. They are private to their module, so that no reader of the
-/// library and no message of the compiler ever meets two of them.
+/// Types of test modules do not count. Each test module needs a machine, a geometry or a fixture of
+/// its own, and the field's word for one is the same in all of them. Such a type is private to its
+/// module and is compiled for that module's tests alone: neither the library's documentation nor
+/// its users see two of one name, and a message of the compiler comes with the path of the test.
 fn defined_twice(parsed: &Crate) -> Vec<String> {
     let mut types: BTreeMap<String, Vec<Defined>> = BTreeMap::new();
     for scope in &parsed.modules {
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_name_is_one_type() {
-        crate::none("types defined once", defined_twice(&library()));
+        crate::none("types defined once", &defined_twice(&library()));
         for text in [
             "struct Table;",
             "type Shape = u32;",
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn public_types_can_grow() {
         let parsed = library();
-        crate::none("non-exhaustive types", exhaustive(&parsed));
+        crate::none("non-exhaustive types", &exhaustive(&parsed));
         for (name, reason) in EXHAUSTIVE {
             let is_there = parsed.definitions.iter().any(|item| item.name == *name);
             assert!(is_there && !reason.is_empty(), "{name} is listed");
@@ -211,7 +213,7 @@ mod tests {
         let fault = format!("src/heap: {count} methods, at most {MOST_METHODS_OF_HEAP}");
         crate::none(
             "methods of Heap",
-            is_over.then_some(fault).into_iter().collect(),
+            &is_over.then_some(fault).into_iter().collect::<Vec<_>>(),
         );
         let text = "struct Heap; impl Heap { fn a() {} fn b(&self) {} const C: u8 = 1; \
             #[cfg(test)] fn d() {} } impl Drop for Heap { fn drop(&mut self) {} } \

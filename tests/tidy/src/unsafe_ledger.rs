@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn unsafe_stays_on_its_islands() {
         let all = [source::library(), source::firmware(), source::machines()].concat();
-        crate::none("unsafe", off_the_ledger(&all, LEDGER));
-        crate::none("unsafe", without_a_file(&all, LEDGER));
+        crate::none("unsafe", &off_the_ledger(&all, LEDGER));
+        crate::none("unsafe", &without_a_file(&all, LEDGER));
         let ledger = &[("src/base/sparse.rs", 1)];
         let text = "fn f() { unsafe { g() } } // unsafe { }\n";
         let planted = |path, text| [Source::planted(path, text)];

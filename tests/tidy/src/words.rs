@@ -36,9 +36,9 @@ mod tests {
 
     #[test]
     fn one_word_for_one_thing() {
-        crate::none("words", banned(&source::library()));
-        crate::none("words", banned(&source::firmware()));
-        crate::none("words", banned(&source::machines()));
+        crate::none("words", &banned(&source::library()));
+        crate::none("words", &banned(&source::firmware()));
+        crate::none("words", &banned(&source::machines()));
         let planted = Source::planted("src/heap/a.rs", "// a slab");
         assert_eq!(banned(&[planted]).len(), 1);
     }

@@ -196,7 +196,7 @@ fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not
 
 type Interruptible = Paging<TwoLevel, Pages, Interrupted, Owned<Pages, Interrupted>, Cpu>;
 
-/// A frame source that is interrupted, in each request, by a handler that calls the machine.
+/// A frame allocator that is interrupted, in each request, by a handler that calls the machine.
 struct Interrupted {
     source: Source,
     machine: &'static OnceLock<Interruptible>,

@@ -29,7 +29,7 @@ pub(crate) struct Books {
 /// The translations and tables that the CPU caches.
 #[derive(Debug, Default)]
 struct Remembered {
-    /// Both entries of a pair of pages, valid or not.
+    /// The two entries of each pair of pages, valid or not.
     pairs: BTreeMap<usize, [u32; 2]>,
     /// Tables by the quarter of a slot in which they were walked.
     tables: BTreeMap<usize, PhysAddr>,

@@ -5,7 +5,7 @@ use core::fmt::{Display, Write as _};
 use super::generate::{Class, Classes, NARROW_SLOTS, RECORD_BYTES, largest};
 
 /// Sizes up to here are looked up by [`FINE`] bytes, those above by [`COARSE`], as in
-/// `src/span/class.rs`.
+/// `src/span/class/mod.rs`.
 const FINE_LIMIT: u32 = 1024;
 const FINE: u32 = 8;
 const COARSE: u32 = 128;
@@ -49,7 +49,7 @@ fn render_assumptions(text: &mut String) {
 /// The classes were chosen for records of these sizes.
 const _: () = assert!(
     NARROW_SLOTS == {NARROW_SLOTS} && size_of::<Record>() == {narrow} && size_of::<WideRecord>() == {wide},
-    \"`xtask/src/classes/generate.rs` assumes other records\"
+    \"`tools/xtask/src/classes/generate.rs` assumes other records\"
 );
 "
         ),

@@ -18,6 +18,8 @@ const EXAMPLES: &[&str] = &[
     "tools/xtask/src/stages/build.rs",
     // Targets for which sizes are compared.
     "tools/xtask/src/size/mod.rs",
+    // Planted lists.
+    "tools/xtask/src/machine/checklist.rs",
     // A test of instructions.
     "tools/xtask/src/setup.rs",
 ];
@@ -87,26 +89,46 @@ fn every_machine_is_in_every_place_of_the_checklist() {
     }
 }
 
-/// A file that names the crates or the targets of two machines is one that lists them.
+/// The machines that a text names by their crates, by their targets, or by the `cfg` of kernels:
+/// the code of each, once.
+fn machines_in(text: &str) -> Vec<&'static str> {
+    let is_named = |machine: &&Machine| {
+        let package = machine.package_name;
+        let names = [
+            package,
+            &package.replace('-', "_"),
+            &folder(machine),
+            machine.target,
+            &format!("machine = {:?}", machine.code),
+        ];
+        names.iter().any(|name| text.contains(name))
+    };
+    let mut codes: Vec<_> = all().filter(is_named).map(|one| one.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+#[test]
+fn machines_are_found_by_every_name() {
+    for text in [
+        "any(machine = \"arm\", machine = \"mips\")",
+        "use archipelago_arm::A; use archipelago_mips::B;",
+        "arch/arm and arch/mips",
+        "armv7a-none-eabi, mipsel-unknown-none",
+    ] {
+        assert_eq!(machines_in(text), ["arm", "mips"], "{text}");
+    }
+    assert_eq!(machines_in("cfg(mmu)"), [""; 0]);
+}
+
+/// A file that names two machines is one that lists them.
 #[test]
 fn every_file_that_lists_machines_is_in_the_checklist() {
     let checklist = checklist();
     let mut listing = Vec::new();
     visit(project::root(), &mut |file, text| {
-        let named = |machine: &Machine| {
-            let package = machine.package_name;
-            let names = [
-                package,
-                &package.replace('-', "_"),
-                &folder(machine),
-                machine.target,
-            ];
-            names.iter().any(|name| text.contains(name))
-        };
-        let mut codes: Vec<_> = all().filter(|one| named(one)).map(|one| one.code).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        if codes.len() > 1 && !EXAMPLES.contains(&file) {
+        if machines_in(text).len() > 1 && !EXAMPLES.contains(&file) {
             listing.push(file.to_owned());
         }
     });

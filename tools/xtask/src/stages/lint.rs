@@ -1,6 +1,6 @@
 //! Formatting and clippy, of the workspace on the host and of that for bare targets.
 
-use super::{small, step};
+use super::{firmware, step};
 use crate::kernels::{self, Bitmap, REPLAY, SCANNABLE_OBJECTS, benches_on, choose_benches};
 use crate::machine::{self, Machine};
 use crate::project;
@@ -15,12 +15,12 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         .args(["--workspace", "--all-targets", "--all-features"])
         .args(["--", "-D", "warnings"]);
     step(stage, "clippy, workspace", &mut clippy);
-    for (name, target) in project::SMALL.into_iter().zip(small::LINTED) {
+    for (name, target) in project::FIRMWARE.into_iter().zip(firmware::LINTED) {
         let mut clippy = toolchain.cargo_for("clippy", target);
         clippy
             .current_dir(project::root().join(name))
             .args(["--profile", "size", "--bins", "--target-dir"])
-            .arg(small::target_of(name))
+            .arg(firmware::target_of(name))
             .args(["--", "-D", "warnings"]);
         step(stage, &format!("clippy, {name}"), &mut clippy);
     }

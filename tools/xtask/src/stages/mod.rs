@@ -3,12 +3,12 @@
 mod build;
 mod cargo_test;
 mod docs;
+mod firmware;
 mod host;
 mod kernels;
 mod lint;
 mod listing;
 mod msrv;
-mod small;
 mod word_size;
 
 use std::process::{Command, ExitCode};
@@ -88,7 +88,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
             Part::Host | Part::WordSize => {}
             Part::Build => {
                 needs.targets.extend(build::TARGETS);
-                needs.targets.extend(small::TARGETS);
+                needs.targets.extend(firmware::TARGETS);
             }
             Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
@@ -104,7 +104,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
             }
         }
         if matches!(part, Part::Lint) {
-            needs.targets.extend(small::LINTED);
+            needs.targets.extend(firmware::LINTED);
             needs.components.extend([&RUSTFMT, &CLIPPY]);
         }
     }
@@ -144,7 +144,7 @@ impl Part {
             Self::Docs => docs::run(&mut stage, toolchain),
             Self::Build => {
                 build::run(&mut stage, toolchain);
-                small::run(&mut stage, toolchain);
+                firmware::run(&mut stage, toolchain);
                 msrv::run(&mut stage, toolchain, install);
             }
             Self::Listing => listing::run(&mut stage, toolchain),

@@ -1,4 +1,4 @@
-//! Small parts: what has to link on cores without compare-and-swap, and how large it may be.
+//! Firmware: what has to link on cores without compare-and-swap, and how large it may be.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::toolchain::Toolchain;
 /// Targets whose cores have loads and stores of a word, and nothing that does both at once.
 pub(super) const TARGETS: &[&str] = &["thumbv6m-none-eabi", "riscv32imc-unknown-none-elf"];
 
-/// The targets that the packages in [`project::SMALL`] are linted for.
+/// The targets that the packages in [`project::FIRMWARE`] are linted for.
 pub(super) const LINTED: [&str; 2] = [size::BOUNDED, "thumbv6m-none-eabi"];
 
 /// Where one of those packages is built.

@@ -1,4 +1,6 @@
-//! The shadow map: which objects are live, where they are, and their contents.
+//! The shadow map: which objects and runs of pages are live, their places and their contents.
+
+mod runs;
 
 use alloc::collections::BTreeMap;
 use core::alloc::Layout;
@@ -9,7 +11,7 @@ use archipelago_testing::{Block, Rig, layout};
 
 use crate::subject::Subject;
 
-/// A live object.
+/// A live object or run of pages.
 #[derive(Clone, Copy, Debug)]
 struct Live {
     block: Block,
@@ -21,7 +23,10 @@ pub(crate) struct Shadow<'a, G: SimGeometry, S> {
     rig: &'a Rig<G>,
     subject: &'a S,
     live: Vec<Live>,
-    /// First address → last address of each live object, with all the bytes that may be used.
+    /// The runs of pages that the kernel holds.
+    runs: Vec<Live>,
+    /// First address → last address of each live object, with all the bytes that may be used, and
+    /// of each run.
     taken: BTreeMap<usize, usize>,
     next_id: u64,
     live_bytes: usize,
@@ -34,6 +39,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
             rig,
             subject,
             live: Vec::new(),
+            runs: Vec::new(),
             taken: BTreeMap::new(),
             next_id: 1,
             live_bytes: 0,
@@ -45,7 +51,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         self.live.len()
     }
 
-    /// Bytes that live objects were allocated with.
+    /// Bytes that live objects and runs were allocated with.
     pub(crate) fn live_bytes(&self) -> usize {
         self.live_bytes
     }
@@ -89,8 +95,11 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         };
     }
 
-    /// Frees every object and checks that none is left.
+    /// Frees every object and every run, and checks that none is left.
     pub(crate) fn free_all(&mut self) {
+        while self.count_runs() > 0 {
+            self.free_run(self.count_runs() - 1);
+        }
         while self.count() > 0 {
             self.free(self.count() - 1);
         }
@@ -149,9 +158,9 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         Ok(())
     }
 
-    /// Checks the contents of every object.
+    /// Checks the contents of every object and of every run.
     pub(crate) fn check_contents(&self) {
-        for live in &self.live {
+        for live in self.live.iter().chain(&self.runs) {
             let size = live.block.layout.size();
             assert_eq!(
                 live.block.find_damage(live.id, size),
@@ -162,13 +171,23 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
     }
 
     fn enter(&mut self, block: Block) {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.take_id();
         self.put_back(Live { block, id });
         block.fill(id);
     }
 
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
     fn put_back(&mut self, live: Live) {
+        self.claim(live);
+        self.live.push(live);
+    }
+
+    /// Enters the addresses of an object or a run, which nothing live may have.
+    fn claim(&mut self, live: Live) {
         let first = self.rig.address(live.block).value();
         let last = first + (live.block.bytes - 1);
         let below = self.taken.range(..=last).next_back();
@@ -180,14 +199,17 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         }
         self.taken.insert(first, last);
         self.live_bytes += live.block.layout.size();
-        self.live.push(live);
     }
 
     fn leave(&mut self, number: usize) -> Live {
         let live = self.live.swap_remove(number);
+        self.unclaim(live);
+        live
+    }
+
+    fn unclaim(&mut self, live: Live) {
         self.taken.remove(&self.rig.address(live.block).value());
         self.live_bytes -= live.block.layout.size();
-        live
     }
 
     /// Requests that must not grow leave the machine alone.
