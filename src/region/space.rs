@@ -89,7 +89,7 @@ impl<'a, M: Machine> Space<'a, M> {
         self.ledger
     }
 
-    /// None → Reserved.
+    /// Reserves `range`: from state None to Reserved.
     ///
     /// # Errors
     /// The range is in state None.
