@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::image::Image;
+use super::image::{Image, Symbol};
 use super::link::{Variant, link};
 use super::{Subject, WHOLE};
 use crate::toolchain::Toolchain;
@@ -53,7 +53,7 @@ pub(super) fn lines(toolchain: &Toolchain, target: &str) -> Result<Vec<String>> 
 fn found_in(with: &Image) -> Result<()> {
     for module in MODULES {
         ensure!(
-            with.symbols.iter().any(|name| name.contains(module)),
+            with.symbols.iter().any(|symbol| symbol.is_in(module)),
             "a heap with the bitmap has no symbol of {module}: the check of a heap without it would \
              find nothing"
         );
@@ -67,11 +67,13 @@ fn judge(is_optimized: bool, without: &Image) -> String {
     } else {
         "not optimized"
     };
-    let is_left = |name: &&str| MODULES.iter().any(|module| name.contains(module));
-    let names = without.symbols.iter().map(String::as_str);
-    let left: Vec<_> = names.filter(is_left).collect();
+    let is_left = |symbol: &&Symbol| MODULES.iter().any(|module| symbol.is_in(module));
+    let left = without.symbols.iter().filter(is_left);
+    let left: Vec<_> = left.map(|symbol| symbol.name.as_str()).collect();
     let own = without.symbols.iter();
-    let own = own.filter(|name| name.contains("archipelago")).count();
+    let own = own
+        .filter(|symbol| symbol.name.contains("archipelago"))
+        .count();
     if left.is_empty() {
         format!("kept: no heap bitmap, {how}: none of the heap's {own} symbols is of it")
     } else {
@@ -82,11 +84,10 @@ fn judge(is_optimized: bool, without: &Image) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::image::demangled;
     use super::*;
 
     /// Symbols of a heap with the bitmap, in the legacy mangling and in v0.
-    const WITH: [&str; 7] = [
+    const WITH: [&str; 8] = [
         "_ZN11archipelago4bits4copy12copy_several17hac26849bfc3ef589E",
         "_ZN103_$LT$archipelago..inspect..bits..BitsView$LT$M$C$K$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
@@ -94,6 +95,7 @@ mod tests {
         "_ZN11archipelago4heap9scannable5hooks67_$LT$impl$u20$archipelago..heap..object_heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4span4near9BitsPlace5units17h2f3c9e6f0a14d7b8E",
         "_RNvNtNtCs1_11archipelago4bits4copy12copy_several",
+        "_RNvMNtNtNtCs1_11archipelago4heap9scannable5hooksNtNtB6_11object_heap4Heap9clear_far",
     ];
 
     /// A symbol of another bitmap.
@@ -101,7 +103,7 @@ mod tests {
 
     fn image(symbols: &[&str]) -> Image {
         Image {
-            symbols: symbols.iter().map(|name| demangled(name)).collect(),
+            symbols: symbols.iter().map(|name| Symbol::new(name)).collect(),
             ..Image::default()
         }
     }

@@ -45,6 +45,7 @@ pub(super) fn judge(subject: Subject, image: &Image) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::image::Symbol;
     use super::*;
     use crate::size::SUBJECTS;
 
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn a_panic_breaks_a_bound_of_the_firmware_heap_alone() {
         let image = Image {
-            symbols: vec!["core::panicking::panic".to_owned()],
+            symbols: vec![Symbol::new("_RNvNtCs1_4core9panicking5panic")],
             ..Image::default()
         };
         let breaking: Vec<_> = SUBJECTS

@@ -12,8 +12,34 @@ pub(super) struct Image {
     pub(super) bytes: u64,
     /// Bytes of static memory.
     pub(super) statics: u64,
-    /// Names of symbols, demangled.
-    pub(super) symbols: Vec<String>,
+    /// The symbols.
+    pub(super) symbols: Vec<Symbol>,
+}
+
+/// The name of a symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Symbol {
+    mangled: String,
+    /// The name as the source has it.
+    pub(super) name: String,
+}
+
+impl Symbol {
+    /// A symbol by its mangled name.
+    pub(super) fn new(mangled: &str) -> Self {
+        Self {
+            mangled: mangled.to_owned(),
+            name: demangled(mangled),
+        }
+    }
+
+    /// Whether the symbol is of the module with this path, which ends in `::`, or names an item of
+    /// it. The v0 mangling has the module of an inherent `impl`, which the demangled name has not.
+    pub(super) fn is_in(&self, module: &str) -> bool {
+        let names = module.split_terminator("::");
+        let path = names.map(|name| format!("{}{name}", name.len()));
+        self.name.contains(module) || self.mangled.contains(&path.collect::<String>())
+    }
 }
 
 /// The module with `core`'s panics.
@@ -40,21 +66,21 @@ impl Image {
         }
         let names = file
             .symbols()
-            .filter_map(|symbol| symbol.name().ok().map(demangled));
+            .filter_map(|symbol| symbol.name().ok().map(Symbol::new));
         image.symbols = names.collect();
         Ok(image)
     }
 
     /// Symbols of `core`'s panics.
     pub(super) fn panics(&self) -> Vec<&str> {
-        let names = self.symbols.iter().map(String::as_str);
+        let names = self.symbols.iter().map(|symbol| symbol.name.as_str());
         names.filter(|name| name.contains(PANICKING)).collect()
     }
 }
 
 /// The name of a symbol as the source has it, whichever of the compiler's manglings it is in, and
 /// without the hash at its end.
-pub(super) fn demangled(name: &str) -> String {
+fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
@@ -97,6 +123,19 @@ mod tests {
             assert_eq!(demangled(name), "core::panicking::panic");
         }
         assert_eq!(demangled("memcpy"), "memcpy");
+    }
+
+    #[test]
+    fn the_module_of_an_impl_is_found_in_both_manglings() {
+        for name in [
+            "_ZN3abc2de5inner31_$LT$impl$u20$abc..Type$GT$3run17h05ff02bf40a9b2bdE",
+            "_RNvMNtNtCs1_3abc2de5innerNtB6_4Type3run",
+        ] {
+            let symbol = Symbol::new(name);
+            assert!(symbol.is_in("abc::de::"), "{name}");
+            assert!(!symbol.is_in("abc::e::"), "{name}");
+            assert!(!symbol.is_in("abc::de::inn::"), "{name}");
+        }
     }
 
     #[test]
