@@ -1,7 +1,7 @@
 //! A heap for kernels, hypervisors, unikernels and firmware.
 //!
 //! It keeps address space apart from memory. The kernel gives it [`Window`]s of address space and a
-//! [`Machine`]: a mapper and a frame source. The heap grows out of the windows arena by arena,
+//! [`Machine`]: a mapper and a frame allocator. The heap grows out of the windows arena by arena,
 //! finds every object through a sparse index, makes every byte behind it Ready by name, metadata
 //! included, and gives memory back when it is asked to.
 //!
@@ -108,9 +108,9 @@ extern crate std;
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, PageStats, Pages};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
 #[cfg(not(loom))]
-pub use inspect::{ArenaView, ChunkView, SpanView, Stats, Violation};
+pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
 #[cfg(not(loom))]

@@ -33,7 +33,7 @@ pub fn usable(window: Window) -> Window {
     }
 }
 
-/// Bytes of each of [`WINDOWS_UNDER_TEST`]: more than the conformance suite asks for, and over the
+/// Bytes of each window that the conformance suite gets: more than it asks for, and over the
 /// end of a last-level table wherever a window begins just below one.
 #[cfg(mmu)]
 pub const BYTES_UNDER_TEST: usize = 64 * FRAME_BYTES;

@@ -33,14 +33,14 @@ use core::mem::size_of;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use archipelago_api::{Geometry, Machine, VirtRange};
+use archipelago_api::{Machine, VirtRange};
 
 use super::ArenaIndex;
 use super::part::Part;
 use super::words::{make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape};
 use crate::base::{PageIdx, PageRun};
-use crate::bits::{Tables, UNIT_WORDS};
+use crate::bits::UNIT_WORDS;
 use crate::region::metadata::MetadataSource;
 use crate::region::token::Ready;
 use crate::region::{Cause, Purpose};
@@ -212,8 +212,11 @@ impl<M: Machine> ArenaIndex<M> {
     }
 
     /// Marks the pages of `run` as in no scannable span, whether they were or not, and returns how
-    /// many bytes are idle now that were not. The caller holds the bitmap's lock.
-    pub(crate) fn release_bits(&self, run: PageRun) -> usize {
+    /// many bytes are idle now that were not.
+    ///
+    /// # Safety
+    /// The caller holds the bitmap's lock, and no object is in the pages.
+    pub(crate) unsafe fn release_bits(&self, run: PageRun) -> usize {
         let is_idle_now = |stretch: &Stretch<'_>| {
             let before = stretch.part.pages.load(Relaxed);
             stretch.part.pages.store(before & !stretch.mask, Relaxed);
@@ -222,9 +225,11 @@ impl<M: Machine> ArenaIndex<M> {
         self.stretches(run).filter(is_idle_now).count() * Self::PART_BYTES
     }
 
-    /// Takes back the first idle part that covers pages of `run`: it is absent from now on. The
-    /// caller holds the growth gate and the bitmap's lock, and no reader is counted.
-    pub(crate) fn take_idle_part(&self, run: PageRun, machine: &M) -> Option<IdlePart> {
+    /// Takes back the first idle part that covers pages of `run`: it is absent from now on.
+    ///
+    /// # Safety
+    /// The caller holds the growth gate and the bitmap's lock, and no reader is counted.
+    pub(crate) unsafe fn take_idle_part(&self, run: PageRun, machine: &M) -> Option<IdlePart> {
         Self::pieces(run).find_map(|piece| {
             let stretch = self.stretch(piece)?;
             if !stretch.is_ready::<M>() || stretch.part.pages.load(Relaxed) != 0 {
@@ -233,7 +238,9 @@ impl<M: Machine> ArenaIndex<M> {
             let word = stretch.part.word.raw();
             let base = machine.address(sparse::block_base(word, Self::PART)?)?;
             let range = VirtRange::new(base, Self::PART_BYTES)?;
-            sparse::take_part_back(word, 0);
+            // SAFETY: no page that the part covers is in a scannable span, and there is no reader;
+            // the caller is in the growth gate.
+            unsafe { sparse::take_part_back(word, 0) };
             // SAFETY: the token needs the range
             // - Ready: the part was published, and was not taken back before;
             // - unused: no page that it covers is in a scannable span, and there is no reader;
@@ -245,23 +252,22 @@ impl<M: Machine> ArenaIndex<M> {
     }
 
     /// Undoes [`take_idle_part`](Self::take_idle_part) for the part that covers `piece`, whose
-    /// memory could not go. The caller holds the growth gate.
-    pub(crate) fn put_part_back(&self, piece: PageRun, memory: Ready) {
+    /// memory could not go.
+    ///
+    /// # Safety
+    /// The caller holds the growth gate, and `memory` is that of the part.
+    pub(crate) unsafe fn put_part_back(&self, piece: PageRun, memory: Ready) {
         memory.record();
         if let Some(stretch) = self.stretch(piece) {
-            sparse::give_part_again(stretch.part.word.raw(), 0);
+            // SAFETY: the part was taken back, its memory is Ready still, as the token says, and
+            // the caller is in the growth gate.
+            unsafe { sparse::give_part_again(stretch.part.word.raw(), 0) };
         }
     }
 }
 
-/// Reading the bitmap.
+/// The state of the bitmap.
 impl<M: Machine> ArenaIndex<M> {
-    /// The units that cover `page` and the pages after it, to the end of the part. The page is
-    /// claimed and stays so while the caller looks.
-    pub(crate) fn bits_of(&self, page: PageIdx) -> &[AtomicUsize] {
-        self.bits_from(Self::arena_of(page), Self::map_of(page) * Self::PAGE_UNITS)
-    }
-
     /// Whether `page` is marked as in a scannable span.
     pub(crate) fn is_claimed(&self, page: PageIdx) -> bool {
         self.stretch(PageRun::new(page, 1))
@@ -299,25 +305,6 @@ impl<M: Machine> ArenaIndex<M> {
                 claimed: stretch.part.pages.load(Relaxed),
             })
         })
-    }
-
-    /// Whether all words are dead that a part covers and that are in no scannable span.
-    pub(crate) fn is_dead_where_unclaimed(&self, part: &PartView) -> bool {
-        let units = self.bits_of(part.first);
-        let pages = units.chunks(Self::PAGE_UNITS).take(Self::PART_PAGES);
-        pages.enumerate().all(|(page, units)| {
-            part.claimed >> page & 1 != 0 || units.iter().all(|unit| unit.load(Relaxed) == 0)
-        })
-    }
-}
-
-impl<M: Machine> Tables for ArenaIndex<M> {
-    const GEOMETRY: Geometry = M::GEOMETRY;
-    const WORD_BYTES: usize = M::WORD_BYTES;
-
-    #[inline]
-    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        self.bits_from(arena, first)
     }
 }
 

@@ -8,9 +8,12 @@ use super::ArenaIndex;
 
 impl<M: Machine> ArenaIndex<M> {
     /// The words of an arena's bitmap from word `first` to the end of its part; none if the part
-    /// is not Ready. The caller is a counted reader, or has an object that the words describe.
+    /// is not Ready.
+    ///
+    /// # Safety
+    /// The part is not taken back as long as the words are borrowed.
     #[inline]
-    pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+    pub(super) unsafe fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
         let words = Self::PART.entries;
         self.arenas
             .get(arena)

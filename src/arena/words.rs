@@ -57,6 +57,9 @@ pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
     purpose: Purpose,
     source: &mut MetadataSource<'_, M>,
 ) -> Result<(), Cause> {
+    if sparse::has_part(word, part) {
+        return Ok(());
+    }
     let block_bytes = shape.block_bytes::<T>();
     let placed = sparse::block_base(word, shape);
     let block = match placed {
@@ -66,11 +69,10 @@ pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
         None => source.take_block(block_bytes)?,
     };
     let offset = archipelago_api::Offset::new(block.value() + part * shape.part_bytes::<T>());
-    debug_assert!(!sparse::has_part(word, part), "a part is committed once");
     // SAFETY: `commit_part` needs
     // - the part in a block of this source that was not put back: `word` names no other blocks, and
     //   one that was taken just now is put back after a failure alone;
-    // - whole pages that are not Ready: the part is absent, as every caller checks.
+    // - whole pages that are not Ready: the part is absent, as was checked above.
     match unsafe { source.commit_part::<T>(purpose, offset, shape.part_entries) } {
         Ok(memory) => {
             sparse::publish_part(word, shape, part, memory);
@@ -78,7 +80,9 @@ pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
         }
         Err(cause) => {
             if placed.is_none() {
-                source.put_back_block(block, block_bytes);
+                // SAFETY: the block was taken just now, no part of it was committed before, and the
+                // commit of this one was refused.
+                unsafe { source.put_back_block(block, block_bytes) };
             }
             Err(cause)
         }

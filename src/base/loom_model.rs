@@ -13,7 +13,7 @@ use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use super::sparse::{BlockShape, Entry, Fresh, entry_of, publish_part};
+use super::sparse::{BlockShape, Entry, Zeroed, entry_of, publish_part};
 
 /// An entry, as large as a power of two, so that a block can be aligned to its size.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Block {
     }
 
     /// Fills a part.
-    fn fill(self, part: usize) -> Fresh<Tracked> {
+    fn fill(self, part: usize) -> Zeroed<Tracked> {
         let first = part * SHAPE.part_entries;
         for index in first..first + SHAPE.part_entries {
             // SAFETY: `as_ref` needs
@@ -76,11 +76,11 @@ impl Block {
             let entry = unsafe { self.entry(index).as_ref() };
             entry.0.store(FILLED, Ordering::Relaxed);
         }
-        // SAFETY: `Fresh::new` needs
+        // SAFETY: `Zeroed::new` needs
         // - alignment, as the block has it;
         // - entries that stay: blocks are never freed;
         // - no other reference: those above have ended.
-        unsafe { Fresh::new(self.entry(first), SHAPE.part_entries) }
+        unsafe { Zeroed::new(self.entry(first), SHAPE.part_entries) }
     }
 
     /// Publishes as [`publish_part`] does, with an order that is too weak.

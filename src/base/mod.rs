@@ -1,7 +1,7 @@
-//! Layer 1, which knows nothing of heaps: page numbers, sparse tables, locks, the sync facade.
+//! Layer 1: page numbers, sparse tables, locks, the sync facade.
 //!
-//! The layer hands up [`PageIdx`] and [`PageRun`], [`sparse`] tables, and [`lock::RankedLock`]; it
-//! takes from below typed addresses and the geometry.
+//! The layer knows nothing of heaps. It hands up [`PageIdx`] and [`PageRun`], [`sparse`] tables,
+//! and [`lock::RankedLock`]; it takes from below typed addresses and the geometry.
 
 #[cfg(not(loom))]
 pub(crate) mod invariant;

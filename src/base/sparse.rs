@@ -9,9 +9,8 @@
 //! A part goes from absent to Ready once, zero-filled, published with Release, and never back;
 //! readers load the word with Acquire and take no lock. Absent reads as "nothing here".
 //!
-//! The heap bitmap alone takes parts back ([`take_part_back`]): its readers find a part by an
-//! object that the part describes, and no such part is taken back. The word, which names the block,
-//! stays.
+//! Only the heap bitmap takes parts back, with `take_part_back`: a part that has no reader. The
+//! word, which names the block, stays.
 
 use core::marker::PhantomData;
 use core::mem::size_of;
@@ -56,12 +55,12 @@ unsafe impl<T: Entry> Entry for Word<T> {}
 /// Memory for `count` entries, which is Ready, zero-filled, aligned for `T`, and exclusive to the
 /// holder for as long as the heap lives.
 #[derive(Debug)]
-pub(crate) struct Fresh<T> {
+pub(crate) struct Zeroed<T> {
     start: NonNull<T>,
     count: usize,
 }
 
-impl<T: Entry> Fresh<T> {
+impl<T: Entry> Zeroed<T> {
     /// Takes memory as fresh.
     ///
     /// # Safety
@@ -232,7 +231,7 @@ pub(crate) fn publish_part<T: Entry>(
     word: &AtomicPtr<u8>,
     shape: BlockShape,
     part: usize,
-    memory: Fresh<T>,
+    memory: Zeroed<T>,
 ) {
     debug_assert_eq!(
         memory.count, shape.part_entries,
@@ -256,13 +255,12 @@ pub(crate) fn publish_part<T: Entry>(
 
 /// Marks part `part` of the block that `word` names as not Ready.
 ///
-/// The part has no reader, and gets none until it is published again or [`give_part_again`] was
-/// called.
-///
-/// # Locks
-/// The caller is in the growth gate, which serialises writers.
+/// # Safety
+/// - The part has no reader, and gets none until it is published again or [`give_part_again`] was
+///   called.
+/// - The caller is in the growth gate, which serialises writers.
 #[cfg(feature = "heap-bits")]
-pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
+pub(crate) unsafe fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
     debug_assert_eq!(before.addr() >> part & 1, 1, "a part is Ready before that");
     word.store(
@@ -271,9 +269,13 @@ pub(crate) fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
     );
 }
 
-/// Undoes [`take_part_back`]: the part, whose memory stayed, is Ready again.
+/// Undoes [`take_part_back`].
+///
+/// # Safety
+/// - The part was taken back, and its memory is Ready still.
+/// - The caller is in the growth gate, which serialises writers.
 #[cfg(feature = "heap-bits")]
-pub(crate) fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
+pub(crate) unsafe fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
     word.store(before.map_addr(|addr| addr | 1 << part), Ordering::Release);
 }
@@ -327,12 +329,12 @@ impl<N: Entry, L: Entry> Link<N, L> {
     }
 
     /// Publishes a node. The link named nothing.
-    pub(crate) fn publish_node(&self, memory: Fresh<N>) -> &N {
+    pub(crate) fn publish_node(&self, memory: Zeroed<N>) -> &N {
         self.publish(memory, IS_NODE)
     }
 
     /// Publishes a leaf. The link named nothing.
-    pub(crate) fn publish_leaf(&self, memory: Fresh<L>) -> &L {
+    pub(crate) fn publish_leaf(&self, memory: Zeroed<L>) -> &L {
         self.publish(memory, IS_LEAF)
     }
 
@@ -350,7 +352,7 @@ impl<N: Entry, L: Entry> Link<N, L> {
         Some(unsafe { &*entry.cast::<T>() })
     }
 
-    fn publish<T: Entry>(&self, memory: Fresh<T>, tag: usize) -> &T {
+    fn publish<T: Entry>(&self, memory: Zeroed<T>, tag: usize) -> &T {
         const {
             assert!(
                 align_of::<T>() > IS_NODE | IS_LEAF,

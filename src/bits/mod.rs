@@ -1,4 +1,4 @@
-//! The heap bitmap: which words of the heap hold pointers.
+//! Layer 2: the heap bitmap, which says which words of the heap hold pointers.
 //!
 //! [`Heap::allocate_scannable`](crate::Heap::allocate_scannable) allocates an object with a
 //! [`Description`] of its pointers. `archipelago-derive` derives [`Scannable`] for a type, and

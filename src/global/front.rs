@@ -7,8 +7,10 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use crate::heap::Heap;
 
-// SAFETY: memory that `allocate` hands out is Ready, aligned, as large as asked for and shared with
-// nobody until it is freed; nothing here unwinds.
+// SAFETY: `GlobalAlloc` needs
+// - memory for the layout: what `allocate` hands out is Ready, aligned, as large as asked for, and
+//   shared with nobody until it is freed;
+// - no unwinding: nothing here panics.
 unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         pointer_or_null(self.allocate(layout, K::context()).ok())

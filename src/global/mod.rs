@@ -1,4 +1,4 @@
-//! Layer 8: the front ends.
+//! Layer 9: the front ends.
 //!
 //! `GlobalAlloc` for `#[global_allocator]`, and `Allocator` for collections that name their heap
 //! (feature `allocator-api2`). Both turn the heap's answers into theirs and add nothing.

@@ -21,7 +21,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// [`AllocError`] with the step that refused and its figures. Objects, free pages and ranges
     /// are as before.
     /// # Locks
-    /// Takes central, page, and unless [`AllocFlags::NO_GROW`] is set the growth gate. With
+    /// Takes central, the bitmap's (with the feature `heap-bits`), page, and unless
+    /// [`AllocFlags::NO_GROW`] is set the growth gate. With
     /// interrupts masked it waits for no lock of the machine: where one is busy, the request is
     /// served as [`AllocFlags::ATOMIC`].
     /// # Cost

@@ -134,9 +134,10 @@ impl<K: Kernel> Early<K> {
                 return None;
             }
             inner.started = true;
-            // SAFETY: `init` needs memory that is writable, unused and outlives the heap, and at
-            // least `LEAST_BYTES` of it: the region is a static, which this heap alone has taken,
-            // just now.
+            // SAFETY: `init` needs
+            // - memory that is writable and outlives the heap: the region is a static;
+            // - that nothing else uses it: this heap alone has taken the region, just now;
+            // - at least `LEAST_BYTES` of it: a shorter region is not kept.
             unsafe { inner.heap.init(region.start.as_ptr(), region.bytes) };
         }
         inner.heap.allocate_first_fit(layout).ok()

@@ -21,7 +21,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// - `pointer` was allocated by this heap with `layout`, or reallocated to it.
     /// - Nothing uses the object any more.
     /// # Locks
-    /// Takes central and page. Callable from an interrupt handler and from the machine.
+    /// Takes central, the bitmap's (with the feature `heap-bits`), and page. Callable from an
+    /// interrupt handler and from the machine.
     /// # Cost
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
@@ -35,9 +36,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.clear_large(online, pointer, layout);
         let mut lists = self.central.lock();
         let object = if Self::SAVES_CODE {
-            self.object_shared(online, pointer, layout)
+            // SAFETY: the central lock is held until the object is used up.
+            unsafe { self.object_shared(online, pointer, layout) }
         } else {
-            self.object(online, pointer, layout)
+            // SAFETY: as above.
+            unsafe { self.object(online, pointer, layout) }
         };
         let freed = object.map(|object| self.free_object(online, &mut lists, object));
         // The report is made with no lock held, so that the kernel may free while it prints.
@@ -52,7 +55,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.clear_slot(online, &object);
         let (records, handle, span) = (online.records(), object.handle, object.span);
         let emptied = match object.location {
-            Location::Whole => Some(lists.retire(records, handle)),
+            Location::Whole => {
+                // SAFETY: the span is a large object's, which is being freed.
+                Some(unsafe { lists.retire(records, handle) })
+            }
             Location::Slot { class, slot } => {
                 let slots = Self::TABLE.slots(class);
                 lists.free(records, handle, span, class, slot, slots)

@@ -71,7 +71,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was
     /// decommitted.
     /// # Locks
-    /// The growth gate, throughout; central and page, briefly for every run.
+    /// Takes the growth gate, throughout; central, the bitmap's (with the feature `heap-bits`), and
+    /// page, briefly for every run.
     /// # Cost
     /// A search and a call of the machine for every run of free pages that are Ready.
     pub fn scavenge(&self, pages: usize) -> Result<usize, Cause> {

@@ -39,23 +39,29 @@ pub(super) enum Location<'a> {
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// [`object`](Self::object) out of line, one for all callers that need not be quick.
+    ///
+    /// # Safety
+    /// As for [`object`](Self::object).
     #[inline(never)]
-    pub(super) fn object_shared<'a>(
+    pub(super) unsafe fn object_shared<'a>(
         &self,
         online: &'a Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
     ) -> Result<Object<'a>, Fault> {
-        self.object(online, pointer, layout)
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.object(online, pointer, layout) }
     }
 
-    /// The object at `pointer`, checked against `layout`. The caller holds the central lock.
+    /// The object at `pointer`, checked against `layout`.
     ///
     /// # Errors
     /// The fault of the pointer or of the layout.
+    /// # Safety
+    /// The caller holds the central lock until the object is gone.
     // The result is large; in line it stays in registers.
     #[inline(always)]
-    pub(super) fn object<'a>(
+    pub(super) unsafe fn object<'a>(
         &self,
         online: &'a Online<M>,
         pointer: NonNull<u8>,
@@ -74,7 +80,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             .bytes_above(first)
             .ok_or(Fault::Corruption("page map"))?;
         let location = match span.kind() {
-            Kind::Small(class) => Self::slot_of(span, class, offset, layout)?,
+            Kind::Small(class) => {
+                // SAFETY: the caller's promise is the same.
+                unsafe { Self::slot_of(span, class, offset, layout) }?
+            }
             Kind::Large => Self::whole(span.record, offset, layout)?,
             Kind::Unused => return Err(Fault::Corruption("span of a page in use")),
         };
@@ -85,8 +94,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         })
     }
 
+    /// # Safety
+    /// As for [`object`](Self::object).
     #[inline(always)]
-    fn slot_of<'a>(
+    unsafe fn slot_of<'a>(
         span: SpanRef<'a>,
         class: u8,
         offset: usize,
@@ -103,7 +114,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
             return Err(Fault::InteriorPointer);
         }
-        let slot = span.taken_slot(slot).ok_or(Fault::DoubleFree)?;
+        // SAFETY: the caller holds the central lock until the object is gone, as it promises.
+        let slot = unsafe { span.taken_slot(slot) }.ok_or(Fault::DoubleFree)?;
         if Self::TABLE.class_for(layout.size(), layout.align()) != Some(class) {
             return Err(Fault::WrongLayout);
         }
@@ -125,7 +137,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// The fault of an address in no span: its page may be the heap's and free.
+    /// The fault of an address in no span: its page may be the heap's and free. A page of a run
+    /// that the kernel owns is taken for free, for no record says of which it is one.
     #[cold]
     fn fault_outside(&self, address: VirtAddr) -> Fault {
         let page = PageIdx::of::<M>(address);

@@ -1,7 +1,8 @@
 //! Layer 7: objects.
 //!
 //! The layer allocates, looks up, resizes and frees objects, and keeps the early heap. It takes
-//! runs of pages from the page heap and slots from the central lists, whose locks it does not see.
+//! runs of pages from the page heap, whose locks it does not see, and slots from the central lists,
+//! whose lock it takes.
 
 mod alloc;
 mod early;
@@ -23,5 +24,5 @@ mod tests;
 pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object_heap::Heap;
-pub use pages::{OwnedRun, PageStats, Pages};
+pub use pages::{OwnedRun, Pages};
 pub use request::AllocError;

@@ -30,33 +30,11 @@ use crate::region::{Cause, Purpose};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pages<'h, M: Machine, K: Kernel> {
-    heap: &'h Heap<M, K>,
+    pub(crate) heap: &'h Heap<M, K>,
 }
 
-/// A snapshot of the pages of a heap, in pages. In a quiet moment the owned pages are those that
-/// are free, in spans, in the reserve, and in runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PageStats {
-    /// Pages that the heap owns.
-    pub owned: usize,
-    /// Free pages, Ready or scavenged.
-    pub free: usize,
-    /// Free pages without memory.
-    pub scavenged: usize,
-    /// Pages of the longest free run.
-    pub largest_free_run: usize,
-    /// Pages in spans: of objects, and of the slots beside them.
-    pub spans: usize,
-    /// Pages kept for atomic requests.
-    pub reserve: usize,
-    /// Pages in runs of the kernel.
-    pub runs: usize,
-    /// The most bytes that may be Ready; `usize::MAX` means no limit.
-    pub limit_bytes: usize,
-}
-
-/// A run of Ready pages that belongs to its holder. Dropping it frees the pages.
+/// A run of Ready pages that belongs to its holder. Dropping it takes the page lock, and frees the
+/// pages.
 ///
 /// The run is no object of the heap: [`Heap::deallocate`] and [`Heap::owns`] do not know it.
 #[must_use = "the pages are freed when the run is dropped"]
@@ -80,10 +58,11 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
     /// `align` bytes, a power of two. An alignment below a page is that of a page.
     ///
     /// # Errors
-    /// [`AllocError`] with the step that refused; [`Cause::TooLarge`] also for no pages and for an
-    /// `align` that is no power of two. The heap is as it was.
+    /// [`AllocError`] with the step that refused; [`Cause::NoSuchRun`] for no pages, and for an
+    /// `align` that is not a power of two. The heap is as it was.
     /// # Locks
-    /// Page, and unless [`AllocFlags::NO_GROW`] is set the growth gate.
+    /// Takes page, and unless [`AllocFlags::NO_GROW`] is set the growth gate, inside of which it
+    /// may take central.
     /// # Cost
     /// A search for free pages, and calls of the machine for pages that are not Ready.
     pub fn allocate(
@@ -97,6 +76,7 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
         let online = online.ok_or(refused(Cause::NotInitialised))?;
+        self.heap.refill_if_low(online, flags);
         let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let ready = self.heap.pages.alloc(online, want, flags, self.heap);
         Ok(self.own(online, ready.map_err(refused)?, flags))
@@ -113,11 +93,12 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         }
     }
 
-    /// The run that [`OwnedRun::leak`] gave up.
+    /// The run that [`OwnedRun::leak`] gave up, or `None` if the heap has no such page.
     ///
     /// # Safety
     /// - `memory` was returned by [`OwnedRun::leak`] of a run of this heap.
-    /// - It was not passed to this function before, and nothing uses it any more but its caller.
+    /// - This function is called at most once for each such call, and nothing but its caller uses
+    ///   the memory any more.
     #[must_use]
     pub unsafe fn recover(&self, memory: NonNull<[u8]>) -> Option<OwnedRun<'h, M, K>> {
         let machine = self.heap.machine()?;
@@ -147,28 +128,6 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked.
     pub fn scavenge(&self, pages: usize) -> Result<usize, Cause> {
         self.heap.scavenge(pages)
-    }
-
-    /// The account of the pages as it is now. Other CPUs may move it between two of its numbers.
-    ///
-    /// # Locks
-    /// As [`Heap::stats`].
-    #[must_use]
-    pub fn stats(&self) -> PageStats {
-        let ledger = self.heap.pages.ledger();
-        let pages = |purpose| ledger.of(purpose) >> M::GEOMETRY.page_shift;
-        let pool = self.heap.pages.pool().hold();
-        let (free, state) = pool.pages();
-        PageStats {
-            owned: pool.owned().total_pages(),
-            free: pool.free_pages(),
-            scavenged: pool.scavenged_pages(),
-            largest_free_run: free.largest_run(state),
-            spans: pages(Purpose::Objects),
-            reserve: pages(Purpose::Reserve),
-            runs: pages(Purpose::Runs),
-            limit_bytes: ledger.limit(),
-        }
     }
 
     /// Bytes of a page.
@@ -211,18 +170,25 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
     /// Adds the `more` pages that follow, in place.
     ///
     /// # Errors
-    /// [`AllocError`]: the pages are not free, or a step refused. The run is as it was.
+    /// [`AllocError`] with [`Cause::NotFree`] if the pages are in use, or with the step that
+    /// refused. The run is as it was.
     /// # Locks
     /// As [`Pages::allocate`].
     pub fn extend(&mut self, more: usize, flags: AllocFlags) -> Result<(), AllocError> {
         if more == 0 {
             return Ok(());
         }
+        let whole = layout_of::<M>(self.run.count.saturating_add(more), 1)?;
+        Heap::<M, K>::wanted(whole).map_err(|cause| AllocError {
+            layout: whole,
+            cause,
+        })?;
         let layout = layout_of::<M>(more, 1)?;
         let refused = |cause| AllocError { layout, cause };
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
         let online = online.ok_or(refused(Cause::NotInitialised))?;
+        self.heap.refill_if_low(online, flags);
         let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let added = self
             .heap
@@ -238,6 +204,9 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
     }
 
     /// Frees the pages after the first `count`; nothing happens if there are no more.
+    ///
+    /// # Locks
+    /// Takes page.
     pub fn shrink(&mut self, count: usize) {
         let kept = count.min(self.run.count);
         let gone = PageRun::between(self.run.first.plus(kept), self.run.end());
@@ -260,21 +229,23 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
 /// The layout of `count` pages, aligned to `align` bytes and at least to a page.
 ///
 /// # Errors
-/// [`Cause::TooLarge`] if there is no such layout: no pages, more than a run can have, or an
-/// `align` that is no power of two.
-fn layout_of<M: Machine>(count: usize, align: usize) -> Result<Layout, AllocError> {
-    let page_bytes = M::GEOMETRY.page_bytes();
-    let bytes = count.checked_mul(page_bytes).filter(|bytes| *bytes > 0);
-    let align_bytes = align.is_power_of_two().then_some(align.max(page_bytes));
-    let layout = bytes
-        .zip(align_bytes)
-        .and_then(|(bytes, align)| Layout::from_size_align(bytes, align).ok());
-    layout.ok_or(AllocError {
+/// [`Cause::NoSuchRun`] for no pages, and for an `align` that is not a power of two;
+/// [`Cause::TooLarge`] for more pages than a run can have.
+fn layout_of<M: Machine>(pages: usize, align: usize) -> Result<Layout, AllocError> {
+    let refused = |cause| AllocError {
         layout: Layout::new::<()>(),
-        cause: Cause::TooLarge {
-            bytes: count.saturating_mul(page_bytes).max(align),
+        cause,
+    };
+    if pages == 0 || !align.is_power_of_two() {
+        return Err(refused(Cause::NoSuchRun { pages, align }));
+    }
+    let page_bytes = M::GEOMETRY.page_bytes();
+    let bytes = pages.saturating_mul(page_bytes);
+    Layout::from_size_align(bytes, align.max(page_bytes)).map_err(|_| {
+        refused(Cause::TooLarge {
+            bytes: bytes.max(align),
             most: isize::MAX.unsigned_abs() & !(page_bytes - 1),
-        },
+        })
     })
 }
 
@@ -289,7 +260,8 @@ impl<M: Machine, K: Kernel> Drop for OwnedRun<'_, M, K> {
             .transfer(Purpose::Runs, Purpose::Objects, self.bytes());
         // SAFETY: 1. the pages are taken and Ready, by the invariant of this value, and are charged
         // to objects now;
-        // 2. this value alone names them, and goes.
+        // 2. this value alone names them, and goes; whoever got their address from it uses them no
+        // more, as `as_ptr` and `leak` say.
         pages.free(unsafe { ReadyRun::assume(self.run) });
     }
 }

@@ -38,7 +38,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// their memory.
     #[inline(never)]
     pub(super) unsafe fn free_unrecorded(&self, scan: Scan, run: PageRun) {
-        self.pages.release_bits(scan, run);
+        // SAFETY: the caller promises that nothing uses the memory, so no object is in it.
+        unsafe { self.pages.release_bits(scan, run) };
         self.pages.index().set(run, None);
         // SAFETY: `assume` needs, by the caller's promise:
         // 1. the pages taken, Ready and charged to objects: those of a span are;

@@ -6,7 +6,7 @@ use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::base::Shape;
 use crate::pageheap::Online;
-use crate::region::{Cause, Purpose, Source};
+use crate::region::{Cause, Purpose};
 use crate::span::{NARROW_SLOTS, RecordKind, Records};
 
 /// Records made at a time: as many as fill a kilobyte, or half of a page if that is less.
@@ -72,23 +72,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
             return Ok(());
         }
-        self.pages.with_metadata(online, self, |source| {
-            while self.central.lock().spare_records(kind) == 0 {
-                match kind {
-                    RecordKind::Narrow => {
-                        let memory = source.take(Purpose::Spans, batch::<M>(), 0)?;
-                        self.central.lock().add_records(online.records(), memory);
-                    }
-                    RecordKind::Wide => {
-                        let memory = source.take(Purpose::Spans, WIDE_BATCH, 0)?;
-                        self.central
-                            .lock()
-                            .add_wide_records(online.records(), memory);
-                    }
+        while self.central.lock().spare_records(kind) == 0 {
+            let (pages, purpose) = (&self.pages, Purpose::Spans);
+            match kind {
+                RecordKind::Narrow => {
+                    let memory = pages.take_metadata(online, self, purpose, batch::<M>())?;
+                    self.central.lock().add_records(online.records(), memory);
+                }
+                RecordKind::Wide => {
+                    let memory = pages.take_metadata(online, self, purpose, WIDE_BATCH)?;
+                    self.central
+                        .lock()
+                        .add_wide_records(online.records(), memory);
                 }
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 

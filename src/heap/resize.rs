@@ -91,23 +91,28 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Option<NonNull<[u8]>> {
         let lists = self.central.lock();
-        let object = self.object_shared(online, pointer, old);
-        drop(lists);
-        let object = match object {
+        // SAFETY: the object is gone before the lock is.
+        let object = match unsafe { self.object_shared(online, pointer, old) } {
             Ok(object) => object,
-            Err(fault) => self.stop_misused(online, pointer, old, fault),
-        };
-        let bytes = match (object.location, Self::served(new).ok()?) {
-            (Location::Slot { class, .. }, Served::Small(wanted)) if class == wanted => {
-                Self::TABLE.size(class)
+            Err(fault) => {
+                drop(lists);
+                self.stop_misused(online, pointer, old, fault)
             }
-            (Location::Whole, Served::Large(want)) => {
-                let run = object.span.record.run();
+        };
+        let (handle, run) = (object.handle, object.span.record.run());
+        let class = match object.location {
+            Location::Slot { class, .. } => Some(class),
+            Location::Whole => None,
+        };
+        drop(lists);
+        let bytes = match (class, Self::served(new).ok()?) {
+            (Some(class), Served::Small(wanted)) if class == wanted => Self::TABLE.size(class),
+            (None, Served::Large(want)) => {
                 if !want.starts_at(run.first) {
                     return None;
                 }
                 let want = want.for_scan(scan);
-                self.resize_run(online, object.handle, run, want, flags)?;
+                self.resize_run(online, handle, run, want, flags)?;
                 want.pages << M::GEOMETRY.page_shift
             }
             _ => return None,

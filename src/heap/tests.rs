@@ -12,10 +12,10 @@ use crate::pageheap::Window;
 use crate::region::ranges::Slot;
 use crate::region::{Cause, Purpose, Source};
 
-type Subject = Heap<Sim<Plain32>, Hosted>;
+type PlainHeap = Heap<Sim<Plain32>, Hosted>;
 
-fn subject() -> Box<Subject> {
-    let heap: Box<Subject> = Box::default();
+fn subject() -> Box<PlainHeap> {
+    let heap: Box<PlainHeap> = Box::default();
     let machine = Sim::builder().build();
     heap.init(&[Window::new(0x4000_0000, 1 << 24)], machine)
         .expect("a good window");
@@ -23,12 +23,12 @@ fn subject() -> Box<Subject> {
 }
 
 /// Makes the machine be called, inside the gate, while the guard that `hold` returns is held.
-fn call_machine<R>(heap: &Subject, hold: impl Fn() -> R) -> Result<(), Cause> {
+fn call_machine<R>(heap: &PlainHeap, hold: impl Fn() -> R) -> Result<(), Cause> {
     let online = heap.pages.online().expect("it is initialised");
-    heap.pages.with_metadata(online, heap, |source| {
+    heap.pages.with_machine(online, heap, |space, windows| {
         let _held = hold();
         // More than can be in stock.
-        let memory = source.take::<Slot>(Purpose::Ranges, 4096, 0);
+        let memory = windows.source(space).take::<Slot>(Purpose::Ranges, 4096, 0);
         memory.map(drop)
     })
 }
@@ -52,6 +52,15 @@ fn a_call_under_the_page_lock_is_caught() {
 fn a_call_under_the_central_lock_is_caught() {
     let heap = subject();
     let answer = call_machine(&heap, || heap.central.lock());
+    assert_eq!(answer, Ok(()));
+}
+
+#[cfg(feature = "heap-bits")]
+#[test]
+#[should_panic(expected = "the machine is never called under a heap lock")]
+fn a_call_under_the_bitmaps_lock_is_caught() {
+    let heap = subject();
+    let answer = call_machine(&heap, || heap.pages.bitmap().hold());
     assert_eq!(answer, Ok(()));
 }
 

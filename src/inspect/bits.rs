@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicUsize;
 use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
 
 use super::walk::spans;
-use crate::arena::ArenaIndex;
+use crate::arena::{ArenaIndex, BitsReader};
 use crate::bits::{HeapBits, PointerWords, Tables};
 use crate::heap::Heap;
 use crate::span::{Kind, SpanRef};
@@ -87,7 +87,9 @@ impl<M: Machine, K: Kernel> Tables for BitsView<'_, M, K> {
 
     #[inline]
     fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
-        self.heap.pages.index().bits_from(arena, first)
+        // SAFETY: this view is counted as a reader.
+        let reader = unsafe { self.heap.pages.index().read_bits() };
+        reader.units_from(arena, first)
     }
 }
 
@@ -176,20 +178,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let _lists = self.central.lock();
         let pool = self.pages.pool().hold();
+        // SAFETY: only words of scannable spans are looked at, and the central lock is held.
+        let reader = unsafe { self.pages.index().read_bits() };
         spans(self.pages.index(), online, pool.owned())
             .filter(|span| span.scan().is_yes())
-            .for_each(|span| for_each_word_of::<M, K>(self.pages.index(), span, &mut visit));
+            .for_each(|span| for_each_word_of::<M, K>(&reader, span, &mut visit));
     }
 
     /// Calls `visit` with every part of the bitmaps of the arenas that the heap owns pages of,
     /// lowest offset first.
     ///
     /// # Locks
-    /// Central and page, throughout: `visit` must not use the heap.
+    /// The bitmap's and page, throughout: `visit` must not use the heap.
     /// # Cost
     /// Linear in the arenas that the heap owns pages of.
     pub fn for_each_bits_part(&self, mut visit: impl FnMut(BitsPartView)) {
-        let _lists = self.central.lock();
+        let _bitmap = self.pages.bitmap().hold();
         let pool = self.pages.pool().hold();
         let mut next = 0;
         for range in pool.owned().iter() {
@@ -211,12 +215,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
 /// object are found from those of the one before.
 fn for_each_word_of<M: Machine, K: Kernel>(
-    tables: &ArenaIndex<M>,
+    reader: &BitsReader<'_, M>,
     span: SpanRef<'_>,
     mut visit: impl FnMut(VirtAddr),
 ) {
     let mut at = span.record.first().address::<M>();
-    let Some(mut cursor) = HeapBits::at(tables, at) else {
+    let Some(mut cursor) = HeapBits::at(reader, at) else {
         return;
     };
     for_each_object::<M, K>(span, |base, bytes| {

@@ -99,7 +99,11 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             at,
             "the pages of the reserve are ready",
         )?;
-        rule_at::<M>(!in_run || !scavenged, at, "the pages of a run are ready")?;
+        rule_at::<M>(
+            !in_run || !scavenged,
+            at,
+            "the pages of the kernel's runs are ready",
+        )?;
         walked.run_pages += usize::from(in_run);
         walked.reserve_pages += usize::from(in_reserve);
         walked.free_pages += usize::from(!in_reserve && !in_run);

@@ -24,5 +24,5 @@ mod walk;
 #[cfg(feature = "heap-bits")]
 pub use bits::{BitsPartView, BitsView, ObjectView};
 pub use rules::Violation;
-pub use stats::Stats;
+pub use stats::{PageStats, Stats};
 pub use views::{ArenaView, ChunkView, SpanView};

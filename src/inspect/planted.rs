@@ -15,20 +15,20 @@ use crate::pageheap::Window;
 use crate::region::Purpose;
 use crate::span::{Kind, Record};
 
-type Subject = Heap<Sim<Plain32>, Hosted>;
+type PlainHeap = Heap<Sim<Plain32>, Hosted>;
 
 const WINDOW: usize = 0x4000_0000;
 
 /// A heap with small objects of several classes, a full span, large objects, free pages and a
 /// reserve.
-struct Bed {
-    heap: Box<Subject>,
+struct DamagedHeap {
+    heap: Box<PlainHeap>,
     first: PageIdx,
 }
 
-impl Bed {
+impl DamagedHeap {
     fn new() -> Self {
-        let heap: Box<Subject> = Box::default();
+        let heap: Box<PlainHeap> = Box::default();
         let windows = [
             Window::new(WINDOW, 1 << 28),
             Window::new(WINDOW + (1 << 30), 1 << 28),
@@ -137,12 +137,12 @@ impl Bed {
     }
 }
 
-impl Sound for Bed {
+impl Sound for DamagedHeap {
     fn make() -> Self {
         Self::new()
     }
 
-    fn heap(&self) -> &Subject {
+    fn heap(&self) -> &PlainHeap {
         &self.heap
     }
 }
@@ -151,7 +151,7 @@ impl Sound for Bed {
 pub(super) trait Sound {
     fn make() -> Self;
 
-    fn heap(&self) -> &Subject;
+    fn heap(&self) -> &PlainHeap;
 }
 
 /// Breaks a rule with `damage` and expects that `verify` names it.
@@ -182,7 +182,7 @@ fn run(first: PageIdx, count: usize) -> PageRun {
 }
 
 planted! {
-    Bed;
+    DamagedHeap;
     a_purpose_gains: "the purposes add up to what is ready", |bed| {
         bed.heap.pages.ledger().plant(Purpose::Ranges, 64);
     };
@@ -354,7 +354,7 @@ fn at_least_25_rules_are_damaged() {
 
 #[test]
 fn a_violation_says_where() {
-    let bed = Bed::new();
+    let bed = DamagedHeap::new();
     let (first, _) = bed.partial();
     bed.heap.pages.index().set(run(first, 1), None);
     let violation = bed.heap.verify().expect_err("the damage is found");

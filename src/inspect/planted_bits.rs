@@ -19,13 +19,13 @@ use crate::span::Record;
 const BYTES: usize = 48;
 
 /// A heap with a scannable object in a slot with free ones behind it, and one without pointers.
-struct Bed {
+struct DamagedBitmap {
     heap: Box<Heap<Sim<Plain32>, Hosted>>,
     scannable: VirtAddr,
     plain: VirtAddr,
 }
 
-impl Bed {
+impl DamagedBitmap {
     fn new() -> Self {
         const MAP: PointerMap<'_> = PointerMap::from_mask(12, 0b101);
         let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
@@ -71,12 +71,17 @@ impl Bed {
         let word = offset % geometry.arena_bytes() / word_bytes;
         let (unit, bit) = (word / UNIT_WORDS, word % UNIT_WORDS);
         let arena = offset / geometry.arena_bytes();
-        let units = self.heap.pages.index().bits_from(arena, unit);
-        units.first().expect("ready").fetch_or(bits << bit, Relaxed);
+        // SAFETY: no part is taken back by this test.
+        let reader = unsafe { self.heap.pages.index().read_bits() };
+        reader
+            .units_from(arena, unit)
+            .first()
+            .expect("ready")
+            .fetch_or(bits << bit, Relaxed);
     }
 }
 
-impl Sound for Bed {
+impl Sound for DamagedBitmap {
     fn make() -> Self {
         Self::new()
     }
@@ -87,9 +92,10 @@ impl Sound for Bed {
 }
 
 planted! {
-    Bed;
+    DamagedBitmap;
     a_claim_is_lost: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
-        bed.heap.pages.index().release_bits(bed.page(bed.scannable));
+        // SAFETY: the damage is meant, and nothing uses the objects.
+        unsafe { bed.heap.pages.index().release_bits(bed.page(bed.scannable)) };
     };
     a_claim_is_wrong: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
         bed.heap.pages.index().claim_bits(bed.page(bed.plain)).expect("ready");
@@ -97,8 +103,11 @@ planted! {
     a_needed_part_goes: "the heap bitmap that covers scannable spans is ready", |bed| {
         let run = bed.page(bed.scannable);
         let online = bed.heap.pages.online().expect("initialised");
-        bed.heap.pages.index().release_bits(run);
-        let part = bed.heap.pages.index().take_idle_part(run, &online.machine).expect("idle");
+        // SAFETY: the damage is meant, and nothing uses the objects.
+        unsafe { bed.heap.pages.index().release_bits(run) };
+        // SAFETY: one thread uses this heap, and reads no bits.
+        let part = unsafe { bed.heap.pages.index().take_idle_part(run, &online.machine) };
+        let part = part.expect("idle");
         part.memory.record();
         bed.heap.pages.index().plant_claim(run);
     };

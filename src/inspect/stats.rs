@@ -4,12 +4,12 @@ use core::fmt;
 
 use archipelago_api::{Footprint, Kernel, Machine};
 
-use crate::heap::Heap;
+use crate::heap::{Heap, Pages};
 use crate::region::Purpose;
 
 /// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
-/// `mapped_ready` in granules, page-table frames and held frames to what the frame source has given
-/// and not got back.
+/// `mapped_ready` in granules, page-table frames and held frames to what the frame allocator has
+/// given and not got back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -64,6 +64,29 @@ impl Stats {
     }
 }
 
+/// A snapshot of the pages of a heap, in pages. In a quiet moment the owned pages are those that
+/// are free, in spans, in the reserve, and in runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageStats {
+    /// Pages that the heap owns.
+    pub owned: usize,
+    /// Free pages, Ready or scavenged.
+    pub free: usize,
+    /// Free pages without memory.
+    pub scavenged: usize,
+    /// Pages of the longest free run.
+    pub largest_free_run: usize,
+    /// Pages in spans: of objects, and of the slots beside them.
+    pub spans: usize,
+    /// Pages kept for atomic requests.
+    pub reserve: usize,
+    /// Pages in runs of the kernel.
+    pub runs: usize,
+    /// The most bytes that may be Ready; `usize::MAX` means no limit.
+    pub limit_bytes: usize,
+}
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>14} bytes ready", self.mapped_ready)?;
@@ -107,6 +130,30 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             scavenged_pages: pool.scavenged_pages(),
             largest_free_run: pages.largest_run(state),
             early_bytes: self.early.bytes(),
+        }
+    }
+}
+
+impl<M: Machine, K: Kernel> Pages<'_, M, K> {
+    /// The account of the pages as it is now. Other CPUs may move it between two of its numbers.
+    ///
+    /// # Locks
+    /// Takes page.
+    #[must_use]
+    pub fn stats(&self) -> PageStats {
+        let ledger = self.heap.pages.ledger();
+        let pages = |purpose| ledger.of(purpose) >> M::GEOMETRY.page_shift;
+        let pool = self.heap.pages.pool().hold();
+        let (free, state) = pool.pages();
+        PageStats {
+            owned: pool.owned().total_pages(),
+            free: pool.free_pages(),
+            scavenged: pool.scavenged_pages(),
+            largest_free_run: free.largest_run(state),
+            spans: pages(Purpose::Objects),
+            reserve: pages(Purpose::Reserve),
+            runs: pages(Purpose::Runs),
+            limit_bytes: ledger.limit(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::bits::slots_of;
 use super::check::Check;
 use super::rules::{Violation, rule, rule_at, rule_at_address};
 use super::walk::spans_in;
-use crate::arena::{ArenaIndex, SpanHandle};
+use crate::arena::{ArenaIndex, BitsReader, SpanHandle};
 use crate::base::PageRun;
 use crate::bits::{HeapBits, Tables, WordBits};
 use crate::heap::Heap;
@@ -81,7 +81,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
                 "the heap bitmap that covers scannable spans is ready",
             )?;
             rule_at::<M>(
-                self.heap.pages.index().is_dead_where_unclaimed(&part),
+                self.bits_reader().is_dead_where_unclaimed(&part),
                 part.first,
                 "words outside of scannable spans are dead",
             )?;
@@ -145,14 +145,19 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         rule_at_address(is_dead, tail, "the words of a span's tail are dead")
     }
 
+    fn bits_reader(&self) -> BitsReader<'_, M> {
+        // SAFETY: the check holds the growth gate, and takes no part back.
+        unsafe { self.heap.pages.index().read_bits() }
+    }
+
     fn is_dead(&self, start: VirtAddr, bytes: usize) -> bool {
-        entries(self.heap.pages.index(), start, bytes).all(|entry| entry == Some(WordBits::DEAD))
+        entries(&self.bits_reader(), start, bytes).all(|entry| entry == Some(WordBits::DEAD))
     }
 
     /// Whether no word after a dead one is described.
     fn stays_dead(&self, start: VirtAddr, bytes: usize) -> bool {
         let mut has_ended = false;
-        entries(self.heap.pages.index(), start, bytes)
+        entries(&self.bits_reader(), start, bytes)
             .enumerate()
             .all(|(word, entry)| {
                 let Some(entry) = entry else {

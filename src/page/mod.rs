@@ -1,4 +1,4 @@
-//! Layer 3: free pages.
+//! Layer 4: free pages.
 //!
 //! [`FreePages`] answers "which run of n pages, lowest first" over everything the heap owns: chunk
 //! bitmaps ([`bits`]) under a sparse tree of summaries ([`summary`], [`tree`]), with a search

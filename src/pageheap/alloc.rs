@@ -56,7 +56,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 self.find_or_grow(online, space, windows, want, user)
             });
         };
-        match PagePool::<M, K>::settle_found(found) {
+        match PagePool::<M, K>::if_ready(found) {
             Ok(ready) => self.cover(online, want.scan, ready, user),
             Err(transit) => self.commit_found(online, want.scan, transit, user),
         }
@@ -73,7 +73,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let committed = self.with_machine(online, user, |space, windows| {
             self.commit_covered(space, windows, scan, &transit)
         });
-        self.settle(transit, committed)
+        self.finish_commit(transit, committed)
     }
 
     fn commit_covered(
@@ -84,15 +84,20 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         transit: &Transit,
     ) -> Result<bool, Cause> {
         self.with_bits(space, windows, scan, transit.run(), || {
-            self.commit_scavenged(space, transit)
+            let committed = self.commit_scavenged(space, transit)?;
+            Ok(committed.is_zeroed())
         })
     }
 
     /// Hands out a run in transit whose commit succeeded; frees one whose commit failed, with its
     /// scavenged bits as they are.
-    fn settle(&self, transit: Transit, committed: Result<bool, Cause>) -> Result<ReadyRun, Cause> {
+    fn finish_commit(
+        &self,
+        transit: Transit,
+        committed: Result<bool, Cause>,
+    ) -> Result<ReadyRun, Cause> {
         match committed {
-            Ok(is_zeroed) => Ok(self.pool.settle(transit, is_zeroed)),
+            Ok(is_zeroed) => Ok(self.pool.finish_commit(transit, is_zeroed)),
             Err(cause) => {
                 self.pool.free_in_transit(transit);
                 Err(cause)
@@ -119,14 +124,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Some(found) = found else {
             return self.grow(space, windows, want);
         };
-        match PagePool::<M, K>::settle_found(found) {
+        match PagePool::<M, K>::if_ready(found) {
             Ok(ready) => {
                 let covered = self.with_bits(space, windows, want.scan, ready.run(), || Ok(()));
                 self.keep_if_covered(ready, covered)
             }
             Err(transit) => {
                 let committed = self.commit_covered(space, windows, want.scan, &transit);
-                self.settle(transit, committed)
+                self.finish_commit(transit, committed)
             }
         }
     }

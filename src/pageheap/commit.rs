@@ -10,19 +10,38 @@ use crate::region::token::{Prepared, Ready, Refused};
 use crate::region::{Cause, Purpose, Space, Windows};
 use crate::span::Scan;
 
+/// A run in transit all of whose pages are Ready and charged to objects, with its scavenged bits as
+/// they were.
+///
+/// Invariant: [`commit_scavenged`](PageHeap::commit_scavenged) succeeded for the run, whose token
+/// is borrowed meanwhile.
+#[derive(Debug)]
+pub(super) struct CommittedRun<'t> {
+    transit: &'t Transit,
+    is_zeroed: bool,
+}
+
+impl CommittedRun<'_> {
+    /// Whether all of the run is known to be zero.
+    pub(super) const fn is_zeroed(&self) -> bool {
+        self.is_zeroed
+    }
+}
+
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Commits the pages of a run in transit that lack memory, and charges the whole run to
-    /// objects. Returns whether all of it is known to be zero. The scavenged bits stay.
+    /// objects. The scavenged bits stay.
     ///
     /// # Errors
     /// The pages that were scavenged are so again. The figures are those of the whole run, so that
     /// reclaiming as much is enough for all of its holes.
-    pub(super) fn commit_scavenged(
+    pub(super) fn commit_scavenged<'t>(
         &self,
         space: &Space<'_, M>,
-        transit: &Transit,
-    ) -> Result<bool, Cause> {
+        transit: &'t Transit,
+    ) -> Result<CommittedRun<'t>, Cause> {
         let run = transit.run();
+        let scavenged = self.pool.count_scavenged(run);
         let mut is_zeroed = true;
         let mut committed = 0;
         for part in self.pool.scavenged_runs(run) {
@@ -40,9 +59,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 }
                 Err(Refused { range, why }) => {
                     range.record();
-                    self.decommit_parts(space, PageRun::between(run.first, part.first));
+                    // SAFETY: the parts below were committed just now, for the run whose token is
+                    // held.
+                    unsafe {
+                        self.decommit_parts(space, PageRun::between(run.first, part.first));
+                    }
                     let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
-                    let all = bytes(self.pool.count_scavenged(run));
+                    let all = bytes(scavenged);
                     let granule = M::GEOMETRY.granule_bytes();
                     return Err(why.for_all(all, bytes(committed), granule));
                 }
@@ -52,28 +75,36 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let before = run.bytes::<M>() - (committed << M::GEOMETRY.page_shift);
         self.ledger
             .transfer(Purpose::Free, Purpose::Objects, before);
-        Ok(is_zeroed && committed == run.count)
+        Ok(CommittedRun {
+            transit,
+            is_zeroed: is_zeroed && committed == run.count,
+        })
     }
 
     /// Undoes [`commit_scavenged`](Self::commit_scavenged): the run is charged as it was before.
-    pub(super) fn uncommit_scavenged(&self, space: &Space<'_, M>, transit: &Transit) {
-        let run = transit.run();
+    pub(super) fn uncommit_scavenged(&self, space: &Space<'_, M>, committed: CommittedRun<'_>) {
+        let run = committed.transit.run();
         let scavenged: usize = self.pool.scavenged_runs(run).map(|part| part.count).sum();
         let before = run.bytes::<M>() - (scavenged << M::GEOMETRY.page_shift);
         self.ledger
             .transfer(Purpose::Objects, Purpose::Free, before);
-        self.decommit_parts(space, run);
+        // SAFETY: all parts of the run were committed, and its token is borrowed.
+        unsafe { self.decommit_parts(space, run) };
     }
 
     /// Decommits the pages of `run`, a part of a run in transit, that were committed for it. Where
     /// the machine has become busy, they stay Ready and become free pages like any other.
-    fn decommit_parts(&self, space: &Space<'_, M>, run: PageRun) {
+    ///
+    /// # Safety
+    /// The caller holds the token in transit, and every page of `run` whose scavenged bit is set
+    /// was committed since the token was made.
+    unsafe fn decommit_parts(&self, space: &Space<'_, M>, run: PageRun) {
         for part in self.pool.scavenged_runs(run) {
             let Some(range) = part.range::<M>() else {
                 continue;
             };
             // SAFETY: the caller holds the token of the run in transit, so
-            // - the part is Ready: its scavenged bits are set, and it was committed just now;
+            // - the part is Ready: its scavenged bits are set, and the caller committed it;
             // - no other token names it, and nothing uses it.
             let ready = unsafe { Ready::assume(range) };
             match space.decommit(ready, Purpose::Objects) {
@@ -104,7 +135,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         make: impl FnOnce() -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         windows
-            .with_metadata::<M>(|windows| {
+            .with_metadata::<M, K>(|windows| {
                 self.bitmap.commit(&self.index, space, windows, scan, run)
             })
             .and_then(|()| make())

@@ -13,7 +13,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Allocates the pages of `more` that follow `run`, a run of the caller's.
     ///
     /// # Errors
-    /// [`Cause::NotReady`] if they are not free, or the step that refused. The heap is as it was.
+    /// [`Cause::NotFree`] if they are not, or the step that refused. The heap is as it was.
     pub(crate) fn extend(
         &self,
         online: &Online<M>,
@@ -22,21 +22,19 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         flags: AllocFlags,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let refused = Cause::NotReady {
-            bytes: more.pages << M::GEOMETRY.page_shift,
-        };
+        let bytes = more.pages << M::GEOMETRY.page_shift;
         let may_grow = !flags.contains(AllocFlags::NO_GROW);
         let found = self
             .pool
             .extend(&self.ledger, run, more.pages)
-            .ok_or(refused)?;
-        match PagePool::<M, K>::settle_found(found) {
+            .ok_or(Cause::NotFree { bytes })?;
+        match PagePool::<M, K>::if_ready(found) {
             Ok(ready) if may_grow => self.cover(online, more.scan, ready, user),
             Ok(ready) => self.keep_if_claimed(more.scan, ready),
             Err(transit) if may_grow => self.commit_found(online, more.scan, transit, user),
             Err(transit) => {
                 self.pool.free_in_transit(transit);
-                Err(refused)
+                Err(Cause::NotReady { bytes })
             }
         }
     }

@@ -11,6 +11,7 @@
 
 use archipelago_api::{Contents, Kernel, Machine};
 
+use super::commit::CommittedRun;
 use super::page_heap::PageHeap;
 use super::plan::Plan;
 use super::pool::HeldPool;
@@ -60,7 +61,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         plan: &mut Plan,
     ) -> Result<ReadyRun, Cause> {
         loop {
-            windows.with_metadata::<M>(|windows| {
+            windows.with_metadata::<M, K>(|windows| {
                 self.make_metadata(space, windows, plan.piece)?;
                 self.bitmap
                     .commit(&self.index, space, windows, want.scan, plan.run)
@@ -123,7 +124,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if let Some(capacity) = needed {
             let memory = source.take(Purpose::Ranges, capacity, 0)?;
             if let Some(old) = self.pool.adopt_ranges(memory) {
-                windows.outgrown(old, space);
+                windows.put_in_stock(old, space);
             }
         }
         Ok(())
@@ -168,11 +169,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         piece: Reserved,
         tail: Option<&Transit>,
     ) -> Result<Committed, Refused<Reserved, Cause>> {
-        let tail_is_zeroed = match tail.map(|tail| self.commit_scavenged(space, tail)) {
-            None => true,
-            Some(Ok(is_zeroed)) => is_zeroed,
-            Some(Err(why)) => return Err(Refused { range: piece, why }),
+        let tail = match tail
+            .map(|tail| self.commit_scavenged(space, tail))
+            .transpose()
+        {
+            Ok(tail) => tail,
+            Err(why) => return Err(Refused { range: piece, why }),
         };
+        let tail_is_zeroed = tail.as_ref().is_none_or(CommittedRun::is_zeroed);
         let committed = space.prepare(piece).and_then(|prepared| {
             let (head, rest) = prepared.split_at(plan.head().bytes::<M>());
             match space.commit(head, Purpose::Objects) {

@@ -32,7 +32,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let pending_undo = Cell::new(None);
         let opened = {
             let patience = gated.patience;
-            let space = Space::new::<K>(&machine, &self.ledger, patience, admit, &pending_undo);
+            // SAFETY: the account is this heap's, the machine is to be, and the gate is held until
+            // the space is gone.
+            let space =
+                unsafe { Space::new::<K>(&machine, &self.ledger, patience, admit, &pending_undo) };
             space
                 .map_err(|Busy| InitError::Busy)
                 .and_then(|space| self.open(&space, &mut gated.windows, windows))
@@ -58,7 +61,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let mut gated = self.enter_for_init()?;
         let pending_undo = Cell::new(gated.pending_undo.take());
         let (machine, patience) = (&online.machine, gated.patience);
-        let space = Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo);
+        // SAFETY: the machine and the account are this heap's, whose gate is held until the space
+        // is gone.
+        let space =
+            unsafe { Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo) };
         let result = match space {
             Ok(space) => add_window::<M, K>(&space, &mut gated.windows, window),
             Err(Busy) => Err(InitError::Busy),
@@ -96,7 +102,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let anchor = Windows::anchor::<M>(room);
         // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
         unsafe {
-            all.settle_metadata::<M>(Home {
+            all.set_home::<M>(Home {
                 room,
                 is_apart: home.for_metadata,
                 reach: reach::<M>(anchor),
@@ -128,7 +134,7 @@ fn add_all<M: Machine, K: Kernel>(
         let added = match pages.range::<M>() {
             Some(range) if window != home => {
                 // SAFETY: the window was reserved with all others, and no record has it yet.
-                all.add(pages, unsafe { Reserved::assume(range) })
+                all.add::<M>(unsafe { Reserved::assume(range) })
             }
             _ => all.add_home(pages),
         };
@@ -142,7 +148,7 @@ fn add_window<M: Machine, K: Kernel>(
     all: &mut Windows,
     window: Window,
 ) -> Result<(), InitError> {
-    let pages = window.pages::<M>()?;
+    window.pages::<M>()?;
     if window.for_metadata {
         return Err(broken(window, WindowRule::SecondForMetadata));
     }
@@ -150,10 +156,10 @@ fn add_window<M: Machine, K: Kernel>(
     if let Some(other) = find_overlap(window, ranges) {
         return Err(broken(window, WindowRule::Overlaps { other }));
     }
-    all.with_metadata::<M>(|all| all.ensure_ranges(space))
+    all.with_metadata::<M, K>(|all| all.ensure_ranges(space))
         .map_err(|cause| InitError::Metadata { cause })?;
     let reserved = reserve(space, window)?;
-    expect_invariant::<K, _, _>(all.add(pages, reserved), "windows do not overlap");
+    expect_invariant::<K, _, _>(all.add::<M>(reserved), "windows do not overlap");
     Ok(())
 }
 

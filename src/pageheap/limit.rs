@@ -1,7 +1,7 @@
-//! The limit on Ready memory, and what happens when memory runs short.
+//! The limit on Ready memory, and all reactions to too little memory.
 //!
-//! Every commit is admitted here. A request that is refused for want of memory, by the limit or by
-//! the frame source, is tried again after free pages elsewhere were scavenged for it.
+//! Every commit is admitted here. Work that is refused for want of memory, by the limit or by the
+//! frame allocator, runs again after free pages elsewhere were scavenged for it.
 
 use archipelago_api::{Kernel, Machine};
 
@@ -25,17 +25,19 @@ pub(super) fn admit(ledger: &Ledger, bytes: usize) -> Result<(), Cause> {
     }
 }
 
-/// The refusals of one request so far.
-#[derive(Debug)]
-pub(super) struct Refusals {
-    /// The last one, and how many bytes were in use then.
-    last: Option<(Cause, usize)>,
-}
-
-impl Refusals {
-    /// No refusal yet.
-    pub(super) const fn new() -> Self {
-        Self { last: None }
+/// Bytes of memory that would have helped against `cause`, on a machine with granules of `granule`
+/// bytes; 0 if the request was not refused for want of memory.
+const fn missing_bytes(cause: Cause, granule: usize) -> usize {
+    match cause {
+        Cause::Frames { needed, available } | Cause::PageTables { needed, available } => {
+            needed.saturating_sub(available).saturating_mul(granule)
+        }
+        Cause::Limit {
+            bytes,
+            limit,
+            mapped_ready,
+        } => mapped_ready.saturating_add(bytes).saturating_sub(limit),
+        _ => 0,
     }
 }
 
@@ -46,32 +48,39 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.ledger.set_limit(bytes);
     }
 
-    /// Scavenges against `cause`, for which work inside the gate was refused; `false` if trying
-    /// again would not help.
-    #[cold]
-    pub(super) fn reclaim_for(
+    /// Runs `work` inside the gate, and again as long as it is refused for want of memory that
+    /// scavenging can give it.
+    ///
+    /// # Errors
+    /// The error of the last run.
+    pub(super) fn with_reclaim<R>(
         &self,
         online: &Online<M>,
         space: &Space<'_, M>,
-        windows: &Windows,
+        windows: &mut Windows,
         user: &impl Reclaim<M>,
-        cause: Cause,
-        refusals: &mut Refusals,
-    ) -> bool {
-        // Scavenging did not change the outcome of the last attempt, so more of it will not either.
-        let is_stuck = refusals.last == Some((cause, self.bytes_in_use()));
-        if is_stuck
-            || space.settle().is_err()
-            || !self.scavenge_for(online, space, windows, user, cause)
-        {
-            return false;
+        mut work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
+        let mut last = None;
+        loop {
+            match work(space, windows) {
+                Err(cause) if M::DECOMMITS => {
+                    // Scavenging did not change the outcome of the last run, so more of it will not
+                    // either.
+                    let is_stuck = last == Some((cause, self.bytes_in_use()));
+                    if is_stuck || !self.scavenge_for(online, space, windows, user, cause) {
+                        return Err(cause);
+                    }
+                    last = Some((cause, self.bytes_in_use()));
+                }
+                result => return result,
+            }
         }
-        refusals.last = Some((cause, self.bytes_in_use()));
-        true
     }
 
     /// Scavenges as many free pages as `cause` says were missing; `false` if there are not so many,
     /// or the machine is busy.
+    #[cold]
     fn scavenge_for(
         &self,
         online: &Online<M>,
@@ -80,9 +89,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
         cause: Cause,
     ) -> bool {
-        let missing = cause.missing_bytes(M::GEOMETRY.granule_bytes());
+        let missing = missing_bytes(cause, M::GEOMETRY.granule_bytes());
         let pages = missing.div_ceil(M::GEOMETRY.page_bytes());
-        if pages == 0 {
+        if space.finish_undo().is_err() || pages == 0 {
             return false;
         }
         self.reclaim(online, user);

@@ -4,11 +4,11 @@ use core::cell::Cell;
 
 use archipelago_api::{Busy, Kernel, Machine};
 
-use super::limit::{Refusals, admit};
+use super::limit::admit;
 use super::page_heap::{Online, PageHeap};
 use super::reclaim::Reclaim;
-use crate::region::metadata::MetadataSource;
-use crate::region::{Cause, Space, Windows};
+use crate::base::sparse::{Entry, Zeroed};
+use crate::region::{Cause, Purpose, Source, Space, Windows};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Runs `work` inside the growth gate. If it is refused for want of memory that free pages
@@ -16,60 +16,47 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// The error of `work`, or [`Cause::Busy`].
-    pub(super) fn with_machine<R>(
+    pub(crate) fn with_machine<R>(
         &self,
         online: &Online<M>,
         user: &impl Reclaim<M>,
-        mut work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
+        work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         let mut gated = self.enter()?;
         let pending_undo = Cell::new(gated.pending_undo.take());
-        let patience = gated.patience;
-        let space = Space::new::<K>(
-            &online.machine,
-            &self.ledger,
-            patience,
-            admit,
-            &pending_undo,
-        );
+        let (machine, patience) = (&online.machine, gated.patience);
+        // SAFETY: the machine and the account are this heap's, whose gate is held until the space
+        // is gone.
+        let space =
+            unsafe { Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo) };
         let result = match space {
-            Ok(space) => {
-                let mut refusals = Refusals::new();
-                loop {
-                    match work(&space, &mut gated.windows) {
-                        Err(cause)
-                            if M::DECOMMITS
-                                && self.reclaim_for(
-                                    online,
-                                    &space,
-                                    &gated.windows,
-                                    user,
-                                    cause,
-                                    &mut refusals,
-                                ) => {}
-                        result => break result,
-                    }
-                }
-            }
+            Ok(space) => self.with_reclaim(online, &space, &mut gated.windows, user, work),
             Err(Busy) => Err(Cause::Busy),
         };
         gated.pending_undo = pending_undo.take();
         result
     }
 
-    /// Runs `work` with metadata memory, inside the growth gate.
+    /// Memory for `count` entries of `T`, charged to `purpose`.
     ///
     /// # Errors
-    /// The error of `work`, or [`Cause::Busy`].
-    pub(crate) fn with_metadata(
+    /// Why there is no memory, or [`Cause::Busy`].
+    pub(crate) fn take_metadata<T: Entry>(
         &self,
         online: &Online<M>,
         user: &impl Reclaim<M>,
-        mut work: impl FnMut(&mut MetadataSource<'_, M>) -> Result<(), Cause>,
-    ) -> Result<(), Cause> {
+        purpose: Purpose,
+        count: usize,
+    ) -> Result<Zeroed<T>, Cause> {
+        let mut memory = None;
         self.with_machine(online, user, |space, windows| {
-            windows.with_metadata::<M>(|windows| work(&mut windows.source(space)))
-        })
+            windows.with_metadata::<M, K>(|windows| {
+                memory = Some(windows.source(space).take(purpose, count, 0)?);
+                Ok(())
+            })
+        })?;
+        // The closure that succeeded has put it there.
+        memory.ok_or(Cause::Busy)
     }
 
     /// Decommits up to `pages` free pages, highest address first, and returns how many.

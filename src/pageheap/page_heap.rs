@@ -41,7 +41,7 @@ pub(crate) struct Gated {
     /// The windows and metadata memory.
     pub(crate) windows: Windows,
     /// A range that counts as Reserved and is still Prepared: see
-    /// [`Space::settle`](crate::region::Space::settle).
+    /// [`Space::finish_undo`](crate::region::Space::finish_undo).
     pub(crate) pending_undo: Option<VirtRange>,
 }
 
@@ -109,6 +109,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.gate.is_inside::<K>()
     }
 
+    /// Tries to enter the growth gate.
+    ///
+    /// # Errors
+    /// Another thread is inside and interrupts are masked, or the machine itself calls.
+    pub(crate) fn try_enter(&self) -> Result<GateGuard<'_, Gated>, Closed> {
+        self.gate.enter::<K>()
+    }
+
     /// Enters the growth gate.
     ///
     /// # Errors
@@ -122,7 +130,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
-    /// Stops the machine, because its mapper or frame source allocated without ATOMIC.
+    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC.
     pub(crate) fn stop_machine_allocates(&self) -> ! {
         K::stop(&Report {
             fault: Fault::MachineAllocates,
@@ -153,11 +161,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Gives up the claim on the heap bitmap that covers `run`, whose span is gone.
     ///
+    /// # Safety
+    /// No object is in the pages.
     /// # Locks
     /// Takes the bitmap's lock.
     #[inline(always)]
-    pub(crate) fn release_bits(&self, scan: Scan, run: PageRun) {
-        self.bitmap.release(&self.index, &self.ledger, scan, run);
+    pub(crate) unsafe fn release_bits(&self, scan: Scan, run: PageRun) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.bitmap.release(&self.index, &self.ledger, scan, run) };
     }
 
     /// Whether the heap bitmap that covers `run` is Ready, or none is needed.

@@ -11,10 +11,10 @@ use super::reserve::Reserve;
 use super::run::{ReadyRun, Transit, Want};
 use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun};
 use crate::page::{BLOCK_PAGES, FreePages, PageCache, State, Taken};
-use crate::region::ranges::Slot;
+use crate::region::ranges::{Outgrown, Slot};
 use crate::region::token::{Prepared, Ready};
 use crate::region::{Cause, Ledger, Purpose, Source};
 
@@ -245,8 +245,8 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         expect_invariant::<K, _, _>(made, "a run in transit is taken");
     }
 
-    /// Settles a run in transit whose memory was committed and charged to objects.
-    pub(super) fn settle(&self, transit: Transit, is_zeroed: bool) -> ReadyRun {
+    /// Hands out a run in transit whose memory was committed and charged to objects.
+    pub(super) fn finish_commit(&self, transit: Transit, is_zeroed: bool) -> ReadyRun {
         let run = transit.record();
         self.made_ready(&mut self.side.lock(), run);
         // SAFETY: 1. the caller committed and charged every page that lacked memory, and the others
@@ -256,7 +256,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 
     /// A run that was found Ready; the run in transit if some of it lacks memory.
-    pub(super) const fn settle_found(transit: Transit) -> Result<ReadyRun, Transit> {
+    pub(super) const fn if_ready(transit: Transit) -> Result<ReadyRun, Transit> {
         if !transit.is_ready::<M>() {
             return Err(transit);
         }
@@ -305,7 +305,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     }
 
     /// Moves the owned ranges to a larger array; returns the outgrown one.
-    pub(super) fn adopt_ranges(&self, memory: Fresh<Slot>) -> Option<&'static [Slot]> {
+    pub(super) fn adopt_ranges(&self, memory: Zeroed<Slot>) -> Option<Outgrown> {
         self.side.lock().pages.owned_mut().adopt(memory)
     }
 

@@ -4,12 +4,13 @@ use super::page_heap::Online;
 
 /// A user of the page heap that keeps pages back.
 ///
-/// The page heap asks for them before it grows, and before it refuses a request. Whatever keeps
-/// pages without an object in them implements this, and gives them back to the page heap.
+/// The page heap asks for them before it grows, before it refuses a request for want of memory, and
+/// before it scavenges. Whatever keeps pages without an object in them implements this, and gives
+/// them back to the page heap.
 pub(crate) trait Reclaim<M> {
     /// Gives back all pages that are kept without need.
     ///
     /// # Locks
-    /// Called with no lock held, inside the growth gate or outside of it; must not enter the gate.
+    /// Called inside the growth gate, with no lock held; must not enter the gate again.
     fn reclaim(&self, online: &Online<M>);
 }

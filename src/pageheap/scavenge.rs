@@ -1,4 +1,4 @@
-//! Scavenging: memory of free pages goes back to the frame source.
+//! Scavenging: memory of free pages goes back to the frame allocator.
 
 use archipelago_api::{Kernel, Machine};
 

@@ -34,14 +34,14 @@ pub enum Cause {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// The frame source ran out.
+    /// The frame allocator ran out.
     Frames {
         /// Frames that were needed.
         needed: usize,
         /// Frames that could be had.
         available: usize,
     },
-    /// The frame source ran out while page tables were made.
+    /// The frame allocator ran out while page tables were made.
     PageTables {
         /// Frames that were needed.
         needed: usize,
@@ -57,6 +57,18 @@ pub enum Cause {
         /// Bytes Ready now.
         mapped_ready: usize,
     },
+    /// The pages that follow a run are not free, so that it cannot grow in place.
+    NotFree {
+        /// Bytes that were to follow.
+        bytes: usize,
+    },
+    /// There is no run of so many pages with such an alignment.
+    NoSuchRun {
+        /// Pages asked for; a run has at least one.
+        pages: usize,
+        /// The alignment asked for, in bytes; a power of two.
+        align: usize,
+    },
     /// The machine is in use, and a request made with interrupts masked does not wait for it.
     Busy,
     /// The description of an object is longer than the object.
@@ -71,22 +83,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Bytes of memory that would have helped, on a machine with granules of `granule` bytes; 0 if
-    /// the request was not refused for want of memory.
-    pub(crate) const fn missing_bytes(self, granule: usize) -> usize {
-        match self {
-            Self::Frames { needed, available } | Self::PageTables { needed, available } => {
-                needed.saturating_sub(available).saturating_mul(granule)
-            }
-            Self::Limit {
-                bytes,
-                limit,
-                mapped_ready,
-            } => mapped_ready.saturating_add(bytes).saturating_sub(limit),
-            _ => 0,
-        }
-    }
-
     /// Turns the refusal of a part into one of the whole: of `all` bytes, `done` of which became
     /// Ready before and do not stay so. A frame has `granule` bytes.
     pub(crate) const fn for_all(self, all: usize, done: usize, granule: usize) -> Self {
@@ -138,8 +134,8 @@ impl fmt::Display for Cause {
             ),
             Self::TooLarge { bytes, most } => write!(
                 f,
-                "class: {bytes} bytes, alignment included, are more than the {most} bytes that one run of \
-                 pages can have here: ask for less"
+                "class: {bytes} bytes, of size or alignment, are more than the {most} bytes that one \
+                 run of pages can have here: ask for less"
             ),
             Self::NotReady { bytes } => write!(
                 f,
@@ -164,7 +160,7 @@ impl fmt::Display for Cause {
             Self::PageTables { needed, available } => write!(
                 f,
                 "page tables: {needed} frames needed, {available} available: free memory, or give \
-                 the frame source more"
+                 the frame allocator more"
             ),
             Self::Limit {
                 bytes,
@@ -174,6 +170,15 @@ impl fmt::Display for Cause {
                 f,
                 "limit: {bytes} bytes more than the {mapped_ready} that are Ready would pass the \
                  limit of {limit}: free memory, or raise it with `set_limit`"
+            ),
+            Self::NotFree { bytes } => write!(
+                f,
+                "the {bytes} bytes that follow the run are not free: allocate a longer run, and copy"
+            ),
+            Self::NoSuchRun { pages, align } => write!(
+                f,
+                "a run of {pages} pages aligned to {align} bytes cannot be: ask for at least one \
+                 page, and for an alignment that is a power of two"
             ),
             Self::Busy => f.write_str(
                 "growth: the machine is in use and interrupts are masked: try again with interrupts on",

@@ -13,10 +13,11 @@ use archipelago_api::{Machine, Offset, VirtRange};
 
 use super::cause::Cause;
 use super::ledger::Purpose;
-use super::source::{Source, UNIT};
+use super::ranges::Outgrown;
+use super::source::{LINE_BYTES, Source};
 use super::space::Space;
 use super::token::{Refused, Reserved};
-use crate::base::sparse::{Entry, Fresh};
+use crate::base::sparse::{Entry, Zeroed};
 use crate::base::{PageIdx, PageRun, Shape};
 
 /// Pieces in stock at most. Beyond them the smallest is lost, and stays charged as unused.
@@ -108,19 +109,15 @@ impl Metadata {
         stock + self.lost + (self.extent.ready - self.extent.bump)
     }
 
-    /// Puts an outgrown array in stock.
-    pub(crate) fn outgrown<T: Entry, M: Machine>(
-        &mut self,
-        array: &'static [T],
-        purpose: Purpose,
-        space: &Space<'_, M>,
-    ) {
-        let bytes = size_of_val(array).next_multiple_of(UNIT);
+    /// Puts an outgrown array of ranges of this heap in stock.
+    pub(super) fn put_in_stock<M: Machine>(&mut self, outgrown: Outgrown, space: &Space<'_, M>) {
+        let array = outgrown.into_slice();
+        let bytes = size_of_val(array).next_multiple_of(LINE_BYTES);
         let address = space.machine().address(NonNull::from(array).cast());
         if let Some(offset) = address.and_then(|address| M::GEOMETRY.offset(address)) {
             space
                 .ledger()
-                .transfer(purpose, Purpose::UnusedMetadata, bytes);
+                .transfer(Purpose::Ranges, Purpose::UnusedMetadata, bytes);
             self.stock_up(offset.value(), bytes);
         }
     }
@@ -225,8 +222,11 @@ impl<M: Machine> MetadataSource<'_, M> {
         M::GEOMETRY.offset(self.space.machine().address(block)?)
     }
 
-    /// Puts back the block that was taken last, no part of which is committed.
-    pub(crate) fn put_back_block(&mut self, block: Offset, bytes: usize) {
+    /// Puts back the block that was taken last.
+    ///
+    /// # Safety
+    /// No part of the block is committed, and no token names a part of it.
+    pub(crate) unsafe fn put_back_block(&mut self, block: Offset, bytes: usize) {
         let metadata = &mut *self.metadata;
         if metadata.extent.top == block.value() {
             metadata.extent.top += bytes;
@@ -247,7 +247,7 @@ impl<M: Machine> MetadataSource<'_, M> {
         purpose: Purpose,
         offset: Offset,
         count: usize,
-    ) -> Result<Fresh<T>, Cause> {
+    ) -> Result<Zeroed<T>, Cause> {
         // SAFETY: the part is Reserved and no token names it, since a block is Reserved when it is
         // taken, and the caller promises that this part is still so.
         unsafe { self.commit(offset.value(), count * size_of::<T>(), purpose) }?;
@@ -280,7 +280,7 @@ impl<M: Machine> MetadataSource<'_, M> {
     }
 
     /// `count` entries at `offset`, which this source has just committed or zeroed.
-    fn zeroed<T: Entry>(&self, offset: usize, count: usize) -> Fresh<T> {
+    fn zeroed<T: Entry>(&self, offset: usize, count: usize) -> Zeroed<T> {
         let start = self
             .space
             .machine()
@@ -289,7 +289,7 @@ impl<M: Machine> MetadataSource<'_, M> {
         // - aligned: pieces are aligned for their type, parts to their size;
         // - Ready and zero: committed just now, or taken from stock and zeroed;
         // - unshared: cursors and stock hand every byte out once.
-        unsafe { Fresh::new(start.cast::<T>(), count) }
+        unsafe { Zeroed::new(start.cast::<T>(), count) }
     }
 
     /// Bumps a small piece, committing pages as they are reached.
@@ -344,7 +344,8 @@ impl<M: Machine> MetadataSource<'_, M> {
             .take_address::<M>(whole, align.max(page_bytes))?;
         // SAFETY: the address space was Reserved and was taken off its record just now.
         if let Err(cause) = unsafe { self.commit(offset, whole, purpose) } {
-            self.put_back_block(Offset::new(offset), whole);
+            // SAFETY: the block was taken just now, and its commit was refused.
+            unsafe { self.put_back_block(Offset::new(offset), whole) };
             return Err(cause);
         }
         if whole > bytes {
@@ -373,9 +374,9 @@ impl<M: Machine> Source for MetadataSource<'_, M> {
         purpose: Purpose,
         count: usize,
         align: usize,
-    ) -> Result<Fresh<T>, Cause> {
-        let align = align.max(align_of::<T>()).max(UNIT);
-        let bytes = (count * size_of::<T>()).next_multiple_of(UNIT);
+    ) -> Result<Zeroed<T>, Cause> {
+        let align = align.max(align_of::<T>()).max(LINE_BYTES);
+        let bytes = (count * size_of::<T>()).next_multiple_of(LINE_BYTES);
         let offset = self.take_bytes(purpose, bytes, align)?;
         Ok(self.zeroed(offset, count))
     }

@@ -20,6 +20,6 @@ pub(crate) mod windows;
 pub use cause::Cause;
 pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
-pub(crate) use source::{Source, UNIT};
+pub(crate) use source::{LINE_BYTES, Source};
 pub(crate) use space::Space;
 pub(crate) use windows::Windows;

@@ -2,10 +2,10 @@
 
 use super::cause::Cause;
 use super::ledger::Purpose;
-use crate::base::sparse::{Entry, Fresh};
+use crate::base::sparse::{Entry, Zeroed};
 
 /// The smallest piece and the smallest alignment of metadata memory, in bytes: a cache line.
-pub(crate) const UNIT: usize = 64;
+pub(crate) const LINE_BYTES: usize = 64;
 
 /// A source of memory for tables. The caller holds the growth gate and no heap lock.
 pub(crate) trait Source {
@@ -19,5 +19,5 @@ pub(crate) trait Source {
         purpose: Purpose,
         count: usize,
         align: usize,
-    ) -> Result<Fresh<T>, Cause>;
+    ) -> Result<Zeroed<T>, Cause>;
 }

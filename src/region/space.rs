@@ -41,7 +41,10 @@ impl<'a, M: Machine> Space<'a, M> {
     ///
     /// # Errors
     /// [`Busy`] if what an earlier call could not undo cannot be undone now either.
-    pub(crate) fn new<K: Kernel>(
+    /// # Safety
+    /// The caller is inside the growth gate of the heap to which the machine and the account
+    /// belong, and stays there as long as the space is used.
+    pub(crate) unsafe fn new<K: Kernel>(
         machine: &'a M,
         ledger: &'a Ledger,
         patience: Patience,
@@ -57,7 +60,7 @@ impl<'a, M: Machine> Space<'a, M> {
             may_call: || !lock::any_held::<K>(),
             pending_undo,
         };
-        space.settle()?;
+        space.finish_undo()?;
         Ok(space)
     }
 
@@ -66,7 +69,7 @@ impl<'a, M: Machine> Space<'a, M> {
     ///
     /// # Errors
     /// [`Busy`] if the machine still is.
-    pub(crate) fn settle(&self) -> Result<(), Busy> {
+    pub(crate) fn finish_undo(&self) -> Result<(), Busy> {
         if let Some(range) = self.pending_undo.get() {
             // SAFETY: `unprepare` used the token of the range up, and the token that it returned is
             // not used before this succeeds.
@@ -86,7 +89,7 @@ impl<'a, M: Machine> Space<'a, M> {
         self.ledger
     }
 
-    /// None → Reserved.
+    /// Reserves `range`: from state None to Reserved.
     ///
     /// # Errors
     /// The range is in state None.
@@ -115,14 +118,15 @@ impl<'a, M: Machine> Space<'a, M> {
     }
 
     /// # Safety
-    /// The whole range is Reserved, and the caller used its token up.
+    /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
     unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
         self.check_call(range);
-        debug_assert!(
-            self.pending_undo.get().is_none(),
-            "nothing is prepared before what is pending was undone"
-        );
-        // SAFETY: `prepare` needs the whole range Reserved: the caller promises that.
+        if self.pending_undo.get().is_some() {
+            // The range may be the one that is still Prepared.
+            return Err(Cause::Busy);
+        }
+        // SAFETY: `prepare` needs the whole range Reserved: the caller promises that, and no undo
+        // is pending.
         unsafe { self.machine.prepare(range, self.patience) }?;
         self.ledger.moved(Total::Reserved, false, range.bytes());
         self.ledger.moved(Total::Prepared, true, range.bytes());
@@ -205,7 +209,7 @@ impl<'a, M: Machine> Space<'a, M> {
     }
 
     /// Undoes a [`prepare`](Self::prepare). Where the machine is busy, the undo is pending: it
-    /// comes before the next call, see [`settle`](Self::settle).
+    /// comes before the next call, see [`finish_undo`](Self::finish_undo).
     pub(crate) fn unprepare(&self, prepared: Prepared) -> Reserved {
         let range = prepared.record();
         // SAFETY: the range is Prepared and unused, by the invariants of its token, which is used

@@ -13,7 +13,7 @@ use archipelago_api::VirtRange;
 ///
 /// # Invariants
 /// 1. Every byte of the range is in the state `S` (for [`Reserved`]: or will be before the machine
-///    is called for it, see [`Space::settle`](super::Space::settle)).
+///    is called for it, see [`Space::finish_undo`](super::Space::finish_undo)).
 /// 2. No other token names a byte of the range, and nothing uses its memory.
 #[derive(Debug)]
 #[must_use = "a range that is dropped is lost: record it, or move it to another state"]
@@ -83,16 +83,13 @@ impl<S> RangeIn<S> {
         }
     }
 
-    /// Undoes [`split_at`](Self::split_at): this range and the `rest` that followed it.
+    /// Undoes [`split_at`](Self::split_at): this range and the `rest` that followed it. A rest that
+    /// does not follow is lost.
     pub(crate) fn join(self, rest: Option<Self>) -> Self {
-        let Some(rest) = rest else {
+        let follows = |rest: &Self| self.range.end() == Some(rest.range.base());
+        let Some(rest) = rest.filter(follows) else {
             return self;
         };
-        debug_assert_eq!(
-            self.range.end(),
-            Some(rest.range.base()),
-            "the rest follows the range"
-        );
         let bytes = self.range.bytes() + rest.range.bytes();
         Self {
             range: VirtRange::new(self.range.base(), bytes).unwrap_or(self.range),

@@ -9,7 +9,7 @@ use archipelago_api::{Kernel, Machine, Offset};
 use super::cause::Cause;
 use super::ledger::Purpose;
 use super::metadata::Metadata;
-use super::ranges::{Ranges, RangesError};
+use super::ranges::{Outgrown, Ranges, RangesError};
 use super::share::BitmapShare;
 use super::source::Source;
 use super::space::Space;
@@ -80,7 +80,7 @@ impl Windows {
     ///
     /// # Safety
     /// The whole room is Reserved, and neither a token nor another record names a part of it.
-    pub(crate) unsafe fn settle_metadata<S: Shape>(&mut self, home: Home) {
+    pub(crate) unsafe fn set_home<S: Shape>(&mut self, home: Home) {
         self.metadata.set_room(home.room);
         self.border = if home.is_apart {
             home.room.first
@@ -102,10 +102,10 @@ impl Windows {
     /// Enters a window, all of whose pages are unused.
     ///
     /// # Errors
-    /// The arrays of ranges were not topped up.
-    pub(crate) fn add(&mut self, pages: PageRun, reserved: Reserved) -> Result<(), RangesError> {
+    /// The arrays of ranges were not topped up, or the range has no page.
+    pub(crate) fn add<S: Shape>(&mut self, reserved: Reserved) -> Result<(), RangesError> {
+        let pages = PageRun::inside::<S>(reserved.record()).ok_or(RangesError::Empty)?;
         self.all.add(pages)?;
-        reserved.record();
         self.unused.add(pages)
     }
 
@@ -143,13 +143,9 @@ impl Windows {
         self.metadata.source(space)
     }
 
-    /// Puts an outgrown array in stock.
-    pub(crate) fn outgrown<M: Machine>(
-        &mut self,
-        array: &'static [super::ranges::Slot],
-        space: &Space<'_, M>,
-    ) {
-        self.metadata.outgrown(array, Purpose::Ranges, space);
+    /// Puts an outgrown array of ranges of this heap in stock.
+    pub(crate) fn put_in_stock<M: Machine>(&mut self, outgrown: Outgrown, space: &Space<'_, M>) {
+        self.metadata.put_in_stock(outgrown, space);
     }
 
     /// Unused address space that heap pages may come from, in no particular order.
@@ -247,13 +243,13 @@ impl Windows {
     ///
     /// # Errors
     /// The error of `work`.
-    pub(crate) fn with_metadata<S: Shape>(
+    pub(crate) fn with_metadata<S: Shape, K: Kernel>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         loop {
             match work(self) {
-                Err(Cause::MetadataWindow { .. }) if self.replace_room::<S>() => {}
+                Err(Cause::MetadataWindow { .. }) if self.replace_room::<S, K>() => {}
                 answer => return answer,
             }
         }
@@ -262,7 +258,7 @@ impl Windows {
     /// Lets metadata go on in the largest piece of unused address space that span handles reach,
     /// when its room is exhausted. A piece that is no larger than the rest of the room would not
     /// help, and the two would replace each other for ever.
-    fn replace_room<S: Shape>(&mut self) -> bool {
+    fn replace_room<S: Shape, K: Kernel>(&mut self) -> bool {
         let (reach, rest) = (self.reach, self.room());
         let (mut largest, mut is_whole) = (rest, false);
         for piece in self.unused.iter() {
@@ -273,11 +269,14 @@ impl Windows {
         }
         // The rest of the room takes the slot of the piece that replaces it, if all of that goes.
         let has_slot = is_whole || self.unused.needs_room().is_none();
-        if largest.count == rest.count || !has_slot || self.unused.remove(largest).is_err() {
+        if largest.count == rest.count || !has_slot {
             return false;
         }
-        let rest_is_kept = rest.is_empty() || self.unused.add(rest).is_ok();
-        debug_assert!(rest_is_kept, "the room is not unused twice");
+        let removed = self.unused.remove(largest);
+        expect_invariant::<K, _, _>(removed, "the largest piece is unused");
+        if !rest.is_empty() {
+            expect_invariant::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
+        }
         self.metadata.set_room(largest);
         self.border = PageIdx(largest.end().0 - self.share_of::<S>(largest.count));
         true
@@ -298,7 +297,7 @@ fn ensure_room<M: Machine>(
     if let Some(capacity) = ranges.needs_room() {
         let memory = metadata.source(space).take(Purpose::Ranges, capacity, 0)?;
         if let Some(old) = ranges.adopt(memory) {
-            metadata.outgrown(old, Purpose::Ranges, space);
+            metadata.put_in_stock(old, space);
         }
     }
     Ok(())

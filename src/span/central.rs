@@ -15,7 +15,7 @@ use super::tokens::{NewSlot, RetiredRun};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 
 /// The central lists of a heap in the kernel `K`, behind their lock.
 pub(crate) struct Central<K: Kernel> {
@@ -145,7 +145,8 @@ impl Lists {
             }
         }
         self.unlink(records, class, handle);
-        Some(self.retire(records, handle))
+        // SAFETY: all slots of the span are free, as `free` counted.
+        Some(unsafe { self.retire(records, handle) })
     }
 
     /// Notes that a slot of an empty span that was kept is taken.
@@ -190,12 +191,17 @@ impl Lists {
         };
         let class = span.span_class(SizeClass::numbered(class)).number();
         self.unlink(records, class, handle);
-        Some((span.scan(), self.retire(records, handle)))
+        let scan = span.scan();
+        // SAFETY: a span that is kept is empty: `alloc` forgets it when it takes a slot.
+        Some((scan, unsafe { self.retire(records, handle) }))
     }
 
     /// Returns the record of a span that is on no list to the pool, and the span's pages to the
     /// caller.
-    pub(crate) fn retire<M: Machine>(
+    ///
+    /// # Safety
+    /// No object is in the span.
+    pub(crate) unsafe fn retire<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
@@ -245,7 +251,7 @@ impl Lists {
     pub(crate) fn add_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
-        memory: Fresh<Record>,
+        memory: Zeroed<Record>,
     ) {
         self.pool.add(records, memory);
     }
@@ -254,7 +260,7 @@ impl Lists {
     pub(crate) fn add_wide_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
-        memory: Fresh<WideRecord>,
+        memory: Zeroed<WideRecord>,
     ) {
         self.pool.add_wide(records, memory);
     }

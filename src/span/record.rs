@@ -25,7 +25,7 @@ const MORE_WORDS: usize = (WIDE_SLOTS - NARROW_SLOTS) / WORD_BITS;
 /// The kind of pages that a record describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// None: the record is in the pool.
+    /// No pages: the record is in the pool.
     Unused,
     /// A span of slots of this size class.
     Small(u8),

@@ -13,9 +13,9 @@ use super::class_table::table;
 use super::record::{NARROW_SLOTS, Record, WideRecord, is_wide};
 use super::slots::SpanRef;
 use crate::arena::SpanHandle;
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::UNIT;
+use crate::region::LINE_BYTES;
 
 /// The two sizes of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl<'a, M: Machine> Records<'a, M> {
         if (below as u64).wrapping_add(REACH) >= 2 * REACH {
             return None;
         }
-        let lines = u32::try_from((below / UNIT) as u64 & u64::from(u32::MAX)).ok()?;
+        let lines = u32::try_from((below / LINE_BYTES) as u64 & u64::from(u32::MAX)).ok()?;
         NonZeroU32::new(lines).map(SpanHandle)
     }
 
@@ -92,16 +92,21 @@ impl<'a, M: Machine> Records<'a, M> {
     #[inline]
     pub(crate) fn get(&self, handle: SpanHandle) -> SpanRef<'a> {
         let pointer = self.pointer(handle);
-        // SAFETY: handles are made by `handle` of a `&Record` alone, so this is the address of a
-        // record in metadata memory, which is never unmapped and never becomes anything else; all
-        // its fields are atomics.
+        // SAFETY: `as_ref` needs
+        // - a record at the address: handles are made by `handle` of a `&Record` alone;
+        // - that it stays one: records are metadata memory, which is never unmapped and never
+        //   becomes anything else;
+        // - no exclusive reference to it: its fields are atomics, and are shared.
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
         if !Self::HAS_WIDE || !is_wide(kind) {
             return SpanRef::new(record, None, kind, self.address(handle));
         }
-        // SAFETY: only records inside a `WideRecord` are marked wide, when they are made, and they
-        // are its first field; the pointer has the provenance of the whole window.
+        // SAFETY: `as_ref` needs
+        // - a wide record at the address: a record is marked wide when it is made inside of one, as
+        //   its first field, and no other is;
+        // - provenance of all of it: the pointer has that of the whole window;
+        // - that it stays one, and is shared: as above.
         let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };
         SpanRef::new(&wide.record, Some(wide), kind, self.address(handle))
     }
@@ -117,7 +122,11 @@ impl<'a, M: Machine> Records<'a, M> {
     pub(crate) fn offset(&self, handle: SpanHandle) -> Offset {
         const SIGN: usize = 1 << 31;
         let lines = (handle.0.get() as usize ^ SIGN).wrapping_sub(SIGN);
-        Offset::new(self.anchor.value().wrapping_sub(lines.wrapping_mul(UNIT)))
+        Offset::new(
+            self.anchor
+                .value()
+                .wrapping_sub(lines.wrapping_mul(LINE_BYTES)),
+        )
     }
 
     #[inline]
@@ -231,7 +240,7 @@ impl Pool {
     }
 
     /// Adds records in fresh memory. Records out of reach of the anchor are left out.
-    pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Fresh<Record>) {
+    pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Zeroed<Record>) {
         let added = memory.into_slice();
         self.bytes += size_of_val(added);
         for record in added {
@@ -245,7 +254,7 @@ impl Pool {
     pub(super) fn add_wide<M: Machine>(
         &mut self,
         records: Records<'_, M>,
-        memory: Fresh<WideRecord>,
+        memory: Zeroed<WideRecord>,
     ) {
         let added = memory.into_slice();
         self.bytes += size_of_val(added);

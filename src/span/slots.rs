@@ -154,8 +154,11 @@ impl<'a> SpanRef<'a> {
     }
 
     /// `slot`, if it is taken.
+    ///
+    /// # Safety
+    /// The caller holds the central lock until the token is gone.
     #[inline]
-    pub(crate) fn taken_slot(self, slot: usize) -> Option<LiveSlot<'a>> {
+    pub(crate) unsafe fn taken_slot(self, slot: usize) -> Option<LiveSlot<'a>> {
         let word = self.word(slot / WORD_BITS);
         let taken = word.load(Relaxed) >> (slot % WORD_BITS) & 1 != 0;
         taken.then_some(LiveSlot { word, slot })

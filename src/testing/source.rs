@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use spin::mutex::SpinMutex;
 
-use crate::base::sparse::{Entry, Fresh};
+use crate::base::sparse::{Entry, Zeroed};
 use crate::region::ranges::{Ranges, Slot};
 use crate::region::{Cause, Purpose, Source};
 
@@ -53,7 +53,7 @@ impl Source for HostSource {
         purpose: Purpose,
         count: usize,
         align: usize,
-    ) -> Result<Fresh<T>, Cause> {
+    ) -> Result<Zeroed<T>, Cause> {
         let request = self.requests;
         self.requests += 1;
         let refusal = Cause::Frames {
@@ -74,11 +74,11 @@ impl Source for HostSource {
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refusal)?;
         HANDED_OUT.lock().push(HandedOut(memory));
         self.bytes[purpose as usize] += layout.size();
-        // SAFETY: `Fresh::new` needs
+        // SAFETY: `Zeroed::new` needs
         // - alignment for `T`: the layout has it;
         // - `count` entries that are Ready, zero, and stay so: they are zeroed and never freed;
         // - no other reference: the memory was allocated just now.
-        Ok(unsafe { Fresh::new(memory.cast(), count) })
+        Ok(unsafe { Zeroed::new(memory.cast(), count) })
     }
 }
 

@@ -53,7 +53,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        match self.allocate_short(layout, object, flags) {
+        match self.allocate_fast(layout, object, flags) {
             Some(memory) => Ok(memory),
             None => self.allocate_described(layout, object, flags),
         }
@@ -63,7 +63,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// if it is not as simple as that.
     // The caller keeps the values for every other case, so that this one has registers.
     #[inline(never)]
-    fn allocate_short(
+    fn allocate_fast(
         &self,
         layout: Layout,
         object: &Description<'_>,

@@ -42,7 +42,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         first: PageIdx,
         class: SizeClass,
     ) -> (i32, u32) {
-        let units = self.pages.index().bits_of(first);
+        // SAFETY: the pages are claimed for a span that does not go while the caller looks.
+        let units = unsafe { self.pages.index().read_bits() }.units_of(first);
         let bytes = units.len() * UNIT_WORDS * M::WORD_BYTES;
         let near = (bytes / Self::TABLE.size(class)).min(Self::TABLE.slots(class));
         let distance = units.first().and_then(|unit| {
@@ -71,7 +72,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let first = slot.number() * Self::TABLE.size(class) / M::WORD_BYTES;
         let bits = SlotBits::new(first, masks.words_before_last());
         // SAFETY: `units` needs
-        // - the place of a record, and units of a near slot: the place is that of the slot;
+        // - the place of a record, and units of a near slot: the place is that of the slot, and the
+        //   masks fit the layout that the slot was chosen for;
         // - the span in use: the caller holds the slot's token.
         let units = unsafe { place.units(&online.machine, bits.first, bits.units) };
         bits.set(units, masks);
@@ -89,7 +91,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) {
         let slot = online.machine.address(memory.cast()).ok_or(());
         let slot = expect_invariant::<K, _, _>(slot, "an object lies in a window");
-        let described = describe(self.pages.index(), slot, memory.len(), object);
+        // SAFETY: only words of the object are looked at, which is the caller's.
+        let reader = unsafe { self.pages.index().read_bits() };
+        let described = describe(&reader, slot, memory.len(), object);
         expect_invariant::<K, _, _>(described, "the bitmap that covers an object is ready");
     }
 
@@ -122,7 +126,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
         let first = record.first().address::<M>().value();
         let slot = VirtAddr::new(first.wrapping_add(offset));
-        clear(self.pages.index(), slot, bytes);
+        // SAFETY: only words of the slot are looked at, and the caller holds the central lock.
+        let reader = unsafe { self.pages.index().read_bits() };
+        clear(&reader, slot, bytes);
     }
 
     /// Clears the bits of the large object that the caller is about to free, if it is one. It is
@@ -142,18 +148,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline(never)]
     fn clear_pages(&self, online: &Online<M>, pointer: NonNull<u8>, layout: Layout) {
         let lists = self.central.lock();
-        let found = self.object(online, pointer, layout);
+        // SAFETY: the object is gone before the lock is.
+        let found = unsafe { self.object(online, pointer, layout) };
+        let found = found.map(|object| (object.span.scan(), object.span.record.run()));
         drop(lists);
-        if let Ok(Object { span, .. }) = found {
-            self.clear_run(span.scan(), span.record.run());
+        if let Ok((scan, run)) = found {
+            self.clear_run(scan, run);
         }
     }
 
     /// Clears the bits of pages of a large object, whose owner calls.
     pub(in crate::heap) fn clear_run(&self, scan: Scan, run: PageRun) {
-        if scan.is_yes() {
+        if scan.is_yes() && !run.is_empty() {
             let first = run.first.address::<M>();
-            clear(self.pages.index(), first, run.bytes::<M>());
+            // SAFETY: only words of the object are looked at, which is the caller's.
+            let reader = unsafe { self.pages.index().read_bits() };
+            clear(&reader, first, run.bytes::<M>());
         }
     }
 

@@ -27,7 +27,8 @@ pub(crate) struct BitmapMemory<K> {
 struct Counts {
     /// Readers that have not left. While there are any, no part is taken back.
     readers: usize,
-    /// Bytes of idle parts.
+    /// Bytes of idle parts. A part can be claimed before the thread that committed it has counted
+    /// it, so the count is below zero in between and wraps.
     idle_bytes: usize,
 }
 
@@ -57,6 +58,11 @@ impl<K: Kernel> BitmapMemory<K> {
         }
     }
 
+    /// Takes the bitmap's lock: until the guard goes, no part changes owners.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.counts.lock()
+    }
+
     /// Bytes of bitmap that are Ready and not needed.
     pub(crate) fn idle_bytes(&self) -> usize {
         self.counts.lock().idle_bytes
@@ -82,7 +88,8 @@ impl<K: Kernel> BitmapMemory<K> {
             let committed = index.commit_bits(piece, &mut windows.source(space))?;
             if committed > 0 {
                 windows.leave_to_bitmap(ArenaIndex::<M>::PART_PAGES + 1);
-                self.counts.lock().idle_bytes += committed;
+                let mut counts = self.counts.lock();
+                counts.idle_bytes = counts.idle_bytes.wrapping_add(committed);
             }
         }
         Ok(())
@@ -115,13 +122,16 @@ impl<K: Kernel> BitmapMemory<K> {
         let Some(bytes) = index.claim_bits(run) else {
             return false;
         };
-        counts.idle_bytes -= bytes;
+        counts.idle_bytes = counts.idle_bytes.wrapping_sub(bytes);
         ledger.transfer(Purpose::UnusedMetadata, Purpose::HeapBits, bytes);
         true
     }
 
     /// Gives up the claim on the bitmap that covers `run`, whose span is gone.
-    pub(crate) fn release<M: Machine>(
+    ///
+    /// # Safety
+    /// No object is in the pages.
+    pub(crate) unsafe fn release<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
         ledger: &Ledger,
@@ -132,8 +142,9 @@ impl<K: Kernel> BitmapMemory<K> {
             return;
         }
         let mut counts = self.counts.lock();
-        let bytes = index.release_bits(run);
-        counts.idle_bytes += bytes;
+        // SAFETY: the bitmap's lock is held, and the caller promises that there is no object.
+        let bytes = unsafe { index.release_bits(run) };
+        counts.idle_bytes = counts.idle_bytes.wrapping_add(bytes);
         ledger.transfer(Purpose::HeapBits, Purpose::UnusedMetadata, bytes);
     }
 
@@ -170,7 +181,10 @@ impl<K: Kernel> BitmapMemory<K> {
             if counts.idle_bytes == 0 || counts.readers > 0 {
                 break;
             }
-            let Some(part) = index.take_idle_part(few, space.machine()) else {
+            // SAFETY: the space is that of the gate's holder, the bitmap's lock is held, and no
+            // reader is counted.
+            let part = unsafe { index.take_idle_part(few, space.machine()) };
+            let Some(part) = part else {
                 rest = PageRun::between(few.end(), run.end());
                 continue;
             };
@@ -184,7 +198,9 @@ impl<K: Kernel> BitmapMemory<K> {
                 }
                 Err(Refused { range, why }) => {
                     let mut counts = self.counts.lock();
-                    index.put_part_back(covered, range);
+                    // SAFETY: the space is that of the gate's holder, and the memory is that of the
+                    // part which was taken above.
+                    unsafe { index.put_part_back(covered, range) };
                     counts.idle_bytes += bytes;
                     return if done > 0 { Ok(done) } else { Err(why) };
                 }

@@ -59,7 +59,14 @@ impl<K: Kernel> BitmapMemory<K> {
     }
 
     #[inline(always)]
-    pub(crate) fn release<M: Machine>(&self, _: &ArenaIndex<M>, _: &Ledger, _: Scan, _: PageRun) {}
+    pub(crate) unsafe fn release<M: Machine>(
+        &self,
+        _: &ArenaIndex<M>,
+        _: &Ledger,
+        _: Scan,
+        _: PageRun,
+    ) {
+    }
 
     #[inline(always)]
     pub(in super::super) fn give_back<M: Machine>(

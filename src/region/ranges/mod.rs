@@ -9,15 +9,15 @@
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::base::sparse::Fresh;
+use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun};
-use crate::region::source::UNIT;
+use crate::region::source::LINE_BYTES;
 
 /// One range in metadata memory: its first page and its page count.
 pub(crate) type Slot = [AtomicUsize; 2];
 
 /// Slots of the first array: as many as the smallest piece of metadata memory holds.
-const FIRST_CAPACITY: usize = UNIT / size_of::<Slot>();
+const FIRST_CAPACITY: usize = LINE_BYTES / size_of::<Slot>();
 
 /// Why ranges were left as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,20 @@ pub(crate) struct Ranges {
     slots: &'static [Slot],
     len: usize,
     pages: usize,
+}
+
+/// An array of ranges that a larger one replaced, zeroed.
+///
+/// Invariant: the array was [`Zeroed`] once, and nothing refers to it any more.
+#[derive(Debug)]
+#[must_use = "memory that is dropped is lost: put it in stock"]
+pub(crate) struct Outgrown(&'static [Slot]);
+
+impl Outgrown {
+    /// The memory, whose token is used up.
+    pub(super) const fn into_slice(self) -> &'static [Slot] {
+        self.0
+    }
 }
 
 impl Ranges {
@@ -92,10 +106,10 @@ impl Ranges {
 
     /// Moves the ranges to a larger array and hands back the one that is no longer needed, zeroed:
     /// the outgrown one, or `memory` itself if the present one is at least as large.
-    pub(crate) fn adopt(&mut self, memory: Fresh<Slot>) -> Option<&'static [Slot]> {
+    pub(crate) fn adopt(&mut self, memory: Zeroed<Slot>) -> Option<Outgrown> {
         let fresh = memory.into_slice();
         if fresh.len() <= self.slots.len() {
-            return Some(fresh);
+            return Some(Outgrown(fresh));
         }
         let old = core::mem::replace(&mut self.slots, fresh);
         for (index, slot) in old.iter().enumerate() {
@@ -104,7 +118,11 @@ impl Ranges {
             }
             write(slot, PageRun::new(PageIdx(0), 0));
         }
-        if old.is_empty() { None } else { Some(old) }
+        if old.is_empty() {
+            None
+        } else {
+            Some(Outgrown(old))
+        }
     }
 
     /// The index of the first range that begins above `page`; the number of ranges if none does.

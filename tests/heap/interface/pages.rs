@@ -72,7 +72,7 @@ fn a_run_grows_and_shrinks_in_place<G: SimGeometry>() {
     assert_eq!((run.base(), run.count(), runs(&rig)), (base, 10, 10));
     let next = pages(&rig).allocate(2, 1, NONE).expect("memory");
     let refused = run.extend(3, AllocFlags::NO_GROW).unwrap_err();
-    assert!(matches!(refused.cause, Cause::NotReady { .. }), "{refused}");
+    assert!(matches!(refused.cause, Cause::NotFree { .. }), "{refused}");
     let refused = run.extend(usize::MAX, NONE).unwrap_err();
     assert!(matches!(refused.cause, Cause::TooLarge { .. }), "{refused}");
     assert_eq!(run.count(), 10, "a refused run is as it was");
@@ -107,9 +107,14 @@ fn a_leaked_run_is_recovered<G: SimGeometry>() {
 
 fn a_run_that_cannot_be_is_refused<G: SimGeometry>() {
     let rig = Rig::<G>::new();
+    for (pages_asked, align) in [(0, 1), (1, 3), (1, 0), (0, 0)] {
+        let refused = pages(&rig).allocate(pages_asked, align, NONE).unwrap_err();
+        assert!(
+            matches!(refused.cause, Cause::NoSuchRun { .. }),
+            "{refused}"
+        );
+    }
     for (count, align) in [
-        (0, 1),
-        (1, 3),
         (usize::MAX, 1),
         (usize::MAX / Rig::<G>::PAGE, 1),
         (1, 1 << (usize::BITS - 1)),

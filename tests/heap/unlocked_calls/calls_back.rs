@@ -95,4 +95,42 @@ fn a_machine_that_frees<G: SimGeometry>() {
     }
 }
 
-on_geometries_that_decommit!(a_machine_that_allocates_atomically, a_machine_that_frees);
+/// A check from within every kind of call reports that the heap is busy, and does not wait.
+fn a_machine_that_verifies<G: SimGeometry>() {
+    for kind in CALLS {
+        println!("the mapper verifies in {kind}");
+        let rig = shared::<G>(Sim::builder().build());
+        let rules = Arc::<Mutex<Vec<_>>>::default();
+        let hook = {
+            let (heap, rules) = (Arc::clone(&rig), Arc::clone(&rules));
+            inside(&rig, kind, move |_| {
+                let rule = heap.heap.verify().expect_err("the gate is closed").rule;
+                rules
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(rule);
+            })
+        };
+        let grower = {
+            let rig = Arc::clone(&rig);
+            apart(move || provoke(&rig, kind))
+        };
+        wait(&grower, "a machine that verifies");
+        drop(hook);
+        let rules = core::mem::take(&mut *rules.lock().unwrap_or_else(PoisonError::into_inner));
+        assert!(!rules.is_empty(), "{kind} was called");
+        assert!(
+            rules
+                .iter()
+                .all(|rule| *rule == "a heap is verified in a quiet moment"),
+            "{rules:?}"
+        );
+        check(&rig);
+    }
+}
+
+on_geometries_that_decommit!(
+    a_machine_that_allocates_atomically,
+    a_machine_that_frees,
+    a_machine_that_verifies
+);

@@ -55,8 +55,8 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, PageStats, Pages};
-pub use inspect::{ArenaView, ChunkView, SpanView, Stats, Violation};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
 pub use pageheap::{InitError, Window, WindowRule};

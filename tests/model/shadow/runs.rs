@@ -63,11 +63,10 @@ impl<G: SimGeometry, S: Subject> Shadow<'_, G, S> {
         let memory = match result {
             Ok(memory) => memory,
             Err(error) => {
-                // The pages that follow may be taken, in which case they are not ready for the run
-                // whatever the flags are. The heap grows for no other request that is not Ready.
+                // The pages that follow may be taken, whatever the flags are.
                 let wanted = Self::run_layout(more, 1);
                 let cause = match error.cause {
-                    Cause::NotReady { bytes } => {
+                    Cause::NotFree { bytes } => {
                         assert_eq!((error.layout, bytes), (wanted, wanted.size()));
                         error.cause
                     }

@@ -19,12 +19,12 @@ use crate::pageheap::{ReadyRun, Reclaim as _, Want, Window};
 use crate::region::{Cause, Purpose};
 use crate::span::{Scan, SpanClass};
 
-struct Bed<G: SimGeometry> {
+struct ScannableHeap<G: SimGeometry> {
     heap: Box<Heap<Sim<G>, Hosted>>,
     machine: Sim<G>,
 }
 
-impl<G: SimGeometry> Bed<G> {
+impl<G: SimGeometry> ScannableHeap<G> {
     const PART: usize = ArenaIndex::<Sim<G>>::PART_BYTES;
 
     fn new() -> Self {
@@ -89,27 +89,27 @@ fn layout(bytes: usize) -> Layout {
 /// Objects without pointers commit none of it, objects with pointers one part at first, and what
 /// nobody needs goes when memory is scavenged.
 fn memory_follows_the_spans<G: SimGeometry>() {
-    let bed = Bed::<G>::new();
+    let bed = ScannableHeap::<G>::new();
     let plain: Vec<_> = (0..100)
         .map(|_| bed.allocate(48, Scan::NO).expect("memory"))
         .collect();
     assert_eq!(bed.bits(), 0);
     bed.check();
     let first = bed.allocate(48, Scan::YES).expect("memory");
-    assert_eq!(bed.bits(), Bed::<G>::PART);
+    assert_eq!(bed.bits(), ScannableHeap::<G>::PART);
     assert!(!plain.contains(&first));
     bed.check();
     let behind_a_part = ArenaIndex::<Sim<G>>::PART_PAGES * G::GEOMETRY.page_bytes();
     let large = bed.allocate(3 * behind_a_part, Scan::YES).expect("memory");
     assert!(
-        (3..=5).contains(&(bed.bits() / Bed::<G>::PART)),
+        (3..=5).contains(&(bed.bits() / ScannableHeap::<G>::PART)),
         "{}",
         bed.bits()
     );
     bed.check();
     let before = bed.bits();
     bed.free(large, 3 * behind_a_part);
-    assert!(bed.bits() <= before - 2 * Bed::<G>::PART);
+    assert!(bed.bits() <= before - 2 * ScannableHeap::<G>::PART);
     bed.check();
     let again = bed.allocate(3 * behind_a_part, Scan::YES).expect("memory");
     assert_eq!(bed.bits(), before, "idle parts are used again");
@@ -129,7 +129,7 @@ fn memory_follows_the_spans<G: SimGeometry>() {
     }
     bed.check();
     let last = bed.allocate(48, Scan::YES).expect("memory");
-    assert_eq!(bed.bits(), Bed::<G>::PART);
+    assert_eq!(bed.bits(), ScannableHeap::<G>::PART);
     bed.free(last, 48);
     plain.into_iter().for_each(|pointer| bed.free(pointer, 48));
     bed.check();
@@ -145,7 +145,7 @@ fn memory_follows_the_spans_on_every_width() {
 
 #[test]
 fn a_request_that_must_not_grow_uses_only_what_is_ready() {
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     let online = bed.heap.pages.online().expect("initialised");
     // Free pages that are Ready, and no bitmap.
     let pages = bed.allocate(10 * 4096 * 8, Scan::NO).expect("memory");
@@ -169,7 +169,7 @@ fn a_request_that_must_not_grow_uses_only_what_is_ready() {
 /// idle in front of pages that the heap does not own, and is found there.
 #[test]
 fn idle_bitmap_in_front_of_pages_of_nobody_is_given_back() {
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     bed.allocate(48, Scan::NO).expect("memory");
     bed.heap.scavenge(usize::MAX).expect("not busy");
     let before = bed.heap.stats();
@@ -202,7 +202,7 @@ fn idle_bitmap_in_front_of_pages_of_nobody_is_given_back() {
 fn nothing_is_taken_back_while_somebody_reads() {
     // More pages than are looked at before the lock is given up for a while.
     const BYTES: usize = 4 << 20;
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     let object = bed.allocate(BYTES, Scan::YES).expect("memory");
     bed.free(object, BYTES);
     let idle = bed.idle();
@@ -219,7 +219,7 @@ fn nothing_is_taken_back_while_somebody_reads() {
 
 #[test]
 fn readers_beyond_count_are_readers_for_ever() {
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     let object = bed.allocate(1 << 20, Scan::YES).expect("memory");
     bed.free(object, 1 << 20);
     let idle = bed.idle();

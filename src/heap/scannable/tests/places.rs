@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use archipelago_api::{AllocFlags, Machine, VirtAddr};
 use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry, Small, SmallFixed, WidePage};
 
-use super::{Bed, layout};
+use super::{ScannableHeap, layout};
 use crate::arena::ArenaIndex;
 use crate::bits::{Description, PointerMap, UNIT_WORDS, WordBits};
 use crate::heap::Heap;
@@ -17,7 +17,7 @@ use fastrand::Rng;
 /// Words of the longest maps that are short.
 const SHORT: usize = 64;
 
-impl<G: SimGeometry> Bed<G> {
+impl<G: SimGeometry> ScannableHeap<G> {
     const WORD: usize = Sim::<G>::WORD_BYTES;
 
     /// A scannable object of so many words, whose pointers are where the mask has bits.
@@ -84,7 +84,7 @@ fn both_ways_are_one<G: SimGeometry>() {
     let mut random = Rng::with_seed(5);
     let table = Heap::<Sim<G>, Hosted>::TABLE;
     for class in table.classes() {
-        let words = table.size(class) / Bed::<G>::WORD;
+        let words = table.size(class) / ScannableHeap::<G>::WORD;
         if words > SHORT {
             break;
         }
@@ -93,7 +93,7 @@ fn both_ways_are_one<G: SimGeometry>() {
             .map(|mask| mask.max(1))
             .collect();
         masks[0] = u64::MAX >> (SHORT - words);
-        let bed = Bed::<G>::new();
+        let bed = ScannableHeap::<G>::new();
         let fill = |is_near: bool| {
             let mut objects = Vec::new();
             for mask in &masks {
@@ -113,7 +113,7 @@ fn both_ways_are_one<G: SimGeometry>() {
         };
         let free = |objects: &[NonNull<u8>]| {
             for object in objects {
-                bed.free(*object, words * Bed::<G>::WORD);
+                bed.free(*object, words * ScannableHeap::<G>::WORD);
             }
         };
         let (near_slots, near, objects) = fill(true);
@@ -144,7 +144,7 @@ fn bits_are_the_same_whether_a_record_leads_to_them_or_not() {
 /// wrong place.
 #[test]
 fn a_record_that_leads_astray_is_followed() {
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     let words = 12;
     let before = bed.map(words, 1);
     let record = bed.record(before);
@@ -176,7 +176,7 @@ fn a_record_that_leads_astray_is_followed() {
 /// one behind both; they are described all the same.
 #[test]
 fn spans_behind_two_parts_of_the_bitmap_are_described() {
-    let bed = Bed::<Plain32>::new();
+    let bed = ScannableHeap::<Plain32>::new();
     // Spans of five pages: a part's pages are no multiple of that.
     let (bytes, words) = (400, 100);
     let mask = 1 << 63 | 1;

@@ -77,8 +77,11 @@ impl<M: Machine> fmt::Debug for FirstArena<M> {
 
 impl<M: Machine> ArenaIndex<M> {
     /// The words of an arena's bitmap from word `first` to the end of the array.
+    ///
+    /// # Safety
+    /// None: the array is not taken back. The sparse bitmap has obligations here.
     #[inline]
-    pub(crate) fn bits_from(&self, arena: usize, first: usize) -> &'static [AtomicUsize] {
+    pub(super) unsafe fn bits_from(&self, arena: usize, first: usize) -> &'static [AtomicUsize] {
         let words = M::GEOMETRY.arena_pages() * Self::PAGE_UNITS;
         let first = arena.saturating_mul(words).saturating_add(first);
         BITMAP.get(first..).unwrap_or(&[])

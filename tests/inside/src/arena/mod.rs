@@ -6,6 +6,9 @@ mod bitmap;
 #[cfg(all(feature = "heap-bits", not(feature = "flat-bits")))]
 #[path = "../../../../src/arena/bitmap_words.rs"]
 mod bitmap_words;
+#[cfg(feature = "heap-bits")]
+#[path = "../../../../src/arena/bits_reader.rs"]
+mod bits_reader;
 #[cfg(feature = "flat-bits")]
 pub(crate) mod flat_bits;
 #[cfg(feature = "flat-index")]
@@ -26,5 +29,7 @@ use flat_index::FlatIndex as Arenas;
 #[cfg(not(any(feature = "flat-index", feature = "flat-bits")))]
 use two_level::TwoLevel as Arenas;
 
+#[cfg(feature = "heap-bits")]
+pub(crate) use bits_reader::BitsReader;
 pub(crate) use index::ArenaIndex;
 pub(crate) use words::SpanHandle;
