@@ -2,16 +2,16 @@
 
 use archipelago::{AllocFlags, VirtAddr};
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{Place, Rig, layout, places};
+use archipelago_testing::{Placement, Rig, layout, placements};
 use fastrand::Rng;
 
 /// Random addresses that are looked up.
 const RANDOM: usize = if cfg!(miri) { 1_000 } else { 100_000 };
 
-/// A heap in `place` with objects of several kinds, some of them freed again.
-fn lived_in<G: SimGeometry>(place: &Place) -> Rig<G> {
-    let rig = Rig::<G>::on(Sim::default(), &place.windows);
-    if let Some(window) = place.later {
+/// A heap in `placement` with objects of several kinds, some of them freed again.
+fn lived_in<G: SimGeometry>(placement: &Placement) -> Rig<G> {
+    let rig = Rig::<G>::on(Sim::default(), &placement.windows);
+    if let Some(window) = placement.later {
         rig.heap.add_window(window).expect("a good window");
     }
     let page = Rig::<G>::PAGE;
@@ -60,13 +60,13 @@ fn around(number: usize) -> [usize; 3] {
 }
 
 /// Every address at which a span, an arena or a window begins or ends.
-fn edges<G: SimGeometry>(place: &Place, spans: &[(usize, usize)]) -> Vec<usize> {
+fn edges<G: SimGeometry>(placement: &Placement, spans: &[(usize, usize)]) -> Vec<usize> {
     let geometry = G::GEOMETRY;
     let mut edges = vec![0, 1, usize::MAX, usize::MAX / 2, geometry.base];
     edges.extend((0..usize::BITS).map(|bit| 1 << bit));
     edges.extend((0..usize::BITS).map(|bit| usize::MAX << bit));
     edges.push(geometry.base.wrapping_add(geometry.last_offset().value()));
-    for window in place.windows.iter().chain(&place.later) {
+    for window in placement.windows.iter().chain(&placement.later) {
         let end = window.base.wrapping_add(window.bytes);
         edges.extend([window.base, end]);
         for step in [
@@ -87,15 +87,15 @@ fn edges<G: SimGeometry>(place: &Place, spans: &[(usize, usize)]) -> Vec<usize> 
 
 fn any_number_can_be_looked_up<G: SimGeometry>() {
     let mut random = Rng::with_seed(11);
-    for place in places::<G>(1 << 21) {
-        println!("{}", place.name);
-        let rig = lived_in::<G>(&place);
+    for placement in placements::<G>(1 << 21) {
+        println!("{}", placement.name);
+        let rig = lived_in::<G>(&placement);
         let spans = spans(&rig);
         assert!(!spans.is_empty());
-        for number in edges::<G>(&place, &spans).into_iter().flat_map(around) {
+        for number in edges::<G>(&placement, &spans).into_iter().flat_map(around) {
             ask(&rig, &spans, number);
         }
-        let window = place.windows[0];
+        let window = placement.windows[0];
         for _ in 0..RANDOM / 10 {
             // Addresses anywhere, in the space, and near the heap.
             ask(&rig, &spans, random.usize(..));

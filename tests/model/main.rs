@@ -25,7 +25,7 @@ extern crate alloc;
 mod faults;
 mod operations;
 #[cfg(not(miri))]
-mod places;
+mod placements;
 mod rounds;
 #[cfg(not(miri))]
 mod scarce;

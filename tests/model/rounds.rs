@@ -4,7 +4,7 @@ use std::env;
 use std::thread;
 
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{Place, Rig, places};
+use archipelago_testing::{Placement, Rig, placements};
 use fastrand::Rng;
 
 use crate::operations::{Scale, step};
@@ -22,7 +22,7 @@ const SMALL_PAGES: usize = 256;
 /// The settings of one round.
 #[derive(Clone, Debug)]
 struct Round {
-    place: Place,
+    placement: Placement,
     bytes: usize,
     zeroed_frames: bool,
     takes_back: bool,
@@ -96,7 +96,7 @@ fn the_heap_agrees_with_the_shadow_map<G: SimGeometry>() {
     assert!(served > done / 2, "most operations are served");
 }
 
-/// Round `number`: places and frame allocators by turns, so that a short run meets them all.
+/// Round `number`: placements and frame allocators by turns, so that a short run meets them all.
 fn choose<G: SimGeometry>(number: usize, random: &mut Rng) -> Round {
     let is_small = cfg!(miri) || number % 2 == 0;
     let bytes = if is_small {
@@ -104,16 +104,16 @@ fn choose<G: SimGeometry>(number: usize, random: &mut Rng) -> Round {
     } else {
         64 << 20
     };
-    let mut places = places::<G>(bytes);
-    let place = places.swap_remove(number / 2 % places.len());
-    let bytes = place
+    let mut placements = placements::<G>(bytes);
+    let placement = placements.swap_remove(number / 2 % placements.len());
+    let bytes = placement
         .windows
         .iter()
-        .chain(&place.later)
+        .chain(&placement.later)
         .map(|window| window.bytes)
         .sum();
     Round {
-        place,
+        placement,
         bytes,
         zeroed_frames: random.bool(),
         takes_back: random.bool(),
@@ -143,7 +143,7 @@ fn run<G: SimGeometry>(round: &Round, random: &mut Rng) -> usize {
         .zeroed_frames(round.zeroed_frames)
         .takes_back(round.takes_back)
         .build();
-    let rig = Rig::<G>::on(machine, &round.place.windows);
+    let rig = Rig::<G>::on(machine, &round.placement.windows);
     let mut shadow = Shadow::new(&rig, &*rig.heap);
     let page = Rig::<G>::PAGE;
     let scale = Scale {
@@ -161,7 +161,7 @@ fn run<G: SimGeometry>(round: &Round, random: &mut Rng) -> usize {
     let mut served = 0;
     for number in 0..round.operations {
         if number == round.operations / 3 {
-            if let Some(window) = round.place.later {
+            if let Some(window) = round.placement.later {
                 // Under scarce frames there may be none for the list of windows.
                 let added = rig.heap.add_window(window);
                 assert!(added.is_ok() || round.frames < usize::MAX, "{added:?}");

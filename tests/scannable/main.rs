@@ -15,7 +15,7 @@ mod machine;
 mod misuse;
 mod moves;
 mod objects;
-mod places;
+mod placements;
 mod random;
 mod reading;
 mod ready;

@@ -79,7 +79,7 @@ fn add<G: SimGeometry>(all: &mut Vec<*const ()>) {
         Rig::<G>::address,
         Rig::<G>::verify,
         Rig::<G>::check,
-        crate::places::<G>,
+        crate::placements::<G>,
         crate::lone_window::<G>,
     ]);
     #[cfg(feature = "heap-bits")]

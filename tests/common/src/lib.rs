@@ -3,7 +3,7 @@
 //! [`Rig`] is a heap on a simulated machine, with the handle of the machine beside it. It checks
 //! everything that is visible from outside: the two identities of the account, and that the account
 //! and the machine agree on every byte. [`Block`] is an object that knows its layout and can be
-//! filled and checked. [`places`] puts windows where address arithmetic breaks.
+//! filled and checked. [`placements`] has windows where address arithmetic breaks.
 //! [`on_every_geometry!`] makes tests of functions that are generic in the geometry.
 // Loom models single structures: there is no heap then.
 #![cfg(not(loom))]
@@ -17,11 +17,11 @@ mod block;
 mod geometries;
 #[cfg(debug_assertions)]
 mod instances;
-mod places;
+mod placements;
 mod rig;
 
 pub use block::{Block, layout};
 #[cfg(debug_assertions)]
 pub use instances::instances;
-pub use places::{Place, lone_window, places};
+pub use placements::{Placement, lone_window, placements};
 pub use rig::Rig;

@@ -8,7 +8,7 @@ use archipelago_api::{Machine, VirtAddr};
 use archipelago_sim::{Hosted, Sim, SimGeometry, State};
 
 use crate::block::Block;
-use crate::places::lone_window;
+use crate::placements::lone_window;
 
 /// A heap, and a handle of the machine that it runs on.
 ///

@@ -71,13 +71,18 @@ impl Objects {
 }
 
 /// Allocates objects of 1 to 128 bytes, aligned to 8, until one is refused; then, if `refill`,
-/// frees a random half of them and fills up again. Every subject gets the same
-/// sizes.
+/// frees a random half of them and fills up again. Every subject gets the same sizes.
 #[must_use]
 pub fn fill(subject: &mut impl Subject, refill: bool) -> (Filled, Option<Filled>) {
+    fill_from(16, subject, refill)
+}
+
+/// As [`fill`], with other random sizes for every `seed`.
+#[must_use]
+pub fn fill_from(seed: u64, subject: &mut impl Subject, refill: bool) -> (Filled, Option<Filled>) {
     let mut objects = Objects {
         live: Vec::new(),
-        random: Rng::with_seed(16),
+        random: Rng::with_seed(seed),
     };
     let first = objects.fill(subject);
     let again = refill.then(|| {

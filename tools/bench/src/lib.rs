@@ -23,7 +23,7 @@ mod subject;
 #[cfg(feature = "heap-bits")]
 mod traced;
 
-pub use fill::{Filled, fill};
+pub use fill::{Filled, fill, fill_from};
 pub use footprint::{Footprint, footprint, full};
 pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};

@@ -37,6 +37,6 @@ pub(crate) fn bare_target() -> PathBuf {
     target_of("qemu")
 }
 
-/// The folders of packages with programs for firmware: heaps whose size is measured, and
-/// programs that have to link.
+/// The folders of packages with programs for firmware: heaps whose size is measured, and programs
+/// that have to link.
 pub(crate) const FIRMWARE: [&str; 2] = ["tools/code-size", "tools/link-check"];

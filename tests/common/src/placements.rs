@@ -1,12 +1,12 @@
-//! Windows in places where address arithmetic breaks.
+//! Placements of windows where address arithmetic breaks.
 
 use archipelago::Window;
 use archipelago_sim::SimGeometry;
 
-/// Windows, and where they are.
+/// Windows at addresses with a property, which the name says.
 #[derive(Clone, Debug)]
-pub struct Place {
-    /// The place in words.
+pub struct Placement {
+    /// The placement in words.
     pub name: &'static str,
     /// The windows given to `init`.
     pub windows: Vec<Window>,
@@ -14,7 +14,7 @@ pub struct Place {
     pub later: Option<Window>,
 }
 
-impl Place {
+impl Placement {
     fn of(name: &'static str, windows: &[Window]) -> Self {
         Self {
             name,
@@ -36,10 +36,10 @@ pub fn lone_window<G: SimGeometry>(bytes: usize) -> Window {
     )
 }
 
-/// Windows of about `bytes` bytes altogether, at most an eighth of the space, in every place where
-/// address arithmetic breaks.
+/// Windows of about `bytes` bytes altogether, at most an eighth of the space, in every placement
+/// where address arithmetic breaks.
 #[must_use]
-pub fn places<G: SimGeometry>(bytes: usize) -> Vec<Place> {
+pub fn placements<G: SimGeometry>(bytes: usize) -> Vec<Placement> {
     let geometry = G::GEOMETRY;
     let (page, arena) = (geometry.page_bytes(), geometry.arena_bytes());
     let last = geometry.last_offset().value();
@@ -51,20 +51,20 @@ pub fn places<G: SimGeometry>(bytes: usize) -> Vec<Place> {
     let odd = middle / 2 / arena * arena + arena / 2 + 3 * page;
     let last_address = if geometry.base == 0 { last } else { usize::MAX };
     vec![
-        Place::of("at offset 0", &[at(0, bytes)]),
-        Place::of("at address 0", &[Window::new(0, bytes)]),
-        Place::of("in the middle of the space", &[at(middle, bytes)]),
-        Place::of("up to the last offset", &[at(last - bytes + 1, bytes)]),
-        Place::of(
+        Placement::of("at offset 0", &[at(0, bytes)]),
+        Placement::of("at address 0", &[Window::new(0, bytes)]),
+        Placement::of("in the middle of the space", &[at(middle, bytes)]),
+        Placement::of("up to the last offset", &[at(last - bytes + 1, bytes)]),
+        Placement::of(
             "up to the last address",
             &[Window::new(last_address - bytes + 1, bytes)],
         ),
-        Place::of(
+        Placement::of(
             "in the last quarter of the space",
             &[at(middle + middle / 2 + page, bytes)],
         ),
-        Place::of("off every boundary", &[at(odd, bytes)]),
-        Place::of(
+        Placement::of("off every boundary", &[at(odd, bytes)]),
+        Placement::of(
             "three windows in no order",
             &[
                 at(odd + arena, third),
@@ -72,27 +72,27 @@ pub fn places<G: SimGeometry>(bytes: usize) -> Vec<Place> {
                 at(odd + 2 * arena + third, third),
             ],
         ),
-        Place::of(
+        Placement::of(
             "a window for metadata, above",
             &[
                 at(odd, bytes),
                 Window::for_metadata(address::<G>(odd + 2 * bytes), third),
             ],
         ),
-        Place::of(
+        Placement::of(
             "a window for metadata, below",
             &[
                 Window::for_metadata(address::<G>(odd - 2 * third), third),
                 at(odd, bytes),
             ],
         ),
-        Place {
+        Placement {
             later: Some(at(odd - 2 * third, 2 * third)),
-            ..Place::of("a window below added later", &[at(odd, third)])
+            ..Placement::of("a window below added later", &[at(odd, third)])
         },
-        Place {
+        Placement {
             later: Some(at(odd + third, 2 * third)),
-            ..Place::of("a window directly above added later", &[at(odd, third)])
+            ..Placement::of("a window directly above added later", &[at(odd, third)])
         },
     ]
 }

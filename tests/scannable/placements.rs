@@ -2,7 +2,7 @@
 
 use archipelago::bits::PointerMap;
 use archipelago_sim::SimGeometry;
-use archipelago_testing::{on_every_geometry, places};
+use archipelago_testing::{on_every_geometry, placements};
 
 use crate::subject::{POINTER, SIX, Subject};
 
@@ -10,12 +10,12 @@ use crate::subject::{POINTER, SIX, Subject};
 const SPARSE: PointerMap<'_> = PointerMap::from_mask(301, 0b1001);
 
 /// Small objects, and large ones that straddle arenas up to the end of each window.
-fn objects_in_every_place<G: SimGeometry>() {
+fn objects_in_every_placement<G: SimGeometry>() {
     let arena = G::GEOMETRY.arena_bytes();
-    for place in places::<G>(2 * arena + arena / 2) {
-        println!("{}", place.name);
-        let mut subject = Subject::<G>::on(&place.windows);
-        if let Some(window) = place.later {
+    for placement in placements::<G>(2 * arena + arena / 2) {
+        println!("{}", placement.name);
+        let mut subject = Subject::<G>::on(&placement.windows);
+        if let Some(window) = placement.later {
             subject.rig.heap.add_window(window).expect("a good window");
         }
         subject.array(&SIX, 3);
@@ -50,4 +50,4 @@ fn an_array_over_arenas<G: SimGeometry>() {
     subject.check();
 }
 
-on_every_geometry!(objects_in_every_place, an_array_over_arenas);
+on_every_geometry!(objects_in_every_placement, an_array_over_arenas);

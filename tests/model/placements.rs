@@ -1,13 +1,13 @@
 //! The model in windows all over the address space.
 
 use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{Rig, places};
+use archipelago_testing::{Rig, placements};
 
-fn a_heap_serves_in_every_place<G: SimGeometry>() {
-    for place in places::<G>(1 << 20) {
-        println!("{}", place.name);
-        let rig = Rig::<G>::on(Sim::builder().build(), &place.windows);
-        if let Some(window) = place.later {
+fn a_heap_serves_in_every_placement<G: SimGeometry>() {
+    for placement in placements::<G>(1 << 20) {
+        println!("{}", placement.name);
+        let rig = Rig::<G>::on(Sim::builder().build(), &placement.windows);
+        if let Some(window) = placement.later {
             rig.heap.add_window(window).expect("a good window");
         }
         let blocks: Vec<_> = (1..200).map(|number| rig.get(number * 7, 8)).collect();
@@ -23,4 +23,4 @@ fn a_heap_serves_in_every_place<G: SimGeometry>() {
     }
 }
 
-archipelago_testing::on_every_geometry!(a_heap_serves_in_every_place);
+archipelago_testing::on_every_geometry!(a_heap_serves_in_every_placement);
