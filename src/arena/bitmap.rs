@@ -77,8 +77,8 @@ struct Stretch<'a> {
 }
 
 impl Stretch<'_> {
-    fn is_ready<M: Machine>(&self) -> bool {
-        self.part.word.entry(ArenaIndex::<M>::PART, 0).is_some()
+    fn is_ready(&self) -> bool {
+        sparse::sees_part(self.part.word.raw(), 0)
     }
 }
 
@@ -167,7 +167,7 @@ impl<M: Machine> ArenaIndex<M> {
         source: &mut MetadataSource<'_, M>,
     ) -> Result<usize, Cause> {
         self.ensure_entry(piece.first, source)?;
-        let absent = |stretch: &Stretch<'_>| !stretch.is_ready::<M>();
+        let absent = |stretch: &Stretch<'_>| !stretch.is_ready();
         let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
             return Ok(0);
         };
@@ -192,7 +192,7 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) fn has_bits(&self, run: PageRun) -> bool {
         Self::pieces(run).all(|piece| {
             let stretch = self.stretch(piece);
-            stretch.is_some_and(|stretch| stretch.is_ready::<M>())
+            stretch.is_some_and(|stretch| stretch.is_ready())
         })
     }
 
@@ -232,7 +232,7 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) unsafe fn take_idle_part(&self, run: PageRun, machine: &M) -> Option<IdlePart> {
         Self::pieces(run).find_map(|piece| {
             let stretch = self.stretch(piece)?;
-            if !stretch.is_ready::<M>() || stretch.part.pages.load(Relaxed) != 0 {
+            if !stretch.is_ready() || stretch.part.pages.load(Relaxed) != 0 {
                 return None;
             }
             let word = stretch.part.word.raw();
@@ -242,7 +242,7 @@ impl<M: Machine> ArenaIndex<M> {
             // the caller is in the growth gate.
             unsafe { sparse::take_part_back(word, 0) };
             // SAFETY: the token needs the range
-            // - Ready: the part was published, and was not taken back before;
+            // - Ready: the part was published, and was not taken back since;
             // - unused: no page that it covers is in a scannable span, and there is no reader;
             // - named by no other token: the word that recorded the part says now that it is
             //   absent.
@@ -301,7 +301,7 @@ impl<M: Machine> ArenaIndex<M> {
             let stretch = self.stretch(piece)?;
             Some(PartView {
                 first: piece.first,
-                is_ready: stretch.is_ready::<M>(),
+                is_ready: stretch.is_ready(),
                 claimed: stretch.part.pages.load(Relaxed),
             })
         })

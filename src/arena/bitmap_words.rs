@@ -19,7 +19,8 @@ impl<M: Machine> ArenaIndex<M> {
             .get(arena)
             .and_then(|arena| arena.bits.entry(Self::PARTS, first / words))
             .map_or(&[], |part| {
-                part.word.entries_from(Self::PART, first % words)
+                // SAFETY: the caller's promise is the same.
+                unsafe { part.word.entries_from(Self::PART, first % words) }
             })
     }
 }

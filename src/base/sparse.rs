@@ -167,16 +167,19 @@ impl<T: Entry> Word<T> {
 
     /// The entries of a block of `shape` from `first` to the end of its part; none if it is not
     /// Ready.
+    ///
+    /// # Safety
+    /// The part is not taken back as long as the entries are borrowed.
     #[cfg(feature = "heap-bits")]
     #[inline]
-    pub(crate) fn entries_from(&self, shape: BlockShape, first: usize) -> &[T] {
+    pub(crate) unsafe fn entries_from(&self, shape: BlockShape, first: usize) -> &[T] {
         let count = shape.part_entries - first % shape.part_entries;
         let Some(start) = find_entry::<T>(&self.tagged, shape, first) else {
             return &[];
         };
         // SAFETY: `from_raw_parts` needs
         // - `count` aligned, initialised entries from `start`: they lie in the part of `first`,
-        //   which was published whole, and which is not taken back while it has a reader;
+        //   which was published whole, and which is not taken back, as the caller promises;
         // - no writes but through atomics, as `Entry` promises.
         unsafe { core::slice::from_raw_parts(start, count) }
     }
@@ -278,6 +281,13 @@ pub(crate) unsafe fn take_part_back(word: &AtomicPtr<u8>, part: usize) {
 pub(crate) unsafe fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
     let before = word.load(Ordering::Relaxed);
     word.store(before.map_addr(|addr| addr | 1 << part), Ordering::Release);
+}
+
+/// Whether part `part` of the block that `word` names is Ready. If so, its zeroes are seen from now
+/// on.
+#[cfg(feature = "heap-bits")]
+pub(crate) fn sees_part(word: &AtomicPtr<u8>, part: usize) -> bool {
+    word.load(Ordering::Acquire).addr() >> part & 1 != 0
 }
 
 /// Whether part `part` of the block that `word` names is Ready.

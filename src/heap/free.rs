@@ -33,7 +33,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(online) = self.pages.online() else {
             Self::stop_foreign(pointer, layout);
         };
-        self.clear_large(online, pointer, layout);
+        // SAFETY: the object is the caller's, as it promises.
+        unsafe { self.clear_large(online, pointer, layout) };
         let mut lists = self.central.lock();
         let object = if Self::SAVES_CODE {
             // SAFETY: the central lock is held until the object is used up.
@@ -52,7 +53,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     #[inline]
     fn free_object(&self, online: &Online<M>, lists: &mut Lists, object: Object<'_>) {
-        self.clear_slot(online, &object);
+        // SAFETY: the central lock is held: the caller has the lists.
+        unsafe { self.clear_slot(online, &object) };
         let (records, handle, span) = (online.records(), object.handle, object.span);
         let emptied = match object.location {
             Location::Whole => {

@@ -61,8 +61,8 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
     /// [`AllocError`] with the step that refused; [`Cause::NoSuchRun`] for no pages, and for an
     /// `align` that is not a power of two. The heap is as it was.
     /// # Locks
-    /// Takes page, and unless [`AllocFlags::NO_GROW`] is set the growth gate, inside of which it
-    /// may take central.
+    /// Takes page, and unless [`AllocFlags::NO_GROW`] is set the growth gate, central, and the
+    /// bitmap's (with the feature `heap-bits`).
     /// # Cost
     /// A search for free pages, and calls of the machine for pages that are not Ready.
     pub fn allocate(
@@ -93,7 +93,8 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         }
     }
 
-    /// The run that [`OwnedRun::leak`] gave up, or `None` if the heap has no such page.
+    /// The run that [`OwnedRun::leak`] gave up, or `None` if its address is not in the space of the
+    /// heap.
     ///
     /// # Safety
     /// - `memory` was returned by [`OwnedRun::leak`] of a run of this heap.
@@ -170,8 +171,8 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
     /// Adds the `more` pages that follow, in place.
     ///
     /// # Errors
-    /// [`AllocError`] with [`Cause::NotFree`] if the pages are in use, or with the step that
-    /// refused. The run is as it was.
+    /// [`AllocError`] with [`Cause::NotFree`] if they are not free pages of the heap, or with the
+    /// step that refused. The run is as it was.
     /// # Locks
     /// As [`Pages::allocate`].
     pub fn extend(&mut self, more: usize, flags: AllocFlags) -> Result<(), AllocError> {
@@ -187,8 +188,8 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
         let refused = |cause| AllocError { layout, cause };
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
+        // The reserve is not refilled here: it could take the very pages that are to be added.
         let online = online.ok_or(refused(Cause::NotInitialised))?;
-        self.heap.refill_if_low(online, flags);
         let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let added = self
             .heap

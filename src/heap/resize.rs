@@ -43,7 +43,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         let in_place = match self.pages.online() {
             Some(online) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
-                self.resize_in_place(online, pointer, (old, new), Scan::NO, flags)
+                // SAFETY: the object is the caller's, as it promises.
+                unsafe { self.resize_in_place(online, pointer, (old, new), Scan::NO, flags) }
             }
             _ => None,
         };
@@ -82,7 +83,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Changes the size of an object from that of the first layout to that of the second where it
     /// stands; `None` if it has to move. `scan` says whether its span is scannable.
-    pub(super) fn resize_in_place(
+    ///
+    /// # Safety
+    /// An object at `pointer` with the first layout is the caller's.
+    pub(super) unsafe fn resize_in_place(
         &self,
         online: &Online<M>,
         pointer: NonNull<u8>,
@@ -112,7 +116,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     return None;
                 }
                 let want = want.for_scan(scan);
-                self.resize_run(online, handle, run, want, flags)?;
+                // SAFETY: the run is the object's, which is the caller's.
+                unsafe { self.resize_run(online, handle, run, want, flags) }?;
                 want.pages << M::GEOMETRY.page_shift
             }
             _ => return None,
@@ -121,8 +126,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Changes the length of a large object's run to that of `want` if that is possible where it
-    /// stands. The caller owns the object, so nobody else changes it.
-    fn resize_run(
+    /// stands.
+    ///
+    /// # Safety
+    /// The object is the caller's, so that nobody else changes it.
+    unsafe fn resize_run(
         &self,
         online: &Online<M>,
         handle: SpanHandle,
@@ -139,7 +147,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             None
         };
         let gone = PageRun::between(run.first.plus(pages), run.end());
-        self.clear_run(scan, gone);
+        // SAFETY: the pages are the end of the object, whose owner calls.
+        unsafe { self.clear_run(scan, gone) };
         // Record and index change together, so that a walk over the spans sees neither without the
         // other.
         let _lists = self.central.lock();

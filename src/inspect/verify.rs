@@ -14,7 +14,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Checks every invariant. In a quiet moment a heap that nobody has damaged passes.
     ///
     /// # Errors
-    /// The first rule found broken. A heap that is being grown cannot be checked and says so.
+    /// The first rule found broken; one of them is that nobody else is in the growth gate. With
+    /// interrupts on the call waits for that, and with interrupts masked, or from inside the
+    /// machine, it does not.
     /// # Locks
     /// Takes the growth gate, central and page, for as long as it takes, and the bitmap's (with the
     /// feature `heap-bits`) briefly.

@@ -114,7 +114,8 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             _ => None,
         };
         let expected = class.map_or((0, 0), |class| {
-            self.heap.find_bits(self.online, handle, first, class)
+            // SAFETY: the span is scannable, and the check holds the central lock.
+            unsafe { self.heap.find_bits(self.online, handle, first, class) }
         });
         let near = record.near_slots();
         rule_at::<M>(

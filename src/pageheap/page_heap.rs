@@ -109,7 +109,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.gate.is_inside::<K>()
     }
 
-    /// Tries to enter the growth gate.
+    /// Enters the growth gate, unless the machine itself calls.
     ///
     /// # Errors
     /// Another thread is inside and interrupts are masked, or the machine itself calls.

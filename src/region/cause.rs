@@ -155,7 +155,7 @@ impl fmt::Display for Cause {
             Self::Frames { needed, available } => write!(
                 f,
                 "frames: {needed} needed, {available} available: free memory, or give the frame \
-                 source more"
+                 allocator more"
             ),
             Self::PageTables { needed, available } => write!(
                 f,

@@ -75,8 +75,8 @@ impl Purpose {
 
 /// Bytes by purpose and by state. At every quiescent moment the purposes add up to `mapped_ready`.
 ///
-/// Counters are plain `usize` atomics, each changed under the lock or gate that guards what it
-/// counts.
+/// Counters are `usize` atomics that are only added to and subtracted from, so that no lock is
+/// needed to change one.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     purposes: [AtomicUsize; PURPOSES],

@@ -78,7 +78,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let slot = self.alloc_slot(online, SpanClass::new(class, Scan::YES))?;
         let memory = memory_of::<M, K>(online, class, &slot, flags);
         if !self.describe_fresh(online, class, &slot, masks) {
-            self.describe_object(online, memory, object);
+            // SAFETY: the object was allocated just now.
+            unsafe { self.describe_object(online, memory, object) };
         }
         Some(memory)
     }
@@ -99,7 +100,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Self::check_description(layout, object).map_err(refused)?;
         let memory = self.allocate_covered(online, layout, flags);
         let memory = memory.map_err(refused)?;
-        self.describe_object(online, memory, object);
+        // SAFETY: the object was allocated just now.
+        unsafe { self.describe_object(online, memory, object) };
         Ok(memory)
     }
 

@@ -27,22 +27,28 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) {
         if class.scan().is_yes() {
             let record = online.records().get(handle).record;
-            let (distance, near) =
-                self.find_bits(online, handle, record.first(), class.size_class());
+            let class = class.size_class();
+            // SAFETY: the pages are claimed for the span, which is not in the index yet, so that
+            // nobody else can have it go.
+            let found = unsafe { self.find_bits(online, handle, record.first(), class) };
+            let (distance, near) = found;
             record.set_bits(distance, near);
         }
     }
 
     /// The distance that the record `handle` has to give for the bits of a span of `class` at
     /// `first`, and for how many of its slots.
-    pub(crate) fn find_bits(
+    ///
+    /// # Safety
+    /// The span is scannable, and does not go meanwhile.
+    pub(crate) unsafe fn find_bits(
         &self,
         online: &Online<M>,
         handle: SpanHandle,
         first: PageIdx,
         class: SizeClass,
     ) -> (i32, u32) {
-        // SAFETY: the pages are claimed for a span that does not go while the caller looks.
+        // SAFETY: the caller promises that the span, for which the pages are claimed, does not go.
         let units = unsafe { self.pages.index().read_bits() }.units_of(first);
         let bytes = units.len() * UNIT_WORDS * M::WORD_BYTES;
         let near = (bytes / Self::TABLE.size(class)).min(Self::TABLE.slots(class));
@@ -80,10 +86,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         true
     }
 
-    /// Writes the bits of an object that the caller has just been given.
+    /// Writes the bits of a scannable object.
+    ///
+    /// # Safety
+    /// The object is the caller's, live, and as long as `memory`.
     #[cold]
     #[inline(never)]
-    pub(super) fn describe_object(
+    pub(super) unsafe fn describe_object(
         &self,
         online: &Online<M>,
         memory: NonNull<[u8]>,
@@ -97,9 +106,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         expect_invariant::<K, _, _>(described, "the bitmap that covers an object is ready");
     }
 
-    /// Clears the bits of a slot that is being freed. The caller holds the central lock.
+    /// Clears the bits of a slot that is being freed; those of a large object are cleared already.
+    ///
+    /// # Safety
+    /// The caller holds the central lock.
     #[inline(always)]
-    pub(in crate::heap) fn clear_slot(&self, online: &Online<M>, object: &Object<'_>) {
+    pub(in crate::heap) unsafe fn clear_slot(&self, online: &Online<M>, object: &Object<'_>) {
         let Location::Slot { class, slot } = &object.location else {
             return;
         };
@@ -109,7 +121,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let (slot, bytes) = (slot.number(), Self::TABLE.size(*class));
         let offset = slot * bytes;
         let Some(place) = object.span.bits_place(slot) else {
-            self.clear_far(object.span.record, offset, bytes);
+            // SAFETY: the caller's promise is the same, and the slot lies in the span.
+            unsafe { self.clear_far(object.span.record, offset, bytes) };
             return;
         };
         let bits = SlotBits::new(offset / M::WORD_BYTES, bytes / M::WORD_BYTES - 1);
@@ -121,9 +134,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 
     /// Clears the bits of a slot whose bits have to be looked up.
+    ///
+    /// # Safety
+    /// The caller holds the central lock, and the slot lies in the record's span.
     #[cold]
     #[inline(never)]
-    fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
+    unsafe fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
         let first = record.first().address::<M>().value();
         let slot = VirtAddr::new(first.wrapping_add(offset));
         // SAFETY: only words of the slot are looked at, and the caller holds the central lock.
@@ -131,34 +147,44 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         clear(&reader, slot, bytes);
     }
 
-    /// Clears the bits of the large object that the caller is about to free, if it is one. It is
-    /// still the caller's, so no lock is needed; a pointer to no object is found out afterwards.
+    /// Clears the bits of the large object that the caller is about to free, if it is one. A
+    /// pointer to no object is found out afterwards.
+    ///
+    /// # Safety
+    /// An object at `pointer` with this layout is the caller's.
     #[inline(always)]
-    pub(in crate::heap) fn clear_large(
+    pub(in crate::heap) unsafe fn clear_large(
         &self,
         online: &Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
     ) {
         if !Self::TABLE.serves(layout.size(), layout.align()) {
-            self.clear_pages(online, pointer, layout);
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.clear_pages(online, pointer, layout) };
         }
     }
 
+    /// # Safety
+    /// As for [`clear_large`](Self::clear_large).
     #[inline(never)]
-    fn clear_pages(&self, online: &Online<M>, pointer: NonNull<u8>, layout: Layout) {
+    unsafe fn clear_pages(&self, online: &Online<M>, pointer: NonNull<u8>, layout: Layout) {
         let lists = self.central.lock();
         // SAFETY: the object is gone before the lock is.
         let found = unsafe { self.object(online, pointer, layout) };
         let found = found.map(|object| (object.span.scan(), object.span.record.run()));
         drop(lists);
         if let Ok((scan, run)) = found {
-            self.clear_run(scan, run);
+            // SAFETY: the run is that of an object of this layout, which is the caller's.
+            unsafe { self.clear_run(scan, run) };
         }
     }
 
-    /// Clears the bits of pages of a large object, whose owner calls.
-    pub(in crate::heap) fn clear_run(&self, scan: Scan, run: PageRun) {
+    /// Clears the bits of pages of a large object.
+    ///
+    /// # Safety
+    /// The object is the caller's.
+    pub(in crate::heap) unsafe fn clear_run(&self, scan: Scan, run: PageRun) {
         if scan.is_yes() && !run.is_empty() {
             let first = run.first.address::<M>();
             // SAFETY: only words of the object are looked at, which is the caller's.

@@ -20,13 +20,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(in crate::heap) fn place_bits(&self, _: &Online<M>, _: SpanClass, _: SpanHandle) {}
 
     #[inline(always)]
-    pub(in crate::heap) fn clear_slot(&self, _: &Online<M>, _: &Object<'_>) {}
+    pub(in crate::heap) unsafe fn clear_slot(&self, _: &Online<M>, _: &Object<'_>) {}
 
     #[inline(always)]
-    pub(in crate::heap) fn clear_large(&self, _: &Online<M>, _: NonNull<u8>, _: Layout) {}
+    pub(in crate::heap) unsafe fn clear_large(&self, _: &Online<M>, _: NonNull<u8>, _: Layout) {}
 
     #[inline(always)]
-    pub(in crate::heap) fn clear_run(&self, _: Scan, _: PageRun) {}
+    pub(in crate::heap) unsafe fn clear_run(&self, _: Scan, _: PageRun) {}
 
     #[inline(always)]
     pub(in crate::heap) fn refuse_scannable(

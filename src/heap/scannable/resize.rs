@@ -40,7 +40,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
         Self::check_description(new, object).map_err(|cause| AllocError { layout: new, cause })?;
-        let memory = match self.resize_described(pointer, old, new, object, flags) {
+        // SAFETY: the caller's promise is the same.
+        let memory = match unsafe { self.resize_described(pointer, old, new, object, flags) } {
             Some(memory) => memory,
             None => {
                 let memory =
@@ -64,7 +65,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Changes the size of an object where it stands, and describes it again; `None` if it has to
     /// move.
-    fn resize_described(
+    ///
+    /// # Safety
+    /// As for [`reallocate`](Self::reallocate).
+    unsafe fn resize_described(
         &self,
         pointer: NonNull<u8>,
         old: Layout,
@@ -81,10 +85,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return None;
         }
         let scan = Scan::when(is_scannable);
-        let memory = self.resize_in_place(online, pointer, (old, new), scan, flags)?;
+        // SAFETY: the object is the caller's, as it promises.
+        let memory = unsafe { self.resize_in_place(online, pointer, (old, new), scan, flags) }?;
         if is_scannable {
             // Words of pages that were added are dead until here.
-            self.describe_object(online, memory, object);
+            // SAFETY: the caller owns the object, which was resized to that length.
+            unsafe { self.describe_object(online, memory, object) };
         }
         Some(memory)
     }

@@ -53,7 +53,7 @@ pub(crate) struct Ranges {
     pages: usize,
 }
 
-/// An array of ranges that a larger one replaced, zeroed.
+/// An array of ranges that is not needed any more, zeroed.
 ///
 /// Invariant: the array was [`Zeroed`] once, and nothing refers to it any more.
 #[derive(Debug)]

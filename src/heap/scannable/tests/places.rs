@@ -52,7 +52,9 @@ impl<G: SimGeometry> ScannableHeap<G> {
         let class = Heap::<Sim<G>, Hosted>::TABLE
             .class(number)
             .expect("a class");
-        let (distance, near) = self.heap.find_bits(online, handle, record.first(), class);
+        // SAFETY: the test holds an object in the span.
+        let found = unsafe { self.heap.find_bits(online, handle, record.first(), class) };
+        let (distance, near) = found;
         record.set_bits(distance, near);
     }
 

@@ -8,11 +8,12 @@ use super::{Subject, WHOLE};
 use crate::toolchain::Toolchain;
 
 /// The paths of the bitmap's modules.
-const MODULES: [&str; 5] = [
+const MODULES: [&str; 6] = [
     "archipelago::bits::",
     "archipelago::pageheap::bitmap::",
     "archipelago::heap::scannable::",
     "archipelago::arena::bitmap::",
+    "archipelago::arena::bits_reader::",
     "archipelago::span::near::",
 ];
 
@@ -87,10 +88,11 @@ mod tests {
     use super::*;
 
     /// Symbols of a heap with the bitmap, in the legacy mangling and in v0.
-    const WITH: [&str; 8] = [
+    const WITH: [&str; 9] = [
         "_ZN11archipelago4bits4copy12copy_several17hac26849bfc3ef589E",
         "_ZN103_$LT$archipelago..inspect..bits..BitsView$LT$M$C$K$GT$$u20$as$u20$archipelago..bits..tables..Tables$GT$5units17h76158ab6d1eae755E",
         "_ZN11archipelago5arena6bitmap7Stretch5pages17h4b1f216dcde3615eE",
+        "_ZN11archipelago5arena11bits_reader19BitsReader$LT$M$GT$10units_from17h4b1f216dcde3615eE",
         "_ZN11archipelago8pageheap6bitmap6memory21BitmapMemory$LT$K$GT$5claim17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4heap9scannable5hooks67_$LT$impl$u20$archipelago..heap..object_heap..Heap$LT$M$C$K$GT$$GT$9clear_far17h05ff02bf40a9b2bdE",
         "_ZN11archipelago4span4near9BitsPlace5units17h2f3c9e6f0a14d7b8E",
