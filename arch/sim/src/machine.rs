@@ -20,8 +20,8 @@ use crate::window::Window;
 /// The byte that fills frames with unknown contents.
 const UNKNOWN: u8 = 0xA5;
 
-/// Addresses are biased by a multiple of this many bytes, or of an arena if that is more. A machine
-/// takes that much address space beyond its windows for a while, so that a host of 32 bits has less.
+/// Addresses are biased by a multiple of this many bytes, or of an arena if that is more. A window
+/// takes that much of the host's address space beyond its own for a while.
 const BIAS: usize = if usize::BITS > 32 { 1 << 28 } else { 1 << 25 };
 
 /// log2 of the address space within which adjacent windows are one piece of host memory, where the
@@ -126,7 +126,7 @@ impl Shared {
         } else {
             REACH_BITS_ALLOCATED
         };
-        // Several machines at once fit the host's own address space.
+        // Several machines at once, some of them in statics, fit the host's own address space.
         let bits = bits.min(self.geometry.address_bits).min(usize::BITS - 6);
         let reach = 1 << bits;
         self.windows.open(range, reach, modulus, self.traps);
