@@ -2,6 +2,7 @@
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
 use archipelago_paging::{FrameAllocator, MAX_WINDOWS};
+use archipelago_paging_testing::Walked as _;
 
 use crate::physical::{BLOCK, Lower, PAGE, SLOT_BYTES, Upper, Whole, range};
 use crate::source::{Source, machine};

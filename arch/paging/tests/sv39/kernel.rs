@@ -2,6 +2,7 @@
 
 use archipelago_api::{Footprint, Machine as _, Patience, PhysAddr, ReserveError, VirtAddr};
 use archipelago_paging::FrameAllocator;
+use archipelago_paging_testing::Walked as _;
 
 use crate::physical::{PAGE, RAM, Source, machine, range};
 
@@ -19,22 +20,22 @@ fn number(frame: PhysAddr) -> u64 {
 /// Makes a table of the kernel's at an entry of another one.
 fn link(source: &mut Source, table: PhysAddr, index: usize) -> PhysAddr {
     let new = source.allocate_frame().expect("there are frames");
-    (0..512).for_each(|index| source.physical.write(new, index, 0));
-    source.physical.write(table, index, number(new) | LINK);
+    let memory = source.physical.memory();
+    (0..512).for_each(|index| memory.write(new, index, 0_u64));
+    memory.write(table, index, number(new) | LINK);
     new
 }
 
 #[test]
 fn pages_of_every_size_refuse_a_window_by_name() {
     let mut source = Source::new(64);
+    let memory = source.physical.memory();
     let root = PhysAddr::new(RAM);
     let middle = link(&mut source, root, WINDOW >> 30 & 511);
     let last = link(&mut source, middle, 0);
-    source.physical.write(last, 5, number(root) | CODE);
-    source.physical.write(middle, 3, number(root) | CODE);
-    source
-        .physical
-        .write(root, (WINDOW >> 30 & 511) + 2, number(root) | CODE);
+    memory.write(last, 5, number(root) | CODE);
+    memory.write(middle, 3, number(root) | CODE);
+    memory.write(root, (WINDOW >> 30 & 511) + 2, number(root) | CODE);
     let machine = machine(&source, true);
     let reserve = |base, pages| machine.reserve(range(base, pages), Patience::Wait);
     let occupied = |base, bytes: usize| {

@@ -1,8 +1,7 @@
 //! Pages and tables of the kernel stay the kernel's.
 
-use alloc::collections::BTreeMap;
-
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtRange};
+use archipelago_paging_testing::{Picture, Walked as _};
 use archipelago_x86_64::{MAX_WINDOWS, Paging};
 use spin::Mutex;
 use x86_64::structures::paging::mapper::CleanUp;
@@ -28,7 +27,7 @@ type Machine = Paging<Mapped, Source, &'static Mutex<(Mapped, Source)>, Cpu>;
 impl Kernel {
     fn new() -> Self {
         let source = Source::new(1024);
-        let pair = (Mapped::over(source.physical), source.clone());
+        let pair = (Mapped::over(source.physical), source);
         Self {
             source,
             pair: Box::leak(Box::new(Mutex::new(pair))),
@@ -43,7 +42,7 @@ impl Kernel {
         // - the CPU of the test needs no setting up;
         // - the tests change no entries of reserved ranges.
         let machine = unsafe { Paging::shared(self.pair) };
-        machine.returning().with_tlb(Cpu(self.source.clone()))
+        machine.returning().with_tlb(Cpu(self.source))
     }
 
     /// Maps a page of any size at `address`, onto a frame that is never accessed.
@@ -151,10 +150,7 @@ fn what_cannot_be_written_below_a_table_of_the_kernels_is_refused() {
     );
 }
 
-fn without_window(
-    picture: BTreeMap<Vec<usize>, u64>,
-    window: VirtRange,
-) -> BTreeMap<Vec<usize>, u64> {
+fn without_window(picture: Picture, window: VirtRange) -> Picture {
     let inside = |place: &[usize]| {
         let [l4, l3, l2, l1] = *place else {
             return false;
