@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 
 use archipelago_api::{Footprint, Machine, Patience, PhysAddr, ReserveError, VirtAddr};
 use archipelago_arm::Walks;
-use archipelago_paging_testing::{FrameMemory, Walked as _};
+use archipelago_paging_testing::{FrameMemory, Walked as _, life};
 
 use crate::physical::{PAGE, Physical, Source, machine, range};
 
@@ -22,13 +22,7 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
             let source = Source::over(Physical::divided(memory, split));
             let machine = machine(&source, true);
             let window = range(base, 32);
-            machine
-                .reserve(window, Patience::Wait)
-                .expect("it is empty");
-            // SAFETY: the window is Reserved.
-            unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-            // SAFETY: the window is Prepared.
-            unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+            life::make_ready(&machine, window);
             let last = window.last().expect("not empty").value();
             for (address, inside) in [
                 (base, true),

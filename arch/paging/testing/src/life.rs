@@ -29,6 +29,17 @@ fn nothing_left<P: Walked>(source: &Source<P>, machine: &impl Machine) {
     assert_eq!(left, (0, Footprint::default()));
 }
 
+/// Reserves a window and makes all of it Ready.
+pub fn make_ready(machine: &impl Machine, window: VirtRange) {
+    machine
+        .reserve(window, Patience::Wait)
+        .expect("it is empty");
+    // SAFETY: the window is Reserved.
+    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+}
+
 /// Takes a window of an even number of pages, which nothing was reserved of, through every
 /// transition of a machine that gives frames back. Returns the flushes of the last.
 pub fn live_and_die<P: Walked>(
@@ -184,4 +195,31 @@ pub fn only_new_frames_are_known_to_be_zero<P: Walked>(
     // SAFETY: the window is Prepared.
     let again = unsafe { machine.commit(window, Patience::Wait) };
     assert_eq!(again, Ok(Contents::Unknown), "these were used before");
+}
+
+/// Makes `ready` Ready, a part of a window of whose tables all but one are the kernel's, and
+/// releases the window from a machine that gives frames back.
+pub fn tables_of_the_kernel_stay<P: Walked>(
+    source: &Source<P>,
+    machine: &impl Machine,
+    window: VirtRange,
+    ready: VirtRange,
+) {
+    let before = (source.physical.picture(), source.out());
+    machine
+        .reserve(window, Patience::Wait)
+        .expect("it is empty");
+    // SAFETY: the window is Reserved.
+    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+    let made = machine.footprint().table_frames;
+    assert_eq!(made, 1, "the other tables were there");
+    // SAFETY: the part is Prepared.
+    unsafe { machine.commit(ready, Patience::Wait) }.expect("there are frames");
+    assert_eq!(source.touch(window), ready.bytes() / PAGE);
+    // SAFETY:
+    // - the window is reserved;
+    // - nothing uses it.
+    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
+    assert_eq!((source.physical.picture(), source.out()), before);
+    assert_eq!(machine.footprint().table_frames, 0);
 }

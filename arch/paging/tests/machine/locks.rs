@@ -10,7 +10,7 @@ use archipelago_api::{
     Busy, CommitError, Machine as _, Patience, PhysAddr, PrepareError, ReserveError, VirtRange,
 };
 use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
-use archipelago_paging_testing::Walked as _;
+use archipelago_paging_testing::{Walked as _, life};
 use spin::Mutex;
 
 use crate::physical::{Pages, TwoLevel, Whole, range};
@@ -174,13 +174,7 @@ fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not
         });
         let machine = shared(&source, pair).with_tlb(watch);
         let window = range(FREE, 16);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
-        // SAFETY: the window is Reserved.
-        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-        // SAFETY: the window is Prepared.
-        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        life::make_ready(&machine, window);
         source.touch(window);
         // SAFETY:
         // - the window is reserved;
@@ -237,12 +231,6 @@ fn a_handler_that_interrupts_a_call_finds_the_machine_busy_and_returns() {
     let paging = unsafe { Paging::new(Pages::over(source.physical), frames) };
     let machine = machine.get_or_init(|| paging.with_tlb(Cpu(source)));
     let window = range(FREE, 16);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    life::make_ready(machine, window);
     assert_eq!(handled.load(Ordering::Relaxed), 1 + 16);
 }

@@ -2,7 +2,7 @@
 
 use archipelago_api::{Footprint, Machine as _, Patience, PhysAddr, ReserveError, VirtAddr};
 use archipelago_paging::FrameAllocator;
-use archipelago_paging_testing::Walked as _;
+use archipelago_paging_testing::{Walked as _, life};
 
 use crate::physical::{PAGE, RAM, Source, machine, range};
 
@@ -56,24 +56,9 @@ fn tables_of_the_kernel_are_used_and_never_freed_full_or_empty() {
     let mut source = Source::new(1024);
     let middle = link(&mut source, PhysAddr::new(RAM), WINDOW >> 30 & 511);
     link(&mut source, middle, 0);
-    let (before, kernels) = (source.physical.picture(), source.out());
     let machine = machine(&source, true);
     let window = range(WINDOW + 300 * PAGE, 600);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(machine.footprint().table_frames, 1, "the other was there");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(source.touch(window), 600);
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    assert_eq!(source.physical.picture(), before);
-    assert_eq!(source.out(), kernels);
+    life::tables_of_the_kernel_stay(&source, &machine, window, window);
 }
 
 #[test]
@@ -83,13 +68,7 @@ fn a_window_lives_and_dies_at_every_end_of_both_halves() {
         let source = Source::new(1200);
         let machine = machine(&source, true);
         let window = range(base, 1024);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
-        // SAFETY: the window is Reserved.
-        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-        // SAFETY: the window is Prepared.
-        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        life::make_ready(&machine, window);
         assert_eq!(source.touch(window), 1024);
         // SAFETY:
         // - the window is Ready;

@@ -1,7 +1,7 @@
 //! Pages and tables of the kernel stay the kernel's.
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtRange};
-use archipelago_paging_testing::{Picture, Walked as _};
+use archipelago_paging_testing::{Picture, Walked as _, life};
 use archipelago_x86_64::{MAX_WINDOWS, Paging};
 use spin::Mutex;
 use x86_64::structures::paging::mapper::CleanUp;
@@ -172,28 +172,9 @@ fn tables_of_the_kernel_are_used_and_never_freed_full_or_empty() {
     kernel.map::<Size4KiB>(WINDOW - PAGE, DATA);
     kernel.map::<Size4KiB>(WINDOW, DATA);
     kernel.unmap(WINDOW);
-    let before = kernel.source.physical.picture();
     let machine = kernel.machine();
     let window = range(WINDOW, 1024);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(
-        machine.footprint().table_frames,
-        1,
-        "the other tables were there"
-    );
-    // SAFETY: the part is Prepared.
-    unsafe { machine.commit(range(WINDOW, 300), Patience::Wait) }.expect("there are frames");
-    kernel.source.touch(window);
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    assert_eq!(kernel.source.physical.picture(), before);
-    assert_eq!(machine.footprint().table_frames, 0);
+    life::tables_of_the_kernel_stay(&kernel.source, &machine, window, range(WINDOW, 300));
 }
 
 #[test]
@@ -247,13 +228,7 @@ fn the_level_4_frame_is_the_only_one_a_released_machine_leaves() {
     let mut source = Source::new(64);
     let machine = machine::<Mapped>(&source, true);
     let window = range(WINDOW, 40);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    life::make_ready(&machine, window);
     // SAFETY:
     // - the window is reserved;
     // - nothing uses it.
