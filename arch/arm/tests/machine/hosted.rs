@@ -1,77 +1,30 @@
-//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
+//! The machine with memory that can be touched.
 
-use alloc::boxed::Box;
+use archipelago_arm::{ShortDescriptors, Walks};
+use archipelago_paging_testing::FrameMemory;
 
-use archipelago_api::{VirtAddr, VirtRange};
-use archipelago_arm::{Paging, Roots, Walks};
-use spin::Mutex;
+use crate::physical::{Cpu, Physical, Source, Tables, maintained};
 
-use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{Cpu, Physical, Source, maintained};
+#[path = "../../../paging/tests/shared/hosted.rs"]
+mod tests;
 
-impl Frames for Source {
-    unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises the memory, aligned to a page.
-        Self::over(unsafe { Physical::at(base, frames, 2) })
-    }
+/// Bytes of address space that one of the tables of a slot translates.
+const TABLE_BYTES: usize = 1 << 20;
 
-    fn ready(&self, page: VirtAddr) -> Option<usize> {
-        self.physical.ready(page)
-    }
+/// Whether addresses have 32 bits, or are taken below that.
+const LOW: bool = true;
 
-    fn limit(&self, frames: Option<usize>) {
-        match frames {
-            Some(frames) => self.fail(frames, true),
-            None => self.heal(),
-        }
-    }
+type Mode = ShortDescriptors;
 
-    fn out(&self) -> usize {
-        Source::out(self)
-    }
+/// Tables over the memory of a board.
+fn over(memory: FrameMemory) -> Physical {
+    Physical::divided(memory, 2)
 }
 
-type Tables = Roots<Physical, Cpu>;
-type Pair = &'static Mutex<(Tables, Source)>;
-type Machine = Following<Paging<Tables, Source, Pair, Board<Source>>, Source>;
-
-fn machine(frames: usize, returning: bool) -> Machine {
-    let board: Board<Source> = Board::new(frames);
-    let source = board.frames;
-    let tables = maintained(&source.physical, Walks::Coherent, Cpu(source));
-    let pair: Pair = Box::leak(Box::new(Mutex::new((tables, source))));
-    // SAFETY:
-    // - the locks, or the machine itself, always hold these tables and this source;
-    // - only the CPU of the test translates through the tables;
-    // - every frame lies in the memory of the test, which is not at address 0;
-    // - the CPU of the test needs no setting up;
-    // - the tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::shared(pair) };
-    let paging = if returning {
-        paging.returning()
-    } else {
-        paging
-    };
-    Following::new(paging.with_tlb(board.clone()), board, |act| {
-        let _held = pair.lock();
-        act();
-    })
-}
-
-/// Over the end of the first MiB of a slot, where two of its second-level tables meet.
-fn made(returning: bool) -> (Machine, VirtRange) {
+/// The tables and the source of a board.
+fn pair_of(source: Source) -> (Tables, Source) {
     (
-        machine(64, returning),
-        over_the_end_of_a_table(1 << 20, true),
+        maintained(&source.physical, Walks::Coherent, Cpu(source)),
+        source,
     )
-}
-
-archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
-archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
-
-#[test]
-fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {
-    for returning in [true, false] {
-        exercise(machine(4096, returning), space(64 << 20, true));
-    }
 }

@@ -2,8 +2,9 @@
 
 use alloc::collections::BTreeSet;
 
-use archipelago_api::{Footprint, Machine, Patience, ReserveError, VirtAddr};
+use archipelago_api::{Footprint, Machine, Patience, PhysAddr, ReserveError, VirtAddr};
 use archipelago_arm::Walks;
+use archipelago_paging_testing::{FrameMemory, Walked as _, life};
 
 use crate::physical::{PAGE, Physical, Source, machine, range};
 
@@ -17,16 +18,11 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
     for split in 0..=7 {
         let boundary = (1_usize << (32 - split.max(1))) - 16 * PAGE;
         for base in [0, boundary, 0xffff_0000 - 16 * PAGE, 0xfffe_0000] {
-            let source = Source::over(Physical::new(128, split));
+            let memory = FrameMemory::new(128, PhysAddr::new(Physical::FIRST), Physical::JUNK);
+            let source = Source::over(Physical::divided(memory, split));
             let machine = machine(&source, true);
             let window = range(base, 32);
-            machine
-                .reserve(window, Patience::Wait)
-                .expect("it is empty");
-            // SAFETY: the window is Reserved.
-            unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-            // SAFETY: the window is Prepared.
-            unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+            life::make_ready(&machine, window);
             let last = window.last().expect("not empty").value();
             for (address, inside) in [
                 (base, true),
@@ -61,7 +57,7 @@ fn a_window_over_the_split_or_at_an_end_is_where_a_walk_goes() {
 #[test]
 fn a_section_of_the_kernels_refuses_its_four_megabytes() {
     const SECTION: u32 = 0x4000_0c0e;
-    let source = Source::over(Physical::new(8, 1));
+    let source = Source::new(8);
     let word = source.physical.lower.as_ptr().wrapping_add(0x402);
     // SAFETY: a word of the lower table, which has 2048.
     unsafe { word.write(SECTION) };

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use archipelago_api::{Machine as _, Patience, VirtAddr, VirtRange};
 use archipelago_arm::maintenance::{Instructions, SINGLE_PAGES};
 use archipelago_arm::{Maintenance, Owned, Paging, Roots, Walks};
+use archipelago_paging_testing::{FrameMemory, Walked as _};
 
 use crate::physical::{PAGE, Physical, Source, maintained, range};
 
@@ -92,11 +93,11 @@ unsafe impl Instructions for Record {
     }
 }
 
-type Tables = Roots<Physical, Record>;
+type Tables = Roots<FrameMemory, Record>;
 type Recorded = Paging<Tables, Source, Owned<Tables, Source>, Maintenance<Record>>;
 
 fn machine(window: VirtRange, walks: Walks) -> (Recorded, Record) {
-    let source = Source::over(Physical::new(512, 1));
+    let source = Source::new(512);
     let record = Record::of(source.physical, window);
     let roots = maintained(&source.physical, walks, record);
     // SAFETY:

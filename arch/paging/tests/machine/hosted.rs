@@ -1,76 +1,28 @@
-//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
+//! The machine with memory that can be touched.
 
-use alloc::boxed::Box;
+use archipelago_paging_testing::{FrameMemory, Walked as _};
 
-use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::Paging;
-use spin::Mutex;
-
-use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{PAGE, Pages, Physical, SLOT_BYTES, TwoLevel};
+use crate::physical::{Pages, Physical, SLOT_BYTES, TwoLevel};
 use crate::source::Source;
 
-impl Frames for Source {
-    unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises the memory, aligned to a page.
-        Self::over(unsafe { Physical::at(base, frames) })
-    }
+#[path = "../shared/hosted.rs"]
+mod tests;
 
-    fn ready(&self, page: VirtAddr) -> Option<usize> {
-        let number = |frame: PhysAddr| usize::try_from(frame.value()).expect("small") / PAGE;
-        self.physical.ready(page).map(number)
-    }
+/// Bytes of address space that a table translates.
+const TABLE_BYTES: usize = SLOT_BYTES;
 
-    fn limit(&self, frames: Option<usize>) {
-        match frames {
-            Some(frames) => self.fail(frames, true),
-            None => self.heal(),
-        }
-    }
+/// Whether addresses have 32 bits, or are taken below that.
+const LOW: bool = true;
 
-    fn out(&self) -> usize {
-        Source::out(self)
-    }
+type Mode = TwoLevel;
+type Tables = Pages;
+
+/// Tables over the memory of a board.
+fn over(memory: FrameMemory) -> Physical {
+    Physical::over(memory)
 }
 
-type Pair = &'static Mutex<(Pages, Source)>;
-type Machine = Following<Paging<TwoLevel, Pages, Source, Pair, Board<Source>>, Source>;
-
-fn machine(frames: usize, returning: bool) -> Machine {
-    let board: Board<Source> = Board::new(frames);
-    let source = board.frames.clone();
-    let pair: Pair = Box::leak(Box::new(Mutex::new((Pages::over(source.physical), source))));
-    // SAFETY:
-    // - the locks, or the machine itself, always hold these tables and this source;
-    // - only the CPU of the test translates through the tables;
-    // - every frame lies in the memory of the test, which is not at address 0;
-    // - the CPU of the test needs no setting up;
-    // - the tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::<TwoLevel, Pages, Source, Pair, ()>::shared(pair) };
-    let paging = if returning {
-        paging.returning()
-    } else {
-        paging
-    };
-    Following::new(paging.with_tlb(board.clone()), board, |act| {
-        let _held = pair.lock();
-        act();
-    })
-}
-
-fn made(returning: bool) -> (Machine, VirtRange) {
-    (
-        machine(64, returning),
-        over_the_end_of_a_table(SLOT_BYTES, true),
-    )
-}
-
-archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
-archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
-
-#[test]
-fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {
-    for returning in [true, false] {
-        exercise(machine(4096, returning), space(64 << 20, true));
-    }
+/// The tables and the source of a board.
+fn pair_of(source: Source) -> (Tables, Source) {
+    (Pages::over(source.physical), source)
 }

@@ -2,6 +2,7 @@
 
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtAddr};
 use archipelago_paging::{FrameAllocator, MAX_WINDOWS};
+use archipelago_paging_testing::life;
 
 use crate::physical::{BLOCK, Lower, PAGE, SLOT_BYTES, Upper, Whole, range};
 use crate::source::{Source, machine};
@@ -38,24 +39,9 @@ fn a_table_of_the_kernels_is_used_and_never_freed_full_or_empty() {
     let mut source = Source::new(1200);
     let table = source.allocate_frame().expect("there are frames");
     source.physical.link(VirtAddr::new(WINDOW), table);
-    let before = source.physical.picture();
     let machine = machine::<Whole>(&source, true);
     let window = range(WINDOW + 1000 * PAGE, 100);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(machine.footprint().table_frames, 1, "the other was there");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(source.touch(window), 100);
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    assert_eq!(source.physical.picture(), before);
-    assert_eq!((machine.footprint().table_frames, source.out()), (0, 1));
+    life::tables_of_the_kernel_stay(&source, &machine, window, window);
 }
 
 #[test]

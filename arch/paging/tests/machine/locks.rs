@@ -10,6 +10,7 @@ use archipelago_api::{
     Busy, CommitError, Machine as _, Patience, PhysAddr, PrepareError, ReserveError, VirtRange,
 };
 use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
+use archipelago_paging_testing::{Walked as _, life};
 use spin::Mutex;
 
 use crate::physical::{Pages, TwoLevel, Whole, range};
@@ -23,13 +24,13 @@ fn leak<T>(value: T) -> &'static T {
 }
 
 fn pair(source: &Source) -> Pair {
-    leak(Mutex::new((Pages::over(source.physical), source.clone())))
+    leak(Mutex::new((Pages::over(source.physical), *source)))
 }
 
 fn two(source: &Source) -> Two {
     (
         leak(Mutex::new(Pages::over(source.physical))),
-        leak(Mutex::new(source.clone())),
+        leak(Mutex::new(*source)),
     )
 }
 
@@ -41,7 +42,7 @@ fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole,
     // - the CPU of the test needs no setting up;
     // - the tests change no entries of reserved ranges.
     let machine = unsafe { Machine::<Whole, L, ()>::shared(locks) };
-    machine.returning().with_tlb(Cpu(source.clone()))
+    machine.returning().with_tlb(Cpu(*source))
 }
 
 const FREE: usize = 0x9000_0000;
@@ -167,19 +168,13 @@ fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not
         let source = Source::new(256);
         let pair = pair(&source);
         let watch: &'static Watch = leak(Watch {
-            cpu: Cpu(source.clone()),
+            cpu: Cpu(source),
             pair,
             was_free: Mutex::new(Vec::new()),
         });
         let machine = shared(&source, pair).with_tlb(watch);
         let window = range(FREE, 16);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
-        // SAFETY: the window is Reserved.
-        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-        // SAFETY: the window is Prepared.
-        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        life::make_ready(&machine, window);
         source.touch(window);
         // SAFETY:
         // - the window is reserved;
@@ -223,7 +218,7 @@ fn a_handler_that_interrupts_a_call_finds_the_machine_busy_and_returns() {
     let machine: &'static OnceLock<Interruptible> = leak(OnceLock::new());
     let handled: &'static AtomicUsize = leak(AtomicUsize::new(0));
     let frames = Interrupted {
-        source: source.clone(),
+        source,
         machine,
         handled,
     };
@@ -234,14 +229,8 @@ fn a_handler_that_interrupts_a_call_finds_the_machine_busy_and_returns() {
     // - the CPU of the test needs no setting up;
     // - the tests change no entries of reserved ranges.
     let paging = unsafe { Paging::new(Pages::over(source.physical), frames) };
-    let machine = machine.get_or_init(|| paging.with_tlb(Cpu(source.clone())));
+    let machine = machine.get_or_init(|| paging.with_tlb(Cpu(source)));
     let window = range(FREE, 16);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    life::make_ready(machine, window);
     assert_eq!(handled.load(Ordering::Relaxed), 1 + 16);
 }

@@ -6,9 +6,6 @@ extern crate alloc;
 
 #[path = "../shared/failures.rs"]
 mod failures;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../shared/following.rs"]
-mod following;
 mod format;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;

@@ -2,6 +2,7 @@
 
 use archipelago_api::{Machine as _, Patience, VirtRange};
 use archipelago_paging::{Paging, Tlb};
+use archipelago_paging_testing::Walked as _;
 
 use crate::physical::{PAGE, Pages, Whole, each_page, range};
 use crate::source::{Cpu, Machine, Source, machine};
@@ -88,8 +89,8 @@ fn without_being_told_the_cpu_goes_on_missing_a_page() {
     // - the CPU of the test needs no setting up;
     // - the tests change no entries of reserved ranges.
     let machine: Machine<Whole, _, ()> =
-        unsafe { Paging::new(Pages::over(source.physical), source.clone()) };
-    let machine = machine.with_tlb(Forgetful(Cpu(source.clone())));
+        unsafe { Paging::new(Pages::over(source.physical), source) };
+    let machine = machine.with_tlb(Forgetful(Cpu(source)));
     prepare(&machine, range(PAIR, 2));
     commit(&machine, range(PAIR, 1));
     source.touch(range(PAIR, 2));

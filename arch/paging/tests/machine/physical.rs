@@ -1,4 +1,4 @@
-//! Physical memory made of ordinary memory, and page tables of two levels in it.
+//! Page tables of two levels in physical memory.
 //!
 //! An absent slot is not 0, and frame 0 is a frame.
 
@@ -6,17 +6,17 @@ use alloc::collections::BTreeMap;
 use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
-use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr, VirtRange};
+use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
 use archipelago_paging::{Level, Link, PagingMode, PlainFrames, RootSet, TableRef};
+use archipelago_paging_testing::{FrameMemory, Picture, Walked};
+pub(crate) use archipelago_paging_testing::{PAGE, each_page, range};
 use archipelago_sim::{Plain31, Plain32, SimGeometry as _};
 
 use crate::format::{EMPTY, Entries, frame_of};
+use crate::source::Pairs;
 
-pub(crate) const PAGE: usize = 4096;
 /// Bytes of address space that an entry of the root, a slot, translates.
 pub(crate) const SLOT_BYTES: usize = 4 << 20;
-/// The contents of a frame that is handed out. Read as an entry they are the kernel's.
-pub(crate) const JUNK: u8 = 0xa6;
 
 /// The bits of a root entry that name a frame.
 const FRAME: u32 = 0xffff_f000;
@@ -26,60 +26,14 @@ const ABSENT: u32 = 0xdead_0000;
 /// A slot that the kernel maps as a whole.
 pub(crate) const BLOCK: u32 = 0xb10c_0001;
 
-#[repr(C, align(4096))]
-struct Frame([u32; 1024]);
-
 /// Frames, and the root table beside them. Lives until the process ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Physical {
-    base: *mut Frame,
-    pub(crate) frames: usize,
+    memory: FrameMemory,
     slots: &'static Mutex<Vec<u32>>,
 }
 
-// SAFETY: the memory is reached through the frames' owners alone: the source hands each out once,
-// and tests read tables while no machine works on them.
-unsafe impl Send for Physical {}
-// SAFETY: as above.
-unsafe impl Sync for Physical {}
-
 impl Physical {
-    pub(crate) fn new(frames: usize) -> Self {
-        let junk = u32::from_ne_bytes([JUNK; 4]);
-        let memory: Vec<Frame> = (0..frames).map(|_| Frame([junk; 1024])).collect();
-        let base = Box::leak(memory.into_boxed_slice()).as_mut_ptr();
-        // SAFETY: the memory was just leaked.
-        unsafe { Self::at(base.cast(), frames) }
-    }
-
-    /// Over memory that is there already.
-    ///
-    /// # Safety
-    /// - `frames` pages from `base` belong to the caller and are never freed.
-    /// - `base` is aligned to a page.
-    pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
-        Self {
-            base: base.cast(),
-            frames,
-            slots: Box::leak(Box::new(Mutex::new(vec![ABSENT; 1024]))),
-        }
-    }
-
-    fn frame(&self, frame: PhysAddr) -> *mut Frame {
-        let number = usize::try_from(frame.value()).expect("small") / PAGE;
-        assert!(number < self.frames, "no such frame: {number:#x}");
-        self.base.wrapping_add(number)
-    }
-
-    pub(crate) fn fill(&self, frame: PhysAddr, byte: u8) {
-        // SAFETY: `frame` checked that it lies in the memory, and its owner asks.
-        unsafe { self.frame(frame).write_bytes(byte, 1) };
-    }
-
-    fn entry(&self, table: PhysAddr, index: usize) -> *mut u32 {
-        self.frame(table).cast::<u32>().wrapping_add(index % 1024)
-    }
-
     pub(crate) fn slots(&self) -> MutexGuard<'_, Vec<u32>> {
         self.slots
             .lock()
@@ -94,44 +48,57 @@ impl Physical {
 
     /// The entry of the page at `addr`, as a refill of the TLB finds it.
     pub(crate) fn walk(&self, addr: VirtAddr) -> u32 {
-        let Some(table) = self.table(addr) else {
-            return EMPTY;
-        };
-        // SAFETY: a word of a frame, and no machine works on the tables while a test reads.
-        unsafe { self.entry(table, addr.value() / PAGE).read() }
+        let table = self.table(addr);
+        table.map_or(EMPTY, |table| self.memory.read(table, addr.value() / PAGE))
     }
 
     /// Writes the entry of the page at `addr` as the kernel does, into a table that it made.
     pub(crate) fn map(&self, addr: VirtAddr, entry: u32) {
         let table = self.table(addr).expect("a table is there");
-        // SAFETY: as in `walk`.
-        unsafe { self.entry(table, addr.value() / PAGE).write(entry) };
+        self.memory.write(table, addr.value() / PAGE, entry);
     }
 
     /// Links a table of the kernel's, all empty.
     pub(crate) fn link(&self, addr: VirtAddr, table: PhysAddr) {
         for index in 0..1024 {
-            // SAFETY: the kernel's own frame.
-            unsafe { self.entry(table, index).write(EMPTY) };
+            self.memory.write(table, index, EMPTY);
         }
         self.slots()[addr.value() / SLOT_BYTES] = u32::try_from(table.value()).expect("small");
     }
+}
 
-    /// The frame of the page at `addr`, if the tables translate it.
-    pub(crate) fn ready(&self, addr: VirtAddr) -> Option<PhysAddr> {
+impl Walked for Physical {
+    type Cached = Pairs;
+
+    const FIRST: u64 = 0;
+
+    /// Entries of this byte are the kernel's.
+    const JUNK: u8 = 0xa6;
+
+    fn over(memory: FrameMemory) -> Self {
+        Self {
+            memory,
+            slots: Box::leak(Box::new(Mutex::new(vec![ABSENT; 1024]))),
+        }
+    }
+
+    fn memory(&self) -> FrameMemory {
+        self.memory
+    }
+
+    fn ready(&self, addr: VirtAddr) -> Option<PhysAddr> {
         frame_of(self.walk(addr))
     }
 
-    /// Every link, and every entry that is not empty. Two equal pictures translate alike.
-    pub(crate) fn picture(&self) -> BTreeMap<usize, u32> {
+    fn picture(&self) -> Picture {
         let links: Vec<_> = self.slots().clone();
         let mut picture = BTreeMap::new();
         for (slot, word) in links.into_iter().enumerate().filter(|&(_, w)| w != ABSENT) {
-            picture.insert(slot * SLOT_BYTES + 1, word);
-            for page in (0..1024).map(|i| VirtAddr::new(slot * SLOT_BYTES + i * PAGE)) {
-                let entry = self.walk(page);
+            picture.insert(vec![slot], u64::from(word));
+            for index in 0..1024 {
+                let entry = self.walk(VirtAddr::new(slot * SLOT_BYTES + index * PAGE));
                 if entry != EMPTY {
-                    picture.insert(page.value(), entry);
+                    picture.insert(vec![slot, index], u64::from(entry));
                 }
             }
         }
@@ -223,14 +190,6 @@ unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
     }
 
     unsafe fn memory(pages: &Pages<S>, frame: PhysAddr) -> NonNull<u8> {
-        NonNull::new(pages.0.frame(frame).cast()).expect("ordinary memory")
+        pages.0.memory.place(frame)
     }
-}
-
-pub(crate) fn each_page(range: VirtRange) -> impl Iterator<Item = VirtAddr> {
-    (0..range.bytes() / PAGE).map(move |i| VirtAddr::new(range.base().value() + i * PAGE))
-}
-
-pub(crate) fn range(base: usize, pages: usize) -> VirtRange {
-    VirtRange::new(VirtAddr::new(base), pages * PAGE).expect("does not wrap")
 }

@@ -2,6 +2,7 @@
 //! machine with page tables share these.
 
 use archipelago_api::{CommitError, Footprint, Machine as _, Patience, PrepareError, VirtRange};
+use archipelago_paging_testing::Walked as _;
 
 use crate::subject::{Machine, PAGE, ROOT_FRAMES, Source, machine, range};
 

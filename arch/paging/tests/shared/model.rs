@@ -2,6 +2,7 @@
 //! every machine with page tables share these.
 
 use archipelago_api::{Machine as _, Patience};
+use archipelago_paging_testing::Walked as _;
 use proptest::prelude::*;
 
 use crate::subject::{Machine, Source, each_page, has_tables, machine, range};

@@ -4,7 +4,7 @@ use archipelago_api::{Machine as _, Patience, VirtRange};
 use archipelago_paging::{Owned, Paging, Tlb, pieces};
 
 use crate::machine::{Fence as _, Sv39};
-use crate::physical::{Cpu, PAGE, Source, Tables, range};
+use crate::physical::{Cpu, PAGE, Source, Tables, radix_tables, range};
 
 /// Over the end of a last-level table.
 const WINDOW: usize = 0xffff_ffd0_0020_0000 - 8 * PAGE;
@@ -47,7 +47,7 @@ fn touched<T: Tlb>(source: &Source, tlb: T) -> (Machine<T>, usize) {
     // - every frame lies in the memory, which is not at address 0;
     // - the CPU needs no setting up;
     // - tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::new(source.radix_tables(), source.clone()) };
+    let paging = unsafe { Paging::new(radix_tables(source), *source) };
     let machine = paging.returning().with_tlb(tlb);
     let window = range(WINDOW, 16);
     machine
@@ -66,7 +66,7 @@ fn touched<T: Tlb>(source: &Source, tlb: T) -> (Machine<T>, usize) {
 #[should_panic(expected = "a CPU still caches")]
 fn without_a_fence_for_links_the_cpu_goes_on_walking_freed_tables() {
     let source = Source::new(64);
-    let (machine, reached) = touched(&source, PagesAlone(Cpu(source.clone())));
+    let (machine, reached) = touched(&source, PagesAlone(Cpu(source)));
     assert_eq!(reached, 16);
     // SAFETY:
     // - the window is reserved;
@@ -77,6 +77,6 @@ fn without_a_fence_for_links_the_cpu_goes_on_walking_freed_tables() {
 #[test]
 fn without_a_fence_for_ready_pages_the_cpu_goes_on_missing_them() {
     let source = Source::new(64);
-    let (_, reached) = touched(&source, Unfilled(Cpu(source.clone())));
+    let (_, reached) = touched(&source, Unfilled(Cpu(source)));
     assert_eq!(reached, 0);
 }

@@ -1,76 +1,27 @@
-//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
+//! The machine with memory that can be touched.
 
-use alloc::boxed::Box;
+use archipelago_paging_testing::{FrameMemory, Walked as _};
 
-use archipelago_api::{VirtAddr, VirtRange};
-use archipelago_paging::Paging;
-use spin::Mutex;
-
-use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
 use crate::machine::Sv39;
-use crate::physical::{Physical, Source, Tables};
+use crate::physical::{Physical, Source, Tables, radix_tables};
 
-impl Frames for Source {
-    unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises the memory, aligned to a page.
-        Self::over(unsafe { Physical::at(base, frames) })
-    }
+#[path = "../shared/hosted.rs"]
+mod tests;
 
-    fn ready(&self, page: VirtAddr) -> Option<usize> {
-        let frame = self.physical.ready(page)?;
-        Some(self.physical.number(frame))
-    }
+/// Bytes of address space that a last-level table translates.
+const TABLE_BYTES: usize = 2 << 20;
 
-    fn limit(&self, frames: Option<usize>) {
-        match frames {
-            Some(frames) => self.fail(frames, true),
-            None => self.heal(),
-        }
-    }
+/// Whether addresses have 32 bits, or are taken below that.
+const LOW: bool = true;
 
-    fn out(&self) -> usize {
-        Source::out(self)
-    }
+type Mode = Sv39;
+
+/// Tables over the memory of a board.
+fn over(memory: FrameMemory) -> Physical {
+    Physical::over(memory)
 }
 
-type Pair = &'static Mutex<(Tables, Source)>;
-type Machine = Following<Paging<Sv39, Tables, Source, Pair, Board<Source>>, Source>;
-
-fn machine(frames: usize, returning: bool) -> Machine {
-    let board: Board<Source> = Board::new(frames);
-    let source = board.frames.clone();
-    let pair: Pair = Box::leak(Box::new(Mutex::new((source.radix_tables(), source))));
-    // SAFETY:
-    // - the pair stays the same;
-    // - the host follows its tables;
-    // - every frame lies in the board's memory, which is not at address 0;
-    // - the host needs no setting up;
-    // - tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::<Sv39, Tables, Source, Pair, ()>::shared(pair) };
-    let paging = if returning {
-        paging.returning()
-    } else {
-        paging
-    };
-    Following::new(paging.with_tlb(board.clone()), board, |act| {
-        let _held = pair.lock();
-        act();
-    })
-}
-
-fn made(returning: bool) -> (Machine, VirtRange) {
-    (
-        machine(64, returning),
-        over_the_end_of_a_table(2 << 20, true),
-    )
-}
-
-archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
-archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
-
-#[test]
-fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {
-    for returning in [true, false] {
-        exercise(machine(4096, returning), space(64 << 20, true));
-    }
+/// The tables and the source of a board.
+fn pair_of(source: Source) -> (Tables, Source) {
+    (radix_tables(&source), source)
 }

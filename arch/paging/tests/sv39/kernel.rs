@@ -2,6 +2,7 @@
 
 use archipelago_api::{Footprint, Machine as _, Patience, PhysAddr, ReserveError, VirtAddr};
 use archipelago_paging::FrameAllocator;
+use archipelago_paging_testing::{Walked as _, life};
 
 use crate::physical::{PAGE, RAM, Source, machine, range};
 
@@ -19,22 +20,22 @@ fn number(frame: PhysAddr) -> u64 {
 /// Makes a table of the kernel's at an entry of another one.
 fn link(source: &mut Source, table: PhysAddr, index: usize) -> PhysAddr {
     let new = source.allocate_frame().expect("there are frames");
-    (0..512).for_each(|index| source.physical.write(new, index, 0));
-    source.physical.write(table, index, number(new) | LINK);
+    let memory = source.physical.memory();
+    (0..512).for_each(|index| memory.write(new, index, 0_u64));
+    memory.write(table, index, number(new) | LINK);
     new
 }
 
 #[test]
 fn pages_of_every_size_refuse_a_window_by_name() {
     let mut source = Source::new(64);
+    let memory = source.physical.memory();
     let root = PhysAddr::new(RAM);
     let middle = link(&mut source, root, WINDOW >> 30 & 511);
     let last = link(&mut source, middle, 0);
-    source.physical.write(last, 5, number(root) | CODE);
-    source.physical.write(middle, 3, number(root) | CODE);
-    source
-        .physical
-        .write(root, (WINDOW >> 30 & 511) + 2, number(root) | CODE);
+    memory.write(last, 5, number(root) | CODE);
+    memory.write(middle, 3, number(root) | CODE);
+    memory.write(root, (WINDOW >> 30 & 511) + 2, number(root) | CODE);
     let machine = machine(&source, true);
     let reserve = |base, pages| machine.reserve(range(base, pages), Patience::Wait);
     let occupied = |base, bytes: usize| {
@@ -55,24 +56,9 @@ fn tables_of_the_kernel_are_used_and_never_freed_full_or_empty() {
     let mut source = Source::new(1024);
     let middle = link(&mut source, PhysAddr::new(RAM), WINDOW >> 30 & 511);
     link(&mut source, middle, 0);
-    let (before, kernels) = (source.physical.picture(), source.out());
     let machine = machine(&source, true);
     let window = range(WINDOW + 300 * PAGE, 600);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(machine.footprint().table_frames, 1, "the other was there");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(source.touch(window), 600);
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    assert_eq!(source.physical.picture(), before);
-    assert_eq!(source.out(), kernels);
+    life::tables_of_the_kernel_stay(&source, &machine, window, window);
 }
 
 #[test]
@@ -82,13 +68,7 @@ fn a_window_lives_and_dies_at_every_end_of_both_halves() {
         let source = Source::new(1200);
         let machine = machine(&source, true);
         let window = range(base, 1024);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
-        // SAFETY: the window is Reserved.
-        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-        // SAFETY: the window is Prepared.
-        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        life::make_ready(&machine, window);
         assert_eq!(source.touch(window), 1024);
         // SAFETY:
         // - the window is Ready;

@@ -11,9 +11,6 @@ extern crate alloc;
 mod failures;
 mod fences;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../shared/following.rs"]
-mod following;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod machine;

@@ -1,78 +1,28 @@
-//! The machine with memory that can be touched: the conformance suite and a whole heap run on it.
+//! The machine with memory that can be touched.
 
-use alloc::boxed::Box;
+use archipelago_paging_testing::{FrameMemory, Walked as _};
+use archipelago_x86_64::FourLevel;
 
-use archipelago_api::{VirtAddr, VirtRange};
-use archipelago_x86_64::Paging;
-use spin::Mutex;
+use crate::physical::{Mapped, Over as _, Physical, Source};
 
-use crate::following::{Board, Following, Frames, exercise, over_the_end_of_a_table, space};
-use crate::physical::{Mapped, Over, Physical, Source};
+#[path = "../../../paging/tests/shared/hosted.rs"]
+mod tests;
 
-impl Frames for Source {
-    unsafe fn over(base: *mut u8, frames: usize) -> Self {
-        // SAFETY: the caller promises the memory, aligned to a page.
-        Self::over(unsafe { Physical::at(base, frames) })
-    }
+/// Bytes of address space that a last-level table translates.
+const TABLE_BYTES: usize = 2 << 20;
 
-    fn ready(&self, page: VirtAddr) -> Option<usize> {
-        let frame = self.physical.ready(page)?;
-        Some(usize::try_from(frame).expect("a frame number"))
-    }
+/// Whether addresses have 32 bits, or are taken below that.
+const LOW: bool = false;
 
-    fn limit(&self, frames: Option<usize>) {
-        match frames {
-            Some(frames) => self.fail(frames, true),
-            None => self.heal(),
-        }
-    }
+type Mode = FourLevel;
+type Tables = Mapped;
 
-    fn out(&self) -> usize {
-        Source::out(self)
-    }
+/// Tables over the memory of a board.
+fn over(memory: FrameMemory) -> Physical {
+    Physical::over(memory)
 }
 
-type Pair = &'static Mutex<(Mapped, Source)>;
-type Machine = Following<Paging<Mapped, Source, Pair, Board<Source>>, Source>;
-
-fn machine(frames: usize, returning: bool) -> Machine {
-    let board: Board<Source> = Board::new(frames);
-    let source = board.frames.clone();
-    let pair: Pair = Box::leak(Box::new(Mutex::new((
-        Mapped::over(source.physical),
-        source,
-    ))));
-    // SAFETY:
-    // - the locks, or the machine itself, always hold these tables and this source;
-    // - only the CPU of the test translates through the tables;
-    // - every frame lies in the memory of the test, which is not at address 0;
-    // - the CPU of the test needs no setting up;
-    // - the tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::shared(pair) };
-    let paging = if returning {
-        paging.returning()
-    } else {
-        paging
-    };
-    Following::new(paging.with_tlb(board.clone()), board, |act| {
-        let _held = pair.lock();
-        act();
-    })
-}
-
-fn made(returning: bool) -> (Machine, VirtRange) {
-    (
-        machine(64, returning),
-        over_the_end_of_a_table(2 << 20, false),
-    )
-}
-
-archipelago_conformance::conformance!(returning, made(true), exhaust, contend);
-archipelago_conformance::conformance!(holding, made(false), exhaust, contend);
-
-#[test]
-fn a_heap_on_it_keeps_what_is_written_and_accounts_for_every_frame() {
-    for returning in [true, false] {
-        exercise(machine(4096, returning), space(64 << 20, false));
-    }
+/// The tables and the source of a board.
+fn pair_of(source: archipelago_paging_testing::Source<Physical>) -> (Tables, Source) {
+    (Mapped::over(source.physical), Source(source))
 }

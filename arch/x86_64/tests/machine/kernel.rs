@@ -1,8 +1,7 @@
 //! Pages and tables of the kernel stay the kernel's.
 
-use alloc::collections::BTreeMap;
-
 use archipelago_api::{Machine as _, Patience, ReserveError, VirtRange};
+use archipelago_paging_testing::{Picture, Walked as _, life};
 use archipelago_x86_64::{MAX_WINDOWS, Paging};
 use spin::Mutex;
 use x86_64::structures::paging::mapper::CleanUp;
@@ -28,7 +27,7 @@ type Machine = Paging<Mapped, Source, &'static Mutex<(Mapped, Source)>, Cpu>;
 impl Kernel {
     fn new() -> Self {
         let source = Source::new(1024);
-        let pair = (Mapped::over(source.physical), source.clone());
+        let pair = (Mapped::over(source.physical), source);
         Self {
             source,
             pair: Box::leak(Box::new(Mutex::new(pair))),
@@ -43,7 +42,7 @@ impl Kernel {
         // - the CPU of the test needs no setting up;
         // - the tests change no entries of reserved ranges.
         let machine = unsafe { Paging::shared(self.pair) };
-        machine.returning().with_tlb(Cpu(self.source.clone()))
+        machine.returning().with_tlb(Cpu(self.source))
     }
 
     /// Maps a page of any size at `address`, onto a frame that is never accessed.
@@ -151,10 +150,7 @@ fn what_cannot_be_written_below_a_table_of_the_kernels_is_refused() {
     );
 }
 
-fn without_window(
-    picture: BTreeMap<Vec<usize>, u64>,
-    window: VirtRange,
-) -> BTreeMap<Vec<usize>, u64> {
+fn without_window(picture: Picture, window: VirtRange) -> Picture {
     let inside = |place: &[usize]| {
         let [l4, l3, l2, l1] = *place else {
             return false;
@@ -176,28 +172,9 @@ fn tables_of_the_kernel_are_used_and_never_freed_full_or_empty() {
     kernel.map::<Size4KiB>(WINDOW - PAGE, DATA);
     kernel.map::<Size4KiB>(WINDOW, DATA);
     kernel.unmap(WINDOW);
-    let before = kernel.source.physical.picture();
     let machine = kernel.machine();
     let window = range(WINDOW, 1024);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    assert_eq!(
-        machine.footprint().table_frames,
-        1,
-        "the other tables were there"
-    );
-    // SAFETY: the part is Prepared.
-    unsafe { machine.commit(range(WINDOW, 300), Patience::Wait) }.expect("there are frames");
-    kernel.source.touch(window);
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    assert_eq!(kernel.source.physical.picture(), before);
-    assert_eq!(machine.footprint().table_frames, 0);
+    life::tables_of_the_kernel_stay(&kernel.source, &machine, window, range(WINDOW, 300));
 }
 
 #[test]
@@ -251,13 +228,7 @@ fn the_level_4_frame_is_the_only_one_a_released_machine_leaves() {
     let mut source = Source::new(64);
     let machine = machine::<Mapped>(&source, true);
     let window = range(WINDOW, 40);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is Prepared.
-    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    life::make_ready(&machine, window);
     // SAFETY:
     // - the window is reserved;
     // - nothing uses it.

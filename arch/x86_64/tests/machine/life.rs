@@ -1,9 +1,10 @@
 //! The transitions, one after the other, anywhere in the space.
 
-use archipelago_api::{Contents, Footprint, Machine as _, Patience, VirtRange};
+use archipelago_api::{Machine as _, Patience, VirtRange};
+use archipelago_paging_testing::life;
 use x86_64::structures::paging::OffsetPageTable;
 
-use crate::physical::{JUNK, Mapped, Over, PAGE, Source, each_page, machine, range};
+use crate::physical::{Mapped, Over, PAGE, Source, machine, range};
 
 const BOTTOM_OF_UPPER_HALF: usize = 0xffff_8000_0000_0000;
 const TOP: usize = 0usize.wrapping_sub(4 << 20);
@@ -20,85 +21,10 @@ fn windows() -> [VirtRange; 6] {
     ]
 }
 
-fn ready_pages(source: &Source, range: VirtRange) -> usize {
-    each_page(range)
-        .filter(|&page| source.physical.ready(page).is_some())
-        .count()
-}
-
-/// Checks that frames allocated, less those given back, are those of Ready pages, tables and
-/// held ones.
-fn balanced(source: &Source, footprint: Footprint, ready: usize) {
-    assert_eq!(
-        source.out(),
-        ready + footprint.table_frames + footprint.held_frames
-    );
-}
-
 fn live_and_die<P: Over>(window: VirtRange) {
     let source = Source::new(2048);
     let machine = machine::<P>(&source, true);
-    let nothing = source.physical.picture();
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    assert_eq!(source.books().requests, 0, "reserving takes no memory");
-    let (low, high) = window.split_at(window.bytes() / 2).expect("shorter");
-
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    let prepared = source.physical.picture();
-    assert_eq!(ready_pages(&source, window), 0);
-    balanced(&source, machine.footprint(), 0);
-
-    // SAFETY: the window is Prepared.
-    let contents = unsafe { machine.commit(window, Patience::Wait) };
-    assert_eq!(contents, Ok(Contents::Unknown));
-    assert_eq!(ready_pages(&source, window), window.bytes() / PAGE);
-    balanced(&source, machine.footprint(), 1024);
-    source.touch(window);
-
-    // SAFETY:
-    // - the half is Ready;
-    // - nothing uses it.
-    unsafe { machine.decommit(low, Patience::Wait) }.expect("waited");
-    assert_eq!(
-        (ready_pages(&source, low), ready_pages(&source, high)),
-        (0, 512)
-    );
-    assert_eq!(
-        source.books().flushes,
-        [low],
-        "one flush for the range, no tables went"
-    );
-    balanced(&source, machine.footprint(), 512);
-
-    // SAFETY:
-    // - the half is Ready;
-    // - nothing uses it.
-    unsafe { machine.decommit(high, Patience::Try) }.expect("no lock is held");
-    assert_eq!(source.physical.picture(), prepared);
-
-    // SAFETY: the half is Prepared.
-    unsafe { machine.commit(high, Patience::Wait) }.expect("there are frames");
-    source.touch(window);
-    // SAFETY:
-    // - the window is Prepared below and Ready above;
-    // - nothing uses it.
-    unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
-    assert_eq!(source.physical.picture(), nothing, "the tables went");
-    assert_eq!(
-        (source.out(), machine.footprint()),
-        (0, Footprint::default())
-    );
-
-    // SAFETY:
-    // - the window is reserved;
-    // - nothing uses it.
-    unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it was released");
+    life::live_and_die(&source, &machine, window);
 }
 
 #[test]
@@ -114,24 +40,12 @@ fn release_takes_a_range_that_mixes_every_state() {
     for patience in [Patience::Wait, Patience::Try] {
         let source = Source::new(2048);
         let machine = machine::<Mapped>(&source, true);
-        let window = range(TOP, 1024);
-        machine.reserve(window, patience).expect("it is empty");
-        // SAFETY: the part is Reserved.
-        unsafe { machine.prepare(range(TOP + 300 * PAGE, 300), patience) }
-            .expect("there are frames");
-        // SAFETY: the part is Prepared.
-        unsafe { machine.commit(range(TOP + 400 * PAGE, 150), patience) }
-            .expect("there are frames");
-        source.touch(window);
-        // SAFETY:
-        // - the window is reserved;
-        // - nothing uses it.
-        unsafe { machine.release(window, patience) }.expect("no lock is held");
-        assert!(source.physical.picture().is_empty());
-        assert_eq!(
-            (source.out(), machine.footprint()),
-            (0, Footprint::default())
-        );
+        let parts = [
+            range(TOP, 1024),
+            range(TOP + 300 * PAGE, 300),
+            range(TOP + 400 * PAGE, 150),
+        ];
+        life::release_of_every_state(&source, &machine, parts, patience);
     }
 }
 
@@ -153,7 +67,10 @@ fn a_table_stays_until_the_last_range_that_it_serves_is_gone() {
     // - nothing uses it.
     unsafe { machine.fault(low, Patience::Wait) }.expect("waited");
     assert_eq!(
-        (ready_pages(&source, high), machine.footprint().table_frames),
+        (
+            life::ready_pages(&source, high),
+            machine.footprint().table_frames
+        ),
         (4, 3)
     );
     // SAFETY:
@@ -168,50 +85,7 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
     let source = Source::new(2048);
     let machine = machine::<Mapped>(&source, false);
     let window = range(BOTTOM_OF_UPPER_HALF, 600);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    for round in 0..3 {
-        // SAFETY: the window is Reserved.
-        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-        // SAFETY: the window is Prepared.
-        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
-        assert_eq!(
-            machine.footprint(),
-            Footprint {
-                table_frames: 4,
-                held_frames: 0
-            }
-        );
-        source.touch(window);
-        // SAFETY:
-        // - the window is Ready;
-        // - nothing uses it.
-        unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
-        assert_eq!(
-            machine.footprint(),
-            Footprint {
-                table_frames: 4,
-                held_frames: 600
-            }
-        );
-        // SAFETY:
-        // - the window is Prepared;
-        // - nothing uses it.
-        unsafe { machine.fault(window, Patience::Wait) }.expect("waited");
-        assert_eq!(
-            machine.footprint(),
-            Footprint {
-                table_frames: 0,
-                held_frames: 604
-            }
-        );
-        assert_eq!(
-            (source.out(), source.books().requests),
-            (604, 604),
-            "round {round}"
-        );
-    }
+    life::held_frames_are_used_first(&source, &machine, window, 4);
 }
 
 #[test]
@@ -220,31 +94,7 @@ fn memory_is_known_to_be_zero_only_straight_from_a_source_that_says_so() {
     source.books().filling = 0;
     // SAFETY: the source fills every frame with zero before it hands it out.
     let machine = unsafe { machine::<Mapped>(&source, false).zeroed() };
-    let window = range(0x4444_4444_0000, 8);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
-    // SAFETY: the window is Reserved.
-    unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
-    // SAFETY: the window is Prepared.
-    let first = unsafe { machine.commit(window, Patience::Wait) };
-    assert_eq!(first, Ok(Contents::Zeroed));
-    for page in each_page(window) {
-        let frame = source.physical.ready(page).expect("it is Ready");
-        assert!(source.physical.holds(frame, 0), "{page} was written to");
-        source.physical.fill(frame, JUNK);
-    }
-    // SAFETY:
-    // - the window is Ready;
-    // - nothing uses it.
-    unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
-    // SAFETY: the window is Prepared.
-    let again = unsafe { machine.commit(window, Patience::Wait) };
-    assert_eq!(
-        again,
-        Ok(Contents::Unknown),
-        "these frames were used before"
-    );
+    life::only_new_frames_are_known_to_be_zero(&source, &machine, range(0x4444_4444_0000, 8));
 }
 
 #[test]

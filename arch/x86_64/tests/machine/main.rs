@@ -7,9 +7,6 @@ extern crate alloc;
 #[path = "../../../paging/tests/shared/failures.rs"]
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-#[path = "../../../paging/tests/shared/following.rs"]
-mod following;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod hosted;
 mod kernel;
 mod life;

@@ -1,11 +1,13 @@
-//! Physical memory made of ordinary memory: frames, the source that hands them out, and the page
-//! walk of a CPU, written apart from the library so that it can judge it.
+//! Four levels of page tables in physical memory, and the page walk of a CPU, written apart from
+//! the library so that it can judge it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
-use std::sync::{Mutex, MutexGuard};
+use alloc::collections::BTreeMap;
+use core::ops::Deref;
 
-use archipelago_api::{VirtAddr, VirtRange};
+use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
+use archipelago_paging::{FrameAllocator as _, FrameDeallocator as _};
+use archipelago_paging_testing::{Caches, FrameMemory, Picture, Walked, giving_back};
+pub(crate) use archipelago_paging_testing::{PAGE, range};
 use archipelago_x86_64::{PageTables, Paging, Tlb};
 use x86_64::structures::paging::mapper::PageTableFrameMapping;
 use x86_64::structures::paging::{
@@ -13,95 +15,99 @@ use x86_64::structures::paging::{
     Size4KiB,
 };
 
-pub(crate) const PAGE: usize = 4096;
-/// The contents of a frame that is handed out.
-pub(crate) const JUNK: u8 = 0xa5;
-
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
 const HUGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
-#[repr(C, align(4096))]
-struct Frame([u8; PAGE]);
+/// The frame of the level-4 table, number 1. Number 0 is a frame like any other.
+const LEVEL_4: PhysAddr = PhysAddr::new(0x1000);
 
-/// Frames 0 to `frames`, of which the level-4 table is number 1. Lives until the process ends.
+/// Frames from address 0 on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Physical {
-    base: *mut Frame,
-    frames: usize,
+    memory: FrameMemory,
 }
 
-// SAFETY: the memory is reached through the frames' owners alone: the source hands each out once,
-// and tests read tables while no machine works on them.
-unsafe impl Send for Physical {}
-// SAFETY: as above.
-unsafe impl Sync for Physical {}
+/// The frame that a word names.
+fn frame_of(word: u64) -> PhysAddr {
+    PhysAddr::new(word & FRAME)
+}
 
 impl Physical {
-    pub(crate) fn new(frames: usize) -> Self {
-        let memory: Vec<Frame> = (0..frames).map(|_| Frame([JUNK; PAGE])).collect();
-        let base = Box::leak(memory.into_boxed_slice()).as_mut_ptr();
-        // SAFETY: the memory was just leaked.
-        unsafe { Self::at(base.cast(), frames) }
-    }
-
-    /// Over memory that is there already.
-    ///
-    /// # Safety
-    /// - `frames` pages from `base` belong to the caller and are never freed.
-    /// - `base` is aligned to a page.
-    pub(crate) unsafe fn at(base: *mut u8, frames: usize) -> Self {
-        let physical = Self {
-            base: base.cast(),
-            frames,
-        };
-        physical.fill(1, 0);
-        physical
-    }
-
-    fn frame(&self, number: u64) -> *mut Frame {
-        let number = usize::try_from(number).expect("64 bits");
-        assert!(number < self.frames, "no such frame: {number:#x}");
-        self.base.wrapping_add(number)
-    }
-
-    pub(crate) fn fill(&self, number: u64, byte: u8) {
-        // SAFETY: `frame` checked that it lies in the memory, and its owner asks.
-        unsafe { self.frame(number).write_bytes(byte, 1) };
-    }
-
-    /// Whether every byte of frame `number` is `byte`.
-    pub(crate) fn holds(&self, number: u64, byte: u8) -> bool {
-        (0..512).all(|index| self.word(number, index) == u64::from_ne_bytes([byte; 8]))
-    }
-
-    /// Word `index` of frame `number`.
-    fn word(&self, number: u64, index: usize) -> u64 {
-        let words = self.frame(number).cast::<u64>();
-        // SAFETY: a frame has 512 words, and no machine works on the tables while a test reads.
-        unsafe { words.wrapping_add(index % 512).read() }
-    }
-
     /// The way of a CPU's page walk to `address`: the page-table words from level 4 down,
     /// as far as they are present.
     fn path(&self, address: VirtAddr) -> Vec<u64> {
         let mut words = Vec::new();
-        let mut table = 1;
+        let mut table = LEVEL_4;
         for shift in [39, 30, 21, 12] {
-            let word = self.word(table, (address.value() >> shift) & 511);
+            let word = self.memory.read::<u64>(table, address.value() >> shift);
             words.push(word);
             if word & PRESENT == 0 || (shift != 12 && word & HUGE != 0) {
                 break;
             }
-            table = (word & FRAME) >> 12;
+            table = frame_of(word);
         }
         words
     }
 
-    /// The frame of the 4 KiB page at `address`, if the heap may write there.
-    pub(crate) fn ready(&self, address: VirtAddr) -> Option<u64> {
+    /// Frames of the tables between the level-4 table and `address`.
+    pub(crate) fn tables(&self, address: VirtAddr) -> Vec<PhysAddr> {
+        let path = self.path(address);
+        let links = path
+            .iter()
+            .take(3)
+            .filter(|&&word| word & PRESENT != 0 && word & HUGE == 0);
+        links.copied().map(frame_of).collect()
+    }
+
+    fn draw(&self, table: PhysAddr, level: u32, place: &mut Vec<usize>, picture: &mut Picture) {
+        for index in 0..512 {
+            let word = self.memory.read::<u64>(table, index);
+            if word == 0 {
+                continue;
+            }
+            place.push(index);
+            picture.insert(place.clone(), word);
+            if level > 1 && word & PRESENT != 0 && word & HUGE == 0 {
+                self.draw(frame_of(word), level - 1, place, picture);
+            }
+            place.pop();
+        }
+    }
+
+    fn level_4(&self) -> &'static mut PageTable {
+        let mut table = self.memory.place(LEVEL_4).cast();
+        // SAFETY:
+        // - the frame lives for ever and is aligned;
+        // - a table is words, and all bits of a frame have values;
+        // - each test makes one mapper of it.
+        unsafe { table.as_mut() }
+    }
+}
+
+impl Walked for Physical {
+    type Cached = Remembered;
+
+    const FIRST: u64 = 0;
+
+    const JUNK: u8 = 0xa5;
+
+    fn over(memory: FrameMemory) -> Self {
+        memory.fill(LEVEL_4, 0);
+        Self { memory }
+    }
+
+    fn memory(&self) -> FrameMemory {
+        self.memory
+    }
+
+    fn root(&self) -> Option<PhysAddr> {
+        Some(LEVEL_4)
+    }
+
+    fn ready(&self, address: VirtAddr) -> Option<PhysAddr> {
         let path = self.path(address);
         if path.len() < 4
             || path
@@ -111,57 +117,21 @@ impl Physical {
             return None;
         }
         assert_ne!(path[3] & NO_EXECUTE, 0, "{address} is executable");
-        Some((path[3] & FRAME) >> 12)
+        Some(frame_of(path[3]))
     }
 
-    /// Frames of the tables between the level-4 table and `address`.
-    pub(crate) fn tables(&self, address: VirtAddr) -> Vec<u64> {
-        let path = self.path(address);
-        let links = path
-            .iter()
-            .take(3)
-            .filter(|&&word| word & PRESENT != 0 && word & HUGE == 0);
-        links.map(|word| (word & FRAME) >> 12).collect()
-    }
-
-    /// Every word of every table, by place. Two equal pictures translate every address alike.
-    pub(crate) fn picture(&self) -> BTreeMap<Vec<usize>, u64> {
+    fn picture(&self) -> Picture {
         let mut picture = BTreeMap::new();
-        self.draw(1, 4, &mut Vec::new(), &mut picture);
+        self.draw(LEVEL_4, 4, &mut Vec::new(), &mut picture);
         picture
-    }
-
-    fn draw(
-        &self,
-        table: u64,
-        level: u32,
-        place: &mut Vec<usize>,
-        picture: &mut BTreeMap<Vec<usize>, u64>,
-    ) {
-        for index in 0..512 {
-            let word = self.word(table, index);
-            if word == 0 {
-                continue;
-            }
-            place.push(index);
-            picture.insert(place.clone(), word);
-            if level > 1 && word & PRESENT != 0 && word & HUGE == 0 {
-                self.draw((word & FRAME) >> 12, level - 1, place, picture);
-            }
-            place.pop();
-        }
-    }
-
-    fn level_4(&self) -> &'static mut PageTable {
-        // SAFETY: frame 1 lives for ever, is aligned, and each test makes one mapper of it.
-        unsafe { &mut *self.frame(1).cast() }
     }
 }
 
 // SAFETY: every frame is mapped, at its number past the base.
 unsafe impl PageTableFrameMapping for Physical {
     fn frame_to_pointer(&self, frame: PhysFrame) -> *mut PageTable {
-        self.frame(frame.pfn()).cast()
+        let frame = PhysAddr::new(frame.start_address().as_u64());
+        self.memory.place(frame).cast().as_ptr()
     }
 }
 
@@ -181,48 +151,32 @@ impl Over for Mapped {
 
 impl Over for OffsetPageTable<'static> {
     fn over(physical: Physical) -> Self {
-        let offset = x86_64::VirtAddr::new(physical.base.expose_provenance() as u64);
+        let base = physical.memory.place(PhysAddr::new(0));
+        let offset = x86_64::VirtAddr::new(base.expose_provenance().get() as u64);
         // SAFETY: the level-4 table is empty, and frame n lies n frames above the offset.
         unsafe { OffsetPageTable::new(physical.level_4(), offset) }
     }
 }
 
-/// The record of the frames, and the plan for requests for them.
-#[derive(Debug, Default)]
-pub(crate) struct Books {
-    free: Vec<u64>,
-    out: BTreeSet<u64>,
-    pub(crate) requests: usize,
-    /// Requests still served before one fails.
-    pub(crate) fail_after: Option<usize>,
-    /// Whether those after it fail too.
-    pub(crate) fail_on: bool,
-    /// The contents of a frame that is handed out.
-    pub(crate) filling: u8,
-    remembered: Remembered,
-    pub(crate) flushes: Vec<VirtRange>,
-}
-
 /// The part of the page tables that a CPU caches.
 #[derive(Debug, Default)]
-struct Remembered {
+pub(crate) struct Remembered {
     /// Frames by page.
-    pages: BTreeMap<usize, u64>,
+    pages: BTreeMap<usize, PhysAddr>,
     /// Frames of tables, by the addresses that they serve.
-    tables: BTreeMap<(usize, usize), u64>,
+    tables: BTreeMap<(usize, usize), PhysAddr>,
 }
 
-impl Remembered {
-    fn holds(&self, frame: u64) -> bool {
+impl Caches<Physical> for Remembered {
+    fn holds(&self, frame: PhysAddr) -> bool {
         self.pages
             .values()
             .chain(self.tables.values())
             .any(|&held| held == frame)
     }
 
-    /// Walks to `page` and caches the entries on the way, as CPUs also do without an instruction
-    /// that asks for it. Returns whether a translation is cached, now or from before.
-    fn walk(&mut self, physical: &Physical, page: VirtAddr) -> bool {
+    /// Walks in any case, as CPUs also do without an instruction that asks for it.
+    fn translate(&mut self, physical: &Physical, page: VirtAddr) -> Option<PhysAddr> {
         if let Some(frame) = physical.ready(page) {
             self.pages.insert(page.value(), frame);
         }
@@ -230,9 +184,11 @@ impl Remembered {
             let served = (page.value() >> shift << shift, 1 << shift);
             self.tables.insert(served, frame);
         }
-        self.pages.contains_key(&page.value())
+        self.pages.get(&page.value()).copied()
     }
+}
 
+impl Remembered {
     fn forget(&mut self, range: VirtRange) {
         self.pages
             .retain(|&page, _| !range.contains(VirtAddr::new(page)));
@@ -242,126 +198,52 @@ impl Remembered {
     }
 }
 
-/// The source of frames, with a CPU beside it that touches memory and caches the way to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) physical: Physical,
-    books: Arc<Mutex<Books>>,
-}
+/// The source of frames, for the traits of the `x86_64` crate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(pub(crate) archipelago_paging_testing::Source<Physical>);
 
 impl Source {
     pub(crate) fn new(frames: usize) -> Self {
-        Self::over(Physical::new(frames))
-    }
-
-    pub(crate) fn over(physical: Physical) -> Self {
-        // Number 0 is a frame like any other.
-        let free = (0..physical.frames as u64)
-            .rev()
-            .filter(|&number| number != 1)
-            .collect();
-        let books = Books {
-            free,
-            filling: JUNK,
-            ..Books::default()
-        };
-        Self {
-            physical,
-            books: Arc::new(Mutex::new(books)),
-        }
-    }
-
-    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books
-            .lock()
-            .expect("no test panics with the lock held")
-    }
-
-    /// The number of flushes that the CPU was asked for.
-    pub(crate) fn flushes(&self) -> usize {
-        self.books().flushes.len()
-    }
-
-    /// Frames that were taken and not given back.
-    pub(crate) fn out(&self) -> usize {
-        self.books().out.len()
-    }
-
-    /// Has the CPU touch every page of `range`, and cache the way to it. Returns how many it could
-    /// translate.
-    pub(crate) fn touch(&self, range: VirtRange) -> usize {
-        let mut books = self.books();
-        each_page(range)
-            .filter(|&page| books.remembered.walk(&self.physical, page))
-            .count()
-    }
-
-    /// Fails the `n`-th request from now, and with `on` all that follow.
-    pub(crate) fn fail(&self, n: usize, on: bool) {
-        let mut books = self.books();
-        books.fail_after = Some(n);
-        books.fail_on = on;
-    }
-
-    pub(crate) fn heal(&self) {
-        self.books().fail_after = None;
+        Self(archipelago_paging_testing::Source::new(frames))
     }
 }
 
-pub(crate) fn each_page(range: VirtRange) -> impl Iterator<Item = VirtAddr> {
-    (0..range.bytes() / PAGE).map(move |i| VirtAddr::new(range.base().value() + i * PAGE))
+impl Deref for Source {
+    type Target = archipelago_paging_testing::Source<Physical>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
-// SAFETY: a frame leaves `free` when it is handed out and returns when it is given back.
+// SAFETY: the frames are those of the inner source.
 unsafe impl FrameAllocator<Size4KiB> for Source {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let mut books = self.books();
-        books.requests += 1;
-        match books.fail_after {
-            Some(0) => {
-                if !books.fail_on {
-                    books.fail_after = None;
-                }
-                return None;
-            }
-            Some(n) => books.fail_after = Some(n - 1),
-            None => {}
-        }
-        let number = books.free.pop()?;
-        books.out.insert(number);
-        self.physical.fill(number, books.filling);
-        Some(PhysFrame::from_pfn(number))
+        let frame = self.0.allocate_frame()?;
+        let start = x86_64::PhysAddr::new(frame.value());
+        Some(PhysFrame::containing_address(start))
     }
 }
 
 impl FrameDeallocator<Size4KiB> for Source {
     unsafe fn deallocate_frame(&mut self, frame: PhysFrame) {
-        let mut books = self.books();
-        let number = frame.pfn();
-        assert!(books.out.remove(&number), "frame {number:#x} was not out");
-        assert!(
-            !books.remembered.holds(number),
-            "a CPU still remembers frame {number:#x}"
-        );
-        self.physical.fill(number, !JUNK);
-        books.free.push(number);
+        let frame = PhysAddr::new(frame.start_address().as_u64());
+        // SAFETY:
+        // - the caller promises that the frame was allocated here;
+        // - the caller promises that nothing uses it.
+        unsafe { self.0.deallocate_frame(frame) };
     }
 }
 
 /// The TLB of the CPU that touches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpu(pub(crate) Source);
 
 // SAFETY: the only CPU drops all that it caches of the range.
 unsafe impl Tlb for Cpu {
     fn flush(&self, range: VirtRange) {
-        let mut books = self.0.books();
-        books.remembered.forget(range);
-        // Nothing keeps a CPU from walking there again at once: to tables that are still linked.
-        for page in each_page(range) {
-            books.remembered.walk(&self.0.physical, page);
-        }
-        books.flushes.push(range);
+        self.0.books().cached.forget(range);
+        self.0.flushed(range);
     }
 }
 
@@ -375,15 +257,6 @@ pub(crate) fn machine<P: Over>(source: &Source, returning: bool) -> Machine<P> {
     // - every frame lies in the memory of the test, which is not at address 0;
     // - the CPU of the test needs no setting up;
     // - the tests change no entries of reserved ranges.
-    let paging = unsafe { Paging::new(P::over(source.physical), source.clone()) };
-    let paging = if returning {
-        paging.returning()
-    } else {
-        paging
-    };
-    paging.with_tlb(Cpu(source.clone()))
-}
-
-pub(crate) fn range(base: usize, pages: usize) -> VirtRange {
-    VirtRange::new(VirtAddr::new(base), pages * PAGE).expect("does not wrap")
+    let paging = unsafe { Paging::new(P::over(source.physical), *source) };
+    giving_back(paging, returning).with_tlb(Cpu(*source))
 }

@@ -1,9 +1,10 @@
 //! The subject of the tests that machines share.
 
 use archipelago_api::VirtAddr;
+pub(crate) use archipelago_paging_testing::{PAGE, each_page, range};
 
+pub(crate) use crate::physical::Source;
 use crate::physical::{self, Mapped};
-pub(crate) use crate::physical::{PAGE, Source, each_page, range};
 
 pub(crate) type Machine = physical::Machine<Mapped>;
 
