@@ -4,6 +4,8 @@
 //! and TLB maintenance, in less than 150 lines. All other files are the test's: physical memory,
 //! a CPU that walks the tables by its own code, and the tests that machines share.
 #![cfg(test)]
+// Its space has 39 bits.
+#![cfg(target_pointer_width = "64")]
 
 extern crate alloc;
 
