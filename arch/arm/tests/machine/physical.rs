@@ -176,7 +176,8 @@ unsafe impl Instructions for Cpu {
         for page in cached.pages.into_keys() {
             self.0.reach(VirtAddr::new(page));
         }
-        self.0.books().flushes.push(range(0, 1 << 20));
+        // All pages but the last: as a number of bytes, the whole space has more than 32 bits.
+        self.0.books().flushes.push(range(0, (1 << 20) - 1));
     }
 
     fn clean(&self, _address: usize) {}
