@@ -78,7 +78,7 @@ struct Stretch<'a> {
 
 impl Stretch<'_> {
     fn is_ready(&self) -> bool {
-        sparse::sees_part(self.part.word.raw(), 0)
+        sparse::has_part(self.part.word.raw(), 0)
     }
 }
 

@@ -285,14 +285,8 @@ pub(crate) unsafe fn give_part_again(word: &AtomicPtr<u8>, part: usize) {
 
 /// Whether part `part` of the block that `word` names is Ready. If so, its zeroes are seen from now
 /// on.
-#[cfg(feature = "heap-bits")]
-pub(crate) fn sees_part(word: &AtomicPtr<u8>, part: usize) -> bool {
-    word.load(Ordering::Acquire).addr() >> part & 1 != 0
-}
-
-/// Whether part `part` of the block that `word` names is Ready.
 pub(crate) fn has_part(word: &AtomicPtr<u8>, part: usize) -> bool {
-    word.load(Ordering::Relaxed).addr() >> part & 1 != 0
+    word.load(Ordering::Acquire).addr() >> part & 1 != 0
 }
 
 /// The start of the block that `word` names, or `None` before its first part was published.

@@ -11,7 +11,7 @@ use super::object_heap::Heap;
 use super::request::AllocError;
 use super::spans::run_memory;
 use crate::base::{PageIdx, PageRun};
-use crate::pageheap::{Online, ReadyRun};
+use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
 
 /// The pages of a heap, for a kernel that wants runs of them.
@@ -188,9 +188,9 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
         let refused = |cause| AllocError { layout, cause };
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
+        let want = Want::pages(more);
         // The reserve is not refilled here: it could take the very pages that are to be added.
         let online = online.ok_or(refused(Cause::NotInitialised))?;
-        let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let added = self
             .heap
             .pages
