@@ -38,7 +38,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(online) = self.pages.online() else {
             return self.allocate_early(layout, flags).map_err(refused);
         };
-        self.refill_if_low(online, flags);
         let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
             return self.allocate_large(online, layout, flags).map_err(refused);
         };
@@ -56,14 +55,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(super) fn reject_machine(&self, flags: AllocFlags) {
         if !flags.contains(AllocFlags::ATOMIC) && self.pages.is_called_by_machine() {
             self.pages.stop_machine_allocates();
-        }
-    }
-
-    /// Refills the reserve if it is low and `flags` allow growth.
-    #[inline(always)]
-    pub(super) fn refill_if_low(&self, online: &Online<M>, flags: AllocFlags) {
-        if !flags.contains(AllocFlags::NO_GROW) && self.pages.reserve_is_low() {
-            self.refill_reserve(online);
         }
     }
 

@@ -160,6 +160,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         fault: Fault,
     ) -> ! {
         let address = online.machine.address(pointer);
+        let lists = self.central.lock();
         let handle = address.and_then(|address| self.pages.index().span_of(address));
         #[expect(
             clippy::manual_map,
@@ -169,6 +170,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Some(handle) => Some(describe::<M, K>(online.records().get(handle).record)),
             None => None,
         };
+        drop(lists);
         stop::<K>(fault, address.unwrap_or(number_of(pointer)), layout, span)
     }
 

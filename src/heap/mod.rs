@@ -9,6 +9,7 @@ mod early;
 mod free;
 mod init;
 mod lookup;
+mod memory;
 mod object_heap;
 mod pages;
 mod reclaim;

@@ -3,9 +3,9 @@
 use core::fmt;
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
-use spin::once::Once;
 
 use super::early::{Early, EarlyRegion};
+use crate::base::lock::{RankedLock, rank};
 use crate::pageheap::{Online, PageHeap};
 use crate::span::{CLASSES, Central, ClassTable, table};
 
@@ -19,8 +19,11 @@ pub struct Heap<M: Machine, K: Kernel> {
     pub(crate) central: Central<K>,
     /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
     /// kernel without one links none of this.
-    pub(super) refill: Once<fn(&Self, &Online<M>)>,
+    pub(super) refill: RankedLock<Refill<M, K>, K, { rank::EARLY }>,
 }
+
+/// Fills the reserve of a heap.
+type Refill<M, K> = Option<fn(&Heap<M, K>, &Online<M>)>;
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Whether code and constants are as scarce as memory: where there is no MMU.
@@ -59,7 +62,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             early,
             pages: PageHeap::new(),
             central: Central::new(),
-            refill: Once::new(),
+            refill: RankedLock::new(None),
         }
     }
 

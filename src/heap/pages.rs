@@ -7,9 +7,9 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
+use super::memory::run_memory;
 use super::object_heap::Heap;
 use super::request::AllocError;
-use super::spans::run_memory;
 use crate::base::{PageIdx, PageRun};
 use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
@@ -76,10 +76,11 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         self.heap.reject_machine(flags);
         let online = self.heap.pages.online();
         let online = online.ok_or(refused(Cause::NotInitialised))?;
-        self.heap.refill_if_low(online, flags);
         let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
         let ready = self.heap.pages.alloc(online, want, flags, self.heap);
-        Ok(self.own(online, ready.map_err(refused)?, flags))
+        let run = self.own(online, ready.map_err(refused)?, flags);
+        self.heap.refill_if_low(online, flags);
+        Ok(run)
     }
 
     fn own(&self, online: &Online<M>, ready: ReadyRun, flags: AllocFlags) -> OwnedRun<'h, M, K> {

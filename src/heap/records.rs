@@ -2,21 +2,24 @@
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
+use super::memory::run_memory;
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::base::Shape;
-use crate::pageheap::Online;
+use crate::base::sparse::Zeroed;
+use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
 use crate::span::{NARROW_SLOTS, RecordKind, Records};
 
-/// Records made at a time: as many as fill a kilobyte, or half of a page if that is less.
-const fn batch<S: Shape>() -> usize {
+/// Narrow records in the piece of metadata memory that the first records of a heap lie in: as many
+/// as fill a kilobyte, or half of a page if that is less.
+const fn first_records<S: Shape>() -> usize {
     let records = S::GEOMETRY.page_bytes() / 2 / RecordKind::Narrow.bytes();
     if records < 16 { records } else { 16 }
 }
 
-/// Wide records made at a time.
-const WIDE_BATCH: usize = 2;
+/// Wide records in such a piece.
+const FIRST_WIDE_RECORDS: usize = 2;
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates a record, and makes more where `flags` allow that.
@@ -34,11 +37,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             if let Some(handle) = self.unused_record(online, kind, atomic) {
                 return Ok(handle);
             }
-            if flags.contains(AllocFlags::NO_GROW) {
-                let bytes = kind.bytes();
-                return Err(Cause::NotReady { bytes });
-            }
-            match self.make_records(online, kind) {
+            match self.make_records(online, kind, flags) {
                 Ok(()) => {}
                 Err(Cause::Busy) => {
                     let taken = self.unused_record(online, kind, true);
@@ -64,30 +63,90 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         taken
     }
 
-    /// Makes records until an ordinary request may take one.
+    /// Makes records, as `flags` allow: the first of a heap in a small piece of metadata memory,
+    /// all others in a page of the heap. Where metadata has a window of its own, they lie there as
+    /// long as there is room.
     ///
     /// # Errors
     /// Why there is no memory for them.
-    pub(super) fn make_records(&self, online: &Online<M>, kind: RecordKind) -> Result<(), Cause> {
-        if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
-            return Ok(());
+    pub(super) fn make_records(
+        &self,
+        online: &Online<M>,
+        kind: RecordKind,
+        flags: AllocFlags,
+    ) -> Result<(), Cause> {
+        let may_grow = !flags.contains(AllocFlags::NO_GROW);
+        // Where pages are small, a piece of one is no gain.
+        let is_first = M::DECOMMITS && self.central.lock().all_records(kind) == 0;
+        if may_grow && (is_first || online.metadata_is_apart) {
+            match self.make_piece_of_records(online, kind) {
+                Err(Cause::MetadataWindow { .. }) => {}
+                answer => return answer,
+            }
         }
-        while self.central.lock().spare_records(kind) == 0 {
-            let (pages, purpose) = (&self.pages, Purpose::Spans);
-            match kind {
-                RecordKind::Narrow => {
-                    let memory = pages.take_metadata(online, self, purpose, batch::<M>())?;
-                    self.central.lock().add_records(online.records(), memory);
-                }
-                RecordKind::Wide => {
-                    let memory = pages.take_metadata(online, self, purpose, WIDE_BATCH)?;
-                    self.central
-                        .lock()
-                        .add_wide_records(online.records(), memory);
-                }
+        let want = Want::pages(1);
+        let ready = if may_grow {
+            self.pages.alloc_or_grow(online, want, self)?
+        } else {
+            self.pages.alloc_ready(want, flags)?
+        };
+        if !online.records().reach_page(ready.run().first) {
+            self.pages.free(ready);
+            return self.make_piece_of_records(online, kind);
+        }
+        self.make_page_of_records(online, kind, ready);
+        Ok(())
+    }
+
+    /// Makes records in a piece of metadata memory, which they stay in.
+    ///
+    /// # Errors
+    /// Why there is no memory for them.
+    pub(super) fn make_piece_of_records(
+        &self,
+        online: &Online<M>,
+        kind: RecordKind,
+    ) -> Result<(), Cause> {
+        let (pages, purpose) = (&self.pages, Purpose::Spans);
+        match kind {
+            RecordKind::Narrow => {
+                let memory = pages.take_metadata(online, self, purpose, first_records::<M>())?;
+                let mut lists = self.central.lock();
+                lists.add_records(online.records(), memory, false);
+            }
+            RecordKind::Wide => {
+                let memory = pages.take_metadata(online, self, purpose, FIRST_WIDE_RECORDS)?;
+                let mut lists = self.central.lock();
+                lists.add_wide_records(online.records(), memory, false);
             }
         }
         Ok(())
+    }
+
+    /// Makes records in a page that was allocated for them.
+    fn make_page_of_records(&self, online: &Online<M>, kind: RecordKind, ready: ReadyRun) {
+        let memory = run_memory(online, &ready, AllocFlags::ZEROED);
+        let bytes = ready.record().bytes::<M>();
+        let count = kind.in_page::<M>();
+        let mut lists = self.central.lock();
+        let ledger = self.pages.ledger();
+        ledger.transfer(Purpose::Objects, Purpose::Spans, bytes);
+        match kind {
+            RecordKind::Narrow => {
+                // SAFETY: `new` needs the records
+                // - aligned: a page is aligned to more than a record;
+                // - Ready, zero, and so for as long as they are records: the run was, whose token
+                //   is used up, and the pool hands its page out when no record is in use;
+                // - unshared: as above.
+                let memory = unsafe { Zeroed::new(memory.cast(), count) };
+                lists.add_records(online.records(), memory, true);
+            }
+            RecordKind::Wide => {
+                // SAFETY: as above.
+                let memory = unsafe { Zeroed::new(memory.cast(), count) };
+                lists.add_wide_records(online.records(), memory, true);
+            }
+        }
     }
 }
 

@@ -1,57 +1,89 @@
 //! The reserve of the heap: Ready pages and span records that only atomic requests may take.
 
-use archipelago_api::{Kernel, Machine};
+use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
 use crate::pageheap::Online;
 use crate::region::Cause;
-use crate::span::RecordKind;
+use crate::span::{RecordKind, Records};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. The
-    /// next ordinary allocation refills what they take. Pages above the goal become free.
+    /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. What
+    /// they take is filled up again by the next ordinary request that needs pages; where that was
+    /// refused, it is tried again after the heap's memory or its limit changed. Pages and records
+    /// above the goal become free.
     ///
     /// # Errors
-    /// The step that refused: the reserve holds what could be had, and ordinary allocations go on
-    /// filling it.
+    /// The step that refused. The reserve holds what could be had, up to all memory that there is,
+    /// and ordinary requests go on filling it. A smaller goal gives back what is above it.
+    /// # Locks
+    /// Takes the growth gate, central and page, each as often as it needs.
     pub fn set_reserve(&self, pages: usize) -> Result<(), Cause> {
         let Some(online) = self.pages.online() else {
             return Err(Cause::NotInitialised);
         };
-        self.refill.call_once(|| Self::try_to_fill_reserve);
+        *self.refill.lock() = Some(Self::try_to_fill_reserve);
         self.pages.keep_reserve(pages);
-        self.central.lock().keep_records(pages);
-        self.fill_reserve(online)
+        let filled = self.fill_reserve(online);
+        self.reclaim_record_pages(online);
+        filled
     }
 
-    /// Refills the reserve as far as memory allows, for a request that goes on without it.
+    /// Refills the reserve, if it is low and `flags` allow growth, as far as memory allows: for a
+    /// request that needs pages, and that goes on without it.
+    #[inline(always)]
+    pub(super) fn refill_if_low(&self, online: &Online<M>, flags: AllocFlags) {
+        if !flags.contains(AllocFlags::NO_GROW) && self.pages.reserve_is_low() {
+            self.refill_reserve(online);
+        }
+    }
+
     #[cold]
-    pub(super) fn refill_reserve(&self, online: &Online<M>) {
-        if let Some(refill) = self.refill.get() {
+    fn refill_reserve(&self, online: &Online<M>) {
+        let refill = *self.refill.lock();
+        if let Some(refill) = refill {
             refill(self, online);
         }
     }
 
     fn try_to_fill_reserve(&self, online: &Online<M>) {
-        self.fill_reserve(online).ok();
+        if self.pages.has_changed_since_refusal() {
+            self.fill_reserve(online).ok();
+        }
     }
 
-    /// Fills the reserve as far as memory allows. A reserve that cannot be filled now is tried
-    /// again by the next ordinary allocation.
+    /// Fills the reserve as far as memory allows.
     ///
     /// # Errors
     /// The step that refused.
     fn fill_reserve(&self, online: &Online<M>) -> Result<(), Cause> {
         self.pages.set_reserve_low(false);
-        // Each for itself: pages serve although there is no memory for records, and the other way
-        // round.
-        let narrow = self.make_records(online, RecordKind::Narrow);
         let pages = self.pages.fill_reserve(online, self);
-        let wide = self.make_records(online, RecordKind::Wide);
-        let filled = narrow.and(pages).and(wide);
+        // More records than pages would be of no use.
+        let kept = self.pages.reserve_pages();
+        self.central.lock().keep_records(kept);
+        // Each for itself: pages serve although there is no memory for records.
+        let narrow = self.fill_records(online, RecordKind::Narrow);
+        let wide = self.fill_records(online, RecordKind::Wide);
+        let filled = pages.and(narrow).and(wide);
         if filled.is_err() {
+            self.pages.note_refusal();
             self.pages.set_reserve_low(true);
         }
         filled
+    }
+
+    /// Makes records of `kind` until as many are unused as are to be kept, and one more.
+    ///
+    /// # Errors
+    /// Why there is no memory for them.
+    fn fill_records(&self, online: &Online<M>, kind: RecordKind) -> Result<(), Cause> {
+        if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
+            return Ok(());
+        }
+        while self.central.lock().spare_records(kind) == 0 {
+            self.make_records(online, kind, AllocFlags::empty())?;
+        }
+        Ok(())
     }
 }

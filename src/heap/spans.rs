@@ -4,6 +4,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
+use super::memory::{memory_of, run_memory};
 use super::object_heap::Heap;
 use super::records::record_kind;
 use crate::arena::SpanHandle;
@@ -51,8 +52,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let class = span_class.size_class();
         let want = Want::pages(Self::TABLE.pages(class)).for_scan(span_class.scan());
         let slots = Self::TABLE.slots(class);
-        let handle = self.alloc_record(online, record_kind::<M>(slots), flags)?;
-        let ready = self.alloc_run(online, handle, want, flags)?;
+        let (handle, ready) = self.alloc_run(online, record_kind::<M>(slots), want, flags)?;
         let record = online.records().get(handle).record;
         // A span has at most 1280 slots.
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
@@ -80,8 +80,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
-        let handle = self.alloc_record(online, RecordKind::Narrow, flags)?;
-        let ready = self.alloc_run(online, handle, want, flags)?;
+        let (handle, ready) = self.alloc_run(online, RecordKind::Narrow, want, flags)?;
         let memory = run_memory(online, &ready, flags);
         let is_zeroed = ready.is_zeroed();
         let run = ready.record();
@@ -93,60 +92,41 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(memory)
     }
 
-    /// Allocates the run of a span whose record is `handle`.
+    /// Allocates a record and the run that it is to describe.
     ///
     /// # Errors
     /// The step that refused; the record is in the pool again.
     fn alloc_run(
         &self,
         online: &Online<M>,
-        handle: SpanHandle,
+        kind: RecordKind,
         want: Want,
         flags: AllocFlags,
-    ) -> Result<ReadyRun, Cause> {
-        let ready = self.pages.alloc(online, want, flags, self);
-        if ready.is_err() {
-            self.central.lock().free_record(online.records(), handle);
+    ) -> Result<(SpanHandle, ReadyRun), Cause> {
+        let mut is_last_try = flags.contains(AllocFlags::NO_GROW);
+        loop {
+            let handle = self.alloc_record(online, kind, flags)?;
+            match self.pages.alloc(online, want, flags, self) {
+                Ok(ready) => {
+                    // Afterwards: where memory was refused before, this request has found out
+                    // whether there is some again.
+                    self.refill_if_low(online, flags);
+                    return Ok((handle, ready));
+                }
+                Err(cause) => {
+                    let mut lists = self.central.lock();
+                    let page = lists.free_record(online.records(), handle);
+                    page.into_iter()
+                        .for_each(|page| self.free_record_page(page));
+                    drop(lists);
+                    // The pages of records may be the ones that are missing.
+                    if is_last_try || !self.reclaim_record_pages(online) {
+                        return Err(cause);
+                    }
+                    self.make_piece_of_records(online, kind)?;
+                    is_last_try = true;
+                }
+            }
         }
-        ready
     }
-}
-
-/// The memory of a run, cleared if `flags` ask for zeroes and it may hold others.
-pub(super) fn run_memory<M: Machine>(
-    online: &Online<M>,
-    ready: &ReadyRun,
-    flags: AllocFlags,
-) -> NonNull<[u8]> {
-    let start = online.machine.pointer(ready.run().first.address::<M>());
-    let bytes = ready.run().bytes::<M>();
-    if flags.contains(AllocFlags::ZEROED) && !ready.is_zeroed() {
-        // SAFETY: `write_bytes` needs the bytes
-        // - writable: the run is Ready;
-        // - unshared: the caller holds its token.
-        unsafe { start.write_bytes(0, bytes) };
-    }
-    NonNull::slice_from_raw_parts(start, bytes)
-}
-
-/// The memory of a slot, cleared if `flags` ask for zeroes and it may hold others.
-#[inline]
-pub(super) fn memory_of<M: Machine, K: Kernel>(
-    online: &Online<M>,
-    class: SizeClass,
-    slot: &NewSlot<'_>,
-    flags: AllocFlags,
-) -> NonNull<[u8]> {
-    let bytes = Heap::<M, K>::TABLE.size(class);
-    let start = online.machine.pointer(slot.record().first().address::<M>());
-    // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
-    // and a span's slots fit its run.
-    let start = unsafe { start.add(slot.number() * bytes) };
-    if flags.contains(AllocFlags::ZEROED) && !slot.is_zeroed() {
-        // SAFETY: `write_bytes` needs the bytes
-        // - writable: the slot is Ready;
-        // - unshared: the caller holds its token, and has not given its address away.
-        unsafe { start.write_bytes(0, bytes) };
-    }
-    NonNull::slice_from_raw_parts(start, bytes)
 }

@@ -29,8 +29,8 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
 pub(super) struct Walked {
     /// Pages in spans.
     pub(super) span_pages: usize,
-    /// Pages in runs of the kernel.
-    pub(super) run_pages: usize,
+    /// Pages in runs of the kernel, and pages of span records.
+    pub(super) other_pages: usize,
     /// Pages in the reserve.
     pub(super) reserve_pages: usize,
     /// Free pages.
@@ -76,9 +76,9 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             .iter()
             .filter(|owner| **owner)
             .count();
-        // Nothing but the account knows the runs that the kernel took.
+        // Nothing but the account knows the runs that the kernel took, and the pages of records.
         let has_runs = self.heap.pages.ledger().of(Purpose::Runs) > 0;
-        let in_run = owners == 0 && has_runs;
+        let in_run = owners == 0 && (has_runs || self.lists.record_pages() > 0);
         rule_at::<M>(
             owners > 0 || in_run,
             at,
@@ -102,9 +102,9 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         rule_at::<M>(
             !in_run || !scavenged,
             at,
-            "the pages of the kernel's runs are ready",
+            "the pages of records and of the kernel's runs are ready",
         )?;
-        walked.run_pages += usize::from(in_run);
+        walked.other_pages += usize::from(in_run);
         walked.reserve_pages += usize::from(in_reserve);
         walked.free_pages += usize::from(!in_reserve && !in_run);
         walked.scavenged_pages += usize::from(scavenged);

@@ -13,7 +13,7 @@ use crate::base::{PageIdx, PageRun};
 use crate::heap::Heap;
 use crate::pageheap::Window;
 use crate::region::Purpose;
-use crate::span::{Kind, Record};
+use crate::span::{Kind, Record, RecordKind};
 
 type PlainHeap = Heap<Sim<Plain32>, Hosted>;
 
@@ -34,7 +34,7 @@ impl DamagedHeap {
             Window::new(WINDOW + (1 << 30), 1 << 28),
         ];
         heap.init(&windows, Sim::builder().build()).expect("init");
-        heap.set_reserve(3).expect("reserve");
+        heap.set_reserve(1).expect("reserve");
         let mut kept = Vec::new();
         for bytes in [16, 16, 200, 4096, 4096, 40_000, 100_000, 12_000] {
             let layout = Layout::from_size_align(bytes, 8).expect("layout");
@@ -299,6 +299,12 @@ planted! {
         let online = bed.heap.pages.online().expect("initialised");
         let mut central = bed.heap.central.lock();
         central.plant_pool_kind(online.records());
+    };
+    a_record_is_lost: "a record is a span's or in the pool", |bed| {
+        let online = bed.heap.pages.online().expect("initialised");
+        let mut central = bed.heap.central.lock();
+        let lost = central.alloc_record(online.records(), RecordKind::Narrow, true);
+        assert!(lost.is_some(), "the bed has one");
     };
     the_pool_is_miscounted: "records in the pool are counted", |bed| {
         bed.heap.central.lock().plant_pool_count(1);

@@ -29,6 +29,8 @@ pub struct Stats {
     pub owned_pages: usize,
     /// Free pages, Ready or scavenged.
     pub free_pages: usize,
+    /// Pages that hold span records, which are charged to [`Purpose::Spans`].
+    pub record_pages: usize,
     /// Free pages without memory.
     pub scavenged_pages: usize,
     /// Pages of the longest free run.
@@ -65,7 +67,7 @@ impl Stats {
 }
 
 /// A snapshot of the pages of a heap, in pages. In a quiet moment the owned pages are those that
-/// are free, in spans, in the reserve, and in runs.
+/// are free, in spans, in the reserve, in runs, and those that hold span records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageStats {
@@ -83,6 +85,8 @@ pub struct PageStats {
     pub reserve: usize,
     /// Pages in runs of the kernel.
     pub runs: usize,
+    /// Pages that hold span records.
+    pub records: usize,
     /// The most bytes that may be Ready; `usize::MAX` means no limit.
     pub limit_bytes: usize,
 }
@@ -110,7 +114,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub fn stats(&self) -> Stats {
         let online = self.pages.online();
         let footprint = online.map(|online| online.machine.footprint());
-        let small_objects = self.central.lock().objects();
+        let lists = self.central.lock();
+        let (small_objects, record_pages) = (lists.objects(), lists.record_pages());
+        drop(lists);
         let ledger = self.pages.ledger();
         let mut by_purpose = [0; Purpose::ALL.len()];
         for (bytes, purpose) in by_purpose.iter_mut().zip(Purpose::ALL) {
@@ -127,6 +133,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             small_objects,
             owned_pages: pool.owned().total_pages(),
             free_pages: pool.free_pages(),
+            record_pages,
             scavenged_pages: pool.scavenged_pages(),
             largest_free_run: pages.largest_run(state),
             early_bytes: self.early.bytes(),
@@ -138,9 +145,10 @@ impl<M: Machine, K: Kernel> Pages<'_, M, K> {
     /// The account of the pages as it is now. Other CPUs may move it between two of its numbers.
     ///
     /// # Locks
-    /// Takes page.
+    /// Takes central for one load, then page.
     #[must_use]
     pub fn stats(&self) -> PageStats {
+        let records = self.heap.central.lock().record_pages();
         let ledger = self.heap.pages.ledger();
         let pages = |purpose| ledger.of(purpose) >> M::GEOMETRY.page_shift;
         let pool = self.heap.pages.pool().hold();
@@ -153,6 +161,7 @@ impl<M: Machine, K: Kernel> Pages<'_, M, K> {
             spans: pages(Purpose::Objects),
             reserve: pages(Purpose::Reserve),
             runs: pages(Purpose::Runs),
+            records,
             limit_bytes: ledger.limit(),
         }
     }

@@ -45,9 +45,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let (pages, state) = pool.pages();
         pages.verify(state).map_err(named)?;
         let walked = check.walk()?;
+        check.verify_pool()?;
         check.verify_totals(walked)?;
         check.verify_lists(walked)?;
-        check.verify_pool()?;
         check.verify_bits(idle)?;
         check.verify_address_space(idle)
     }
@@ -89,9 +89,14 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             of(Purpose::Spans) == self.lists.record_bytes(),
             "records are charged as spans",
         )?;
+        let in_runs = walked.other_pages.checked_sub(self.lists.record_pages());
         rule(
-            of(Purpose::Runs) == bytes(walked.run_pages),
+            Some(of(Purpose::Runs)) == in_runs.map(bytes),
             "runs of the kernel are charged as such",
+        )?;
+        rule(
+            self.lists.records_in_use() == walked.records,
+            "a record is a span's or in the pool",
         )?;
         rule(
             self.pool.free_pages() == walked.free_pages,

@@ -45,7 +45,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// The step that refused; the heap is as it was.
-    pub(super) fn alloc_or_grow(
+    pub(crate) fn alloc_or_grow(
         &self,
         online: &Online<M>,
         want: Want,
@@ -178,7 +178,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// [`Cause::NotReady`]: neither the lowest free run nor, for an atomic request, the run of the
     /// reserve will do.
-    pub(super) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+    pub(crate) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let is_atomic = flags.contains(AllocFlags::ATOMIC);
         let is_covered = |run: PageRun| self.covers(want.scan, run);
         let ready = self

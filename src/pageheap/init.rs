@@ -42,7 +42,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         };
         match opened {
             Ok(anchor) => {
-                self.online.call_once(|| Online { machine, anchor });
+                self.online.call_once(|| Online {
+                    machine,
+                    anchor,
+                    metadata_is_apart: windows.iter().any(|window| window.for_metadata),
+                });
                 Ok(())
             }
             Err(error) => Err((error, machine)),

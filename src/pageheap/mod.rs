@@ -22,6 +22,7 @@ mod refill;
 mod reserve;
 mod run;
 mod scavenge;
+mod stock;
 mod window;
 
 pub(crate) use page_heap::{Gated, Online, PageHeap};

@@ -1,5 +1,7 @@
 //! The page heap: what it consists of.
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr, VirtRange};
 use spin::once::Once;
 
@@ -9,7 +11,7 @@ use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
-use crate::region::{Cause, Ledger, Windows};
+use crate::region::{Cause, Ledger, Purpose, Windows};
 use crate::span::{Records, Scan};
 
 /// A heap of pages on the machine `M` in the kernel `K`.
@@ -24,6 +26,9 @@ pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
     pub(super) bitmap: BitmapMemory<K>,
+    /// The memory that the heap had when the reserve could not be filled: see
+    /// [`note_refusal`](Self::note_refusal).
+    refused_at: AtomicUsize,
 }
 
 /// The machine that `init` brought, and the base of span handles.
@@ -33,6 +38,8 @@ pub(crate) struct Online<M> {
     pub(crate) machine: M,
     /// The offset that span handles count from.
     pub(crate) anchor: Offset,
+    /// Metadata has a window of its own.
+    pub(crate) metadata_is_apart: bool,
 }
 
 /// The state that only the thread inside the growth gate touches.
@@ -72,6 +79,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }),
             pool: PagePool::new(),
             bitmap: BitmapMemory::new(),
+            refused_at: AtomicUsize::new(0),
         }
     }
 
@@ -149,6 +157,29 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Notes whether the reserve has less than the kernel asked for.
     pub(crate) fn set_reserve_low(&self, is_low: bool) {
         self.pool.set_reserve_low(is_low);
+    }
+
+    /// Pages in the reserve.
+    pub(crate) fn reserve_pages(&self) -> usize {
+        self.pool.reserve_pages()
+    }
+
+    /// Notes that the reserve could not be filled with the memory that the heap has.
+    pub(crate) fn note_refusal(&self) {
+        self.refused_at.store(self.memory_print(), Relaxed);
+    }
+
+    /// Whether the heap has other memory, or another limit, than when the reserve could not be
+    /// filled.
+    pub(crate) fn has_changed_since_refusal(&self) -> bool {
+        self.refused_at.load(Relaxed) != self.memory_print()
+    }
+
+    /// A number that is another one if the heap's memory changed, but for a rare coincidence.
+    fn memory_print(&self) -> usize {
+        let ledger = &self.ledger;
+        let free = ledger.of(Purpose::Free).rotate_left(usize::BITS / 2);
+        ledger.mapped_ready() ^ free ^ ledger.limit()
     }
 
     /// Frees a run, which stays Ready.

@@ -24,7 +24,7 @@ const CACHED_RUN: usize = 16;
 /// The pages that a heap on `M` owns and does not use.
 pub(crate) struct PagePool<M: Machine, K: Kernel> {
     pages: FreePages<M>,
-    side: RankedLock<Side, K, { rank::PAGE }>,
+    pub(super) side: RankedLock<Side, K, { rank::PAGE }>,
     /// The reserve has less than the kernel asked for.
     reserve_is_low: AtomicBool,
 }
@@ -277,7 +277,8 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         self.free_taken(&mut self.side.lock(), run);
     }
 
-    fn free_taken(&self, side: &mut Side, run: PageRun) {
+    /// Frees pages that are taken and in no token or record, with their scavenged bits as they are.
+    pub(super) fn free_taken(&self, side: &mut Side, run: PageRun) {
         let freed = self.pages.free(&mut side.pages, run);
         expect_invariant::<K, _, _>(freed, "the pages of a run are taken");
     }
@@ -337,51 +338,6 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         // both are taken;
         // 2. their tokens are used up here.
         unsafe { ReadyRun::assume(plan.run) }
-    }
-}
-
-/// The reserve.
-impl<M: Machine, K: Kernel> PagePool<M, K> {
-    /// Keeps `pages` pages from now on. Pages above that become free.
-    pub(super) fn keep_reserve(&self, ledger: &Ledger, pages: usize) {
-        let mut side = self.side.lock();
-        side.reserve.keep(pages);
-        while let Some(run) = side.reserve.take_surplus() {
-            self.free_reserved(ledger, &mut side, run);
-        }
-    }
-
-    /// Pages of the run that would fill the reserve; 0 if it is full.
-    pub(super) fn missing_reserve(&self) -> usize {
-        self.side.lock().reserve.missing()
-    }
-
-    /// Adds a run to the reserve.
-    ///
-    /// # Errors
-    /// The reserve is in as many runs as it can be in, and none of them is shorter. The run is
-    /// free.
-    pub(super) fn add_to_reserve(&self, ledger: &Ledger, run: ReadyRun) -> Result<(), Cause> {
-        let run = run.record();
-        let mut side = self.side.lock();
-        ledger.transfer(Purpose::Objects, Purpose::Reserve, run.bytes::<M>());
-        let Some(gone) = side.reserve.add(run) else {
-            return Ok(());
-        };
-        self.free_reserved(ledger, &mut side, gone);
-        if gone.count < run.count {
-            return Ok(());
-        }
-        Err(Cause::Window {
-            bytes: side.reserve.missing() << M::GEOMETRY.page_shift,
-            largest: run.bytes::<M>(),
-        })
-    }
-
-    /// Frees a run that was taken off the reserve.
-    fn free_reserved(&self, ledger: &Ledger, side: &mut Side, run: PageRun) {
-        ledger.transfer(Purpose::Reserve, Purpose::Free, run.bytes::<M>());
-        self.free_taken(side, run);
     }
 }
 

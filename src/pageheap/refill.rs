@@ -17,7 +17,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Fills the reserve, in pieces if it cannot be had whole.
     ///
     /// # Errors
-    /// The step that refused; the reserve holds what could be had.
+    /// The step that refused, with the figures of the whole reserve, which holds what could be had.
     pub(crate) fn fill_reserve(
         &self,
         online: &Online<M>,
@@ -27,11 +27,32 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         while pages > 0 {
             match self.alloc_or_grow(online, Want::pages(pages), user) {
                 Ok(ready) => self.pool.add_to_reserve(&self.ledger, ready)?,
-                Err(_) if pages > 1 => pages = pages.div_ceil(2),
-                Err(cause) => return Err(cause),
+                Err(cause) if pages > 1 => pages = fewer::<M>(pages, cause),
+                Err(cause) => return Err(self.refused_reserve(cause)),
             }
             pages = pages.min(self.pool.missing_reserve());
         }
         Ok(())
+    }
+
+    /// The refusal of the last page as one of the reserve.
+    fn refused_reserve(&self, cause: Cause) -> Cause {
+        let bytes = |pages: usize| pages.saturating_mul(M::GEOMETRY.page_bytes());
+        let held = self.pool.reserve_pages();
+        let all = bytes(held + self.pool.missing_reserve());
+        cause.for_all(all, bytes(held), M::GEOMETRY.granule_bytes())
+    }
+}
+
+/// The pages to try after `pages` were refused: half of them, or as many as there are frames if
+/// that is less.
+fn fewer<M: Machine>(pages: usize, cause: Cause) -> usize {
+    let half = pages / 2;
+    match cause {
+        Cause::Frames { available, .. } => {
+            let granules = available * M::GEOMETRY.granule_bytes();
+            half.min(granules >> M::GEOMETRY.page_shift).max(1)
+        }
+        _ => half,
     }
 }

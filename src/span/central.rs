@@ -8,8 +8,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use archipelago_api::{Kernel, Machine};
 
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
+use super::list::RecordList;
+use super::pool::{Pool, RecordPage};
 use super::record::{Kind, Record, WideRecord};
-use super::records::{Pool, RecordKind, Records};
+use super::records::{RecordKind, Records};
 use super::slots::{LiveSlot, SpanRef};
 use super::tokens::{NewSlot, RetiredRun};
 use crate::arena::SpanHandle;
@@ -53,10 +55,8 @@ impl<K: Kernel> Central<K> {
 #[derive(Debug)]
 pub(crate) struct Lists {
     /// The first span of each class that has free slots. Full spans are on no list.
-    partial: [u32; SPAN_CLASSES],
+    partial: [RecordList; SPAN_CLASSES],
     pool: Pool,
-    /// Records that only atomic requests may take.
-    kept_records: usize,
     /// Empty spans that were kept on their lists.
     kept_spans: [u32; KEPT_SPANS],
     objects: usize,
@@ -70,9 +70,8 @@ impl Lists {
     /// Lists without spans and records.
     const fn new() -> Self {
         Self {
-            partial: [0; SPAN_CLASSES],
+            partial: [RecordList::EMPTY; SPAN_CLASSES],
             pool: Pool::new(),
-            kept_records: 0,
             kept_spans: [0; KEPT_SPANS],
             objects: 0,
         }
@@ -90,8 +89,7 @@ impl Lists {
         class: usize,
         slots: usize,
     ) -> Option<NewSlot<'a>> {
-        let first = self.partial.get(class)?;
-        let handle = SpanHandle(NonZeroU32::new(*first)?);
+        let handle = self.partial.get(class)?.first()?;
         let span = records.get(handle);
         let taken = span.alloc_slot(slots)?;
         self.objects += 1;
@@ -209,13 +207,25 @@ impl Lists {
         let record = records.get(handle).record;
         let run = record.run();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
-        self.pool.free(records, handle);
-        RetiredRun::new(run)
+        RetiredRun::new(run, self.pool.free(records, handle))
     }
 
-    /// Returns a record that describes nothing yet to the pool.
-    pub(crate) fn free_record<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        self.pool.free(records, handle);
+    /// Returns a record that describes nothing yet to the pool. Returns the page of records that
+    /// the pool does not need any more, if there is one.
+    pub(crate) fn free_record<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+    ) -> Option<RecordPage> {
+        self.pool.free(records, handle)
+    }
+
+    /// Takes a page of records that the pool does not need out of it.
+    pub(crate) fn take_empty_page<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+    ) -> Option<RecordPage> {
+        self.pool.take_empty_page(records)
     }
 
     /// Allocates a record, leaving those that are kept for atomic requests unless `atomic`.
@@ -225,7 +235,7 @@ impl Lists {
         kind: RecordKind,
         atomic: bool,
     ) -> Option<SpanHandle> {
-        let kept = if atomic { 0 } else { self.kept_records };
+        let kept = if atomic { 0 } else { self.pool.kept() };
         if self.pool.count(kind) <= kept {
             return None;
         }
@@ -234,35 +244,42 @@ impl Lists {
 
     /// Whether there are fewer unused records of `kind` than are kept for atomic requests.
     pub(crate) const fn lacks_records(&self, kind: RecordKind) -> bool {
-        self.pool.count(kind) < self.kept_records
+        self.pool.count(kind) < self.pool.kept()
     }
 
     /// Unused records of `kind` that an ordinary request may take.
     pub(crate) const fn spare_records(&self, kind: RecordKind) -> usize {
-        self.pool.count(kind).saturating_sub(self.kept_records)
+        self.pool.count(kind).saturating_sub(self.pool.kept())
+    }
+
+    /// Records of `kind`, in use or not.
+    pub(crate) const fn all_records(&self, kind: RecordKind) -> usize {
+        self.pool.all(kind)
     }
 
     /// Keeps `count` records of each kind for atomic requests.
     pub(crate) const fn keep_records(&mut self, count: usize) {
-        self.kept_records = count;
+        self.pool.keep(count);
     }
 
-    /// Adds records in fresh memory.
+    /// Adds records in fresh memory, which is a page of records or a piece that stays.
     pub(crate) fn add_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         memory: Zeroed<Record>,
+        is_page: bool,
     ) {
-        self.pool.add(records, memory);
+        self.pool.add(records, memory, is_page);
     }
 
-    /// Adds wide records in fresh memory.
+    /// Adds wide records, like [`add_records`](Self::add_records).
     pub(crate) fn add_wide_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         memory: Zeroed<WideRecord>,
+        is_page: bool,
     ) {
-        self.pool.add_wide(records, memory);
+        self.pool.add_wide(records, memory, is_page);
     }
 
     /// Calls `visit` with each span on the list of `class`, and whether its link back is to the
@@ -273,19 +290,9 @@ impl Lists {
         records: Records<'_, M>,
         class: usize,
         most: usize,
-        mut visit: impl FnMut(SpanHandle, bool) -> bool,
+        visit: impl FnMut(SpanHandle, bool) -> bool,
     ) {
-        let (mut next, mut before) = (self.partial[class], 0);
-        for _ in 0..=most {
-            let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
-                return;
-            };
-            let record = records.get(handle).record;
-            if !visit(handle, record.previous.load(Relaxed) == before) {
-                return;
-            }
-            (before, next) = (next, record.next.load(Relaxed));
-        }
+        self.partial[class].for_each(records, most, visit);
     }
 
     /// Whether an empty span is kept.
@@ -303,6 +310,16 @@ impl Lists {
         self.pool.bytes()
     }
 
+    /// Pages of the heap that records are in.
+    pub(crate) const fn record_pages(&self) -> usize {
+        self.pool.pages()
+    }
+
+    /// Records that are not in the pool.
+    pub(crate) const fn records_in_use(&self) -> usize {
+        self.pool.in_use(RecordKind::Narrow) + self.pool.in_use(RecordKind::Wide)
+    }
+
     /// Whether the records of the pool describe nothing, and whether they are as many as counted.
     pub(crate) fn pool_is_sound<M: Machine>(&self, records: Records<'_, M>) -> (bool, bool) {
         self.pool
@@ -314,38 +331,17 @@ impl Lists {
     }
 
     fn link<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
-        let Some(head) = self.partial.get_mut(class) else {
-            debug_assert!(false, "every class has a list");
-            return;
-        };
-        let record = records.get(handle).record;
-        record.previous.store(0, Relaxed);
-        record.next.store(*head, Relaxed);
-        if let Some(next) = NonZeroU32::new(*head).map(SpanHandle) {
-            records
-                .get(next)
-                .record
-                .previous
-                .store(handle.0.get(), Relaxed);
+        match self.partial.get_mut(class) {
+            Some(list) => list.link(records, handle),
+            None => debug_assert!(false, "every class has a list"),
         }
-        *head = handle.0.get();
     }
 
     #[inline(never)]
     fn unlink<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
-        let record = records.get(handle).record;
-        let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
-        match NonZeroU32::new(previous).map(SpanHandle) {
-            Some(before) => records.get(before).record.next.store(next, Relaxed),
-            None => {
-                debug_assert!(class < SPAN_CLASSES, "every class has a list");
-                if let Some(head) = self.partial.get_mut(class) {
-                    *head = next;
-                }
-            }
-        }
-        if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
-            records.get(after).record.previous.store(previous, Relaxed);
+        match self.partial.get_mut(class) {
+            Some(list) => list.unlink(records, handle),
+            None => debug_assert!(false, "every class has a list"),
         }
     }
 }
@@ -358,7 +354,7 @@ impl Lists {
     }
 
     pub(crate) fn plant_partial_list(&mut self, class: u8, first: u32) {
-        self.partial[usize::from(class)] = first;
+        self.partial[usize::from(class)] = RecordList { first };
     }
 
     pub(crate) fn plant_kept(&mut self, kept: u32) {
@@ -372,7 +368,11 @@ impl Lists {
     pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
         if let Some(handle) = self.pool.alloc(records, RecordKind::Narrow) {
             let record = records.get(handle).record;
-            self.pool.free(records, handle);
+            let page = self.pool.free(records, handle);
+            assert!(
+                page.is_none(),
+                "the first records are in no page of records"
+            );
             record.describe(Kind::Large, record.run(), 0, false);
         }
     }

@@ -2,8 +2,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use super::pool::Pool;
 use super::record::{Record, WORD_BITS};
-use super::records::Pool;
+use super::records::RecordKind;
 
 impl Record {
     pub(crate) fn plant_free_slots(&self, more: u16) {
@@ -25,6 +26,6 @@ impl Record {
 
 impl Pool {
     pub(super) fn plant_count(&mut self, more: usize) {
-        self.narrow.count += more;
+        self.stock(RecordKind::Narrow).count += more;
     }
 }

@@ -10,8 +10,10 @@ mod class_table;
 #[cfg(test)]
 mod damage;
 mod distance;
+mod list;
 #[cfg(feature = "heap-bits")]
 mod near;
+mod pool;
 mod record;
 mod records;
 mod slots;
@@ -22,6 +24,7 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use near::BitsPlace;
+pub(crate) use pool::RecordPage;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records, reach};
 pub(crate) use slots::{LiveSlot, SpanRef};

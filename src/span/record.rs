@@ -39,8 +39,10 @@ pub(crate) enum Kind {
 pub(crate) struct Record {
     first: AtomicUsize,
     pages: AtomicU32,
-    /// 0 unused, 1 large, 2 + class; bit 16: wide; bit 17: the span's pages were zero when it was
-    /// made; bit 18: it is scannable; bits 20 and up: how many slots have their bits near.
+    /// 0 unused, 1 large, 2 + class; bits 8 to 15, of the first record of a page of records: how
+    /// many of them are in use; bit 16: wide; bit 17: the span's pages were zero when it was made;
+    /// bit 18: it is scannable; bit 19: it lies in a page of records; bits 20 and up: how many
+    /// slots have their bits near.
     pub(super) kind: AtomicU32,
     pub(super) free_slots: AtomicU16,
     /// Slots from here on were never handed out.
@@ -67,10 +69,16 @@ unsafe impl Entry for Record {}
 // SAFETY: zero is an unused record; all fields are atomics.
 unsafe impl Entry for WideRecord {}
 
-const KIND_MASK: u32 = 0xffff;
+const KIND_MASK: u32 = 0xff;
+/// One record in use, in the first record of a page of records.
+const IN_USE: u32 = 1 << 8;
+const IN_USE_MASK: u32 = 0xff00;
 const WIDE: u32 = 1 << 16;
 pub(super) const ZEROED: u32 = 1 << 17;
 const SCANNABLE: u32 = 1 << 18;
+const PAGED: u32 = 1 << 19;
+/// The bits that say something of the record, and not of the span that it describes.
+const OWN: u32 = IN_USE_MASK | WIDE | PAGED;
 
 impl Record {
     /// The kind of pages that the record describes.
@@ -106,8 +114,33 @@ impl Record {
         self.kind.load(Relaxed)
     }
 
+    /// Marks a fresh record as part of a wide one.
     pub(super) fn mark_wide(&self) {
-        self.kind.store(WIDE, Relaxed);
+        self.kind.store(self.kind_word() | WIDE, Relaxed);
+    }
+
+    /// Marks a fresh record as one of a page of records.
+    pub(super) fn mark_paged(&self) {
+        self.kind.store(self.kind_word() | PAGED, Relaxed);
+    }
+
+    /// Whether the record is one of a page of records.
+    pub(super) fn is_paged(&self) -> bool {
+        self.kind_word() & PAGED != 0
+    }
+
+    /// How many records are in use of the page of which this one is the first.
+    pub(super) fn records_in_use(&self) -> u32 {
+        (self.kind_word() & IN_USE_MASK) / IN_USE
+    }
+
+    /// Notes that one more record of the page, of which this one is the first, is in use, or one
+    /// less. Returns how many are.
+    pub(super) fn count_in_use(&self, more: bool) -> u32 {
+        let word = self.kind_word();
+        let counted = if more { word + IN_USE } else { word - IN_USE };
+        self.kind.store(counted, Relaxed);
+        (counted & IN_USE_MASK) / IN_USE
     }
 
     /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is
@@ -118,13 +151,13 @@ impl Record {
             Kind::Large => 1,
             Kind::Small(class) => 2 + u32::from(class),
         };
-        let wide = self.kind.load(Relaxed) & WIDE;
+        let own = self.kind.load(Relaxed) & OWN;
         self.first.store(run.first.0, Relaxed);
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);
         self.fresh_slot.store(0, Relaxed);
         self.kind
-            .store(number | wide | if zeroed { ZEROED } else { 0 }, Relaxed);
+            .store(number | own | if zeroed { ZEROED } else { 0 }, Relaxed);
     }
 
     /// Marks the span, which was just described, as one whose objects may hold pointers or not.

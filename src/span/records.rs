@@ -1,4 +1,4 @@
-//! The pool of span records: memory that is a record for ever, named by handles.
+//! Span records by their handles.
 //!
 //! A handle counts cache lines below the **anchor**, the end of the window that metadata memory
 //! comes from, so that 32 bits reach 128 GiB to either side, whatever the width of the address
@@ -13,7 +13,6 @@ use super::class_table::table;
 use super::record::{NARROW_SLOTS, Record, WideRecord, is_wide};
 use super::slots::SpanRef;
 use crate::arena::SpanHandle;
-use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun, Shape};
 use crate::region::LINE_BYTES;
 
@@ -33,6 +32,11 @@ impl RecordKind {
             Self::Narrow => size_of::<Record>(),
             Self::Wide => size_of::<WideRecord>(),
         }
+    }
+
+    /// Records in a page of them.
+    pub(crate) const fn in_page<S: Shape>(self) -> usize {
+        S::GEOMETRY.page_bytes() / self.bytes()
     }
 }
 
@@ -75,6 +79,12 @@ impl<'a, M: Machine> Records<'a, M> {
         Self { machine, anchor }
     }
 
+    /// Whether handles can name records anywhere in `page`.
+    pub(crate) fn reach_page(&self, page: PageIdx) -> bool {
+        // The record at the anchor would have the handle 0.
+        page != PageIdx::at::<M>(self.anchor) && reach::<M>(self.anchor).contains(page)
+    }
+
     /// The handle of a record, or `None` if the record is out of reach of the anchor.
     pub(crate) fn handle(&self, record: &Record) -> Option<SpanHandle> {
         let address = self.machine.address(NonNull::from(record).cast())?;
@@ -94,8 +104,8 @@ impl<'a, M: Machine> Records<'a, M> {
         let pointer = self.pointer(handle);
         // SAFETY: `as_ref` needs
         // - a record at the address: handles are made by `handle` of a `&Record` alone;
-        // - that it stays one: records are metadata memory, which is never unmapped and never
-        //   becomes anything else;
+        // - that it stays one: the memory of records is given back when none of them is in use,
+        //   and then nobody has a handle of one, see `Pool`;
         // - no exclusive reference to it: its fields are atomics, and are shared.
         let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
@@ -135,134 +145,5 @@ impl<'a, M: Machine> Records<'a, M> {
         // SAFETY: handles are made for records alone, and no window reaches address 0.
         unsafe { core::hint::assert_unchecked(address.value() != 0) };
         self.machine.pointer(address)
-    }
-}
-
-/// Unused records, linked through their handles. Guarded by the central lock.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    pub(super) narrow: Stack,
-    wide: Stack,
-    /// Bytes of all records ever added.
-    bytes: usize,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Stack {
-    top: u32,
-    pub(super) count: usize,
-}
-
-impl Pool {
-    pub(super) const fn new() -> Self {
-        Self {
-            narrow: Stack { top: 0, count: 0 },
-            wide: Stack { top: 0, count: 0 },
-            bytes: 0,
-        }
-    }
-
-    /// Unused records of `kind`.
-    pub(super) const fn count(&self, kind: RecordKind) -> usize {
-        match kind {
-            RecordKind::Narrow => self.narrow.count,
-            RecordKind::Wide => self.wide.count,
-        }
-    }
-
-    /// Bytes of all records, in use or not.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Calls `check` with each unused record until it returns `false`. Returns whether it never
-    /// did, and whether there are as many records as counted.
-    pub(super) fn all_unused<M: Machine>(
-        &self,
-        records: Records<'_, M>,
-        mut check: impl FnMut(&Record) -> bool,
-    ) -> (bool, bool) {
-        let mut counted = true;
-        for stack in [&self.narrow, &self.wide] {
-            let (mut next, mut left) = (stack.top, stack.count);
-            while let Some(handle) = NonZeroU32::new(next).map(SpanHandle) {
-                let Some(fewer) = left.checked_sub(1) else {
-                    return (true, false);
-                };
-                left = fewer;
-                let record = records.get(handle).record;
-                if !check(record) {
-                    return (false, true);
-                }
-                next = record.next.load(core::sync::atomic::Ordering::Relaxed);
-            }
-            counted &= left == 0;
-        }
-        (true, counted)
-    }
-
-    const fn stack(&mut self, kind: RecordKind) -> &mut Stack {
-        match kind {
-            RecordKind::Narrow => &mut self.narrow,
-            RecordKind::Wide => &mut self.wide,
-        }
-    }
-
-    pub(super) fn alloc<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        kind: RecordKind,
-    ) -> Option<SpanHandle> {
-        let stack = self.stack(kind);
-        let handle = SpanHandle(NonZeroU32::new(stack.top)?);
-        stack.top = records
-            .get(handle)
-            .record
-            .next
-            .load(core::sync::atomic::Ordering::Relaxed);
-        stack.count -= 1;
-        Some(handle)
-    }
-
-    pub(super) fn free<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        let record = records.get(handle).record;
-        let kind = if Records::<M>::HAS_WIDE && record.is_wide() {
-            RecordKind::Wide
-        } else {
-            RecordKind::Narrow
-        };
-        let stack = self.stack(kind);
-        record
-            .next
-            .store(stack.top, core::sync::atomic::Ordering::Relaxed);
-        stack.top = handle.0.get();
-        stack.count += 1;
-    }
-
-    /// Adds records in fresh memory. Records out of reach of the anchor are left out.
-    pub(super) fn add<M: Machine>(&mut self, records: Records<'_, M>, memory: Zeroed<Record>) {
-        let added = memory.into_slice();
-        self.bytes += size_of_val(added);
-        for record in added {
-            if let Some(handle) = records.handle(record) {
-                self.free(records, handle);
-            }
-        }
-    }
-
-    /// Adds wide records in fresh memory.
-    pub(super) fn add_wide<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        memory: Zeroed<WideRecord>,
-    ) {
-        let added = memory.into_slice();
-        self.bytes += size_of_val(added);
-        for wide in added {
-            wide.record.mark_wide();
-            if let Some(handle) = records.handle(&wide.record) {
-                self.free(records, handle);
-            }
-        }
     }
 }

@@ -222,8 +222,8 @@ fn a_handler_that_interrupts_the_holder_of_the_lock<G: SimGeometry>() {
     drop(held);
     check(&rig);
 
-    // The next ordinary allocation refills it, also one with interrupts masked.
-    blocks.push(interrupt(|| rig.get(24, 8)));
+    // The next ordinary allocation of pages refills it, also one with interrupts masked.
+    blocks.push(interrupt(|| rig.get(Rig::<G>::PAGE, 8)));
     assert_eq!(
         rig.heap.stats().of(Purpose::Reserve),
         RESERVE * Rig::<G>::PAGE

@@ -82,7 +82,8 @@ fn what_scavenging_cannot_make_up_for_scavenges_nothing<G: SimGeometry>() {
     let refused = rig.allocate(layout(300 * page, 8), AllocFlags::empty());
     refused.expect_err("there are 200 frames");
     let after = rig.heap.stats();
-    assert_eq!(after.of(Purpose::Free), before.of(Purpose::Free));
+    // A page of span records may have become free.
+    assert!(after.of(Purpose::Free) >= before.of(Purpose::Free));
     assert_eq!(after.scavenged_pages, before.scavenged_pages);
     rig.check();
 }
@@ -138,13 +139,14 @@ fn a_machine_without_an_mmu_is_never_asked_for_memory_back() {
     let grown = rig.heap.stats();
     assert_eq!(
         grown.owned_pages - before.owned_pages,
-        70,
+        70 + grown.record_pages,
         "no page is taken before a request needs it"
     );
     assert_eq!(grown.prepared, before.prepared);
     blocks.into_iter().for_each(|block| rig.free(block));
     assert_eq!(rig.heap.scavenge(70), Ok(0));
     let freed = rig.heap.stats();
-    assert_eq!((freed.free_pages, freed.scavenged_pages), (70, 0));
+    let free_pages = 70 + grown.record_pages;
+    assert_eq!((freed.free_pages, freed.scavenged_pages), (free_pages, 0));
     rig.verify();
 }

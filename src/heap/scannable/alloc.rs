@@ -11,9 +11,9 @@ use core::ptr::NonNull;
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use crate::bits::Description;
+use crate::heap::memory::memory_of;
 use crate::heap::object_heap::Heap;
 use crate::heap::request::AllocError;
-use crate::heap::spans::memory_of;
 use crate::pageheap::Online;
 use crate::region::Cause;
 use crate::span::{Scan, SpanClass};
@@ -130,9 +130,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline]
     fn ready_to_allocate(&self, flags: AllocFlags) -> Result<&Online<M>, Cause> {
         self.reject_machine(flags);
-        let online = self.pages.online().ok_or(Cause::NotInitialised)?;
-        self.refill_if_low(online, flags);
-        Ok(online)
+        self.pages.online().ok_or(Cause::NotInitialised)
     }
 
     /// Refuses the description of an object that has more words than the layout has bytes for. A

@@ -1,0 +1,77 @@
+//! Lists of records, linked through their handles.
+
+use core::num::NonZeroU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use archipelago_api::Machine;
+
+use super::records::Records;
+use crate::arena::SpanHandle;
+
+/// A list of records, each of which names its neighbours. A record is on one list at most. Guarded
+/// by the central lock.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(super) struct RecordList {
+    /// The first handle; 0 if there is none.
+    pub(super) first: u32,
+}
+
+impl RecordList {
+    /// A list without records.
+    pub(super) const EMPTY: Self = Self { first: 0 };
+
+    /// The first record.
+    #[inline(always)]
+    pub(super) fn first(self) -> Option<SpanHandle> {
+        NonZeroU32::new(self.first).map(SpanHandle)
+    }
+
+    /// Puts a record that is on no list in front.
+    #[inline(never)]
+    pub(super) fn link<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        let record = records.get(handle).record;
+        record.previous.store(0, Relaxed);
+        record.next.store(self.first, Relaxed);
+        if let Some(next) = self.first() {
+            let next = records.get(next).record;
+            next.previous.store(handle.0.get(), Relaxed);
+        }
+        self.first = handle.0.get();
+    }
+
+    /// Takes a record of this list off it.
+    #[inline(never)]
+    pub(super) fn unlink<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        let record = records.get(handle).record;
+        let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
+        match NonZeroU32::new(previous).map(SpanHandle) {
+            Some(before) => records.get(before).record.next.store(next, Relaxed),
+            None => self.first = next,
+        }
+        if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
+            records.get(after).record.previous.store(previous, Relaxed);
+        }
+    }
+
+    /// Calls `visit` with each record, and whether its link back is to the one before it, until
+    /// `visit` returns `false`, and for at most `most` records and one, so that a ring ends.
+    pub(super) fn for_each<M: Machine>(
+        self,
+        records: Records<'_, M>,
+        most: usize,
+        mut visit: impl FnMut(SpanHandle, bool) -> bool,
+    ) {
+        let (mut next, mut before) = (self.first, 0);
+        for _ in 0..=most {
+            let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
+                return;
+            };
+            let record = records.get(handle).record;
+            if !visit(handle, record.previous.load(Relaxed) == before) {
+                return;
+            }
+            (before, next) = (next, record.next.load(Relaxed));
+        }
+    }
+}
