@@ -119,8 +119,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     page.into_iter()
                         .for_each(|page| self.free_record_page(page));
                     drop(lists);
-                    // The pages of records may be the ones that are missing.
-                    if is_last_try || !self.reclaim_record_pages(online) {
+                    // The page that was made for the record may be the one that is missing.
+                    let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
+                    if is_last_try || !is_short || !self.reclaim_record_pages(online) {
                         return Err(cause);
                     }
                     self.make_piece_of_records(online, kind)?;

@@ -17,15 +17,10 @@ use super::token::{Refused, Reserved};
 use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 
-/// Growth leaves one page in this many to metadata. Records, page maps and bitmaps come to less
-/// than a twentieth of a heap of the smallest objects, and to a thousandth of one of large ones.
-/// The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
-const METADATA_SHARE: usize = 20;
-
-/// Growth leaves one page in this many to metadata where a step takes no more than its request:
-/// metadata and pages meet wherever they have come to, and the share is for requests that would
-/// leave nothing at all.
-const SMALL_METADATA_SHARE: usize = 40;
+/// Growth leaves this many bytes of every page to metadata: four for its handle in a page map, and
+/// as many for the bits and summaries of its chunk and for what is left over in blocks. Span records
+/// lie in pages of the heap. The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
+const METADATA_BYTES: usize = 8;
 
 /// All windows, and the address space of them that is unused.
 #[derive(Debug)]
@@ -176,12 +171,7 @@ impl Windows {
 
     /// How many of `pages` pages growth leaves to metadata and to the heap bitmap.
     fn share_of<S: Shape>(&self, pages: usize) -> usize {
-        let share = if S::SCAVENGES {
-            METADATA_SHARE
-        } else {
-            SMALL_METADATA_SHARE
-        };
-        let kept = (pages / share).max(1);
+        let kept = (pages / (S::GEOMETRY.page_bytes() / METADATA_BYTES)).max(1);
         kept + self.bitmap_share.of(pages.saturating_sub(kept))
     }
 

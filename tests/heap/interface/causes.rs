@@ -69,9 +69,8 @@ fn window<G: SimGeometry>() {
         .allocate(layout(largest, 1), NONE)
         .map_err(|error| error.cause)
     {
-        // An arena has two words in the index. Their memory comes out of the same piece, and is
-        // Ready the next time.
-        Err(Cause::Window { largest: rest, .. }) if cfg!(feature = "heap-bits") => {
+        // The memory of the index comes out of the same piece, and is Ready the next time.
+        Err(Cause::Window { largest: rest, .. }) => {
             assert!(rest > 3 * G::GEOMETRY.arena_bytes() && rest < largest);
             rig.allocate(layout(rest, 1), NONE)
                 .map_err(|error| error.cause)
