@@ -12,7 +12,7 @@ use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun};
 use crate::heap::Heap;
 use crate::pageheap::Window;
-use crate::region::Purpose;
+use crate::region::{Purpose, Undo};
 use crate::span::{Kind, Record, RecordKind};
 
 type PlainHeap = Heap<Sim<Plain32>, Hosted>;
@@ -205,8 +205,9 @@ planted! {
         bed.heap.pages.ledger().transfer(Purpose::Ranges, Purpose::UnusedMetadata, 64);
     };
     an_undo_stays_pending: "scavenged pages are prepared", |bed| {
-        let range = VirtRange::new(VirtAddr::new(WINDOW), 4096);
-        bed.heap.pages.enter().expect("quiet").pending_undo = range;
+        let range = VirtRange::new(VirtAddr::new(WINDOW), 4096).expect("does not wrap");
+        let undo = Undo { range, ready: 0 };
+        bed.heap.pages.enter().expect("quiet").pending_undo = [Some(undo), None];
     };
     a_page_of_a_span_is_freed: "the pages of a span are not free", |bed| {
         let (first, _) = bed.large();

@@ -3,7 +3,7 @@
 //! Nothing here trusts a counter that it can recount. The first broken rule is named, with the
 //! address at which it is broken if there is one.
 
-use archipelago_api::{Kernel, Machine, VirtRange};
+use archipelago_api::{Kernel, Machine};
 
 use super::check::{Check, Walked};
 use super::rules::{Violation, rule, rule_at};
@@ -138,11 +138,15 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             let inside = self.gated.windows.all().contains_run(unused);
             rule_at::<M>(inside, unused.first, "unused address space lies in windows")?;
         }
-        let pending_undo = self.gated.pending_undo.map_or(0, VirtRange::bytes);
+        let (mut to_undo, mut ready_to_undo) = (0, 0);
+        for undo in self.gated.pending_undo.iter().flatten() {
+            to_undo += undo.range.bytes() - undo.ready;
+            ready_to_undo += undo.ready;
+        }
         let prepared = self.heap.pages.ledger().prepared();
         let scavenged = self.pool.scavenged_pages() << shift;
         rule(
-            prepared == scavenged + pending_undo,
+            prepared == scavenged + to_undo,
             "scavenged pages are prepared",
         )?;
         let all = self.heap.pages.ledger().mapped_ready()
@@ -154,7 +158,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         )?;
         let unused = self.heap.pages.ledger().of(Purpose::UnusedMetadata);
         rule(
-            unused == self.gated.windows.unused_metadata() + idle,
+            unused == self.gated.windows.unused_metadata() + idle + ready_to_undo,
             "unused metadata is on hand",
         )
     }

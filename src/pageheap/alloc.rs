@@ -84,8 +84,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         transit: &Transit,
     ) -> Result<bool, Cause> {
         self.with_bits(space, windows, scan, transit.run(), || {
-            let committed = self.commit_scavenged(space, transit)?;
-            Ok(committed.is_zeroed())
+            self.commit_part(space, transit, transit.run())
         })
     }
 

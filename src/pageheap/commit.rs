@@ -10,46 +10,27 @@ use crate::region::token::{Prepared, Ready, Refused};
 use crate::region::{Cause, Purpose, Space, Windows};
 use crate::span::Scan;
 
-/// A run in transit all of whose pages are Ready and charged to objects, with its scavenged bits as
-/// they were.
-///
-/// Invariant: [`commit_scavenged`](PageHeap::commit_scavenged) succeeded for the run, whose token
-/// is borrowed meanwhile.
-#[derive(Debug)]
-pub(super) struct CommittedRun<'t> {
-    transit: &'t Transit,
-    is_zeroed: bool,
-}
-
-impl CommittedRun<'_> {
-    /// Whether all of the run is known to be zero.
-    pub(super) const fn is_zeroed(&self) -> bool {
-        self.is_zeroed
-    }
-}
-
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Commits the pages of a run in transit that lack memory, and charges the whole run to
-    /// objects. The scavenged bits stay.
+    /// Commits the pages of `part`, a part of a run in transit, that lack memory, and charges all of
+    /// the part to objects. The scavenged bits stay. Returns whether all of it is known to be zero.
     ///
     /// # Errors
-    /// The pages that were scavenged are so again. The figures are those of the whole run, so that
-    /// reclaiming as much is enough for all of its holes.
-    pub(super) fn commit_scavenged<'t>(
+    /// The pages that were scavenged are so again. The figures are those of the run from the part
+    /// on, so that reclaiming as much is enough for all of its holes.
+    pub(super) fn commit_part(
         &self,
         space: &Space<'_, M>,
-        transit: &'t Transit,
-    ) -> Result<CommittedRun<'t>, Cause> {
-        let run = transit.run();
-        let scavenged = self.pool.count_scavenged(run);
+        transit: &Transit,
+        part: PageRun,
+    ) -> Result<bool, Cause> {
         let mut is_zeroed = true;
         let mut committed = 0;
-        for part in self.pool.scavenged_runs(run) {
-            let Some(range) = part.range::<M>() else {
+        for hole in self.pool.scavenged_runs(part) {
+            let Some(range) = hole.range::<M>() else {
                 continue;
             };
             // SAFETY: the invariants of the run in transit, whose token is held, say that
-            // - the part is Prepared: its scavenged bits are set, and it was not committed since;
+            // - the hole is Prepared: its scavenged bits are set, and it was not committed since;
             // - no other token names it.
             let prepared = unsafe { Prepared::assume(range) };
             match space.commit(prepared, Purpose::Objects) {
@@ -59,37 +40,47 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 }
                 Err(Refused { range, why }) => {
                     range.record();
-                    // SAFETY: the parts below were committed just now, for the run whose token is
+                    // SAFETY: the holes below were committed just now, for the run whose token is
                     // held.
                     unsafe {
-                        self.decommit_parts(space, PageRun::between(run.first, part.first));
+                        self.decommit_parts(space, PageRun::between(part.first, hole.first));
                     }
                     let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
-                    let all = bytes(scavenged);
+                    let to_come = PageRun::between(part.first, transit.run().end());
+                    let all = bytes(self.pool.count_scavenged(to_come));
                     let granule = M::GEOMETRY.granule_bytes();
                     return Err(why.for_all(all, bytes(committed), granule));
                 }
             }
-            committed += part.count;
+            committed += hole.count;
         }
-        let before = run.bytes::<M>() - (committed << M::GEOMETRY.page_shift);
+        let before = part.bytes::<M>() - (committed << M::GEOMETRY.page_shift);
         self.ledger
             .transfer(Purpose::Free, Purpose::Objects, before);
-        Ok(CommittedRun {
-            transit,
-            is_zeroed: is_zeroed && committed == run.count,
-        })
+        Ok(is_zeroed && committed == part.count)
     }
 
-    /// Undoes [`commit_scavenged`](Self::commit_scavenged): the run is charged as it was before.
-    pub(super) fn uncommit_scavenged(&self, space: &Space<'_, M>, committed: CommittedRun<'_>) {
-        let run = committed.transit.run();
-        let scavenged: usize = self.pool.scavenged_runs(run).map(|part| part.count).sum();
-        let before = run.bytes::<M>() - (scavenged << M::GEOMETRY.page_shift);
+    /// Undoes [`commit_part`](Self::commit_part): the part is charged as it was before.
+    ///
+    /// # Safety
+    /// The part was committed for this run in transit.
+    pub(super) unsafe fn uncommit_part(
+        &self,
+        space: &Space<'_, M>,
+        transit: &Transit,
+        part: PageRun,
+    ) {
+        debug_assert!(
+            transit.run().first <= part.first && part.end() <= transit.run().end(),
+            "a part of the run"
+        );
+        let scavenged = self.pool.count_scavenged(part) << M::GEOMETRY.page_shift;
+        let before = part.bytes::<M>() - scavenged;
         self.ledger
             .transfer(Purpose::Objects, Purpose::Free, before);
-        // SAFETY: all parts of the run were committed, and its token is borrowed.
-        unsafe { self.decommit_parts(space, run) };
+        // SAFETY: the holes of the part were committed, as the caller promises, and the token of the
+        // run is borrowed.
+        unsafe { self.decommit_parts(space, part) };
     }
 
     /// Decommits the pages of `run`, a part of a run in transit, that were committed for it. Where

@@ -1,17 +1,17 @@
 //! Growth: more pages out of the windows.
 //!
 //! A step takes a piece of unused address space, whole chunks where the window allows it, and makes
-//! a request's run in it Ready, in this order: metadata for the piece, empty and invisible; page
-//! tables; frames for the run alone; then, in one section under the page lock that cannot fail, the
+//! a request's run in it Ready, in this order: page tables; frames for the run alone; metadata for
+//! the piece, empty and invisible; then, in one section under the page lock that cannot fail, the
 //! pages are published with the run taken. Nobody sees a piece whose memory was refused, so undoing
-//! a step is giving back what nobody saw.
+//! a step is giving back what nobody saw. Metadata, which cannot be given back, comes after the
+//! frames, so that a request for more than there is leaves none.
 //!
 //! Pieces come from the lowest unused address space that fits, so the rest of one step is where the
 //! next begins: there is no cursor that could forget it.
 
 use archipelago_api::{Contents, Kernel, Machine};
 
-use super::commit::CommittedRun;
 use super::page_heap::PageHeap;
 use super::plan::Plan;
 use super::pool::HeldPool;
@@ -19,9 +19,18 @@ use super::run::{ReadyRun, Transit, Want};
 use crate::base::PageRun;
 use crate::region::token::{Prepared, Ready, Refused, Reserved};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
+use crate::span::Scan;
+
+/// A piece that was taken for a step, and the free pages directly below it that are part of the run.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) plan: Plan,
+    pub(super) tail: Option<Transit>,
+    pub(super) piece: Reserved,
+}
 
 /// The memory of a step: the run's new pages, the rest of the piece, and whether all of the run is
-/// known to be zero.
+/// known to be zero. The tail is committed.
 struct Committed {
     head: Ready,
     rest: Option<Prepared>,
@@ -32,55 +41,65 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Grows the heap by a piece that holds `want`, and makes the run Ready.
     ///
     /// # Errors
-    /// Objects, free pages, ranges, index and `prepared` are as before. Metadata that was made for
-    /// the piece stays: linked, empty and charged.
+    /// Objects, free pages, ranges, index and `prepared` are as before. If frames were refused, no
+    /// metadata was made for the piece; else what was made stays: linked, empty and charged.
     pub(super) fn grow(
         &self,
         space: &Space<'_, M>,
         windows: &mut Windows,
         want: Want,
     ) -> Result<ReadyRun, Cause> {
-        let mut plan = Self::plan(&self.pool.hold(), windows, want)?;
-        let grown = self.grow_as_planned(space, windows, want, &mut plan);
-        match &grown {
-            Ok(ready) => self.claim_committed(want.scan, ready.run()),
-            Err(_) => self
-                .bitmap
-                .give_back(&self.index, space, want.scan, plan.run),
+        let Claim { plan, tail, piece } = self.claim(space, windows, want)?;
+        let grown = match self.commit_piece(space, plan, piece, tail.as_ref()) {
+            Ok(committed) => self.publish_piece(space, windows, want, plan, tail, committed),
+            Err(Refused { range, why }) => {
+                self.drop_claim(windows, tail, range);
+                Err(why)
+            }
+        };
+        windows.settle();
+        match grown {
+            // A run that leaves no room for its metadata is too long for the window.
+            Err(Cause::MetadataWindow { bytes }) => {
+                let run_bytes = want.pages << M::GEOMETRY.page_shift;
+                match run_bytes.checked_sub(bytes.next_multiple_of(M::GEOMETRY.page_bytes())) {
+                    Some(largest) if largest > 0 => Err(Cause::Window {
+                        bytes: run_bytes,
+                        largest,
+                    }),
+                    _ => grown,
+                }
+            }
+            grown => grown,
         }
-        grown
     }
 
-    /// Grows by `plan`, or by the plan that replaces it where pages were taken since it was made.
-    #[inline]
-    fn grow_as_planned(
+    /// Takes the address space for a step that serves `want`.
+    ///
+    /// # Errors
+    /// No window has it, the limit forbids it, or there is no memory to note what is left.
+    pub(super) fn claim(
         &self,
         space: &Space<'_, M>,
         windows: &mut Windows,
         want: Want,
-        plan: &mut Plan,
-    ) -> Result<ReadyRun, Cause> {
-        loop {
-            windows.with_metadata::<M, K>(|windows| {
-                self.make_metadata(space, windows, plan.piece)?;
-                self.bitmap
-                    .commit(&self.index, space, windows, want.scan, plan.run)
-            })?;
-            // Metadata comes out of the same address space, and pages below may have been taken or
-            // freed since: then the run begins elsewhere, and another part of the bitmap covers it.
-            let mut pool = self.pool.hold();
-            let again = Self::plan(&pool, windows, want)?;
-            if again.piece == plan.piece && self.covers(want.scan, again.run) {
-                *plan = again;
-                let tail = plan.tail();
-                let tail = (!tail.is_empty()).then(|| pool.take(tail));
-                drop(pool);
-                return self.commit_and_publish(space, windows, *plan, tail);
-            }
-            drop(pool);
-            self.bitmap
-                .give_back(&self.index, space, want.scan, plan.run);
-            *plan = again;
+    ) -> Result<Claim, Cause> {
+        windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
+        let mut pool = self.pool.hold();
+        let plan = Self::plan(&pool, windows, want)?;
+        space.admits(plan.head().bytes::<M>())?;
+        let tail = plan.tail();
+        let tail = (!tail.is_empty()).then(|| pool.take(tail));
+        drop(pool);
+        let piece = windows.take::<M, K>(plan.piece);
+        Ok(Claim { plan, tail, piece })
+    }
+
+    /// Undoes a claim of which nothing is committed.
+    pub(super) fn drop_claim(&self, windows: &mut Windows, tail: Option<Transit>, piece: Reserved) {
+        windows.put_back::<M, K>(piece);
+        if let Some(tail) = tail {
+            self.pool.free_in_transit(tail);
         }
     }
 
@@ -107,56 +126,80 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         })
     }
 
-    /// Makes all the metadata that publishing `piece` needs.
-    fn make_metadata(
+    /// Makes all the metadata that publishing `piece` needs, and the heap bitmap that covers `run`.
+    ///
+    /// # Errors
+    /// Why there is no memory. What was made stays, empty and charged; the bitmap is given back.
+    pub(super) fn make_metadata(
         &self,
         space: &Space<'_, M>,
         windows: &mut Windows,
         piece: PageRun,
+        (scan, run): (Scan, PageRun),
     ) -> Result<(), Cause> {
-        windows.ensure_ranges(space)?;
-        let mut source = windows.source(space);
-        self.index.ensure(piece, &mut source)?;
-        self.pool.ensure(piece, &mut source)?;
-        // Only the gate's holder adds owned ranges, so the room that is needed cannot change until
-        // they are added.
-        let needed = self.pool.hold().owned().needs_room();
-        if let Some(capacity) = needed {
-            let memory = source.take(Purpose::Ranges, capacity, 0)?;
-            if let Some(old) = self.pool.adopt_ranges(memory) {
-                windows.put_in_stock(old, space);
-            }
-        }
-        Ok(())
+        windows
+            .with_metadata::<M, K>(|windows| {
+                let mut source = windows.source(space);
+                self.index.ensure(piece, &mut source)?;
+                self.pool.ensure(piece, &mut source)?;
+                // Only the gate's holder adds owned ranges, so the room that is needed cannot
+                // change until they are added; a piece that takes several steps asks again.
+                let needed = self.pool.hold().owned().needs_room(1);
+                if let Some(capacity) = needed {
+                    let memory = source.take(Purpose::Ranges, capacity, 0)?;
+                    if let Some(old) = self.pool.adopt_ranges(memory) {
+                        windows.put_in_stock(old, space);
+                    }
+                }
+                self.bitmap.commit(&self.index, space, windows, scan, run)
+            })
+            .inspect_err(|_| self.bitmap.give_back(&self.index, space, scan, run))
     }
 
-    /// Prepares the piece, commits the run, of which the free pages below are `tail`, and publishes
-    /// both.
-    fn commit_and_publish(
+    /// Makes metadata for the piece, and publishes it. Where metadata finds no address space, the
+    /// piece becomes no longer than the run.
+    ///
+    /// # Errors
+    /// The step is undone.
+    fn publish_piece(
         &self,
         space: &Space<'_, M>,
         windows: &mut Windows,
-        plan: Plan,
+        want: Want,
+        mut plan: Plan,
         tail: Option<Transit>,
+        committed: Committed,
     ) -> Result<ReadyRun, Cause> {
-        let committed = windows.take_if::<M, K, _>(plan.piece, |piece| {
-            self.commit_piece(space, plan, piece, tail.as_ref())
-        });
-        match committed {
-            Ok(Committed {
-                head,
-                rest,
-                is_zeroed,
-            }) => {
-                let run = self.pool.publish(plan, tail, head, rest);
-                Ok(run.with_zeroed(is_zeroed))
-            }
-            Err(cause) => {
-                if let Some(tail) = tail {
-                    self.pool.free_in_transit(tail);
+        let Committed {
+            head,
+            mut rest,
+            is_zeroed,
+        } = committed;
+        loop {
+            let covered = (want.scan, plan.run);
+            let cause = match self.make_metadata(space, windows, plan.piece, covered) {
+                Ok(()) => {
+                    let run = self.pool.publish(plan, tail, head, rest);
+                    self.claim_committed(want.scan, run.run());
+                    return Ok(run.with_zeroed(is_zeroed));
                 }
-                Err(cause)
+                Err(cause) => cause,
+            };
+            if matches!(cause, Cause::MetadataWindow { .. }) {
+                if let Some(rest) = rest.take() {
+                    windows.put_back::<M, K>(space.unprepare(rest));
+                    plan.piece = plan.head();
+                    continue;
+                }
             }
+            let had = plan.head().bytes::<M>();
+            let piece = space.unmake(head, rest, Purpose::Objects);
+            if let Some(tail) = &tail {
+                // SAFETY: all of the tail was committed with the piece.
+                unsafe { self.uncommit_part(space, tail, tail.run()) };
+            }
+            self.drop_claim(windows, tail, piece);
+            return Err(cause.beside(had, had, M::GEOMETRY.granule_bytes()));
         }
     }
 
@@ -169,14 +212,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         piece: Reserved,
         tail: Option<&Transit>,
     ) -> Result<Committed, Refused<Reserved, Cause>> {
-        let tail = match tail
-            .map(|tail| self.commit_scavenged(space, tail))
-            .transpose()
-        {
-            Ok(tail) => tail,
-            Err(why) => return Err(Refused { range: piece, why }),
+        let tail_is_zeroed = match tail {
+            Some(tail) => match self.commit_part(space, tail, tail.run()) {
+                Ok(is_zeroed) => is_zeroed,
+                Err(why) => return Err(Refused::new(piece, why)),
+            },
+            None => true,
         };
-        let tail_is_zeroed = tail.as_ref().is_none_or(CommittedRun::is_zeroed);
         let committed = space.prepare(piece).and_then(|prepared| {
             let (head, rest) = prepared.split_at(plan.head().bytes::<M>());
             match space.commit(head, Purpose::Objects) {
@@ -192,7 +234,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
         });
         if let (Err(_), Some(tail)) = (&committed, tail) {
-            self.uncommit_scavenged(space, tail);
+            // SAFETY: all of the tail was committed just now.
+            unsafe { self.uncommit_part(space, tail, tail.run()) };
         }
         committed
     }

@@ -12,7 +12,7 @@ use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::token::Reserved;
 use crate::region::windows::Home;
-use crate::region::{Space, Windows};
+use crate::region::{PendingUndo, Space, Windows};
 use crate::span::reach;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -29,7 +29,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if self.online.is_completed() {
             return Err((InitError::AlreadyInitialised, machine));
         }
-        let pending_undo = Cell::new(None);
+        let pending_undo = Cell::new(PendingUndo::default());
         let opened = {
             let patience = gated.patience;
             // SAFETY: the account is this heap's, the machine is to be, and the gate is held until
@@ -63,7 +63,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             return Err(InitError::NotInitialised);
         };
         let mut gated = self.enter_for_init()?;
-        let pending_undo = Cell::new(gated.pending_undo.take());
+        let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
         let (machine, patience) = (&online.machine, gated.patience);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
         // is gone.

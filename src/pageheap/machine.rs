@@ -23,7 +23,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         let mut gated = self.enter()?;
-        let pending_undo = Cell::new(gated.pending_undo.take());
+        let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
         let (machine, patience) = (&online.machine, gated.patience);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
         // is gone.

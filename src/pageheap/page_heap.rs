@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr, VirtRange};
+use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr};
 use spin::once::Once;
 
 use super::bitmap::BitmapMemory;
@@ -11,7 +11,7 @@ use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
-use crate::region::{Cause, Ledger, Purpose, Windows};
+use crate::region::{Cause, Ledger, PendingUndo, Purpose, Windows};
 use crate::span::{Records, Scan};
 
 /// A heap of pages on the machine `M` in the kernel `K`.
@@ -47,9 +47,9 @@ pub(crate) struct Online<M> {
 pub(crate) struct Gated {
     /// The windows and metadata memory.
     pub(crate) windows: Windows,
-    /// A range that counts as Reserved and is still Prepared: see
+    /// Ranges that count as Reserved and are not yet: see
     /// [`Space::finish_undo`](crate::region::Space::finish_undo).
-    pub(crate) pending_undo: Option<VirtRange>,
+    pub(crate) pending_undo: PendingUndo,
 }
 
 impl<M: Machine> Online<M> {
@@ -75,7 +75,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 } else {
                     page_bytes
                 }),
-                pending_undo: None,
+                pending_undo: [None; 2],
             }),
             pool: PagePool::new(),
             bitmap: BitmapMemory::new(),

@@ -103,6 +103,30 @@ impl Cause {
             other => other,
         }
     }
+
+    /// Turns the refusal of a step into that of a request which needs `needed` more bytes, `had` of
+    /// which could be had and do not stay. A frame has `granule` bytes.
+    pub(crate) const fn beside(self, needed: usize, had: usize, granule: usize) -> Self {
+        match self {
+            Self::Frames {
+                needed: frames,
+                available,
+            } => Self::Frames {
+                needed: frames.saturating_add(needed / granule),
+                available: available.saturating_add(had / granule),
+            },
+            Self::Limit {
+                bytes,
+                limit,
+                mapped_ready,
+            } => Self::Limit {
+                bytes: bytes.saturating_add(needed),
+                limit,
+                mapped_ready: mapped_ready.saturating_sub(had),
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<PrepareError> for Cause {

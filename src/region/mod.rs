@@ -21,5 +21,7 @@ pub use cause::Cause;
 pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
 pub(crate) use source::{LINE_BYTES, Source};
-pub(crate) use space::Space;
+#[cfg(test)]
+pub(crate) use space::Undo;
+pub(crate) use space::{PendingUndo, Space};
 pub(crate) use windows::Windows;

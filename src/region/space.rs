@@ -11,6 +11,7 @@ use super::cause::Cause;
 use super::ledger::Purpose;
 use super::ledger::{Ledger, Total};
 use super::token::{Prepared, Ready, Refused, Reserved};
+#[cfg(debug_assertions)]
 use crate::base::lock;
 
 /// Decides whether so many more bytes may become Ready.
@@ -30,9 +31,23 @@ pub(crate) struct Space<'a, M> {
     /// Debug builds ask whether no heap lock is held.
     #[cfg(debug_assertions)]
     may_call: fn() -> bool,
-    /// A range that counts as Reserved and is still Prepared, because the machine was busy when it
-    /// was to be undone.
-    pending_undo: &'a Cell<Option<VirtRange>>,
+    /// What could not be undone yet, because the machine was busy.
+    pending: &'a Cell<PendingUndo>,
+}
+
+/// Ranges that the records count as Reserved and that are not yet, because the machine was busy when
+/// they were to be undone. A failing step leaves two at most: that of the request, and that of the
+/// metadata that was refused.
+pub(crate) type PendingUndo = [Option<Undo>; 2];
+
+/// A range that is to be Reserved again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undo {
+    /// The range.
+    pub(crate) range: VirtRange,
+    /// How many of its first bytes are Ready, charged to [`Purpose::UnusedMetadata`]; the others are
+    /// Prepared.
+    pub(crate) ready: usize,
 }
 
 impl<'a, M: Machine> Space<'a, M> {
@@ -49,7 +64,7 @@ impl<'a, M: Machine> Space<'a, M> {
         ledger: &'a Ledger,
         patience: Patience,
         admit: Admit,
-        pending_undo: &'a Cell<Option<VirtRange>>,
+        pending: &'a Cell<PendingUndo>,
     ) -> Result<Self, Busy> {
         let space = Self {
             machine,
@@ -58,7 +73,7 @@ impl<'a, M: Machine> Space<'a, M> {
             admit,
             #[cfg(debug_assertions)]
             may_call: || !lock::any_held::<K>(),
-            pending_undo,
+            pending,
         };
         space.finish_undo()?;
         Ok(space)
@@ -70,11 +85,15 @@ impl<'a, M: Machine> Space<'a, M> {
     /// # Errors
     /// [`Busy`] if the machine still is.
     pub(crate) fn finish_undo(&self) -> Result<(), Busy> {
-        if let Some(range) = self.pending_undo.get() {
-            // SAFETY: `unprepare` used the token of the range up, and the token that it returned is
-            // not used before this succeeds.
-            unsafe { self.fault(range) }?;
-            self.pending_undo.set(None);
+        let mut pending = self.pending.get();
+        for index in 0..pending.len() {
+            if let Some(undo) = pending[index] {
+                // SAFETY: `undo` used the token of the range up, and the token that it led to is not
+                // used before this succeeds.
+                unsafe { self.fault(undo) }?;
+                pending[index] = None;
+                self.pending.set(pending);
+            }
         }
         Ok(())
     }
@@ -121,8 +140,8 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
     unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
         self.check_call(range);
-        if self.pending_undo.get().is_some() {
-            // The range may be the one that is still Prepared.
+        if self.pending.get().iter().any(Option::is_some) {
+            // The range may be one that is still Prepared.
             return Err(Cause::Busy);
         }
         // SAFETY: `prepare` needs the whole range Reserved: the caller promises that, and no undo
@@ -191,19 +210,32 @@ impl<'a, M: Machine> Space<'a, M> {
         }
     }
 
-    /// Prepared → Reserved.
+    /// Whether `bytes` more bytes may become Ready.
     ///
     /// # Errors
-    /// The range is Prepared.
+    /// [`Cause::Limit`].
+    pub(crate) fn admits(&self, bytes: usize) -> Result<(), Cause> {
+        (self.admit)(self.ledger, bytes)
+    }
+
+    /// To Reserved, whatever the range is.
+    ///
+    /// # Errors
+    /// The range is as it was.
     /// # Safety
-    /// The whole range is Prepared, nothing uses it, and the caller used its token up.
-    unsafe fn fault(&self, range: VirtRange) -> Result<(), Busy> {
+    /// The range is as `undo` says, nothing uses it, and the caller used its tokens up.
+    unsafe fn fault(&self, undo: Undo) -> Result<(), Busy> {
+        let Undo { range, ready } = undo;
         self.check_call(range);
         // SAFETY: `fault` needs, by the caller's promise:
         // - every granule Ready or Prepared;
         // - nobody using it any more.
         unsafe { self.machine.fault(range, self.patience) }?;
-        self.ledger.moved(Total::Prepared, false, range.bytes());
+        if ready > 0 {
+            self.ledger.was_ready(Purpose::UnusedMetadata, ready);
+        }
+        self.ledger
+            .moved(Total::Prepared, false, range.bytes() - ready);
         self.ledger.moved(Total::Reserved, true, range.bytes());
         Ok(())
     }
@@ -214,16 +246,41 @@ impl<'a, M: Machine> Space<'a, M> {
         let range = prepared.record();
         // SAFETY: the range is Prepared and unused, by the invariants of its token, which is used
         // up here.
-        if unsafe { self.fault(range) }.is_err() {
-            debug_assert!(
-                self.pending_undo.get().is_none(),
-                "a failing call leaves one range at most"
-            );
-            self.pending_undo.set(Some(range));
+        unsafe { self.undo(Undo { range, ready: 0 }) }
+    }
+
+    /// Undoes a [`prepare`](Self::prepare) of a range, the first part of which, `head`, was committed
+    /// and charged to `purpose`, as [`unprepare`](Self::unprepare) does.
+    pub(crate) fn unmake(&self, head: Ready, rest: Option<Prepared>, purpose: Purpose) -> Reserved {
+        let head = head.record();
+        let ready = head.bytes();
+        let range = match rest.map(Prepared::record) {
+            Some(rest) => VirtRange::new(head.base(), ready + rest.bytes()).unwrap_or(head),
+            None => head,
+        };
+        self.ledger
+            .transfer(purpose, Purpose::UnusedMetadata, ready);
+        // SAFETY: the range is Ready, then Prepared, and unused, by the invariants of its tokens,
+        // which are used up here.
+        unsafe { self.undo(Undo { range, ready }) }
+    }
+
+    /// # Safety
+    /// The range is as `undo` says, nothing uses it, and the caller used its tokens up.
+    unsafe fn undo(&self, undo: Undo) -> Reserved {
+        // SAFETY: the caller's promise is the same.
+        if unsafe { self.fault(undo) }.is_err() {
+            let mut pending = self.pending.get();
+            let place = pending.iter_mut().find(|place| place.is_none());
+            debug_assert!(place.is_some(), "a failing step leaves two ranges at most");
+            if let Some(place) = place {
+                *place = Some(undo);
+            }
+            self.pending.set(pending);
         }
         // SAFETY: no token names the range. It is Reserved, or will be before the machine is called
         // for it.
-        unsafe { Reserved::assume(range) }
+        unsafe { Reserved::assume(undo.range) }
     }
 
     /// Reserved → Ready and zero-filled, charged to `purpose`: metadata memory.

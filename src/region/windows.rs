@@ -13,7 +13,7 @@ use super::ranges::{Outgrown, Ranges, RangesError};
 use super::share::BitmapShare;
 use super::source::Source;
 use super::space::Space;
-use super::token::{Refused, Reserved};
+use super::token::Reserved;
 use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -37,6 +37,8 @@ pub(crate) struct Windows {
     keeps_share: bool,
     /// The pages that span handles reach: metadata stays there.
     reach: PageRun,
+    /// Pieces that were taken and are neither published nor put back yet.
+    claims: usize,
     /// The share that growth leaves to the heap bitmap.
     pub(super) bitmap_share: BitmapShare,
 }
@@ -62,6 +64,7 @@ impl Windows {
             border: PageIdx(0),
             keeps_share: false,
             reach: PageRun::new(PageIdx(0), 0),
+            claims: 0,
             bitmap_share: BitmapShare::NONE,
         }
     }
@@ -175,57 +178,61 @@ impl Windows {
         kept + self.bitmap_share.of(pages.saturating_sub(kept))
     }
 
-    /// Takes `piece` off the unused address space and runs `make` with its token.
-    /// [`ensure_ranges`](Self::ensure_ranges) was called.
-    ///
-    /// # Errors
-    /// The error of `make`, which gives the token back; the piece is unused as before.
-    pub(crate) fn take_if<S: Shape, K: Kernel, R>(
-        &mut self,
-        piece: PageRun,
-        make: impl FnOnce(Reserved) -> Result<R, Refused<Reserved, Cause>>,
-    ) -> Result<R, Cause> {
+    /// Takes `piece` off the unused address space. [`ensure_ranges`](Self::ensure_ranges) was called,
+    /// and [`put_back`](Self::put_back) or [`settle`](Self::settle) is called later.
+    pub(crate) fn take<S: Shape, K: Kernel>(&mut self, piece: PageRun) -> Reserved {
         let room = self.room();
-        let in_room = room.contains(piece.first) && piece.end() <= room.end();
-        let taken = if in_room {
+        let taken = if room.contains(piece.first) && piece.end() <= room.end() {
             self.metadata
                 .set_room(PageRun::between(piece.end(), room.end()));
+            // The room begins after the piece: the pages below it are unused all the same.
+            let below = PageRun::between(room.first, piece.first);
+            self.add_unused::<K>(below);
             Ok(())
         } else {
             self.unused.remove(piece)
         };
+        self.claims += 1;
         let range = taken.ok().and_then(|()| piece.range::<S>()).ok_or(());
         let range = expect_invariant::<K, _, _>(range, "a piece is unused");
         // SAFETY: the piece was unused, so it is Reserved and named by no token; it was taken off
         // the record just now.
-        let made = make(unsafe { Reserved::assume(range) });
-        let unused = match &made {
-            // The room begins after the piece: the pages below it are unused all the same.
-            Ok(_) if in_room => PageRun::between(room.first, piece.first),
-            Ok(_) => PageRun::between(piece.first, piece.first),
-            Err(_) if in_room => {
-                self.metadata.set_room(room);
-                PageRun::between(piece.first, piece.first)
-            }
-            Err(_) => piece,
-        };
-        if !unused.is_empty() {
-            let added = self.unused.add(unused);
-            expect_invariant::<K, _, _>(added, "unused address space is not unused twice");
-        }
-        made.map_err(|Refused { range, why }| {
-            range.record();
-            why
-        })
+        unsafe { Reserved::assume(range) }
     }
 
-    /// Makes room for one more range of each kind.
+    /// Undoes [`take`](Self::take), also for a part of the piece.
+    pub(crate) fn put_back<S: Shape, K: Kernel>(&mut self, reserved: Reserved) {
+        let pages = PageRun::inside::<S>(reserved.record()).unwrap_or(PageRun::new(PageIdx(0), 0));
+        let room = self.room();
+        if !room.is_empty() && pages.end() == room.first {
+            self.metadata
+                .set_room(PageRun::between(pages.first, room.end()));
+        } else {
+            self.add_unused::<K>(pages);
+        }
+    }
+
+    fn add_unused<K: Kernel>(&mut self, pages: PageRun) {
+        if !pages.is_empty() {
+            let added = self.unused.add(pages);
+            expect_invariant::<K, _, _>(added, "unused address space is not unused twice");
+        }
+    }
+
+    /// Says that all of a piece that was taken is published or put back.
+    pub(crate) const fn settle(&mut self) {
+        self.claims -= 1;
+    }
+
+    /// Makes room for one more range of each kind, and for the pieces that were taken and may be put
+    /// back.
     ///
     /// # Errors
     /// Why there is no memory for a larger array.
     pub(crate) fn ensure_ranges<M: Machine>(&mut self, space: &Space<'_, M>) -> Result<(), Cause> {
-        ensure_room(&mut self.unused, &mut self.metadata, space)?;
-        ensure_room(&mut self.all, &mut self.metadata, space)
+        let more = self.claims + 1;
+        ensure_room(&mut self.unused, &mut self.metadata, more, space)?;
+        ensure_room(&mut self.all, &mut self.metadata, 1, space)
     }
 
     /// Runs `work`, which takes metadata memory, again as long as it finds no address space and
@@ -258,7 +265,7 @@ impl Windows {
             }
         }
         // The rest of the room takes the slot of the piece that replaces it, if all of that goes.
-        let has_slot = is_whole || self.unused.needs_room().is_none();
+        let has_slot = is_whole || self.unused.needs_room(1).is_none();
         if largest.count == rest.count || !has_slot {
             return false;
         }
@@ -278,13 +285,14 @@ impl Windows {
     }
 }
 
-/// Doubles the array of `ranges` if the next range could find it full.
+/// Doubles the array of `ranges` if it has no room for `more` more.
 fn ensure_room<M: Machine>(
     ranges: &mut Ranges,
     metadata: &mut Metadata,
+    more: usize,
     space: &Space<'_, M>,
 ) -> Result<(), Cause> {
-    if let Some(capacity) = ranges.needs_room() {
+    if let Some(capacity) = ranges.needs_room(more) {
         let memory = metadata.source(space).take(Purpose::Ranges, capacity, 0)?;
         if let Some(old) = ranges.adopt(memory) {
             metadata.put_in_stock(old, space);

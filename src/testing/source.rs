@@ -84,7 +84,7 @@ impl Source for HostSource {
 
 /// Makes sure that one more range fits.
 pub(crate) fn top_up(ranges: &mut Ranges, source: &mut HostSource) {
-    let Some(slots) = ranges.needs_room() else {
+    let Some(slots) = ranges.needs_room(1) else {
         return;
     };
     if let Ok(memory) = source.take(Purpose::Ranges, slots, align_of::<Slot>()) {

@@ -41,7 +41,8 @@ impl Refusal {
         let granules = call.range.bytes() >> geometry.granule_shift;
         match (call.kind, self.cause()) {
             (Kind::Commit, Some(Cause::Frames { needed, available })) => {
-                needed == granules && available + 1 == needed
+                // The figures are those of the request, of which the call is a part.
+                needed >= granules && available < needed
             }
             // Tables are made of frames, and there is at most one for each granule and level above
             // it.

@@ -92,10 +92,10 @@ impl Ranges {
         (0..self.len).map(|index| self.at(index))
     }
 
-    /// Slots of the array that is needed before one more range is certain to fit, if the present
-    /// one is full.
-    pub(crate) const fn needs_room(&self) -> Option<usize> {
-        if self.len < self.capacity() {
+    /// Slots of the array that is needed before `more` more ranges are certain to fit, if the present
+    /// one has no room for them.
+    pub(crate) const fn needs_room(&self, more: usize) -> Option<usize> {
+        if self.len + more <= self.capacity() {
             None
         } else if self.slots.is_empty() {
             Some(FIRST_CAPACITY)

@@ -142,15 +142,15 @@ fn an_outgrown_array_comes_back_zeroed_and_a_small_one_at_once() {
     let mut ranges = Ranges::new();
     let mut source = HostSource::default();
     let mut take = |slots| source.take(Purpose::Ranges, slots, align_of::<Slot>());
-    assert_eq!(ranges.needs_room(), Some(FIRST_CAPACITY));
+    assert_eq!(ranges.needs_room(1), Some(FIRST_CAPACITY));
     let first = take(FIRST_CAPACITY).expect("memory");
     assert!(ranges.adopt(first).is_none(), "there was no array before");
     for place in 0..FIRST_CAPACITY {
-        assert_eq!(ranges.needs_room(), None);
+        assert_eq!(ranges.needs_room(1), None);
         ranges.add(run(place * 10, 4)).expect("there is room");
     }
     let before = list(&ranges);
-    assert_eq!(ranges.needs_room(), Some(2 * FIRST_CAPACITY));
+    assert_eq!(ranges.needs_room(1), Some(2 * FIRST_CAPACITY));
     let second = take(2 * FIRST_CAPACITY).expect("memory");
     let old = ranges.adopt(second).expect("the first array");
     let old = old.into_slice();
