@@ -7,7 +7,7 @@ use super::object_heap::Heap;
 use crate::base::PageRun;
 use crate::pageheap::{Online, ReadyRun, Reclaim};
 use crate::region::Purpose;
-use crate::span::{RecordPage, RetiredRun, Scan};
+use crate::span::{RetiredRun, Scan};
 
 impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
     /// Retires every empty span, and frees every page of records that is empty.
@@ -29,12 +29,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Frees the pages of a span that was retired. The caller holds the central lock.
     #[inline(always)]
     pub(super) fn free_retired(&self, scan: Scan, retired: RetiredRun) {
-        let (run, record_page) = retired.take();
         // SAFETY: the span's record was retired, and the token that says so is used up here.
-        unsafe { self.free_unrecorded(scan, run) };
-        if let Some(page) = record_page {
-            self.free_record_page(page);
-        }
+        unsafe { self.free_unrecorded(scan, retired.run()) };
     }
 
     /// Frees every page of records that is empty and not needed; `false` if there is none.
@@ -42,25 +38,18 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut is_any = false;
         loop {
             let mut lists = self.central.lock();
-            match lists.take_empty_page(online.records()) {
-                Some(page) => self.free_record_page(page),
-                None => return is_any,
-            }
+            let Some(page) = lists.take_empty_page(online.records()) else {
+                return is_any;
+            };
+            let run = PageRun::new(page.page(), 1);
+            let ledger = self.pages.ledger();
+            ledger.transfer(Purpose::Spans, Purpose::Objects, run.bytes::<M>());
+            // SAFETY: `assume` needs, by the token, which is used up here:
+            // 1. the page taken, Ready and charged to objects: it held records until now;
+            // 2. no other record, and no use: no handle of one of its records is left.
+            self.pages.free(unsafe { ReadyRun::assume(run) });
             is_any = true;
         }
-    }
-
-    /// Frees a page of records. The caller holds the central lock.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn free_record_page(&self, page: RecordPage) {
-        let run = PageRun::new(page.page(), 1);
-        let ledger = self.pages.ledger();
-        ledger.transfer(Purpose::Spans, Purpose::Objects, run.bytes::<M>());
-        // SAFETY: `assume` needs, by the token, which is used up here:
-        // 1. the page taken, Ready and charged to objects: it held records until now;
-        // 2. no other record, and no use: no handle of one of its records is left.
-        self.pages.free(unsafe { ReadyRun::assume(run) });
     }
 
     /// Frees pages of a span, with their bitmap and their entries in the index. The caller holds

@@ -39,6 +39,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             }
             match self.make_records(online, kind, flags) {
                 Ok(()) => {}
+                // Interrupts are masked and the machine is in use.
                 Err(Cause::Busy) => {
                     let taken = self.unused_record(online, kind, true);
                     return taken.ok_or(Cause::Busy);
@@ -84,12 +85,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 answer => return answer,
             }
         }
-        let want = Want::pages(1);
-        let ready = if may_grow {
-            self.pages.alloc_or_grow(online, want, self)?
-        } else {
-            self.pages.alloc_ready(want, flags)?
-        };
+        let ready = self.pages.alloc(online, Want::pages(1), flags, self)?;
         if !online.records().reach_page(ready.run().first) {
             self.pages.free(ready);
             return self.make_piece_of_records(online, kind);

@@ -115,9 +115,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 }
                 Err(cause) => {
                     let mut lists = self.central.lock();
-                    let page = lists.free_record(online.records(), handle);
-                    page.into_iter()
-                        .for_each(|page| self.free_record_page(page));
+                    lists.free_record(online.records(), handle);
                     drop(lists);
                     // The page that was made for the record may be the one that is missing.
                     let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });

@@ -18,6 +18,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Locks
     /// Takes the bitmap's lock, the page lock, and unless [`AllocFlags::NO_GROW`] is set the growth
     /// gate.
+    // Out of line: spans and records call it.
+    #[inline(never)]
     pub(crate) fn alloc(
         &self,
         online: &Online<M>,
@@ -45,7 +47,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// The step that refused; the heap is as it was.
-    pub(crate) fn alloc_or_grow(
+    pub(super) fn alloc_or_grow(
         &self,
         online: &Online<M>,
         want: Want,
@@ -177,7 +179,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// [`Cause::NotReady`]: neither the lowest free run nor, for an atomic request, the run of the
     /// reserve will do.
-    pub(crate) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+    pub(super) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let is_atomic = flags.contains(AllocFlags::ATOMIC);
         let is_covered = |run: PageRun| self.covers(want.scan, run);
         let ready = self

@@ -38,6 +38,10 @@ struct Committed {
 }
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
+    /// Metadata is made before the run: where memory is never refused, so that there is nothing to
+    /// undo.
+    const METADATA_FIRST: bool = !M::DECOMMITS;
+
     /// Grows the heap by a piece that holds `want`, and makes the run Ready.
     ///
     /// # Errors
@@ -51,6 +55,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let Claim { plan, tail, piece } = self.claim(space, windows, want)?;
         let grown = match self.commit_piece(space, plan, piece, tail.as_ref()) {
+            Ok(committed) if Self::METADATA_FIRST => Ok(self.publish(want, plan, tail, committed)),
             Ok(committed) => self.publish_piece(space, windows, want, plan, tail, committed),
             Err(Refused { range, why }) => {
                 self.drop_claim(windows, tail, range);
@@ -84,9 +89,18 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         windows: &mut Windows,
         want: Want,
     ) -> Result<Claim, Cause> {
-        windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
-        let mut pool = self.pool.hold();
-        let plan = Self::plan(&pool, windows, want)?;
+        let mut made = None;
+        let (mut pool, plan) = loop {
+            windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
+            let pool = self.pool.hold();
+            let plan = Self::plan(&pool, windows, want)?;
+            if !Self::METADATA_FIRST || made == Some(plan.piece) {
+                break (pool, plan);
+            }
+            drop(pool);
+            self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
+            made = Some(plan.piece);
+        };
         space.admits(plan.head().bytes::<M>())?;
         let tail = plan.tail();
         let tail = (!tail.is_empty()).then(|| pool.take(tail));
@@ -179,9 +193,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             let covered = (want.scan, plan.run);
             let cause = match self.make_metadata(space, windows, plan.piece, covered) {
                 Ok(()) => {
-                    let run = self.pool.publish(plan, tail, head, rest);
-                    self.claim_committed(want.scan, run.run());
-                    return Ok(run.with_zeroed(is_zeroed));
+                    let committed = Committed {
+                        head,
+                        rest,
+                        is_zeroed,
+                    };
+                    return Ok(self.publish(want, plan, tail, committed));
                 }
                 Err(cause) => cause,
             };
@@ -201,6 +218,24 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             self.drop_claim(windows, tail, piece);
             return Err(cause.beside(had, had, M::GEOMETRY.granule_bytes()));
         }
+    }
+
+    /// Publishes a piece whose metadata is made.
+    fn publish(
+        &self,
+        want: Want,
+        plan: Plan,
+        tail: Option<Transit>,
+        committed: Committed,
+    ) -> ReadyRun {
+        let Committed {
+            head,
+            rest,
+            is_zeroed,
+        } = committed;
+        let run = self.pool.publish(plan, tail, head, rest);
+        self.claim_committed(want.scan, run.run());
+        run.with_zeroed(is_zeroed)
     }
 
     /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part

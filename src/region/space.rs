@@ -85,6 +85,9 @@ impl<'a, M: Machine> Space<'a, M> {
     /// # Errors
     /// [`Busy`] if the machine still is.
     pub(crate) fn finish_undo(&self) -> Result<(), Busy> {
+        if !M::REFUSES {
+            return Ok(());
+        }
         let mut pending = self.pending.get();
         for index in 0..pending.len() {
             if let Some(undo) = pending[index] {
@@ -140,7 +143,7 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
     unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
         self.check_call(range);
-        if self.pending.get().iter().any(Option::is_some) {
+        if M::REFUSES && self.pending.get().iter().any(Option::is_some) {
             // The range may be one that is still Prepared.
             return Err(Cause::Busy);
         }

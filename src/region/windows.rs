@@ -202,7 +202,9 @@ impl Windows {
 
     /// Undoes [`take`](Self::take), also for a part of the piece.
     pub(crate) fn put_back<S: Shape, K: Kernel>(&mut self, reserved: Reserved) {
-        let pages = PageRun::inside::<S>(reserved.record()).unwrap_or(PageRun::new(PageIdx(0), 0));
+        let range = reserved.record();
+        let first = PageIdx::of::<S>(range.base()).unwrap_or(PageIdx(0));
+        let pages = PageRun::new(first, range.bytes() >> S::GEOMETRY.page_shift);
         let room = self.room();
         if !room.is_empty() && pages.end() == room.first {
             self.metadata

@@ -207,17 +207,13 @@ impl Lists {
         let record = records.get(handle).record;
         let run = record.run();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
-        RetiredRun::new(run, self.pool.free(records, handle))
+        self.pool.free(records, handle);
+        RetiredRun::new(run)
     }
 
-    /// Returns a record that describes nothing yet to the pool. Returns the page of records that
-    /// the pool does not need any more, if there is one.
-    pub(crate) fn free_record<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        handle: SpanHandle,
-    ) -> Option<RecordPage> {
-        self.pool.free(records, handle)
+    /// Returns a record that describes nothing yet to the pool.
+    pub(crate) fn free_record<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        self.pool.free(records, handle);
     }
 
     /// Takes a page of records that the pool does not need out of it.

@@ -24,7 +24,6 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use near::BitsPlace;
-pub(crate) use pool::RecordPage;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records, reach};
 pub(crate) use slots::{LiveSlot, SpanRef};

@@ -2,9 +2,8 @@
 //!
 //! The first records of each kind lie in a small piece of metadata memory, for ever. All others lie
 //! in **pages of records**: pages of the heap that hold records of one kind and nothing else. The
-//! first record of such a page counts those of the page that are in use, and the page goes back to
-//! the heap when none is. One page of each kind that has become empty stays, for a program that
-//! takes and frees its last record by turns.
+//! first record of such a page counts those of the page that are in use. A page none of whose
+//! records is in use is **empty**; it stays in the pool until the heap asks for it.
 
 use core::num::NonZeroU32;
 
@@ -48,45 +47,22 @@ pub(super) struct Pool {
 /// The unused records of one kind.
 #[derive(Debug)]
 pub(super) struct Stock {
+    /// Unused records, but for the first ones of empty pages.
     unused: RecordList,
+    /// The first records of empty pages.
+    empty: RecordList,
+    /// Unused records, on either list.
     pub(super) count: usize,
     /// Records of this kind, in use or not.
     all: usize,
-    /// The first record of a page none of whose records is in use; 0 if there is none, or if it is
-    /// not known.
-    empty: u32,
-    /// There may be more such pages: they could not go while their records were kept.
-    has_more_empty: bool,
-}
-
-impl Stock {
-    const EMPTY: Self = Self {
-        unused: RecordList::EMPTY,
-        count: 0,
-        all: 0,
-        empty: 0,
-        has_more_empty: false,
-    };
-
-    fn add<M: Machine>(&mut self, records: Records<'_, M>, record: &Record, is_paged: bool) {
-        if is_paged {
-            record.mark_paged();
-        }
-        // Records out of reach of the anchor are left out.
-        if let Some(handle) = records.handle(record) {
-            self.unused.link(records, handle);
-            self.count += 1;
-            self.all += 1;
-        }
-    }
 }
 
 impl Pool {
     /// A pool without records.
     pub(super) const fn new() -> Self {
         Self {
-            narrow: Stock::EMPTY,
-            wide: Stock::EMPTY,
+            narrow: Stock::NONE,
+            wide: Stock::NONE,
             bytes: 0,
             pages: 0,
             kept: 0,
@@ -149,93 +125,43 @@ impl Pool {
         records: Records<'_, M>,
         kind: RecordKind,
     ) -> Option<SpanHandle> {
-        let stock = self.stock(kind);
-        let handle = stock.unused.first()?;
-        stock.unused.unlink(records, handle);
-        stock.count -= 1;
-        let first = first_of_page::<M>(handle);
-        if records.get(handle).record.is_paged()
-            && records.get(first).record.count_in_use(true) == 1
-        {
-            stock.forget_empty(first);
-        }
-        Some(handle)
+        self.stock(kind).alloc(records)
     }
 
-    /// Puts a record back that describes nothing. Returns the page that it was the last one of, if
-    /// that is not needed.
-    pub(super) fn free<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        handle: SpanHandle,
-    ) -> Option<RecordPage> {
-        let record = records.get(handle).record;
-        let kind = kind_of_record::<M>(record);
-        let stock = self.stock(kind);
-        stock.unused.link(records, handle);
-        stock.count += 1;
-        if !record.is_paged() {
-            return None;
-        }
-        let first = first_of_page::<M>(handle);
-        if records.get(first).record.count_in_use(false) > 0 {
-            return None;
-        }
-        if stock.empty == 0 {
-            stock.empty = first.0.get();
-            return None;
-        }
-        self.take_page(records, kind, first)
+    /// Puts a record back that describes nothing.
+    pub(super) fn free<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        let is_wide = Records::<M>::HAS_WIDE && records.get(handle).record.is_wide();
+        let kind = if is_wide {
+            RecordKind::Wide
+        } else {
+            RecordKind::Narrow
+        };
+        self.stock(kind).free(records, handle);
     }
 
-    /// Takes a page of records of which none is in use out of the pool, if there is one and its
-    /// records need not be kept.
+    /// Takes an empty page out of the pool, if there is one and its records need not be kept.
     pub(super) fn take_empty_page<M: Machine>(
         &mut self,
         records: Records<'_, M>,
     ) -> Option<RecordPage> {
-        for kind in [RecordKind::Narrow, RecordKind::Wide] {
-            if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
-                continue;
-            }
-            let stock = self.stock(kind);
-            if stock.empty == 0 && stock.has_more_empty {
-                stock.find_empty(records);
-            }
-            if let Some(first) = NonZeroU32::new(stock.empty).map(SpanHandle) {
-                if let Some(page) = self.take_page(records, kind, first) {
-                    return Some(page);
-                }
-            }
+        let page = self.take_empty_page_of(records, RecordKind::Narrow);
+        match page {
+            None if Records::<M>::HAS_WIDE => self.take_empty_page_of(records, RecordKind::Wide),
+            page => page,
         }
-        None
     }
 
-    /// Takes the page whose first record is `first`, none of whose records is in use, out of the
-    /// pool, unless that would leave fewer records than are kept.
-    fn take_page<M: Machine>(
+    fn take_empty_page_of<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         kind: RecordKind,
-        first: SpanHandle,
     ) -> Option<RecordPage> {
-        let (kept, in_page) = (self.kept, kind.in_page::<M>());
+        let kept = self.kept + kind.in_page::<M>();
         let stock = self.stock(kind);
-        if stock.count < kept + in_page {
-            stock.has_more_empty = true;
+        if stock.count < kept {
             return None;
         }
-        stock.forget_empty(first);
-        let mut handle = first.0.get();
-        for _ in 0..in_page {
-            if let Some(handle) = NonZeroU32::new(handle).map(SpanHandle) {
-                stock.unused.unlink(records, handle);
-            }
-            // A handle counts lines downwards.
-            handle = handle.wrapping_sub(lines(kind.bytes()));
-        }
-        stock.count -= in_page;
-        stock.all -= in_page;
+        let first = stock.take_page(records, kind)?;
         self.bytes -= M::GEOMETRY.page_bytes();
         self.pages -= 1;
         let page = PageIdx::at::<M>(records.offset(first));
@@ -290,14 +216,14 @@ impl Pool {
         let (mut sound, mut counted) = (true, true);
         for stock in [&self.narrow, &self.wide] {
             let mut found = 0;
-            stock
-                .unused
-                .for_each(records, stock.count, |handle, is_linked| {
+            for list in [stock.unused, stock.empty] {
+                list.for_each(records, stock.count, |handle, is_linked| {
                     found += 1;
                     counted &= is_linked;
                     sound &= check(records.get(handle).record);
                     sound && counted
                 });
+            }
             counted &= !sound || found == stock.count;
         }
         (sound, counted)
@@ -305,26 +231,76 @@ impl Pool {
 }
 
 impl Stock {
-    fn forget_empty(&mut self, first: SpanHandle) {
-        if self.empty == first.0.get() {
-            self.empty = 0;
+    const NONE: Self = Self {
+        unused: RecordList::EMPTY,
+        empty: RecordList::EMPTY,
+        count: 0,
+        all: 0,
+    };
+
+    fn add<M: Machine>(&mut self, records: Records<'_, M>, record: &Record, is_paged: bool) {
+        // Records out of reach of the anchor are left out.
+        let Some(handle) = records.handle(record) else {
+            return;
+        };
+        self.count += 1;
+        self.all += 1;
+        if is_paged {
+            record.mark_paged();
+            if first_of_page::<M>(handle) == handle {
+                return self.empty.link(records, handle);
+            }
+        }
+        self.unused.link(records, handle);
+    }
+
+    fn alloc<M: Machine>(&mut self, records: Records<'_, M>) -> Option<SpanHandle> {
+        let handle = self.unused.first().or(self.empty.first())?;
+        self.count -= 1;
+        if records.get(handle).record.is_paged() {
+            let first = first_of_page::<M>(handle);
+            if records.get(first).record.count_in_use(true) == 1 {
+                // The page is not empty any more.
+                self.empty.unlink(records, first);
+                self.unused.link(records, first);
+            }
+        }
+        self.unused.unlink(records, handle);
+        Some(handle)
+    }
+
+    fn free<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        self.unused.link(records, handle);
+        self.count += 1;
+        if records.get(handle).record.is_paged() {
+            let first = first_of_page::<M>(handle);
+            if records.get(first).record.count_in_use(false) == 0 {
+                self.unused.unlink(records, first);
+                self.empty.link(records, first);
+            }
         }
     }
 
-    /// Finds a page none of whose records is in use.
-    fn find_empty<M: Machine>(&mut self, records: Records<'_, M>) {
-        let mut found = 0;
-        let unused = self.unused;
-        unused.for_each(records, self.count, |handle, _| {
-            let record = records.get(handle).record;
-            let is_first = record.is_paged() && first_of_page::<M>(handle) == handle;
-            if is_first && record.records_in_use() == 0 {
-                found = handle.0.get();
+    /// Takes all records of an empty page off the lists, and returns the first.
+    fn take_page<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        kind: RecordKind,
+    ) -> Option<SpanHandle> {
+        let first = self.empty.first()?;
+        self.empty.unlink(records, first);
+        let in_page = kind.in_page::<M>();
+        let mut handle = first.0.get();
+        for _ in 1..in_page {
+            // A handle counts lines downwards.
+            handle = handle.wrapping_sub(lines(kind.bytes()));
+            if let Some(handle) = NonZeroU32::new(handle).map(SpanHandle) {
+                self.unused.unlink(records, handle);
             }
-            found == 0
-        });
-        self.empty = found;
-        self.has_more_empty = found != 0;
+        }
+        self.count -= in_page;
+        self.all -= in_page;
+        Some(first)
     }
 }
 
@@ -340,13 +316,4 @@ fn first_of_page<S: Shape>(handle: SpanHandle) -> SpanHandle {
 /// Cache lines in `bytes` bytes, a page at most.
 fn lines(bytes: usize) -> u32 {
     u32::try_from(bytes / LINE_BYTES).unwrap_or(u32::MAX)
-}
-
-/// The kind of a record.
-fn kind_of_record<M: Machine>(record: &Record) -> RecordKind {
-    if Records::<M>::HAS_WIDE && record.is_wide() {
-        RecordKind::Wide
-    } else {
-        RecordKind::Narrow
-    }
 }

@@ -129,11 +129,6 @@ impl Record {
         self.kind_word() & PAGED != 0
     }
 
-    /// How many records are in use of the page of which this one is the first.
-    pub(super) fn records_in_use(&self) -> u32 {
-        (self.kind_word() & IN_USE_MASK) / IN_USE
-    }
-
     /// Notes that one more record of the page, of which this one is the first, is in use, or one
     /// less. Returns how many are.
     pub(super) fn count_in_use(&self, more: bool) -> u32 {

@@ -1,7 +1,6 @@
 //! Slots and spans as tokens: neither `Copy` nor `Clone`, and made by the central lists alone.
 
 use super::distance::RecordAddress;
-use super::pool::RecordPage;
 use super::record::Record;
 use super::slots::{SlotTaken, SpanRef};
 use crate::base::PageRun;
@@ -61,19 +60,17 @@ impl<'a> NewSlot<'a> {
 #[must_use = "pages that are dropped are lost: free them"]
 pub(crate) struct RetiredRun {
     run: PageRun,
-    record_page: Option<RecordPage>,
 }
 
 impl RetiredRun {
-    /// The token of pages whose record was retired just now, and of the page of records that is not
-    /// needed any more for that reason.
-    pub(super) const fn new(run: PageRun, record_page: Option<RecordPage>) -> Self {
-        Self { run, record_page }
+    /// The token of pages whose record was retired just now.
+    pub(super) const fn new(run: PageRun) -> Self {
+        Self { run }
     }
 
-    /// The pages, and a page of records that goes with them.
+    /// The pages.
     #[inline(always)]
-    pub(crate) fn take(self) -> (PageRun, Option<RecordPage>) {
-        (self.run, self.record_page)
+    pub(crate) const fn run(&self) -> PageRun {
+        self.run
     }
 }

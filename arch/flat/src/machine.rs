@@ -238,6 +238,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
 
     // The regions are the memory.
     const DECOMMITS: bool = false;
+    const REFUSES: bool = false;
 
     type IndexRoot = S::IndexRoot;
 
