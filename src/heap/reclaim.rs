@@ -1,12 +1,13 @@
 //! Empty spans and empty pages of records, which the heap keeps back from the page heap until it
 //! asks for them.
 
-use archipelago_api::{Kernel, Machine};
+use core::sync::atomic::Ordering::Relaxed;
+
+use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
 use crate::base::PageRun;
 use crate::pageheap::{Online, ReadyRun, Reclaim};
-use crate::region::Purpose;
 use crate::span::{RetiredRun, Scan};
 
 impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
@@ -23,6 +24,13 @@ impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
         }
         self.reclaim_record_pages(online);
     }
+
+    /// Fills up the reserve that handlers have taken from, unless that is what the steps are for.
+    fn between_steps(&self, online: &Online<M>) {
+        if !self.is_filling.load(Relaxed) {
+            self.refill_if_low(online, AllocFlags::empty());
+        }
+    }
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
@@ -31,25 +39,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(super) fn free_retired(&self, scan: Scan, retired: RetiredRun) {
         // SAFETY: the span's record was retired, and the token that says so is used up here.
         unsafe { self.free_unrecorded(scan, retired.run()) };
-    }
-
-    /// Frees every page of records that is empty and not needed; `false` if there is none.
-    pub(super) fn reclaim_record_pages(&self, online: &Online<M>) -> bool {
-        let mut is_any = false;
-        loop {
-            let mut lists = self.central.lock();
-            let Some(page) = lists.take_empty_page(online.records()) else {
-                return is_any;
-            };
-            let run = PageRun::new(page.page(), 1);
-            let ledger = self.pages.ledger();
-            ledger.transfer(Purpose::Spans, Purpose::Objects, run.bytes::<M>());
-            // SAFETY: `assume` needs, by the token, which is used up here:
-            // 1. the page taken, Ready and charged to objects: it held records until now;
-            // 2. no other record, and no use: no handle of one of its records is left.
-            self.pages.free(unsafe { ReadyRun::assume(run) });
-            is_any = true;
-        }
     }
 
     /// Frees pages of a span, with their bitmap and their entries in the index. The caller holds

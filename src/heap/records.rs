@@ -5,8 +5,8 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use super::memory::run_memory;
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
-use crate::base::Shape;
 use crate::base::sparse::Zeroed;
+use crate::base::{PageRun, Shape};
 use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
 use crate::span::{NARROW_SLOTS, RecordKind, Records};
@@ -85,7 +85,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 answer => return answer,
             }
         }
-        let ready = self.pages.alloc(online, Want::pages(1), flags, self)?;
+        let want = Want::pages(1);
+        let ready = if may_grow {
+            self.pages.alloc_or_grow(online, want, self)?
+        } else {
+            self.pages.alloc_ready(want, flags)?
+        };
         if !online.records().reach_page(ready.run().first) {
             self.pages.free(ready);
             return self.make_piece_of_records(online, kind);
@@ -142,6 +147,25 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 let memory = unsafe { Zeroed::new(memory.cast(), count) };
                 lists.add_wide_records(online.records(), memory, true);
             }
+        }
+    }
+
+    /// Frees every page of records that is empty and not needed; `false` if there is none.
+    pub(super) fn reclaim_record_pages(&self, online: &Online<M>) -> bool {
+        let mut is_any = false;
+        loop {
+            let mut lists = self.central.lock();
+            let Some(page) = lists.take_empty_page(online.records()) else {
+                return is_any;
+            };
+            let run = PageRun::new(page.page(), 1);
+            let ledger = self.pages.ledger();
+            ledger.transfer(Purpose::Spans, Purpose::Objects, run.bytes::<M>());
+            // SAFETY: `assume` needs, by the token, which is used up here:
+            // 1. the page taken, Ready and charged to objects: it held records until now;
+            // 2. no other record, and no use: no handle of one of its records is left.
+            self.pages.free(unsafe { ReadyRun::assume(run) });
+            is_any = true;
         }
     }
 }

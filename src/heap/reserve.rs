@@ -1,5 +1,7 @@
 //! The reserve of the heap: Ready pages and span records that only atomic requests may take.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
@@ -58,6 +60,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The step that refused.
     fn fill_reserve(&self, online: &Online<M>) -> Result<(), Cause> {
         self.pages.set_reserve_low(false);
+        self.is_filling.store(true, Relaxed);
+        let filled = self.fill_pages_and_records(online);
+        self.is_filling.store(false, Relaxed);
+        if filled.is_err() {
+            self.pages.note_refusal();
+            self.pages.set_reserve_low(true);
+        }
+        filled
+    }
+
+    fn fill_pages_and_records(&self, online: &Online<M>) -> Result<(), Cause> {
         let pages = self.pages.fill_reserve(online, self);
         // More records than pages would be of no use.
         let kept = self.pages.reserve_pages();
@@ -65,12 +78,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         // Each for itself: pages serve although there is no memory for records.
         let narrow = self.fill_records(online, RecordKind::Narrow);
         let wide = self.fill_records(online, RecordKind::Wide);
-        let filled = pages.and(narrow).and(wide);
-        if filled.is_err() {
-            self.pages.note_refusal();
-            self.pages.set_reserve_low(true);
-        }
-        filled
+        pages.and(narrow).and(wide)
     }
 
     /// Makes records of `kind` until as many are unused as are to be kept, and one more.

@@ -18,8 +18,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Locks
     /// Takes the bitmap's lock, the page lock, and unless [`AllocFlags::NO_GROW`] is set the growth
     /// gate.
-    // Out of line: spans and records call it.
-    #[inline(never)]
     pub(crate) fn alloc(
         &self,
         online: &Online<M>,
@@ -29,12 +27,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut flags = flags;
         if !flags.contains(AllocFlags::NO_GROW) {
-            let mut result = self.alloc_or_grow(online, want, user);
-            if let Err(Cause::Window { .. }) = result {
-                // Others may have freed so much while it grew that there was nothing to grow for.
-                result = self.alloc_or_grow(online, want, user);
-            }
-            match result {
+            match self.alloc_or_grow(online, want, user) {
                 // Interrupts are masked and the machine is in use: memory that is Ready has to do.
                 Err(Cause::Busy) => flags = AllocFlags::ATOMIC,
                 result => return result,
@@ -47,7 +40,34 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// The step that refused; the heap is as it was.
-    pub(super) fn alloc_or_grow(
+    // Out of line: spans and records call it.
+    #[inline(never)]
+    pub(crate) fn alloc_or_grow(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let mut is_last_try = false;
+        loop {
+            let result = if Self::is_long(want.pages) {
+                self.alloc_long(online, want, user)
+            } else {
+                self.alloc_short(online, want, user)
+            };
+            match result {
+                // Others may have freed so much while it grew that there was nothing to grow for.
+                Err(Cause::Window { .. }) if !is_last_try => is_last_try = true,
+                result => return result,
+            }
+        }
+    }
+
+    /// Allocates a run, and commits it or grows for it in one step.
+    ///
+    /// # Errors
+    /// The step that refused; the heap is as it was.
+    fn alloc_short(
         &self,
         online: &Online<M>,
         want: Want,
@@ -72,6 +92,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         transit: Transit,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
+        if Self::is_long(transit.run().count) {
+            return self.commit_long(online, scan, transit, user);
+        }
         let committed = self.with_machine(online, user, |space, windows| {
             self.commit_covered(space, windows, scan, &transit)
         });
@@ -88,22 +111,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.with_bits(space, windows, scan, transit.run(), || {
             self.commit_part(space, transit, transit.run())
         })
-    }
-
-    /// Hands out a run in transit whose commit succeeded; frees one whose commit failed, with its
-    /// scavenged bits as they are.
-    fn finish_commit(
-        &self,
-        transit: Transit,
-        committed: Result<bool, Cause>,
-    ) -> Result<ReadyRun, Cause> {
-        match committed {
-            Ok(is_zeroed) => Ok(self.pool.finish_commit(transit, is_zeroed)),
-            Err(cause) => {
-                self.pool.free_in_transit(transit);
-                Err(cause)
-            }
-        }
     }
 
     /// Inside the gate: looks at pages that were freed or grown while the caller waited, then at
@@ -179,7 +186,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// [`Cause::NotReady`]: neither the lowest free run nor, for an atomic request, the run of the
     /// reserve will do.
-    pub(super) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
+    pub(crate) fn alloc_ready(&self, want: Want, flags: AllocFlags) -> Result<ReadyRun, Cause> {
         let is_atomic = flags.contains(AllocFlags::ATOMIC);
         let is_covered = |run: PageRun| self.covers(want.scan, run);
         let ready = self

@@ -3,7 +3,7 @@
 use archipelago_api::{Contents, Kernel, Machine};
 
 use super::page_heap::PageHeap;
-use super::run::Transit;
+use super::run::{ReadyRun, Transit};
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::token::{Prepared, Ready, Refused};
@@ -108,6 +108,22 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                         .transfer(Purpose::Objects, Purpose::Free, part.bytes::<M>());
                     self.pool.keep_ready(part);
                 }
+            }
+        }
+    }
+
+    /// Hands out a run in transit whose commit succeeded; frees one whose commit failed, with its
+    /// scavenged bits as they are.
+    pub(super) fn finish_commit(
+        &self,
+        transit: Transit,
+        committed: Result<bool, Cause>,
+    ) -> Result<ReadyRun, Cause> {
+        match committed {
+            Ok(is_zeroed) => Ok(self.pool.finish_commit(transit, is_zeroed)),
+            Err(cause) => {
+                self.pool.free_in_transit(transit);
+                Err(cause)
             }
         }
     }

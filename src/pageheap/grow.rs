@@ -53,7 +53,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         windows: &mut Windows,
         want: Want,
     ) -> Result<ReadyRun, Cause> {
-        let Claim { plan, tail, piece } = self.claim(space, windows, want)?;
+        let Claim { plan, tail, piece } = self.claim(space, windows, want, false)?;
         let grown = match self.commit_piece(space, plan, piece, tail.as_ref()) {
             Ok(committed) if Self::METADATA_FIRST => Ok(self.publish(want, plan, tail, committed)),
             Ok(committed) => self.publish_piece(space, windows, want, plan, tail, committed),
@@ -63,23 +63,26 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
         };
         windows.settle();
-        match grown {
-            // A run that leaves no room for its metadata is too long for the window.
-            Err(Cause::MetadataWindow { bytes }) => {
-                let run_bytes = want.pages << M::GEOMETRY.page_shift;
-                match run_bytes.checked_sub(bytes.next_multiple_of(M::GEOMETRY.page_bytes())) {
-                    Some(largest) if largest > 0 => Err(Cause::Window {
-                        bytes: run_bytes,
-                        largest,
-                    }),
-                    _ => grown,
-                }
-            }
-            grown => grown,
+        grown.map_err(|cause| Self::too_long(want, cause))
+    }
+
+    /// The refusal of growth for `want`: a run that leaves no room for its metadata is too long for
+    /// the window.
+    pub(super) fn too_long(want: Want, cause: Cause) -> Cause {
+        let Cause::MetadataWindow { bytes } = cause else {
+            return cause;
+        };
+        let run_bytes = want.pages << M::GEOMETRY.page_shift;
+        match run_bytes.checked_sub(bytes.next_multiple_of(M::GEOMETRY.page_bytes())) {
+            Some(largest) if largest > 0 => Cause::Window {
+                bytes: run_bytes,
+                largest,
+            },
+            _ => cause,
         }
     }
 
-    /// Takes the address space for a step that serves `want`.
+    /// Takes the address space for a step that serves `want`, and for a long run no more.
     ///
     /// # Errors
     /// No window has it, the limit forbids it, or there is no memory to note what is left.
@@ -88,12 +91,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         space: &Space<'_, M>,
         windows: &mut Windows,
         want: Want,
+        is_long: bool,
     ) -> Result<Claim, Cause> {
         let mut made = None;
         let (mut pool, plan) = loop {
             windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
             let pool = self.pool.hold();
-            let plan = Self::plan(&pool, windows, want)?;
+            let mut plan = Self::plan(&pool, windows, want)?;
+            if is_long {
+                plan.piece = plan.head();
+            }
             if !Self::METADATA_FIRST || made == Some(plan.piece) {
                 break (pool, plan);
             }
@@ -256,7 +263,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         };
         let committed = space.prepare(piece).and_then(|prepared| {
             let (head, rest) = prepared.split_at(plan.head().bytes::<M>());
-            match space.commit(head, Purpose::Objects) {
+            match space.commit_admitted(head, Purpose::Objects) {
                 Ok((head, contents)) => Ok(Committed {
                     head,
                     rest,

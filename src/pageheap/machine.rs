@@ -5,7 +5,7 @@ use core::cell::Cell;
 use archipelago_api::{Busy, Kernel, Machine};
 
 use super::limit::admit;
-use super::page_heap::{Online, PageHeap};
+use super::page_heap::{Online, PageHeap, STEP};
 use super::reclaim::Reclaim;
 use crate::base::sparse::{Entry, Zeroed};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
@@ -59,7 +59,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         memory.ok_or(Cause::Busy)
     }
 
-    /// Decommits up to `pages` free pages, highest address first, and returns how many.
+    /// Decommits up to `pages` free pages, highest address first, in steps between which the gate is
+    /// open, and returns how many.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was
@@ -70,9 +71,21 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
         pages: usize,
     ) -> Result<usize, Cause> {
-        self.with_machine(online, user, |space, windows| {
-            self.reclaim(online, user);
-            self.scavenge_inside(space, windows, pages)
-        })
+        let mut done = 0;
+        loop {
+            let step = (pages - done).min(STEP);
+            let scavenged = self.with_machine(online, user, |space, windows| {
+                self.reclaim(online, user);
+                self.scavenge_inside(space, windows, step)
+            });
+            match scavenged {
+                Ok(more) => done += more,
+                Err(cause) if done == 0 => return Err(cause),
+                Err(_) => return Ok(done),
+            }
+            if done == pages || scavenged != Ok(step) {
+                return Ok(done);
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ mod grow;
 mod held;
 mod init;
 mod limit;
+mod long;
 mod machine;
 mod page_heap;
 mod plan;

@@ -14,6 +14,9 @@ use crate::base::PageRun;
 use crate::region::{Cause, Ledger, PendingUndo, Purpose, Windows};
 use crate::span::{Records, Scan};
 
+/// Pages that one step inside the growth gate makes Ready, or takes the memory of, at most.
+pub(super) const STEP: usize = 128;
+
 /// A heap of pages on the machine `M` in the kernel `K`.
 ///
 /// The page heap owns the windows, the machine, every page and all metadata memory. It hands out

@@ -13,4 +13,8 @@ pub(crate) trait Reclaim<M> {
     /// # Locks
     /// Called inside the growth gate, with no lock held; must not enter the gate again.
     fn reclaim(&self, online: &Online<M>);
+
+    /// Called between two steps of a long request, with interrupts on, outside the growth gate and
+    /// with no lock held: handlers may have used up what the user keeps for them.
+    fn between_steps(&self, online: &Online<M>);
 }

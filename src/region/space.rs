@@ -165,6 +165,22 @@ impl<'a, M: Machine> Space<'a, M> {
         prepared: Prepared,
         purpose: Purpose,
     ) -> Result<(Ready, Contents), Refused<Prepared, Cause>> {
+        match self.admits(prepared.range().bytes()) {
+            Ok(()) => self.commit_admitted(prepared, purpose),
+            Err(why) => Err(Refused::new(prepared, why)),
+        }
+    }
+
+    /// Prepared → Ready, charged to `purpose`. The caller has asked whether that is admitted.
+    ///
+    /// # Errors
+    /// The range is Prepared.
+    #[inline(always)]
+    pub(crate) fn commit_admitted(
+        &self,
+        prepared: Prepared,
+        purpose: Purpose,
+    ) -> Result<(Ready, Contents), Refused<Prepared, Cause>> {
         let range = prepared.record();
         // SAFETY: the range is Prepared, by invariant 1 of its token, which is used up here.
         match unsafe { self.commit_range(range, purpose) } {
@@ -179,7 +195,6 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The whole range is Prepared, and the caller used its token up.
     unsafe fn commit_range(&self, range: VirtRange, purpose: Purpose) -> Result<Contents, Cause> {
         self.check_call(range);
-        (self.admit)(self.ledger, range.bytes())?;
         // SAFETY: `commit` needs the whole range Prepared: the caller promises that.
         let contents = unsafe { self.machine.commit(range, self.patience) }?;
         self.ledger.moved(Total::Prepared, false, range.bytes());

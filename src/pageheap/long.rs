@@ -1,0 +1,412 @@
+//! Long runs: committed in bounded steps, between which the growth gate is open.
+//!
+//! A run of more than [`STEP`] pages is taken first, as free pages or as unused address space. Then
+//! each step enters the gate, makes a few pages Ready, and leaves it, so that other requests, those
+//! of interrupt handlers among them, can call the machine meanwhile, and the reserve is filled up
+//! again that they have taken from. At last the run is published. With interrupts masked no handler
+//! of this CPU can come between, and the run is committed at once.
+
+use archipelago_api::{Contents, Kernel, Machine, VirtRange};
+
+use super::grow::Claim;
+use super::page_heap::{Online, PageHeap, STEP};
+use super::plan::Plan;
+use super::pool::PagePool;
+use super::reclaim::Reclaim;
+use super::run::{ReadyRun, Transit, Want};
+use crate::base::PageRun;
+use crate::base::invariant::expect_invariant;
+use crate::region::token::{Ready, Refused, Reserved};
+use crate::region::{Cause, Purpose, Space, Windows};
+use crate::span::Scan;
+
+impl<M: Machine, K: Kernel> PageHeap<M, K> {
+    /// Whether a run of `pages` pages is committed in steps.
+    #[inline(always)]
+    pub(super) fn is_long(pages: usize) -> bool {
+        M::DECOMMITS && pages > STEP && K::interrupts_enabled()
+    }
+
+    /// Allocates a long run, and commits or grows for it in steps.
+    ///
+    /// # Errors
+    /// The step that refused; the heap is as it was.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn alloc_long(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let found = self.pool.find(&self.ledger, want).or_else(|| {
+            self.reclaim(online, user);
+            self.pool.find_anywhere(&self.ledger, want)
+        });
+        match found.map(PagePool::<M, K>::if_ready) {
+            None => self.grow_long(online, want, user),
+            Some(Err(transit)) => self.commit_long(online, want.scan, transit, user),
+            Some(Ok(ready)) => match self.cover_long(online, want.scan, ready.run(), user) {
+                Ok(()) => Ok(ready),
+                Err(cause) => {
+                    self.free(ready);
+                    Err(cause)
+                }
+            },
+        }
+    }
+
+    /// Commits a long run of free pages in steps, or frees it again.
+    ///
+    /// # Errors
+    /// The step that refused; the pages that were scavenged are so again.
+    pub(super) fn commit_long(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        transit: Transit,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let committed = self.commit_steps(online, scan, &transit, user);
+        self.finish_commit(transit, committed)
+    }
+
+    /// Commits a run in transit in steps; returns whether all of it is known to be zero.
+    ///
+    /// # Errors
+    /// The step that refused; nothing is committed.
+    fn commit_steps(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        transit: &Transit,
+        user: &impl Reclaim<M>,
+    ) -> Result<bool, Cause> {
+        let run = transit.run();
+        let mut is_zeroed = true;
+        for step in steps(run) {
+            let committed = self.with_machine(online, user, |space, windows| {
+                self.with_bits(space, windows, scan, step, || {
+                    self.commit_part(space, transit, step)
+                })
+            });
+            match committed {
+                Ok(zeroed) => is_zeroed &= zeroed,
+                Err(cause) => {
+                    let done = PageRun::between(run.first, step.first);
+                    // SAFETY: the steps before this one were committed.
+                    unsafe { self.uncommit_steps(online, scan, transit, done, user) };
+                    return Err(cause);
+                }
+            }
+            user.between_steps(online);
+        }
+        Ok(is_zeroed)
+    }
+
+    /// Undoes [`commit_steps`](Self::commit_steps) for `done`, the first steps of the run.
+    ///
+    /// # Safety
+    /// `done` was committed for this run in transit.
+    unsafe fn uncommit_steps(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        transit: &Transit,
+        done: PageRun,
+        user: &impl Reclaim<M>,
+    ) {
+        for step in steps(done) {
+            self.with_open_gate(online, user, |space, _| {
+                // SAFETY: the step was committed, as the caller promises.
+                unsafe { self.uncommit_part(space, transit, step) };
+            });
+            // SAFETY: the pages are in transit, so no object is in them.
+            unsafe { self.release_bits(scan, step) };
+        }
+    }
+
+    /// Gives a long run that is Ready the heap bitmap that is to cover it.
+    ///
+    /// # Errors
+    /// Why there is no bitmap; none is claimed.
+    fn cover_long(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        run: PageRun,
+        user: &impl Reclaim<M>,
+    ) -> Result<(), Cause> {
+        if !scan.is_yes() {
+            return Ok(());
+        }
+        for step in steps(run) {
+            let covered = self.with_machine(online, user, |space, windows| {
+                self.with_bits(space, windows, scan, step, || Ok(()))
+            });
+            if let Err(cause) = covered {
+                let done = PageRun::between(run.first, step.first);
+                // SAFETY: the run was just allocated, so no object is in it.
+                unsafe { self.release_bits(scan, done) };
+                return Err(cause);
+            }
+            user.between_steps(online);
+        }
+        Ok(())
+    }
+
+    /// Grows the heap by a long run.
+    ///
+    /// # Errors
+    /// Objects, free pages, ranges, index and `prepared` are as before.
+    fn grow_long(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let mut claim = None;
+        self.with_machine(online, user, |space, windows| {
+            claim = Some(self.claim(space, windows, want, true)?);
+            Ok(())
+        })?;
+        // The closure that succeeded has put it there.
+        let Claim { plan, tail, piece } = claim.ok_or(Cause::Busy)?;
+        let mut piece = LongPiece::new(plan.piece, piece);
+        let committed = self.commit_claimed(online, want.scan, tail.as_ref(), &mut piece, user);
+        let is_zeroed = match committed {
+            Ok(is_zeroed) => is_zeroed,
+            Err(cause) => {
+                self.settle_refused(online, tail, piece, user);
+                return Err(cause);
+            }
+        };
+        let mut parts = Some((tail, piece));
+        let published = self.publish_long(online, plan, &mut parts, user);
+        if let (Err(_), Some((tail, mut piece))) = (&published, parts) {
+            self.uncommit_claimed(online, want.scan, tail.as_ref(), &mut piece, user);
+            self.settle_refused(online, tail, piece, user);
+        }
+        let had = plan.piece.bytes::<M>();
+        published
+            .map(|run| run.with_zeroed(is_zeroed))
+            .map_err(|cause| cause.beside(had, had, M::GEOMETRY.granule_bytes()))
+            .map_err(|cause| Self::too_long(want, cause))
+    }
+
+    /// Commits the tail and the piece of a claim in steps; returns whether all of it is known to be
+    /// zero.
+    ///
+    /// # Errors
+    /// The step that refused; nothing is committed.
+    fn commit_claimed(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        tail: Option<&Transit>,
+        piece: &mut LongPiece,
+        user: &impl Reclaim<M>,
+    ) -> Result<bool, Cause> {
+        let mut is_zeroed = match tail {
+            Some(tail) => self.commit_steps(online, scan, tail, user)?,
+            None => true,
+        };
+        while let Some(step) = piece.next_step() {
+            let committed = self.with_machine(online, user, |space, windows| {
+                self.with_bits(space, windows, scan, step, || piece.commit(space, step))
+            });
+            match committed {
+                Ok(contents) => is_zeroed &= contents == Contents::Zeroed,
+                Err(cause) => {
+                    self.uncommit_claimed(online, scan, tail, piece, user);
+                    return Err(cause);
+                }
+            }
+            user.between_steps(online);
+        }
+        Ok(is_zeroed)
+    }
+
+    /// Undoes [`commit_claimed`](Self::commit_claimed), as far as the piece was committed.
+    fn uncommit_claimed(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        tail: Option<&Transit>,
+        piece: &mut LongPiece,
+        user: &impl Reclaim<M>,
+    ) {
+        while let Some(step) = piece.last_step() {
+            self.with_open_gate(online, user, |space, _| piece.undo(space, step));
+            // SAFETY: the step is not published, so no object is in it.
+            unsafe { self.release_bits(scan, step) };
+        }
+        if let Some(tail) = tail {
+            // SAFETY: all of the tail was committed before the piece.
+            unsafe { self.uncommit_steps(online, scan, tail, tail.run(), user) };
+        }
+    }
+
+    /// Gives back a claim of which nothing is committed any more.
+    fn settle_refused(
+        &self,
+        online: &Online<M>,
+        tail: Option<Transit>,
+        piece: LongPiece,
+        user: &impl Reclaim<M>,
+    ) {
+        let mut claim = Some((tail, piece.into_reserved()));
+        self.with_open_gate(online, user, |_, windows| {
+            if let Some((tail, piece)) = claim.take() {
+                self.drop_claim(windows, tail, piece);
+                windows.settle();
+            }
+        });
+    }
+
+    /// Makes the metadata of a claim all of which is committed, in steps, and publishes the claim
+    /// with the last one. Takes `parts` if it succeeds.
+    ///
+    /// # Errors
+    /// Why there is no memory; metadata that was made stays, empty and charged.
+    fn publish_long(
+        &self,
+        online: &Online<M>,
+        plan: Plan,
+        parts: &mut Option<(Option<Transit>, LongPiece)>,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        let mut run = None;
+        for step in steps(plan.piece) {
+            let is_last = step.end() == plan.piece.end();
+            self.with_machine(online, user, |space, windows| {
+                self.make_metadata(space, windows, step, (Scan::NO, step))?;
+                if is_last {
+                    if let Some((tail, piece)) = parts.take() {
+                        run = Some(self.pool.publish(plan, tail, piece.into_ready(), None));
+                        windows.settle();
+                    }
+                }
+                Ok(())
+            })?;
+            user.between_steps(online);
+        }
+        // The last step has put it there.
+        run.ok_or(Cause::Busy)
+    }
+
+    /// Does `work`, which cannot fail, inside the growth gate, which is waited for.
+    fn with_open_gate(
+        &self,
+        online: &Online<M>,
+        user: &impl Reclaim<M>,
+        mut work: impl FnMut(&Space<'_, M>, &mut Windows),
+    ) {
+        let done = self.with_machine(online, user, |space, windows| {
+            work(space, windows);
+            Ok(())
+        });
+        expect_invariant::<K, _, _>(done, "with interrupts on the gate is entered");
+    }
+}
+
+/// A piece of address space that becomes Ready from below.
+///
+/// # Invariants
+/// 1. The first `done` pages are Ready and charged to objects, the others Reserved.
+/// 2. No token or record names any of them.
+#[derive(Debug)]
+struct LongPiece {
+    range: VirtRange,
+    pages: PageRun,
+    done: usize,
+}
+
+impl LongPiece {
+    /// The piece `pages`, whose token is used up.
+    fn new(pages: PageRun, piece: Reserved) -> Self {
+        Self {
+            range: piece.record(),
+            pages,
+            done: 0,
+        }
+    }
+
+    /// The pages to be committed next.
+    fn next_step(&self) -> Option<PageRun> {
+        let first = self.pages.first.plus(self.done);
+        let left = self.pages.count - self.done;
+        (left > 0).then(|| PageRun::new(first, left.min(STEP)))
+    }
+
+    /// The pages that were committed last.
+    fn last_step(&self) -> Option<PageRun> {
+        let before = self.done.checked_sub(1)? / STEP * STEP;
+        let first = self.pages.first.plus(before);
+        Some(PageRun::new(first, self.done - before))
+    }
+
+    /// Commits the next step.
+    ///
+    /// # Errors
+    /// The step is Reserved. The figures are those of all that is not committed yet.
+    fn commit<M: Machine>(
+        &mut self,
+        space: &Space<'_, M>,
+        step: PageRun,
+    ) -> Result<Contents, Cause> {
+        let range = step.range::<M>().ok_or(Cause::Busy)?;
+        // SAFETY: the step is Reserved and named by no token, by the invariants of the piece.
+        let reserved = unsafe { Reserved::assume(range) };
+        let committed = space.prepare(reserved).and_then(|prepared| {
+            space
+                .commit(prepared, Purpose::Objects)
+                .map_err(|Refused { range, why }| Refused::new(space.unprepare(range), why))
+        });
+        match committed {
+            Ok((ready, contents)) => {
+                ready.record();
+                self.done += step.count;
+                Ok(contents)
+            }
+            Err(Refused { range, why }) => {
+                range.record();
+                let to_come = PageRun::between(step.first, self.pages.end());
+                Err(why.for_all(to_come.bytes::<M>(), 0, M::GEOMETRY.granule_bytes()))
+            }
+        }
+    }
+
+    /// Undoes the last step.
+    fn undo<M: Machine>(&mut self, space: &Space<'_, M>, step: PageRun) {
+        if let Some(range) = step.range::<M>() {
+            // SAFETY: the step is Ready and named by no token, by the invariants of the piece.
+            let ready = unsafe { Ready::assume(range) };
+            space.unmake(ready, None, Purpose::Objects).record();
+        }
+        self.done -= step.count;
+    }
+
+    /// The token of the piece, none of which is committed.
+    fn into_reserved(self) -> Reserved {
+        debug_assert_eq!(self.done, 0, "nothing is committed");
+        // SAFETY: all of the piece is Reserved and named by no token, by its invariants.
+        unsafe { Reserved::assume(self.range) }
+    }
+
+    /// The token of the piece, all of which is committed.
+    fn into_ready(self) -> Ready {
+        debug_assert_eq!(self.done, self.pages.count, "all is committed");
+        // SAFETY: all of the piece is Ready and named by no token, by its invariants.
+        unsafe { Ready::assume(self.range) }
+    }
+}
+
+/// `run` in parts of [`STEP`] pages and a shorter last one.
+fn steps(run: PageRun) -> impl Iterator<Item = PageRun> {
+    let parts = run.count.div_ceil(STEP);
+    (0..parts).map(move |part| {
+        let first = run.first.plus(part * STEP);
+        PageRun::new(first, STEP.min(run.end().0 - first.0))
+    })
+}
