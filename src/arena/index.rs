@@ -15,10 +15,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use archipelago_api::{Machine, VirtAddr};
 
 use super::Arenas;
-use super::words::{SpanHandle, make_part};
+use super::words::{SpanHandle, make_part, need_of};
 use crate::base::sparse::BlockShape;
 use crate::base::{PageIdx, PageRun};
-use crate::region::metadata::MetadataSource;
+use crate::region::metadata::{MetadataSource, Need};
 use crate::region::{Cause, Purpose};
 
 /// The arena index of a heap on `M`.
@@ -40,6 +40,10 @@ impl<M: Machine> ArenaIndex<M> {
         );
         if map > table { map } else { table }
     };
+
+    /// The pieces of metadata that the first page of a heap needs in the index.
+    pub(crate) const FIRST_NEEDS: [Need; 2] =
+        [Arenas::<M>::FIRST_NEED, need_of::<AtomicU32>(Self::MAP)];
 
     /// An index with nothing in it.
     pub(crate) const fn new() -> Self {

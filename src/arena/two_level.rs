@@ -4,9 +4,9 @@ use core::fmt;
 
 use archipelago_api::{IndexRoot, Machine};
 
-use super::words::{ArenaWords, make_part};
+use super::words::{ArenaWords, make_part, need_of};
 use crate::base::sparse::{self, BlockShape};
-use crate::region::metadata::MetadataSource;
+use crate::region::metadata::{MetadataSource, Need};
 use crate::region::{Cause, Purpose};
 
 /// The words of all arenas of an address space: a root in the heap's static, and tables.
@@ -21,6 +21,9 @@ impl<M: Machine> TwoLevel<M> {
 
     /// The block that a table needs, in bytes.
     pub(super) const BLOCK_BYTES: usize = Self::TABLE.block_bytes::<ArenaWords>();
+
+    /// The first piece of metadata that a table needs.
+    pub(super) const FIRST_NEED: Need = need_of::<ArenaWords>(Self::TABLE);
 
     /// No tables.
     pub(super) const fn new() -> Self {

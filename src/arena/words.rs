@@ -7,7 +7,7 @@ use archipelago_api::{IndexWord, Machine};
 
 use super::part::BitmapWord;
 use crate::base::sparse::{self, BlockShape, Word};
-use crate::region::metadata::MetadataSource;
+use crate::region::metadata::{MetadataSource, Need};
 use crate::region::{Cause, Purpose, Source};
 
 /// Names a span's record. Page maps hold it as a number, 0 for no span.
@@ -26,6 +26,16 @@ pub(super) struct ArenaWords {
 
 // SAFETY: words are entries, each of them.
 unsafe impl sparse::Entry for ArenaWords {}
+
+/// The address space that the first part of a block of `shape` takes.
+pub(super) const fn need_of<T>(shape: BlockShape) -> Need {
+    let bytes = shape.block_bytes::<T>();
+    Need {
+        bytes,
+        align: bytes,
+        is_block: shape.part_entries != shape.entries,
+    }
+}
 
 /// Commits one part of the block that `word` names and publishes it. A block without address space
 /// gets some first. The part is absent, and the caller holds the growth gate.

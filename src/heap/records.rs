@@ -5,21 +5,11 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use super::memory::run_memory;
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
+use crate::base::PageRun;
 use crate::base::sparse::Zeroed;
-use crate::base::{PageRun, Shape};
 use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
-use crate::span::{NARROW_SLOTS, RecordKind, Records};
-
-/// Narrow records in the piece of metadata memory that the first records of a heap lie in: as many
-/// as fill a kilobyte, or half of a page if that is less.
-const fn first_records<S: Shape>() -> usize {
-    let records = S::GEOMETRY.page_bytes() / 2 / RecordKind::Narrow.bytes();
-    if records < 16 { records } else { 16 }
-}
-
-/// Wide records in such a piece.
-const FIRST_WIDE_RECORDS: usize = 2;
+use crate::span::{FIRST_WIDE_RECORDS, NARROW_SLOTS, RecordKind, Records, first_records};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates a record, and makes more where `flags` allow that.

@@ -1,13 +1,14 @@
 //! Taking and freeing runs of pages.
 
 use crate::base::{PageIdx, PageRun, Shape};
+use crate::region::metadata::Need;
 use crate::region::{Cause, Source};
 
-use super::bits::Bits;
+use super::bits::{Bits, ChunkBits};
 use super::free_pages::{FreePages, Taken};
 use super::state::{PagesError, State};
 use super::summary;
-use super::tree::{Chunk, Piece, Tree};
+use super::tree::{Chunk, Piece, Tree, TreeNode};
 
 impl<S: Shape> FreePages<S> {
     /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for
@@ -20,6 +21,12 @@ impl<S: Shape> FreePages<S> {
     /// Why `source` refused. What was made until then serves the next attempt.
     pub(crate) fn ensure(&self, run: PageRun, source: &mut impl Source) -> Result<(), Cause> {
         self.tree.ensure(run, source)
+    }
+
+    /// The pieces of metadata that the first chunk of a heap needs.
+    pub(crate) fn first_needs() -> impl Iterator<Item = Need> {
+        let nodes = core::iter::repeat_n(Need::of::<TreeNode>(), Tree::<S>::LEVELS - 1);
+        nodes.chain(core::iter::once(Need::of::<ChunkBits>()))
     }
 
     /// Publishes `run`, whose tables are ensured, as owned, free and scavenged.

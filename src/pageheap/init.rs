@@ -8,12 +8,16 @@ use super::gate::{Closed, GateGuard};
 use super::limit::admit;
 use super::page_heap::{Gated, Online, PageHeap};
 use super::window::{InitError, Window, WindowRule};
+use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
+use crate::page::FreePages;
+use crate::region::metadata::Need;
+use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::token::Reserved;
 use crate::region::windows::Home;
 use crate::region::{PendingUndo, Space, Windows};
-use crate::span::reach;
+use crate::span::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, reach, table};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Brings the heap online with `windows` and `machine`.
@@ -93,15 +97,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         all: &mut Windows,
         given: &[Window],
     ) -> Result<Offset, InitError> {
-        let Some(first) = given.iter().find(|window| !window.for_metadata) else {
+        if given.iter().all(|window| window.for_metadata) {
             return Err(InitError::NoWindow);
-        };
-        let home = given
-            .iter()
-            .find(|window| window.for_metadata)
-            .unwrap_or(first);
-        let room = home.pages::<M>()?;
+        }
         check_together::<M>(given)?;
+        let home = Self::choose_home(all, given)?;
+        let room = home.pages::<M>()?;
         reserve_all(space, given)?;
         let anchor = Windows::anchor::<M>(room);
         // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
@@ -112,7 +113,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 reach: reach::<M>(anchor),
             });
         }
-        match add_all::<M, K>(space, all, given, home) {
+        match add_all::<M, K>(space, all, given, &home) {
             Ok(()) => Ok(anchor),
             Err(error) => {
                 all.clear();
@@ -121,6 +122,75 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Err(error)
             }
         }
+    }
+}
+
+/// The choice of the window that metadata comes from.
+impl<M: Machine, K: Kernel> PageHeap<M, K> {
+    /// The window for metadata, or else the first that has room for the first metadata and for
+    /// objects.
+    ///
+    /// # Errors
+    /// [`WindowRule::NoRoomForMetadata`]: no window has.
+    fn choose_home(all: &Windows, given: &[Window]) -> Result<Window, InitError> {
+        let set_aside = given.iter().find(|window| window.for_metadata);
+        let first = set_aside.unwrap_or(&given[0]);
+        let objects = given.iter().filter(|window| !window.for_metadata);
+        let mut homes = set_aside.into_iter().chain(objects);
+        // Where the window for metadata is too small, metadata goes on in the others.
+        if let Some(home) = homes.find(|window| Self::could_serve(all, given, **window)) {
+            return Ok(*set_aside.unwrap_or(home));
+        }
+        let mut larger = *first;
+        let granule = M::GEOMETRY.granule_bytes();
+        while larger.pages::<M>().is_ok() && !Self::could_serve(all, given, larger) {
+            larger.bytes = larger.bytes.saturating_add(granule);
+        }
+        let smallest = larger.bytes;
+        Err(broken(*first, WindowRule::NoRoomForMetadata { smallest }))
+    }
+
+    /// Whether a byte and a page could be had if metadata were at home in `home`, one of the windows
+    /// given.
+    fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
+        let Ok(room) = home.pages::<M>() else {
+            return false;
+        };
+        let others = given
+            .iter()
+            .filter(|window| window.base != home.base && !window.for_metadata);
+        let others = others.filter_map(|window| window.pages::<M>().ok());
+        let others = others.map(|pages| pages.count).sum();
+        let has_pieces = M::DECOMMITS || home.for_metadata;
+        let has_wide = Records::<M>::HAS_WIDE;
+        let piece_of = |kind: RecordKind, count: usize| Need {
+            bytes: count * kind.bytes(),
+            align: 1,
+            is_block: false,
+        };
+        let narrow = has_pieces.then(|| piece_of(RecordKind::Narrow, first_records::<M>()));
+        let wide = has_pieces && has_wide;
+        let wide = wide.then(|| piece_of(RecordKind::Wide, FIRST_WIDE_RECORDS));
+        // In the order in which they are taken: arrays for windows and unused address space,
+        // records, tables, the array of owned ranges.
+        let ranges = Need::of::<[Slot; FIRST_CAPACITY]>();
+        let needs = [ranges, ranges]
+            .into_iter()
+            .chain(narrow)
+            .chain(wide)
+            .chain(ArenaIndex::<M>::FIRST_NEEDS)
+            .chain(FreePages::<M>::first_needs())
+            .chain([ranges]);
+        // A span of the smallest class, and a page.
+        let table = table(M::GEOMETRY.page_shift);
+        let span = table.and_then(|table| Some(table.pages(table.class_for(1, 1)?)));
+        let records = if has_pieces {
+            0
+        } else {
+            1 + usize::from(has_wide)
+        };
+        let pages = span.unwrap_or(1) + 1 + records;
+        all.could_serve::<M>((room, home.for_metadata), others, needs, pages)
     }
 }
 

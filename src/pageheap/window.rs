@@ -72,6 +72,11 @@ pub enum WindowRule {
     /// One window at most is kept for metadata, and it is given to
     /// [`Heap::init`](crate::Heap::init).
     SecondForMetadata,
+    /// A heap needs room for its first metadata, and for a page or two beside it.
+    NoRoomForMetadata {
+        /// The length in bytes of the smallest window at this base that would do.
+        smallest: usize,
+    },
     /// A window holds at least one whole page besides the first and the last granule of the address
     /// space, which no Rust object can occupy.
     TooSmall,
@@ -202,6 +207,11 @@ impl fmt::Display for WindowRule {
             }
             Self::Overlaps { other } => write!(f, "it overlaps {other}, given before"),
             Self::SecondForMetadata => f.write_str("it is a second window for metadata"),
+            Self::NoRoomForMetadata { smallest } => write!(
+                f,
+                "it is too small for the heap's metadata and an object beside it: make it \
+                 {smallest} bytes or more"
+            ),
             Self::TooSmall => f.write_str("it holds no whole page that objects can use"),
         }
     }

@@ -24,7 +24,7 @@ use crate::base::{PageIdx, PageRun, Shape};
 const STOCK: usize = 4;
 
 /// Metadata memory, and the address space it comes from. Guarded by the growth gate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     /// Address space for extents, which come from its high end. Heap pages may come from its low
     /// end.
@@ -191,6 +191,69 @@ impl Metadata {
     }
 }
 
+/// Address space that a piece of metadata takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// How many bytes.
+    pub(crate) bytes: usize,
+    /// Their alignment, a power of two.
+    pub(crate) align: usize,
+    /// The piece is whole pages, of which a part is committed.
+    pub(crate) is_block: bool,
+}
+
+impl Need {
+    /// The address space that [`Source::take`] takes for an entry of `T`.
+    pub(crate) const fn of<T>() -> Self {
+        Self {
+            bytes: size_of::<T>(),
+            align: align_of::<T>(),
+            is_block: false,
+        }
+    }
+}
+
+/// What would become of metadata memory, by arithmetic alone.
+impl Metadata {
+    /// The address space for extents that would be left after `needs` were taken in turn, or `None`
+    /// if one of them does not fit.
+    pub(super) fn room_after<S: Shape>(
+        &self,
+        needs: impl Iterator<Item = Need>,
+    ) -> Option<PageRun> {
+        let page_bytes = S::GEOMETRY.page_bytes();
+        let mut metadata = self.clone();
+        for need in needs {
+            let bytes = need.bytes.next_multiple_of(LINE_BYTES);
+            let align = need.align.max(LINE_BYTES);
+            if need.is_block || bytes >= page_bytes {
+                let whole = bytes.next_multiple_of(page_bytes);
+                metadata
+                    .take_address::<S>(whole, align.max(page_bytes))
+                    .ok()?;
+            } else {
+                let start = metadata.place::<S>(bytes, align).ok()?;
+                let extent = &mut metadata.extent;
+                extent.bump = start + bytes;
+                extent.ready = extent.ready.max(extent.bump.next_multiple_of(page_bytes));
+            }
+        }
+        Some(metadata.room)
+    }
+
+    /// The place of the next small piece, in a new extent if the present one has none.
+    fn place<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+        loop {
+            let extent = self.extent;
+            let start = (extent.bump + (align - 1)) & !(align - 1);
+            if start + bytes <= extent.top {
+                return Ok(start);
+            }
+            self.next_extent::<S>()?;
+        }
+    }
+}
+
 impl OpenExtent {
     fn has_top(&self, bytes: usize, align: usize) -> bool {
         self.top
@@ -295,14 +358,7 @@ impl<M: Machine> MetadataSource<'_, M> {
     /// Bumps a small piece, committing pages as they are reached.
     fn bump(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
-        let start = loop {
-            let extent = self.metadata.extent;
-            let start = (extent.bump + (align - 1)) & !(align - 1);
-            if start + bytes <= extent.top {
-                break start;
-            }
-            self.metadata.next_extent::<M>()?;
-        };
+        let start = self.metadata.place::<M>(bytes, align)?;
         while self.metadata.extent.ready < start + bytes {
             // SAFETY: the page is the first of `ready..top`: Reserved, and named by no token.
             unsafe {

@@ -8,7 +8,7 @@ use archipelago_api::{Kernel, Machine, Offset};
 
 use super::cause::Cause;
 use super::ledger::Purpose;
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Need};
 use super::ranges::{Outgrown, Ranges, RangesError};
 use super::share::BitmapShare;
 use super::source::Source;
@@ -159,6 +159,29 @@ impl Windows {
             .iter()
             .chain(core::iter::once(front))
             .filter(|piece| !piece.is_empty())
+    }
+
+    /// Whether `pages` single pages could be had after metadata has taken `needs`, in a heap whose
+    /// metadata is at home in `home` and that has `others` more pages in other windows.
+    pub(crate) fn could_serve<S: Shape>(
+        &self,
+        (home, is_apart): (PageRun, bool),
+        others: usize,
+        needs: impl Iterator<Item = Need>,
+        pages: usize,
+    ) -> bool {
+        let mut metadata = Metadata::new(self.metadata.extent_bytes());
+        metadata.set_room(home);
+        let Some(left) = metadata.room_after::<S>(needs) else {
+            return false;
+        };
+        if is_apart {
+            return others >= pages;
+        }
+        let border = home.end().0 - self.share_of::<S>(home.count);
+        let front = left.end().0.min(border).saturating_sub(home.first.0);
+        let total = home.count + others;
+        front + others >= pages && total - self.share_of::<S>(total) >= pages
     }
 
     /// Pages that a heap which owns `owned` pages may still take.

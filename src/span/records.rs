@@ -40,6 +40,16 @@ impl RecordKind {
     }
 }
 
+/// Narrow records in the piece of metadata memory that the first records of a heap lie in: as many
+/// as fill a kilobyte, or half of a page if that is less.
+pub(crate) const fn first_records<S: Shape>() -> usize {
+    let records = S::GEOMETRY.page_bytes() / 2 / RecordKind::Narrow.bytes();
+    if records < 16 { records } else { 16 }
+}
+
+/// Wide records in such a piece.
+pub(crate) const FIRST_WIDE_RECORDS: usize = 2;
+
 /// How far handles reach, in bytes to either side of the anchor.
 const REACH: u64 = 1 << 37;
 

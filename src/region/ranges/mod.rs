@@ -17,7 +17,7 @@ use crate::region::source::LINE_BYTES;
 pub(crate) type Slot = [AtomicUsize; 2];
 
 /// Slots of the first array: as many as the smallest piece of metadata memory holds.
-const FIRST_CAPACITY: usize = LINE_BYTES / size_of::<Slot>();
+pub(crate) const FIRST_CAPACITY: usize = LINE_BYTES / size_of::<Slot>();
 
 /// Why ranges were left as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

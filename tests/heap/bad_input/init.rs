@@ -1,6 +1,6 @@
 //! Other reasons for which a heap is not initialised or a window not added.
 
-use archipelago::{AllocFlags, Cause, InitError, Kernel, VirtAddr, VirtRange, Window};
+use archipelago::{AllocFlags, Cause, InitError, Kernel, VirtAddr, VirtRange, Window, WindowRule};
 use archipelago_api::ReserveError;
 use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window};
@@ -120,32 +120,16 @@ fn a_machine_without_frames_is_out_of_memory<G: SimGeometry>() {
     assert!(refused > 0, "a heap needs frames");
 }
 
-fn a_window_that_metadata_does_not_fit_is_an_error_sooner_or_later<G: SimGeometry>() {
+fn a_window_that_metadata_does_not_fit_is_refused<G: SimGeometry>() {
     let tiny = lone_window::<G>(Rig::<G>::PAGE);
     let rig = Rig::<G>::uninitialised(Sim::default());
-    if rig.init(&[tiny]).is_ok() {
-        let error = rig
-            .allocate(layout(8, 8), AllocFlags::empty())
-            .expect_err("one page for all");
-        assert!(
-            matches!(
-                error.cause,
-                Cause::MetadataWindow { .. } | Cause::Window { .. }
-            ),
-            "{error}"
-        );
-        rig.check();
-        rig.verify();
-        return;
-    }
-    let error = check(&rig, &[tiny], "no address space");
+    let error = check(&rig, &[tiny], "too small for the heap's metadata");
+    let InitError::Window { window, rule } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(window, tiny);
     assert!(
-        matches!(
-            error,
-            InitError::Metadata {
-                cause: Cause::MetadataWindow { .. }
-            }
-        ),
+        matches!(rule, WindowRule::NoRoomForMetadata { .. }),
         "{error}"
     );
 }
@@ -182,6 +166,6 @@ archipelago_testing::on_every_geometry!(
     a_heap_without_machine_takes_no_window,
     what_the_machine_will_not_reserve_is_named,
     a_machine_without_frames_is_out_of_memory,
-    a_window_that_metadata_does_not_fit_is_an_error_sooner_or_later,
+    a_window_that_metadata_does_not_fit_is_refused,
     a_busy_machine_is_not_waited_for_with_interrupts_masked,
 );

@@ -3,4 +3,5 @@
 mod foreign;
 mod init;
 mod misuse;
+mod smallest;
 mod windows;
