@@ -18,7 +18,8 @@ use super::Arenas;
 use super::words::{SpanHandle, make_part, need_of};
 use crate::base::sparse::BlockShape;
 use crate::base::{PageIdx, PageRun};
-use crate::region::metadata::{MetadataSource, Need};
+use crate::region::Need;
+use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose};
 
 /// The arena index of a heap on `M`.

@@ -6,7 +6,8 @@ use archipelago_api::{IndexRoot, Machine};
 
 use super::words::{ArenaWords, make_part, need_of};
 use crate::base::sparse::{self, BlockShape};
-use crate::region::metadata::{MetadataSource, Need};
+use crate::region::Need;
+use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose};
 
 /// The words of all arenas of an address space: a root in the heap's static, and tables.

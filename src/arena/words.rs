@@ -7,7 +7,8 @@ use archipelago_api::{IndexWord, Machine};
 
 use super::part::BitmapWord;
 use crate::base::sparse::{self, BlockShape, Word};
-use crate::region::metadata::{MetadataSource, Need};
+use crate::region::Need;
+use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose, Source};
 
 /// Names a span's record. Page maps hold it as a number, 0 for no span.

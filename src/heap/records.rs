@@ -51,6 +51,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if lists.lacks_records(kind) {
             self.pages.set_reserve_low(true);
         }
+        // They go back before the record's run is looked for, which they could stand in the way of.
+        let has_empty_page = lists.has_empty_page();
+        drop(lists);
+        if has_empty_page {
+            self.reclaim_record_pages(online);
+        }
         taken
     }
 
@@ -85,7 +91,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.pages.free(ready);
             return self.make_piece_of_records(online, kind);
         }
-        self.make_page_of_records(online, kind, ready);
+        make_page_of_records(self, online, kind, ready);
         Ok(())
     }
 
@@ -114,32 +120,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Ok(())
     }
 
-    /// Makes records in a page that was allocated for them.
-    fn make_page_of_records(&self, online: &Online<M>, kind: RecordKind, ready: ReadyRun) {
-        let memory = run_memory(online, &ready, AllocFlags::ZEROED);
-        let bytes = ready.record().bytes::<M>();
-        let count = kind.in_page::<M>();
-        let mut lists = self.central.lock();
-        let ledger = self.pages.ledger();
-        ledger.transfer(Purpose::Objects, Purpose::Spans, bytes);
-        match kind {
-            RecordKind::Narrow => {
-                // SAFETY: `new` needs the records
-                // - aligned: a page is aligned to more than a record;
-                // - Ready, zero, and so for as long as they are records: the run was, whose token
-                //   is used up, and the pool hands its page out when no record is in use;
-                // - unshared: as above.
-                let memory = unsafe { Zeroed::new(memory.cast(), count) };
-                lists.add_records(online.records(), memory, true);
-            }
-            RecordKind::Wide => {
-                // SAFETY: as above.
-                let memory = unsafe { Zeroed::new(memory.cast(), count) };
-                lists.add_wide_records(online.records(), memory, true);
-            }
-        }
-    }
-
     /// Frees every page of records that is empty and not needed; `false` if there is none.
     pub(super) fn reclaim_record_pages(&self, online: &Online<M>) -> bool {
         let mut is_any = false;
@@ -166,5 +146,36 @@ pub(super) const fn record_kind<M: Machine>(slots: usize) -> RecordKind {
         RecordKind::Wide
     } else {
         RecordKind::Narrow
+    }
+}
+
+/// Makes records in a page that was allocated for them.
+fn make_page_of_records<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    kind: RecordKind,
+    ready: ReadyRun,
+) {
+    let memory = run_memory(online, &ready, AllocFlags::ZEROED);
+    let bytes = ready.record().bytes::<M>();
+    let count = kind.in_page::<M>();
+    let mut lists = heap.central.lock();
+    let ledger = heap.pages.ledger();
+    ledger.transfer(Purpose::Objects, Purpose::Spans, bytes);
+    match kind {
+        RecordKind::Narrow => {
+            // SAFETY: `new` needs the records
+            // - aligned: a page is aligned to more than a record;
+            // - Ready, zero, and so for as long as they are records: the run was, whose token
+            //   is used up, and the pool hands its page out when no record is in use;
+            // - unshared: as above.
+            let memory = unsafe { Zeroed::new(memory.cast(), count) };
+            lists.add_records(online.records(), memory, true);
+        }
+        RecordKind::Wide => {
+            // SAFETY: as above.
+            let memory = unsafe { Zeroed::new(memory.cast(), count) };
+            lists.add_wide_records(online.records(), memory, true);
+        }
     }
 }

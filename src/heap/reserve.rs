@@ -24,9 +24,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(online) = self.pages.online() else {
             return Err(Cause::NotInitialised);
         };
-        *self.refill.lock() = Some(Self::try_to_fill_reserve);
+        *self.refill.lock() = Some(try_to_fill);
         self.pages.keep_reserve(pages);
-        let filled = self.fill_reserve(online);
+        let filled = fill(self, online);
         self.reclaim_record_pages(online);
         filled
     }
@@ -47,51 +47,52 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             refill(self, online);
         }
     }
+}
 
-    fn try_to_fill_reserve(&self, online: &Online<M>) {
-        if self.pages.has_changed_since_refusal() {
-            self.fill_reserve(online).ok();
-        }
+/// Fills the reserve of `heap` if that may succeed.
+fn try_to_fill<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) {
+    if heap.pages.has_changed_since_refusal() {
+        fill(heap, online).ok();
     }
+}
 
-    /// Fills the reserve as far as memory allows.
-    ///
-    /// # Errors
-    /// The step that refused.
-    fn fill_reserve(&self, online: &Online<M>) -> Result<(), Cause> {
-        self.pages.set_reserve_low(false);
-        self.is_filling.store(true, Relaxed);
-        let filled = self.fill_pages_and_records(online);
-        self.is_filling.store(false, Relaxed);
-        if filled.is_err() {
-            self.pages.note_refusal();
-            self.pages.set_reserve_low(true);
-        }
-        filled
+/// Fills the reserve of `heap` as far as memory allows.
+///
+/// # Errors
+/// The step that refused.
+fn fill<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> Result<(), Cause> {
+    heap.pages.set_reserve_low(false);
+    heap.is_filling.store(true, Relaxed);
+    let pages = heap.pages.fill_reserve(online, heap);
+    // More records than pages would be of no use.
+    let kept = heap.pages.reserve_pages();
+    heap.central.lock().keep_records(kept);
+    // Each for itself: pages serve although there is no memory for records.
+    let narrow = fill_records(heap, online, RecordKind::Narrow);
+    let wide = fill_records(heap, online, RecordKind::Wide);
+    heap.is_filling.store(false, Relaxed);
+    let filled = pages.and(narrow).and(wide);
+    if filled.is_err() {
+        heap.pages.note_refusal();
+        heap.pages.set_reserve_low(true);
     }
+    filled
+}
 
-    fn fill_pages_and_records(&self, online: &Online<M>) -> Result<(), Cause> {
-        let pages = self.pages.fill_reserve(online, self);
-        // More records than pages would be of no use.
-        let kept = self.pages.reserve_pages();
-        self.central.lock().keep_records(kept);
-        // Each for itself: pages serve although there is no memory for records.
-        let narrow = self.fill_records(online, RecordKind::Narrow);
-        let wide = self.fill_records(online, RecordKind::Wide);
-        pages.and(narrow).and(wide)
+/// Makes records of `kind` until as many are unused as are to be kept, and one more.
+///
+/// # Errors
+/// Why there is no memory for them.
+fn fill_records<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    kind: RecordKind,
+) -> Result<(), Cause> {
+    if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
+        return Ok(());
     }
-
-    /// Makes records of `kind` until as many are unused as are to be kept, and one more.
-    ///
-    /// # Errors
-    /// Why there is no memory for them.
-    fn fill_records(&self, online: &Online<M>, kind: RecordKind) -> Result<(), Cause> {
-        if kind == RecordKind::Wide && !Records::<M>::HAS_WIDE {
-            return Ok(());
-        }
-        while self.central.lock().spare_records(kind) == 0 {
-            self.make_records(online, kind, AllocFlags::empty())?;
-        }
-        Ok(())
+    while heap.central.lock().spare_records(kind) == 0 {
+        heap.make_records(online, kind, AllocFlags::empty())?;
     }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Taking and freeing runs of pages.
 
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::region::metadata::Need;
+use crate::region::Need;
 use crate::region::{Cause, Source};
 
 use super::bits::{Bits, ChunkBits};

@@ -11,8 +11,9 @@ use crate::region::{Cause, Purpose, Space, Windows};
 use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Commits the pages of `part`, a part of a run in transit, that lack memory, and charges all of
-    /// the part to objects. The scavenged bits stay. Returns whether all of it is known to be zero.
+    /// Commits the pages of `part`, a part of a run in transit, that lack memory, and charges all
+    /// of the part to objects. The scavenged bits stay. Returns whether all of it is known to be
+    /// zero.
     ///
     /// # Errors
     /// The pages that were scavenged are so again. The figures are those of the run from the part
@@ -78,8 +79,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let before = part.bytes::<M>() - scavenged;
         self.ledger
             .transfer(Purpose::Objects, Purpose::Free, before);
-        // SAFETY: the holes of the part were committed, as the caller promises, and the token of the
-        // run is borrowed.
+        // SAFETY: the holes of the part were committed, as the caller promises, and the token of
+        // the run is borrowed.
         unsafe { self.decommit_parts(space, part) };
     }
 

@@ -21,7 +21,8 @@ use crate::region::token::{Prepared, Ready, Refused, Reserved};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
 use crate::span::Scan;
 
-/// A piece that was taken for a step, and the free pages directly below it that are part of the run.
+/// A piece that was taken for a step, and the free pages directly below it that are part of the
+/// run.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) plan: Plan,
@@ -108,7 +109,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
             made = Some(plan.piece);
         };
-        space.admits(plan.head().bytes::<M>())?;
+        let below = self.pool.count_scavenged(plan.tail());
+        space.admits((plan.head().count + below) << M::GEOMETRY.page_shift)?;
         let tail = plan.tail();
         let tail = (!tail.is_empty()).then(|| pool.take(tail));
         drop(pool);
@@ -254,15 +256,19 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         piece: Reserved,
         tail: Option<&Transit>,
     ) -> Result<Committed, Refused<Reserved, Cause>> {
+        let (head_bytes, granule) = (plan.head().bytes::<M>(), M::GEOMETRY.granule_bytes());
         let tail_is_zeroed = match tail {
             Some(tail) => match self.commit_part(space, tail, tail.run()) {
                 Ok(is_zeroed) => is_zeroed,
-                Err(why) => return Err(Refused::new(piece, why)),
+                Err(why) => {
+                    let why = why.beside(head_bytes, 0, granule);
+                    return Err(Refused::new(piece, why));
+                }
             },
             None => true,
         };
         let committed = space.prepare(piece).and_then(|prepared| {
-            let (head, rest) = prepared.split_at(plan.head().bytes::<M>());
+            let (head, rest) = prepared.split_at(head_bytes);
             match space.commit_admitted(head, Purpose::Objects) {
                 Ok((head, contents)) => Ok(Committed {
                     head,
@@ -275,10 +281,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 }),
             }
         });
-        if let (Err(_), Some(tail)) = (&committed, tail) {
-            // SAFETY: all of the tail was committed just now.
-            unsafe { self.uncommit_part(space, tail, tail.run()) };
-        }
-        committed
+        committed.map_err(|mut refused| {
+            if let Some(tail) = tail {
+                let had = self.pool.count_scavenged(tail.run()) << M::GEOMETRY.page_shift;
+                refused.why = refused.why.beside(had, had, granule);
+                // SAFETY: all of the tail was committed just now.
+                unsafe { self.uncommit_part(space, tail, tail.run()) };
+            }
+            refused
+        })
     }
 }

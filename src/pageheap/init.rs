@@ -12,7 +12,7 @@ use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::page::FreePages;
-use crate::region::metadata::Need;
+use crate::region::Need;
 use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::token::Reserved;
 use crate::region::windows::Home;
@@ -150,8 +150,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         Err(broken(*first, WindowRule::NoRoomForMetadata { smallest }))
     }
 
-    /// Whether a byte and a page could be had if metadata were at home in `home`, one of the windows
-    /// given.
+    /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
+    /// windows given.
     fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
         let Ok(room) = home.pages::<M>() else {
             return false;

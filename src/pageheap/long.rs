@@ -6,9 +6,10 @@
 //! again that they have taken from. At last the run is published. With interrupts masked no handler
 //! of this CPU can come between, and the run is committed at once.
 
-use archipelago_api::{Contents, Kernel, Machine, VirtRange};
+use archipelago_api::{Contents, Kernel, Machine};
 
 use super::grow::Claim;
+use super::long_piece::LongPiece;
 use super::page_heap::{Online, PageHeap, STEP};
 use super::plan::Plan;
 use super::pool::PagePool;
@@ -16,8 +17,7 @@ use super::reclaim::Reclaim;
 use super::run::{ReadyRun, Transit, Want};
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
-use crate::region::token::{Ready, Refused, Reserved};
-use crate::region::{Cause, Purpose, Space, Windows};
+use crate::region::{Cause, Space, Windows};
 use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -94,9 +94,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Ok(zeroed) => is_zeroed &= zeroed,
                 Err(cause) => {
                     let done = PageRun::between(run.first, step.first);
+                    let had = self.pool.count_scavenged(done) << M::GEOMETRY.page_shift;
                     // SAFETY: the steps before this one were committed.
                     unsafe { self.uncommit_steps(online, scan, transit, done, user) };
-                    return Err(cause);
+                    return Err(cause.beside(had, had, M::GEOMETRY.granule_bytes()));
                 }
             }
             user.between_steps(online);
@@ -207,8 +208,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         piece: &mut LongPiece,
         user: &impl Reclaim<M>,
     ) -> Result<bool, Cause> {
+        let granule = M::GEOMETRY.granule_bytes();
         let mut is_zeroed = match tail {
-            Some(tail) => self.commit_steps(online, scan, tail, user)?,
+            Some(tail) => self
+                .commit_steps(online, scan, tail, user)
+                .map_err(|cause| cause.beside(piece.pages().bytes::<M>(), 0, granule))?,
             None => true,
         };
         while let Some(step) = piece.next_step() {
@@ -218,8 +222,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             match committed {
                 Ok(contents) => is_zeroed &= contents == Contents::Zeroed,
                 Err(cause) => {
+                    let below = tail.map_or(0, |tail| self.pool.count_scavenged(tail.run()));
+                    let had = (piece.done() + below) << M::GEOMETRY.page_shift;
                     self.uncommit_claimed(online, scan, tail, piece, user);
-                    return Err(cause);
+                    return Err(cause.beside(had, had, granule));
                 }
             }
             user.between_steps(online);
@@ -307,98 +313,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             Ok(())
         });
         expect_invariant::<K, _, _>(done, "with interrupts on the gate is entered");
-    }
-}
-
-/// A piece of address space that becomes Ready from below.
-///
-/// # Invariants
-/// 1. The first `done` pages are Ready and charged to objects, the others Reserved.
-/// 2. No token or record names any of them.
-#[derive(Debug)]
-struct LongPiece {
-    range: VirtRange,
-    pages: PageRun,
-    done: usize,
-}
-
-impl LongPiece {
-    /// The piece `pages`, whose token is used up.
-    fn new(pages: PageRun, piece: Reserved) -> Self {
-        Self {
-            range: piece.record(),
-            pages,
-            done: 0,
-        }
-    }
-
-    /// The pages to be committed next.
-    fn next_step(&self) -> Option<PageRun> {
-        let first = self.pages.first.plus(self.done);
-        let left = self.pages.count - self.done;
-        (left > 0).then(|| PageRun::new(first, left.min(STEP)))
-    }
-
-    /// The pages that were committed last.
-    fn last_step(&self) -> Option<PageRun> {
-        let before = self.done.checked_sub(1)? / STEP * STEP;
-        let first = self.pages.first.plus(before);
-        Some(PageRun::new(first, self.done - before))
-    }
-
-    /// Commits the next step.
-    ///
-    /// # Errors
-    /// The step is Reserved. The figures are those of all that is not committed yet.
-    fn commit<M: Machine>(
-        &mut self,
-        space: &Space<'_, M>,
-        step: PageRun,
-    ) -> Result<Contents, Cause> {
-        let range = step.range::<M>().ok_or(Cause::Busy)?;
-        // SAFETY: the step is Reserved and named by no token, by the invariants of the piece.
-        let reserved = unsafe { Reserved::assume(range) };
-        let committed = space.prepare(reserved).and_then(|prepared| {
-            space
-                .commit(prepared, Purpose::Objects)
-                .map_err(|Refused { range, why }| Refused::new(space.unprepare(range), why))
-        });
-        match committed {
-            Ok((ready, contents)) => {
-                ready.record();
-                self.done += step.count;
-                Ok(contents)
-            }
-            Err(Refused { range, why }) => {
-                range.record();
-                let to_come = PageRun::between(step.first, self.pages.end());
-                Err(why.for_all(to_come.bytes::<M>(), 0, M::GEOMETRY.granule_bytes()))
-            }
-        }
-    }
-
-    /// Undoes the last step.
-    fn undo<M: Machine>(&mut self, space: &Space<'_, M>, step: PageRun) {
-        if let Some(range) = step.range::<M>() {
-            // SAFETY: the step is Ready and named by no token, by the invariants of the piece.
-            let ready = unsafe { Ready::assume(range) };
-            space.unmake(ready, None, Purpose::Objects).record();
-        }
-        self.done -= step.count;
-    }
-
-    /// The token of the piece, none of which is committed.
-    fn into_reserved(self) -> Reserved {
-        debug_assert_eq!(self.done, 0, "nothing is committed");
-        // SAFETY: all of the piece is Reserved and named by no token, by its invariants.
-        unsafe { Reserved::assume(self.range) }
-    }
-
-    /// The token of the piece, all of which is committed.
-    fn into_ready(self) -> Ready {
-        debug_assert_eq!(self.done, self.pages.count, "all is committed");
-        // SAFETY: all of the piece is Ready and named by no token, by its invariants.
-        unsafe { Ready::assume(self.range) }
     }
 }
 

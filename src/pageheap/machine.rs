@@ -59,8 +59,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         memory.ok_or(Cause::Busy)
     }
 
-    /// Decommits up to `pages` free pages, highest address first, in steps between which the gate is
-    /// open, and returns how many.
+    /// Decommits up to `pages` free pages, highest address first, in steps between which the gate
+    /// is open, and returns how many.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was

@@ -14,6 +14,7 @@ mod held;
 mod init;
 mod limit;
 mod long;
+mod long_piece;
 mod machine;
 mod page_heap;
 mod plan;

@@ -44,15 +44,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 }
 
-/// The pages to try after `pages` were refused: half of them, or as many as there are frames if
-/// that is less.
+/// The pages to try after `pages` were refused: half of them, or a bit less than there are frames
+/// for, so that the reserve is in few runs.
 fn fewer<M: Machine>(pages: usize, cause: Cause) -> usize {
-    let half = pages / 2;
     match cause {
         Cause::Frames { available, .. } => {
-            let granules = available * M::GEOMETRY.granule_bytes();
-            half.min(granules >> M::GEOMETRY.page_shift).max(1)
+            let most = (available * M::GEOMETRY.granule_bytes()) >> M::GEOMETRY.page_shift;
+            most.min(pages - pages.div_ceil(8)).max(1)
         }
-        _ => half,
+        _ => pages / 2,
     }
 }

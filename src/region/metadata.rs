@@ -32,7 +32,7 @@ pub(crate) struct Metadata {
     /// Invariant: the whole room is Reserved, and no token names a part of it.
     room: PageRun,
     extent_bytes: usize,
-    extent: OpenExtent,
+    pub(super) extent: OpenExtent,
     stock: [StockPiece; STOCK],
     /// Bytes for which the stock had no place.
     lost: usize,
@@ -43,9 +43,9 @@ pub(crate) struct Metadata {
 /// Invariant: `bump..ready` is Ready and unused, `ready..top` is Reserved, and no token names a
 /// part of either.
 #[derive(Clone, Copy, Debug)]
-struct OpenExtent {
-    bump: usize,
-    ready: usize,
+pub(super) struct OpenExtent {
+    pub(super) bump: usize,
+    pub(super) ready: usize,
     top: usize,
 }
 
@@ -178,7 +178,11 @@ impl Metadata {
 
     /// Takes address space for whole pages off the top of the extent, or off the room if it is
     /// large.
-    fn take_address<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+    pub(super) fn take_address<S: Shape>(
+        &mut self,
+        bytes: usize,
+        align: usize,
+    ) -> Result<usize, Cause> {
         if bytes > self.extent_bytes / 2 {
             return self.take_high_end::<S>(bytes, align.max(self.extent_bytes));
         }
@@ -191,58 +195,9 @@ impl Metadata {
     }
 }
 
-/// Address space that a piece of metadata takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Need {
-    /// How many bytes.
-    pub(crate) bytes: usize,
-    /// Their alignment, a power of two.
-    pub(crate) align: usize,
-    /// The piece is whole pages, of which a part is committed.
-    pub(crate) is_block: bool,
-}
-
-impl Need {
-    /// The address space that [`Source::take`] takes for an entry of `T`.
-    pub(crate) const fn of<T>() -> Self {
-        Self {
-            bytes: size_of::<T>(),
-            align: align_of::<T>(),
-            is_block: false,
-        }
-    }
-}
-
-/// What would become of metadata memory, by arithmetic alone.
 impl Metadata {
-    /// The address space for extents that would be left after `needs` were taken in turn, or `None`
-    /// if one of them does not fit.
-    pub(super) fn room_after<S: Shape>(
-        &self,
-        needs: impl Iterator<Item = Need>,
-    ) -> Option<PageRun> {
-        let page_bytes = S::GEOMETRY.page_bytes();
-        let mut metadata = self.clone();
-        for need in needs {
-            let bytes = need.bytes.next_multiple_of(LINE_BYTES);
-            let align = need.align.max(LINE_BYTES);
-            if need.is_block || bytes >= page_bytes {
-                let whole = bytes.next_multiple_of(page_bytes);
-                metadata
-                    .take_address::<S>(whole, align.max(page_bytes))
-                    .ok()?;
-            } else {
-                let start = metadata.place::<S>(bytes, align).ok()?;
-                let extent = &mut metadata.extent;
-                extent.bump = start + bytes;
-                extent.ready = extent.ready.max(extent.bump.next_multiple_of(page_bytes));
-            }
-        }
-        Some(metadata.room)
-    }
-
     /// The place of the next small piece, in a new extent if the present one has none.
-    fn place<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
+    pub(super) fn place<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         loop {
             let extent = self.extent;
             let start = (extent.bump + (align - 1)) & !(align - 1);

@@ -10,6 +10,7 @@ mod bitmap;
 mod cause;
 mod ledger;
 pub(crate) mod metadata;
+mod need;
 pub(crate) mod ranges;
 mod share;
 mod source;
@@ -20,6 +21,7 @@ pub(crate) mod windows;
 pub use cause::Cause;
 pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
+pub(crate) use need::Need;
 pub(crate) use source::{LINE_BYTES, Source};
 #[cfg(test)]
 pub(crate) use space::Undo;

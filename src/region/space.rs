@@ -31,13 +31,13 @@ pub(crate) struct Space<'a, M> {
     /// Debug builds ask whether no heap lock is held.
     #[cfg(debug_assertions)]
     may_call: fn() -> bool,
-    /// What could not be undone yet, because the machine was busy.
+    /// Ranges that could not be undone yet, because the machine was busy.
     pending: &'a Cell<PendingUndo>,
 }
 
-/// Ranges that the records count as Reserved and that are not yet, because the machine was busy when
-/// they were to be undone. A failing step leaves two at most: that of the request, and that of the
-/// metadata that was refused.
+/// Ranges that the records count as Reserved and that are not yet, because the machine was busy
+/// when they were to be undone. A failing step leaves two at most: that of the request, and that of
+/// the metadata that was refused.
 pub(crate) type PendingUndo = [Option<Undo>; 2];
 
 /// A range that is to be Reserved again.
@@ -45,8 +45,8 @@ pub(crate) type PendingUndo = [Option<Undo>; 2];
 pub(crate) struct Undo {
     /// The range.
     pub(crate) range: VirtRange,
-    /// How many of its first bytes are Ready, charged to [`Purpose::UnusedMetadata`]; the others are
-    /// Prepared.
+    /// How many of its first bytes are Ready, charged to [`Purpose::UnusedMetadata`]; the others
+    /// are Prepared.
     pub(crate) ready: usize,
 }
 
@@ -91,8 +91,8 @@ impl<'a, M: Machine> Space<'a, M> {
         let mut pending = self.pending.get();
         for index in 0..pending.len() {
             if let Some(undo) = pending[index] {
-                // SAFETY: `undo` used the token of the range up, and the token that it led to is not
-                // used before this succeeds.
+                // SAFETY: `undo` used the token of the range up, and the token that it led to is
+                // not used before this succeeds.
                 unsafe { self.fault(undo) }?;
                 pending[index] = None;
                 self.pending.set(pending);
@@ -267,8 +267,8 @@ impl<'a, M: Machine> Space<'a, M> {
         unsafe { self.undo(Undo { range, ready: 0 }) }
     }
 
-    /// Undoes a [`prepare`](Self::prepare) of a range, the first part of which, `head`, was committed
-    /// and charged to `purpose`, as [`unprepare`](Self::unprepare) does.
+    /// Undoes a [`prepare`](Self::prepare) of a range, the first part of which, `head`, was
+    /// committed and charged to `purpose`, as [`unprepare`](Self::unprepare) does.
     pub(crate) fn unmake(&self, head: Ready, rest: Option<Prepared>, purpose: Purpose) -> Reserved {
         let head = head.record();
         let ready = head.bytes();

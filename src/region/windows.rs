@@ -8,7 +8,8 @@ use archipelago_api::{Kernel, Machine, Offset};
 
 use super::cause::Cause;
 use super::ledger::Purpose;
-use super::metadata::{Metadata, Need};
+use super::metadata::Metadata;
+use super::need::Need;
 use super::ranges::{Outgrown, Ranges, RangesError};
 use super::share::BitmapShare;
 use super::source::Source;
@@ -18,8 +19,9 @@ use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 
 /// Growth leaves this many bytes of every page to metadata: four for its handle in a page map, and
-/// as many for the bits and summaries of its chunk and for what is left over in blocks. Span records
-/// lie in pages of the heap. The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
+/// as many for the bits and summaries of its chunk and for what is left over in blocks. Span
+/// records lie in pages of the heap. The heap bitmap comes on top, see
+/// [`Windows::leave_to_bitmap`].
 const METADATA_BYTES: usize = 8;
 
 /// All windows, and the address space of them that is unused.
@@ -201,8 +203,8 @@ impl Windows {
         kept + self.bitmap_share.of(pages.saturating_sub(kept))
     }
 
-    /// Takes `piece` off the unused address space. [`ensure_ranges`](Self::ensure_ranges) was called,
-    /// and [`put_back`](Self::put_back) or [`settle`](Self::settle) is called later.
+    /// Takes `piece` off the unused address space. [`ensure_ranges`](Self::ensure_ranges) was
+    /// called, and [`put_back`](Self::put_back) or [`settle`](Self::settle) is called later.
     pub(crate) fn take<S: Shape, K: Kernel>(&mut self, piece: PageRun) -> Reserved {
         let room = self.room();
         let taken = if room.contains(piece.first) && piece.end() <= room.end() {
@@ -249,8 +251,8 @@ impl Windows {
         self.claims -= 1;
     }
 
-    /// Makes room for one more range of each kind, and for the pieces that were taken and may be put
-    /// back.
+    /// Makes room for one more range of each kind, and for the pieces that were taken and may be
+    /// put back.
     ///
     /// # Errors
     /// Why there is no memory for a larger array.

@@ -216,6 +216,11 @@ impl Lists {
         self.pool.free(records, handle);
     }
 
+    /// Whether there is a page of records none of which is in use.
+    pub(crate) fn has_empty_page(&self) -> bool {
+        self.pool.has_empty_page()
+    }
+
     /// Takes a page of records that the pool does not need out of it.
     pub(crate) fn take_empty_page<M: Machine>(
         &mut self,

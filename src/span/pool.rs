@@ -139,6 +139,11 @@ impl Pool {
         self.stock(kind).free(records, handle);
     }
 
+    /// Whether there is an empty page.
+    pub(super) fn has_empty_page(&self) -> bool {
+        (self.narrow.empty.first | self.wide.empty.first) != 0
+    }
+
     /// Takes an empty page out of the pool, if there is one and its records need not be kept.
     pub(super) fn take_empty_page<M: Machine>(
         &mut self,

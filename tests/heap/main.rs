@@ -16,9 +16,12 @@ extern crate alloc;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod adjacent_windows;
 mod bad_input;
+mod history;
 mod interface;
 mod interrupts;
 mod lookups;
 mod reclaim;
+mod refusals;
 mod regression;
+mod steps;
 mod unlocked_calls;

@@ -63,9 +63,9 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// page Ready before a request needs it, and never decommits one.
     const DECOMMITS: bool = true;
 
-    /// Whether [`prepare`](Self::prepare), [`commit`](Self::commit), [`decommit`](Self::decommit) and
-    /// [`fault`](Self::fault) can be refused. Where this is `false` they always succeed, and code
-    /// that undoes steps is left out.
+    /// Whether [`prepare`](Self::prepare), [`commit`](Self::commit), [`decommit`](Self::decommit)
+    /// and [`fault`](Self::fault) can be refused. Where this is `false` they always succeed, and
+    /// code that undoes steps is left out.
     const REFUSES: bool = true;
 
     /// Bytes of a word, the unit in which a pointer lies in memory: 4 or 8. What describes where

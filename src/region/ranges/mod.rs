@@ -92,8 +92,8 @@ impl Ranges {
         (0..self.len).map(|index| self.at(index))
     }
 
-    /// Slots of the array that is needed before `more` more ranges are certain to fit, if the present
-    /// one has no room for them.
+    /// Slots of the array that is needed before `more` more ranges are certain to fit, if the
+    /// present one has no room for them.
     pub(crate) const fn needs_room(&self, more: usize) -> Option<usize> {
         if self.len + more <= self.capacity() {
             None

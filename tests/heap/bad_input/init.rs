@@ -1,9 +1,9 @@
 //! Other reasons for which a heap is not initialised or a window not added.
 
-use archipelago::{AllocFlags, Cause, InitError, Kernel, VirtAddr, VirtRange, Window, WindowRule};
+use archipelago::{Cause, InitError, Kernel, VirtAddr, VirtRange, Window, WindowRule};
 use archipelago_api::ReserveError;
 use archipelago_sim::{Hosted, Mode, Sim, SimGeometry};
-use archipelago_testing::{Rig, layout, lone_window};
+use archipelago_testing::{Rig, lone_window};
 
 fn good<G: SimGeometry>() -> Window {
     lone_window::<G>(100 * Rig::<G>::PAGE)

@@ -48,6 +48,7 @@ const ORDERS: &[Order] = &[
             "scavenge.rs",
             "limit.rs",
             "machine.rs",
+            "long_piece.rs",
             "long.rs",
             "alloc.rs",
             "bitmap/mod.rs",
