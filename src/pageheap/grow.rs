@@ -94,7 +94,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         is_long: bool,
     ) -> Result<Claim, Cause> {
-        let mut made = None;
+        let mut made: Option<Plan> = None;
         let (mut pool, plan) = loop {
             windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
             let pool = self.pool.hold();
@@ -102,12 +102,17 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             if is_long {
                 plan.piece = plan.head();
             }
-            if !Self::METADATA_FIRST || made == Some(plan.piece) {
+            let is_made = made.is_some_and(|made| made.piece == plan.piece);
+            if !Self::METADATA_FIRST || is_made && self.covers(want.scan, plan.run) {
                 break (pool, plan);
             }
             drop(pool);
+            if let Some(made) = made {
+                self.bitmap
+                    .give_back(&self.index, space, want.scan, made.run);
+            }
             self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
-            made = Some(plan.piece);
+            made = Some(plan);
         };
         let below = self.pool.count_scavenged(plan.tail());
         space.admits((plan.head().count + below) << M::GEOMETRY.page_shift)?;

@@ -183,7 +183,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
         };
         let mut parts = Some((tail, piece));
-        let published = self.publish_long(online, plan, &mut parts, user);
+        let published = self.publish_long(online, want.scan, plan, &mut parts, user);
         if let (Err(_), Some((tail, mut piece))) = (&published, parts) {
             self.uncommit_claimed(online, want.scan, tail.as_ref(), &mut piece, user);
             self.settle_refused(online, tail, piece, user);
@@ -216,9 +216,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             None => true,
         };
         while let Some(step) = piece.next_step() {
-            let committed = self.with_machine(online, user, |space, windows| {
-                self.with_bits(space, windows, scan, step, || piece.commit(space, step))
-            });
+            let committed = self.with_machine(online, user, |space, _| piece.commit(space, step));
             match committed {
                 Ok(contents) => is_zeroed &= contents == Contents::Zeroed,
                 Err(cause) => {
@@ -244,8 +242,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) {
         while let Some(step) = piece.last_step() {
             self.with_open_gate(online, user, |space, _| piece.undo(space, step));
-            // SAFETY: the step is not published, so no object is in it.
-            unsafe { self.release_bits(scan, step) };
         }
         if let Some(tail) = tail {
             // SAFETY: all of the tail was committed before the piece.
@@ -270,14 +266,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
     }
 
-    /// Makes the metadata of a claim all of which is committed, in steps, and publishes the claim
-    /// with the last one. Takes `parts` if it succeeds.
+    /// Makes the metadata of a claim all of which is committed, in steps, with the heap bitmap that
+    /// covers it, and publishes the claim with the last one. Takes `parts` if it succeeds.
     ///
     /// # Errors
     /// Why there is no memory; metadata that was made stays, empty and charged.
     fn publish_long(
         &self,
         online: &Online<M>,
+        scan: Scan,
         plan: Plan,
         parts: &mut Option<(Option<Transit>, LongPiece)>,
         user: &impl Reclaim<M>,
@@ -285,8 +282,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let mut run = None;
         for step in steps(plan.piece) {
             let is_last = step.end() == plan.piece.end();
-            self.with_machine(online, user, |space, windows| {
-                self.make_metadata(space, windows, step, (Scan::NO, step))?;
+            let made = self.with_machine(online, user, |space, windows| {
+                self.make_metadata(space, windows, step, (scan, step))?;
+                self.claim_committed(scan, step);
                 if is_last {
                     if let Some((tail, piece)) = parts.take() {
                         run = Some(self.pool.publish(plan, tail, piece.into_ready(), None));
@@ -294,7 +292,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     }
                 }
                 Ok(())
-            })?;
+            });
+            if let Err(cause) = made {
+                let claimed = PageRun::between(plan.piece.first, step.first);
+                // SAFETY: the piece is not published, so no object is in it.
+                unsafe { self.release_bits(scan, claimed) };
+                return Err(cause);
+            }
             user.between_steps(online);
         }
         // The last step has put it there.
