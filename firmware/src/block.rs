@@ -35,13 +35,17 @@ pub(crate) enum Page {
 }
 
 const FREE: u8 = 0;
-const HEAD: u8 = 0xfd;
-const TAIL: u8 = 0xfe;
-const METADATA: u8 = 0xff;
+const HEAD: u8 = 0x7d;
+const TAIL: u8 = 0x7e;
+const METADATA: u8 = 0x7f;
+
+/// The bit of a page's byte that says that an object of it kept its place when it shrank. The use
+/// of the page is in the others.
+const LOOSE: u8 = 0x80;
 
 impl Page {
     const fn from_byte(byte: u8) -> Self {
-        match byte {
+        match byte & !LOOSE {
             FREE => Self::Free,
             HEAD => Self::Head,
             TAIL => Self::Tail,
@@ -168,15 +172,30 @@ impl<const PAGE: usize> Block<PAGE> {
         unsafe { byte.read() }
     }
 
+    /// Whether an object of `page` kept its place when it shrank.
+    pub(crate) fn is_loose(&self, page: usize) -> bool {
+        self.byte(page) & LOOSE != 0
+    }
+
+    /// Notes that an object of `page` kept its place when it shrank, until the page has another
+    /// use.
+    pub(crate) fn loosen(&self, page: usize) {
+        self.set_byte(page, self.byte(page) | LOOSE);
+    }
+
     /// Sets the use of `page`.
     pub(crate) fn set(&self, page: usize, used: Page) {
+        self.set_byte(page, used.byte());
+    }
+
+    fn set_byte(&self, page: usize, value: u8) {
         if page < self.pages {
             // SAFETY: `add` needs a result inside the block: the page map has a byte for every
             // page.
             let byte = unsafe { self.start.add(page) };
             // SAFETY: `write` needs memory that may be written: the block's may, by `new`'s
             // contract.
-            unsafe { byte.write(used.byte()) };
+            unsafe { byte.write(value) };
         }
     }
 
@@ -184,11 +203,12 @@ impl<const PAGE: usize> Block<PAGE> {
     pub(crate) fn next(&self, pages: Range<usize>, wanted: Page) -> Option<usize> {
         let wanted = wanted.byte();
         let pattern = u32::from_ne_bytes([wanted; MAP_WORD]);
+        let uses = u32::from_ne_bytes([!LOOSE; MAP_WORD]);
         let mut page = pages.start;
         while page < pages.end {
-            if page % MAP_WORD == 0 && !has_zero_byte(self.bytes(page) ^ pattern) {
+            if page % MAP_WORD == 0 && !has_zero_byte(self.bytes(page) & uses ^ pattern) {
                 page += MAP_WORD;
-            } else if self.byte(page) == wanted {
+            } else if self.byte(page) & !LOOSE == wanted {
                 return Some(page);
             } else {
                 page += 1;

@@ -31,10 +31,12 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let new = Layout::from_size_align(new_size, layout.align()).ok();
-        let (Some(pointer), Some(new)) = (NonNull::new(pointer), new) else {
+        let Some(pointer) = NonNull::new(pointer) else {
             return ptr::null_mut();
         };
+        // SAFETY: a layout's alignment is a power of two, and the caller promises that the new
+        // size, rounded up to it, is at most `isize::MAX`.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         // SAFETY: the caller's promise is that of `GlobalAlloc::realloc`, which is the same.
         let memory = unsafe { self.reallocate(pointer, layout, new, K::context()) };
         pointer_or_null(memory.ok())

@@ -6,6 +6,7 @@
 
 mod alloc;
 mod early;
+mod early_map;
 mod free;
 mod init;
 mod lookup;
@@ -25,4 +26,4 @@ pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
-pub use request::AllocError;
+pub use request::{AllocError, ReallocError};

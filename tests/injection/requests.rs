@@ -6,6 +6,8 @@ use archipelago_testing::{Rig, layout, on_every_geometry};
 
 use crate::case::{Case, LARGE, home, large, small};
 use crate::inject;
+use crate::shortage::{self, Scarce};
+use crate::sweep::{self, Scenario};
 
 /// The window of these heaps: four arenas, with metadata at its far end.
 fn four_arenas<G: SimGeometry>() -> Window {
@@ -132,11 +134,19 @@ fn a_small_object_that_becomes_a_large_one<G: SimGeometry>() {
     });
 }
 
-/// Shrinking below a class moves the object.
+/// Shrinking below a class moves the object, or leaves it where it is: whatever fails, it shrinks.
 fn a_large_object_that_becomes_a_small_one<G: SimGeometry>() {
-    inject!(with_a_large_object::<G>, |case| {
-        case.resize_first(24, AllocFlags::empty())
-    });
+    let scenario = Scenario {
+        set_up: with_a_large_object::<G>,
+        operate: |case| case.resize_first(24, AllocFlags::empty()),
+        absorbs: true,
+    };
+    let failures = sweep::calls(&scenario);
+    assert!(failures >= 4, "it would move if it could");
+    for scarce in [Scarce::Frames, Scarce::Limit] {
+        let refusals = shortage::sweep(&scenario, scarce);
+        assert_eq!(refusals, 0, "none but the absent memory is needed");
+    }
 }
 
 /// A source that does not take frames back: the machine holds the frames that a failure returns.

@@ -5,7 +5,7 @@ use core::fmt;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use archipelago::{AllocError, Heap, InitError, Stats, Violation, Window};
+use archipelago::{AllocError, Heap, InitError, ReallocError, Report, Stats, Violation, Window};
 use archipelago_api::{AllocFlags, Kernel, VirtRange};
 
 use crate::machine::Flat;
@@ -148,6 +148,23 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         unsafe { self.heap.deallocate(pointer, layout) };
     }
 
+    /// Frees an object, if there is one with this layout at `pointer`, any number whatsoever; see
+    /// [`Heap::try_deallocate`].
+    ///
+    /// # Errors
+    /// A report of what was found; nothing has changed.
+    /// # Safety
+    /// *If* an object with this layout begins at `pointer`, it is the caller's, and nothing uses it
+    /// any more.
+    pub unsafe fn try_deallocate(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), Report> {
+        // SAFETY: the caller promises that an object is its own, and that nothing uses it.
+        unsafe { self.heap.try_deallocate(pointer, layout) }
+    }
+
     /// Changes the size of an object; see [`Heap::reallocate`].
     ///
     /// # Errors
@@ -166,6 +183,26 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         // - the caller promises that the pointer was allocated here with this layout;
         // - the caller promises that nothing uses the old address afterwards.
         unsafe { self.heap.reallocate(pointer, old, new, flags) }
+    }
+
+    /// Changes the size of an object, if there is one with the layout `old` at `pointer`, any
+    /// number whatsoever; see [`Heap::try_reallocate`].
+    ///
+    /// # Errors
+    /// A report of what was found, or the step that refused; nothing has changed.
+    /// # Safety
+    /// *If* an object with the layout `old` begins at `pointer`, it is the caller's: no other call
+    /// frees or reallocates it meanwhile, and after success it is not used any more.
+    pub unsafe fn try_reallocate(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, ReallocError> {
+        // SAFETY: the caller promises that an object is its own, and that nothing uses it
+        // meanwhile or afterwards.
+        unsafe { self.heap.try_reallocate(pointer, old, new, flags) }
     }
 
     /// The statistics; see [`Heap::stats`].

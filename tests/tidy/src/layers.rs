@@ -59,6 +59,7 @@ const ORDERS: &[Order] = &[
         folder: "heap",
         files: &[
             "mod.rs",
+            "early_map.rs",
             "early.rs",
             "object_heap.rs",
             "request.rs",
