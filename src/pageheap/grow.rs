@@ -100,11 +100,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 best = Some(plan);
             }
         }
-        let shift = M::GEOMETRY.page_shift;
-        best.ok_or(Cause::Window {
-            bytes: want.pages << shift,
-            largest: largest << shift,
-        })
+        best.ok_or(want.has_no_window::<M>(largest))
     }
 
     /// Makes all the metadata that publishing `piece` needs.

@@ -372,10 +372,8 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         if gone.count < run.count {
             return Ok(());
         }
-        Err(Cause::Window {
-            bytes: side.reserve.missing() << M::GEOMETRY.page_shift,
-            largest: run.bytes::<M>(),
-        })
+        let missing = Want::pages(side.reserve.missing());
+        Err(missing.has_no_window::<M>(run.count))
     }
 
     /// Frees a run that was taken off the reserve.
