@@ -212,6 +212,11 @@ impl<const PAGE: usize> Pool<PAGE> {
         Some(first)
     }
 
+    /// The number of pages of the run that begins with `head`.
+    pub(crate) fn run_pages(&self, head: usize) -> usize {
+        1 + self.count(head + 1, usize::MAX, Page::Tail)
+    }
+
     /// The number of adjacent pages from `first` up with the use `used`, at most `most`.
     fn count(&self, first: usize, most: usize, used: Page) -> usize {
         let mut count = 0;
@@ -246,7 +251,7 @@ impl<const PAGE: usize> Pool<PAGE> {
                 }
             }
             Page::Head if inside == 0 => {
-                let pages = 1 + self.count(page + 1, usize::MAX, Page::Tail);
+                let pages = self.run_pages(page);
                 let is_run = matches!(served, Served::Run { .. }) || self.block.is_loose(page);
                 let same = layout.size().div_ceil(PAGE) == pages;
                 if is_run && same && is_aligned(pointer, layout) {

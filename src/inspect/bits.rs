@@ -2,12 +2,15 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Acquire;
+use core::sync::atomic::{AtomicUsize, fence};
 
 use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
 
+use super::views::for_each_object_of;
 use super::walk::spans;
 use crate::arena::{ArenaIndex, BitsReader};
+use crate::base::PageRun;
 use crate::bits::{HeapBits, PointerWords, Tables};
 use crate::heap::Heap;
 use crate::span::{Kind, SpanRef};
@@ -120,41 +123,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// that were not asked for. `None` for what is foreign, free, or a span's tail.
     ///
     /// # Cost
-    /// Four dependent loads and a multiplication; takes no lock. An object that is being freed
-    /// meanwhile may be found or not; if its pages are used again before the call is over, what is
-    /// found may be neither it nor what follows it there, but it has `addr` in it.
+    /// Seven loads, three of them dependent, and a multiplication; takes no lock. What is found was
+    /// there at some moment of the call: if the span changes meanwhile, the lookup begins again. An
+    /// object that is being allocated or freed meanwhile may be found or not.
     #[must_use]
     pub fn object_at(&self, addr: VirtAddr) -> Option<ObjectView> {
-        let handle = self.pages.index().span_of(addr)?;
-        let span = self.pages.online()?.records().get(handle);
-        let run = span.record.run();
-        let first = run.first.address::<M>();
-        let offset = addr.bytes_above(first)?;
-        if offset >= run.bytes::<M>() {
-            // The span has gone since it was looked up, and its record is another's.
-            return None;
-        }
-        let is_scannable = span.scan().is_yes();
-        match span.kind() {
-            Kind::Small(number) => {
-                let class = Self::TABLE.class(number)?;
-                let slot = Self::TABLE.slot_at(class, offset);
-                let is_live = slot < Self::TABLE.slots(class) && span.is_taken(slot);
-                let bytes = Self::TABLE.size(class);
-                is_live.then_some(ObjectView {
-                    base: first.checked_add(slot * bytes)?,
-                    bytes,
-                    slot,
-                    is_scannable,
-                })
+        loop {
+            let handle = self.pages.index().span_of(addr)?;
+            let span = self.pages.online()?.records().get(handle);
+            let run = span.record.run();
+            let found = object_in::<M, K>(span, run, addr);
+            // Whatever was read of a later span: its record was described after the entry of the
+            // one before was cleared, which is seen from here on.
+            fence(Acquire);
+            if self.pages.index().span_of(addr) == Some(handle) && span.is_still(run) {
+                return found;
             }
-            Kind::Large => Some(ObjectView {
-                base: first,
-                bytes: run.bytes::<M>(),
-                slot: 0,
-                is_scannable,
-            }),
-            Kind::Unused => None,
         }
     }
 
@@ -212,6 +196,39 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
+/// The live object of a span with this run that `addr` lies in.
+fn object_in<M: Machine, K: Kernel>(
+    span: SpanRef<'_>,
+    run: PageRun,
+    addr: VirtAddr,
+) -> Option<ObjectView> {
+    let first = run.first.address::<M>();
+    let offset = addr.bytes_above(first)?;
+    let (slot, bytes) = match span.kind() {
+        Kind::Small(number) => {
+            let class = Heap::<M, K>::TABLE.class(number)?;
+            let bytes = Heap::<M, K>::TABLE.size(class);
+            // Slots are found by a multiplication, which is good for the offsets of a span.
+            if offset >= Heap::<M, K>::TABLE.slots(class) * bytes {
+                return None;
+            }
+            let slot = Heap::<M, K>::TABLE.slot_at(class, offset);
+            if !span.is_taken(slot) {
+                return None;
+            }
+            (slot, bytes)
+        }
+        Kind::Large if offset < run.bytes::<M>() => (0, run.bytes::<M>()),
+        Kind::Large | Kind::Unused => return None,
+    };
+    Some(ObjectView {
+        base: first.checked_add(slot * bytes)?,
+        bytes,
+        slot,
+        is_scannable: span.scan().is_yes(),
+    })
+}
+
 /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
 /// object are found from those of the one before.
 fn for_each_word_of<M: Machine, K: Kernel>(
@@ -223,7 +240,7 @@ fn for_each_word_of<M: Machine, K: Kernel>(
     let Some(mut cursor) = HeapBits::at(reader, at) else {
         return;
     };
-    for_each_object::<M, K>(span, |base, bytes| {
+    for_each_object_of::<M, K>(span, |base, bytes| {
         let passed = base.value().wrapping_sub(at.value());
         cursor = cursor.forward(passed / M::WORD_BYTES);
         at = base;
@@ -233,31 +250,65 @@ fn for_each_word_of<M: Machine, K: Kernel>(
     });
 }
 
-/// Calls `visit` with the first address and the length of every live object of a span.
-fn for_each_object<M: Machine, K: Kernel>(
-    span: SpanRef<'_>,
-    mut visit: impl FnMut(VirtAddr, usize),
-) {
-    let first = span.record.first().address::<M>();
-    let (slots, bytes) = slots_of::<M, K>(span);
-    let is_large = span.kind() == Kind::Large;
-    for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
-        let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
-        visit(base, bytes);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use core::alloc::Layout;
 
-/// How many slots a span has, and how many bytes each; a large object is one slot.
-pub(super) fn slots_of<M: Machine, K: Kernel>(span: SpanRef<'_>) -> (usize, usize) {
-    let class = match span.kind() {
-        Kind::Small(number) => Heap::<M, K>::TABLE.class(number),
-        Kind::Large => return (1, span.record.run().bytes::<M>()),
-        Kind::Unused => None,
-    };
-    class.map_or((0, 0), |class| {
-        (
-            Heap::<M, K>::TABLE.slots(class),
-            Heap::<M, K>::TABLE.size(class),
-        )
-    })
+    use archipelago_api::AllocFlags;
+    use archipelago_sim::{Hosted, Plain32, Sim};
+
+    use super::*;
+    use crate::pageheap::Window;
+
+    type Subject = Heap<Sim<Plain32>, Hosted>;
+
+    fn subject() -> (Box<Subject>, VirtAddr) {
+        let heap: Box<Subject> = Box::default();
+        heap.init(&[Window::new(0x4000_0000, 1 << 28)], Sim::default())
+            .expect("a good window");
+        let memory = heap
+            .allocate(Layout::new::<[u64; 8]>(), AllocFlags::empty())
+            .expect("memory");
+        let online = heap.pages.online().expect("initialised");
+        let address = online.machine.address(memory.cast());
+        (heap, address.expect("the heap's"))
+    }
+
+    /// Slots are found by a multiplication that is wrong for offsets beyond the spans of a class. A
+    /// record that has become that of a long run since it was looked up has such offsets.
+    #[test]
+    fn no_slot_is_found_beyond_the_slots_of_its_class() {
+        let (heap, address) = subject();
+        let online = heap.pages.online().expect("initialised");
+        let handle = heap.pages.index().span_of(address).expect("a span");
+        let span = online.records().get(handle);
+        let run = PageRun::new(span.record.run().first, 1 << 19);
+        let live = object_in::<Sim<Plain32>, Hosted>(span, run, address);
+        let live = live.expect("the first slot is live");
+        assert_eq!((live.base, live.bytes, live.slot), (address, 64, 0));
+        for offset in (64..1_usize << 31).step_by((1 << 16) - 32) {
+            let beyond = address.checked_add(offset).expect("in the space");
+            let found = object_in::<Sim<Plain32>, Hosted>(span, run, beyond);
+            assert_eq!(found, None, "{offset:#x} bytes above");
+        }
+    }
+
+    /// A lookup does not use what it read before a change of the record.
+    #[test]
+    fn a_span_that_has_changed_is_looked_up_again() {
+        let (heap, address) = subject();
+        let online = heap.pages.online().expect("initialised");
+        let handle = heap.pages.index().span_of(address).expect("a span");
+        let span = online.records().get(handle);
+        let run = span.record.run();
+        assert!(span.is_still(run));
+        span.record.describe(Kind::Large, run, 0, false);
+        assert!(!span.is_still(run), "it is of another kind");
+        let span = online.records().get(handle);
+        span.record.set_pages(2);
+        assert!(!span.is_still(run), "it has another length");
+        let found = heap.object_at(address).expect("a large object");
+        assert_eq!((found.base, found.bytes), (address, 2 * 4096));
+    }
 }

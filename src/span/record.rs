@@ -122,6 +122,9 @@ impl Record {
             Kind::Small(class) => 2 + u32::from(class),
         };
         let wide = self.kind.load(Relaxed) & WIDE;
+        // Lookups without a lock that see any of this see, after a fence of theirs, that the index
+        // no longer named the record for the pages before.
+        Scan::before_change();
         self.first.store(run.first.0, Relaxed);
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);

@@ -10,6 +10,8 @@ use super::record::{
     Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
     scan_of,
 };
+#[cfg(feature = "heap-bits")]
+use crate::base::PageRun;
 
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,12 @@ impl<'a> SpanRef<'a> {
     #[inline]
     pub(crate) const fn is_claimed(self) -> bool {
         is_claimed(self.kind)
+    }
+
+    /// Whether the record still describes what it did when it was looked up, with this run.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn is_still(self, run: PageRun) -> bool {
+        self.record.kind_word() == self.kind && self.record.run() == run
     }
 
     #[inline]

@@ -4,6 +4,8 @@
 mod cases;
 mod shrinks;
 mod subjects;
+#[cfg(all(unix, not(miri)))]
+mod unwinding;
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -101,6 +103,51 @@ fn the_firmware_heap_finds_every_mistake() {
     finds_every_mistake::<Firmware<256>>();
     finds_every_mistake::<Firmware<512>>();
     finds_every_mistake::<Firmware<1024>>();
+}
+
+/// Every live object is listed once, lowest first, with its slot or pages; early blocks are not.
+fn lists_live_objects<S: Subject>() {
+    let subject = S::new();
+    assert_eq!(subject.objects(), []);
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut live = Vec::new();
+    for turn in 0..150 {
+        let wanted = match turn % 10 {
+            0 => layout(random.usize(1..S::LARGE), 8),
+            _ => layout(random.usize(1..300), 1 << random.u32(..6)),
+        };
+        if let Some(pointer) = subject.get(wanted) {
+            live.push((pointer, wanted));
+        }
+        if turn % 3 == 0 {
+            let (pointer, layout) = live.swap_remove(random.usize(..live.len()));
+            subject.free(pointer, layout);
+        }
+    }
+    live.sort_by_key(|(pointer, _)| pointer.addr());
+    let listed = subject.objects();
+    assert!(listed.windows(2).all(|two| two[0].0 + two[0].1 <= two[1].0));
+    assert_eq!(listed.len(), live.len());
+    for ((start, bytes), (pointer, layout)) in listed.iter().zip(&live) {
+        assert_eq!(*start, pointer.addr().get());
+        assert!(*bytes >= layout.size());
+    }
+    for (pointer, layout) in live {
+        subject.free(pointer, layout);
+    }
+    assert_eq!(subject.objects(), []);
+}
+
+#[test]
+fn every_heap_lists_its_objects() {
+    lists_live_objects::<Whole<Plain32>>();
+    lists_live_objects::<Whole<Top30>>();
+    lists_live_objects::<Flat>();
+    lists_live_objects::<Firmware<256>>();
+    lists_live_objects::<Firmware<1024>>();
+    let early = Early::<Plain32>::new();
+    assert!(early.get(layout(8, 8)).is_some());
+    assert_eq!(early.objects(), []);
 }
 
 /// Before a heap has memory, all pointers are foreign.

@@ -12,6 +12,8 @@ use archipelago_testing::lone_window;
 
 /// A heap to be misused. Its objects are never used, so that any of them may be freed.
 pub(crate) trait Subject: Sized {
+    type Heap: GlobalAlloc;
+
     /// Bytes of an object that has pages of its own, an odd number of them.
     const LARGE: usize;
 
@@ -26,8 +28,16 @@ pub(crate) trait Subject: Sized {
         old: Layout,
         new: Layout,
     ) -> Result<Option<NonNull<u8>>, Report>;
-    /// `GlobalAlloc::realloc`.
-    fn realloc(&self, pointer: NonNull<u8>, layout: Layout, new_size: usize) -> *mut u8;
+    fn heap(&self) -> &Self::Heap;
+
+    fn realloc(&self, pointer: NonNull<u8>, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: nobody uses an object of this heap.
+        unsafe { self.heap().realloc(pointer.as_ptr(), layout, new_size) }
+    }
+
+    /// The first address in memory and the bytes of every live object, as the heap lists them.
+    fn objects(&self) -> Vec<(usize, usize)>;
+
     /// A pointer into the heap's metadata.
     fn metadata(&self) -> NonNull<u8>;
     /// Checks the heap, and returns its account, which a refused call must not change.
@@ -74,9 +84,8 @@ macro_rules! with_flags {
             }
         }
 
-        fn realloc(&self, pointer: NonNull<u8>, layout: Layout, new_size: usize) -> *mut u8 {
-            // SAFETY: nobody uses an object of this heap.
-            unsafe { GlobalAlloc::realloc(&*self.$heap, pointer.as_ptr(), layout, new_size) }
+        fn heap(&self) -> &Self::Heap {
+            &self.$heap
         }
     };
 }
@@ -93,6 +102,8 @@ const fn window_bytes<G: SimGeometry>() -> usize {
 }
 
 impl<G: SimGeometry> Subject for Whole<G> {
+    type Heap = Heap<Sim<G>, Hosted>;
+
     const LARGE: usize = 41 * G::GEOMETRY.page_bytes();
 
     fn new() -> Self {
@@ -107,6 +118,15 @@ impl<G: SimGeometry> Subject for Whole<G> {
     }
 
     with_flags!(heap);
+
+    fn objects(&self) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        self.heap.for_each_object(|address, bytes| {
+            let pointer = self.machine.pointer(address);
+            all.push((pointer.addr().get(), bytes));
+        });
+        all
+    }
 
     fn metadata(&self) -> NonNull<u8> {
         let bytes = window_bytes::<G>();
@@ -127,6 +147,8 @@ pub(crate) struct Early<G: SimGeometry> {
 }
 
 impl<G: SimGeometry> Subject for Early<G> {
+    type Heap = Heap<Sim<G>, Hosted>;
+
     const LARGE: usize = 9 << 10;
 
     fn new() -> Self {
@@ -139,6 +161,13 @@ impl<G: SimGeometry> Subject for Early<G> {
     }
 
     with_flags!(heap);
+
+    fn objects(&self) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        self.heap
+            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
+        all
+    }
 
     fn metadata(&self) -> NonNull<u8> {
         self.region
@@ -182,6 +211,8 @@ pub(crate) struct Flat {
 }
 
 impl Subject for Flat {
+    type Heap = FlatHeap<Hosted, Small<21, 10>>;
+
     const LARGE: usize = 41 << 10;
 
     fn new() -> Self {
@@ -195,6 +226,13 @@ impl Subject for Flat {
     }
 
     with_flags!(heap);
+
+    fn objects(&self) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        self.heap
+            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
+        all
+    }
 
     fn metadata(&self) -> NonNull<u8> {
         self.end
@@ -213,6 +251,8 @@ pub(crate) struct Firmware<const PAGE: usize> {
 }
 
 impl<const PAGE: usize> Subject for Firmware<PAGE> {
+    type Heap = FirmwareHeap<Hosted, PAGE>;
+
     const LARGE: usize = 41 * PAGE;
 
     fn new() -> Self {
@@ -253,9 +293,15 @@ impl<const PAGE: usize> Subject for Firmware<PAGE> {
         unsafe { self.heap.try_reallocate(pointer, old, new) }
     }
 
-    fn realloc(&self, pointer: NonNull<u8>, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: nobody uses an object of this heap.
-        unsafe { GlobalAlloc::realloc(&self.heap, pointer.as_ptr(), layout, new_size) }
+    fn heap(&self) -> &Self::Heap {
+        &self.heap
+    }
+
+    fn objects(&self) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        self.heap
+            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
+        all
     }
 
     fn metadata(&self) -> NonNull<u8> {

@@ -6,7 +6,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use archipelago::{AllocError, Heap, InitError, ReallocError, Report, Stats, Violation, Window};
-use archipelago_api::{AllocFlags, Kernel, VirtRange};
+use archipelago_api::{AllocFlags, Kernel, VirtAddr, VirtRange};
 
 use crate::machine::Flat;
 use crate::region::{Region, RegionError};
@@ -217,6 +217,18 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// The first rule that is broken.
     pub fn verify(&self) -> Result<(), Violation> {
         self.heap.verify()
+    }
+
+    /// Calls `visit` with the first address in memory and the bytes of every live object, lowest
+    /// first; see [`Heap::for_each_object`].
+    ///
+    /// # Locks
+    /// All of the heap's, throughout: `visit` must not use the heap.
+    pub fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
+        let slide = self.heap.machine().map_or(0, Flat::slide);
+        self.heap.for_each_object(|address, bytes| {
+            visit(VirtAddr::new(address.value().wrapping_add(slide)), bytes);
+        });
     }
 
     /// The addresses of the heap's memory, from the lowest to the highest granule of its regions;

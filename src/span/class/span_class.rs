@@ -33,6 +33,14 @@ impl Scan {
         )
     }
 
+    /// Orders the change of a record after everything before it, if there are lookups of objects
+    /// that take no lock.
+    #[inline(always)]
+    pub(crate) fn before_change() {
+        #[cfg(feature = "heap-bits")]
+        core::sync::atomic::fence(core::sync::atomic::Ordering::Release);
+    }
+
     /// Whether the objects may hold pointers.
     #[inline(always)]
     pub(crate) const fn is_yes(self) -> bool {
