@@ -8,7 +8,7 @@
 //! in which no object lies, and at which every search ends.
 
 use core::ops::Range;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Bytes of the unit in which sizes of objects are counted, and the least alignment of an object.
 pub(crate) const UNIT: usize = 8;
@@ -98,7 +98,8 @@ impl Plan {
 /// A block of pages of `PAGE` bytes each, the first at a multiple of that.
 #[derive(Debug)]
 pub(crate) struct Block<const PAGE: usize> {
-    start: NonNull<u8>,
+    /// The first byte; null, so that a heap without memory is zero, if there are no pages.
+    start: *mut u8,
     pages: usize,
 }
 
@@ -107,7 +108,7 @@ impl<const PAGE: usize> Block<PAGE> {
     pub(crate) const WORDS: usize = PAGE / UNIT / WORD;
     /// A block without pages.
     pub(crate) const EMPTY: Self = Self {
-        start: NonNull::dangling(),
+        start: ptr::null_mut(),
         pages: 0,
     };
 
@@ -125,7 +126,7 @@ impl<const PAGE: usize> Block<PAGE> {
         // SAFETY: `add` needs a result inside the bytes, of which there are more than `skipped`.
         let start = unsafe { start.add(plan.skipped) };
         let block = Self {
-            start,
+            start: start.as_ptr(),
             pages: plan.pages,
         };
         // Bytes of the map's last word after the last page stand for no page.
@@ -232,7 +233,7 @@ impl<const PAGE: usize> Block<PAGE> {
     }
 
     /// Word `index` of the bitmap of `page`, if there is such a word.
-    fn word(&self, page: usize, index: usize) -> Option<NonNull<u32>> {
+    fn word(&self, page: usize, index: usize) -> Option<*mut u32> {
         if page >= self.pages || index >= Self::WORDS {
             return None;
         }
@@ -270,18 +271,18 @@ impl<const PAGE: usize> Block<PAGE> {
 
     /// The pointer to the byte at `offset`, which lies in the block.
     pub(crate) const fn pointer(&self, offset: usize) -> Option<NonNull<u8>> {
-        NonNull::new(self.start.as_ptr().wrapping_add(offset))
+        NonNull::new(self.start.wrapping_add(offset))
     }
 
     /// The distance of `pointer` from the start of the block: past its end for a pointer outside.
     pub(crate) fn offset(&self, pointer: NonNull<u8>) -> usize {
-        pointer.addr().get().wrapping_sub(self.start.addr().get())
+        pointer.addr().get().wrapping_sub(self.start.addr())
     }
 
     /// The number of pages from `page` to the next page whose address is a multiple of `align`
     /// pages, a power of two.
     pub(crate) fn misaligned(&self, page: usize, align: usize) -> usize {
-        let number = (self.start.addr().get() / PAGE).wrapping_add(page);
+        let number = (self.start.addr() / PAGE).wrapping_add(page);
         number.wrapping_neg() & (align - 1)
     }
 }

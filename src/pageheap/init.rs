@@ -8,6 +8,7 @@ use super::gate::{Closed, GateGuard};
 use super::limit::admit;
 use super::page_heap::{Gated, Online, PageHeap};
 use super::window::{InitError, Window, WindowRule};
+use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::token::Reserved;
@@ -106,6 +107,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 room,
                 is_apart: home.for_metadata,
                 reach: reach::<M>(anchor),
+                extent_bytes: M::GEOMETRY.page_bytes().max(ArenaIndex::<M>::BLOCK_BYTES),
             });
         }
         match add_all::<M, K>(space, all, given, home) {

@@ -55,13 +55,15 @@ pub(crate) struct Home {
     pub(crate) is_apart: bool,
     /// The pages that span handles reach.
     pub(crate) reach: PageRun,
+    /// Bytes of an extent of metadata, a power of two and at least a page.
+    pub(crate) extent_bytes: usize,
 }
 
 impl Windows {
-    /// No windows. Metadata extents will have `extent_bytes` bytes.
-    pub(crate) const fn new(extent_bytes: usize) -> Self {
+    /// No windows.
+    pub(crate) const fn new() -> Self {
         Self {
-            metadata: Metadata::new(extent_bytes),
+            metadata: Metadata::new(),
             unused: Ranges::new(),
             all: Ranges::new(),
             border: PageIdx(0),
@@ -73,7 +75,7 @@ impl Windows {
 
     /// Forgets all windows and the metadata in them.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.metadata.extent_bytes());
+        *self = Self::new();
     }
 
     /// Says where metadata lives.
@@ -82,6 +84,7 @@ impl Windows {
     /// The whole room is Reserved, and neither a token nor another record names a part of it.
     pub(crate) unsafe fn set_home<S: Shape>(&mut self, home: Home) {
         self.metadata.set_room(home.room);
+        self.metadata.set_extent_bytes(home.extent_bytes);
         self.border = if home.is_apart {
             home.room.first
         } else {

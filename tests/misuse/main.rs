@@ -1,6 +1,8 @@
 //! Every mistake that a heap can find, on every heap, from one table; and shrinks without memory.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+extern crate alloc;
+
 mod cases;
 mod shrinks;
 mod subjects;

@@ -1,5 +1,6 @@
 //! A kernel that stops by a panic does not unwind through `GlobalAlloc`: the program aborts.
 
+use alloc::sync::Arc;
 use core::alloc::GlobalAlloc;
 use core::ptr::NonNull;
 use std::env;
@@ -8,21 +9,18 @@ use std::panic::catch_unwind;
 use std::process::Command;
 
 use archipelago_sim::Plain32;
-use archipelago_testing::layout;
+use archipelago_testing::{Rig, layout};
 
 use crate::subjects::{Early, Firmware, Flat, Subject, Whole};
 
 /// The variable of the environment that tells a child from its parent.
 const CHILD: &str = "ARCHIPELAGO_MISUSE_CHILD";
 
-/// Frees an object twice through `GlobalAlloc` in a child process, by running the test `name`
-/// again there, and checks that the child aborts with a report.
-fn aborts<S: Subject>(name: &str, free: impl Fn(&S, NonNull<u8>)) {
+/// Runs `work` in a child process, by running the test `name` again there, and checks that the
+/// child aborts after it has said `report`.
+fn aborts_with(name: &str, report: &str, work: impl FnOnce()) {
     if env::var_os(CHILD).is_some() {
-        let subject = S::new();
-        let object = subject.get(layout(64, 8)).expect("memory");
-        free(&subject, object);
-        let outcome = catch_unwind(core::panic::AssertUnwindSafe(|| free(&subject, object)));
+        let outcome = catch_unwind(core::panic::AssertUnwindSafe(work));
         println!("unwound: {}", outcome.is_err());
         return;
     }
@@ -31,9 +29,19 @@ fn aborts<S: Subject>(name: &str, free: impl Fn(&S, NonNull<u8>)) {
     child.args(["--exact", "--nocapture", name]).env(CHILD, "");
     let output = child.output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("freed twice"), "{said}");
+    assert!(said.contains(report), "{said}");
     // SIGABRT.
     assert_eq!(output.status.signal(), Some(6), "{}", output.status);
+}
+
+/// Frees an object twice through `GlobalAlloc`.
+fn aborts<S: Subject>(name: &str, free: impl Fn(&S, NonNull<u8>)) {
+    aborts_with(name, "freed twice", || {
+        let subject = S::new();
+        let object = subject.get(layout(64, 8)).expect("memory");
+        free(&subject, object);
+        free(&subject, object);
+    });
 }
 
 fn free_by<H: GlobalAlloc>(heap: &H, object: NonNull<u8>) {
@@ -75,4 +83,20 @@ fn the_flat_heap_aborts() {
 fn the_firmware_heap_aborts() {
     let free = |subject: &Firmware<256>, object| free_by(subject.heap(), object);
     aborts("unwinding::the_firmware_heap_aborts", free);
+}
+
+/// The machine allocates from within a call, by the front end.
+#[test]
+fn an_allocation_aborts() {
+    let report = "the mapper or frame allocator allocated";
+    aborts_with("unwinding::an_allocation_aborts", report, || {
+        let rig = Arc::new(Rig::<Plain32>::new());
+        let heap = Arc::clone(&rig);
+        rig.machine.on_call(move |_| {
+            // SAFETY: the layout is not empty.
+            let memory = unsafe { heap.heap.alloc(layout(24, 8)) };
+            assert!(memory.is_null(), "it is never served");
+        });
+        let _large = rig.get(1 << 20, 8);
+    });
 }
