@@ -108,7 +108,7 @@ extern crate std;
 #[cfg(not(loom))]
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages, ReallocError};
 #[cfg(not(loom))]
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]

@@ -8,7 +8,7 @@
 //! in which no object lies, and at which every search ends.
 
 use core::ops::Range;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Bytes of the unit in which sizes of objects are counted, and the least alignment of an object.
 pub(crate) const UNIT: usize = 8;
@@ -35,13 +35,17 @@ pub(crate) enum Page {
 }
 
 const FREE: u8 = 0;
-const HEAD: u8 = 0xfd;
-const TAIL: u8 = 0xfe;
-const METADATA: u8 = 0xff;
+const HEAD: u8 = 0x7d;
+const TAIL: u8 = 0x7e;
+const METADATA: u8 = 0x7f;
+
+/// The bit of a page's byte that says that an object of it kept its place when it shrank. The use
+/// of the page is in the others.
+const LOOSE: u8 = 0x80;
 
 impl Page {
     const fn from_byte(byte: u8) -> Self {
-        match byte {
+        match byte & !LOOSE {
             FREE => Self::Free,
             HEAD => Self::Head,
             TAIL => Self::Tail,
@@ -94,7 +98,8 @@ impl Plan {
 /// A block of pages of `PAGE` bytes each, the first at a multiple of that.
 #[derive(Debug)]
 pub(crate) struct Block<const PAGE: usize> {
-    start: NonNull<u8>,
+    /// The first byte; null, so that a heap without memory is zero, if there are no pages.
+    start: *mut u8,
     pages: usize,
 }
 
@@ -103,7 +108,7 @@ impl<const PAGE: usize> Block<PAGE> {
     pub(crate) const WORDS: usize = PAGE / UNIT / WORD;
     /// A block without pages.
     pub(crate) const EMPTY: Self = Self {
-        start: NonNull::dangling(),
+        start: ptr::null_mut(),
         pages: 0,
     };
 
@@ -121,7 +126,7 @@ impl<const PAGE: usize> Block<PAGE> {
         // SAFETY: `add` needs a result inside the bytes, of which there are more than `skipped`.
         let start = unsafe { start.add(plan.skipped) };
         let block = Self {
-            start,
+            start: start.as_ptr(),
             pages: plan.pages,
         };
         // Bytes of the map's last word after the last page stand for no page.
@@ -168,15 +173,30 @@ impl<const PAGE: usize> Block<PAGE> {
         unsafe { byte.read() }
     }
 
+    /// Whether an object of `page` kept its place when it shrank.
+    pub(crate) fn is_loose(&self, page: usize) -> bool {
+        self.byte(page) & LOOSE != 0
+    }
+
+    /// Notes that an object of `page` kept its place when it shrank, until the page has another
+    /// use.
+    pub(crate) fn loosen(&self, page: usize) {
+        self.set_byte(page, self.byte(page) | LOOSE);
+    }
+
     /// Sets the use of `page`.
     pub(crate) fn set(&self, page: usize, used: Page) {
+        self.set_byte(page, used.byte());
+    }
+
+    fn set_byte(&self, page: usize, value: u8) {
         if page < self.pages {
             // SAFETY: `add` needs a result inside the block: the page map has a byte for every
             // page.
             let byte = unsafe { self.start.add(page) };
             // SAFETY: `write` needs memory that may be written: the block's may, by `new`'s
             // contract.
-            unsafe { byte.write(used.byte()) };
+            unsafe { byte.write(value) };
         }
     }
 
@@ -184,11 +204,12 @@ impl<const PAGE: usize> Block<PAGE> {
     pub(crate) fn next(&self, pages: Range<usize>, wanted: Page) -> Option<usize> {
         let wanted = wanted.byte();
         let pattern = u32::from_ne_bytes([wanted; MAP_WORD]);
+        let uses = u32::from_ne_bytes([!LOOSE; MAP_WORD]);
         let mut page = pages.start;
         while page < pages.end {
-            if page % MAP_WORD == 0 && !has_zero_byte(self.bytes(page) ^ pattern) {
+            if page % MAP_WORD == 0 && !has_zero_byte(self.bytes(page) & uses ^ pattern) {
                 page += MAP_WORD;
-            } else if self.byte(page) == wanted {
+            } else if self.byte(page) & !LOOSE == wanted {
                 return Some(page);
             } else {
                 page += 1;
@@ -212,7 +233,7 @@ impl<const PAGE: usize> Block<PAGE> {
     }
 
     /// Word `index` of the bitmap of `page`, if there is such a word.
-    fn word(&self, page: usize, index: usize) -> Option<NonNull<u32>> {
+    fn word(&self, page: usize, index: usize) -> Option<*mut u32> {
         if page >= self.pages || index >= Self::WORDS {
             return None;
         }
@@ -250,18 +271,18 @@ impl<const PAGE: usize> Block<PAGE> {
 
     /// The pointer to the byte at `offset`, which lies in the block.
     pub(crate) const fn pointer(&self, offset: usize) -> Option<NonNull<u8>> {
-        NonNull::new(self.start.as_ptr().wrapping_add(offset))
+        NonNull::new(self.start.wrapping_add(offset))
     }
 
     /// The distance of `pointer` from the start of the block: past its end for a pointer outside.
     pub(crate) fn offset(&self, pointer: NonNull<u8>) -> usize {
-        pointer.addr().get().wrapping_sub(self.start.addr().get())
+        pointer.addr().get().wrapping_sub(self.start.addr())
     }
 
     /// The number of pages from `page` to the next page whose address is a multiple of `align`
     /// pages, a power of two.
     pub(crate) fn misaligned(&self, page: usize, align: usize) -> usize {
-        let number = (self.start.addr().get() / PAGE).wrapping_add(page);
+        let number = (self.start.addr() / PAGE).wrapping_add(page);
         number.wrapping_neg() & (align - 1)
     }
 }

@@ -10,7 +10,7 @@ use archipelago_api::{Fault, Kernel, Report, VirtAddr, VirtRange};
 
 use crate::block::Block;
 use crate::error::InitError;
-use crate::pool::Pool;
+use crate::pool::{Pool, is_aligned};
 use crate::stats::Stats;
 
 /// A heap over one block of RAM, on a machine of one core.
@@ -99,7 +99,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     }
 
     /// Frees an object. A pointer to no object, an object that is free, and a layout that is not
-    /// the object's stop the machine with a report.
+    /// the object's stop the machine with a report: see [`try_deallocate`](Self::try_deallocate).
     ///
     /// # Safety
     /// `pointer` was allocated by this heap with `layout`, or reallocated to it, and is not used
@@ -107,21 +107,58 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Cost
     /// Constant, but for a large object: linear in its pages.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
-        if layout.size() == 0 {
-            return;
-        }
-        // The report is made outside of the critical section, so that its printer may use the heap.
-        if let Err(fault) = self.with(|pool| pool.free(pointer, layout)) {
+        // SAFETY: the caller's promise is the same.
+        if let Err(fault) = unsafe { self.free(pointer, layout) } {
             stop::<K>(fault, pointer, layout);
         }
+    }
+
+    /// Frees an object, if there is one with this layout at `pointer`, any number whatsoever. Check
+    /// and free are one critical section.
+    ///
+    /// The layout is wrong if an object of it would not have been served by a slot of that size, or
+    /// by so many pages, or if the address is not aligned to it. In a page where an object kept its
+    /// slot when it shrank, because there was no memory for a smaller one, every layout is right
+    /// that fits the slot; of a large object that kept its pages so, every layout of so many pages.
+    ///
+    /// # Errors
+    /// A report of what was found, for which [`deallocate`](Self::deallocate) would stop the
+    /// machine. Nothing has changed.
+    /// # Safety
+    /// *If* an object with this layout begins at `pointer`, it is the caller's, and nothing uses it
+    /// any more.
+    /// # Cost
+    /// As [`deallocate`](Self::deallocate).
+    pub unsafe fn try_deallocate(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), Report> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.free(pointer, layout) }.map_err(|fault| report(fault, pointer, layout))
+    }
+
+    /// # Safety
+    /// As for [`try_deallocate`](Self::try_deallocate).
+    unsafe fn free(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+        if layout.size() == 0 {
+            return Ok(());
+        }
+        // The report is made outside of the critical section, so that its printer may use the heap.
+        self.with(|pool| pool.free(pointer, layout))
     }
 
     /// Changes the size of an object to that of `new`, in place if its slot or the following pages
     /// allow; `None`, and the object is unchanged, if there is no memory.
     ///
+    /// A **shrink** never fails: to a size that is not larger, and an alignment that the address
+    /// has. If there is no memory to move to, the object stays where it is, and a large one gives
+    /// the pages beyond the new size back.
+    ///
     /// # Safety
-    /// `pointer` was allocated by this heap with `old`, and `new` has the same alignment. After
-    /// success it must not be used; `new` is the layout from then on.
+    /// `pointer` was allocated by this heap with `old`, or reallocated to it, and no other call
+    /// frees or reallocates it meanwhile. After success it must not be used; `new` is the layout
+    /// from then on.
     /// # Cost
     /// In place: linear in the pages that are added or given back. Else a copy of the smaller size.
     pub unsafe fn reallocate(
@@ -130,23 +167,73 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         old: Layout,
         new: Layout,
     ) -> Option<NonNull<u8>> {
-        if old.size() != 0 && new.size() != 0 {
-            match self.with(|pool| pool.resize(pointer, old, new)) {
-                Ok(true) => return Some(pointer),
-                Ok(false) => {}
-                Err(fault) => stop::<K>(fault, pointer, old),
-            }
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.resize(pointer, old, new) } {
+            Ok(resized) => resized,
+            Err(fault) => stop::<K>(fault, pointer, old),
         }
-        let moved = self.allocate(new)?;
-        let bytes = old.size().min(new.size());
-        // SAFETY: `copy_to_nonoverlapping` needs
-        // - memory of `bytes` bytes to read and to write: both objects are live and as long;
-        // - no overlap: the objects are different.
-        unsafe { pointer.copy_to_nonoverlapping(moved, bytes) };
-        // SAFETY: `deallocate` needs an object that is not used any more: the caller allocated
-        // `pointer` with `old`, and promised not to use it after success.
-        unsafe { self.deallocate(pointer, old) };
-        Some(moved)
+    }
+
+    /// [`reallocate`](Self::reallocate), which also accepts what is no object: any number
+    /// whatsoever, and a layout that is not the object's.
+    ///
+    /// # Errors
+    /// A report of what was found, for which [`reallocate`](Self::reallocate) would stop the
+    /// machine. Nothing has changed.
+    /// # Safety
+    /// *If* an object with the layout `old` begins at `pointer`, it is the caller's: no other call
+    /// frees or reallocates it meanwhile, and after success it is not used any more.
+    /// # Cost
+    /// As [`reallocate`](Self::reallocate).
+    pub unsafe fn try_reallocate(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<Option<NonNull<u8>>, Report> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.resize(pointer, old, new) }.map_err(|fault| report(fault, pointer, old))
+    }
+
+    /// # Safety
+    /// As for [`try_reallocate`](Self::try_reallocate).
+    unsafe fn resize(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<Option<NonNull<u8>>, Fault> {
+        let shrinks = new.size() <= old.size() && is_aligned(pointer, new);
+        let mut stays = false;
+        loop {
+            if old.size() != 0 {
+                let resized = self.with(|pool| {
+                    if new.size() == 0 {
+                        pool.find(pointer, old).map(|_| false)
+                    } else {
+                        pool.resize(pointer, old, new, stays)
+                    }
+                });
+                if resized? {
+                    return Ok(Some(pointer));
+                }
+            }
+            if let Some(moved) = self.allocate(new) {
+                let bytes = old.size().min(new.size());
+                // SAFETY: `copy_to_nonoverlapping` needs
+                // - memory of `bytes` bytes to read and to write: both objects are live and as
+                //   long, the old one was found just now;
+                // - no overlap: the objects are different.
+                unsafe { pointer.copy_to_nonoverlapping(moved, bytes) };
+                // SAFETY: `free` needs an object that is the caller's, which is not used any more:
+                // the caller promises both.
+                return unsafe { self.free(pointer, old) }.map(|()| Some(moved));
+            }
+            if stays || !shrinks {
+                return Ok(None);
+            }
+            stays = true;
+        }
     }
 
     /// The bytes that are used and free.
@@ -156,6 +243,17 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.with(|pool| Stats::of(pool))
+    }
+
+    /// Calls `visit` with the first address and the bytes of every live object, lowest first: for
+    /// reports of leaks. The bytes are those of the slot or of the pages.
+    ///
+    /// # Locks
+    /// Interrupts are masked throughout: `visit` must not use the heap.
+    /// # Cost
+    /// Linear in the pages, and in the slots of those that are cut into slots.
+    pub fn for_each_object(&self, visit: impl FnMut(VirtAddr, usize)) {
+        self.with(|pool| pool.for_each_object(visit));
     }
 
     /// Checks the page map, the bitmaps and the bounds of searches against each other.
@@ -182,7 +280,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
 
 // SAFETY:
 // - memory from `allocate` is aligned, as large as its layout, and exclusive until it is freed;
-// - no method unwinds.
+// - no unwinding: `contained` lets no panic out, should `Kernel::stop` panic.
 unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         pointer_or_null(self.allocate(layout))
@@ -192,7 +290,7 @@ unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> 
         if let Some(pointer) = NonNull::new(pointer) {
             // SAFETY: `deallocate` needs a live object and its layout, as `GlobalAlloc::dealloc`
             // does.
-            unsafe { self.deallocate(pointer, layout) };
+            contained(|| unsafe { self.deallocate(pointer, layout) });
         }
     }
 
@@ -204,7 +302,9 @@ unsafe impl<K: Kernel, const PAGE: usize> GlobalAlloc for FirmwareHeap<K, PAGE> 
         // SAFETY: `reallocate` needs
         // - a live object and its layout, as `GlobalAlloc::realloc` does;
         // - a layout of the same alignment: `new` has it.
-        pointer_or_null(unsafe { self.reallocate(pointer, layout, new) })
+        pointer_or_null(contained(|| unsafe {
+            self.reallocate(pointer, layout, new)
+        }))
     }
 }
 
@@ -223,12 +323,23 @@ impl<K: Kernel, const PAGE: usize> fmt::Debug for FirmwareHeap<K, PAGE> {
 /// Stops the machine over `pointer`.
 #[cold]
 fn stop<K: Kernel>(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> ! {
-    K::stop(&Report {
+    K::stop(&report(fault, pointer, layout))
+}
+
+fn report(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> Report {
+    Report {
         fault,
         address: VirtAddr::new(pointer.addr().get()),
         layout: Some(layout),
         span: None,
-    })
+    }
+}
+
+/// Runs `work`. A panic in it, of a kernel that stops by one, ends the program: it must not unwind
+/// through an allocation. Where panics abort this is no code.
+#[inline(always)]
+extern "C" fn contained<R>(work: impl FnOnce() -> R) -> R {
+    work()
 }
 
 fn pointer_or_null(memory: Option<NonNull<u8>>) -> *mut u8 {

@@ -212,6 +212,11 @@ impl<const PAGE: usize> Pool<PAGE> {
         Some(first)
     }
 
+    /// The number of pages of the run that begins with `head`.
+    pub(crate) fn run_pages(&self, head: usize) -> usize {
+        1 + self.count(head + 1, usize::MAX, Page::Tail)
+    }
+
     /// The number of adjacent pages from `first` up with the use `used`, at most `most`.
     fn count(&self, first: usize, most: usize, used: Page) -> usize {
         let mut count = 0;
@@ -235,22 +240,24 @@ impl<const PAGE: usize> Pool<PAGE> {
                     Err(Fault::InteriorPointer)
                 } else if self.block.bits(page, slot / 32) >> (slot % 32) & 1 == 0 {
                     Err(Fault::DoubleFree)
-                } else if served == Served::Slot(units) {
+                } else if served == Served::Slot(units)
+                    || self.block.is_loose(page)
+                        && layout.size() <= bytes_of(units)
+                        && is_aligned(pointer, layout)
+                {
                     Ok(Object::Slot { page, slot })
                 } else {
                     Err(Fault::WrongLayout)
                 }
             }
             Page::Head if inside == 0 => {
-                let pages = 1 + self.count(page + 1, usize::MAX, Page::Tail);
-                match served {
-                    Served::Run {
-                        pages: asked,
-                        align,
-                    } if asked == pages && self.block.misaligned(page, align) == 0 => {
-                        Ok(Object::Run { page, pages })
-                    }
-                    _ => Err(Fault::WrongLayout),
+                let pages = self.run_pages(page);
+                let is_run = matches!(served, Served::Run { .. }) || self.block.is_loose(page);
+                let same = layout.size().div_ceil(PAGE) == pages;
+                if is_run && same && is_aligned(pointer, layout) {
+                    Ok(Object::Run { page, pages })
+                } else {
+                    Err(Fault::WrongLayout)
                 }
             }
             Page::Head | Page::Tail => Err(Fault::InteriorPointer),
@@ -294,22 +301,36 @@ impl<const PAGE: usize> Pool<PAGE> {
     }
 
     /// Resizes the object at `pointer` to `new` in place. Returns false, and changes nothing, if
-    /// that is not possible.
+    /// that is not possible. For an object that shrinks and `stays`, it always is.
     pub(crate) fn resize(
         &mut self,
         pointer: NonNull<u8>,
         old: Layout,
         new: Layout,
+        stays: bool,
     ) -> Result<bool, Fault> {
         let object = self.find(pointer, old)?;
         let served = Self::served(new);
-        if served == Self::served(old) {
-            return Ok(true);
-        }
-        let (Object::Run { page, pages }, Served::Run { pages: asked, .. }) = (object, served)
-        else {
-            return Ok(false);
+        let (page, same) = match object {
+            Object::Slot { page, .. } => match self.block.page(page) {
+                Page::Slots(units) => (page, served == Served::Slot(units)),
+                _ => (page, false),
+            },
+            Object::Run { page, .. } => {
+                let is_run = matches!(served, Served::Run { .. });
+                (page, is_run && is_aligned(pointer, new))
+            }
         };
+        if !same {
+            if !stays {
+                return Ok(false);
+            }
+            self.block.loosen(page);
+        }
+        let Object::Run { page, pages } = object else {
+            return Ok(true);
+        };
+        let asked = new.size().div_ceil(PAGE);
         if asked < pages {
             self.free_pages(page + asked, pages - asked);
         } else {
@@ -321,6 +342,11 @@ impl<const PAGE: usize> Pool<PAGE> {
         }
         Ok(true)
     }
+}
+
+/// Whether `pointer` is aligned to `layout`.
+pub(crate) fn is_aligned(pointer: NonNull<u8>, layout: Layout) -> bool {
+    pointer.addr().get() & (layout.align() - 1) == 0
 }
 
 /// Bytes of a slot.

@@ -1,6 +1,8 @@
 //! Statistics, and the check of the heap's state.
 
-use crate::block::{Block, Page};
+use archipelago_api::VirtAddr;
+
+use crate::block::{Block, Page, UNIT};
 use crate::pool::{Pool, bytes_of};
 
 /// The bytes that are used and free.
@@ -49,6 +51,29 @@ impl<const PAGE: usize> Pool<PAGE> {
                 free + bits.count_zeros() as usize,
             )
         })
+    }
+
+    /// Calls `visit` with the first address and the bytes of every live object, lowest first.
+    pub(crate) fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
+        for page in 0..self.block.pages() {
+            let mut object = |offset, bytes| {
+                if let Some(pointer) = self.block.pointer(page * PAGE + offset) {
+                    visit(VirtAddr::new(pointer.addr().get()), bytes);
+                }
+            };
+            match self.block.page(page) {
+                Page::Head => object(0, self.run_pages(page) * PAGE),
+                Page::Slots(units) => {
+                    let bytes = bytes_of(units);
+                    for slot in (0..PAGE / UNIT).take_while(|slot| (slot + 1) * bytes <= PAGE) {
+                        if self.block.bits(page, slot / 32) >> (slot % 32) & 1 != 0 {
+                            object(slot * bytes, bytes);
+                        }
+                    }
+                }
+                Page::Free | Page::Tail | Page::Metadata => {}
+            }
+        }
     }
 
     /// Checks page map, bitmaps and bounds against each other.

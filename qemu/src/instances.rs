@@ -34,6 +34,14 @@ fn instantiate<C: Context>(boot: Boot, heap: &'static KernelHeap<C>) {
         unsafe { heap.dealloc(block, layout) };
     }
     let _: Result<_, _> = heap.allocate(layout, AllocFlags::empty());
+    if let Ok(memory) = heap.allocate(layout, AllocFlags::empty()) {
+        let flags = AllocFlags::empty();
+        // SAFETY: the object was allocated just now with this layout.
+        let resized = unsafe { heap.try_reallocate(memory.cast(), layout, longer, flags) };
+        let (memory, layout) = resized.map_or((memory, layout), |memory| (memory, longer));
+        // SAFETY: the object has this layout, and nothing uses it.
+        let _: Result<_, _> = unsafe { heap.try_deallocate(memory.cast(), layout) };
+    }
     let _: Result<_, _> = heap.scavenge(1);
     let _: Result<_, _> = heap.set_reserve(1);
     if let Ok(mut run) = heap.pages().allocate(2, 1, AllocFlags::empty()) {

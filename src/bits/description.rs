@@ -21,6 +21,7 @@ use super::scannable::Scannable;
 /// let name = Description::header_and_tail(&<(&u8, usize)>::MAP, &u8::MAP, 100);
 /// assert_eq!((name.words(), name.described()), (2, 1));
 /// assert_eq!(Description::slice_of::<&u8>(100).described(), 100);
+/// assert_eq!(Description::none().described(), 0);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Description<'a> {
@@ -37,8 +38,11 @@ pub struct Description<'a> {
 const NOTHING: &PointerMap<'_> = &PointerMap::none(0);
 
 impl<'a> Description<'a> {
-    /// The description of an object without pointers.
-    pub const NOTHING: Description<'static> = Description::one(NOTHING);
+    /// The description of an object without pointers, of any length.
+    #[must_use]
+    pub const fn none() -> Description<'static> {
+        Description::one(NOTHING)
+    }
 
     /// The description of one value.
     #[must_use]

@@ -157,7 +157,7 @@ pub fn clear<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
 #[inline(never)]
 fn clear_long<T: Tables>(tables: &T, first: VirtAddr, bytes: usize) {
     if let Ok(words) = WordRange::of::<T>(first, bytes) {
-        words.fill(tables, &Description::NOTHING);
+        words.fill(tables, &Description::none());
     }
 }
 

@@ -45,7 +45,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         match self.alloc_slot(online, span_class) {
             Some(slot) => Ok(self.slot_memory(online, class, slot, flags)),
             None => self
-                .alloc_in_new_span(online, span_class, flags)
+                .alloc_beyond(online, span_class, layout, flags)
                 .map_err(refused),
         }
     }

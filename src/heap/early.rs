@@ -6,23 +6,36 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use archipelago_api::Kernel;
+use archipelago_api::{Fault, Kernel};
 
+use super::early_map::{BlockMap, Division, UNIT};
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
 
 /// Memory for the early heap: a `static` of the kernel, as large as it likes. It takes no room in
 /// the image's file. One heap serves from it, the first that needs to; any other has no early heap.
 ///
+/// Blocks are whole units of 16 bytes, lowest first. A map at the low end of the region says which
+/// units are taken and where blocks begin: two bits a unit, a 64th of the region. It is all the
+/// state that there is, so that a free is checked against it before anything changes, and neither
+/// an overflow nor a use after free can damage the early heap. An allocation takes a step for each
+/// unit up to the end of its block, and a free one for each unit of the block.
+///
 /// ```
 /// static EARLY: archipelago::EarlyRegion<{ 64 * 1024 }> = archipelago::EarlyRegion::new();
 /// ```
+// Aligned to a unit.
 #[repr(C, align(16))]
 pub struct EarlyRegion<const BYTES: usize> {
     bytes: UnsafeCell<[MaybeUninit<u8>; BYTES]>,
     /// A heap serves from it.
     taken: AtomicBool,
 }
+
+const _: () = assert!(
+    align_of::<EarlyRegion<1>>() == UNIT,
+    "units begin at a unit"
+);
 
 // SAFETY: the bytes are reached through the one early heap that took the region, which hands each
 // out once, under its lock.
@@ -54,27 +67,33 @@ impl<const BYTES: usize> fmt::Debug for EarlyRegion<BYTES> {
 /// The early heap over a region, or over none.
 pub(crate) struct Early<K: Kernel> {
     region: Option<Region<K>>,
-    heap: RankedLock<Inner, K, { rank::EARLY }>,
+    /// The map's hint, once the region is this heap's.
+    lowest: RankedLock<Option<usize>, K, { rank::EARLY }>,
 }
 
-struct Inner {
-    heap: linked_list_allocator::Heap,
-    /// The region is this heap's.
-    started: bool,
+/// The fate of a block that is live and has the layout given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// The block stays as it is.
+    Checked,
+    /// The block keeps so many of its bytes.
+    Cut(usize),
+    /// The block is freed.
+    Freed,
 }
 
-/// The least memory that the allocator can work with: its header at the start of a hole.
-const LEAST_BYTES: usize = 2 * size_of::<usize>();
-
-/// The region, by its start and length, and the functions that serve from it. A heap without a
+/// The region, by its start and division, and the functions that serve from it. A heap without a
 /// region names neither function, so that nothing of them is linked.
 struct Region<K: Kernel> {
     start: NonNull<u8>,
     bytes: usize,
     taken: &'static AtomicBool,
     allocate: fn(&Early<K>, &Self, Layout) -> Option<NonNull<u8>>,
-    deallocate: unsafe fn(&Early<K>, NonNull<u8>, Layout) -> bool,
+    decide: DecideFn<K>,
 }
+
+type DecideFn<K> =
+    unsafe fn(&Early<K>, &Region<K>, NonNull<u8>, Layout, Fate) -> Option<Result<(), Fault>>;
 
 // SAFETY: a region is a static; its bytes are handed out under the lock.
 unsafe impl<K: Kernel> Send for Region<K> {}
@@ -86,35 +105,27 @@ impl<K: Kernel> Early<K> {
     pub(crate) const fn none() -> Self {
         Self {
             region: None,
-            heap: RankedLock::new(Inner::new()),
+            lowest: RankedLock::new(None),
         }
     }
 
     /// An early heap in `region`.
     pub(crate) const fn new<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
         let start = NonNull::new(region.bytes.get().cast::<u8>());
-        let region = match start {
-            Some(start) if BYTES >= LEAST_BYTES => Some(Region {
+        let region = match (start, Division::of(BYTES)) {
+            (Some(start), Some(_)) => Some(Region {
                 start,
                 bytes: BYTES,
                 taken: &region.taken,
                 allocate: Self::allocate_in,
-                deallocate: Self::deallocate_in,
+                decide: Self::decide_in,
             }),
             _ => None,
         };
         Self {
             region,
-            heap: RankedLock::new(Inner::new()),
+            lowest: RankedLock::new(None),
         }
-    }
-
-    /// Whether `pointer` lies in the region.
-    #[inline]
-    pub(crate) fn holds(&self, pointer: NonNull<u8>) -> bool {
-        self.region.as_ref().is_some_and(|region| {
-            pointer.addr().get().wrapping_sub(region.start.addr().get()) < region.bytes
-        })
     }
 
     /// Memory for `layout`, if there is room.
@@ -124,47 +135,64 @@ impl<K: Kernel> Early<K> {
     }
 
     fn allocate_in(&self, region: &Region<K>, layout: Layout) -> Option<NonNull<u8>> {
-        let end = region.start.addr().get().checked_add(region.bytes)?;
-        if layout.size() > region.bytes || !stays_below_the_top(end, layout) {
-            return None;
-        }
-        let mut inner = self.heap.lock();
-        if !inner.started {
+        let mut lowest = self.lowest.lock();
+        if lowest.is_none() {
             if region.taken.swap(true, Ordering::Relaxed) {
                 return None;
             }
-            inner.started = true;
-            // SAFETY: `init` needs
-            // - memory that is writable and outlives the heap: the region is a static;
-            // - that nothing else uses it: this heap alone has taken the region, just now;
-            // - at least `LEAST_BYTES` of it: a shorter region is not kept.
-            unsafe { inner.heap.init(region.start.as_ptr(), region.bytes) };
+            region.clear_map();
+            *lowest = Some(0);
         }
-        inner.heap.allocate_first_fit(layout).ok()
+        // SAFETY: the region is this heap's, whose lock is held, and its map was cleared.
+        let mut map = unsafe { region.map(lowest.as_mut()?) }?;
+        let offset = map.allocate(layout)?;
+        // SAFETY: `add` stays inside the region, as all units do.
+        Some(unsafe { region.start.add(offset) })
     }
 
-    /// Gives memory back; `false` if this heap never handed any out.
+    /// Checks the block at `pointer` against `layout`, and does with it what `fate` says, in one
+    /// section of the lock; `None` for a pointer outside of the region, and if this heap never
+    /// handed any of it out.
     ///
+    /// # Errors
+    /// The fault of the pointer or of the layout; nothing has changed. No lock is held any more.
     /// # Safety
-    /// `pointer` lies in the region, was allocated from it with `layout`, and is not used any more.
-    pub(crate) unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        match &self.region {
-            // SAFETY: the caller's promise is the same.
-            Some(region) => unsafe { (region.deallocate)(self, pointer, layout) },
-            None => false,
+    /// If a block with this layout begins at `pointer`, it is the caller's, and nothing uses the
+    /// bytes that it loses.
+    #[inline]
+    pub(crate) unsafe fn decide(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+        fate: Fate,
+    ) -> Option<Result<(), Fault>> {
+        let region = self.region.as_ref()?;
+        if pointer.addr().get().wrapping_sub(region.start.addr().get()) >= region.bytes {
+            return None;
         }
+        // SAFETY: the caller's promise is the same.
+        unsafe { (region.decide)(self, region, pointer, layout, fate) }
     }
 
     /// # Safety
-    /// As for [`deallocate`](Self::deallocate).
-    unsafe fn deallocate_in(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        let mut inner = self.heap.lock();
-        if inner.started {
-            // SAFETY: the caller's promise; the region is this heap's, so that it was allocated
-            // here.
-            unsafe { inner.heap.deallocate(pointer, layout) };
-        }
-        inner.started
+    /// As for [`decide`](Self::decide), with a pointer into the region.
+    unsafe fn decide_in(
+        &self,
+        region: &Region<K>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+        fate: Fate,
+    ) -> Option<Result<(), Fault>> {
+        let mut lowest = self.lowest.lock();
+        // SAFETY: the region is this heap's, whose lock is held, and its map was cleared.
+        let mut map = unsafe { region.map(lowest.as_mut()?) }?;
+        let offset = pointer.addr().get() - region.start.addr().get();
+        let found = map.find(offset, layout);
+        Some(found.map(|block| match fate {
+            Fate::Checked => {}
+            Fate::Cut(kept) => map.cut(block, kept.max(1)),
+            Fate::Freed => map.cut(block, 0),
+        }))
     }
 
     /// Bytes of the region.
@@ -173,44 +201,32 @@ impl<K: Kernel> Early<K> {
     }
 }
 
-/// Whether no place for `layout` that is sought below `end` passes the top of the address space:
-/// the allocator's own arithmetic wraps there, where the image of a higher-half kernel is.
-fn stays_below_the_top(end: usize, layout: Layout) -> bool {
-    end.checked_add(LEAST_BYTES)
-        .and_then(|above| above.checked_next_multiple_of(layout.align()))
-        .and_then(|start| start.checked_add(layout.size().max(LEAST_BYTES)))
-        .and_then(|last| last.checked_next_multiple_of(LEAST_BYTES))
-        .is_some()
-}
-
-impl Inner {
-    const fn new() -> Self {
-        Self {
-            heap: linked_list_allocator::Heap::empty(),
-            started: false,
-        }
+impl<K: Kernel> Region<K> {
+    /// Clears the map. The caller has just taken the region, and nothing of it is handed out.
+    fn clear_map(&self) {
+        let words = Division::of(self.bytes).map_or(0, |division| division.words);
+        // SAFETY: `write_bytes` needs so many words that are writable and aligned: the region
+        // begins with them, and at a multiple of 16 bytes.
+        unsafe { self.start.cast::<usize>().write_bytes(0, words) };
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_past_the_top_of_the_address_space_is_not_sought() {
-        let end = usize::MAX - (1 << 20) + 1;
-        let sought = |size, align| {
-            stays_below_the_top(end, Layout::from_size_align(size, align).expect("a layout"))
-        };
-        assert!(sought(100, 8) && sought(100, 1 << 19));
-        assert!(!sought(100, 1 << 20) && !sought(100, 1 << (usize::BITS - 2)));
-        assert!(!sought((1 << 20) - LEAST_BYTES, 8));
-        let below = |align| {
-            stays_below_the_top(
-                1 << 20,
-                Layout::from_size_align(8, align).expect("a layout"),
-            )
-        };
-        assert!(below(1 << 20) && below(1 << (usize::BITS - 2)));
+    /// The region's map.
+    ///
+    /// # Safety
+    /// The caller has taken the region, cleared the map, and holds the lock while it uses the map.
+    unsafe fn map<'a>(&self, lowest: &'a mut usize) -> Option<BlockMap<'a>> {
+        let division = Division::of(self.bytes)?;
+        let words = self.start.cast::<usize>();
+        let mut words = NonNull::slice_from_raw_parts(words, division.words);
+        // SAFETY: `as_mut` needs
+        // - words that are initialised and live: the caller cleared them, in a static;
+        // - no other access: the caller holds the lock, and blocks come after the words.
+        let words = unsafe { words.as_mut() };
+        Some(BlockMap::new(
+            words,
+            division,
+            self.start.addr().get(),
+            lowest,
+        ))
     }
 }

@@ -3,8 +3,9 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::{Kernel, Machine};
+use archipelago_api::{Fault, Kernel, Machine, Report};
 
+use super::early::Fate;
 use super::lookup::{Location, Object};
 use super::object_heap::Heap;
 use crate::pageheap::Online;
@@ -14,8 +15,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Frees an object. Memory of size zero needs no free and has no effect.
     ///
     /// The object's span is found by address, and the free is checked against it: the address is
-    /// the start of a slot, the slot is live, its class is the layout's. Anything else stops the
-    /// machine with a report.
+    /// the start of a slot, the slot is live, and the layout is the object's. Anything else stops
+    /// the machine with a report: see [`try_deallocate`](Self::try_deallocate).
     ///
     /// # Safety
     /// - `pointer` was allocated by this heap with `layout`, or reallocated to it.
@@ -27,28 +28,82 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise is the same.
-        if layout.size() == 0 || unsafe { self.deallocate_early(pointer, layout) } {
-            return;
+        if let Err(fault) = unsafe { self.free_checked(pointer, layout) } {
+            self.stop_misused(pointer, layout, fault);
         }
-        let Some(online) = self.pages.online() else {
-            Self::stop_foreign(pointer, layout);
-        };
-        // SAFETY: the object is the caller's, as it promises.
-        unsafe { self.clear_large(online, pointer, layout) };
+    }
+
+    /// Frees an object, if there is one with this layout at `pointer`, any number whatsoever: for a
+    /// kernel that serves heaps of programs that it does not trust.
+    ///
+    /// Check and free are one section of the central lock. Of two calls that free an object at
+    /// once, one frees it and the other is refused.
+    ///
+    /// The layout is wrong if an object of it would not have been served by such a slot, or by such
+    /// a run of pages: if its class, or its number of pages, is not the object's, or if the address
+    /// is not aligned to it. So layouts of one class are the same, and 100 bytes may be freed as
+    /// 112. In a span where an object kept its slot when it shrank, because there was no memory for
+    /// a smaller one, every layout is right that fits the slot. Of a large object that kept its
+    /// pages so, every layout is right of so many pages. Blocks of the early heap have units of 16
+    /// bytes, which are counted.
+    ///
+    /// # Errors
+    /// A report of what was found, for which [`deallocate`](Self::deallocate) would stop the
+    /// machine: a foreign pointer, which includes metadata; an object that was freed, and a free
+    /// page or one that the kernel owns (`DoubleFree`); a pointer into an object or behind the last
+    /// slot of a span; a wrong layout. Nothing has changed.
+    /// # Safety
+    /// *If* an object with this layout begins at `pointer`, it is the caller's, and nothing uses it
+    /// any more. The heap cannot know that: a function that frees anybody's objects is not safe,
+    /// whatever it checks.
+    /// # Locks
+    /// As [`deallocate`](Self::deallocate). No lock is held any more when a report is returned.
+    /// # Cost
+    /// As [`deallocate`](Self::deallocate).
+    pub unsafe fn try_deallocate(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), Report> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.free_checked(pointer, layout) }
+            .map_err(|fault| self.report(pointer, layout, fault))
+    }
+
+    /// # Errors
+    /// The fault of the pointer or of the layout; nothing has changed, and no lock is held.
+    /// # Safety
+    /// As for [`try_deallocate`](Self::try_deallocate).
+    #[inline(always)]
+    unsafe fn free_checked(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+        if layout.size() == 0 {
+            return Ok(());
+        }
+        if !Self::SAVES_CODE {
+            // SAFETY: the caller's promise is the same.
+            if let Some(freed) = unsafe { self.early.decide(pointer, layout, Fate::Freed) } {
+                return freed;
+            }
+        }
+        // SAFETY: an object is the caller's, as it promises.
+        let claimed = unsafe { self.claim_large(pointer, layout) };
         let mut lists = self.central.lock();
-        let object = if Self::SAVES_CODE {
-            // SAFETY: the central lock is held until the object is used up.
-            unsafe { self.object_shared(online, pointer, layout) }
+        let object = if claimed.is_some() {
+            claimed
+        } else if Self::SAVES_CODE {
+            // SAFETY:
+            // - the central lock is held until the object is used up;
+            // - a block is the caller's, as it promises.
+            unsafe { self.object_or_block(pointer, layout, Fate::Freed) }?
         } else {
-            // SAFETY: as above.
-            unsafe { self.object(online, pointer, layout) }
+            let online = self.pages.online().ok_or(Fault::ForeignPointer)?;
+            // SAFETY: the central lock is held until the object is used up.
+            Some(unsafe { self.object(online, pointer, layout) }?)
         };
-        let freed = object.map(|object| self.free_object(online, &mut lists, object));
-        // The report is made with no lock held, so that the kernel may free while it prints.
-        drop(lists);
-        if let Err(fault) = freed {
-            self.stop_misused(online, pointer, layout, fault);
+        if let (Some(online), Some(object)) = (self.pages.online(), object) {
+            self.free_object(online, &mut lists, object);
         }
+        Ok(())
     }
 
     #[inline]
@@ -71,15 +126,5 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if let Some(retired) = emptied {
             self.free_retired(span.scan(), retired);
         }
-    }
-
-    /// Frees `pointer` if it is the early heap's.
-    ///
-    /// # Safety
-    /// As for [`deallocate`](Self::deallocate).
-    unsafe fn deallocate_early(&self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        self.early.holds(pointer)
-            // SAFETY: the caller allocated it with `layout`, and it lies in the early region.
-            && unsafe { self.early.deallocate(pointer, layout) }
     }
 }

@@ -5,8 +5,8 @@ use core::ptr::NonNull;
 
 use archipelago_api::{Fault, Kernel, Machine, Report, SpanReport, VirtAddr};
 
+use super::early::Fate;
 use super::object_heap::Heap;
-use super::request::Served;
 use crate::arena::SpanHandle;
 use crate::base::PageIdx;
 use crate::pageheap::Online;
@@ -37,20 +37,33 @@ pub(super) enum Location<'a> {
     Whole,
 }
 
+/// The fault of an address in a span whose record does not describe it.
+const DAMAGED: Fault = Fault::Corruption("record of a span");
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// [`object`](Self::object) out of line, one for all callers that need not be quick.
+    /// The object at `pointer`, checked against `layout`; `None` if it is an early block, of which
+    /// becomes what `fate` says. Out of line, one for all callers that need not be quick.
     ///
+    /// # Errors
+    /// The fault of the pointer or of the layout.
     /// # Safety
-    /// As for [`object`](Self::object).
+    /// - The caller holds the central lock until the object is gone.
+    /// - If an early block with this layout begins at `pointer`, it is the caller's, and nothing
+    ///   uses the bytes that it loses.
     #[inline(never)]
-    pub(super) unsafe fn object_shared<'a>(
+    pub(super) unsafe fn object_or_block(
         &self,
-        online: &'a Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Result<Object<'a>, Fault> {
+        fate: Fate,
+    ) -> Result<Option<Object<'_>>, Fault> {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.object(online, pointer, layout) }
+        if let Some(decided) = unsafe { self.early.decide(pointer, layout, fate) } {
+            return decided.map(|()| None);
+        }
+        let online = self.pages.online().ok_or(Fault::ForeignPointer)?;
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.object(online, pointer, layout) }.map(Some)
     }
 
     /// The object at `pointer`, checked against `layout`.
@@ -76,16 +89,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         let span = online.records().get(handle);
         let first = span.record.first().address::<M>();
-        let offset = address
-            .bytes_above(first)
-            .ok_or(Fault::Corruption("page map"))?;
+        let offset = address.bytes_above(first).ok_or(DAMAGED)?;
         let location = match span.kind() {
             Kind::Small(class) => {
                 // SAFETY: the caller's promise is the same.
-                unsafe { Self::slot_of(span, class, offset, layout) }?
+                unsafe { Self::slot_of(span, class, offset, (pointer, layout)) }?
             }
-            Kind::Large => Self::whole(span.record, offset, layout)?,
-            Kind::Unused => return Err(Fault::Corruption("span of a page in use")),
+            Kind::Large => Self::whole(span, offset, pointer, layout)?,
+            Kind::Unused => return Err(DAMAGED),
         };
         Ok(Object {
             handle,
@@ -101,11 +112,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         span: SpanRef<'a>,
         class: u8,
         offset: usize,
-        layout: Layout,
+        (pointer, layout): (NonNull<u8>, Layout),
     ) -> Result<Location<'a>, Fault> {
-        let class = Self::TABLE
-            .class(class)
-            .ok_or(Fault::Corruption("class of a span"))?;
+        let class = Self::TABLE.class(class).ok_or(DAMAGED)?;
         let slot = if Self::SAVES_CODE {
             Self::TABLE.slot_by_division(class, offset)
         } else {
@@ -116,7 +125,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         // SAFETY: the caller holds the central lock until the object is gone, as it promises.
         let slot = unsafe { span.taken_slot(slot) }.ok_or(Fault::DoubleFree)?;
-        if Self::TABLE.class_for(layout.size(), layout.align()) != Some(class) {
+        if Self::class_of(layout) != Some(class)
+            && !(span.is_loose() && fits(pointer, layout, Self::TABLE.size(class)))
+        {
             return Err(Fault::WrongLayout);
         }
         Ok(Location::Slot { class, slot })
@@ -124,16 +135,25 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     // Out of line, so that the way to a slot needs no more registers than it uses.
     #[inline(never)]
-    fn whole(record: &Record, offset: usize, layout: Layout) -> Result<Location<'static>, Fault> {
+    fn whole(
+        span: SpanRef<'_>,
+        offset: usize,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<Location<'static>, Fault> {
         if offset != 0 {
             return Err(Fault::InteriorPointer);
         }
-        let run = record.run();
-        match Self::served(layout) {
-            Ok(Served::Large(want)) if want.pages == run.count && want.starts_at(run.first) => {
-                Ok(Location::Whole)
-            }
-            _ => Err(Fault::WrongLayout),
+        if span.is_claimed() {
+            return Err(Fault::DoubleFree);
+        }
+        let pages = layout.size().div_ceil(M::GEOMETRY.page_bytes());
+        // Short layouts are those of slots, unless the object kept its pages when it shrank.
+        let is_large = !Self::TABLE.serves(layout.size(), layout.align()) || span.is_loose();
+        if is_large && pages == span.record.run().count && is_aligned(pointer, layout) {
+            Ok(Location::Whole)
+        } else {
+            Err(Fault::WrongLayout)
         }
     }
 
@@ -152,48 +172,44 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Stops the machine over a pointer, with a report of its span. The caller holds no lock.
     #[cold]
-    pub(super) fn stop_misused(
-        &self,
-        online: &Online<M>,
-        pointer: NonNull<u8>,
-        layout: Layout,
-        fault: Fault,
-    ) -> ! {
-        let address = online.machine.address(pointer);
-        let lists = self.central.lock();
-        let handle = address.and_then(|address| self.pages.index().span_of(address));
-        #[expect(
-            clippy::manual_map,
-            reason = "a closure would be the one caller that passes the machine through memory"
-        )]
-        let span = match handle {
-            Some(handle) => Some(describe::<M, K>(online.records().get(handle).record)),
-            None => None,
+    pub(super) fn stop_misused(&self, pointer: NonNull<u8>, layout: Layout, fault: Fault) -> ! {
+        K::stop(&self.report(pointer, layout, fault))
+    }
+
+    /// The report of a pointer, with its span if there is one. The caller holds no lock.
+    // In line, a kernel that looks at none of it makes none of it.
+    #[inline(always)]
+    pub(super) fn report(&self, pointer: NonNull<u8>, layout: Layout, fault: Fault) -> Report {
+        let mut report = Report {
+            fault,
+            // The number of a pointer that no window can hold.
+            address: VirtAddr::new(pointer.addr().get()),
+            layout: Some(layout),
+            span: None,
         };
-        drop(lists);
-        stop::<K>(fault, address.unwrap_or(number_of(pointer)), layout, span)
-    }
-
-    /// Stops the machine over a pointer that cannot be a heap's, because no heap is online.
-    #[cold]
-    pub(super) fn stop_foreign(pointer: NonNull<u8>, layout: Layout) -> ! {
-        stop::<K>(Fault::ForeignPointer, number_of(pointer), layout, None)
+        if let Some(online) = self.pages.online() {
+            if let Some(address) = online.machine.address(pointer) {
+                report.address = address;
+                // A span that goes may take the memory of its record with it.
+                let _lists = self.central.lock();
+                if let Some(handle) = self.pages.index().span_of(address) {
+                    report.span = Some(describe::<M, K>(online.records().get(handle).record));
+                }
+            }
+        }
+        report
     }
 }
 
-/// Stops the machine over `address`.
-fn stop<K: Kernel>(fault: Fault, address: VirtAddr, layout: Layout, span: Option<SpanReport>) -> ! {
-    K::stop(&Report {
-        fault,
-        address,
-        layout: Some(layout),
-        span,
-    })
+/// Whether `layout` fits the slot of `bytes` bytes at `pointer`, whatever its class.
+#[cold]
+fn fits(pointer: NonNull<u8>, layout: Layout, bytes: usize) -> bool {
+    layout.size() <= bytes && is_aligned(pointer, layout)
 }
 
-/// The number of a pointer that no window can hold, for reports.
-fn number_of(pointer: NonNull<u8>) -> VirtAddr {
-    VirtAddr::new(pointer.addr().get())
+/// Whether `pointer` is aligned to `layout`.
+pub(super) fn is_aligned(pointer: NonNull<u8>, layout: Layout) -> bool {
+    pointer.addr().get() & (layout.align() - 1) == 0
 }
 
 /// The span of a record, for reports.

@@ -6,6 +6,8 @@
 
 mod alloc;
 mod early;
+mod early_map;
+mod elsewhere;
 mod free;
 mod init;
 mod lookup;
@@ -26,4 +28,4 @@ pub use early::EarlyRegion;
 pub use init::InitFailure;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
-pub use request::AllocError;
+pub use request::{AllocError, ReallocError};

@@ -54,7 +54,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// A heap that serves requests from `region` until it is initialised.
     ///
     /// Blocks from the region stay there; freeing them later finds them, and reallocating them
-    /// moves them to the heap.
+    /// moves them to the heap. One that shrinks, and finds no memory there, stays.
     #[must_use]
     pub const fn with_early<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
         Self::build(Early::new(region))

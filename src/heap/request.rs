@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
 
-use archipelago_api::{Kernel, Machine};
+use archipelago_api::{Kernel, Machine, Report};
 
 use super::object_heap::Heap;
 use crate::pageheap::Want;
@@ -34,26 +34,40 @@ impl fmt::Display for AllocError {
 
 impl core::error::Error for AllocError {}
 
-/// How a layout is served. It follows from the layout alone, so that a free can be checked against
-/// it.
+/// An object that was not reallocated. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Served {
-    /// By a slot of this class.
-    Small(SizeClass),
-    /// By a run of its own.
-    Large(Want),
+#[non_exhaustive]
+pub enum ReallocError {
+    /// The caller has no such object: what was found in its place.
+    Misuse(Report),
+    /// The request was refused.
+    Refused(AllocError),
 }
 
+impl fmt::Display for ReallocError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misuse(report) => report.fmt(f),
+            Self::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ReallocError {}
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// How `layout`, which is not empty, is served.
-    pub(super) fn served(layout: Layout) -> Result<Served, Cause> {
-        match Self::TABLE.class_for(layout.size(), layout.align()) {
-            Some(class) => Ok(Served::Small(class)),
-            None => Self::wanted(layout).map(Served::Large),
+    /// The class that serves `layout`, for frees and changes of size; `None` for a large object.
+    // In line where that pays.
+    #[inline(always)]
+    pub(super) fn class_of(layout: Layout) -> Option<SizeClass> {
+        if Self::SAVES_CODE {
+            Self::TABLE.class_for_any(layout.size(), layout.align())
+        } else {
+            Self::TABLE.class_for(layout.size(), layout.align())
         }
     }
 
-    /// The run that `layout`, which no class serves, needs.
+    /// The run that `layout` needs if no class serves it.
     ///
     /// # Errors
     /// [`Cause::TooLarge`].

@@ -3,27 +3,84 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::{AllocFlags, Kernel, Machine};
+use archipelago_api::{AllocFlags, Fault, Kernel, Machine};
 
-use super::lookup::Location;
+use super::early::Fate;
+use super::lookup::{Location, is_aligned};
 use super::object_heap::Heap;
-use super::request::{AllocError, Served};
+use super::request::{AllocError, ReallocError};
+use super::scannable::{NewBits, cut_bits};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
-use crate::pageheap::{Online, Want};
+use crate::pageheap::Want;
+use crate::region::Cause;
 use crate::span::Scan;
+
+/// A change of an object's size.
+// The heap is no field: the compiler then knows of a program's one heap where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resize {
+    pub(super) pointer: NonNull<u8>,
+    pub(super) old: Layout,
+    pub(super) new: Layout,
+    pub(super) flags: AllocFlags,
+    /// The object's description afterwards.
+    pub(super) bits: NewBits,
+}
+
+/// An object that has its new size.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resized {
+    pub(super) memory: NonNull<[u8]>,
+    /// The memory is a copy, and the old object is to be freed.
+    pub(super) is_copy: bool,
+    /// Whether it is where it was, and scannable.
+    #[cfg_attr(
+        not(feature = "heap-bits"),
+        expect(dead_code, reason = "it takes no room here")
+    )]
+    pub(super) scan: Scan,
+}
+
+/// A reason for which an object keeps its size.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Denied {
+    /// The caller has no such object.
+    Fault(Fault),
+    /// The request is refused.
+    Cause(Cause),
+}
+
+/// The place of an object that is to change its size.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The object has its new size where it is, and so many bytes.
+    Here(usize, Scan),
+    /// The object has to move.
+    Elsewhere,
+    /// The object is scannable, and the request does not say where its pointers will be.
+    Scannable,
+    /// The caller has no such object.
+    Fault(Fault),
+}
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Changes the size of an object to that of `new`, in place if its class stays or, for a large
     /// object, if the following pages are free; else by moving it. With [`AllocFlags::ZEROED`] the
     /// bytes beyond the old size are zero.
     ///
+    /// A **shrink** never fails: to a size that is not larger, and an alignment that the address
+    /// has. If there is no memory to move to, the object stays where it is; a large one gives the
+    /// pages beyond the new size back. A scannable object (feature `heap-bits`) shrinks where it
+    /// is, and its words beyond the new size are dead. `new` is then the layout of the object, for
+    /// [`deallocate`](Self::deallocate) as for the next reallocation, although its slot is larger.
+    ///
     /// # Errors
-    /// [`AllocError`]: the object stays where it is, with its old layout. Shrinking to a smaller
-    /// class moves the object, so it can be refused too. With the feature `heap-bits`, a scannable
-    /// object is always refused.
+    /// [`AllocError`]: the object stays where it is, with its old layout.
+    /// [`Cause::Scannable`] for a scannable object that is not to shrink.
     /// # Safety
-    /// - `pointer` was allocated by this heap with `old`.
+    /// - `pointer` was allocated by this heap with `old`, or reallocated to it.
+    /// - No other call frees or reallocates the object meanwhile.
     /// - After success it is not used any more; `new` is the layout from then on.
     /// # Locks
     /// As [`allocate`](Self::allocate).
@@ -37,132 +94,260 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         new: Layout,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if old.size() != 0 {
-            // An object without bytes has an address that may be anything's.
-            self.refuse_scannable(pointer, new)?;
-        }
-        let in_place = match self.pages.online() {
-            Some(online) if !self.early.holds(pointer) && old.size() != 0 && new.size() != 0 => {
-                // SAFETY: the object is the caller's, as it promises.
-                unsafe { self.resize_in_place(online, pointer, (old, new), Scan::NO, flags) }
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.resize(pointer, old, new, flags) } {
+            Ok(resized) => {
+                if resized.is_copy {
+                    // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
+                    unsafe { self.deallocate(pointer, old) };
+                }
+                Ok(resized.memory)
             }
-            _ => None,
-        };
-        let memory = match in_place {
-            Some(memory) => memory,
-            // SAFETY: the caller's obligations are those of `move_object`.
-            None => unsafe { self.move_object(pointer, old, new, flags) }?,
-        };
-        if flags.contains(AllocFlags::ZEROED) {
-            clear_tail(memory, old.size());
+            Err(Denied::Cause(cause)) => Err(AllocError { layout: new, cause }),
+            Err(Denied::Fault(fault)) => self.stop_misused(pointer, old, fault),
         }
-        Ok(memory)
     }
 
-    /// Allocates for `new`, copies, frees the old object.
+    /// [`reallocate`](Self::reallocate), which also accepts what is no object: any number
+    /// whatsoever, and a layout that is not the object's. The first lock section checks both.
     ///
+    /// # Errors
+    /// [`ReallocError::Misuse`] with a report of what was found, for which `deallocate` would stop
+    /// the machine; [`ReallocError::Refused`] as `reallocate`. Nothing has changed.
     /// # Safety
-    /// As for [`reallocate`](Self::reallocate).
-    unsafe fn move_object(
+    /// *If* an object with the layout `old` begins at `pointer`, it is the caller's:
+    /// - no other call frees or reallocates it meanwhile;
+    /// - after success it is not used any more; `new` is the layout from then on.
+    /// # Locks
+    /// As [`allocate`](Self::allocate).
+    /// # Cost
+    /// As [`reallocate`](Self::reallocate).
+    pub unsafe fn try_reallocate(
         &self,
         pointer: NonNull<u8>,
         old: Layout,
         new: Layout,
         flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        let memory = self.allocate(new, flags.difference(AllocFlags::ZEROED))?;
-        let bytes = old.size().min(new.size());
-        // SAFETY: `copy_to_nonoverlapping` needs
-        // - both objects live and at least `bytes` long: one is the caller's, one was just made;
-        // - no overlap: they are different objects.
-        unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
-        // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
-        unsafe { self.deallocate(pointer, old) };
-        Ok(memory)
+    ) -> Result<NonNull<[u8]>, ReallocError> {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.resize(pointer, old, new, flags) } {
+            Ok(resized) => {
+                if resized.is_copy {
+                    // SAFETY: the object is the caller's, which uses it no more.
+                    unsafe { self.try_deallocate(pointer, old) }.map_err(ReallocError::Misuse)?;
+                }
+                Ok(resized.memory)
+            }
+            Err(Denied::Cause(cause)) => {
+                Err(ReallocError::Refused(AllocError { layout: new, cause }))
+            }
+            Err(Denied::Fault(fault)) => {
+                Err(ReallocError::Misuse(self.report(pointer, old, fault)))
+            }
+        }
     }
 
-    /// Changes the size of an object from that of the first layout to that of the second where it
-    /// stands; `None` if it has to move. `scan` says whether its span is scannable.
+    /// # Safety
+    /// As for [`try_reallocate`](Self::try_reallocate).
+    unsafe fn resize(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<Resized, Denied> {
+        let resize = Resize {
+            pointer,
+            old,
+            new,
+            flags,
+            bits: NewBits::KEPT,
+        };
+        // SAFETY: the caller's promise is the same.
+        unsafe { resize.run(self, |flags| self.allocate(new, flags)) }
+    }
+}
+
+impl Resize {
+    /// Changes the size in place, or copies the object to what `allocate` returns for the flags
+    /// given, or, if that is nothing and the object shrinks, leaves it where it is.
+    ///
+    /// # Errors
+    /// The reason why not; nothing has changed.
+    /// # Safety
+    /// If an object with the old layout begins at the pointer, it is the caller's, and nobody else
+    /// frees it or changes its size.
+    #[inline(always)]
+    pub(super) unsafe fn run<M: Machine, K: Kernel>(
+        &self,
+        heap: &Heap<M, K>,
+        allocate: impl Fn(AllocFlags) -> Result<NonNull<[u8]>, AllocError>,
+    ) -> Result<Resized, Denied> {
+        let mut stays = false;
+        loop {
+            // SAFETY: the caller's promise is the same.
+            match unsafe { self.in_place(heap, stays) } {
+                Place::Here(bytes, scan) => {
+                    let memory = NonNull::slice_from_raw_parts(self.pointer, bytes);
+                    return Ok(self.done(memory, false, scan));
+                }
+                Place::Elsewhere => {}
+                Place::Scannable => return Err(Denied::Cause(Cause::Scannable)),
+                Place::Fault(fault) => return Err(Denied::Fault(fault)),
+            }
+            match allocate(self.flags.difference(AllocFlags::ZEROED)) {
+                // SAFETY: the object is the caller's, and was found.
+                Ok(memory) => return Ok(unsafe { self.copy_to(memory) }),
+                Err(error) if stays || !self.shrinks() => return Err(Denied::Cause(error.cause)),
+                Err(_) => stays = true,
+            }
+        }
+    }
+
+    /// Whether the object can have the new layout where it is, whatever its slot.
+    fn shrinks(&self) -> bool {
+        self.new.size() <= self.old.size() && is_aligned(self.pointer, self.new)
+    }
+
+    /// Checks the object, and changes its size where it stands. One that shrinks and `stays` does
+    /// not have to move, unless it is to be scannable and its span is not.
     ///
     /// # Safety
-    /// An object at `pointer` with the first layout is the caller's.
-    pub(super) unsafe fn resize_in_place(
-        &self,
-        online: &Online<M>,
-        pointer: NonNull<u8>,
-        (old, new): (Layout, Layout),
-        scan: Scan,
-        flags: AllocFlags,
-    ) -> Option<NonNull<[u8]>> {
-        let lists = self.central.lock();
-        // SAFETY: the object is gone before the lock is.
-        let object = match unsafe { self.object_shared(online, pointer, old) } {
-            Ok(object) => object,
-            Err(fault) => {
-                drop(lists);
-                self.stop_misused(online, pointer, old, fault)
+    /// As for [`run`](Self::run).
+    #[inline(never)]
+    unsafe fn in_place<M: Machine, K: Kernel>(&self, heap: &Heap<M, K>, mut stays: bool) -> Place {
+        let Self { pointer, new, .. } = *self;
+        if self.old.size() == 0 {
+            // Its address may be anything's.
+            return Place::Elsewhere;
+        }
+        // The early heap has no bitmap.
+        let cuts = stays && self.bits.allow(Scan::NO);
+        let fate = if cuts {
+            Fate::Cut(new.size())
+        } else {
+            Fate::Checked
+        };
+        let lists = heap.central.lock();
+        // SAFETY:
+        // - the object is gone before the lock is;
+        // - a block is the caller's, which uses no more than the new size.
+        let object = match unsafe { heap.object_or_block(pointer, self.old, fate) } {
+            Ok(Some(object)) => object,
+            Ok(None) if cuts => return Place::Here(new.size(), Scan::NO),
+            Ok(None) => return Place::Elsewhere,
+            Err(fault) => return Place::Fault(fault),
+        };
+        let (record, scan) = (object.span.record, object.span.scan());
+        if self.bits.are_kept() && scan.is_yes() {
+            if !self.shrinks() {
+                return Place::Scannable;
             }
-        };
-        let (handle, run) = (object.handle, object.span.record.run());
-        let class = match object.location {
-            Location::Slot { class, .. } => Some(class),
-            Location::Whole => None,
-        };
+            stays = true;
+        } else if !(self.bits.allow(scan) || stays && scan.is_yes()) {
+            return Place::Elsewhere;
+        }
+        let table = Heap::<M, K>::TABLE;
+        let (run, class) = (
+            record.run(),
+            match object.location {
+                Location::Slot { class, .. } => Some(class),
+                Location::Whole => None,
+            },
+        );
+        let wanted = Heap::<M, K>::class_of(new);
+        let fits = wanted == class && (class.is_some() || is_aligned(pointer, new));
+        if new.size() == 0 || !(fits || stays) {
+            return Place::Elsewhere;
+        }
+        if !fits {
+            record.loosen();
+        }
         drop(lists);
-        let bytes = match (class, Self::served(new).ok()?) {
-            (Some(class), Served::Small(wanted)) if class == wanted => Self::TABLE.size(class),
-            (None, Served::Large(want)) => {
-                if !want.starts_at(run.first) {
-                    return None;
-                }
-                let want = want.for_scan(scan);
+        let bytes = match class {
+            Some(class) => table.size(class),
+            None => {
                 // SAFETY: the run is the object's, which is the caller's.
-                unsafe { self.resize_run(online, handle, run, want, flags) }?;
-                want.pages << M::GEOMETRY.page_shift
+                match unsafe { self.resize_run(heap, (object.handle, run), scan) } {
+                    Some(bytes) => bytes,
+                    None => return Place::Elsewhere,
+                }
             }
-            _ => return None,
         };
-        Some(NonNull::slice_from_raw_parts(pointer, bytes))
+        if self.bits.are_kept() {
+            let memory = NonNull::slice_from_raw_parts(pointer, bytes);
+            // SAFETY: the object is the caller's, and that long.
+            unsafe { cut_bits(heap, scan, memory, new.size()) };
+        }
+        Place::Here(bytes, scan)
     }
 
-    /// Changes the length of a large object's run to that of `want` if that is possible where it
-    /// stands.
+    /// Clears what was asked for beyond the old size.
+    fn done(&self, memory: NonNull<[u8]>, is_copy: bool, scan: Scan) -> Resized {
+        if self.flags.contains(AllocFlags::ZEROED) {
+            clear_tail(memory, self.old.size());
+        }
+        Resized {
+            memory,
+            is_copy,
+            scan,
+        }
+    }
+
+    /// Copies the object to `memory`.
+    ///
+    /// # Safety
+    /// The object is live and the caller's, and `memory` was allocated for its new layout.
+    unsafe fn copy_to(&self, memory: NonNull<[u8]>) -> Resized {
+        let bytes = self.old.size().min(self.new.size());
+        // SAFETY: `copy_to_nonoverlapping` needs
+        // - both objects live and at least `bytes` long: the caller promises it;
+        // - no overlap: they are different objects.
+        unsafe {
+            self.pointer
+                .copy_to_nonoverlapping(memory.cast::<u8>(), bytes);
+        };
+        self.done(memory, true, Scan::NO)
+    }
+
+    /// Changes the length of a large object's run where it stands, and returns its bytes; `None`
+    /// if that is not possible. To make it shorter always is.
     ///
     /// # Safety
     /// The object is the caller's, so that nobody else changes it.
-    unsafe fn resize_run(
+    #[inline(always)]
+    unsafe fn resize_run<M: Machine, K: Kernel>(
         &self,
-        online: &Online<M>,
-        handle: SpanHandle,
-        run: PageRun,
-        want: Want,
-        flags: AllocFlags,
-    ) -> Option<()> {
-        let Want { pages, scan, .. } = want;
+        heap: &Heap<M, K>,
+        (handle, run): (SpanHandle, PageRun),
+        scan: Scan,
+    ) -> Option<usize> {
+        let online = heap.pages.online()?;
+        let pages = Heap::<M, K>::wanted(self.new).ok()?.pages;
         let added = if pages > run.count {
             let more = Want::pages(pages - run.count).for_scan(scan);
-            let added = self.pages.extend(online, run, more, flags, self);
+            let added = heap.pages.extend(online, run, more, self.flags, heap);
             Some(added.ok()?.record())
         } else {
             None
         };
         let gone = PageRun::between(run.first.plus(pages), run.end());
         // SAFETY: the pages are the end of the object, whose owner calls.
-        unsafe { self.clear_run(scan, gone) };
+        unsafe { heap.clear_run(scan, gone) };
         // Record and index change together, so that a walk over the spans sees neither without the
         // other.
-        let _lists = self.central.lock();
+        let _lists = heap.central.lock();
         online.records().get(handle).record.set_pages(pages);
         match added {
-            Some(added) => self.pages.index().set(added, Some(handle)),
+            Some(added) => heap.pages.index().set(added, Some(handle)),
             None if !gone.is_empty() => {
                 // SAFETY: the pages were the end of the object, whose record names them no more,
                 // and its owner, who calls, does not use them.
-                unsafe { self.free_unrecorded(scan, gone) };
+                unsafe { heap.free_unrecorded(scan, gone) };
             }
             None => {}
         }
-        Some(())
+        Some(pages << M::GEOMETRY.page_shift)
     }
 }
 

@@ -6,8 +6,10 @@ use core::sync::atomic::AtomicUsize;
 
 use archipelago_api::{Geometry, Kernel, Machine, VirtAddr};
 
+use super::views::for_each_object_of;
 use super::walk::spans;
 use crate::arena::{ArenaIndex, BitsReader};
+use crate::base::PageRun;
 use crate::bits::{HeapBits, PointerWords, Tables};
 use crate::heap::Heap;
 use crate::span::{Kind, SpanRef};
@@ -119,43 +121,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The live object that `addr`, any number whatsoever, lies in: also in the bytes of its slot
     /// that were not asked for. `None` for what is foreign, free, or a span's tail.
     ///
+    /// # Locks
+    /// Takes central: a span that goes may take the memory of its record with it.
     /// # Cost
-    /// Four dependent loads and a multiplication; takes no lock. An object that is being freed
-    /// meanwhile may be found or not; if its pages are used again before the call is over, what is
-    /// found may be neither it nor what follows it there, but it has `addr` in it.
+    /// The lock, four dependent loads, and a multiplication.
     #[must_use]
     pub fn object_at(&self, addr: VirtAddr) -> Option<ObjectView> {
+        let online = self.pages.online()?;
+        let _lists = self.central.lock();
         let handle = self.pages.index().span_of(addr)?;
-        let span = self.pages.online()?.records().get(handle);
-        let run = span.record.run();
-        let first = run.first.address::<M>();
-        let offset = addr.bytes_above(first)?;
-        if offset >= run.bytes::<M>() {
-            // The span has gone since it was looked up, and its record is another's.
-            return None;
-        }
-        let is_scannable = span.scan().is_yes();
-        match span.kind() {
-            Kind::Small(number) => {
-                let class = Self::TABLE.class(number)?;
-                let slot = Self::TABLE.slot_at(class, offset);
-                let is_live = slot < Self::TABLE.slots(class) && span.is_taken(slot);
-                let bytes = Self::TABLE.size(class);
-                is_live.then_some(ObjectView {
-                    base: first.checked_add(slot * bytes)?,
-                    bytes,
-                    slot,
-                    is_scannable,
-                })
-            }
-            Kind::Large => Some(ObjectView {
-                base: first,
-                bytes: run.bytes::<M>(),
-                slot: 0,
-                is_scannable,
-            }),
-            Kind::Unused => None,
-        }
+        let span = online.records().get(handle);
+        object_in::<M, K>(span, span.record.run(), addr)
     }
 
     /// The live object that `pointer` points into: [`object_at`](Self::object_at) its address.
@@ -212,6 +188,39 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
+/// The live object of a span with this run that `addr` lies in.
+fn object_in<M: Machine, K: Kernel>(
+    span: SpanRef<'_>,
+    run: PageRun,
+    addr: VirtAddr,
+) -> Option<ObjectView> {
+    let first = run.first.address::<M>();
+    let offset = addr.bytes_above(first)?;
+    let (slot, bytes) = match span.kind() {
+        Kind::Small(number) => {
+            let class = Heap::<M, K>::TABLE.class(number)?;
+            let bytes = Heap::<M, K>::TABLE.size(class);
+            // Slots are found by a multiplication, which is good for the offsets of a span.
+            if offset >= Heap::<M, K>::TABLE.slots(class) * bytes {
+                return None;
+            }
+            let slot = Heap::<M, K>::TABLE.slot_at(class, offset);
+            if !span.is_taken(slot) {
+                return None;
+            }
+            (slot, bytes)
+        }
+        Kind::Large if offset < run.bytes::<M>() => (0, run.bytes::<M>()),
+        Kind::Large | Kind::Unused => return None,
+    };
+    Some(ObjectView {
+        base: first.checked_add(slot * bytes)?,
+        bytes,
+        slot,
+        is_scannable: span.scan().is_yes(),
+    })
+}
+
 /// Calls `visit` with the address of every pointer word of a span's objects. The bits of each
 /// object are found from those of the one before.
 fn for_each_word_of<M: Machine, K: Kernel>(
@@ -223,7 +232,7 @@ fn for_each_word_of<M: Machine, K: Kernel>(
     let Some(mut cursor) = HeapBits::at(reader, at) else {
         return;
     };
-    for_each_object::<M, K>(span, |base, bytes| {
+    for_each_object_of::<M, K>(span, |base, bytes| {
         let passed = base.value().wrapping_sub(at.value());
         cursor = cursor.forward(passed / M::WORD_BYTES);
         at = base;
@@ -233,31 +242,47 @@ fn for_each_word_of<M: Machine, K: Kernel>(
     });
 }
 
-/// Calls `visit` with the first address and the length of every live object of a span.
-fn for_each_object<M: Machine, K: Kernel>(
-    span: SpanRef<'_>,
-    mut visit: impl FnMut(VirtAddr, usize),
-) {
-    let first = span.record.first().address::<M>();
-    let (slots, bytes) = slots_of::<M, K>(span);
-    let is_large = span.kind() == Kind::Large;
-    for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
-        let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
-        visit(base, bytes);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use core::alloc::Layout;
 
-/// How many slots a span has, and how many bytes each; a large object is one slot.
-pub(super) fn slots_of<M: Machine, K: Kernel>(span: SpanRef<'_>) -> (usize, usize) {
-    let class = match span.kind() {
-        Kind::Small(number) => Heap::<M, K>::TABLE.class(number),
-        Kind::Large => return (1, span.record.run().bytes::<M>()),
-        Kind::Unused => None,
-    };
-    class.map_or((0, 0), |class| {
-        (
-            Heap::<M, K>::TABLE.slots(class),
-            Heap::<M, K>::TABLE.size(class),
-        )
-    })
+    use archipelago_api::AllocFlags;
+    use archipelago_sim::{Hosted, Plain32, Sim};
+
+    use super::*;
+    use crate::pageheap::Window;
+
+    type Subject = Heap<Sim<Plain32>, Hosted>;
+
+    fn subject() -> (Box<Subject>, VirtAddr) {
+        let heap: Box<Subject> = Box::default();
+        heap.init(&[Window::new(0x4000_0000, 1 << 28)], Sim::default())
+            .expect("a good window");
+        let memory = heap
+            .allocate(Layout::new::<[u64; 8]>(), AllocFlags::empty())
+            .expect("memory");
+        let online = heap.pages.online().expect("initialised");
+        let address = online.machine.address(memory.cast());
+        (heap, address.expect("the heap's"))
+    }
+
+    /// Slots are found by a multiplication that is wrong for offsets beyond the spans of a class. A
+    /// record that has become that of a long run since it was looked up has such offsets.
+    #[test]
+    fn no_slot_is_found_beyond_the_slots_of_its_class() {
+        let (heap, address) = subject();
+        let online = heap.pages.online().expect("initialised");
+        let handle = heap.pages.index().span_of(address).expect("a span");
+        let span = online.records().get(handle);
+        let run = PageRun::new(span.record.run().first, 1 << 19);
+        let live = object_in::<Sim<Plain32>, Hosted>(span, run, address);
+        let live = live.expect("the first slot is live");
+        assert_eq!((live.base, live.bytes, live.slot), (address, 64, 0));
+        for offset in (64..1_usize << 31).step_by((1 << 16) - 32) {
+            let beyond = address.checked_add(offset).expect("in the space");
+            let found = object_in::<Sim<Plain32>, Hosted>(span, run, beyond);
+            assert_eq!(found, None, "{offset:#x} bytes above");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
 
-use super::bits::slots_of;
 use super::check::Check;
 use super::rules::{Violation, rule, rule_at, rule_at_address};
+use super::views::slots_of;
 use super::walk::spans_in;
 use crate::arena::{ArenaIndex, BitsReader, SpanHandle};
 use crate::base::PageRun;

@@ -5,7 +5,7 @@ use archipelago_api::{Kernel, Machine, VirtAddr};
 use super::walk::spans;
 use crate::base::PageIdx;
 use crate::heap::Heap;
-use crate::span::Kind;
+use crate::span::{Kind, SpanRef};
 
 /// An arena, or the parts of one that the heap owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,4 +157,54 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             });
         }
     }
+
+    /// Calls `visit` with the first address and the bytes of every live object, lowest offset
+    /// first: for reports of leaks, and for the owner of a heap that goes. The bytes are those of
+    /// the slot or of the pages, of which fewer may have been asked for. Early blocks are no
+    /// objects of the address space and are left out, and so are runs of pages.
+    ///
+    /// # Locks
+    /// Central and page, throughout: `visit` must not use the heap. Interrupts are masked
+    /// meanwhile.
+    /// # Cost
+    /// Linear in the pages that the heap owns, and in the slots of their spans.
+    pub fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
+        let Some(online) = self.pages.online() else {
+            return;
+        };
+        let _lists = self.central.lock();
+        let pool = self.pages.pool().hold();
+        for span in spans(self.pages.index(), online, pool.owned()) {
+            for_each_object_of::<M, K>(span, &mut visit);
+        }
+    }
+}
+
+/// Calls `visit` with the first address and the bytes of every live object of a span.
+pub(super) fn for_each_object_of<M: Machine, K: Kernel>(
+    span: SpanRef<'_>,
+    mut visit: impl FnMut(VirtAddr, usize),
+) {
+    let first = span.record.first().address::<M>();
+    let (slots, bytes) = slots_of::<M, K>(span);
+    let is_large = span.kind() == Kind::Large;
+    for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
+        let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
+        visit(base, bytes);
+    }
+}
+
+/// How many slots a span has, and how many bytes each; a large object is one slot.
+pub(super) fn slots_of<M: Machine, K: Kernel>(span: SpanRef<'_>) -> (usize, usize) {
+    let class = match span.kind() {
+        Kind::Small(number) => Heap::<M, K>::TABLE.class(number),
+        Kind::Large => return (1, span.record.run().bytes::<M>()),
+        Kind::Unused => None,
+    };
+    class.map_or((0, 0), |class| {
+        (
+            Heap::<M, K>::TABLE.slots(class),
+            Heap::<M, K>::TABLE.size(class),
+        )
+    })
 }

@@ -75,10 +75,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         };
         let run_bytes = want.pages << M::GEOMETRY.page_shift;
         match run_bytes.checked_sub(bytes.next_multiple_of(M::GEOMETRY.page_bytes())) {
-            Some(largest) if largest > 0 => Cause::Window {
-                bytes: run_bytes,
-                largest,
-            },
+            Some(left) if left > 0 => want.has_no_window::<M>(left >> M::GEOMETRY.page_shift),
             _ => cause,
         }
     }
@@ -147,11 +144,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 best = Some(plan);
             }
         }
-        let shift = M::GEOMETRY.page_shift;
-        best.ok_or(Cause::Window {
-            bytes: want.pages << shift,
-            largest: largest << shift,
-        })
+        best.ok_or(want.has_no_window::<M>(largest))
     }
 
     /// Makes all the metadata that publishing `piece` needs, and the heap bitmap that covers `run`.

@@ -102,16 +102,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         check_together::<M>(given)?;
         let home = Self::choose_home(all, given)?;
-        let room = home.pages::<M>()?;
         reserve_all(space, given)?;
-        let anchor = Windows::anchor::<M>(room);
+        let (at, anchor) = Self::home_at(home)?;
         // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
         unsafe {
-            all.set_home::<M>(Home {
-                room,
-                is_apart: home.for_metadata,
-                reach: reach::<M>(anchor),
-            });
+            all.set_home::<M>(at);
         }
         match add_all::<M, K>(space, all, given, &home) {
             Ok(()) => Ok(anchor),
@@ -150,10 +145,23 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         Err(broken(*first, WindowRule::NoRoomForMetadata { smallest }))
     }
 
+    /// Metadata at home in `window`, and the offset that span handles then count from.
+    fn home_at(window: Window) -> Result<(Home, Offset), InitError> {
+        let room = window.pages::<M>()?;
+        let anchor = Windows::anchor::<M>(room);
+        let home = Home {
+            room,
+            is_apart: window.for_metadata,
+            reach: reach::<M>(anchor),
+            extent_bytes: M::GEOMETRY.page_bytes().max(ArenaIndex::<M>::BLOCK_BYTES),
+        };
+        Ok((home, anchor))
+    }
+
     /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
     /// windows given.
     fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
-        let Ok(room) = home.pages::<M>() else {
+        let Ok((at, _)) = Self::home_at(home) else {
             return false;
         };
         let others = given
@@ -190,7 +198,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             1 + usize::from(has_wide)
         };
         let pages = span.unwrap_or(1) + 1 + records;
-        all.could_serve::<M>((room, home.for_metadata), others, needs, pages)
+        all.could_serve::<M>(at, others, needs, pages)
     }
 }
 

@@ -66,18 +66,12 @@ impl<M: Machine> Online<M> {
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// A page heap without windows.
     pub(crate) const fn new() -> Self {
-        let page_bytes = M::GEOMETRY.page_bytes();
-        let block_bytes = ArenaIndex::<M>::BLOCK_BYTES;
         Self {
             index: ArenaIndex::new(),
             online: Once::new(),
             ledger: Ledger::new(),
             gate: Gate::new(Gated {
-                windows: Windows::new(if block_bytes > page_bytes {
-                    block_bytes
-                } else {
-                    page_bytes
-                }),
+                windows: Windows::new(),
                 pending_undo: [None; 2],
             }),
             pool: PagePool::new(),

@@ -6,7 +6,8 @@
 
 use archipelago_api::Machine;
 
-use crate::base::{PageIdx, PageRun};
+use crate::base::{PageIdx, PageRun, Shape};
+use crate::region::Cause;
 use crate::span::Scan;
 
 /// The run that a request needs.
@@ -36,8 +37,19 @@ impl Want {
         Self { scan, ..self }
     }
 
+    /// The refusal of a run for which no window has room, of which the largest piece of address
+    /// space has `largest` pages.
+    pub(super) const fn has_no_window<S: Shape>(self, largest: usize) -> Cause {
+        let shift = S::GEOMETRY.page_shift;
+        Cause::Window {
+            bytes: self.pages << shift,
+            align: self.align_pages << shift,
+            largest: largest << shift,
+        }
+    }
+
     /// Whether `page` may be the first.
-    pub(crate) const fn starts_at(self, page: PageIdx) -> bool {
+    pub(super) const fn starts_at(self, page: PageIdx) -> bool {
         page.0 & (self.align_pages - 1) == 0
     }
 }

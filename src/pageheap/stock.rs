@@ -3,7 +3,7 @@
 use archipelago_api::{Kernel, Machine};
 
 use super::pool::{PagePool, Side};
-use super::run::ReadyRun;
+use super::run::{ReadyRun, Want};
 use crate::base::PageRun;
 use crate::region::{Cause, Ledger, Purpose};
 
@@ -47,10 +47,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         if !refused {
             return Ok(());
         }
-        Err(Cause::Window {
-            bytes: missing << M::GEOMETRY.page_shift,
-            largest: run.bytes::<M>(),
-        })
+        Err(Want::pages(missing).has_no_window::<M>(run.count))
     }
 
     /// Frees what the reserve has above its goal.

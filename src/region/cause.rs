@@ -22,10 +22,12 @@ pub enum Cause {
         /// Bytes that would have had to become Ready.
         bytes: usize,
     },
-    /// No window has that much address space left in one piece.
+    /// No window has that much address space left in one piece, at a multiple of the alignment.
     Window {
         /// Bytes asked for.
         bytes: usize,
+        /// The alignment of the first, in bytes: a page's at least.
+        align: usize,
         /// Bytes of the largest piece of address space that is left.
         largest: usize,
     },
@@ -166,10 +168,14 @@ impl fmt::Display for Cause {
                 "growth: {bytes} bytes would have to become Ready and the flags forbid it: raise the \
                  reserve with `set_reserve`, or allocate where growth is allowed"
             ),
-            Self::Window { bytes, largest } => write!(
+            Self::Window {
+                bytes,
+                align,
+                largest,
+            } => write!(
                 f,
-                "window: {bytes} bytes asked for, and the largest free piece of address space has \
-                 {largest}: add a window with `add_window`"
+                "window: {bytes} bytes asked for, aligned to {align}, and the largest free piece of \
+                 address space has {largest}: add a window with `add_window`"
             ),
             Self::MetadataWindow { bytes } => write!(
                 f,

@@ -83,7 +83,8 @@ pub(crate) struct Ledger {
     mapped_ready: AtomicUsize,
     prepared: AtomicUsize,
     reserved: AtomicUsize,
-    limit: AtomicUsize,
+    /// The limit's distance from `usize::MAX`, so that an account without a limit is zero.
+    below_top: AtomicUsize,
 }
 
 impl Ledger {
@@ -94,7 +95,7 @@ impl Ledger {
             mapped_ready: AtomicUsize::new(0),
             prepared: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
-            limit: AtomicUsize::new(usize::MAX),
+            below_top: AtomicUsize::new(0),
         }
     }
 
@@ -120,12 +121,12 @@ impl Ledger {
 
     /// The limit on Ready bytes; `usize::MAX` means no limit.
     pub(crate) fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed)
+        !self.below_top.load(Ordering::Relaxed)
     }
 
     /// Sets the limit on Ready bytes.
     pub(crate) fn set_limit(&self, bytes: usize) {
-        self.limit.store(bytes, Ordering::Relaxed);
+        self.below_top.store(!bytes, Ordering::Relaxed);
     }
 
     /// Clears all but the limit: the heap did not come online.

@@ -57,12 +57,11 @@ struct StockPiece {
 }
 
 impl Metadata {
-    /// Metadata memory without address space. Extents will have `extent_bytes` bytes, a power of
-    /// two and at least a page.
-    pub(crate) const fn new(extent_bytes: usize) -> Self {
+    /// Metadata memory without address space.
+    pub(crate) const fn new() -> Self {
         Self {
             room: PageRun::new(PageIdx(0), 0),
-            extent_bytes,
+            extent_bytes: 0,
             extent: OpenExtent {
                 bump: 0,
                 ready: 0,
@@ -76,9 +75,9 @@ impl Metadata {
         }
     }
 
-    /// Bytes of an extent.
-    pub(crate) const fn extent_bytes(&self) -> usize {
-        self.extent_bytes
+    /// Sets the bytes of an extent, a power of two, before the first is made.
+    pub(super) const fn set_extent_bytes(&mut self, bytes: usize) {
+        self.extent_bytes = bytes;
     }
 
     /// Address space for extents, all of it Reserved.

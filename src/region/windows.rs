@@ -54,13 +54,15 @@ pub(crate) struct Home {
     pub(crate) is_apart: bool,
     /// The pages that span handles reach.
     pub(crate) reach: PageRun,
+    /// Bytes of an extent of metadata, a power of two and at least a page.
+    pub(crate) extent_bytes: usize,
 }
 
 impl Windows {
-    /// No windows. Metadata extents will have `extent_bytes` bytes.
-    pub(crate) const fn new(extent_bytes: usize) -> Self {
+    /// No windows.
+    pub(crate) const fn new() -> Self {
         Self {
-            metadata: Metadata::new(extent_bytes),
+            metadata: Metadata::new(),
             unused: Ranges::new(),
             all: Ranges::new(),
             border: PageIdx(0),
@@ -73,7 +75,7 @@ impl Windows {
 
     /// Forgets all windows and the metadata in them.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.metadata.extent_bytes());
+        *self = Self::new();
     }
 
     /// Says where metadata lives.
@@ -82,6 +84,7 @@ impl Windows {
     /// The whole room is Reserved, and neither a token nor another record names a part of it.
     pub(crate) unsafe fn set_home<S: Shape>(&mut self, home: Home) {
         self.metadata.set_room(home.room);
+        self.metadata.set_extent_bytes(home.extent_bytes);
         self.border = if home.is_apart {
             home.room.first
         } else {
@@ -167,22 +170,24 @@ impl Windows {
     /// metadata is at home in `home` and that has `others` more pages in other windows.
     pub(crate) fn could_serve<S: Shape>(
         &self,
-        (home, is_apart): (PageRun, bool),
+        home: Home,
         others: usize,
         needs: impl Iterator<Item = Need>,
         pages: usize,
     ) -> bool {
-        let mut metadata = Metadata::new(self.metadata.extent_bytes());
-        metadata.set_room(home);
+        let Home { room, is_apart, .. } = home;
+        let mut metadata = Metadata::new();
+        metadata.set_extent_bytes(home.extent_bytes);
+        metadata.set_room(room);
         let Some(left) = metadata.room_after::<S>(needs) else {
             return false;
         };
         if is_apart {
             return others >= pages;
         }
-        let border = home.end().0 - self.share_of::<S>(home.count);
-        let front = left.end().0.min(border).saturating_sub(home.first.0);
-        let total = home.count + others;
+        let border = room.end().0 - self.share_of::<S>(room.count);
+        let front = left.end().0.min(border).saturating_sub(room.first.0);
+        let total = room.count + others;
         front + others >= pages && total - self.share_of::<S>(total) >= pages
     }
 

@@ -24,7 +24,7 @@ use super::slots::{LiveSlot, SpanRef};
 use super::tokens::NewSlot;
 
 /// Bits of a record's kind from here up: how many slots are near.
-const NEAR_SHIFT: u32 = 20;
+const NEAR_SHIFT: u32 = 21;
 const _: () = assert!(
     WIDE_SLOTS < 1 << (u32::BITS - NEAR_SHIFT),
     "all slots can be near"

@@ -39,10 +39,11 @@ pub(crate) enum Kind {
 pub(crate) struct Record {
     first: AtomicUsize,
     pages: AtomicU32,
-    /// 0 unused, 1 large, 2 + class; bits 8 to 15, of the first record of a page of records: how
-    /// many of them are in use; bit 16: wide; bit 17: the span's pages were zero when it was made;
-    /// bit 18: it is scannable; bit 19: it lies in a page of records; bits 20 and up: how many
-    /// slots have their bits near.
+    /// 0 unused, 1 large, 2 + class; bit 8: a large object is being freed; bits 9 to 15, of the
+    /// first record of a page of records: how many of them are in use; bit 16: wide; bit 17: the
+    /// span's pages were zero when it was made; bit 18: it is scannable; bit 19: an object of it
+    /// kept its place when it shrank; bit 20: it lies in a page of records; bits 21 and up: how
+    /// many slots have their bits near.
     pub(super) kind: AtomicU32,
     pub(super) free_slots: AtomicU16,
     /// Slots from here on were never handed out.
@@ -70,15 +71,20 @@ unsafe impl Entry for Record {}
 unsafe impl Entry for WideRecord {}
 
 const KIND_MASK: u32 = 0xff;
+const CLAIMED: u32 = 1 << 8;
 /// One record in use, in the first record of a page of records.
-const IN_USE: u32 = 1 << 8;
-const IN_USE_MASK: u32 = 0xff00;
+const IN_USE: u32 = 1 << 9;
+const IN_USE_MASK: u32 = 0xfe00;
 const WIDE: u32 = 1 << 16;
 pub(super) const ZEROED: u32 = 1 << 17;
 const SCANNABLE: u32 = 1 << 18;
-const PAGED: u32 = 1 << 19;
+const LOOSE: u32 = 1 << 19;
+const PAGED: u32 = 1 << 20;
 /// The bits that say something of the record, and not of the span that it describes.
 const OWN: u32 = IN_USE_MASK | WIDE | PAGED;
+
+/// The most records in a page of records: as many as can be counted.
+pub(super) const MOST_IN_PAGE: usize = (IN_USE_MASK / IN_USE) as usize;
 
 impl Record {
     /// The kind of pages that the record describes.
@@ -164,6 +170,18 @@ impl Record {
         }
     }
 
+    /// Notes that an object of the span kept its place when it shrank. The caller holds the central
+    /// lock.
+    pub(crate) fn loosen(&self) {
+        self.kind.store(self.kind_word() | LOOSE, Relaxed);
+    }
+
+    /// Notes that the span's large object is being freed. The caller holds the central lock.
+    #[cfg(feature = "heap-bits")]
+    pub(crate) fn claim(&self) {
+        self.kind.store(self.kind_word() | CLAIMED, Relaxed);
+    }
+
     /// Changes the length of a large object's run.
     pub(crate) fn set_pages(&self, pages: usize) {
         debug_assert!(
@@ -189,6 +207,19 @@ pub(super) fn kind_of(word: u32) -> Kind {
 #[inline(always)]
 pub(super) const fn scan_of(word: u32) -> Scan {
     Scan::when(word & SCANNABLE != 0)
+}
+
+/// Whether an object of the span with this kind word kept its place when it shrank.
+#[inline]
+pub(super) const fn is_loose(word: u32) -> bool {
+    word & LOOSE != 0
+}
+
+/// Whether the large object of the span with this kind word is being freed.
+#[inline]
+pub(super) const fn is_claimed(word: u32) -> bool {
+    // Only scannable objects are claimed before they are freed.
+    scan_of(word).is_yes() && word & CLAIMED != 0
 }
 
 /// Whether the record with this word of its kind is part of a wide one.

@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 use archipelago_api::{Machine, Offset, VirtAddr};
 
 use super::class_table::table;
-use super::record::{NARROW_SLOTS, Record, WideRecord, is_wide};
+use super::record::{MOST_IN_PAGE, NARROW_SLOTS, Record, WideRecord, is_wide};
 use super::slots::SpanRef;
 use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun, Shape};
@@ -36,7 +36,12 @@ impl RecordKind {
 
     /// Records in a page of them.
     pub(crate) const fn in_page<S: Shape>(self) -> usize {
-        S::GEOMETRY.page_bytes() / self.bytes()
+        let fit = S::GEOMETRY.page_bytes() / self.bytes();
+        if fit < MOST_IN_PAGE {
+            fit
+        } else {
+            MOST_IN_PAGE
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use archipelago_api::VirtAddr;
 
 use super::class::{Scan, SizeClass, SpanClass};
 use super::distance::RecordAddress;
-use super::record::{Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, kind_of, scan_of};
+use super::record::{
+    Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
+    scan_of,
+};
 
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +77,18 @@ impl<'a> SpanRef<'a> {
     #[inline(always)]
     pub(crate) const fn scan(self) -> Scan {
         scan_of(self.kind)
+    }
+
+    /// Whether an object of the span kept its place when it shrank.
+    #[inline]
+    pub(crate) const fn is_loose(self) -> bool {
+        is_loose(self.kind)
+    }
+
+    /// Whether the span is a large object that is being freed.
+    #[inline]
+    pub(crate) const fn is_claimed(self) -> bool {
+        is_claimed(self.kind)
     }
 
     #[inline]

@@ -130,7 +130,8 @@ fn the_first_object_after_the_hand_over<G: SimGeometry>() {
             assert_eq!(case.init(&three_windows::<G>()), Ok(()), "good windows");
             case
         },
-        |case| case.allocate(small(), AllocFlags::empty())
+        |case| case.allocate(small(), AllocFlags::empty()),
+        absorbs: true
     );
 }
 

@@ -6,6 +6,8 @@ use archipelago_testing::{Rig, layout, on_every_geometry};
 
 use crate::case::{Case, LARGE, home, large, small};
 use crate::inject;
+use crate::shortage::{self, Scarce};
+use crate::sweep::{self, Scenario};
 
 /// The window of these heaps: four arenas, with metadata at its far end.
 fn four_arenas<G: SimGeometry>() -> Window {
@@ -38,14 +40,20 @@ fn with_a_small_object<G: SimGeometry>() -> Case<G> {
 }
 
 fn the_first_allocation<G: SimGeometry>() {
-    inject!(untouched::<G>, |case| case
-        .allocate(small(), AllocFlags::empty()));
+    // Where a whole span is refused, a shorter one may do.
+    inject!(
+        untouched::<G>,
+        |case| case.allocate(small(), AllocFlags::empty()),
+        absorbs: true
+    );
 }
 
 fn a_small_object<G: SimGeometry>() {
-    inject!(with_a_large_object::<G>, |case| {
-        case.allocate(small(), AllocFlags::empty())
-    });
+    inject!(
+        with_a_large_object::<G>,
+        |case| case.allocate(small(), AllocFlags::empty()),
+        absorbs: true
+    );
 }
 
 fn a_large_object<G: SimGeometry>() {
@@ -89,9 +97,11 @@ fn an_object_aligned_above_an_arena<G: SimGeometry>() {
 }
 
 fn a_small_zeroed_object<G: SimGeometry>() {
-    inject!(with_a_small_object::<G>, |case| {
-        case.allocate(small(), AllocFlags::ZEROED)
-    });
+    inject!(
+        with_a_large_object::<G>,
+        |case| case.allocate(small(), AllocFlags::ZEROED),
+        absorbs: true
+    );
 }
 
 fn a_large_zeroed_object<G: SimGeometry>() {
@@ -132,11 +142,19 @@ fn a_small_object_that_becomes_a_large_one<G: SimGeometry>() {
     });
 }
 
-/// Shrinking below a class moves the object.
+/// Shrinking below a class moves the object, or leaves it where it is: whatever fails, it shrinks.
 fn a_large_object_that_becomes_a_small_one<G: SimGeometry>() {
-    inject!(with_a_large_object::<G>, |case| {
-        case.resize_first(24, AllocFlags::empty())
-    });
+    let scenario = Scenario {
+        set_up: with_a_large_object::<G>,
+        operate: |case| case.resize_first(24, AllocFlags::empty()),
+        absorbs: true,
+    };
+    let failures = sweep::calls(&scenario);
+    assert!(failures >= 4, "it would move if it could");
+    for scarce in [Scarce::Frames, Scarce::Limit] {
+        let refusals = shortage::sweep(&scenario, scarce);
+        assert_eq!(refusals, 0, "none but the absent memory is needed");
+    }
 }
 
 /// A source that does not take frames back: the machine holds the frames that a failure returns.

@@ -85,12 +85,13 @@ fn refilling_the_reserve<G: SimGeometry>() {
         let result = case.allocate(small(), AllocFlags::empty());
         assert_eq!(result, Ok(()), "a span has a free slot");
         assert_eq!(machine.calls(), calls, "which needs no machine");
-        let page = layout(G::GEOMETRY.page_bytes(), 8);
-        let result = injection.during(&machine, nth, || case.allocate(page, AllocFlags::empty()));
+        // Too large for any span, so that it needs pages each time.
+        let run = layout(40 * G::GEOMETRY.page_bytes(), 8);
+        let result = injection.during(&machine, nth, || case.allocate(run, AllocFlags::empty()));
         let injected = machine.injected();
         assert!(result.is_ok() || injected > 0, "{result:?}");
         case.check();
-        let result = case.allocate(page, AllocFlags::empty());
+        let result = case.allocate(run, AllocFlags::empty());
         assert_eq!(result, Ok(()), "nothing fails now");
         assert_eq!(reserve(&case), PAGES, "refilled");
         case.finish();

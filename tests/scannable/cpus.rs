@@ -139,6 +139,41 @@ fn read_everything<G: SimGeometry>(rig: &Rig<G>, end: &AtomicBool) -> usize {
     found
 }
 
+/// Pages that are now a span of slots, now one object: what a lookup finds is one or the other.
+fn a_lookup_finds_nothing_that_never_was<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let (page, end) = (Rig::<G>::PAGE, AtomicBool::new(false));
+    let (slot, large) = (64, 20 * page);
+    let first = rig.get(slot, 8);
+    let base = rig.address(first).value();
+    let rounds = if cfg!(miri) { 20 } else { 2000 };
+    rig.free(first);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..rounds {
+                let slots: [_; 70] = core::array::from_fn(|_| rig.get(slot, 8));
+                slots.into_iter().for_each(|slot| rig.free(slot));
+                rig.heap.scavenge(0).expect("not in use");
+                rig.free(rig.get(large, 8));
+            }
+            end.store(true, Relaxed);
+        });
+        let mut random = fastrand::Rng::with_seed(7);
+        while !end.load(Relaxed) {
+            let address = VirtAddr::new(base + random.usize(..large));
+            let Some(object) = rig.heap.object_at(address) else {
+                continue;
+            };
+            let above = object.base.value() - base;
+            let possible = [(0, large), (above & !(slot - 1), slot)];
+            assert!(possible.contains(&(above, object.bytes)), "{object:?}");
+            let inside = address.bytes_above(object.base);
+            assert!(inside.is_some_and(|inside| inside < object.bytes));
+        }
+    });
+    rig.check();
+}
+
 fn every_cpu_finds_its_own<G: SimGeometry>() {
     let rig = Rig::<G>::on(
         Sim::builder().build(),
@@ -182,4 +217,7 @@ fn every_cpu_finds_its_own<G: SimGeometry>() {
         .for_each_pointer_word(|address| panic!("{address} is in no object"));
 }
 
-on_every_geometry!(every_cpu_finds_its_own);
+on_every_geometry!(
+    every_cpu_finds_its_own,
+    a_lookup_finds_nothing_that_never_was,
+);

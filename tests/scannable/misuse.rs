@@ -49,13 +49,13 @@ fn a_wrong_free_leaves_the_bitmap_alone<G: SimGeometry>() {
     }
 }
 
-/// A plain free and a plain reallocation both recognise a scannable object.
-fn a_plain_change_of_size_is_refused_and_changes_nothing<G: SimGeometry>() {
+/// A plain reallocation recognises a scannable object, and refuses to let it grow.
+fn a_plain_growth_is_refused_and_changes_nothing<G: SimGeometry>() {
     let mut subject = Subject::<G>::new();
     for bytes in [64, 20 * Rig::<G>::PAGE] {
         subject.array(&POINTER, bytes / Subject::<G>::WORD);
         let block = subject.live.last().expect("just now").block;
-        for new in [8, bytes - 8, bytes + 8, 3 * bytes] {
+        for new in [bytes + 8, 3 * bytes] {
             let refused = subject.rig.resize(block, new, AllocFlags::empty());
             let cause = refused.expect_err("it is scannable").cause;
             assert_eq!(cause, archipelago::Cause::Scannable);
@@ -64,7 +64,70 @@ fn a_plain_change_of_size_is_refused_and_changes_nothing<G: SimGeometry>() {
     }
 }
 
+/// A scannable object that shrinks without a description keeps that of the words that remain.
+fn a_plain_shrink_keeps_what_remains<G: SimGeometry>() {
+    let mut subject = Subject::<G>::new();
+    let word = Subject::<G>::WORD;
+    for bytes in [64, 20 * Rig::<G>::PAGE] {
+        subject.array(&POINTER, bytes / word);
+        subject.array(&POINTER, bytes / word);
+        let index = subject.live.len() - 2;
+        for new in [bytes, bytes - 8, 40, 24, 8, 1] {
+            let live = &mut subject.live[index];
+            let shrunk = subject.rig.resize(live.block, new, AllocFlags::empty());
+            let shrunk = shrunk.expect("a shrink never fails");
+            assert_eq!(shrunk.pointer, live.block.pointer);
+            live.block = shrunk;
+            live.words.truncate(new.div_ceil(word));
+            subject.check();
+        }
+        subject.free(index);
+        subject.check();
+    }
+}
+
+/// Where there is no memory for a smaller slot, an object that shrinks keeps its own, described or
+/// not.
+fn a_described_shrink_without_memory_stays<G: SimGeometry>() {
+    const NUMBERS: archipelago::bits::PointerMap<'_> =
+        archipelago::bits::PointerMap::from_mask(1, 0);
+    let mut subject = Subject::<G>::new();
+    let word = Subject::<G>::WORD;
+    let bytes = 20 * Rig::<G>::PAGE;
+    for _ in 0..2 {
+        subject.array(&POINTER, bytes / word);
+        subject.array(&POINTER, 256 / word);
+    }
+    let fill = |subject: &Subject<G>| {
+        for size in [Rig::<G>::PAGE, 96, 24] {
+            while subject
+                .rig
+                .allocate(layout(size, 8), AllocFlags::NO_GROW)
+                .is_ok()
+            {}
+        }
+    };
+    for index in 0..4 {
+        let map = if index < 2 { &POINTER } else { &NUMBERS };
+        let start = subject.live[index].block.pointer;
+        for count in [96 / word, 24 / word] {
+            fill(&subject);
+            subject
+                .try_resize(index, map, count, AllocFlags::NO_GROW)
+                .expect("a shrink never fails");
+            subject.check();
+        }
+        assert_eq!(subject.live[index].block.pointer, start);
+    }
+    while !subject.live.is_empty() {
+        subject.free(0);
+        subject.check();
+    }
+}
+
 on_every_geometry!(
     a_wrong_free_leaves_the_bitmap_alone,
-    a_plain_change_of_size_is_refused_and_changes_nothing,
+    a_plain_growth_is_refused_and_changes_nothing,
+    a_plain_shrink_keeps_what_remains,
+    a_described_shrink_without_memory_stays,
 );

@@ -77,7 +77,7 @@ fn without_bytes_nothing_stays<G: SimGeometry>() {
     let (heap, flags) = (&subject.rig.heap, AllocFlags::empty());
     // SAFETY: as above.
     let memory = unsafe {
-        heap.reallocate_scannable(block.pointer, some, none, &Description::NOTHING, flags)
+        heap.reallocate_scannable(block.pointer, some, none, &Description::none(), flags)
     };
     assert_eq!(memory.expect("nothing").len(), 0);
     assert_eq!(heap.stats().small_objects, 0);

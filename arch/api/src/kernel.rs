@@ -59,6 +59,10 @@ pub trait Kernel: 'static {
     /// Stops the machine, because a caller broke a rule that the heap can check or because the
     /// heap's memory is corrupted. The report's `Display` names the address, span and class, and
     /// the rule. Heap locks may be held, so an implementation must not allocate.
+    ///
+    /// An implementation that panics, as those of hosted tests do, unwinds through the heap's own
+    /// methods. It does not unwind through `GlobalAlloc`, where that is undefined: the program
+    /// aborts.
     fn stop(report: &Report) -> !;
 }
 

@@ -11,7 +11,7 @@ use crate::VirtAddr;
 pub enum Fault {
     /// The heap never handed out memory at this address.
     ForeignPointer,
-    /// The object was freed already.
+    /// The object was freed already: no object is there.
     DoubleFree,
     /// The address lies inside an object, not at its start.
     InteriorPointer,
@@ -37,8 +37,8 @@ pub struct SpanReport {
     pub slot_bytes: usize,
 }
 
-/// The report that the heap makes before it stops the machine: the address, its span, and the rule
-/// that was broken.
+/// The report that the heap makes before it stops the machine, or of a free that it rejects: the
+/// address, its span, and the rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The rule that was broken.
@@ -88,3 +88,5 @@ impl fmt::Display for Report {
         }
     }
 }
+
+impl core::error::Error for Report {}

@@ -5,8 +5,8 @@ use core::fmt;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use archipelago::{AllocError, Heap, InitError, Stats, Violation, Window};
-use archipelago_api::{AllocFlags, Kernel, VirtRange};
+use archipelago::{AllocError, Heap, InitError, ReallocError, Report, Stats, Violation, Window};
+use archipelago_api::{AllocFlags, Kernel, VirtAddr, VirtRange};
 
 use crate::machine::Flat;
 use crate::region::{Region, RegionError};
@@ -148,6 +148,23 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         unsafe { self.heap.deallocate(pointer, layout) };
     }
 
+    /// Frees an object, if there is one with this layout at `pointer`, any number whatsoever; see
+    /// [`Heap::try_deallocate`].
+    ///
+    /// # Errors
+    /// A report of what was found; nothing has changed.
+    /// # Safety
+    /// *If* an object with this layout begins at `pointer`, it is the caller's, and nothing uses it
+    /// any more.
+    pub unsafe fn try_deallocate(
+        &self,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Result<(), Report> {
+        // SAFETY: the caller promises that an object is its own, and that nothing uses it.
+        unsafe { self.heap.try_deallocate(pointer, layout) }
+    }
+
     /// Changes the size of an object; see [`Heap::reallocate`].
     ///
     /// # Errors
@@ -168,6 +185,26 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         unsafe { self.heap.reallocate(pointer, old, new, flags) }
     }
 
+    /// Changes the size of an object, if there is one with the layout `old` at `pointer`, any
+    /// number whatsoever; see [`Heap::try_reallocate`].
+    ///
+    /// # Errors
+    /// A report of what was found, or the step that refused; nothing has changed.
+    /// # Safety
+    /// *If* an object with the layout `old` begins at `pointer`, it is the caller's: no other call
+    /// frees or reallocates it meanwhile, and after success it is not used any more.
+    pub unsafe fn try_reallocate(
+        &self,
+        pointer: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        flags: AllocFlags,
+    ) -> Result<NonNull<[u8]>, ReallocError> {
+        // SAFETY: the caller promises that an object is its own, and that nothing uses it
+        // meanwhile or afterwards.
+        unsafe { self.heap.try_reallocate(pointer, old, new, flags) }
+    }
+
     /// The statistics; see [`Heap::stats`].
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -180,6 +217,18 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// The first rule that is broken.
     pub fn verify(&self) -> Result<(), Violation> {
         self.heap.verify()
+    }
+
+    /// Calls `visit` with the first address in memory and the bytes of every live object, lowest
+    /// first; see [`Heap::for_each_object`].
+    ///
+    /// # Locks
+    /// All of the heap's, throughout: `visit` must not use the heap.
+    pub fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
+        let slide = self.heap.machine().map_or(0, Flat::slide);
+        self.heap.for_each_object(|address, bytes| {
+            visit(VirtAddr::new(address.value().wrapping_add(slide)), bytes);
+        });
     }
 
     /// The addresses of the heap's memory, from the lowest to the highest granule of its regions;

@@ -119,7 +119,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let span_class = SpanClass::new(class, Scan::YES);
         match self.alloc_slot(online, span_class) {
             Some(slot) => Ok(self.slot_memory(online, class, slot, flags)),
-            None => self.alloc_in_new_span(online, span_class, flags),
+            None => self.alloc_beyond(online, span_class, layout, flags),
         }
     }
 

@@ -11,9 +11,7 @@ use crate::base::{PageIdx, PageRun};
 use crate::bits::{Description, Masks, SlotBits, UNIT_WORDS, clear, describe};
 use crate::heap::lookup::{Location, Object};
 use crate::heap::object_heap::Heap;
-use crate::heap::request::AllocError;
 use crate::pageheap::Online;
-use crate::region::Cause;
 use crate::span::{BitsPlace, NewSlot, Record, Scan, SizeClass, SpanClass};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
@@ -106,18 +104,22 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         expect_invariant::<K, _, _>(described, "the bitmap that covers an object is ready");
     }
 
-    /// Clears the bits of a slot that is being freed; those of a large object are cleared already.
+    /// Clears the bits of an object that is being freed, unless it was claimed, which has cleared
+    /// them. A large object that was not is shorter than the largest class.
     ///
     /// # Safety
     /// The caller holds the central lock.
     #[inline(always)]
     pub(in crate::heap) unsafe fn clear_slot(&self, online: &Online<M>, object: &Object<'_>) {
-        let Location::Slot { class, slot } = &object.location else {
-            return;
-        };
-        if !object.span.scan().is_yes() {
+        if !object.span.scan().is_yes() || object.span.is_claimed() {
             return;
         }
+        let Location::Slot { class, slot } = &object.location else {
+            let record = object.span.record;
+            // SAFETY: the caller's promise is the same, and the run is all of the span.
+            unsafe { self.clear_far(record, 0, record.run().bytes::<M>()) };
+            return;
+        };
         let (slot, bytes) = (slot.number(), Self::TABLE.size(*class));
         let offset = slot * bytes;
         let Some(place) = object.span.bits_place(slot) else {
@@ -133,51 +135,72 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         bits.clear(units);
     }
 
-    /// Clears the bits of a slot whose bits have to be looked up.
+    /// Clears the bits of an object whose bits have to be looked up.
     ///
     /// # Safety
-    /// The caller holds the central lock, and the slot lies in the record's span.
+    /// The caller holds the central lock, and the object lies in the record's span.
     #[cold]
     #[inline(never)]
     unsafe fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
         let first = record.first().address::<M>().value();
         let slot = VirtAddr::new(first.wrapping_add(offset));
-        // SAFETY: only words of the slot are looked at, and the caller holds the central lock.
+        // SAFETY: only words of the object are looked at, and the caller holds the central lock.
         let reader = unsafe { self.pages.index().read_bits() };
         clear(&reader, slot, bytes);
     }
 
-    /// Clears the bits of the large object that the caller is about to free, if it is one. A
-    /// pointer to no object is found out afterwards.
+    /// Takes the large object of a layout that no class serves from everybody else and clears its
+    /// bits, if it is scannable: the caller frees it. `None` for anything else, which is found out
+    /// under the lock that it is freed under.
+    ///
+    /// The bits are cleared with no lock held, because they are many.
     ///
     /// # Safety
-    /// An object at `pointer` with this layout is the caller's.
+    /// If an object with this layout begins at `pointer`, it is the caller's, which frees it.
     #[inline(always)]
-    pub(in crate::heap) unsafe fn clear_large(
+    pub(in crate::heap) unsafe fn claim_large(
         &self,
-        online: &Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) {
-        if !Self::TABLE.serves(layout.size(), layout.align()) {
-            // SAFETY: the caller's promise is the same.
-            unsafe { self.clear_pages(online, pointer, layout) };
+    ) -> Option<Object<'_>> {
+        if Self::TABLE.serves(layout.size(), layout.align()) {
+            return None;
         }
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.claim_pages(self.pages.online()?, pointer, layout) }
     }
 
     /// # Safety
-    /// As for [`clear_large`](Self::clear_large).
+    /// As for [`claim_large`](Self::claim_large).
     #[inline(never)]
-    unsafe fn clear_pages(&self, online: &Online<M>, pointer: NonNull<u8>, layout: Layout) {
+    unsafe fn claim_pages<'a>(
+        &self,
+        online: &'a Online<M>,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> Option<Object<'a>> {
         let lists = self.central.lock();
-        // SAFETY: the object is gone before the lock is.
+        // SAFETY: a slot is gone before the lock is; a large object has no token of the lock.
         let found = unsafe { self.object(online, pointer, layout) };
-        let found = found.map(|object| (object.span.scan(), object.span.record.run()));
+        let object = found.ok().filter(|object| object.span.scan().is_yes())?;
+        let Object {
+            handle,
+            span,
+            location: Location::Whole,
+        } = object
+        else {
+            return None;
+        };
+        span.record.claim();
         drop(lists);
-        if let Ok((scan, run)) = found {
-            // SAFETY: the run is that of an object of this layout, which is the caller's.
-            unsafe { self.clear_run(scan, run) };
-        }
+        let run = span.record.run();
+        // SAFETY: the run is that of an object which was claimed just now, for the caller.
+        unsafe { self.clear_run(Scan::YES, run) };
+        Some(Object {
+            handle,
+            span: online.records().get(handle),
+            location: Location::Whole,
+        })
     }
 
     /// Clears the bits of pages of a large object.
@@ -192,29 +215,50 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             clear(&reader, first, run.bytes::<M>());
         }
     }
+}
 
-    /// Whether the live object at `pointer` may hold pointers.
-    pub(super) fn is_scannable(&self, online: &Online<M>, pointer: NonNull<u8>) -> bool {
-        let address = online.machine.address(pointer);
-        let handle = address.and_then(|address| self.pages.index().span_of(address));
-        handle.is_some_and(|handle| online.records().get(handle).scan().is_yes())
+/// Makes the words of an object after its first `kept` bytes dead, if its span is scannable.
+///
+/// # Safety
+/// The object is the caller's, live, and as long as `memory`.
+#[inline(always)]
+pub(in crate::heap) unsafe fn cut_bits<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    scan: Scan,
+    memory: NonNull<[u8]>,
+    kept: usize,
+) {
+    let kept = kept.next_multiple_of(M::WORD_BYTES);
+    let online = heap.pages.online();
+    let address = online.and_then(|online| online.machine.address(memory.cast()));
+    if let (true, Some(address)) = (scan.is_yes() && kept < memory.len(), address) {
+        // SAFETY: only words of the object are looked at, which is the caller's.
+        let reader = unsafe { heap.pages.index().read_bits() };
+        let tail = VirtAddr::new(address.value().wrapping_add(kept));
+        clear(&reader, tail, memory.len() - kept);
+    }
+}
+
+/// The description of an object that has changed its size.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::heap) struct NewBits(Option<Scan>);
+
+impl NewBits {
+    /// The words that remain keep their description.
+    pub(in crate::heap) const KEPT: Self = Self(None);
+
+    /// The caller describes the object again, which is then to be scannable or not.
+    pub(super) const fn described(scan: Scan) -> Self {
+        Self(Some(scan))
     }
 
-    /// Refuses to reallocate a scannable object without a description.
-    ///
-    /// # Errors
-    /// [`Cause::Scannable`].
-    pub(in crate::heap) fn refuse_scannable(
-        &self,
-        pointer: NonNull<u8>,
-        layout: Layout,
-    ) -> Result<(), AllocError> {
-        match self.pages.online() {
-            Some(online) if self.is_scannable(online, pointer) => Err(AllocError {
-                layout,
-                cause: Cause::Scannable,
-            }),
-            _ => Ok(()),
-        }
+    /// Whether the words that remain keep their description.
+    pub(in crate::heap) const fn are_kept(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the new object may lie in a span that is scannable or not.
+    pub(in crate::heap) fn allow(self, scan: Scan) -> bool {
+        self.0.is_none_or(|wanted| wanted == scan)
     }
 }

@@ -11,3 +11,8 @@ mod resize;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]
 mod tests;
+
+#[cfg(feature = "heap-bits")]
+pub(super) use hooks::{NewBits, cut_bits};
+#[cfg(not(feature = "heap-bits"))]
+pub(super) use none::{NewBits, cut_bits};

@@ -11,7 +11,6 @@ use crate::arena::SpanHandle;
 use crate::base::PageRun;
 use crate::heap::lookup::Object;
 use crate::heap::object_heap::Heap;
-use crate::heap::request::AllocError;
 use crate::pageheap::Online;
 use crate::span::{Scan, SpanClass};
 
@@ -23,17 +22,41 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     pub(in crate::heap) unsafe fn clear_slot(&self, _: &Online<M>, _: &Object<'_>) {}
 
     #[inline(always)]
-    pub(in crate::heap) unsafe fn clear_large(&self, _: &Online<M>, _: NonNull<u8>, _: Layout) {}
-
-    #[inline(always)]
-    pub(in crate::heap) unsafe fn clear_run(&self, _: Scan, _: PageRun) {}
-
-    #[inline(always)]
-    pub(in crate::heap) fn refuse_scannable(
+    pub(in crate::heap) unsafe fn claim_large(
         &self,
         _: NonNull<u8>,
         _: Layout,
-    ) -> Result<(), AllocError> {
-        Ok(())
+    ) -> Option<Object<'_>> {
+        None
+    }
+
+    #[inline(always)]
+    pub(in crate::heap) unsafe fn clear_run(&self, _: Scan, _: PageRun) {}
+}
+
+#[inline(always)]
+pub(in crate::heap) unsafe fn cut_bits<M: Machine, K: Kernel>(
+    _: &Heap<M, K>,
+    _: Scan,
+    _: NonNull<[u8]>,
+    _: usize,
+) {
+}
+
+/// The description of an object that has changed its size: there is none.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::heap) struct NewBits;
+
+impl NewBits {
+    pub(in crate::heap) const KEPT: Self = Self;
+
+    #[inline(always)]
+    pub(in crate::heap) const fn are_kept(self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    pub(in crate::heap) const fn allow(self, _: Scan) -> bool {
+        true
     }
 }

@@ -8,7 +8,8 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 use crate::bits::Description;
 use crate::heap::object_heap::Heap;
 use crate::heap::request::AllocError;
-use crate::heap::resize::clear_tail;
+use crate::heap::resize::{Denied, Resize};
+use crate::heap::scannable::NewBits;
 use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
@@ -19,7 +20,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// pages are free and their bitmap can be committed; else it moves. With [`AllocFlags::ZEROED`]
     /// the bytes beyond the old size are zero.
     ///
-    /// [`reallocate`](Self::reallocate), which takes no description, refuses scannable objects.
+    /// A shrink never fails, as that of [`reallocate`](Self::reallocate), unless the object becomes
+    /// scannable. One that ceases to be scannable and finds no memory to move to stays scannable,
+    /// with a description of no pointers.
     ///
     /// # Errors
     /// As [`allocate_scannable`](Self::allocate_scannable). The object stays where it is, with its
@@ -39,59 +42,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        Self::check_description(new, object).map_err(|cause| AllocError { layout: new, cause })?;
-        // SAFETY: the caller's promise is the same.
-        let memory = match unsafe { self.resize_described(pointer, old, new, object, flags) } {
-            Some(memory) => memory,
-            None => {
-                let memory =
-                    self.allocate_scannable(new, object, flags.difference(AllocFlags::ZEROED))?;
-                let bytes = old.size().min(new.size());
-                // SAFETY: `copy_to_nonoverlapping` needs
-                // - both objects live and at least `bytes` long: one is the caller's, one was just
-                //   made;
-                // - no overlap: they are different objects.
-                unsafe { pointer.copy_to_nonoverlapping(memory.cast::<u8>(), bytes) };
-                // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
-                unsafe { self.deallocate(pointer, old) };
-                memory
-            }
+        let refused = |cause| AllocError { layout: new, cause };
+        Self::check_description(new, object).map_err(refused)?;
+        let resize = Resize {
+            pointer,
+            old,
+            new,
+            flags,
+            bits: NewBits::described(Scan::when(object.described() > 0)),
         };
-        if flags.contains(AllocFlags::ZEROED) {
-            clear_tail(memory, old.size());
-        }
-        Ok(memory)
-    }
-
-    /// Changes the size of an object where it stands, and describes it again; `None` if it has to
-    /// move.
-    ///
-    /// # Safety
-    /// As for [`reallocate`](Self::reallocate).
-    unsafe fn resize_described(
-        &self,
-        pointer: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        object: &Description<'_>,
-        flags: AllocFlags,
-    ) -> Option<NonNull<[u8]>> {
-        let online = self.pages.online()?;
-        if old.size() == 0 || new.size() == 0 || self.early.holds(pointer) {
-            return None;
-        }
-        let is_scannable = object.described() > 0;
-        if is_scannable != self.is_scannable(online, pointer) {
-            return None;
-        }
-        let scan = Scan::when(is_scannable);
-        // SAFETY: the object is the caller's, as it promises.
-        let memory = unsafe { self.resize_in_place(online, pointer, (old, new), scan, flags) }?;
-        if is_scannable {
+        // SAFETY: the caller's promise is the same.
+        let resized =
+            unsafe { resize.run(self, |flags| self.allocate_scannable(new, object, flags)) };
+        let resized = match resized {
+            Ok(resized) => resized,
+            Err(Denied::Cause(cause)) => return Err(refused(cause)),
+            Err(Denied::Fault(fault)) => self.stop_misused(pointer, old, fault),
+        };
+        if resized.is_copy {
+            // SAFETY: the caller allocated `pointer` with `old` and uses it no more.
+            unsafe { self.deallocate(pointer, old) };
+        } else if let (true, Some(online)) = (resized.scan.is_yes(), self.pages.online()) {
             // Words of pages that were added are dead until here.
             // SAFETY: the caller owns the object, which was resized to that length.
-            unsafe { self.describe_object(online, memory, object) };
+            unsafe { self.describe_object(online, resized.memory, object) };
         }
-        Some(memory)
+        Ok(resized.memory)
     }
 }

@@ -48,7 +48,8 @@ impl fmt::Display for RangesError {
 /// Not shared: whoever holds it mutably may change it. Searches take O(log n) steps, changes move
 /// up to n slots.
 pub(crate) struct Ranges {
-    slots: &'static [Slot],
+    /// The array; `None` rather than an empty one, so that ranges of a static are zero at first.
+    array: Option<&'static [Slot]>,
     len: usize,
     pages: usize,
 }
@@ -71,15 +72,22 @@ impl Ranges {
     /// No ranges, and no array yet.
     pub(crate) const fn new() -> Self {
         Self {
-            slots: &[],
+            array: None,
             len: 0,
             pages: 0,
         }
     }
 
+    const fn slots(&self) -> &'static [Slot] {
+        match self.array {
+            Some(slots) => slots,
+            None => &[],
+        }
+    }
+
     /// How many ranges the array has room for.
     pub(crate) const fn capacity(&self) -> usize {
-        self.slots.len()
+        self.slots().len()
     }
 
     /// Pages of all ranges.
@@ -97,10 +105,10 @@ impl Ranges {
     pub(crate) const fn needs_room(&self, more: usize) -> Option<usize> {
         if self.len + more <= self.capacity() {
             None
-        } else if self.slots.is_empty() {
+        } else if self.slots().is_empty() {
             Some(FIRST_CAPACITY)
         } else {
-            Some(self.slots.len() * 2)
+            Some(self.slots().len() * 2)
         }
     }
 
@@ -108,10 +116,11 @@ impl Ranges {
     /// the outgrown one, or `memory` itself if the present one is at least as large.
     pub(crate) fn adopt(&mut self, memory: Zeroed<Slot>) -> Option<Outgrown> {
         let fresh = memory.into_slice();
-        if fresh.len() <= self.slots.len() {
+        if fresh.len() <= self.slots().len() {
             return Some(Outgrown(fresh));
         }
-        let old = core::mem::replace(&mut self.slots, fresh);
+        let old = self.slots();
+        self.array = Some(fresh);
         for (index, slot) in old.iter().enumerate() {
             if index < self.len {
                 self.put(index, read(slot));
@@ -260,11 +269,11 @@ impl Ranges {
     }
 
     fn at(&self, index: usize) -> PageRun {
-        read(&self.slots[index])
+        read(&self.slots()[index])
     }
 
     fn put(&self, index: usize, run: PageRun) {
-        write(&self.slots[index], run);
+        write(&self.slots()[index], run);
     }
 
     /// Makes room for a range at `index`; fails, with nothing changed, if the array is full.

@@ -102,7 +102,7 @@ impl ClassTable {
 
     /// [`class_for`](Self::class_for) for any size and alignment.
     #[inline(never)]
-    const fn class_for_any(&self, size: usize, align: usize) -> Option<SizeClass> {
+    pub(crate) const fn class_for_any(&self, size: usize, align: usize) -> Option<SizeClass> {
         if !self.serves(size, align) {
             return None;
         }

@@ -45,6 +45,8 @@ fn add<G: SimGeometry>(all: &mut Vec<*const ()>) {
         Tested::<G>::allocate,
         Tested::<G>::reallocate,
         Tested::<G>::deallocate,
+        Tested::<G>::try_deallocate,
+        Tested::<G>::try_reallocate,
         Tested::<G>::set_reserve,
         Tested::<G>::set_limit,
         Tested::<G>::scavenge,

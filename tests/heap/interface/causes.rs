@@ -57,12 +57,14 @@ fn window<G: SimGeometry>() {
         .expect_err("the window has 4 arenas");
     let Cause::Window {
         bytes: asked,
+        align,
         largest,
+        ..
     } = error.cause
     else {
         panic!("{error}");
     };
-    assert_eq!(asked, bytes);
+    assert_eq!((asked, align), (bytes, Rig::<G>::PAGE));
     assert!(largest > 3 * G::GEOMETRY.arena_bytes() && largest < bytes);
     check_text(error, "window:", &[asked, largest]);
     // The memory of the index comes out of the same piece: a run that leaves it no room is refused
@@ -79,6 +81,22 @@ fn window<G: SimGeometry>() {
     };
     assert!(largest > 3 * G::GEOMETRY.arena_bytes());
     rig.free(served);
+    rig.check();
+}
+
+/// An alignment that no address of the window has is in the cause.
+fn alignment<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let space = G::GEOMETRY.last_offset().value();
+    let wanted = layout(1, (space >> 1) + 1);
+    let Err(error) = rig.allocate(wanted, NONE) else {
+        panic!("the window has no such address");
+    };
+    let Cause::Window { bytes, align, .. } = error.cause else {
+        panic!("{error}");
+    };
+    assert_eq!((bytes, align), (Rig::<G>::PAGE, wanted.align()));
+    check_text(error, "window:", &[bytes, align]);
     rig.check();
 }
 
@@ -227,6 +245,7 @@ archipelago_testing::on_every_geometry!(
     not_initialised,
     too_large,
     window,
+    alignment,
     metadata_window,
     frames,
     page_tables,

@@ -62,6 +62,7 @@ const ORDERS: &[Order] = &[
         folder: "heap",
         files: &[
             "mod.rs",
+            "early_map.rs",
             "early.rs",
             "object_heap.rs",
             "request.rs",
@@ -73,6 +74,7 @@ const ORDERS: &[Order] = &[
             "scannable/none.rs",
             "scannable/hooks.rs",
             "spans.rs",
+            "elsewhere.rs",
             "alloc.rs",
             "free.rs",
             "init.rs",

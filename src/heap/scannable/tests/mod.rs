@@ -15,7 +15,6 @@ use archipelago_sim::{
 
 use crate::arena::ArenaIndex;
 use crate::heap::Heap;
-use crate::heap::request::Served;
 use crate::pageheap::{ReadyRun, Reclaim as _, Want, Window};
 use crate::region::{Cause, Purpose};
 use crate::span::{Scan, SpanClass};
@@ -41,15 +40,20 @@ impl<G: SimGeometry> ScannableHeap<G> {
     fn allocate(&self, bytes: usize, scan: Scan) -> Result<NonNull<u8>, Cause> {
         let flags = AllocFlags::empty();
         let online = self.heap.pages.online().expect("initialised");
-        let memory = match Heap::<Sim<G>, Hosted>::served(layout(bytes))? {
-            Served::Small(size_class) => {
+        let layout = layout(bytes);
+        let class = Heap::<Sim<G>, Hosted>::TABLE.class_for(layout.size(), layout.align());
+        let memory = match class {
+            Some(size_class) => {
                 let class = SpanClass::new(size_class, scan);
                 match self.heap.alloc_slot(online, class) {
                     Some(slot) => self.heap.slot_memory(online, size_class, slot, flags),
                     None => self.heap.alloc_in_new_span(online, class, flags)?,
                 }
             }
-            Served::Large(want) => self.heap.alloc_large(online, want.for_scan(scan), flags)?,
+            None => {
+                let want = Heap::<Sim<G>, Hosted>::wanted(layout)?.for_scan(scan);
+                self.heap.alloc_large(online, want, flags)?
+            }
         };
         Ok(memory.cast())
     }

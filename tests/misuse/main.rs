@@ -1,0 +1,179 @@
+//! Every mistake that a heap can find, on every heap, from one table; and shrinks without memory.
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+extern crate alloc;
+
+mod cases;
+mod shrinks;
+mod subjects;
+#[cfg(all(unix, not(miri)))]
+mod unwinding;
+
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use archipelago_sim::{Plain32, SmallFixed, Top30};
+use archipelago_testing::layout;
+
+use cases::{Objects, cases};
+use subjects::{Early, EarlyAfterwards, Firmware, Flat, Subject, Whole};
+
+/// The report of a kernel that the heap stops during `work`.
+fn stopped(name: &str, work: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(work)).expect_err(name);
+    panic.downcast_ref::<String>().expect("a report").clone()
+}
+
+/// Makes every mistake, checks that each is refused and changes nothing, and returns the objects.
+fn refuses_every_mistake<S: Subject>(subject: &S) -> Objects {
+    let (objects, cases) = cases(subject);
+    let new = layout(100, 8);
+    for case in cases {
+        let before = subject.account();
+        let (name, pointer, old) = (case.name, case.pointer, case.layout);
+        let report = subject.try_free(pointer, old).expect_err(name);
+        assert_eq!(
+            (report.fault, report.layout),
+            (case.fault, Some(old)),
+            "{name}"
+        );
+        assert_eq!(subject.account(), before, "{name}");
+        for new in [new, layout(0, 1), layout(1, 1), layout(S::LARGE, 8)] {
+            let refused = subject.try_resize(pointer, old, new);
+            assert_eq!(refused, Err(report), "{name}");
+            assert_eq!(subject.account(), before, "{name}");
+        }
+        let said = stopped(name, || subject.free(pointer, old));
+        assert_eq!(said, report.to_string(), "{name}");
+        let said = stopped(name, || {
+            subject.resize(pointer, old, new);
+        });
+        assert_eq!(said, report.to_string(), "{name}");
+        assert_eq!(subject.account(), before, "{name}");
+        // No lock is held, and nothing was handed out twice.
+        let object = subject.get(new).expect("memory");
+        assert_eq!(subject.try_free(object, new), Ok(()), "{name}");
+    }
+    objects
+}
+
+/// Frees the objects, each once.
+fn frees_each_once<S: Subject>(subject: &S, objects: &Objects) {
+    for (pointer, layout) in [objects.slot, objects.neighbour, objects.large] {
+        assert_eq!(subject.try_free(pointer, layout), Ok(()));
+        let report = subject.try_free(pointer, layout).expect_err("it is free");
+        assert_eq!(report.fault, archipelago::Fault::DoubleFree);
+    }
+    subject.account();
+}
+
+fn finds_every_mistake<S: Subject>() {
+    let subject = S::new();
+    let objects = refuses_every_mistake(&subject);
+    frees_each_once(&subject, &objects);
+}
+
+#[test]
+fn the_whole_heap_finds_every_mistake() {
+    finds_every_mistake::<Whole<Plain32>>();
+    finds_every_mistake::<Whole<Top30>>();
+    finds_every_mistake::<Whole<SmallFixed>>();
+    #[cfg(target_pointer_width = "64")]
+    finds_every_mistake::<Whole<archipelago_sim::X86_64>>();
+}
+
+#[test]
+fn the_early_heap_finds_every_mistake() {
+    finds_every_mistake::<Early<Plain32>>();
+}
+
+#[test]
+fn the_early_heap_finds_every_mistake_after_it() {
+    let early = Early::<Plain32>::new();
+    let objects = refuses_every_mistake(&early);
+    let afterwards = EarlyAfterwards::init(early);
+    frees_each_once(afterwards.early(), &objects);
+}
+
+#[test]
+fn the_flat_heap_finds_every_mistake() {
+    finds_every_mistake::<Flat>();
+}
+
+#[test]
+fn the_firmware_heap_finds_every_mistake() {
+    finds_every_mistake::<Firmware<256>>();
+    finds_every_mistake::<Firmware<512>>();
+    finds_every_mistake::<Firmware<1024>>();
+}
+
+/// Every live object is listed once, lowest first, with its slot or pages; early blocks are not.
+fn lists_live_objects<S: Subject>() {
+    let subject = S::new();
+    assert_eq!(subject.objects(), []);
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut live = Vec::new();
+    for turn in 0..150 {
+        let wanted = match turn % 10 {
+            0 => layout(random.usize(1..S::LARGE), 8),
+            _ => layout(random.usize(1..300), 1 << random.u32(..6)),
+        };
+        if let Some(pointer) = subject.get(wanted) {
+            live.push((pointer, wanted));
+        }
+        if turn % 3 == 0 {
+            let (pointer, layout) = live.swap_remove(random.usize(..live.len()));
+            subject.free(pointer, layout);
+        }
+    }
+    live.sort_by_key(|(pointer, _)| pointer.addr());
+    let listed = subject.objects();
+    assert!(listed.windows(2).all(|two| two[0].0 + two[0].1 <= two[1].0));
+    assert_eq!(listed.len(), live.len());
+    for ((start, bytes), (pointer, layout)) in listed.iter().zip(&live) {
+        assert_eq!(*start, pointer.addr().get());
+        assert!(*bytes >= layout.size());
+    }
+    for (pointer, layout) in live {
+        subject.free(pointer, layout);
+    }
+    assert_eq!(subject.objects(), []);
+}
+
+#[test]
+fn every_heap_lists_its_objects() {
+    lists_live_objects::<Whole<Plain32>>();
+    lists_live_objects::<Whole<Top30>>();
+    lists_live_objects::<Flat>();
+    lists_live_objects::<Firmware<256>>();
+    lists_live_objects::<Firmware<1024>>();
+    let early = Early::<Plain32>::new();
+    assert!(early.get(layout(8, 8)).is_some());
+    assert_eq!(early.objects(), []);
+}
+
+/// Before a heap has memory, all pointers are foreign.
+#[test]
+fn a_heap_without_memory_has_no_objects() {
+    let firmware = archipelago_firmware::FirmwareHeap::<archipelago_sim::Hosted>::empty();
+    let flat = archipelago_flat::FlatHeap::<archipelago_sim::Hosted>::empty();
+    let pointer = core::ptr::NonNull::<u64>::dangling().cast();
+    let wanted = layout(8, 8);
+    // SAFETY: no object is there.
+    let refused = unsafe { firmware.try_deallocate(pointer, wanted) };
+    let report = refused.expect_err("it has none");
+    assert_eq!(report.fault, archipelago::Fault::ForeignPointer);
+    // SAFETY: no object is there.
+    assert_eq!(unsafe { flat.try_deallocate(pointer, wanted) }, Err(report));
+}
+
+/// Memory of size zero is no object, wherever it is.
+#[test]
+fn nothing_is_freed_by_a_layout_without_bytes() {
+    let subject = Whole::<Plain32>::new();
+    let object = subject.get(layout(64, 8)).expect("memory");
+    let before = subject.account();
+    assert_eq!(subject.try_free(object, layout(0, 8)), Ok(()));
+    assert_eq!(subject.account(), before);
+    assert_eq!(subject.try_free(object, layout(64, 8)), Ok(()));
+}
