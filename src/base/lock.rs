@@ -1,17 +1,18 @@
 //! Ranked spin locks, held with interrupts off.
 //!
 //! Ranks rise from outer to inner: a CPU that holds a lock may only take one of a higher rank. The
-//! rank is a const of the lock's type; debug builds check the order on every CPU.
+//! rank is a const of the lock's type; debug builds check the order of each heap's on every CPU.
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU8, Ordering};
 
 use archipelago_api::{InterruptState, Kernel};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-/// Ranks, outermost first; each is a bit of [`Held`](super::Held).
+use super::held::{HeapNumber, Membership};
+
+/// Ranks, outermost first.
 pub(crate) mod rank {
     /// Spans and their slots.
     pub(crate) const CENTRAL: u8 = 0;
@@ -27,6 +28,7 @@ pub(crate) mod rank {
 /// A spin lock of rank `RANK` around a `T`, held with interrupts off on the kernel `K`.
 pub(crate) struct RankedLock<T, K, const RANK: u8> {
     inner: SpinMutex<T>,
+    owner: Membership,
     kernel: PhantomData<fn() -> K>,
 }
 
@@ -35,8 +37,15 @@ impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
             inner: SpinMutex::new(value),
+            owner: Membership::none(),
             kernel: PhantomData,
         }
+    }
+
+    /// The lock is one of `heap` from now on, which checks its order in debug builds.
+    #[inline(always)]
+    pub(crate) fn join(&self, heap: HeapNumber) {
+        self.owner.join(heap);
     }
 
     /// Masks interrupts and waits for the lock.
@@ -44,9 +53,10 @@ impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     pub(crate) fn lock(&self) -> RankedGuard<'_, T, K, RANK> {
         let interrupts = Restore {
             state: K::disable_interrupts(),
+            heap: self.owner.heap(),
             kernel: PhantomData,
         };
-        held::<K>().enter(RANK);
+        interrupts.heap.enter::<K>(RANK);
         RankedGuard {
             inner: self.inner.lock(),
             _interrupts: interrupts,
@@ -85,70 +95,15 @@ impl<T, K: Kernel, const RANK: u8> DerefMut for RankedGuard<'_, T, K, RANK> {
 /// Restores interrupts after the lock was released.
 struct Restore<K: Kernel, const RANK: u8> {
     state: InterruptState,
+    /// The heap as of the time when the lock was taken.
+    heap: HeapNumber,
     kernel: PhantomData<fn() -> K>,
 }
 
 impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
     #[inline]
     fn drop(&mut self) {
-        held::<K>().leave(RANK);
+        self.heap.leave::<K>(RANK);
         K::restore_interrupts(self.state);
-    }
-}
-
-/// Whether this CPU holds a heap lock, which debug builds alone know. The machine is never called
-/// under one.
-pub(crate) fn any_held<K: Kernel>() -> bool {
-    // A thread that was moved to another CPU after it asked for its own would read the ranks of
-    // another thread.
-    let interrupts = K::disable_interrupts();
-    let any = held::<K>().any();
-    K::restore_interrupts(interrupts);
-    any
-}
-
-/// The ranks that one CPU holds. Release builds keep none.
-#[derive(Clone, Copy)]
-struct Held(Option<&'static AtomicU8>);
-
-/// CPUs whose ranks debug builds check; those above are not checked.
-const CHECKED_CPUS: usize = 64;
-static HELD: [AtomicU8; CHECKED_CPUS] = [const { AtomicU8::new(0) }; CHECKED_CPUS];
-
-#[inline]
-fn held<K: Kernel>() -> Held {
-    if cfg!(debug_assertions) {
-        Held(HELD.get(usize::from(K::current_cpu().0)))
-    } else {
-        Held(None)
-    }
-}
-
-impl Held {
-    #[inline]
-    fn enter(self, rank: u8) {
-        if let Some(ranks) = self.0 {
-            let before = ranks.load(Ordering::Relaxed);
-            debug_assert!(
-                before >> rank == 0,
-                "a lock of rank {rank} taken under one not below it"
-            );
-            ranks.store(before | 1 << rank, Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    fn leave(self, rank: u8) {
-        if let Some(ranks) = self.0 {
-            ranks.store(
-                ranks.load(Ordering::Relaxed) & !(1 << rank),
-                Ordering::Relaxed,
-            );
-        }
-    }
-
-    fn any(self) -> bool {
-        self.0
-            .is_some_and(|ranks| ranks.load(Ordering::Relaxed) != 0)
     }
 }

@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::Kernel;
 
+use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
 
@@ -107,6 +108,12 @@ impl<K: Kernel> Early<K> {
             region,
             heap: RankedLock::new(Inner::new()),
         }
+    }
+
+    /// The lock is one of `heap`.
+    #[inline(always)]
+    pub(crate) fn join(&self, heap: HeapNumber) {
+        self.heap.join(heap);
     }
 
     /// Whether `pointer` lies in the region.

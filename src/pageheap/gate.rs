@@ -9,10 +9,10 @@ use core::hint;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use archipelago_api::{Kernel, Patience};
+use archipelago_api::Kernel;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-use crate::base::lock;
+use crate::base::held::{HeapNumber, Membership};
 
 /// Why the gate was not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) struct Gate<T> {
     inner: SpinMutex<T>,
     /// The thread inside, as [`tag`] writes it; 0 if there is none.
     holder: AtomicUsize,
+    /// The heap that the gate belongs to.
+    owner: Membership,
 }
 
 impl<T> Gate<T> {
@@ -36,7 +38,14 @@ impl<T> Gate<T> {
         Self {
             inner: SpinMutex::new(value),
             holder: AtomicUsize::new(0),
+            owner: Membership::none(),
         }
+    }
+
+    /// The number of the gate's heap, which is new if it had none.
+    #[inline(always)]
+    pub(crate) fn heap_or_new(&self) -> HeapNumber {
+        self.owner.heap_or_new()
     }
 
     /// Enters the gate.
@@ -44,23 +53,19 @@ impl<T> Gate<T> {
     /// # Errors
     /// See [`Closed`].
     pub(crate) fn enter<K: Kernel>(&self) -> Result<GateGuard<'_, T>, Closed> {
+        let heap = self.owner.heap();
         debug_assert!(
-            !lock::any_held::<K>(),
-            "the gate is never waited for under a heap lock"
+            !heap.held_locks::<K>().are_any_known(),
+            "the gate is never waited for under a lock of its heap"
         );
         let enabled = K::interrupts_enabled();
         loop {
             if let Some(inner) = self.inner.try_lock() {
                 self.holder.store(tag::<K>(enabled), Ordering::Relaxed);
-                let patience = if enabled {
-                    Patience::Wait
-                } else {
-                    Patience::Try
-                };
                 return Ok(GateGuard {
                     inner,
                     holder: &self.holder,
-                    patience,
+                    heap,
                 });
             }
             if self.is_inside::<K>() {
@@ -100,8 +105,8 @@ impl<T> fmt::Debug for Gate<T> {
 pub(crate) struct GateGuard<'a, T> {
     inner: SpinMutexGuard<'a, T>,
     holder: &'a AtomicUsize,
-    /// Whether the machine may wait for its locks.
-    pub(crate) patience: Patience,
+    /// The heap, none of whose locks is held while the machine is called.
+    pub(crate) heap: HeapNumber,
 }
 
 impl<T> Deref for GateGuard<'_, T> {

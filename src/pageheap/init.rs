@@ -31,11 +31,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         let pending_undo = Cell::new(None);
         let opened = {
-            let patience = gated.patience;
+            let heap = gated.heap;
             // SAFETY: the account is this heap's, the machine is to be, and the gate is held until
             // the space is gone.
             let space =
-                unsafe { Space::new::<K>(&machine, &self.ledger, patience, admit, &pending_undo) };
+                unsafe { Space::new::<K>(&machine, &self.ledger, heap, admit, &pending_undo) };
             space
                 .map_err(|Busy| InitError::Busy)
                 .and_then(|space| self.open(&space, &mut gated.windows, windows))
@@ -60,11 +60,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         };
         let mut gated = self.enter_for_init()?;
         let pending_undo = Cell::new(gated.pending_undo.take());
-        let (machine, patience) = (&online.machine, gated.patience);
+        let (machine, heap) = (&online.machine, gated.heap);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
         // is gone.
-        let space =
-            unsafe { Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo) };
+        let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
         let result = match space {
             Ok(space) => add_window::<M, K>(&space, &mut gated.windows, window),
             Err(Busy) => Err(InitError::Busy),

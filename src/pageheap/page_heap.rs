@@ -9,6 +9,7 @@ use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
+use crate::base::held::HeapNumber;
 use crate::region::{Cause, Ledger, Windows};
 use crate::span::{Records, Scan};
 
@@ -101,6 +102,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     #[inline(always)]
     pub(crate) const fn bitmap(&self) -> &BitmapMemory<K> {
         &self.bitmap
+    }
+
+    /// The number of the heap, which is new if it had none. The locks of the page heap get it, and
+    /// the caller passes it on to all others.
+    #[inline(always)]
+    pub(crate) fn number_locks(&self) -> HeapNumber {
+        let heap = self.gate.heap_or_new();
+        self.pool.side.join(heap);
+        self.bitmap.join(heap);
+        heap
     }
 
     /// Whether the caller is the machine, called from inside the growth gate.

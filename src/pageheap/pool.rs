@@ -24,7 +24,7 @@ const CACHED_RUN: usize = 16;
 /// The pages that a heap on `M` owns and does not use.
 pub(crate) struct PagePool<M: Machine, K: Kernel> {
     pages: FreePages<M>,
-    side: RankedLock<Side, K, { rank::PAGE }>,
+    pub(super) side: RankedLock<Side, K, { rank::PAGE }>,
     /// The reserve has less than the kernel asked for.
     reserve_is_low: AtomicBool,
 }
