@@ -7,7 +7,7 @@
 use core::fmt;
 use core::hint;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{self, AtomicU8, AtomicUsize, Ordering};
 
 use archipelago_api::Kernel;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
@@ -26,18 +26,36 @@ pub(crate) enum Closed {
 /// The gate around a value that only the thread inside touches.
 pub(crate) struct Gate<T> {
     inner: SpinMutex<T>,
-    /// The thread inside, as [`tag`] writes it; 0 if there is none.
-    holder: AtomicUsize,
+    holder: Holder,
     /// The heap that the gate belongs to.
     owner: Membership,
 }
+
+/// The thread inside.
+struct Holder {
+    /// Whether there is one, and whether its interrupts are enabled: a state below. It is stored
+    /// after the thread's number, so that whoever sees it sees that number, or a later one.
+    inside: AtomicU8,
+    /// The number of the thread, any number; it stays when the thread leaves.
+    thread: AtomicUsize,
+}
+
+/// No thread is inside.
+const NOBODY: u8 = 0;
+/// A thread with interrupts masked is inside.
+const MASKED: u8 = 1;
+/// A thread with interrupts enabled is inside.
+const ENABLED: u8 = 2;
 
 impl<T> Gate<T> {
     /// A gate without a thread inside.
     pub(crate) const fn new(value: T) -> Self {
         Self {
             inner: SpinMutex::new(value),
-            holder: AtomicUsize::new(0),
+            holder: Holder {
+                inside: AtomicU8::new(NOBODY),
+                thread: AtomicUsize::new(0),
+            },
             owner: Membership::none(),
         }
     }
@@ -52,6 +70,7 @@ impl<T> Gate<T> {
     ///
     /// # Errors
     /// See [`Closed`].
+    #[inline(always)]
     pub(crate) fn enter<K: Kernel>(&self) -> Result<GateGuard<'_, T>, Closed> {
         let heap = self.owner.heap();
         debug_assert!(
@@ -61,7 +80,7 @@ impl<T> Gate<T> {
         let enabled = K::interrupts_enabled();
         loop {
             if let Some(inner) = self.inner.try_lock() {
-                self.holder.store(tag::<K>(enabled), Ordering::Relaxed);
+                self.holder.enter::<K>(enabled);
                 return Ok(GateGuard {
                     inner,
                     holder: &self.holder,
@@ -80,19 +99,34 @@ impl<T> Gate<T> {
 
     /// Whether the caller is the machine, called from inside the gate: the thread is the same, and
     /// interrupts are as they were, so no handler has taken the thread over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_inside<K: Kernel>(&self) -> bool {
-        let holder = self.holder.load(Ordering::Relaxed);
-        if holder == 0 {
-            return false;
-        }
-        holder == tag::<K>(K::interrupts_enabled())
+        let inside = self.holder.inside.load(Ordering::Relaxed);
+        inside != NOBODY && inside == state(K::interrupts_enabled()) && self.holder.is_caller::<K>()
     }
 }
 
-/// A thread and whether its interrupts are enabled, as a number that is not 0.
-fn tag<K: Kernel>(enabled: bool) -> usize {
-    K::current_thread().wrapping_mul(4) | 2 | usize::from(enabled)
+impl Holder {
+    /// The caller is inside.
+    #[inline(always)]
+    fn enter<K: Kernel>(&self, enabled: bool) {
+        self.thread.store(K::current_thread(), Ordering::Relaxed);
+        self.inside.store(state(enabled), Ordering::Release);
+    }
+
+    /// Whether the thread that was seen inside is the caller.
+    #[inline(always)]
+    fn is_caller<K: Kernel>(&self) -> bool {
+        // The number of that thread or of a later one, and not the caller's from an earlier visit.
+        atomic::fence(Ordering::Acquire);
+        self.thread.load(Ordering::Relaxed) == K::current_thread()
+    }
+}
+
+/// The state of a gate with a thread inside.
+#[inline(always)]
+const fn state(enabled: bool) -> u8 {
+    if enabled { ENABLED } else { MASKED }
 }
 
 impl<T> fmt::Debug for Gate<T> {
@@ -104,7 +138,7 @@ impl<T> fmt::Debug for Gate<T> {
 /// Proof of being inside the gate.
 pub(crate) struct GateGuard<'a, T> {
     inner: SpinMutexGuard<'a, T>,
-    holder: &'a AtomicUsize,
+    holder: &'a Holder,
     /// The heap, none of whose locks is held while the machine is called.
     pub(crate) heap: HeapNumber,
 }
@@ -125,6 +159,6 @@ impl<T> DerefMut for GateGuard<'_, T> {
 
 impl<T> Drop for GateGuard<'_, T> {
     fn drop(&mut self) {
-        self.holder.store(0, Ordering::Relaxed);
+        self.holder.inside.store(NOBODY, Ordering::Relaxed);
     }
 }

@@ -40,10 +40,11 @@ pub trait Kernel: 'static {
         CpuId(0)
     }
 
-    /// A number that tells apart the threads of control that may be inside the heap at once. The
-    /// CPU's will do unless threads are preempted in the kernel; such a kernel returns the
-    /// thread's. The heap uses it to report a mapper that allocates from within a call of the heap.
-    /// A handler that enables interrupts again counts as a thread of its own, too.
+    /// A number that tells apart the threads of control that may be inside the heap at once: any
+    /// number, such as the address of the thread's control block. Every bit counts. The CPU's will
+    /// do unless threads are preempted in the kernel; such a kernel returns the thread's. The heap
+    /// uses it to report a mapper that allocates from within a call of the heap. A handler that
+    /// enables interrupts again counts as a thread of its own, too.
     #[must_use]
     fn current_thread() -> usize {
         usize::from(Self::current_cpu().0)

@@ -23,7 +23,7 @@ static CPUS: Mutex<Vec<bool>> = Mutex::new(Vec::new());
 thread_local! {
     static ENABLED: Cell<bool> = const { Cell::new(true) };
     static CONTEXT: Cell<AllocFlags> = const { Cell::new(AllocFlags::empty()) };
-    static THREAD: Cell<usize> = const { Cell::new(0) };
+    static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
     static CHOSEN_CPU: Cell<Option<CpuId>> = const { Cell::new(None) };
     static OWN_CPU: OwnCpu = OwnCpu::take();
 }
@@ -60,9 +60,9 @@ impl Hosted {
         CHOSEN_CPU.set(Some(cpu));
     }
 
-    /// Makes this thread the given thread of control, which is not 0.
+    /// Makes this thread the given thread of control, by any number.
     pub fn set_thread(thread: usize) {
-        THREAD.set(thread);
+        THREAD.set(Some(thread));
     }
 
     /// Sets the flags that [`Kernel::context`] returns in this thread.
@@ -95,10 +95,11 @@ impl Kernel for Hosted {
     }
 
     fn current_thread() -> usize {
-        if THREAD.get() == 0 {
-            THREAD.set(NEXT_THREAD.fetch_add(1, Ordering::Relaxed));
-        }
-        THREAD.get()
+        THREAD.get().unwrap_or_else(|| {
+            let new = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
+            THREAD.set(Some(new));
+            new
+        })
     }
 
     fn context() -> AllocFlags {
