@@ -9,6 +9,7 @@ use core::ops::{Deref, DerefMut};
 
 use archipelago_api::{InterruptState, Kernel};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
+use spin::relax::RelaxStrategy;
 
 use super::held::{HeapNumber, Membership};
 
@@ -25,9 +26,27 @@ pub(crate) mod rank {
     pub(crate) const EARLY: u8 = 3;
 }
 
+/// Waiting in the way of the kernel `K`.
+pub(crate) struct Relax<K> {
+    kernel: PhantomData<fn() -> K>,
+}
+
+impl<K: Kernel> RelaxStrategy for Relax<K> {
+    #[inline(always)]
+    fn relax() {
+        K::relax();
+    }
+}
+
+impl<K> fmt::Debug for Relax<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relax")
+    }
+}
+
 /// A spin lock of rank `RANK` around a `T`, held with interrupts off on the kernel `K`.
 pub(crate) struct RankedLock<T, K, const RANK: u8> {
-    inner: SpinMutex<T>,
+    inner: SpinMutex<T, Relax<K>>,
     owner: Membership,
     kernel: PhantomData<fn() -> K>,
 }
@@ -72,7 +91,7 @@ impl<T, K, const RANK: u8> fmt::Debug for RankedLock<T, K, RANK> {
 
 /// Proof that a lock is held. Fields drop in order: the lock first, then interrupts are restored.
 pub(crate) struct RankedGuard<'a, T, K: Kernel, const RANK: u8> {
-    inner: SpinMutexGuard<'a, T>,
+    inner: SpinMutexGuard<'a, T, Relax<K>>,
     _interrupts: Restore<K, RANK>,
 }
 

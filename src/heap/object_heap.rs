@@ -6,6 +6,7 @@ use archipelago_api::{Kernel, Machine, VirtAddr};
 use spin::once::Once;
 
 use super::early::{Early, EarlyRegion};
+use crate::base::lock::Relax;
 use crate::pageheap::{Online, PageHeap};
 use crate::span::{CLASSES, Central, ClassTable, table};
 
@@ -19,8 +20,11 @@ pub struct Heap<M: Machine, K: Kernel> {
     pub(crate) central: Central<K>,
     /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
     /// kernel without one links none of this.
-    pub(super) refill: Once<fn(&Self, &Online<M>)>,
+    pub(super) refill: Once<Refill<M, K>, Relax<K>>,
 }
+
+/// A function that fills the reserve.
+type Refill<M, K> = fn(&Heap<M, K>, &Online<M>);
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Whether code and constants are as scarce as memory: where there is no MMU.

@@ -1,11 +1,11 @@
 //! The growth gate: one call of the machine at a time, none under a heap lock.
 //!
-//! A caller who needs the machine enters the gate, and waits for it with interrupts as they are.
+//! A caller who needs the machine enters the gate, and waits for it with interrupts as they are:
+//! the kernel decides by `Kernel::relax` what a thread does that waits.
 //! With interrupts masked the gate is only tried, because the caller may have interrupted the
 //! thread that is inside. Requests that must not grow never come here.
 
 use core::fmt;
-use core::hint;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{self, AtomicU8, AtomicUsize, Ordering};
 
@@ -93,7 +93,7 @@ impl<T> Gate<T> {
             if !enabled {
                 return Err(Closed::Busy);
             }
-            hint::spin_loop();
+            K::relax();
         }
     }
 

@@ -10,6 +10,7 @@ use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::held::HeapNumber;
+use crate::base::lock::Relax;
 use crate::region::{Cause, Ledger, Windows};
 use crate::span::{Records, Scan};
 
@@ -20,7 +21,7 @@ use crate::span::{Records, Scan};
 /// must reach. What its user keeps back it asks for through [`Reclaim`](super::Reclaim).
 pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) index: ArenaIndex<M>,
-    pub(super) online: Once<Online<M>>,
+    pub(super) online: Once<Online<M>, Relax<K>>,
     pub(super) ledger: Ledger,
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,

@@ -19,6 +19,7 @@ mod bad_input;
 mod interface;
 mod interrupts;
 mod lookups;
+mod preemption;
 mod reclaim;
 mod regression;
 mod unlocked_calls;

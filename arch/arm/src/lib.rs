@@ -73,7 +73,7 @@ mod roots;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Tlb,
+    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Relax, Tlb,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
 pub use kernel::SingleCpu;

@@ -94,7 +94,7 @@ mod tlb;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Tlb,
+    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Relax, Tlb,
 };
 pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;

@@ -106,6 +106,10 @@ impl Kernel for Hosted {
         CONTEXT.get()
     }
 
+    fn relax() {
+        std::thread::yield_now();
+    }
+
     /// Panics with the report, so that a test can expect it.
     #[expect(
         clippy::panic,
