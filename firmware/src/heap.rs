@@ -225,7 +225,7 @@ impl<K: Kernel, const PAGE: usize> fmt::Debug for FirmwareHeap<K, PAGE> {
 fn stop<K: Kernel>(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> ! {
     K::stop(&Report {
         fault,
-        address: VirtAddr::new(pointer.addr().get()),
+        address: Some(VirtAddr::new(pointer.addr().get())),
         layout: Some(layout),
         span: None,
     })

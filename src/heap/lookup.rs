@@ -183,7 +183,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 fn stop<K: Kernel>(fault: Fault, address: VirtAddr, layout: Layout, span: Option<SpanReport>) -> ! {
     K::stop(&Report {
         fault,
-        address,
+        address: Some(address),
         layout: Some(layout),
         span,
     })

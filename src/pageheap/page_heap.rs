@@ -1,6 +1,6 @@
 //! The page heap: what it consists of.
 
-use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr, VirtRange};
+use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtRange};
 use spin::once::Once;
 
 use super::bitmap::BitmapMemory;
@@ -142,11 +142,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
-    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC.
+    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC, or
+    /// because another thread or CPU has the number of the one inside the gate.
     pub(crate) fn stop_machine_allocates(&self) -> ! {
         K::stop(&Report {
             fault: Fault::MachineAllocates,
-            address: VirtAddr::new(0),
+            address: None,
             layout: None,
             span: None,
         })

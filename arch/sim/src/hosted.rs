@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
+use archipelago_api::kernels::Interrupts;
 use archipelago_api::{AllocFlags, CpuId, InterruptState, Kernel, Report};
 
 use crate::flight::lock;
@@ -68,6 +69,20 @@ impl Hosted {
     /// Sets the flags that [`Kernel::context`] returns in this thread.
     pub fn set_context(flags: AllocFlags) {
         CONTEXT.set(flags);
+    }
+}
+
+impl Interrupts for Hosted {
+    fn disable() -> InterruptState {
+        Self::disable_interrupts()
+    }
+
+    fn restore(state: InterruptState) {
+        Self::restore_interrupts(state);
+    }
+
+    fn are_enabled() -> bool {
+        Self::interrupts_enabled()
     }
 }
 
@@ -177,7 +192,7 @@ mod tests {
     fn stop_panics_with_the_report() {
         Hosted::stop(&Report {
             fault: archipelago_api::Fault::DoubleFree,
-            address: archipelago_api::VirtAddr::new(0x1000),
+            address: Some(archipelago_api::VirtAddr::new(0x1000)),
             layout: None,
             span: None,
         });

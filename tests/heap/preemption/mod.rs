@@ -1,6 +1,7 @@
 //! Kernels that preempt threads: a thread loses its CPU inside the mapper, at the gate, and after
 //! every lock, to a thread that then uses the heap.
 
+mod ready_made;
 mod scheduler;
 mod strict;
 

@@ -10,13 +10,13 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
+    ("arch/api/src/critical.rs", 6),
     ("arch/api/src/machine.rs", 6),
     ("arch/arm/src/kernel.rs", 3),
     ("arch/arm/src/maintenance.rs", 12),
     ("arch/arm/src/roots.rs", 19),
     ("arch/conformance/src/fixture.rs", 12),
     ("arch/cortex-m/src/lib.rs", 2),
-    ("arch/flat/src/critical.rs", 6),
     ("arch/flat/src/heap.rs", 19),
     ("arch/flat/src/machine.rs", 12),
     ("arch/flat/src/region.rs", 1),
