@@ -8,9 +8,9 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
 use archipelago_api::{InterruptState, Kernel};
-use spin::mutex::{SpinMutex, SpinMutexGuard};
 use spin::relax::RelaxStrategy;
 
+use super::cell::{SpinCell, SpinCellGuard};
 use super::held::{HeapNumber, Membership};
 
 /// Ranks, outermost first.
@@ -46,25 +46,33 @@ impl<K> fmt::Debug for Relax<K> {
 
 /// A spin lock of rank `RANK` around a `T`, held with interrupts off on the kernel `K`.
 pub(crate) struct RankedLock<T, K, const RANK: u8> {
-    inner: SpinMutex<T, Relax<K>>,
-    owner: Membership,
-    kernel: PhantomData<fn() -> K>,
+    inner: SpinCell<T, Membership, Relax<K>>,
 }
 
 impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     /// A free lock.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            inner: SpinMutex::new(value),
-            owner: Membership::none(),
-            kernel: PhantomData,
+            inner: SpinCell::new(value, Membership::none()),
         }
     }
 
     /// The lock is one of `heap` from now on, which checks its order in debug builds.
     #[inline(always)]
     pub(crate) fn join(&self, heap: HeapNumber) {
-        self.owner.join(heap);
+        self.inner.beside().join(heap);
+    }
+
+    /// The heap of the lock.
+    #[inline(always)]
+    pub(crate) fn heap(&self) -> HeapNumber {
+        self.inner.beside().heap()
+    }
+
+    /// The heap of the lock, which gets a new number if it had none.
+    #[inline(always)]
+    pub(crate) fn heap_or_new(&self) -> HeapNumber {
+        self.inner.beside().heap_or_new()
     }
 
     /// Masks interrupts and waits for the lock.
@@ -72,7 +80,7 @@ impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     pub(crate) fn lock(&self) -> RankedGuard<'_, T, K, RANK> {
         let interrupts = Restore {
             state: K::disable_interrupts(),
-            heap: self.owner.heap(),
+            heap: self.inner.beside().heap(),
             kernel: PhantomData,
         };
         interrupts.heap.enter::<K>(RANK);
@@ -91,7 +99,7 @@ impl<T, K, const RANK: u8> fmt::Debug for RankedLock<T, K, RANK> {
 
 /// Proof that a lock is held. Fields drop in order: the lock first, then interrupts are restored.
 pub(crate) struct RankedGuard<'a, T, K: Kernel, const RANK: u8> {
-    inner: SpinMutexGuard<'a, T, Relax<K>>,
+    inner: SpinCellGuard<'a, T, Membership, Relax<K>>,
     _interrupts: Restore<K, RANK>,
 }
 

@@ -10,9 +10,10 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{self, AtomicU8, AtomicUsize, Ordering};
 
 use archipelago_api::Kernel;
-use spin::mutex::{SpinMutex, SpinMutexGuard};
+use spin::Spin;
 
-use crate::base::held::{HeapNumber, Membership};
+use crate::base::cell::{SpinCell, SpinCellGuard};
+use crate::base::held::HeapNumber;
 
 /// Why the gate was not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +26,11 @@ pub(crate) enum Closed {
 
 /// The gate around a value that only the thread inside touches.
 pub(crate) struct Gate<T> {
-    inner: SpinMutex<T>,
-    holder: Holder,
-    /// The heap that the gate belongs to.
-    owner: Membership,
-}
-
-/// The thread inside.
-struct Holder {
-    /// Whether there is one, and whether its interrupts are enabled: a state below. It is stored
-    /// after the thread's number, so that whoever sees it sees that number, or a later one.
-    inside: AtomicU8,
-    /// The number of the thread, any number; it stays when the thread leaves.
+    /// Beside the lock: whether a thread is inside, and whether its interrupts are enabled, a state
+    /// below. It is stored after the thread's number, so that whoever sees it sees that number, or
+    /// a later one.
+    inner: SpinCell<T, AtomicU8, Spin>,
+    /// The number of the thread inside, any number; it stays when the thread leaves.
     thread: AtomicUsize,
 }
 
@@ -51,28 +45,17 @@ impl<T> Gate<T> {
     /// A gate without a thread inside.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            inner: SpinMutex::new(value),
-            holder: Holder {
-                inside: AtomicU8::new(NOBODY),
-                thread: AtomicUsize::new(0),
-            },
-            owner: Membership::none(),
+            inner: SpinCell::new(value, AtomicU8::new(NOBODY)),
+            thread: AtomicUsize::new(0),
         }
     }
 
-    /// The number of the gate's heap, which is new if it had none.
-    #[inline(always)]
-    pub(crate) fn heap_or_new(&self) -> HeapNumber {
-        self.owner.heap_or_new()
-    }
-
-    /// Enters the gate.
+    /// Enters the gate of `heap`.
     ///
     /// # Errors
     /// See [`Closed`].
     #[inline(always)]
-    pub(crate) fn enter<K: Kernel>(&self) -> Result<GateGuard<'_, T>, Closed> {
-        let heap = self.owner.heap();
+    pub(crate) fn enter<K: Kernel>(&self, heap: HeapNumber) -> Result<GateGuard<'_, T>, Closed> {
         debug_assert!(
             !heap.held_locks::<K>().are_any_known(),
             "the gate is never waited for under a lock of its heap"
@@ -80,12 +63,12 @@ impl<T> Gate<T> {
         let enabled = K::interrupts_enabled();
         loop {
             if let Some(inner) = self.inner.try_lock() {
-                self.holder.enter::<K>(enabled);
-                return Ok(GateGuard {
-                    inner,
-                    holder: &self.holder,
-                    heap,
-                });
+                self.thread.store(K::current_thread(), Ordering::Relaxed);
+                inner
+                    .cell()
+                    .beside()
+                    .store(state(enabled), Ordering::Release);
+                return Ok(GateGuard { inner, heap });
             }
             if self.is_inside::<K>() {
                 return Err(Closed::Inside);
@@ -101,17 +84,8 @@ impl<T> Gate<T> {
     /// interrupts are as they were, so no handler has taken the thread over.
     #[inline(always)]
     pub(crate) fn is_inside<K: Kernel>(&self) -> bool {
-        let inside = self.holder.inside.load(Ordering::Relaxed);
-        inside != NOBODY && inside == state(K::interrupts_enabled()) && self.holder.is_caller::<K>()
-    }
-}
-
-impl Holder {
-    /// The caller is inside.
-    #[inline(always)]
-    fn enter<K: Kernel>(&self, enabled: bool) {
-        self.thread.store(K::current_thread(), Ordering::Relaxed);
-        self.inside.store(state(enabled), Ordering::Release);
+        let inside = self.inner.beside().load(Ordering::Relaxed);
+        inside != NOBODY && inside == state(K::interrupts_enabled()) && self.is_caller::<K>()
     }
 
     /// Whether the thread that was seen inside is the caller.
@@ -137,8 +111,7 @@ impl<T> fmt::Debug for Gate<T> {
 
 /// Proof of being inside the gate.
 pub(crate) struct GateGuard<'a, T> {
-    inner: SpinMutexGuard<'a, T>,
-    holder: &'a Holder,
+    inner: SpinCellGuard<'a, T, AtomicU8, Spin>,
     /// The heap, none of whose locks is held while the machine is called.
     pub(crate) heap: HeapNumber,
 }
@@ -159,6 +132,6 @@ impl<T> DerefMut for GateGuard<'_, T> {
 
 impl<T> Drop for GateGuard<'_, T> {
     fn drop(&mut self) {
-        self.holder.inside.store(NOBODY, Ordering::Relaxed);
+        self.inner.cell().beside().store(NOBODY, Ordering::Relaxed);
     }
 }

@@ -73,7 +73,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     fn enter_for_init(&self) -> Result<GateGuard<'_, Gated>, InitError> {
-        match self.gate.enter::<K>() {
+        match self.gate.enter::<K>(self.pool.side.heap()) {
             Ok(gated) => Ok(gated),
             Err(Closed::Busy) => Err(InitError::Busy),
             Err(Closed::Inside) => self.stop_machine_allocates(),

@@ -109,8 +109,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// the caller passes it on to all others.
     #[inline(always)]
     pub(crate) fn number_locks(&self) -> HeapNumber {
-        let heap = self.gate.heap_or_new();
-        self.pool.side.join(heap);
+        let heap = self.pool.side.heap_or_new();
         self.bitmap.join(heap);
         heap
     }
@@ -126,7 +125,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// Another thread is inside and interrupts are masked, or the machine itself calls.
     pub(crate) fn try_enter(&self) -> Result<GateGuard<'_, Gated>, Closed> {
-        self.gate.enter::<K>()
+        self.gate.enter::<K>(self.pool.side.heap())
     }
 
     /// Enters the growth gate.
@@ -135,7 +134,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// [`Cause::Busy`] if another thread is inside and interrupts are masked. Stops the machine if
     /// the machine itself calls.
     pub(crate) fn enter(&self) -> Result<GateGuard<'_, Gated>, Cause> {
-        match self.gate.enter::<K>() {
+        match self.gate.enter::<K>(self.pool.side.heap()) {
             Ok(guard) => Ok(guard),
             Err(Closed::Busy) => Err(Cause::Busy),
             Err(Closed::Inside) => self.stop_machine_allocates(),

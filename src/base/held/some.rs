@@ -1,6 +1,7 @@
 //! Debug builds: the locks of each CPU in a table.
 
-use core::num::NonZeroUsize;
+use core::num::NonZeroU16;
+use core::sync::atomic::AtomicU16;
 
 use archipelago_api::Kernel;
 
@@ -8,13 +9,13 @@ use crate::base::sync::{AtomicUsize, Ordering};
 
 /// The number of a heap; `None` before it is initialised, when its locks are not checked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HeapNumber(Option<NonZeroUsize>);
+pub(crate) struct HeapNumber(Option<NonZeroU16>);
 
 /// The heap that a part belongs to.
 #[derive(Debug)]
 pub(crate) struct Membership {
-    /// The number of the heap, or 0.
-    number: AtomicUsize,
+    /// The number of the heap, or 0. It shares a word with the lock.
+    number: AtomicU16,
 }
 
 /// The locks of a heap that the CPU holds which asks.
@@ -31,34 +32,38 @@ impl HeldLocks {
     }
 }
 
-/// The number of the next heap.
-static NEXT: AtomicUsize = AtomicUsize::new(1);
+/// Heaps that have got a number.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 impl Membership {
     /// A part of no heap yet.
     pub(crate) const fn none() -> Self {
         Self {
-            number: AtomicUsize::new(0),
+            number: AtomicU16::new(0),
         }
     }
 
     /// The part belongs to `heap` from now on.
     pub(crate) fn join(&self, heap: HeapNumber) {
-        let number = heap.0.map_or(0, NonZeroUsize::get);
+        let number = heap.0.map_or(0, NonZeroU16::get);
         self.number.store(number, Ordering::Relaxed);
     }
 
     /// The number of the heap.
     pub(crate) fn heap(&self) -> HeapNumber {
-        HeapNumber(NonZeroUsize::new(self.number.load(Ordering::Relaxed)))
+        HeapNumber(NonZeroU16::new(self.number.load(Ordering::Relaxed)))
     }
 
-    /// The number of the heap, which is new if it had none. All callers get the same.
+    /// The number of the heap, which is new if it had none.
     pub(crate) fn heap_or_new(&self) -> HeapNumber {
-        let new = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (none, order) = (0, Ordering::Relaxed);
-        // Where this fails, the number is there already.
-        let _ = self.number.compare_exchange(none, new, order, order);
+        if self.heap().0.is_none() {
+            // Numbers come round: two heaps of one number are checked as if they were one.
+            let count = NEXT.fetch_add(1, Ordering::Relaxed);
+            let number = count % usize::from(u16::MAX) + 1;
+            self.join(HeapNumber(
+                u16::try_from(number).ok().and_then(NonZeroU16::new),
+            ));
+        }
         self.heap()
     }
 }
@@ -109,7 +114,7 @@ impl HeapNumber {
     /// The number, and the locks of this CPU; `None` where they are not checked.
     fn here<K: Kernel>(self) -> Option<(usize, &'static CpuLocks)> {
         let locks = HELD.get(usize::from(K::current_cpu().0))?;
-        Some((self.0?.get(), locks))
+        Some((self.0?.get().into(), locks))
     }
 }
 
