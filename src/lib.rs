@@ -106,7 +106,10 @@ extern crate alloc;
 extern crate std;
 
 #[cfg(not(loom))]
-pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, Report, SpanReport, VirtAddr,
+    VirtRange, context, kernels,
+};
 #[cfg(not(loom))]
 pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages, ReallocError};
 #[cfg(not(loom))]

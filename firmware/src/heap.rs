@@ -329,7 +329,7 @@ fn stop<K: Kernel>(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> ! {
 fn report(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> Report {
     Report {
         fault,
-        address: VirtAddr::new(pointer.addr().get()),
+        address: Some(VirtAddr::new(pointer.addr().get())),
         layout: Some(layout),
         span: None,
     }

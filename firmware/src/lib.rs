@@ -21,8 +21,9 @@
 //! ```
 //!
 //! The heap uses no atomic instructions, so it runs on cores without compare-and-swap; its
-//! [`Kernel`](archipelago_api::Kernel) masks interrupts. The crate does not depend on
-//! `archipelago`, so that firmware which uses it builds no part of the whole heap.
+//! [`Kernel`] masks interrupts. With the feature `critical-section`, `CriticalSection` is a kernel
+//! for any core that has an implementation of the `critical-section` crate. The crate does not
+//! depend on `archipelago`, so that firmware which uses it builds no part of the whole heap.
 #![no_std]
 
 mod block;
@@ -31,6 +32,10 @@ mod heap;
 mod pool;
 mod stats;
 
+#[cfg(feature = "critical-section")]
+pub use archipelago_api::CriticalSection;
+pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
+pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Report};
 pub use error::InitError;
 pub use heap::FirmwareHeap;
 pub use stats::Stats;

@@ -1,6 +1,6 @@
 //! Steps that cannot fail unless a structure of the heap is damaged.
 
-use archipelago_api::{Fault, Kernel, Report, VirtAddr};
+use archipelago_api::{Fault, Kernel, Report};
 
 /// The value of a step that was made certain beforehand. An error means that a structure of the
 /// heap is damaged, and stops the machine with `rule`, the sentence that should have held.
@@ -17,7 +17,7 @@ pub(crate) fn expect_invariant<K: Kernel, T, E>(result: Result<T, E>, rule: &'st
 fn corrupted<K: Kernel>(rule: &'static str) -> ! {
     K::stop(&Report {
         fault: Fault::Corruption(rule),
-        address: VirtAddr::new(0),
+        address: None,
         layout: None,
         span: None,
     })

@@ -1,17 +1,19 @@
 //! Ranked spin locks, held with interrupts off.
 //!
 //! Ranks rise from outer to inner: a CPU that holds a lock may only take one of a higher rank. The
-//! rank is a const of the lock's type; debug builds check the order on every CPU.
+//! rank is a const of the lock's type; debug builds check the order of each heap's on every CPU.
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU8, Ordering};
 
 use archipelago_api::{InterruptState, Kernel};
-use spin::mutex::{SpinMutex, SpinMutexGuard};
+use spin::relax::RelaxStrategy;
 
-/// Ranks, outermost first; each is a bit of [`Held`](super::Held).
+use super::cell::{SpinCell, SpinCellGuard};
+use super::held::{HeapNumber, Membership};
+
+/// Ranks, outermost first.
 pub(crate) mod rank {
     /// Spans and their slots.
     pub(crate) const CENTRAL: u8 = 0;
@@ -24,19 +26,53 @@ pub(crate) mod rank {
     pub(crate) const EARLY: u8 = 3;
 }
 
+/// Waiting in the way of the kernel `K`.
+pub(crate) struct Relax<K> {
+    kernel: PhantomData<fn() -> K>,
+}
+
+impl<K: Kernel> RelaxStrategy for Relax<K> {
+    #[inline(always)]
+    fn relax() {
+        K::relax();
+    }
+}
+
+impl<K> fmt::Debug for Relax<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relax")
+    }
+}
+
 /// A spin lock of rank `RANK` around a `T`, held with interrupts off on the kernel `K`.
 pub(crate) struct RankedLock<T, K, const RANK: u8> {
-    inner: SpinMutex<T>,
-    kernel: PhantomData<fn() -> K>,
+    inner: SpinCell<T, Membership, Relax<K>>,
 }
 
 impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     /// A free lock.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            inner: SpinMutex::new(value),
-            kernel: PhantomData,
+            inner: SpinCell::new(value, Membership::none()),
         }
+    }
+
+    /// The lock is one of `heap` from now on, which checks its order in debug builds.
+    #[inline(always)]
+    pub(crate) fn join(&self, heap: HeapNumber) {
+        self.inner.beside().join(heap);
+    }
+
+    /// The heap of the lock.
+    #[inline(always)]
+    pub(crate) fn heap(&self) -> HeapNumber {
+        self.inner.beside().heap()
+    }
+
+    /// The heap of the lock, which gets a new number if it had none.
+    #[inline(always)]
+    pub(crate) fn heap_or_new(&self) -> HeapNumber {
+        self.inner.beside().heap_or_new()
     }
 
     /// Masks interrupts and waits for the lock.
@@ -44,9 +80,10 @@ impl<T, K: Kernel, const RANK: u8> RankedLock<T, K, RANK> {
     pub(crate) fn lock(&self) -> RankedGuard<'_, T, K, RANK> {
         let interrupts = Restore {
             state: K::disable_interrupts(),
+            heap: self.inner.beside().heap(),
             kernel: PhantomData,
         };
-        held::<K>().enter(RANK);
+        interrupts.heap.enter::<K>(RANK);
         RankedGuard {
             inner: self.inner.lock(),
             _interrupts: interrupts,
@@ -62,7 +99,7 @@ impl<T, K, const RANK: u8> fmt::Debug for RankedLock<T, K, RANK> {
 
 /// Proof that a lock is held. Fields drop in order: the lock first, then interrupts are restored.
 pub(crate) struct RankedGuard<'a, T, K: Kernel, const RANK: u8> {
-    inner: SpinMutexGuard<'a, T>,
+    inner: SpinCellGuard<'a, T, Membership, Relax<K>>,
     _interrupts: Restore<K, RANK>,
 }
 
@@ -85,70 +122,15 @@ impl<T, K: Kernel, const RANK: u8> DerefMut for RankedGuard<'_, T, K, RANK> {
 /// Restores interrupts after the lock was released.
 struct Restore<K: Kernel, const RANK: u8> {
     state: InterruptState,
+    /// The heap as of the time when the lock was taken.
+    heap: HeapNumber,
     kernel: PhantomData<fn() -> K>,
 }
 
 impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
     #[inline]
     fn drop(&mut self) {
-        held::<K>().leave(RANK);
+        self.heap.leave::<K>(RANK);
         K::restore_interrupts(self.state);
-    }
-}
-
-/// Whether this CPU holds a heap lock, which debug builds alone know. The machine is never called
-/// under one.
-pub(crate) fn any_held<K: Kernel>() -> bool {
-    // A thread that was moved to another CPU after it asked for its own would read the ranks of
-    // another thread.
-    let interrupts = K::disable_interrupts();
-    let any = held::<K>().any();
-    K::restore_interrupts(interrupts);
-    any
-}
-
-/// The ranks that one CPU holds. Release builds keep none.
-#[derive(Clone, Copy)]
-struct Held(Option<&'static AtomicU8>);
-
-/// CPUs whose ranks debug builds check; those above are not checked.
-const CHECKED_CPUS: usize = 64;
-static HELD: [AtomicU8; CHECKED_CPUS] = [const { AtomicU8::new(0) }; CHECKED_CPUS];
-
-#[inline]
-fn held<K: Kernel>() -> Held {
-    if cfg!(debug_assertions) {
-        Held(HELD.get(usize::from(K::current_cpu().0)))
-    } else {
-        Held(None)
-    }
-}
-
-impl Held {
-    #[inline]
-    fn enter(self, rank: u8) {
-        if let Some(ranks) = self.0 {
-            let before = ranks.load(Ordering::Relaxed);
-            debug_assert!(
-                before >> rank == 0,
-                "a lock of rank {rank} taken under one not below it"
-            );
-            ranks.store(before | 1 << rank, Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    fn leave(self, rank: u8) {
-        if let Some(ranks) = self.0 {
-            ranks.store(
-                ranks.load(Ordering::Relaxed) & !(1 << rank),
-                Ordering::Relaxed,
-            );
-        }
-    }
-
-    fn any(self) -> bool {
-        self.0
-            .is_some_and(|ranks| ranks.load(Ordering::Relaxed) != 0)
     }
 }

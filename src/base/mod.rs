@@ -4,6 +4,10 @@
 //! and [`lock::RankedLock`]; it takes from below typed addresses and the geometry.
 
 #[cfg(not(loom))]
+pub(crate) mod cell;
+#[cfg(not(loom))]
+pub(crate) mod held;
+#[cfg(not(loom))]
 pub(crate) mod invariant;
 #[cfg(not(loom))]
 pub(crate) mod lock;

@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use archipelago_api::{Fault, Kernel};
 
 use super::early_map::{BlockMap, Division, UNIT};
+use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
 
@@ -126,6 +127,12 @@ impl<K: Kernel> Early<K> {
             region,
             lowest: RankedLock::new(None),
         }
+    }
+
+    /// The lock is one of `heap`.
+    #[inline(always)]
+    pub(crate) fn join(&self, heap: HeapNumber) {
+        self.lowest.join(heap);
     }
 
     /// Memory for `layout`, if there is room.

@@ -41,6 +41,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The window and the rule it breaks, or why there is no memory. The heap is as it was, every
     /// window is None again, and the machine comes back in the failure.
     pub fn init(&self, windows: &[Window], machine: M) -> Result<(), InitFailure<M>> {
+        let heap = self.pages.number_locks();
+        self.central.join(heap);
+        self.early.join(heap);
+        self.refill.join(heap);
         self.pages
             .init(windows, machine)
             .map_err(|(error, machine)| InitFailure { error, machine })

@@ -183,13 +183,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut report = Report {
             fault,
             // The number of a pointer that no window can hold.
-            address: VirtAddr::new(pointer.addr().get()),
+            address: Some(VirtAddr::new(pointer.addr().get())),
             layout: Some(layout),
             span: None,
         };
         if let Some(online) = self.pages.online() {
             if let Some(address) = online.machine.address(pointer) {
-                report.address = address;
+                report.address = Some(address);
                 // A span that goes may take the memory of its record with it.
                 let _lists = self.central.lock();
                 if let Some(handle) = self.pages.index().span_of(address) {

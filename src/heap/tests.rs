@@ -40,7 +40,7 @@ fn a_call_without_locks_is_fine() {
 }
 
 #[test]
-#[should_panic(expected = "the machine is never called under a heap lock")]
+#[should_panic(expected = "the machine is never called under a lock of its heap")]
 fn a_call_under_the_page_lock_is_caught() {
     let heap = subject();
     let answer = call_machine(&heap, || heap.pages.pool().hold());
@@ -48,7 +48,7 @@ fn a_call_under_the_page_lock_is_caught() {
 }
 
 #[test]
-#[should_panic(expected = "the machine is never called under a heap lock")]
+#[should_panic(expected = "the machine is never called under a lock of its heap")]
 fn a_call_under_the_central_lock_is_caught() {
     let heap = subject();
     let answer = call_machine(&heap, || heap.central.lock());
@@ -57,7 +57,7 @@ fn a_call_under_the_central_lock_is_caught() {
 
 #[cfg(feature = "heap-bits")]
 #[test]
-#[should_panic(expected = "the machine is never called under a heap lock")]
+#[should_panic(expected = "the machine is never called under a lock of its heap")]
 fn a_call_under_the_bitmaps_lock_is_caught() {
     let heap = subject();
     let answer = call_machine(&heap, || heap.pages.bitmap().hold());
@@ -65,7 +65,7 @@ fn a_call_under_the_bitmaps_lock_is_caught() {
 }
 
 #[test]
-#[should_panic(expected = "the gate is never waited for under a heap lock")]
+#[should_panic(expected = "the gate is never waited for under a lock of its heap")]
 fn waiting_for_the_gate_under_a_lock_is_caught() {
     let heap = subject();
     let _held = heap.pages.pool().hold();

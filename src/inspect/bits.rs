@@ -144,7 +144,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// first. Objects whose allocation is under way may be seen in part.
     ///
     /// # Locks
-    /// Central and page, throughout: `visit` must not use the heap.
+    /// Central and page, throughout: `visit` must not use the heap. It may use another heap, whose
+    /// visitors then never use this one.
     /// # Cost
     /// Linear in the pages that the heap owns, and in the words up to the last pointer of each
     /// object.
@@ -165,7 +166,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// lowest offset first.
     ///
     /// # Locks
-    /// The bitmap's and page, throughout: `visit` must not use the heap.
+    /// The bitmap's and page, throughout: `visit` must not use the heap. It may use another heap,
+    /// whose visitors then never use this one.
     /// # Cost
     /// Linear in the arenas that the heap owns pages of.
     pub fn for_each_bits_part(&self, mut visit: impl FnMut(BitsPartView)) {

@@ -81,7 +81,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Calls `visit` with every arena that the heap owns pages of, lowest offset first.
     ///
     /// # Locks
-    /// The page lock, throughout: `visit` must not use the heap.
+    /// The page lock, throughout: `visit` must not use the heap. It may use another heap, whose
+    /// visitors then never use this one.
     /// # Cost
     /// Linear in the chunks.
     pub fn for_each_arena(&self, mut visit: impl FnMut(ArenaView)) {
@@ -105,7 +106,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Calls `visit` with every chunk that the heap owns pages of, lowest offset first.
     ///
     /// # Locks
-    /// The page lock, throughout: `visit` must not use the heap.
+    /// The page lock, throughout: `visit` must not use the heap. It may use another heap, whose
+    /// visitors then never use this one.
     /// # Cost
     /// Linear in the chunks.
     pub fn for_each_chunk(&self, mut visit: impl FnMut(ChunkView)) {
@@ -128,7 +130,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Calls `visit` with every span, lowest offset first.
     ///
     /// # Locks
-    /// Central and page, throughout: `visit` must not use the heap.
+    /// Central and page, throughout: `visit` must not use the heap. It may use another heap, whose
+    /// visitors then never use this one.
     /// # Cost
     /// Linear in the pages that the heap owns.
     pub fn for_each_span(&self, mut visit: impl FnMut(SpanView)) {

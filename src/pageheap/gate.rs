@@ -1,18 +1,19 @@
 //! The growth gate: one call of the machine at a time, none under a heap lock.
 //!
-//! A caller who needs the machine enters the gate, and waits for it with interrupts as they are.
+//! A caller who needs the machine enters the gate, and waits for it with interrupts as they are:
+//! the kernel decides by `Kernel::relax` what a thread does that waits.
 //! With interrupts masked the gate is only tried, because the caller may have interrupted the
 //! thread that is inside. Requests that must not grow never come here.
 
 use core::fmt;
-use core::hint;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{self, AtomicU8, AtomicUsize, Ordering};
 
-use archipelago_api::{Kernel, Patience};
-use spin::mutex::{SpinMutex, SpinMutexGuard};
+use archipelago_api::Kernel;
+use spin::Spin;
 
-use crate::base::lock;
+use crate::base::cell::{SpinCell, SpinCellGuard};
+use crate::base::held::HeapNumber;
 
 /// Why the gate was not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,43 +26,49 @@ pub(crate) enum Closed {
 
 /// The gate around a value that only the thread inside touches.
 pub(crate) struct Gate<T> {
-    inner: SpinMutex<T>,
-    /// The thread inside, as [`tag`] writes it; 0 if there is none.
-    holder: AtomicUsize,
+    /// Beside the lock: whether a thread is inside, and whether its interrupts are enabled, a state
+    /// below. It is stored after the thread's number, so that whoever sees it sees that number, or
+    /// a later one.
+    inner: SpinCell<T, AtomicU8, Spin>,
+    /// The number of the thread inside, any number; it stays when the thread leaves.
+    thread: AtomicUsize,
 }
+
+/// No thread is inside.
+const NOBODY: u8 = 0;
+/// A thread with interrupts masked is inside.
+const MASKED: u8 = 1;
+/// A thread with interrupts enabled is inside.
+const ENABLED: u8 = 2;
 
 impl<T> Gate<T> {
     /// A gate without a thread inside.
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            inner: SpinMutex::new(value),
-            holder: AtomicUsize::new(0),
+            inner: SpinCell::new(value, AtomicU8::new(NOBODY)),
+            thread: AtomicUsize::new(0),
         }
     }
 
-    /// Enters the gate.
+    /// Enters the gate of `heap`.
     ///
     /// # Errors
     /// See [`Closed`].
-    pub(crate) fn enter<K: Kernel>(&self) -> Result<GateGuard<'_, T>, Closed> {
+    #[inline(always)]
+    pub(crate) fn enter<K: Kernel>(&self, heap: HeapNumber) -> Result<GateGuard<'_, T>, Closed> {
         debug_assert!(
-            !lock::any_held::<K>(),
-            "the gate is never waited for under a heap lock"
+            !heap.held_locks::<K>().are_any_known(),
+            "the gate is never waited for under a lock of its heap"
         );
         let enabled = K::interrupts_enabled();
         loop {
             if let Some(inner) = self.inner.try_lock() {
-                self.holder.store(tag::<K>(enabled), Ordering::Relaxed);
-                let patience = if enabled {
-                    Patience::Wait
-                } else {
-                    Patience::Try
-                };
-                return Ok(GateGuard {
-                    inner,
-                    holder: &self.holder,
-                    patience,
-                });
+                self.thread.store(K::current_thread(), Ordering::Relaxed);
+                inner
+                    .cell()
+                    .beside()
+                    .store(state(enabled), Ordering::Release);
+                return Ok(GateGuard { inner, heap });
             }
             if self.is_inside::<K>() {
                 return Err(Closed::Inside);
@@ -69,25 +76,31 @@ impl<T> Gate<T> {
             if !enabled {
                 return Err(Closed::Busy);
             }
-            hint::spin_loop();
+            K::relax();
         }
     }
 
     /// Whether the caller is the machine, called from inside the gate: the thread is the same, and
     /// interrupts are as they were, so no handler has taken the thread over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_inside<K: Kernel>(&self) -> bool {
-        let holder = self.holder.load(Ordering::Relaxed);
-        if holder == 0 {
-            return false;
-        }
-        holder == tag::<K>(K::interrupts_enabled())
+        let inside = self.inner.beside().load(Ordering::Relaxed);
+        inside != NOBODY && inside == state(K::interrupts_enabled()) && self.is_caller::<K>()
+    }
+
+    /// Whether the thread that was seen inside is the caller.
+    #[inline(always)]
+    fn is_caller<K: Kernel>(&self) -> bool {
+        // The number of that thread or of a later one, and not the caller's from an earlier visit.
+        atomic::fence(Ordering::Acquire);
+        self.thread.load(Ordering::Relaxed) == K::current_thread()
     }
 }
 
-/// A thread and whether its interrupts are enabled, as a number that is not 0.
-fn tag<K: Kernel>(enabled: bool) -> usize {
-    K::current_thread().wrapping_mul(4) | 2 | usize::from(enabled)
+/// The state of a gate with a thread inside.
+#[inline(always)]
+const fn state(enabled: bool) -> u8 {
+    if enabled { ENABLED } else { MASKED }
 }
 
 impl<T> fmt::Debug for Gate<T> {
@@ -98,10 +111,9 @@ impl<T> fmt::Debug for Gate<T> {
 
 /// Proof of being inside the gate.
 pub(crate) struct GateGuard<'a, T> {
-    inner: SpinMutexGuard<'a, T>,
-    holder: &'a AtomicUsize,
-    /// Whether the machine may wait for its locks.
-    pub(crate) patience: Patience,
+    inner: SpinCellGuard<'a, T, AtomicU8, Spin>,
+    /// The heap, none of whose locks is held while the machine is called.
+    pub(crate) heap: HeapNumber,
 }
 
 impl<T> Deref for GateGuard<'_, T> {
@@ -120,6 +132,6 @@ impl<T> DerefMut for GateGuard<'_, T> {
 
 impl<T> Drop for GateGuard<'_, T> {
     fn drop(&mut self) {
-        self.holder.store(0, Ordering::Relaxed);
+        self.inner.cell().beside().store(NOBODY, Ordering::Relaxed);
     }
 }

@@ -35,11 +35,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         let pending_undo = Cell::new(PendingUndo::default());
         let opened = {
-            let patience = gated.patience;
+            let heap = gated.heap;
             // SAFETY: the account is this heap's, the machine is to be, and the gate is held until
             // the space is gone.
             let space =
-                unsafe { Space::new::<K>(&machine, &self.ledger, patience, admit, &pending_undo) };
+                unsafe { Space::new::<K>(&machine, &self.ledger, heap, admit, &pending_undo) };
             space
                 .map_err(|Busy| InitError::Busy)
                 .and_then(|space| self.open(&space, &mut gated.windows, windows))
@@ -68,11 +68,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         };
         let mut gated = self.enter_for_init()?;
         let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
-        let (machine, patience) = (&online.machine, gated.patience);
+        let (machine, heap) = (&online.machine, gated.heap);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
         // is gone.
-        let space =
-            unsafe { Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo) };
+        let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
         let result = match space {
             Ok(space) => add_window::<M, K>(&space, &mut gated.windows, window),
             Err(Busy) => Err(InitError::Busy),
@@ -82,7 +81,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     fn enter_for_init(&self) -> Result<GateGuard<'_, Gated>, InitError> {
-        match self.gate.enter::<K>() {
+        match self.gate.enter::<K>(self.pool.side.heap()) {
             Ok(gated) => Ok(gated),
             Err(Closed::Busy) => Err(InitError::Busy),
             Err(Closed::Inside) => self.stop_machine_allocates(),

@@ -24,11 +24,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<R, Cause> {
         let mut gated = self.enter()?;
         let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
-        let (machine, patience) = (&online.machine, gated.patience);
+        let (machine, heap) = (&online.machine, gated.heap);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
         // is gone.
-        let space =
-            unsafe { Space::new::<K>(machine, &self.ledger, patience, admit, &pending_undo) };
+        let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
         let result = match space {
             Ok(space) => self.with_reclaim(online, &space, &mut gated.windows, user, work),
             Err(Busy) => Err(Cause::Busy),

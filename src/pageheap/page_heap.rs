@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr};
+use archipelago_api::{Fault, Kernel, Machine, Offset, Report};
 use spin::once::Once;
 
 use super::bitmap::BitmapMemory;
@@ -11,6 +11,8 @@ use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
+use crate::base::held::HeapNumber;
+use crate::base::lock::Relax;
 use crate::region::{Cause, Ledger, PendingUndo, Purpose, Windows};
 use crate::span::{Records, Scan};
 
@@ -24,7 +26,7 @@ pub(super) const STEP: usize = 128;
 /// must reach. What its user keeps back it asks for through [`Reclaim`](super::Reclaim).
 pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) index: ArenaIndex<M>,
-    pub(super) online: Once<Online<M>>,
+    pub(super) online: Once<Online<M>, Relax<K>>,
     pub(super) ledger: Ledger,
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
@@ -108,6 +110,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         &self.bitmap
     }
 
+    /// The number of the heap, which is new if it had none. The locks of the page heap get it, and
+    /// the caller passes it on to all others.
+    #[inline(always)]
+    pub(crate) fn number_locks(&self) -> HeapNumber {
+        let heap = self.pool.side.heap_or_new();
+        self.bitmap.join(heap);
+        heap
+    }
+
     /// Whether the caller is the machine, called from inside the growth gate.
     #[inline]
     pub(crate) fn is_called_by_machine(&self) -> bool {
@@ -119,7 +130,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// Another thread is inside and interrupts are masked, or the machine itself calls.
     pub(crate) fn try_enter(&self) -> Result<GateGuard<'_, Gated>, Closed> {
-        self.gate.enter::<K>()
+        self.gate.enter::<K>(self.pool.side.heap())
     }
 
     /// Enters the growth gate.
@@ -128,18 +139,19 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// [`Cause::Busy`] if another thread is inside and interrupts are masked. Stops the machine if
     /// the machine itself calls.
     pub(crate) fn enter(&self) -> Result<GateGuard<'_, Gated>, Cause> {
-        match self.gate.enter::<K>() {
+        match self.gate.enter::<K>(self.pool.side.heap()) {
             Ok(guard) => Ok(guard),
             Err(Closed::Busy) => Err(Cause::Busy),
             Err(Closed::Inside) => self.stop_machine_allocates(),
         }
     }
 
-    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC.
+    /// Stops the machine, because its mapper or frame allocator allocated without ATOMIC, or
+    /// because another thread or CPU has the number of the one inside the gate.
     pub(crate) fn stop_machine_allocates(&self) -> ! {
         K::stop(&Report {
             fault: Fault::MachineAllocates,
-            address: VirtAddr::new(0),
+            address: None,
             layout: None,
             span: None,
         })

@@ -11,8 +11,7 @@ use super::cause::Cause;
 use super::ledger::Purpose;
 use super::ledger::{Ledger, Total};
 use super::token::{Prepared, Ready, Refused, Reserved};
-#[cfg(debug_assertions)]
-use crate::base::lock;
+use crate::base::held::{HeapNumber, HeldLocks};
 
 /// Decides whether so many more bytes may become Ready.
 ///
@@ -28,9 +27,7 @@ pub(crate) struct Space<'a, M> {
     pub(super) ledger: &'a Ledger,
     pub(super) patience: Patience,
     admit: Admit,
-    /// Debug builds ask whether no heap lock is held.
-    #[cfg(debug_assertions)]
-    may_call: fn() -> bool,
+    locks: HeldLocks,
     /// Ranges that could not be undone yet, because the machine was busy.
     pending: &'a Cell<PendingUndo>,
 }
@@ -51,8 +48,8 @@ pub(crate) struct Undo {
 }
 
 impl<'a, M: Machine> Space<'a, M> {
-    /// The machine of a heap on kernel `K`, with its account. `admit` decides what may become
-    /// Ready.
+    /// The machine of `heap` on kernel `K`, with its account. `admit` decides what may become
+    /// Ready. The machine may wait for its locks if interrupts are enabled.
     ///
     /// # Errors
     /// [`Busy`] if what an earlier call could not undo cannot be undone now either.
@@ -62,17 +59,20 @@ impl<'a, M: Machine> Space<'a, M> {
     pub(crate) unsafe fn new<K: Kernel>(
         machine: &'a M,
         ledger: &'a Ledger,
-        patience: Patience,
+        heap: HeapNumber,
         admit: Admit,
         pending: &'a Cell<PendingUndo>,
     ) -> Result<Self, Busy> {
         let space = Self {
             machine,
             ledger,
-            patience,
+            patience: if K::interrupts_enabled() {
+                Patience::Wait
+            } else {
+                Patience::Try
+            },
             admit,
-            #[cfg(debug_assertions)]
-            may_call: || !lock::any_held::<K>(),
+            locks: heap.held_locks::<K>(),
             pending,
         };
         space.finish_undo()?;
@@ -352,10 +352,9 @@ impl<'a, M: Machine> Space<'a, M> {
     }
 
     pub(super) fn check_call(&self, range: VirtRange) {
-        #[cfg(debug_assertions)]
-        assert!(
-            (self.may_call)(),
-            "the machine is never called under a heap lock"
+        debug_assert!(
+            !self.locks.are_any_known(),
+            "the machine is never called under a lock of its heap"
         );
         debug_assert!(
             !range.is_empty(),

@@ -16,6 +16,7 @@ use super::slots::{LiveSlot, SpanRef};
 use super::tokens::{NewSlot, RetiredRun};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
+use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
 use crate::base::sparse::Zeroed;
 
@@ -30,6 +31,12 @@ impl<K: Kernel> Central<K> {
         Self {
             lists: RankedLock::new(Lists::new()),
         }
+    }
+
+    /// The lock is one of `heap`.
+    #[inline(always)]
+    pub(crate) fn join(&self, heap: HeapNumber) {
+        self.lists.join(heap);
     }
 
     /// Takes the central lock.

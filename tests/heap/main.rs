@@ -20,6 +20,7 @@ mod history;
 mod interface;
 mod interrupts;
 mod lookups;
+mod preemption;
 mod reclaim;
 mod refusals;
 mod regression;

@@ -1,6 +1,6 @@
 //! The `Kernel` trait: the services that the heap needs from the kernel around it.
 
-use core::fmt;
+use core::{fmt, hint};
 
 use crate::{AllocFlags, Report};
 
@@ -40,10 +40,11 @@ pub trait Kernel: 'static {
         CpuId(0)
     }
 
-    /// A number that tells apart the threads of control that may be inside the heap at once. The
-    /// CPU's will do unless threads are preempted in the kernel; such a kernel returns the
-    /// thread's. The heap uses it to report a mapper that allocates from within a call of the heap.
-    /// A handler that enables interrupts again counts as a thread of its own, too.
+    /// A number that tells apart the threads of control that may be inside the heap at once: any
+    /// number, such as the address of the thread's control block. Every bit counts. The CPU's will
+    /// do unless threads are preempted in the kernel; such a kernel returns the thread's. The heap
+    /// uses it to report a mapper that allocates from within a call of the heap. A handler that
+    /// enables interrupts again counts as a thread of its own, too.
     #[must_use]
     fn current_thread() -> usize {
         usize::from(Self::current_cpu().0)
@@ -54,6 +55,25 @@ pub trait Kernel: 'static {
     #[must_use]
     fn context() -> AllocFlags {
         AllocFlags::empty()
+    }
+
+    /// Called over and over while the caller waits for another thread or another CPU: for the
+    /// growth gate, or for a lock of the heap.
+    ///
+    /// The default tells the CPU that it spins. A kernel that preempts its threads and prefers some
+    /// of them must let the others run: the waiting thread may be preferred to the one that it
+    /// waits for, and then that one never goes on. Such a kernel yields to threads of any priority,
+    /// or sleeps until the next tick.
+    ///
+    /// For the growth gate, interrupts are enabled and no lock of the heap is held, so that
+    /// switching threads is allowed. For a lock of the heap, which its holder keeps for a few dozen
+    /// instructions with interrupts masked, they are masked: then the holder runs on another CPU,
+    /// and this function must neither switch threads nor enable interrupts. It may give the time of
+    /// a virtual CPU back to a hypervisor. [`interrupts_enabled`](Self::interrupts_enabled) tells
+    /// the two apart.
+    #[inline]
+    fn relax() {
+        hint::spin_loop();
     }
 
     /// Stops the machine, because a caller broke a rule that the heap can check or because the

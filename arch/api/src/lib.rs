@@ -5,7 +5,8 @@
 //! - [`Machine`] owns address space and memory: it moves ranges between the states None, Reserved,
 //!   Prepared and Ready, and turns addresses into pointers. A value of it is moved into the heap.
 //! - [`Kernel`] has associated functions alone, which work from the first instruction: masking
-//!   interrupts, naming the CPU, choosing flags, stopping with a report.
+//!   interrupts, naming the CPU, choosing flags, stopping with a report. The [`kernels`] of most
+//!   machines are ready-made.
 //!
 //! The conformance suite (`archipelago-conformance`) turns the contract into tests that any
 //! machine's author runs.
@@ -18,20 +19,28 @@
 //!     │                  │ └──────────────── fault ────────────────┘
 //!     └───── release ────┴─────────── (from any state) ────────────
 //! ```
+//!
+//! With the feature `critical-section`, `CriticalSection` is a kernel for any core that has an
+//! implementation of the `critical-section` crate.
 #![no_std]
 #![deny(clippy::arithmetic_side_effects)]
 
 mod addr;
 pub mod context;
+#[cfg(feature = "critical-section")]
+mod critical;
 mod error;
 mod flags;
 mod geometry;
 mod kernel;
+pub mod kernels;
 mod machine;
 mod range;
 mod report;
 
 pub use addr::{Offset, PhysAddr, VirtAddr};
+#[cfg(feature = "critical-section")]
+pub use critical::CriticalSection;
 pub use error::{Busy, CommitError, PrepareError, ReserveError};
 pub use flags::AllocFlags;
 pub use geometry::Geometry;

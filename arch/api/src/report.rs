@@ -18,7 +18,10 @@ pub enum Fault {
     /// The layout is not the one that the object was allocated with.
     WrongLayout,
     /// The mapper or the frame allocator allocated from within a call of the heap without
-    /// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC).
+    /// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC). The heap knows it by the number of the
+    /// thread, so that another thread to which
+    /// [`Kernel::current_thread`](crate::Kernel::current_thread) gives the same number, or another
+    /// CPU with the same [`Kernel::current_cpu`](crate::Kernel::current_cpu), looks like it.
     MachineAllocates,
     /// A structure of the heap is damaged; the name says which rule it breaks.
     Corruption(&'static str),
@@ -38,13 +41,13 @@ pub struct SpanReport {
 }
 
 /// The report that the heap makes before it stops the machine, or of a free that it rejects: the
-/// address, its span, and the rule that was broken.
+/// address, if the rule is about one, its span, and the rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The rule that was broken.
     pub fault: Fault,
-    /// The address that the request was about.
-    pub address: VirtAddr,
+    /// The address that the request was about; `None` where it was about none.
+    pub address: Option<VirtAddr>,
     /// The layout that the caller gave, if any.
     pub layout: Option<Layout>,
     /// The span that holds the address, if any.
@@ -60,7 +63,8 @@ impl fmt::Display for Fault {
             Self::WrongLayout => f.write_str("not the layout it was allocated with"),
             Self::MachineAllocates => f.write_str(
                 "the mapper or frame allocator allocated from within a call of the heap \
-                 without ATOMIC",
+                 without ATOMIC; or Kernel::current_thread gives two threads one number, or \
+                 Kernel::current_cpu two CPUs",
             ),
             Self::Corruption(rule) => write!(f, "corrupted: {rule}"),
         }
@@ -69,7 +73,11 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "archipelago: {}: {}", self.address, self.fault)?;
+        f.write_str("archipelago: ")?;
+        if let Some(address) = self.address {
+            write!(f, "{address}: ")?;
+        }
+        write!(f, "{}", self.fault)?;
         if let Some(layout) = self.layout {
             write!(
                 f,
@@ -90,3 +98,25 @@ impl fmt::Display for Report {
 }
 
 impl core::error::Error for Report {}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_report_names_an_address_only_if_there_is_one() {
+        let mut report = Report {
+            fault: Fault::DoubleFree,
+            address: Some(VirtAddr::new(0x1000)),
+            layout: None,
+            span: None,
+        };
+        assert_eq!(report.to_string(), "archipelago: 0x1000: freed twice");
+        report.address = None;
+        assert_eq!(report.to_string(), "archipelago: freed twice");
+    }
+}

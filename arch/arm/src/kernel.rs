@@ -1,30 +1,42 @@
-//! The kernel of one CPU.
-
-use core::marker::PhantomData;
+//! The kernels of this machine: the ready-made ones, with its way of masking interrupts.
 
 use archipelago_api::context::Ordinary;
+use archipelago_api::kernels;
 
-/// A kernel that runs on one CPU: masks interrupts (IRQ) with `cpsid i` and `cpsie i`, and stops
-/// with a panic whose message is the report. `C` says which flags requests through `GlobalAlloc`
-/// have.
-///
-/// Fast interrupts (FIQ) stay as they are: a handler of those must not call the heap.
+/// For one CPU whose kernel switches threads only where they ask for it, if it has any; see
+/// [`kernels::SingleCpu`]. `C` says which flags requests through `GlobalAlloc` have.
+pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+
+/// For one CPU whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::SingleCpuThreads`].
+pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+
+/// For several CPUs `P` whose kernel switches threads only where they ask for it; see
+/// [`kernels::MultiCpu`].
+pub type MultiCpu<P, C = Ordinary> = kernels::MultiCpu<CpuInterrupts, P, C>;
+
+/// For several CPUs `P` whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::MultiCpuThreads`].
+pub type MultiCpuThreads<P, T, C = Ordinary> = kernels::MultiCpuThreads<CpuInterrupts, P, T, C>;
+
+/// Interrupts (IRQ) of this CPU, masked with `cpsid i` and `cpsie i`. Fast interrupts (FIQ) stay as
+/// they are: a handler of those must not call the heap.
 #[derive(Debug)]
-pub struct SingleCpu<C = Ordinary> {
-    _context: PhantomData<C>,
-}
+pub enum CpuInterrupts {}
 
 #[cfg(target_arch = "arm")]
-mod single_cpu {
+mod interrupts {
     use core::arch::asm;
 
-    use super::SingleCpu;
-    use archipelago_api::context::Context;
-    use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
+    use archipelago_api::InterruptState;
+    use archipelago_api::kernels::Interrupts;
+
+    use super::CpuInterrupts;
 
     /// CPSR.I: interrupts are masked.
     const MASKED: u32 = 1 << 7;
 
+    #[inline]
     fn are_masked() -> bool {
         let cpsr: u32;
         // SAFETY: reading the status register changes nothing. Without `nomem`, so that accesses
@@ -33,8 +45,9 @@ mod single_cpu {
         cpsr & MASKED != 0
     }
 
-    impl<C: Context> Kernel for SingleCpu<C> {
-        fn disable_interrupts() -> InterruptState {
+    impl Interrupts for CpuInterrupts {
+        #[inline]
+        fn disable() -> InterruptState {
             if are_masked() {
                 return InterruptState::Masked;
             }
@@ -43,24 +56,17 @@ mod single_cpu {
             InterruptState::Enabled
         }
 
-        fn restore_interrupts(state: InterruptState) {
+        #[inline]
+        fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
-                // SAFETY: interrupts were enabled when `disable_interrupts` masked them.
+                // SAFETY: interrupts were enabled when `disable` masked them.
                 unsafe { asm!("cpsie i", options(nostack, preserves_flags)) };
             }
         }
 
-        fn interrupts_enabled() -> bool {
+        #[inline]
+        fn are_enabled() -> bool {
             !are_masked()
-        }
-
-        fn context() -> AllocFlags {
-            C::flags()
-        }
-
-        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
-        fn stop(report: &Report) -> ! {
-            panic!("{report}")
         }
     }
 }

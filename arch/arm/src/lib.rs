@@ -38,8 +38,9 @@
 //! - All CPUs of the Inner Shareable domain are told of changes by the hardware. On a CPU without
 //!   the Multiprocessing Extensions, `with_instructions(OneCpu)` and
 //!   `with_tlb(Maintenance(OneCpu))`.
-//! - [`SingleCpu`] is the kernel of one CPU; `SingleCpu<Handlers>` is one whose interrupt handlers
-//!   allocate.
+//! - [`SingleCpu`] is for one CPU without preemptive threads, [`SingleCpuThreads`] for one with
+//!   them, [`MultiCpu`] and [`MultiCpuThreads`] are for several. `SingleCpu<Handlers>` is for a
+//!   kernel whose interrupt handlers allocate. Any other kernel implements [`Kernel`].
 //!
 //! # Changes to page tables
 //! 4 MiB of address space are a slot: four words of the first level, which link the four
@@ -71,12 +72,18 @@ mod kernel;
 pub mod maintenance;
 mod roots;
 
-pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
+pub use archipelago_api::context::{
+    Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
+};
+pub use archipelago_api::kernels::{Cpus, Interrupts, Threads};
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
+};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Tlb,
+    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Relax, Tlb,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
-pub use kernel::SingleCpu;
+pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 pub use maintenance::{Broadcast, Maintenance, OneCpu};
 pub use roots::{GEOMETRY, Roots, ShortDescriptors, Walks};
 

@@ -14,47 +14,46 @@
 //! ```
 #![no_std]
 
-use core::marker::PhantomData;
+use archipelago_api::kernels;
 
-use archipelago_api::context::Ordinary;
+pub use archipelago_api::context::{
+    Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
+};
+pub use archipelago_api::kernels::Threads;
+pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Report};
 
-/// A kernel on one core: masks interrupts with PRIMASK, and stops with a panic whose message is the
-/// report.
+/// For one core whose firmware switches threads only where they ask for it, if it has any.
 ///
-/// A request through `GlobalAlloc` from within an exception handler is
-/// [`ATOMIC`](archipelago_api::AllocFlags::ATOMIC); `C` says which flags others have. In handlers
-/// interrupts count as masked, also where a more urgent one could come, and each handler counts as
-/// a thread of its own.
+/// A request through `GlobalAlloc` from within an exception handler is [`AllocFlags::ATOMIC`]; `C`
+/// says which flags others have. In handlers interrupts count as masked, also where a more urgent
+/// one could come, and each handler counts as a thread of its own. The kernel stops with a panic
+/// whose message is the report.
+pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+
+/// For one core whose firmware switches the threads `T` in interrupts, as PendSV does. All else is
+/// as in [`SingleCpu`].
+pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+
+/// Interrupts of this core, masked with PRIMASK.
 #[derive(Debug)]
-pub struct SingleCpu<C = Ordinary> {
-    _context: PhantomData<C>,
-}
+pub enum CpuInterrupts {}
 
 #[cfg(target_arch = "arm")]
-mod single_cpu {
-    use archipelago_api::context::Context;
-    use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
+mod interrupts {
+    use archipelago_api::InterruptState;
+    use archipelago_api::kernels::Interrupts;
     use cortex_m::interrupt;
     use cortex_m::peripheral::SCB;
     use cortex_m::register::primask;
 
-    use super::SingleCpu;
+    use super::CpuInterrupts;
 
     /// The bits of ICSR that name the exception being handled; 0 in thread mode.
     const VECTOR: u32 = 0x1ff;
 
-    /// The number of the exception that this runs in; 0 in thread mode.
-    fn exception() -> usize {
-        let registers = SCB::PTR;
-        // SAFETY: every Cortex-M has the System Control Block at this address.
-        let icsr = unsafe { &(*registers).icsr };
-        // Nine bits fit any word.
-        usize::try_from(icsr.read() & VECTOR).unwrap_or(0)
-    }
-
-    impl<C: Context> Kernel for SingleCpu<C> {
+    impl Interrupts for CpuInterrupts {
         #[inline]
-        fn disable_interrupts() -> InterruptState {
+        fn disable() -> InterruptState {
             if primask::read().is_inactive() {
                 return InterruptState::Masked;
             }
@@ -63,7 +62,7 @@ mod single_cpu {
         }
 
         #[inline]
-        fn restore_interrupts(state: InterruptState) {
+        fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 // SAFETY: interrupts were enabled before the heap masked them, and its critical
                 // section is over.
@@ -71,25 +70,18 @@ mod single_cpu {
             }
         }
 
-        fn interrupts_enabled() -> bool {
-            primask::read().is_active() && exception() == 0
+        #[inline]
+        fn are_enabled() -> bool {
+            primask::read().is_active() && Self::exception() == 0
         }
 
-        fn current_thread() -> usize {
-            exception()
-        }
-
-        fn context() -> AllocFlags {
-            if exception() == 0 {
-                C::flags()
-            } else {
-                AllocFlags::ATOMIC
-            }
-        }
-
-        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
-        fn stop(report: &Report) -> ! {
-            panic!("{report}")
+        #[inline]
+        fn exception() -> u16 {
+            let registers = SCB::PTR;
+            // SAFETY: every Cortex-M has the System Control Block at this address.
+            let icsr = unsafe { &(*registers).icsr };
+            // Nine bits fit.
+            u16::try_from(icsr.read() & VECTOR).unwrap_or(0)
         }
     }
 }

@@ -43,8 +43,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-#[cfg(feature = "critical-section")]
-mod critical;
 mod heap;
 mod machine;
 mod plan;
@@ -52,9 +50,15 @@ mod region;
 mod shape;
 mod states;
 
-pub use archipelago_api::{AllocFlags, Geometry, IndexWord};
 #[cfg(feature = "critical-section")]
-pub use critical::CriticalSection;
+pub use archipelago_api::CriticalSection;
+pub use archipelago_api::context::{
+    Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
+};
+pub use archipelago_api::kernels;
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, Geometry, IndexWord, InterruptState, Kernel, Report,
+};
 pub use heap::{FlatError, FlatHeap};
 pub use machine::Flat;
 pub use region::{Region, RegionError, occupied};

@@ -1,26 +1,39 @@
-//! The kernel of one CPU.
-
-use core::marker::PhantomData;
+//! The kernels of this machine: the ready-made ones, with its way of masking interrupts.
 
 use archipelago_api::context::Ordinary;
+use archipelago_api::kernels;
 
-/// A kernel that runs on one CPU: masks interrupts with `di` and `ei`, and stops with a panic whose
-/// message is the report. `C` says which flags requests through `GlobalAlloc` have.
+/// For one CPU whose kernel switches threads only where they ask for it, if it has any; see
+/// [`kernels::SingleCpu`]. `C` says which flags requests through `GlobalAlloc` have.
+pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+
+/// For one CPU whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::SingleCpuThreads`].
+pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+
+/// For several CPUs `P` whose kernel switches threads only where they ask for it; see
+/// [`kernels::MultiCpu`].
+pub type MultiCpu<P, C = Ordinary> = kernels::MultiCpu<CpuInterrupts, P, C>;
+
+/// For several CPUs `P` whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::MultiCpuThreads`].
+pub type MultiCpuThreads<P, T, C = Ordinary> = kernels::MultiCpuThreads<CpuInterrupts, P, T, C>;
+
+/// Interrupts of this CPU, masked with `di` and `ei`.
 #[derive(Debug)]
-pub struct SingleCpu<C = Ordinary> {
-    _context: PhantomData<C>,
-}
+pub enum CpuInterrupts {}
 
 #[cfg(target_arch = "mips")]
-mod single_cpu {
-    use archipelago_api::context::Context;
-    use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
+mod interrupts {
+    use archipelago_api::InterruptState;
+    use archipelago_api::kernels::Interrupts;
 
-    use super::SingleCpu;
+    use super::CpuInterrupts;
     use crate::cp0;
 
-    impl<C: Context> Kernel for SingleCpu<C> {
-        fn disable_interrupts() -> InterruptState {
+    impl Interrupts for CpuInterrupts {
+        #[inline]
+        fn disable() -> InterruptState {
             if cp0::disable_interrupts() {
                 InterruptState::Enabled
             } else {
@@ -28,23 +41,16 @@ mod single_cpu {
             }
         }
 
-        fn restore_interrupts(state: InterruptState) {
+        #[inline]
+        fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 cp0::enable_interrupts();
             }
         }
 
-        fn interrupts_enabled() -> bool {
+        #[inline]
+        fn are_enabled() -> bool {
             cp0::interrupts_enabled()
-        }
-
-        fn context() -> AllocFlags {
-            C::flags()
-        }
-
-        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
-        fn stop(report: &Report) -> ! {
-            panic!("{report}")
         }
     }
 }

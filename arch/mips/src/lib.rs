@@ -92,13 +92,19 @@ mod refill;
 mod segment;
 mod tlb;
 
-pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
+pub use archipelago_api::context::{
+    Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
+};
+pub use archipelago_api::kernels::{Cpus, Interrupts, Threads};
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
+};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Tlb,
+    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Relax, Tlb,
 };
 pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;
-pub use kernel::SingleCpu;
+pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 #[cfg(target_arch = "mips")]
 pub use refill::refill_handler;
 pub use segment::{Kseg23, Kuseg, Segment};

@@ -46,7 +46,7 @@ mod windows;
 pub use alloc::{AllocateFrames, DeallocateFrames, FrameAllocator, FrameDeallocator, PlainFrames};
 pub use entry::{EntryFormat, Link, PageState, TableRef};
 pub use level::Level;
-pub use locked::{Locked, Owned};
+pub use locked::{Locked, Owned, Relax};
 pub use mode::PagingMode;
 pub use owned::{MarkedTables, OwnedTables, RootSet};
 pub use paging::Paging;

@@ -1,15 +1,20 @@
 //! Access to page tables and frame allocator under the locks of their kernel.
 
+use core::fmt;
 use core::hint;
+use core::marker::PhantomData;
 
-use archipelago_api::{Busy, Patience};
-use spin::Mutex;
+use archipelago_api::{Busy, Kernel, Patience};
+use spin::mutex::Mutex;
+use spin::relax::{RelaxStrategy, Spin};
 
 /// Page tables `P` and a frame allocator `F`, guarded by the locks of their kernel.
 ///
 /// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
-/// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. A
-/// kernel with other locks writes the one function:
+/// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. They
+/// wait as the mutex says: the mutex of a kernel that preempts threads is a
+/// `spin::mutex::Mutex<_, `[`Relax<K>`](Relax)`>`. A kernel with other locks writes the one
+/// function:
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};
@@ -46,21 +51,57 @@ pub trait Locked<P, F>: Send + Sync + 'static {
         patience: Patience,
         work: impl FnOnce(&mut P, &mut F) -> R,
     ) -> Result<R, Busy>;
+
+    /// Called over and over while a caller that may wait waits for another call of the machine.
+    /// The default tells the CPU that it spins; see [`Kernel::relax`] for what a kernel that
+    /// preempts threads has to do.
+    fn relax(&self) {
+        hint::spin_loop();
+    }
 }
 
-/// Page tables and frame allocator that the machine owns, under a spin lock of its own.
-#[derive(Debug)]
-pub struct Owned<P, F>(Mutex<(P, F)>);
+/// Waiting for a spin lock in the way of the kernel `K`, by [`Kernel::relax`].
+pub struct Relax<K>(PhantomData<fn() -> K>);
+
+impl<K: Kernel> RelaxStrategy for Relax<K> {
+    #[inline]
+    fn relax() {
+        K::relax();
+    }
+}
+
+impl<K> fmt::Debug for Relax<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relax")
+    }
+}
+
+/// Page tables and frame allocator that the machine owns, under a spin lock of its own. `S` says
+/// how it is waited for: [`Relax<K>`](Relax) in a kernel that preempts threads.
+pub struct Owned<P, F, S = Spin>(Mutex<(P, F), S>);
 
 impl<P, F> Owned<P, F> {
-    /// Takes ownership of both.
+    /// Takes ownership of both. Callers that wait spin.
     pub const fn new(tables: P, frames: F) -> Self {
+        Self::waiting(tables, frames)
+    }
+}
+
+impl<P, F, S> Owned<P, F, S> {
+    /// Takes ownership of both. Callers wait as `S` says.
+    pub const fn waiting(tables: P, frames: F) -> Self {
         Self(Mutex::new((tables, frames)))
     }
 }
 
-fn with_pair<P, F, R>(
-    pair: &Mutex<(P, F)>,
+impl<P: fmt::Debug, F: fmt::Debug, S> fmt::Debug for Owned<P, F, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Owned").field(&self.0).finish()
+    }
+}
+
+fn with_pair<P, F, S: RelaxStrategy, R>(
+    pair: &Mutex<(P, F), S>,
     patience: Patience,
     work: impl FnOnce(&mut P, &mut F) -> R,
 ) -> Result<R, Busy> {
@@ -72,7 +113,12 @@ fn with_pair<P, F, R>(
     Ok(work(tables, frames))
 }
 
-impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for Owned<P, F> {
+impl<P, F, S> Locked<P, F> for Owned<P, F, S>
+where
+    P: Send + 'static,
+    F: Send + 'static,
+    S: RelaxStrategy + 'static,
+{
     fn with<R>(
         &self,
         patience: Patience,
@@ -80,9 +126,18 @@ impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for Owned<P, F> {
     ) -> Result<R, Busy> {
         with_pair(&self.0, patience, work)
     }
+
+    fn relax(&self) {
+        S::relax();
+    }
 }
 
-impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for &'static Mutex<(P, F)> {
+impl<P, F, S> Locked<P, F> for &'static Mutex<(P, F), S>
+where
+    P: Send + 'static,
+    F: Send + 'static,
+    S: RelaxStrategy + 'static,
+{
     fn with<R>(
         &self,
         patience: Patience,
@@ -90,9 +145,18 @@ impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for &'static Mutex<(P, F
     ) -> Result<R, Busy> {
         with_pair(self, patience, work)
     }
+
+    fn relax(&self) {
+        S::relax();
+    }
 }
 
-impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for (&'static Mutex<P>, &'static Mutex<F>) {
+impl<P, F, S> Locked<P, F> for (&'static Mutex<P, S>, &'static Mutex<F, S>)
+where
+    P: Send + 'static,
+    F: Send + 'static,
+    S: RelaxStrategy + 'static,
+{
     /// Never waits for one lock while it holds the other, so the kernel may take the two in any
     /// order.
     fn with<R>(
@@ -113,7 +177,11 @@ impl<P: Send + 'static, F: Send + 'static> Locked<P, F> for (&'static Mutex<P>, 
             if patience == Patience::Try {
                 return Err(Busy);
             }
-            hint::spin_loop();
+            S::relax();
         }
+    }
+
+    fn relax(&self) {
+        S::relax();
     }
 }

@@ -154,8 +154,13 @@ where
 {
     fn lock(&self, patience: Patience) -> Result<MutexGuard<'_, State<M::OwnedTables>>, Busy> {
         match patience {
-            Patience::Wait => Ok(self.state.lock()),
             Patience::Try => self.state.try_lock().ok_or(Busy),
+            Patience::Wait => loop {
+                if let Some(state) = self.state.try_lock() {
+                    return Ok(state);
+                }
+                self.locks.relax();
+            },
         }
     }
 
@@ -253,6 +258,7 @@ where
             if let Ok(result) = self.with(state, Patience::Wait, &mut work) {
                 return result;
             }
+            self.locks.relax();
         }
     }
 }

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
+use archipelago_api::kernels::Interrupts;
 use archipelago_api::{AllocFlags, CpuId, InterruptState, Kernel, Report};
 
 use crate::flight::lock;
@@ -23,7 +24,7 @@ static CPUS: Mutex<Vec<bool>> = Mutex::new(Vec::new());
 thread_local! {
     static ENABLED: Cell<bool> = const { Cell::new(true) };
     static CONTEXT: Cell<AllocFlags> = const { Cell::new(AllocFlags::empty()) };
-    static THREAD: Cell<usize> = const { Cell::new(0) };
+    static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
     static CHOSEN_CPU: Cell<Option<CpuId>> = const { Cell::new(None) };
     static OWN_CPU: OwnCpu = OwnCpu::take();
 }
@@ -60,14 +61,28 @@ impl Hosted {
         CHOSEN_CPU.set(Some(cpu));
     }
 
-    /// Makes this thread the given thread of control, which is not 0.
+    /// Makes this thread the given thread of control, by any number.
     pub fn set_thread(thread: usize) {
-        THREAD.set(thread);
+        THREAD.set(Some(thread));
     }
 
     /// Sets the flags that [`Kernel::context`] returns in this thread.
     pub fn set_context(flags: AllocFlags) {
         CONTEXT.set(flags);
+    }
+}
+
+impl Interrupts for Hosted {
+    fn disable() -> InterruptState {
+        Self::disable_interrupts()
+    }
+
+    fn restore(state: InterruptState) {
+        Self::restore_interrupts(state);
+    }
+
+    fn are_enabled() -> bool {
+        Self::interrupts_enabled()
     }
 }
 
@@ -95,14 +110,19 @@ impl Kernel for Hosted {
     }
 
     fn current_thread() -> usize {
-        if THREAD.get() == 0 {
-            THREAD.set(NEXT_THREAD.fetch_add(1, Ordering::Relaxed));
-        }
-        THREAD.get()
+        THREAD.get().unwrap_or_else(|| {
+            let new = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
+            THREAD.set(Some(new));
+            new
+        })
     }
 
     fn context() -> AllocFlags {
         CONTEXT.get()
+    }
+
+    fn relax() {
+        std::thread::yield_now();
     }
 
     /// Panics with the report, so that a test can expect it.
@@ -172,7 +192,7 @@ mod tests {
     fn stop_panics_with_the_report() {
         Hosted::stop(&Report {
             fault: archipelago_api::Fault::DoubleFree,
-            address: archipelago_api::VirtAddr::new(0x1000),
+            address: Some(archipelago_api::VirtAddr::new(0x1000)),
             layout: None,
             span: None,
         });

@@ -1,25 +1,39 @@
-//! The kernel of one CPU.
-
-use core::marker::PhantomData;
+//! The kernels of this machine: the ready-made ones, with its way of masking interrupts.
 
 use archipelago_api::context::Ordinary;
+use archipelago_api::kernels;
 
-/// A kernel that runs on one CPU: masks interrupts with `cli` and `sti`, and stops with a panic
-/// whose message is the report. `C` says which flags requests through `GlobalAlloc` have.
+/// For one CPU whose kernel switches threads only where they ask for it, if it has any; see
+/// [`kernels::SingleCpu`]. `C` says which flags requests through `GlobalAlloc` have.
+pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+
+/// For one CPU whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::SingleCpuThreads`].
+pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+
+/// For several CPUs `P` whose kernel switches threads only where they ask for it; see
+/// [`kernels::MultiCpu`].
+pub type MultiCpu<P, C = Ordinary> = kernels::MultiCpu<CpuInterrupts, P, C>;
+
+/// For several CPUs `P` whose kernel switches the threads `T` in interrupts; see
+/// [`kernels::MultiCpuThreads`].
+pub type MultiCpuThreads<P, T, C = Ordinary> = kernels::MultiCpuThreads<CpuInterrupts, P, T, C>;
+
+/// Interrupts of this CPU, masked with `cli` and `sti`.
 #[derive(Debug)]
-pub struct SingleCpu<C = Ordinary> {
-    _context: PhantomData<C>,
-}
+pub enum CpuInterrupts {}
 
 #[cfg(target_arch = "x86_64")]
-mod single_cpu {
-    use super::SingleCpu;
-    use archipelago_api::context::Context;
-    use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
+mod interrupts {
+    use archipelago_api::InterruptState;
+    use archipelago_api::kernels::Interrupts;
     use x86_64::instructions::interrupts;
 
-    impl<C: Context> Kernel for SingleCpu<C> {
-        fn disable_interrupts() -> InterruptState {
+    use super::CpuInterrupts;
+
+    impl Interrupts for CpuInterrupts {
+        #[inline]
+        fn disable() -> InterruptState {
             if !interrupts::are_enabled() {
                 return InterruptState::Masked;
             }
@@ -27,23 +41,16 @@ mod single_cpu {
             InterruptState::Enabled
         }
 
-        fn restore_interrupts(state: InterruptState) {
+        #[inline]
+        fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 interrupts::enable();
             }
         }
 
-        fn interrupts_enabled() -> bool {
+        #[inline]
+        fn are_enabled() -> bool {
             interrupts::are_enabled()
-        }
-
-        fn context() -> AllocFlags {
-            C::flags()
-        }
-
-        #[expect(clippy::panic, reason = "a panic is how this kernel stops")]
-        fn stop(report: &Report) -> ! {
-            panic!("{report}")
         }
     }
 }

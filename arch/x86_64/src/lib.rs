@@ -29,8 +29,9 @@
 //! - A kernel that goes on using its mapper and frames keeps them under its own locks, and makes
 //!   the machine with [`Paging::shared`] over a [`Locked`].
 //! - A kernel on several CPUs brings its shoot-down as a [`Tlb`] with [`Paging::with_tlb`].
-//! - [`SingleCpu`] is the kernel of one CPU; `SingleCpu<Handlers>` is one whose interrupt handlers
-//!   allocate.
+//! - [`SingleCpu`] is for one CPU without preemptive threads, [`SingleCpuThreads`] for one with
+//!   them, [`MultiCpu`] and [`MultiCpuThreads`] are for several. `SingleCpu<Handlers>` is for a
+//!   kernel whose interrupt handlers allocate. Any other kernel implements [`Kernel`].
 //!
 //! # Changes to page tables
 //! The machine reads and writes tables where [`PageTables`] says that they are. It makes missing
@@ -64,10 +65,16 @@ mod mode;
 mod tables;
 mod tlb;
 
-pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_paging::{Locked, MAX_WINDOWS, Owned, Tlb};
+pub use archipelago_api::context::{
+    Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
+};
+pub use archipelago_api::kernels::{Cpus, Interrupts, Threads};
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
+};
+pub use archipelago_paging::{Locked, MAX_WINDOWS, Owned, Relax, Tlb};
 pub use entry::{Entries, MARK};
-pub use kernel::SingleCpu;
+pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 pub use mode::{CrateFrames, FourLevel, GEOMETRY};
 pub use tables::PageTables;
 pub use tlb::LocalTlb;

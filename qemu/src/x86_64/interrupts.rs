@@ -59,7 +59,7 @@ pub(crate) fn start_timer(nanoseconds: u32) {
     });
 }
 
-/// Tells the controller that the timer's handler has run.
+/// Tells the controller that the timer's interrupt is being handled.
 pub(super) fn end_of_timer() {
     // SAFETY: the handler of this vector calls this, once.
     unsafe { CONTROLLERS.lock().notify_end_of_interrupt(TIMER_VECTOR) };

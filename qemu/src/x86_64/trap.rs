@@ -105,8 +105,9 @@ extern "C" fn handle(frame: &mut TrapFrame) {
     }
     if frame.vector == u64::from(interrupts::TIMER_VECTOR) {
         if let Some(handler) = handlers::timer() {
-            handler();
-            return interrupts::end_of_timer();
+            // Before the handler, which may switch threads. Interrupts are masked until it returns.
+            interrupts::end_of_timer();
+            return handler();
         }
     }
     let vector = u8::try_from(frame.vector).expect("a stub pushes a vector below 256");

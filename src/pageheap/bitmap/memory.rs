@@ -8,6 +8,7 @@ use archipelago_api::{Busy, Kernel, Machine};
 
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
+use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
 use crate::region::token::Refused;
 use crate::region::{Cause, Ledger, Purpose, Space, Windows};
@@ -41,6 +42,12 @@ impl<K: Kernel> BitmapMemory<K> {
                 idle_bytes: 0,
             }),
         }
+    }
+
+    /// The lock is one of `heap`.
+    #[inline(always)]
+    pub(in super::super) fn join(&self, heap: HeapNumber) {
+        self.counts.join(heap);
     }
 
     /// Counts a reader. No part is taken back before it leaves.

@@ -8,6 +8,7 @@ use archipelago_api::{Kernel, Machine};
 
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
+use crate::base::held::HeapNumber;
 use crate::region::{Cause, Ledger, Space, Windows};
 use crate::span::Scan;
 
@@ -24,6 +25,9 @@ impl<K: Kernel> BitmapMemory<K> {
             kernel: PhantomData,
         }
     }
+
+    #[inline(always)]
+    pub(in super::super) fn join(&self, _: HeapNumber) {}
 
     #[inline(always)]
     pub(in super::super) fn commit<M: Machine>(

@@ -39,15 +39,6 @@ impl Kernel for Interrupted {
         Hosted::interrupts_enabled()
     }
 
-    // Debug builds note the locks that a CPU holds, for all heaps of the program.
-    fn current_cpu() -> CpuId {
-        Hosted::current_cpu()
-    }
-
-    fn current_thread() -> usize {
-        Hosted::current_thread()
-    }
-
     fn stop(report: &Report) -> ! {
         Hosted::stop(report)
     }
@@ -140,6 +131,68 @@ fn a_thread_that_is_moved_is_not_taken_for_the_holder_of_a_lock() {
     done.send(()).expect("the holder waits");
     holder.join().expect("no panic");
     block.expect("memory");
+}
+
+/// Allocates, frees, grows and looks into `heap`.
+fn use_all_of(heap: &Heap<Sim<Plain32>, Hosted>) {
+    for bytes in [24, 100_000] {
+        let memory = heap.allocate(layout(bytes, 8), AllocFlags::empty());
+        let memory = memory.expect("memory").cast();
+        // SAFETY: it was allocated above with this layout and is not used any more.
+        unsafe { heap.deallocate(memory, layout(bytes, 8)) };
+    }
+    heap.scavenge(usize::MAX).expect("nobody uses the machine");
+    heap.for_each_chunk(|_| ());
+    assert_eq!(heap.verify(), Ok(()));
+}
+
+#[test]
+fn a_heap_is_used_in_the_visitors_of_another() {
+    static OUTER: Heap<Sim<Plain32>, Hosted> = Heap::new();
+    static INNER: Heap<Sim<Plain32>, Hosted> = Heap::new();
+    let window = [lone_window::<Plain32>(16 << 20)];
+    OUTER.init(&window, Sim::default()).expect("a good window");
+    OUTER
+        .allocate(layout(24, 8), AllocFlags::empty())
+        .expect("memory");
+    let (mut chunks, mut spans) = (0, 0);
+    // The first visit initialises the other heap.
+    OUTER.for_each_chunk(|_| {
+        if chunks == 0 {
+            INNER.init(&window, Sim::default()).expect("a good window");
+        }
+        use_all_of(&INNER);
+        chunks += 1;
+    });
+    OUTER.for_each_span(|_| {
+        use_all_of(&INNER);
+        spans += 1;
+    });
+    assert!(chunks > 0 && spans > 0);
+    use_all_of(&OUTER);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_heap_that_is_used_in_its_own_visitor_is_caught() {
+    // In a thread of its own: the guards of the locks stay with the CPU when the test unwinds.
+    let visit = || {
+        let heap: Heap<Sim<Plain32>, Hosted> = Heap::new();
+        heap.init(&[lone_window::<Plain32>(16 << 20)], Sim::default())
+            .expect("a good window");
+        heap.allocate(layout(24, 8), AllocFlags::empty())
+            .expect("memory");
+        heap.for_each_chunk(|_| {
+            heap.allocate(layout(24, 8), AllocFlags::empty()).ok();
+        });
+    };
+    let caught = thread::spawn(visit).join().expect_err("the heap waits");
+    let message = caught.downcast_ref::<String>();
+    let message = message.expect("a panic with a message");
+    assert!(
+        message.contains("under one not below it") && message.contains("Kernel::current_cpu"),
+        "{message}"
+    );
 }
 
 /// A machine that computes its footprint under a lock, which other CPUs hold while they use the

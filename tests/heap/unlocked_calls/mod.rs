@@ -8,6 +8,7 @@ mod held_back;
 mod held_lock;
 mod reported;
 mod stress;
+mod threads;
 
 use alloc::sync::Arc;
 use core::time::Duration;

@@ -54,7 +54,10 @@ mod span;
 mod span;
 pub mod testing;
 
-pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
+pub use archipelago_api::{
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, Report, SpanReport, VirtAddr,
+    VirtRange, context, kernels,
+};
 pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages, ReallocError};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]

@@ -10,14 +10,14 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
+    ("arch/api/src/critical.rs", 6),
     ("arch/api/src/machine.rs", 6),
     ("arch/arm/src/kernel.rs", 3),
     ("arch/arm/src/maintenance.rs", 12),
     ("arch/arm/src/roots.rs", 19),
     ("arch/conformance/src/fixture.rs", 12),
     ("arch/cortex-m/src/lib.rs", 2),
-    ("arch/flat/src/critical.rs", 6),
-    ("arch/flat/src/heap.rs", 23),
+    ("arch/flat/src/heap.rs", 19),
     ("arch/flat/src/machine.rs", 12),
     ("arch/flat/src/region.rs", 1),
     ("arch/mips/src/cp0.rs", 3),
@@ -43,6 +43,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/arena/bits_reader.rs", 2),
     ("src/arena/part/some.rs", 1),
     ("src/arena/words.rs", 3),
+    ("src/base/cell.rs", 4),
     ("src/base/loom_model.rs", 7),
     ("src/base/sparse.rs", 19),
     ("src/bits/scannable.rs", 10),

@@ -11,7 +11,7 @@ use archipelago_api::{
 };
 use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
 use archipelago_paging_testing::{Walked as _, life};
-use spin::Mutex;
+use spin::{Mutex, RelaxStrategy};
 
 use crate::physical::{Pages, TwoLevel, Whole, range};
 use crate::source::{Cpu, Machine, Source};
@@ -145,6 +145,115 @@ fn a_caller_that_may_wait_does_and_holds_neither_lock_meanwhile() {
     drop(held);
     waited.recv().expect("it went on");
     grower.join().expect("it succeeded");
+}
+
+/// The way of a kernel that preempts threads to wait: it lets the thread run that holds the lock.
+struct Scheduled;
+
+/// The holder.
+static HOLDER: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
+
+impl RelaxStrategy for Scheduled {
+    fn relax() {
+        if let Some(holder) = HOLDER.lock().take() {
+            holder.send(()).expect("the holder waits");
+        }
+        thread::yield_now();
+    }
+}
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `work` while another thread is inside of `hold`, which goes on only if `work` lets it.
+fn while_held(hold: impl FnOnce(&dyn Fn()) + Send + 'static, work: impl FnOnce()) {
+    let (run, runs) = mpsc::channel();
+    let (is_held, wait_held) = mpsc::channel();
+    let holder = thread::spawn(move || {
+        hold(&|| {
+            is_held.send(()).expect("the test waits");
+            runs.recv_timeout(PATIENCE).expect("it is let run");
+        });
+    });
+    wait_held.recv().expect("nothing else is held");
+    *HOLDER.lock() = Some(run);
+    work();
+    holder.join().expect("it was let run");
+}
+
+type Scheduling<T> = &'static spin::mutex::Mutex<T, Scheduled>;
+
+fn scheduling<T>(value: T) -> Scheduling<T> {
+    leak(spin::mutex::Mutex::new(value))
+}
+
+#[test]
+fn a_caller_that_waits_relaxes_as_the_lock_says() {
+    // One after the other, since there is one holder.
+    waiting_for_a_lock_of_the_kernel();
+    waiting_for_another_call();
+}
+
+fn waiting_for_a_lock_of_the_kernel() {
+    let source = Source::new(256);
+    let pair = scheduling((Pages::over(source.physical), source));
+    let hold = move |stop: &dyn Fn()| {
+        let _held = pair.lock();
+        stop();
+    };
+    while_held(hold, || in_every_state(&shared(&source, pair)));
+
+    let source = Source::new(256);
+    let mapper = scheduling(Pages::over(source.physical));
+    let frames = scheduling(source);
+    let hold = move |stop: &dyn Fn()| {
+        let _held = frames.lock();
+        stop();
+    };
+    while_held(hold, || in_every_state(&shared(&source, (mapper, frames))));
+}
+
+/// Stops while CPUs are told, which is in the middle of a call and under no lock of the kernel.
+struct Stopping {
+    cpu: Cpu,
+    stop: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+// SAFETY: as `Cpu`, which it asks.
+unsafe impl Tlb for &'static Stopping {
+    fn flush(&self, range: VirtRange) {
+        if let Some(stop) = self.stop.lock().take() {
+            stop();
+        }
+        self.cpu.flush(range);
+    }
+}
+
+fn waiting_for_another_call() {
+    let source = Source::new(256);
+    let (run, runs) = mpsc::channel();
+    let (is_inside, wait_inside) = mpsc::channel();
+    let tlb: &'static Stopping = leak(Stopping {
+        cpu: Cpu(source),
+        stop: Mutex::new(Some(Box::new(move || {
+            is_inside.send(()).expect("the test waits");
+            runs.recv_timeout(PATIENCE).expect("it is let run");
+        }))),
+    });
+    let pair = scheduling((Pages::over(source.physical), source));
+    let machine = leak(shared(&source, pair).with_tlb(tlb));
+    let window = range(FREE, 16);
+    life::make_ready(machine, window);
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    let inside = move || unsafe { machine.release(window, Patience::Wait) };
+    let inside = thread::spawn(inside);
+    wait_inside.recv().expect("the window was translated");
+    *HOLDER.lock() = Some(run);
+    let other = range(FREE + (1 << 24), 16);
+    assert_eq!(machine.reserve(other, Patience::Wait), Ok(()));
+    assert_eq!(inside.join().expect("it was let run"), Ok(()));
 }
 
 /// Looks, while CPUs are told, whether the kernel's lock is free.

@@ -245,6 +245,12 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         ..EXAMPLE
     },
     Kernel {
+        name: "threads",
+        on: On::Code("x86_64"),
+        counted: true,
+        ..EXAMPLE
+    },
+    Kernel {
         name: "firmware",
         on: On::Code("cortex_m"),
         feature: Some(CRITICAL_SECTIONS),

@@ -3,18 +3,23 @@
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 
-use archipelago_api::context::{Context, Handlers};
-use archipelago_api::{AllocFlags, InterruptState, Kernel, Report};
 use critical_section::RestoreState;
 
-/// A kernel on one core without preemptive threads: masks interrupts through the `critical-section`
-/// crate, and stops with a panic whose message is the report. `C` says which flags requests
-/// through `GlobalAlloc` have: with [`Handlers`], handlers that allocate hold a
-/// [`HandlerGuard`](archipelago_api::context::HandlerGuard) meanwhile.
+use crate::context::{Context, Handlers};
+use crate::{AllocFlags, InterruptState, Kernel, Report};
+
+/// For one core, of any kind, whose firmware switches threads only where they ask for it, if it has
+/// any. It masks interrupts through the `critical-section` crate, and stops with a panic whose
+/// message is the report.
+///
+/// `C` says which flags requests through `GlobalAlloc` have: with [`Handlers`], handlers that
+/// allocate hold a [`HandlerGuard`](crate::context::HandlerGuard) meanwhile.
 ///
 /// `critical-section` cannot tell whether interrupts are enabled, so no request ever waits for the
 /// growth gate: a handler that finds the gate closed is served from Ready memory. Outside of
-/// handlers the gate is never closed.
+/// handlers the gate is never closed. Firmware that switches threads in interrupts has a
+/// [`Kernel`] of its own, which knows whether interrupts are enabled: to this one, a thread that
+/// could wait looks like a handler, and is refused.
 #[derive(Debug)]
 pub struct CriticalSection<C = Handlers> {
     _context: PhantomData<C>,
@@ -83,10 +88,22 @@ impl<C: Context> Kernel for CriticalSection<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use archipelago_api::context::{HandlerGuard, Ordinary};
+    extern crate std;
 
-    type Subject = CriticalSection<Handlers>;
+    use super::*;
+    use crate::context::{HandlerDepth, HandlerGuard, HandlersOf, Ordinary, PerCpu};
+
+    /// A count of its own: tests run side by side.
+    struct Counted;
+
+    impl PerCpu for Counted {
+        fn depth() -> &'static HandlerDepth {
+            static DEPTH: HandlerDepth = HandlerDepth::new();
+            &DEPTH
+        }
+    }
+
+    type Subject = CriticalSection<HandlersOf<Counted>>;
 
     #[test]
     fn sections_nest_and_the_outermost_restores() {
@@ -109,7 +126,7 @@ mod tests {
     #[test]
     fn a_handler_is_a_thread_of_its_own() {
         let thread = Subject::current_thread();
-        let _guard = HandlerGuard::enter();
+        let _guard = HandlerGuard::enter_on(Counted::depth());
         assert_eq!(Subject::context(), AllocFlags::ATOMIC);
         assert_ne!(Subject::current_thread(), thread);
         assert_eq!(CriticalSection::<Ordinary>::context(), AllocFlags::empty());

@@ -1,0 +1,49 @@
+//! Threads are told apart by every bit of their numbers, and any number may be a thread's.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use archipelago::AllocFlags;
+use archipelago_api::{InterruptState, Kernel};
+use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
+use archipelago_testing::{layout, on_geometries_that_decommit};
+
+use super::{LARGE, check, inside, provoke, shared};
+
+/// Runs `work` with interrupts as `state` says.
+fn with_interrupts(state: InterruptState, work: impl FnOnce()) {
+    let before = Hosted::disable_interrupts();
+    Hosted::restore_interrupts(state);
+    work();
+    Hosted::restore_interrupts(before);
+}
+
+/// While one thread is inside the machine, another that differs from it in one bit allocates. It
+/// may not wait, because the two take turns on one CPU here, so its interrupts are masked, as those
+/// of the first are.
+fn threads_differ_in_any_bit<G: SimGeometry>() {
+    for first in [0, 0x4000_1000, usize::MAX, usize::MAX / 2] {
+        let rig = shared::<G>(Sim::builder().build());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let _hook = {
+            let (heap, calls) = (Arc::clone(&rig), Arc::clone(&calls));
+            inside(&rig, Kind::Commit, move |_| {
+                for bit in 0..usize::BITS {
+                    Hosted::set_thread(first ^ 1 << bit);
+                    // Served from Ready memory, or refused; never reported.
+                    if let Ok(block) = heap.allocate(layout(LARGE, 8), AllocFlags::empty()) {
+                        heap.free(block);
+                    }
+                }
+                Hosted::set_thread(first);
+                calls.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        Hosted::set_thread(first);
+        with_interrupts(InterruptState::Masked, || provoke(&rig, Kind::Commit));
+        assert!(calls.load(Ordering::Relaxed) > 0);
+        check(&rig);
+    }
+}
+
+on_geometries_that_decommit!(threads_differ_in_any_bit);
