@@ -29,7 +29,8 @@ pub enum Contents {
 pub struct Footprint {
     /// Frames that hold page tables which the machine made for the heap.
     pub table_frames: usize,
-    /// Frames in stock that the allocator would not take back; they are used first.
+    /// Frames in stock that the allocator would not take back, which are used first, and frames
+    /// that could not be given back yet because a lock was busy, which the next call gives back.
     pub held_frames: usize,
 }
 

@@ -1,6 +1,7 @@
 //! The machine: the transitions between memory states, over the page tables of any paging mode.
 
 use core::marker::PhantomData;
+use core::mem;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -47,6 +48,21 @@ struct State<O> {
     stock: FrameList,
     owned: O,
     table_frames: usize,
+    /// Pages whose frames are still to be freed. Every call frees them first.
+    retired: Option<Retired>,
+    /// Tables that are still to be freed, after a flush. They count as tables until then.
+    unlinked: FrameList,
+}
+
+/// Pages that are out of use: no CPU translates them after the flush that follows at once, and
+/// their frames are still in their entries.
+#[derive(Clone, Copy, Debug)]
+struct Retired {
+    range: VirtRange,
+    /// The state in which the pages are left.
+    left: PageState,
+    /// The number of frames, which count as held.
+    frames: usize,
 }
 
 impl<M: PagingMode<P>, P, F> Paging<M, P, F, Owned<P, F>, M::LocalTlb> {
@@ -95,6 +111,8 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
                 stock: FrameList::EMPTY,
                 owned: M::OwnedTables::NONE,
                 table_frames: 0,
+                retired: None,
+                unlinked: FrameList::EMPTY,
             }),
             table_frames: AtomicUsize::new(0),
             held_frames: AtomicUsize::new(0),
@@ -152,11 +170,17 @@ where
     L: Locked<P, F>,
     T: Tlb,
 {
-    fn lock(&self, patience: Patience) -> Result<MutexGuard<'_, State<M::OwnedTables>>, Busy> {
-        match patience {
-            Patience::Wait => Ok(self.state.lock()),
-            Patience::Try => self.state.try_lock().ok_or(Busy),
-        }
+    /// Begins a call: locks the machine and finishes what an earlier call could not.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: nothing has begun.
+    fn enter(&self, patience: Patience) -> Result<MutexGuard<'_, State<M::OwnedTables>>, Busy> {
+        let mut state = match patience {
+            Patience::Wait => self.state.lock(),
+            Patience::Try => self.state.try_lock().ok_or(Busy)?,
+        };
+        self.finish(&mut state, patience)?;
+        Ok(state)
     }
 
     /// Runs `work` under the kernel's locks, and brings the copies of the counters up to date.
@@ -170,6 +194,8 @@ where
             stock,
             owned,
             table_frames,
+            retired,
+            unlinked,
             ..
         } = state;
         let result = self.locks.with(patience, |tables, allocator| {
@@ -182,16 +208,27 @@ where
                     stock,
                 },
                 table_frames,
+                retired,
+                unlinked,
             })
         })?;
+        let retired = state.retired.map_or(0, |retired| retired.frames);
         self.table_frames
             .store(state.table_frames, Ordering::Relaxed);
-        self.held_frames.store(state.stock.len(), Ordering::Relaxed);
+        self.held_frames
+            .store(state.stock.len() + retired, Ordering::Relaxed);
         Ok(result)
     }
 
-    /// Frees the frames of `range` and leaves its pages in the state `left`; with Empty, tables
-    /// that are no longer needed are freed too.
+    /// Takes the frames of `range` away and leaves its pages in the state `left`; with Empty,
+    /// tables that are no longer needed are freed too.
+    ///
+    /// The kernel's locks are free during flushes, which may have to wait for other CPUs: one of
+    /// those may wait for a lock, with interrupts masked. A caller that must not wait may then find
+    /// the locks taken when they are needed again; what is left to do is remembered.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: the range is as it was.
     fn clear(
         &self,
         state: &mut State<M::OwnedTables>,
@@ -199,61 +236,30 @@ where
         patience: Patience,
         left: PageState,
     ) -> Result<(), Busy> {
-        match patience {
-            Patience::Try => self.clear_at_once(state, range, left),
-            Patience::Wait => {
-                self.clear_in_steps(state, range, left);
-                Ok(())
-            }
-        }
-    }
-
-    /// [`clear`](Self::clear) for a caller that must not wait: under one hold of the kernel's
-    /// locks, because a second attempt to take them may find them busy.
-    fn clear_at_once(
-        &self,
-        state: &mut State<M::OwnedTables>,
-        range: VirtRange,
-        left: PageState,
-    ) -> Result<(), Busy> {
-        self.with(state, Patience::Try, |held| {
-            if steps::retire::<M, P>(held.tables, range) {
-                self.tlb.flush(range);
-            }
-            let unlinked = held.empty(range, left);
-            if !unlinked.is_empty() {
-                self.tlb.flush(M::flushed_with_tables(range));
-                held.free_tables(unlinked);
-            }
-        })
-    }
-
-    /// [`clear`](Self::clear) for a caller that may wait: with the kernel's locks free during
-    /// flushes, which may have to wait for other CPUs.
-    fn clear_in_steps(&self, state: &mut State<M::OwnedTables>, range: VirtRange, left: PageState) {
-        if self.wait(state, |held| steps::retire::<M, P>(held.tables, range)) {
+        let frames = self.with(state, patience, |held| held.retire(range, left))?;
+        if frames > 0 {
             self.tlb.flush(range);
         }
-        let mut unlinked = self.wait(state, |held| held.empty(range, left));
-        if unlinked.is_empty() {
-            return;
-        }
-        self.tlb.flush(M::flushed_with_tables(range));
-        self.wait(state, |held| {
-            held.free_tables(core::mem::replace(&mut unlinked, FrameList::EMPTY));
-        });
+        // Once no CPU translates the range, the transition is complete for the caller.
+        let _ = self.finish(state, patience);
+        Ok(())
     }
 
-    fn wait<R>(
-        &self,
-        state: &mut State<M::OwnedTables>,
-        mut work: impl FnMut(&mut Held<'_, M, P, F>) -> R,
-    ) -> R {
-        loop {
-            if let Ok(result) = self.with(state, Patience::Wait, &mut work) {
-                return result;
+    /// Frees what is out of use: frames of retired pages, and tables.
+    ///
+    /// # Errors
+    /// [`Busy`], only under [`Patience::Try`]: the rest is remembered.
+    fn finish(&self, state: &mut State<M::OwnedTables>, patience: Patience) -> Result<(), Busy> {
+        if let Some(Retired { range, .. }) = state.retired {
+            self.with(state, patience, |held| held.empty_retired())?;
+            if !state.unlinked.is_empty() {
+                self.tlb.flush(M::flushed_with_tables(range));
             }
         }
+        if !state.unlinked.is_empty() {
+            self.with(state, patience, |held| held.free_tables())?;
+        }
+        Ok(())
     }
 }
 
@@ -263,20 +269,38 @@ struct Held<'a, M: PagingMode<P>, P, F> {
     owned: &'a mut M::OwnedTables,
     supply: Supply<'a, F>,
     table_frames: &'a mut usize,
+    retired: &'a mut Option<Retired>,
+    unlinked: &'a mut FrameList,
 }
 
 impl<M: PagingMode<P>, P, F> Held<'_, M, P, F> {
-    /// Frees the frames of `range`, and unlinks the tables of pages that are left Empty.
-    fn empty(&mut self, range: VirtRange, left: PageState) -> FrameList {
+    /// Takes the pages of `range` out of use, to be left in the state `left`, and returns how many
+    /// were Ready.
+    fn retire(&mut self, range: VirtRange, left: PageState) -> usize {
+        let frames = steps::retire::<M, P>(self.tables, range);
+        *self.retired = Some(Retired {
+            range,
+            left,
+            frames,
+        });
+        frames
+    }
+
+    /// Frees the frames of the pages that were retired and flushed, and unlinks the tables of those
+    /// that are left Empty.
+    fn empty_retired(&mut self) {
+        let Some(Retired { range, left, .. }) = self.retired.take() else {
+            return;
+        };
         steps::collect::<M, P, F>(self.tables, &mut self.supply, range, left);
-        match left {
-            PageState::Empty => walk::unlink_empty_tables::<M, P>(self.tables, self.owned, range),
-            _ => FrameList::EMPTY,
+        if left == PageState::Empty {
+            *self.unlinked = walk::unlink_empty_tables::<M, P>(self.tables, self.owned, range);
         }
     }
 
     /// Frees tables that are unlinked and flushed.
-    fn free_tables(&mut self, unlinked: FrameList) {
+    fn free_tables(&mut self) {
+        let unlinked = mem::replace(self.unlinked, FrameList::EMPTY);
         *self.table_frames = self.table_frames.saturating_sub(unlinked.len());
         self.supply.free_all::<M, P>(self.tables, unlinked);
     }
@@ -289,8 +313,8 @@ impl<M: PagingMode<P>, P, F> Held<'_, M, P, F> {
 // - `Zeroed` is reported on the promise of `zeroed` alone, and never for frames that were held.
 // - `prepare` and `commit` allocate all frames before a page changes its state; the others fail
 //   before they begin.
-// - `clear` flushes all that was Ready before its frame is freed, through a `Tlb`, which promises
-//   to reach every CPU; tables likewise.
+// - `clear` flushes all that was Ready before it returns and before a frame is freed, through a
+//   `Tlb`, which promises to reach every CPU; tables likewise.
 // - Address and pointer are the same number.
 unsafe impl<M, P, F, L, T> Machine for Paging<M, P, F, L, T>
 where
@@ -308,7 +332,7 @@ where
     /// Also refuses a range in which something is mapped or a table of the kernel's cannot serve
     /// the heap, and a range beyond the [`MAX_WINDOWS`](crate::MAX_WINDOWS) that can be told apart.
     fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         if !Self::GEOMETRY.contains(range) {
             return Err(ReserveError::Outside { range });
         }
@@ -329,7 +353,7 @@ where
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         self.with(&mut state, patience, |held| {
             let needed = walk::missing_tables::<M, P>(held.tables, range);
             let mut spare = held
@@ -343,7 +367,7 @@ where
     }
 
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         let needed = range.bytes() / Self::GEOMETRY.granule_bytes();
         let staged = self.with(&mut state, patience, |held| {
             let staged = steps::stage::<M, P, F>(held.tables, &mut held.supply, range)
@@ -360,17 +384,17 @@ where
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         self.clear(&mut state, range, patience, PageState::Prepared)
     }
 
     unsafe fn fault(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         self.clear(&mut state, range, patience, PageState::Empty)
     }
 
     unsafe fn release(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
-        let mut state = self.lock(patience)?;
+        let mut state = self.enter(patience)?;
         self.clear(&mut state, range, patience, PageState::Empty)?;
         state.windows.remove(range);
         Ok(())

@@ -57,18 +57,18 @@ pub(crate) fn activate<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) {
     });
 }
 
-/// Makes every Ready page of `range` staged, with its frame still in the entry. Returns whether
-/// there was any. A flush must follow before the frames are used again.
-pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> bool {
-    let mut any = false;
+/// Makes every Ready page of `range` staged, with its frame still in the entry. Returns how
+/// many there were. A flush must follow before the frames are used again.
+pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> usize {
+    let mut count = 0;
     let _ = change_pages::<M, P>(tables, range, |_, state| match state {
         PageState::Ready(frame) => {
-            any = true;
+            count += 1;
             Change::Write(PageState::Staged(frame))
         }
         _ => Change::Keep,
     });
-    any
+    count
 }
 
 /// Frees the frames of every staged page of `range`, and leaves each page of the heap's in the
