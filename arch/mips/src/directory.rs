@@ -142,7 +142,7 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
 
     type LocalTlb = LocalTlb;
 
-    const LOCAL_TLB: LocalTlb = LocalTlb;
+    const LOCAL_TLB: LocalTlb = LocalTlb::HERE;
 
     unsafe fn link(tables: &mut SoftwareTables<S>, _root: TableRef, slot: usize) -> Link {
         tables.link(slot)

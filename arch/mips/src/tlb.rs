@@ -1,11 +1,17 @@
 //! TLB maintenance.
 
-/// The TLB of the CPU that this runs on, for kernels that use one CPU.
+/// The TLB of the CPU that this runs on, for kernels on one CPU. A machine has it through
+/// [`one_cpu`](archipelago_paging::Paging::one_cpu) or
+/// [`shared_on_one_cpu`](archipelago_paging::Paging::shared_on_one_cpu) alone.
 ///
 /// Address spaces (ASIDs) do not matter, because every entry of the heap's tables is global.
 /// Entries that the kernel has wired stay.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LocalTlb;
+#[derive(Clone, Copy, Debug)]
+pub struct LocalTlb(());
+
+impl LocalTlb {
+    pub(crate) const HERE: Self = Self(());
+}
 
 #[cfg(target_arch = "mips")]
 mod local {
@@ -125,7 +131,8 @@ mod local {
 
     // SAFETY:
     // - after `flush` no pair of the range is in the TLB, and the refill handler loads pairs from
-    //   the tables, which stores to kseg0 have changed before; with one CPU, that is every CPU;
+    //   the tables, which stores to kseg0 have changed before; there is one CPU, as the
+    //   machine's constructors were promised;
     // - `filled` does the same, so that the next access to a page loads its pair anew.
     unsafe impl Tlb for LocalTlb {
         fn flush(&self, range: VirtRange) {

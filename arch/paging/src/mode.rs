@@ -48,7 +48,7 @@ pub unsafe trait PagingMode<P>: 'static {
     /// [`PlainFrames`](crate::PlainFrames) unless the machine has a customary one of its own.
     type Frames;
 
-    /// The TLB maintenance of a kernel that brings none of its own.
+    /// The TLB maintenance of a kernel on one CPU. Its page says how the CPU has to be set up.
     type LocalTlb;
 
     /// The value of [`LocalTlb`](Self::LocalTlb).

@@ -23,6 +23,13 @@ use crate::{OwnedTables, PagingMode, Tlb, steps, walk};
 /// `F`, under the locks `L`, with `T` for TLB maintenance. Each machine's crate names it with its
 /// own mode and shows how a kernel plugs it in.
 ///
+/// [`one_cpu`](Self::one_cpu) and [`shared_on_one_cpu`](Self::shared_on_one_cpu) make the machine
+/// of a kernel on one CPU. On several, [`new`](Self::new) or [`shared`](Self::shared) and then
+/// [`with_tlb`](Self::with_tlb) make it: without a `Tlb` it is no [`Machine`].
+///
+/// # Frames
+/// Nothing is promised about where frames lie, not even that those of a run are in order.
+///
 /// # Locks
 /// A call takes the machine's own lock and then the kernel's. No caller may hold one of the
 /// kernel's. [`Machine::pointer`], [`Machine::address`] and [`Machine::footprint`] take none.
@@ -66,9 +73,40 @@ struct Retired {
 }
 
 impl<M: PagingMode<P>, P, F> Paging<M, P, F, Owned<P, F>, M::LocalTlb> {
-    /// A machine that owns tables and frame allocator. Frames go back to the allocator only if
-    /// [`returning`](Self::returning) allows it; else the machine holds frames that it no longer
-    /// needs, and uses them first.
+    /// The machine of a kernel that runs on one CPU, which owns tables and frame allocator. Frames
+    /// go back to the allocator only if [`returning`](Self::returning) allows it; else the machine
+    /// holds frames that it no longer needs, and uses them first.
+    ///
+    /// # Safety
+    /// All that [`shared_on_one_cpu`](Self::shared_on_one_cpu) asks for.
+    #[must_use]
+    pub const unsafe fn one_cpu(tables: P, frames: F) -> Self {
+        // SAFETY:
+        // - an `Owned` never changes which tables and allocator it holds;
+        // - the caller promises the rest.
+        unsafe { Self::shared_on_one_cpu(Owned::new(tables, frames)) }
+    }
+}
+
+impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
+    /// The machine of a kernel that runs on one CPU, which uses tables and frame allocator under
+    /// the kernel's own locks.
+    ///
+    /// # Safety
+    /// - All that [`shared`](Paging::shared) asks for.
+    /// - One CPU alone uses the heap; no other one ever translates an address of its windows.
+    /// - That CPU is set up as the page of [`PagingMode::LocalTlb`] asks.
+    #[must_use]
+    pub const unsafe fn shared_on_one_cpu(locks: L) -> Self {
+        Self::over(locks, M::LOCAL_TLB)
+    }
+}
+
+impl<M: PagingMode<P>, P, F> Paging<M, P, F, Owned<P, F>, ()> {
+    /// Tables and a frame allocator of the machine's own, which are a machine once
+    /// [`with_tlb`](Self::with_tlb) says how CPUs drop translations. Frames go back to the
+    /// allocator only if [`returning`](Self::returning) allows it; else the machine holds frames
+    /// that it no longer needs, and uses them first.
     ///
     /// # Safety
     /// All that [`shared`](Self::shared) asks for.
@@ -81,8 +119,9 @@ impl<M: PagingMode<P>, P, F> Paging<M, P, F, Owned<P, F>, M::LocalTlb> {
     }
 }
 
-impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
-    /// A machine that uses tables and frame allocator under the kernel's own locks.
+impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, ()> {
+    /// Tables and a frame allocator under the kernel's own locks, which are a machine once
+    /// [`with_tlb`](Self::with_tlb) says how CPUs drop translations.
     ///
     /// # Safety
     /// - `locks` always guard the same tables and the same frame allocator.
@@ -94,6 +133,12 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
     /// - While a range is reserved, only the machine changes entries that translate it.
     #[must_use]
     pub const unsafe fn shared(locks: L) -> Self {
+        Self::over(locks, ())
+    }
+}
+
+impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
+    const fn over(locks: L, tlb: T) -> Self {
         const {
             level::check(
                 M::LEVELS,
@@ -103,7 +148,7 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
         }
         Self {
             locks,
-            tlb: M::LOCAL_TLB,
+            tlb,
             deallocate: None,
             zeroed: false,
             state: Mutex::new(State {
@@ -119,9 +164,7 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
             _tables: PhantomData,
         }
     }
-}
 
-impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
     /// Gives frames back to the allocator when they are no longer needed.
     #[must_use]
     pub fn returning(self) -> Self
