@@ -7,7 +7,7 @@ use crate::PagingMode;
 use crate::alloc::AllocateFrames;
 use crate::entry::{Change, PageState};
 use crate::frames::{Allocated, Supply};
-use crate::walk::change_pages;
+use crate::walk::{change_pages, change_pages_down};
 
 /// The outcome of [`stage`].
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +73,16 @@ pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> u
 
 /// Frees the frames of every staged page of `range`, and leaves each page of the heap's in the
 /// state `left`, Prepared or Empty. No CPU may have a translation to those frames.
+///
+/// The highest page comes first: a list that is last in, first out, which is what the stock and
+/// many allocators are, hands the frames out again in the order in which they were mapped.
 pub(crate) fn collect<M: PagingMode<P>, P, F>(
     tables: &mut P,
     supply: &mut Supply<'_, F>,
     range: VirtRange,
     left: PageState,
 ) {
-    let _ = change_pages::<M, P>(tables, range, |tables, state| match state {
+    let _ = change_pages_down::<M, P>(tables, range, |tables, state| match state {
         PageState::Staged(frame) => {
             // SAFETY:
             // - `stage` allocated the frame from this supply;

@@ -168,6 +168,38 @@ pub fn held_frames_are_used_first<P: Walked>(
     }
 }
 
+/// Takes the memory of a window away in pieces of `piece` pages, the highest first, as a heap
+/// scavenges, and gives it memory again: frames that were in order are so again.
+pub fn frames_come_back_in_their_order<P: Walked>(
+    source: &Source<P>,
+    machine: &impl Machine,
+    window: VirtRange,
+    piece: usize,
+) {
+    make_ready(machine, window);
+    let frames = || -> Vec<_> {
+        let ready = |page| source.physical.ready(page).expect("it is Ready");
+        each_page(window).map(ready).collect()
+    };
+    let before = frames();
+    assert!(
+        before.is_sorted_by_key(|frame| frame.value()),
+        "the source hands them out in order"
+    );
+    for start in (0..window.bytes() / PAGE).step_by(piece).rev() {
+        let (_, rest) = window.split_at(start * PAGE).expect("it is inside");
+        let bytes = rest.bytes().min(piece * PAGE);
+        let (part, _) = rest.split_at(bytes).expect("no longer than the rest");
+        // SAFETY:
+        // - the part is Ready;
+        // - nothing uses it.
+        unsafe { machine.decommit(part, Patience::Wait) }.expect("waited");
+    }
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    assert_eq!(frames(), before);
+}
+
 /// Commits a window twice on a machine that holds frames, whose source hands out zeroed ones.
 pub fn only_new_frames_are_known_to_be_zero<P: Walked>(
     source: &Source<P>,

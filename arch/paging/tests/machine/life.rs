@@ -92,6 +92,16 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
 }
 
 #[test]
+fn frames_come_back_in_their_order_held_or_given_back() {
+    for returning in [true, false] {
+        let source = Source::new(2048);
+        let machine = machine::<Whole>(&source, returning);
+        let window = range(0xff80_0000 - 300 * PAGE, 600);
+        life::frames_come_back_in_their_order(&source, &machine, window, 250);
+    }
+}
+
+#[test]
 fn memory_is_known_to_be_zero_only_straight_from_a_source_that_says_so() {
     let source = Source::new(64);
     source.books().filling = 0;
