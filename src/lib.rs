@@ -106,9 +106,11 @@ extern crate alloc;
 extern crate std;
 
 #[cfg(not(loom))]
-pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
+pub use archipelago_api::{
+    AllocFlags, Fault, Kernel, Machine, PhysAddr, Report, VirtAddr, VirtRange,
+};
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
 #[cfg(not(loom))]
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]

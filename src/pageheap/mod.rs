@@ -4,6 +4,7 @@
 //! scavenging, the limit, and the memory of the heap bitmap. It hands up runs as tokens. It asks
 //! its user for pages through one trait, [`Reclaim`], and calls nothing else above it.
 
+mod adjacent;
 mod alloc;
 mod bitmap;
 mod commit;

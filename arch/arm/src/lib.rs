@@ -73,7 +73,8 @@ mod roots;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Tlb,
+    AdjacentFrames, FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned,
+    PhysMap, Tlb,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
 pub use kernel::SingleCpu;

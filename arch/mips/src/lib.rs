@@ -97,7 +97,8 @@ mod tlb;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Tlb,
+    AdjacentFrames, FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode,
+    Tlb,
 };
 pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;

@@ -6,12 +6,14 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_api::{
-    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PhysAddr, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
 use spin::{Mutex, MutexGuard};
 
-use crate::alloc::{AllocateFrames, DeallocateFrame, DeallocateFrames};
+use crate::alloc::{
+    AdjacentFrames, AllocateAdjacent, AllocateFrames, DeallocateFrame, DeallocateFrames,
+};
 use crate::entry::{EntryFormat, PageState};
 use crate::frames::{FrameList, Supply};
 use crate::level;
@@ -28,7 +30,10 @@ use crate::{OwnedTables, PagingMode, Tlb, steps, walk};
 /// [`with_tlb`](Self::with_tlb) make it: without a `Tlb` it is no [`Machine`].
 ///
 /// # Frames
-/// Nothing is promised about where frames lie, not even that those of a run are in order.
+/// Nothing is promised about where frames lie, not even that those of a run are in order. Frames
+/// that are used again are taken in the order in which they were mapped, as far as the allocator
+/// keeps it. Adjacent frames are a request of their own, [`Machine::commit_adjacent`], which the
+/// machine serves with [`adjacent`](Self::adjacent).
 ///
 /// # Locks
 /// A call takes the machine's own lock and then the kernel's. No caller may hold one of the
@@ -38,6 +43,7 @@ pub struct Paging<M: PagingMode<P>, P, F, L, T> {
     locks: L,
     tlb: T,
     deallocate: Option<DeallocateFrame<F>>,
+    adjacent: Option<AllocateAdjacent<F>>,
     zeroed: bool,
     /// Held for the whole of a call, so that no call sees another half done. The outermost lock:
     /// the kernel's are taken inside of it.
@@ -150,6 +156,7 @@ impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
             locks,
             tlb,
             deallocate: None,
+            adjacent: None,
             zeroed: false,
             state: Mutex::new(State {
                 windows: Windows::EMPTY,
@@ -177,6 +184,19 @@ impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
         }
     }
 
+    /// Has adjacent frames supplied where they are asked for. Held frames never are used for such
+    /// requests.
+    #[must_use]
+    pub fn adjacent(self) -> Self
+    where
+        F: AdjacentFrames,
+    {
+        Self {
+            adjacent: Some(F::allocate_adjacent),
+            ..self
+        }
+    }
+
     /// Relies on frames straight from the allocator to be zero, so that the heap need not clear
     /// them.
     ///
@@ -197,6 +217,7 @@ impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
             locks: self.locks,
             tlb,
             deallocate: self.deallocate,
+            adjacent: self.adjacent,
             zeroed: self.zeroed,
             state: self.state,
             table_frames: self.table_frames,
@@ -354,7 +375,7 @@ impl<M: PagingMode<P>, P, F> Held<'_, M, P, F> {
 //   allocator gave to nothing else; the tables are in use on every CPU, as `shared` was promised,
 //   and `filled` lets every CPU find new entries.
 // - `Zeroed` is reported on the promise of `zeroed` alone, and never for frames that were held.
-// - `prepare` and `commit` allocate all frames before a page changes its state; the others fail
+// - `prepare` and both commits allocate all frames before a page changes its state; the others fail
 //   before they begin.
 // - `clear` flushes all that was Ready before it returns and before a frame is freed, through a
 //   `Tlb`, which promises to reach every CPU; tables likewise.
@@ -424,6 +445,26 @@ where
         } else {
             Ok(Contents::Unknown)
         }
+    }
+
+    unsafe fn commit_adjacent(
+        &self,
+        range: VirtRange,
+        align: usize,
+        patience: Patience,
+    ) -> Result<PhysAddr, CommitError> {
+        let needed = range.bytes() / Self::GEOMETRY.granule_bytes();
+        let refused = CommitError::Adjacent { needed };
+        let allocate = self.adjacent.ok_or(refused)?;
+        let mut state = self.enter(patience)?;
+        let first = self.with(&mut state, patience, |held| {
+            let first = allocate(held.supply.allocator, needed, align)?;
+            steps::map_adjacent::<M, P>(held.tables, range, first);
+            Some(first)
+        })?;
+        let first = first.ok_or(refused)?;
+        self.tlb.filled(range);
+        Ok(first)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {

@@ -1,7 +1,7 @@
 //! The steps of transitions, each one walk over the pages of a range. A step that can fail for want
 //! of frames fails before it changes anything, or has a step that undoes it.
 
-use archipelago_api::VirtRange;
+use archipelago_api::{PhysAddr, VirtRange};
 
 use crate::PagingMode;
 use crate::alloc::AllocateFrames;
@@ -57,6 +57,20 @@ pub(crate) fn activate<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) {
     });
 }
 
+/// Makes every Prepared page of `range` Ready, in frames from `first` on, one after the other.
+pub(crate) fn map_adjacent<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange, first: PhysAddr) {
+    let mut next = first.value();
+    let frame_bytes = 1 << M::GEOMETRY.granule_shift;
+    let _ = change_pages::<M, P>(tables, range, |_, state| {
+        let frame = PhysAddr::new(next);
+        next = next.wrapping_add(frame_bytes);
+        match state {
+            PageState::Prepared => Change::Write(PageState::Ready(frame)),
+            _ => Change::Keep,
+        }
+    });
+}
+
 /// Makes every Ready page of `range` staged, with its frame still in the entry. Returns how
 /// many there were. A flush must follow before the frames are used again.
 pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> usize {
@@ -85,7 +99,7 @@ pub(crate) fn collect<M: PagingMode<P>, P, F>(
     let _ = change_pages_down::<M, P>(tables, range, |tables, state| match state {
         PageState::Staged(frame) => {
             // SAFETY:
-            // - `stage` allocated the frame from this supply;
+            // - the frame was allocated from this supply's allocator, alone or with others;
             // - no CPU has a translation to it, since its page never was Ready or was flushed, and
             //   the entry is overwritten before anything reads it again.
             unsafe { supply.free::<M, P>(tables, frame) };

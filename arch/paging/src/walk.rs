@@ -123,8 +123,8 @@ impl Walk {
         };
     }
 
-    /// Whether a walk from the low end has passed the entry of `level` that it was in last: no address that this
-    /// entry translates is left in the range.
+    /// Whether a walk from the low end has passed the entry of `level` that it was in last: no
+    /// address that this entry translates is left in the range.
     fn has_left(&self, level: Level) -> bool {
         self.rest.is_empty() || self.rest.base().is_aligned(level.entry_span())
     }

@@ -91,7 +91,7 @@ mod tables;
 mod tlb;
 
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
-pub use archipelago_paging::{Locked, MAX_WINDOWS, Owned, Tlb};
+pub use archipelago_paging::{AdjacentFrames, Locked, MAX_WINDOWS, Owned, Tlb};
 pub use entry::{Entries, MARK};
 pub use kernel::SingleCpu;
 pub use mode::{CrateFrames, FourLevel, GEOMETRY};

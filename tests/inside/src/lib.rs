@@ -55,7 +55,7 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};

@@ -10,7 +10,7 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
-    ("arch/api/src/machine.rs", 6),
+    ("arch/api/src/machine.rs", 7),
     ("arch/arm/src/kernel.rs", 3),
     ("arch/arm/src/maintenance.rs", 14),
     ("arch/arm/src/roots.rs", 19),
@@ -23,10 +23,10 @@ const LEDGER: &[(&str, usize)] = &[
     ("arch/mips/src/cp0.rs", 3),
     ("arch/mips/src/directory.rs", 9),
     ("arch/mips/src/tlb.rs", 6),
-    ("arch/paging/src/alloc.rs", 8),
+    ("arch/paging/src/alloc.rs", 9),
     ("arch/paging/src/frames.rs", 12),
     ("arch/paging/src/mode.rs", 5),
-    ("arch/paging/src/paging.rs", 13),
+    ("arch/paging/src/paging.rs", 14),
     ("arch/paging/src/physmap.rs", 6),
     ("arch/paging/src/radix.rs", 17),
     ("arch/paging/src/steps.rs", 1),
@@ -67,6 +67,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/inspect/planted.rs", 2),
     ("src/inspect/planted_bits.rs", 4),
     ("src/inspect/verify_bits.rs", 2),
+    ("src/pageheap/adjacent.rs", 2),
     ("src/pageheap/bitmap/memory.rs", 4),
     ("src/pageheap/bitmap/none.rs", 1),
     ("src/pageheap/commit.rs", 5),
@@ -78,7 +79,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/pageheap/scavenge.rs", 1),
     ("src/region/bitmap.rs", 3),
     ("src/region/metadata.rs", 10),
-    ("src/region/space.rs", 24),
+    ("src/region/space.rs", 29),
     ("src/region/token.rs", 1),
     ("src/region/windows.rs", 2),
     ("src/span/central.rs", 3),

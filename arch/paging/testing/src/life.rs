@@ -2,7 +2,7 @@
 //!
 //! A machine's tests make the machine and choose the ranges.
 
-use archipelago_api::{Contents, Footprint, Machine, Patience, VirtRange};
+use archipelago_api::{CommitError, Contents, Footprint, Machine, Patience, VirtRange};
 
 use crate::{PAGE, Source, Walked, each_page};
 
@@ -166,6 +166,40 @@ pub fn held_frames_are_used_first<P: Walked>(
         let requests = source.books().requests;
         assert_eq!(requests, pages + tables, "round {round}");
     }
+}
+
+/// Commits a window with adjacent frames, takes them away, and asks a source without so many.
+/// `machine` supplies adjacent frames, and the window is Prepared.
+pub fn adjacent_frames_are_adjacent<P: Walked>(
+    source: &Source<P>,
+    machine: &impl Machine,
+    window: VirtRange,
+) {
+    let (pages, out) = (window.bytes() / PAGE, source.out());
+    let align = 8 * PAGE;
+    // SAFETY: the window is Prepared.
+    let first = unsafe { machine.commit_adjacent(window, align, Patience::Wait) };
+    let first = first.expect("there are frames").value();
+    assert_eq!(first % align as u64, 0);
+    for (number, page) in each_page(window).enumerate() {
+        let frame = source.physical.ready(page).expect("it is Ready");
+        assert_eq!(frame.value(), first + (number * PAGE) as u64);
+    }
+    assert_eq!(source.touch(window), pages);
+    assert_eq!(source.out(), out + pages);
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
+    balanced(source, machine.footprint(), 0);
+    let before = (source.physical.picture(), source.out(), machine.footprint());
+    // SAFETY: the window is Prepared.
+    let refused = unsafe { machine.commit_adjacent(window, 1 << 30, Patience::Wait) };
+    assert_eq!(refused, Err(CommitError::Adjacent { needed: pages }));
+    assert_eq!(
+        (source.physical.picture(), source.out(), machine.footprint()),
+        before
+    );
 }
 
 /// Takes the memory of a window away in pieces of `piece` pages, the highest first, as a heap

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{FrameAllocator, FrameDeallocator};
+use archipelago_paging::{AdjacentFrames, FrameAllocator, FrameDeallocator};
 
 use crate::{Caches, FrameMemory, Walked, each_page};
 
@@ -140,6 +140,26 @@ unsafe impl<P: Walked> FrameAllocator for Source<P> {
         books.out.insert(frame);
         self.physical.memory().fill(frame, books.filling);
         Some(frame)
+    }
+}
+
+// SAFETY: the frames leave `free` together, and each returns when it is given back.
+unsafe impl<P: Walked> AdjacentFrames for Source<P> {
+    fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+        let mut books = self.books();
+        books.requests += 1;
+        let memory = self.physical.memory();
+        let frames: Vec<_> = memory.all().collect();
+        let run = frames.windows(count).find(|run| {
+            let is_aligned = run[0].value() % align as u64 == 0;
+            is_aligned && run.iter().all(|frame| books.free.contains(frame))
+        })?;
+        for &frame in run {
+            books.free.retain(|&free| free != frame);
+            books.out.insert(frame);
+            memory.fill(frame, books.filling);
+        }
+        run.first().copied()
     }
 }
 
