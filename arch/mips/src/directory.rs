@@ -168,6 +168,11 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
     unsafe fn memory(tables: &SoftwareTables<S>, frame: PhysAddr) -> NonNull<u8> {
         tables.memory(frame)
     }
+
+    #[cfg(target_arch = "mips")]
+    fn leaves(tables: &SoftwareTables<S>, frame: PhysAddr) {
+        crate::cache::write_back_page(tables.memory(frame).addr().get());
+    }
 }
 
 /// The format of a table's entries: [`Entry`] has the bits.

@@ -73,8 +73,10 @@
 //!   allocator that does not take them back, since held frames are linked through their first
 //!   words.
 //! - A data cache whose ways are larger than a page, without the hardware that removes aliases
-//!   (Config7.AR), sees kseg0 and a window as two memories: the frame allocator has to write back
-//!   and invalidate the lines of a frame that were touched through kseg0.
+//!   (Config7.AR), sees kseg0 and a window as two memories. The machine writes back and invalidates
+//!   what it wrote to a frame through kseg0 before the frame is used elsewhere, and what was
+//!   written through a window before its frames are. The frame allocator has to do so with the
+//!   lines of a frame that were touched through kseg0 before it hands the frame out.
 //! - One CPU with [`Paging::one_cpu`]; more with [`Paging::new`] and [`Paging::with_tlb`] over a
 //!   [`Tlb`] of the kernel's, which has each CPU call [`LocalTlb`]'s `flush_local`.
 #![no_std]
@@ -83,6 +85,8 @@
 #[cfg(target_pointer_width = "16")]
 compile_error!("archipelago-mips is for addresses of 32 bits");
 
+#[cfg(any(test, target_arch = "mips"))]
+mod cache;
 #[cfg(target_arch = "mips")]
 mod cp0;
 mod directory;

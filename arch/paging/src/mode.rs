@@ -91,6 +91,14 @@ pub unsafe trait PagingMode<P>: 'static {
         let _ = (tables, first, count);
     }
 
+    /// Hears that `frame`, which was written where [`memory`](Self::memory) says, is about to be
+    /// used elsewhere: mapped as a page, or by whoever gets it from the frame allocator next. The
+    /// provided method does nothing, which is right where caches see a frame once, however it is
+    /// mapped. Elsewhere the frame's lines are written back and invalidated.
+    fn leaves(tables: &P, frame: PhysAddr) {
+        let _ = (tables, frame);
+    }
+
     /// The addresses to flush when tables that translate `range` are unlinked.
     ///
     /// The provided method widens `range` to all addresses that its last-level tables translate. A

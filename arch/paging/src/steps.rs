@@ -37,6 +37,9 @@ where
         let Some(Allocated { frame, fresh }) = supply.allocate::<M, P>(tables) else {
             return Change::Stop;
         };
+        if !fresh {
+            M::leaves(tables, frame);
+        }
         count += 1;
         all_fresh &= fresh;
         Change::Write(PageState::Staged(frame))

@@ -168,6 +168,8 @@ impl<P: Walked> FrameDeallocator for Source<P> {
         let mut books = self.books();
         assert!(books.out.remove(&frame), "{frame:?} was not out");
         assert!(!books.cached.holds(frame), "a CPU still caches {frame:?}");
+        let is_written_back = self.physical.is_written_back(frame);
+        assert!(is_written_back, "a cache still has lines of {frame:?}");
         self.physical.memory().fill(frame, !P::JUNK);
         books.free.push(frame);
     }
