@@ -110,12 +110,12 @@ pub use archipelago_api::{
     AllocFlags, Fault, Kernel, Machine, PhysAddr, Report, VirtAddr, VirtRange,
 };
 #[cfg(not(loom))]
-pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages};
 #[cfg(not(loom))]
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
 #[cfg(not(loom))]
-pub use pageheap::{InitError, Window, WindowRule};
+pub use pageheap::{InitError, InitFailure, Window, WindowRule};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -24,7 +24,6 @@ mod tests;
 
 pub use adjacent::AdjacentRun;
 pub use early::EarlyRegion;
-pub use init::InitFailure;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
 pub use request::AllocError;

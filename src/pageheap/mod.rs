@@ -12,6 +12,7 @@ mod extend;
 mod gate;
 mod grow;
 mod held;
+mod in_place;
 mod init;
 mod limit;
 mod machine;
@@ -25,6 +26,7 @@ mod run;
 mod scavenge;
 mod window;
 
+pub use init::InitFailure;
 pub(crate) use page_heap::{Gated, Online, PageHeap};
 pub(crate) use pool::HeldPool;
 pub(crate) use reclaim::Reclaim;

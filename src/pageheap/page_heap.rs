@@ -1,10 +1,10 @@
 //! The page heap: what it consists of.
 
 use archipelago_api::{Fault, Kernel, Machine, Offset, Report, VirtAddr, VirtRange};
-use spin::once::Once;
 
 use super::bitmap::BitmapMemory;
 use super::gate::{Closed, Gate, GateGuard};
+use super::in_place::InPlace;
 use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
@@ -19,7 +19,7 @@ use crate::span::{Records, Scan};
 /// must reach. What its user keeps back it asks for through [`Reclaim`](super::Reclaim).
 pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) index: ArenaIndex<M>,
-    pub(super) online: Once<Online<M>>,
+    pub(super) online: InPlace<Online<M>>,
     pub(super) ledger: Ledger,
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
@@ -60,7 +60,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let block_bytes = ArenaIndex::<M>::BLOCK_BYTES;
         Self {
             index: ArenaIndex::new(),
-            online: Once::new(),
+            online: InPlace::new(),
             ledger: Ledger::new(),
             gate: Gate::new(Gated {
                 windows: Windows::new(if block_bytes > page_bytes {

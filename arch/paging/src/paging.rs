@@ -144,6 +144,21 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, ()> {
 }
 
 impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
+    /// The state of a machine without windows: a constant, so that it is written where the machine
+    /// is made and nowhere moved by value.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "each machine has a copy of its own"
+    )]
+    const EMPTY: Mutex<State<M::OwnedTables>> = Mutex::new(State {
+        windows: Windows::EMPTY,
+        stock: FrameList::EMPTY,
+        owned: M::OwnedTables::NONE,
+        table_frames: 0,
+        retired: None,
+        unlinked: FrameList::EMPTY,
+    });
+
     const fn over(locks: L, tlb: T) -> Self {
         const {
             level::check(
@@ -158,14 +173,7 @@ impl<M: PagingMode<P>, P, F, L, T> Paging<M, P, F, L, T> {
             deallocate: None,
             adjacent: None,
             zeroed: false,
-            state: Mutex::new(State {
-                windows: Windows::EMPTY,
-                stock: FrameList::EMPTY,
-                owned: M::OwnedTables::NONE,
-                table_frames: 0,
-                retired: None,
-                unlinked: FrameList::EMPTY,
-            }),
+            state: Self::EMPTY,
             table_frames: AtomicUsize::new(0),
             held_frames: AtomicUsize::new(0),
             _tables: PhantomData,

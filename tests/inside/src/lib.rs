@@ -55,9 +55,9 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{AllocFlags, Fault, Kernel, Machine, Report, VirtAddr, VirtRange};
-pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
-pub use pageheap::{InitError, Window, WindowRule};
+pub use pageheap::{InitError, InitFailure, Window, WindowRule};
 pub use region::{Cause, Purpose};

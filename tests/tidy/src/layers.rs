@@ -32,6 +32,7 @@ const ORDERS: &[Order] = &[
         folder: "pageheap",
         files: &[
             "mod.rs",
+            "in_place.rs",
             "bitmap/memory.rs",
             "bitmap/none.rs",
             "gate.rs",
