@@ -68,3 +68,40 @@ impl<T> fmt::Debug for InPlace<T> {
         f.write_str("InPlace")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::rc::Rc;
+
+    #[test]
+    fn a_value_is_there_once_it_is_published_and_is_dropped_with_its_place() {
+        let value = Rc::new(7);
+        let place = InPlace::<Rc<i32>>::new();
+        // SAFETY: only this thread uses the place.
+        unsafe { place.place().write(Rc::clone(&value)) };
+        assert!(place.get().is_none(), "it may not be complete");
+        // SAFETY:
+        // - the value was written just now;
+        // - nothing writes to it any more.
+        unsafe { place.publish() };
+        assert_eq!(place.get().map(|value| **value), Some(7));
+        assert_eq!(Rc::strong_count(&value), 2);
+        drop(place);
+        assert_eq!(Rc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn a_place_that_was_not_published_drops_nothing() {
+        let value = Rc::new(7);
+        let place = InPlace::<Rc<i32>>::new();
+        // SAFETY: only this thread uses the place.
+        unsafe { place.place().write(Rc::clone(&value)) };
+        drop(place);
+        assert_eq!(
+            Rc::strong_count(&value),
+            2,
+            "it is its writer's to take back"
+        );
+    }
+}

@@ -73,7 +73,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/pageheap/bitmap/memory.rs", 4),
     ("src/pageheap/bitmap/none.rs", 1),
     ("src/pageheap/commit.rs", 5),
-    ("src/pageheap/in_place.rs", 5),
+    ("src/pageheap/in_place.rs", 8),
     ("src/pageheap/init.rs", 14),
     ("src/pageheap/machine.rs", 1),
     ("src/pageheap/page_heap.rs", 2),
