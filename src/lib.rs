@@ -107,16 +107,16 @@ extern crate std;
 
 #[cfg(not(loom))]
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, Report, SpanReport, VirtAddr,
-    VirtRange, context, kernels,
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Report, SpanReport,
+    VirtAddr, VirtRange, context, kernels,
 };
 #[cfg(not(loom))]
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages, ReallocError};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};
 #[cfg(not(loom))]
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(all(feature = "heap-bits", not(loom)))]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
 #[cfg(not(loom))]
-pub use pageheap::{InitError, Window, WindowRule};
+pub use pageheap::{InitError, InitFailure, Window, WindowRule};
 #[cfg(not(loom))]
 pub use region::{Cause, Purpose};

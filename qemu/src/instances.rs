@@ -53,6 +53,7 @@ fn instantiate<C: Context>(boot: Boot, heap: &'static KernelHeap<C>) {
         // - nothing uses it.
         drop(unsafe { heap.pages().recover(memory) });
     }
+    drop(heap.pages().allocate_adjacent(1, 1, AllocFlags::empty()));
     let _: archipelago::PageStats = heap.pages().stats();
     let mut churn = Churn::new(heap);
     churn.turn();

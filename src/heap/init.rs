@@ -1,35 +1,12 @@
 //! Initialisation, windows that come later, and the calls that pass to the page heap.
 
-use core::fmt;
+use core::mem;
 
 use archipelago_api::{Kernel, Machine};
 
 use super::object_heap::Heap;
-use crate::pageheap::{InitError, Window};
+use crate::pageheap::{InitError, InitFailure, Window};
 use crate::region::Cause;
-
-/// A failed initialisation: the error, and the machine, which the caller gets back.
-#[non_exhaustive]
-pub struct InitFailure<M> {
-    /// The error.
-    pub error: InitError,
-    /// The machine, as it was.
-    pub machine: M,
-}
-
-impl<M> fmt::Debug for InitFailure<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.error, self.error)
-    }
-}
-
-impl<M> fmt::Display for InitFailure<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<M> core::error::Error for InitFailure<M> {}
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Gives the heap its windows and its machine, from which it serves requests from now on.
@@ -40,14 +17,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Errors
     /// The window and the rule it breaks, or why there is no memory. The heap is as it was, every
     /// window is None again, and the machine comes back in the failure.
-    pub fn init(&self, windows: &[Window], machine: M) -> Result<(), InitFailure<M>> {
+    pub fn init(&self, windows: &[Window], mut machine: M) -> Result<(), InitFailure<M>> {
         let heap = self.pages.number_locks();
         self.central.join(heap);
         self.early.join(heap);
         self.refill.join(heap);
-        self.pages
-            .init(windows, machine)
-            .map_err(|(error, machine)| InitFailure { error, machine })
+        // SAFETY: after a success `conclude` forgets the machine.
+        let opened = unsafe { self.pages.init(windows, &mut machine) };
+        conclude(opened, machine)
     }
 
     /// Adds a window for objects to an initialised heap.
@@ -84,5 +61,19 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Some(online) => self.pages.scavenge(online, self, pages),
             None => Ok(0),
         }
+    }
+}
+
+/// The result of an initialisation, which forgets the machine or returns it. A machine is large,
+/// and without optimisation each mention of it by value takes as much stack: so this is a function
+/// of its own, which is called when the deep part is over.
+#[inline(never)]
+fn conclude<M>(opened: Result<(), InitError>, machine: M) -> Result<(), InitFailure<M>> {
+    match opened {
+        Ok(()) => {
+            mem::forget(machine);
+            Ok(())
+        }
+        Err(error) => Err(InitFailure { error, machine }),
     }
 }

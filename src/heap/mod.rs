@@ -4,6 +4,7 @@
 //! runs of pages from the page heap, whose locks it does not see, and slots from the central lists,
 //! whose lock it takes.
 
+mod adjacent;
 mod alloc;
 mod early;
 mod early_map;
@@ -24,8 +25,8 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
+pub use adjacent::AdjacentRun;
 pub use early::EarlyRegion;
-pub use init::InitFailure;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
 pub use request::{AllocError, ReallocError};

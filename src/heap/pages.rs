@@ -83,7 +83,12 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         Ok(run)
     }
 
-    fn own(&self, online: &Online<M>, ready: ReadyRun, flags: AllocFlags) -> OwnedRun<'h, M, K> {
+    pub(super) fn own(
+        &self,
+        online: &Online<M>,
+        ready: ReadyRun,
+        flags: AllocFlags,
+    ) -> OwnedRun<'h, M, K> {
         run_memory(online, &ready, flags);
         let run = ready.record();
         let ledger = self.heap.pages.ledger();
@@ -233,7 +238,7 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
 /// # Errors
 /// [`Cause::NoSuchRun`] for no pages, and for an `align` that is not a power of two;
 /// [`Cause::TooLarge`] for more pages than a run can have.
-fn layout_of<M: Machine>(pages: usize, align: usize) -> Result<Layout, AllocError> {
+pub(super) fn layout_of<M: Machine>(pages: usize, align: usize) -> Result<Layout, AllocError> {
     let refused = |cause| AllocError {
         layout: Layout::new::<()>(),
         cause,

@@ -1,12 +1,13 @@
 //! Coming online, and windows that come later.
 
 use core::cell::Cell;
+use core::fmt;
 
 use archipelago_api::{Busy, Kernel, Machine, Offset, VirtRange};
 
 use super::gate::{Closed, GateGuard};
 use super::limit::admit;
-use super::page_heap::{Gated, Online, PageHeap};
+use super::page_heap::{Gated, PageHeap};
 use super::window::{InitError, Window, WindowRule};
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
@@ -19,42 +20,91 @@ use crate::region::windows::Home;
 use crate::region::{PendingUndo, Space, Windows};
 use crate::span::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, reach, table};
 
+/// A failed initialisation: the error, and the machine, which the caller gets back.
+#[non_exhaustive]
+pub struct InitFailure<M> {
+    /// The error.
+    pub error: InitError,
+    /// The machine, as it was.
+    pub machine: M,
+}
+
+impl<M> fmt::Debug for InitFailure<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.error, self.error)
+    }
+}
+
+impl<M> fmt::Display for InitFailure<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<M> core::error::Error for InitFailure<M> {}
+
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Brings the heap online with `windows` and `machine`.
+    /// Brings the heap online with `windows` and `machine`, which is copied to where it stays.
+    ///
+    /// Machines are large, so none is passed by value: in a build without optimisation each such
+    /// pass takes its size of stack.
     ///
     /// # Errors
-    /// The window and the rule it breaks, or why there is no memory, and the machine. The heap is
-    /// as it was, and every window is None again.
-    pub(crate) fn init(&self, windows: &[Window], machine: M) -> Result<(), (InitError, M)> {
-        let mut gated = match self.enter_for_init() {
-            Ok(gated) => gated,
-            Err(error) => return Err((error, machine)),
-        };
-        if self.online.is_completed() {
-            return Err((InitError::AlreadyInitialised, machine));
+    /// The window and the rule it breaks, or why there is no memory. The heap is as it was, every
+    /// window is None again, and the machine is the caller's.
+    /// # Safety
+    /// After a success the caller neither uses nor drops `machine`.
+    pub(crate) unsafe fn init(&self, windows: &[Window], machine: &mut M) -> Result<(), InitError> {
+        let mut gated = self.enter_for_init()?;
+        if self.online.get().is_some() {
+            return Err(InitError::AlreadyInitialised);
         }
+        let online = self.online.place();
+        // SAFETY: the place is valid memory; only its address is taken.
+        let place = unsafe { &raw mut (*online).machine };
+        let given = &raw mut *machine;
+        // SAFETY:
+        // - the machine is valid, and until the copy goes back it is used at its new place alone;
+        // - the place is empty, so only the holder of the gate uses it.
+        unsafe { place.copy_from_nonoverlapping(given, 1) };
+        // SAFETY: the machine was copied there just now, and stays as long as it is borrowed.
+        let opened = self.open_on(unsafe { &*place }, &mut gated, windows);
+        let Ok(anchor) = opened else {
+            // SAFETY: the machine is valid where it is, and the place counts as empty from now on.
+            unsafe { given.copy_from_nonoverlapping(place, 1) };
+            return opened.map(|_| ());
+        };
+        // SAFETY: the place is valid memory; only its address is taken.
+        let place = unsafe { &raw mut (*online).anchor };
+        // SAFETY: as for the machine, beside which it lies.
+        unsafe { place.write(anchor) };
+        // SAFETY: the place is valid memory; only its address is taken.
+        let place = unsafe { &raw mut (*online).metadata_is_apart };
+        // SAFETY: as for the machine, beside which it lies.
+        unsafe { place.write(windows.iter().any(|window| window.for_metadata)) };
+        // SAFETY:
+        // - machine, anchor and flag are there, which are all;
+        // - a place that is full is not written to.
+        unsafe { self.online.publish() };
+        Ok(())
+    }
+
+    /// Opens the windows on a machine that is to be the heap's. Returns the offset that span
+    /// handles count from.
+    #[inline(never)]
+    fn open_on(
+        &self,
+        machine: &M,
+        gated: &mut GateGuard<'_, Gated>,
+        windows: &[Window],
+    ) -> Result<Offset, InitError> {
         let pending_undo = Cell::new(PendingUndo::default());
-        let opened = {
-            let heap = gated.heap;
-            // SAFETY: the account is this heap's, the machine is to be, and the gate is held until
-            // the space is gone.
-            let space =
-                unsafe { Space::new::<K>(&machine, &self.ledger, heap, admit, &pending_undo) };
-            space
-                .map_err(|Busy| InitError::Busy)
-                .and_then(|space| self.open(&space, &mut gated.windows, windows))
-        };
-        match opened {
-            Ok(anchor) => {
-                self.online.call_once(|| Online {
-                    machine,
-                    anchor,
-                    metadata_is_apart: windows.iter().any(|window| window.for_metadata),
-                });
-                Ok(())
-            }
-            Err(error) => Err((error, machine)),
-        }
+        let heap = gated.heap;
+        // SAFETY: the account is this heap's, the machine is to be, and the gate is held until the
+        // space is gone.
+        let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
+        let space = space.map_err(|Busy| InitError::Busy)?;
+        self.open(&space, &mut gated.windows, windows)
     }
 
     /// Adds a window for objects to a heap that is online.
@@ -96,26 +146,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         all: &mut Windows,
         given: &[Window],
     ) -> Result<Offset, InitError> {
-        if given.iter().all(|window| window.for_metadata) {
-            return Err(InitError::NoWindow);
+        let (home, anchor) = reserve_home::<M, K>(space, all, given)?;
+        let added = add_all::<M, K>(space, all, given, &home);
+        if added.is_err() {
+            all.clear();
+            abandon_all(space, given);
+            self.ledger.clear();
         }
-        check_together::<M>(given)?;
-        let home = Self::choose_home(all, given)?;
-        reserve_all(space, given)?;
-        let (at, anchor) = Self::home_at(home)?;
-        // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
-        unsafe {
-            all.set_home::<M>(at);
-        }
-        match add_all::<M, K>(space, all, given, &home) {
-            Ok(()) => Ok(anchor),
-            Err(error) => {
-                all.clear();
-                abandon_all(space, given);
-                self.ledger.clear();
-                Err(error)
-            }
-        }
+        added.map(|()| anchor)
     }
 }
 
@@ -201,6 +239,30 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 }
 
+/// Reserves all windows, and says where metadata lives: in the window that is returned, with the
+/// offset that span handles count from. The checks have ended, and their stack is free again, when
+/// the windows are entered.
+///
+/// # Errors
+/// The window and the rule it breaks. Every window is None again.
+#[inline(never)]
+fn reserve_home<M: Machine, K: Kernel>(
+    space: &Space<'_, M>,
+    all: &mut Windows,
+    given: &[Window],
+) -> Result<(Window, Offset), InitError> {
+    if given.iter().all(|window| window.for_metadata) {
+        return Err(InitError::NoWindow);
+    }
+    check_together::<M>(given)?;
+    let home = PageHeap::<M, K>::choose_home(all, given)?;
+    let (at, anchor) = PageHeap::<M, K>::home_at(home)?;
+    reserve_all(space, given)?;
+    // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
+    unsafe { all.set_home::<M>(at) };
+    Ok((home, anchor))
+}
+
 /// Enters all windows, which are reserved.
 fn add_all<M: Machine, K: Kernel>(
     space: &Space<'_, M>,
@@ -209,18 +271,29 @@ fn add_all<M: Machine, K: Kernel>(
     home: &Window,
 ) -> Result<(), InitError> {
     for window in given {
-        let pages = window.pages::<M>()?;
         all.ensure_ranges(space)
             .map_err(|cause| InitError::Metadata { cause })?;
-        let added = match pages.range::<M>() {
-            Some(range) if window != home => {
-                // SAFETY: the window was reserved with all others, and no record has it yet.
-                all.add::<M>(unsafe { Reserved::assume(range) })
-            }
-            _ => all.add_home(pages),
-        };
-        expect_invariant::<K, _, _>(added, "windows do not overlap");
+        enter::<M, K>(all, window, window == home)?;
     }
+    Ok(())
+}
+
+/// Enters one window, for which there is room in the arrays of ranges.
+#[inline(never)]
+fn enter<M: Machine, K: Kernel>(
+    all: &mut Windows,
+    window: &Window,
+    is_home: bool,
+) -> Result<(), InitError> {
+    let pages = window.pages::<M>()?;
+    let added = match pages.range::<M>() {
+        Some(range) if !is_home => {
+            // SAFETY: the window was reserved with all others, and no record has it yet.
+            all.add::<M>(unsafe { Reserved::assume(range) })
+        }
+        _ => all.add_home(pages),
+    };
+    expect_invariant::<K, _, _>(added, "windows do not overlap");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! scavenging, the limit, and the memory of the heap bitmap. It hands up runs as tokens. It asks
 //! its user for pages through one trait, [`Reclaim`], and calls nothing else above it.
 
+mod adjacent;
 mod alloc;
 mod bitmap;
 mod commit;
@@ -11,6 +12,7 @@ mod extend;
 mod gate;
 mod grow;
 mod held;
+mod in_place;
 mod init;
 mod limit;
 mod long;
@@ -27,6 +29,7 @@ mod scavenge;
 mod stock;
 mod window;
 
+pub use init::InitFailure;
 pub(crate) use page_heap::{Gated, Online, PageHeap};
 pub(crate) use pool::HeldPool;
 pub(crate) use reclaim::Reclaim;

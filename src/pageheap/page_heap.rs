@@ -3,16 +3,15 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Fault, Kernel, Machine, Offset, Report};
-use spin::once::Once;
 
 use super::bitmap::BitmapMemory;
 use super::gate::{Closed, Gate, GateGuard};
+use super::in_place::InPlace;
 use super::pool::PagePool;
 use super::run::ReadyRun;
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::held::HeapNumber;
-use crate::base::lock::Relax;
 use crate::region::{Cause, Ledger, PendingUndo, Purpose, Windows};
 use crate::span::{Records, Scan};
 
@@ -26,7 +25,7 @@ pub(super) const STEP: usize = 128;
 /// must reach. What its user keeps back it asks for through [`Reclaim`](super::Reclaim).
 pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) index: ArenaIndex<M>,
-    pub(super) online: Once<Online<M>, Relax<K>>,
+    pub(super) online: InPlace<Online<M>>,
     pub(super) ledger: Ledger,
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
@@ -70,7 +69,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     pub(crate) const fn new() -> Self {
         Self {
             index: ArenaIndex::new(),
-            online: Once::new(),
+            online: InPlace::new(),
             ledger: Ledger::new(),
             gate: Gate::new(Gated {
                 windows: Windows::new(),

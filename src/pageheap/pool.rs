@@ -44,7 +44,7 @@ pub(super) struct Side {
 #[derive(Debug)]
 #[must_use = "pages that were taken are lost unless they are freed"]
 pub(super) struct Victim {
-    run: PageRun,
+    pub(super) run: PageRun,
 }
 
 impl Victim {

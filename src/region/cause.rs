@@ -43,6 +43,11 @@ pub enum Cause {
         /// Frames that could be had.
         available: usize,
     },
+    /// The machine could not supply adjacent frames.
+    Adjacent {
+        /// Adjacent frames that were needed.
+        needed: usize,
+    },
     /// The frame allocator ran out while page tables were made.
     PageTables {
         /// Frames that were needed.
@@ -146,6 +151,7 @@ impl From<CommitError> for Cause {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Frames { needed, available } => Self::Frames { needed, available },
+            CommitError::Adjacent { needed } => Self::Adjacent { needed },
             _ => Self::Busy,
         }
     }
@@ -186,6 +192,11 @@ impl fmt::Display for Cause {
                 f,
                 "frames: {needed} needed, {available} available: free memory, or give the frame \
                  allocator more"
+            ),
+            Self::Adjacent { needed } => write!(
+                f,
+                "frames: {needed} adjacent ones cannot be had: ask early, or have the machine use a \
+                 source that supplies them"
             ),
             Self::PageTables { needed, available } => write!(
                 f,

@@ -5,7 +5,9 @@
 
 use core::cell::Cell;
 
-use archipelago_api::{Busy, Contents, Kernel, Machine, Patience, ReserveError, VirtRange};
+use archipelago_api::{
+    Busy, Contents, Kernel, Machine, Patience, PhysAddr, ReserveError, VirtRange,
+};
 
 use super::cause::Cause;
 use super::ledger::Purpose;
@@ -200,6 +202,44 @@ impl<'a, M: Machine> Space<'a, M> {
         self.ledger.moved(Total::Prepared, false, range.bytes());
         self.ledger.became_ready(purpose, range.bytes());
         Ok(contents)
+    }
+
+    /// Prepared → Ready with adjacent frames, the first of which begins at a multiple of `align`
+    /// bytes, charged to `purpose`, if that is admitted. Returns the address of that frame, too.
+    ///
+    /// # Errors
+    /// The range is Prepared.
+    pub(crate) fn commit_adjacent(
+        &self,
+        prepared: Prepared,
+        align: usize,
+        purpose: Purpose,
+    ) -> Result<(Ready, PhysAddr), Refused<Prepared, Cause>> {
+        let range = prepared.record();
+        // SAFETY: the range is Prepared, by invariant 1 of its token, which is used up here.
+        match unsafe { self.commit_range_adjacent(range, align, purpose) } {
+            // SAFETY: the whole range is Ready now, and no token names it.
+            Ok(first) => Ok((unsafe { Ready::assume(range) }, first)),
+            // SAFETY: the whole range is Prepared as before, and no token names it.
+            Err(why) => Err(Refused::new(unsafe { Prepared::assume(range) }, why)),
+        }
+    }
+
+    /// # Safety
+    /// The whole range is Prepared, and the caller used its token up.
+    unsafe fn commit_range_adjacent(
+        &self,
+        range: VirtRange,
+        align: usize,
+        purpose: Purpose,
+    ) -> Result<PhysAddr, Cause> {
+        self.check_call(range);
+        (self.admit)(self.ledger, range.bytes())?;
+        // SAFETY: `commit_adjacent` needs the whole range Prepared: the caller promises that.
+        let first = unsafe { self.machine.commit_adjacent(range, align, self.patience) }?;
+        self.ledger.moved(Total::Prepared, false, range.bytes());
+        self.ledger.became_ready(purpose, range.bytes());
+        Ok(first)
     }
 
     /// Ready → Prepared, taken off `purpose`.

@@ -18,6 +18,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io::{self, Write};
 use std::thread;
 
+mod adjacent;
 mod case;
 mod growers;
 mod growth;

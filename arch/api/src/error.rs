@@ -53,6 +53,11 @@ pub enum CommitError {
         /// Frames that were available; they have been given back or are held.
         available: usize,
     },
+    /// The machine has no so many adjacent frames, or does not supply adjacent ones at all.
+    Adjacent {
+        /// Frames that the range needs.
+        needed: usize,
+    },
     /// See [`Busy`].
     Busy,
 }
@@ -124,6 +129,13 @@ impl fmt::Display for CommitError {
                     f,
                     "frames: {needed} needed, {available} available: free memory, or give the frame \
                      allocator more"
+                )
+            }
+            Self::Adjacent { needed } => {
+                write!(
+                    f,
+                    "frames: {needed} adjacent ones cannot be had: ask early, or have the machine \
+                     use a source that supplies them"
                 )
             }
             Self::Busy => f.write_str(BUSY),

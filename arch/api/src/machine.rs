@@ -3,7 +3,9 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
 
-use crate::{Busy, CommitError, Geometry, PrepareError, ReserveError, VirtAddr, VirtRange};
+use crate::{
+    Busy, CommitError, Geometry, PhysAddr, PrepareError, ReserveError, VirtAddr, VirtRange,
+};
 
 /// Whether a call may wait for the machine's locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,8 @@ pub enum Contents {
 pub struct Footprint {
     /// Frames that hold page tables which the machine made for the heap.
     pub table_frames: usize,
-    /// Frames in stock that the allocator would not take back; they are used first.
+    /// Frames in stock that the allocator would not take back, which are used first, and frames
+    /// that could not be given back yet because a lock was busy, which the next call gives back.
     pub held_frames: usize,
 }
 
@@ -48,6 +51,7 @@ pub struct Footprint {
 /// - after a successful `commit`, every byte of the range can be read and written through
 ///   [`pointer`](Self::pointer) on every CPU, is shared with nothing else, and stays so until
 ///   `decommit`, `fault` or `release`;
+/// - after a successful `commit_adjacent` that is so, too, and the frames lie where it says;
 /// - memory reported as [`Contents::Zeroed`] is zero;
 /// - a failed call leaves the whole range in the state it was in;
 /// - after `decommit`, `fault` and `release` no CPU's translation of the range remains;
@@ -98,6 +102,27 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// # Safety
     /// The whole range is Prepared.
     unsafe fn commit(&self, range: VirtRange, patience: Patience) -> Result<Contents, CommitError>;
+
+    /// From Prepared to Ready, with adjacent frames, the first of which begins at a multiple of
+    /// `align` bytes, a power of two and at least a granule. Returns the physical address of the
+    /// first. The contents of the memory are unknown.
+    ///
+    /// The provided method refuses: by default nothing is promised about where frames lie.
+    ///
+    /// # Errors
+    /// The whole range is Prepared, as before.
+    /// # Safety
+    /// The whole range is Prepared.
+    unsafe fn commit_adjacent(
+        &self,
+        range: VirtRange,
+        align: usize,
+        patience: Patience,
+    ) -> Result<PhysAddr, CommitError> {
+        let _ = (align, patience);
+        let needed = range.bytes() >> Self::GEOMETRY.granule_shift;
+        Err(CommitError::Adjacent { needed })
+    }
 
     /// From Ready to Prepared: takes the frames away and returns them; page tables stay. The
     /// contents are lost.

@@ -23,8 +23,8 @@
 //! fn init_heap(ttbr0: NonNull<u32>, ttbr1: NonNull<u32>, frames: MyFrames) {
 //!     // SAFETY: RAM is mapped at its own addresses, and the registers hold these tables, N = 1.
 //!     let tables = unsafe { Roots::new(ttbr0, ttbr1, 1, Walks::Coherent, Linear::at(0)) };
-//!     // SAFETY: the kernel changes no entries of the window.
-//!     let machine = unsafe { Paging::new(tables, frames) };
+//!     // SAFETY: the kernel changes no entries of the window, and runs on one CPU.
+//!     let machine = unsafe { Paging::one_cpu(tables, frames) };
 //!     HEAP.init(&[Window::new(0xd000_0000, 1 << 28)], machine).expect("a window of our own");
 //! }
 //! # }
@@ -34,10 +34,10 @@
 //!   back is a [`FrameDeallocator`], and [`Paging::returning`] says so. Without it the machine
 //!   holds frames that the heap no longer needs, and uses them before it asks for new ones.
 //! - A kernel that goes on using its tables and frames keeps them under its own locks, and makes
-//!   the machine with [`Paging::shared`] over a [`Locked`].
-//! - All CPUs of the Inner Shareable domain are told of changes by the hardware. On a CPU without
-//!   the Multiprocessing Extensions, `with_instructions(OneCpu)` and
-//!   `with_tlb(Maintenance(OneCpu))`.
+//!   the machine with [`Paging::shared_on_one_cpu`] over a [`Locked`].
+//! - A kernel on several CPUs makes the machine with [`Paging::new`] or [`Paging::shared`], and
+//!   then `with_tlb(Maintenance(Broadcast::new()))`: the hardware tells all CPUs of the Inner
+//!   Shareable domain of changes.
 //! - [`SingleCpu`] is for one CPU without preemptive threads, [`SingleCpuThreads`] for one with
 //!   them, [`MultiCpu`] and [`MultiCpuThreads`] are for several. `SingleCpu<Handlers>` is for a
 //!   kernel whose interrupt handlers allocate. Any other kernel implements [`Kernel`].
@@ -80,7 +80,8 @@ pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
 };
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned, PhysMap, Relax, Tlb,
+    AdjacentFrames, FrameAllocator, FrameDeallocator, Linear, Link, Locked, MAX_WINDOWS, Owned,
+    PhysMap, Relax, Tlb,
 };
 pub use descriptor::{Invalid, Short, SmallPage};
 pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
@@ -90,5 +91,5 @@ pub use roots::{GEOMETRY, Roots, ShortDescriptors, Walks};
 /// The machine of a 32-bit ARM kernel: its first-level tables `P`, which are [`Roots`], and its
 /// frame allocator `F`, under the locks `L`, with `T` for TLB maintenance. The
 /// [crate's page](crate) shows how a kernel plugs it in.
-pub type Paging<P, F, L = Owned<P, F>, T = Maintenance<Broadcast>> =
+pub type Paging<P, F, L = Owned<P, F>, T = Maintenance<OneCpu>> =
     archipelago_paging::Paging<ShortDescriptors, P, F, L, T>;

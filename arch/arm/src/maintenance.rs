@@ -86,13 +86,40 @@ unsafe impl<I: Instructions> Tlb for Maintenance<I> {
 /// Invalidation on every CPU of the Inner Shareable domain, without interrupting one: for CPUs with
 /// the Multiprocessing Extensions, which are all but the first few of ARMv7-A. Some take part only
 /// once ACTLR.SMP is set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Broadcast;
+#[derive(Clone, Copy, Debug)]
+pub struct Broadcast(());
 
-/// Invalidation on one CPU alone: for CPUs without the Multiprocessing Extensions, such as the
-/// Cortex-A8.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OneCpu;
+impl Broadcast {
+    pub(crate) const HERE: Self = Self(());
+
+    /// The instructions that reach all CPUs.
+    ///
+    /// # Safety
+    /// Every CPU that uses the heap has the Multiprocessing Extensions, is in one Inner Shareable
+    /// domain with the others, and takes part in invalidations.
+    #[must_use]
+    pub const unsafe fn new() -> Self {
+        Self::HERE
+    }
+}
+
+/// Invalidation on the CPU that this runs on, for kernels on one CPU; also on CPUs without the
+/// Multiprocessing Extensions, such as the Cortex-A8.
+#[derive(Clone, Copy, Debug)]
+pub struct OneCpu(());
+
+impl OneCpu {
+    pub(crate) const HERE: Self = Self(());
+
+    /// The instructions that reach this CPU.
+    ///
+    /// # Safety
+    /// One CPU alone uses the heap.
+    #[must_use]
+    pub const unsafe fn new() -> Self {
+        Self::HERE
+    }
+}
 
 #[cfg(target_arch = "arm")]
 mod hardware {

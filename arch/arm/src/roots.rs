@@ -8,7 +8,7 @@ use archipelago_paging::{
 };
 
 use crate::descriptor::{LINKS, Short, read_link, write_link};
-use crate::maintenance::{Broadcast, Instructions, Maintenance};
+use crate::maintenance::{Broadcast, Instructions, Maintenance, OneCpu};
 
 /// The address space: 32 bits from address 0 on, in pages of 4 KiB, chunks of 2 MiB and arenas of
 /// 4 MiB, which are slots.
@@ -114,7 +114,7 @@ impl<M> Roots<M> {
             split,
             map,
             walks,
-            instructions: Broadcast,
+            instructions: Broadcast::HERE,
         }
     }
 }
@@ -239,9 +239,9 @@ unsafe impl<M: PhysMap, I: Instructions> PagingMode<Roots<M, I>> for ShortDescri
 
     type Frames = PlainFrames;
 
-    type LocalTlb = Maintenance<Broadcast>;
+    type LocalTlb = Maintenance<OneCpu>;
 
-    const LOCAL_TLB: Self::LocalTlb = Maintenance(Broadcast);
+    const LOCAL_TLB: Self::LocalTlb = Maintenance(OneCpu::HERE);
 
     unsafe fn link(roots: &mut Roots<M, I>, _root: TableRef, slot: usize) -> Link {
         roots.link(slot)

@@ -142,7 +142,7 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
 
     type LocalTlb = LocalTlb;
 
-    const LOCAL_TLB: LocalTlb = LocalTlb;
+    const LOCAL_TLB: LocalTlb = LocalTlb::HERE;
 
     unsafe fn link(tables: &mut SoftwareTables<S>, _root: TableRef, slot: usize) -> Link {
         tables.link(slot)
@@ -167,6 +167,11 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
 
     unsafe fn memory(tables: &SoftwareTables<S>, frame: PhysAddr) -> NonNull<u8> {
         tables.memory(frame)
+    }
+
+    #[cfg(target_arch = "mips")]
+    fn leaves(tables: &SoftwareTables<S>, frame: PhysAddr) {
+        crate::cache::write_back_page(tables.memory(frame).addr().get());
     }
 }
 

@@ -22,8 +22,9 @@
 //!
 //! fn init_heap(frames: MyFrames) {
 //!     let tables = SoftwareTables::take().expect("this is the first call");
-//!     // SAFETY: the vectors are linked where the processor looks, and `frames` lie below 512 MiB.
-//!     let machine = unsafe { Paging::new(tables, frames) };
+//!     // SAFETY: the vectors are linked where the processor looks, `frames` lie below 512 MiB, and
+//!     // this kernel runs on one CPU.
+//!     let machine = unsafe { Paging::one_cpu(tables, frames) };
 //!     HEAP.init(&[Window::new(0x1000_0000, 256 << 20)], machine).expect("a window of our own");
 //! }
 //! # }
@@ -42,7 +43,8 @@
 //! - [`Paging::returning`] where the allocator takes frames back ([`FrameDeallocator`]). Without it
 //!   the machine holds frames that the heap no longer needs, and uses them before it asks for new
 //!   ones.
-//! - [`Paging::shared`] over a [`Locked`] where the kernel goes on using tables and frames.
+//! - [`Paging::shared_on_one_cpu`] over a [`Locked`] where the kernel goes on using tables and
+//!   frames.
 //! - `Paging<MyFrames, Kseg23>` for windows in kseg2 and kseg3, which user programs cannot touch.
 //! - A [`PagingMode`] of its own, where it has page tables and a refill handler already. Then the
 //!   machine is `archipelago_paging::Paging` over that mode, with [`Entries`] as the format of
@@ -71,15 +73,20 @@
 //!   allocator that does not take them back, since held frames are linked through their first
 //!   words.
 //! - A data cache whose ways are larger than a page, without the hardware that removes aliases
-//!   (Config7.AR), sees kseg0 and a window as two memories: the frame allocator has to write back
-//!   and invalidate the lines of a frame that were touched through kseg0.
-//! - One CPU with [`LocalTlb`]; more with a [`Tlb`] of the kernel's.
+//!   (Config7.AR), sees kseg0 and a window as two memories. The machine writes back and invalidates
+//!   what it wrote to a frame through kseg0 before the frame is used elsewhere, and what was
+//!   written through a window before its frames are. The frame allocator has to do so with the
+//!   lines of a frame that were touched through kseg0 before it hands the frame out.
+//! - One CPU with [`Paging::one_cpu`]; more with [`Paging::new`] and [`Paging::with_tlb`] over a
+//!   [`Tlb`] of the kernel's, which has each CPU call [`LocalTlb`]'s `flush_local`.
 #![no_std]
 #![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
 #[cfg(target_pointer_width = "16")]
 compile_error!("archipelago-mips is for addresses of 32 bits");
 
+#[cfg(any(test, target_arch = "mips"))]
+mod cache;
 #[cfg(target_arch = "mips")]
 mod cp0;
 mod directory;
@@ -100,7 +107,8 @@ pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
 };
 pub use archipelago_paging::{
-    FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode, Relax, Tlb,
+    AdjacentFrames, FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode,
+    Relax, Tlb,
 };
 pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;

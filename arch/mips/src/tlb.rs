@@ -1,11 +1,17 @@
 //! TLB maintenance.
 
-/// The TLB of the CPU that this runs on, for kernels that use one CPU.
+/// The TLB of the CPU that this runs on, for kernels on one CPU. A machine has it through
+/// [`one_cpu`](archipelago_paging::Paging::one_cpu) or
+/// [`shared_on_one_cpu`](archipelago_paging::Paging::shared_on_one_cpu) alone.
 ///
 /// Address spaces (ASIDs) do not matter, because every entry of the heap's tables is global.
 /// Entries that the kernel has wired stay.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LocalTlb;
+#[derive(Clone, Copy, Debug)]
+pub struct LocalTlb(());
+
+impl LocalTlb {
+    pub(crate) const HERE: Self = Self(());
+}
 
 #[cfg(target_arch = "mips")]
 mod local {
@@ -15,6 +21,7 @@ mod local {
     use archipelago_paging::Tlb;
 
     use super::LocalTlb;
+    use crate::cache;
     use crate::cp0::{self, read};
     use crate::flush::{Flush, PAIR};
 
@@ -28,27 +35,34 @@ mod local {
 
     impl LocalTlb {
         /// Drops the entries of all pairs that `range` touches from this CPU's TLB. Other CPUs keep
-        /// theirs.
+        /// theirs. If the data cache has aliases, it is written back and emptied.
         ///
         /// Privileged: outside of kernel mode the instructions fault.
         pub fn flush_local(range: VirtRange) {
-            // EntryHi and Index are the processor's only ones: a handler whose memory has to be
-            // refilled, or that flushes too, must not come in between.
-            let enabled = cp0::disable_interrupts();
-            let entry_hi = read!(10);
-            let asid = entry_hi & ASID;
-            match Flush::of(range) {
-                Flush::Pairs(first, count) => {
-                    let pairs = (0..count).map(|pair| first.value() + pair * PAIR);
-                    pairs.for_each(|pair| drop_pair(pair, asid));
-                }
-                Flush::All => (read!(6)..entries()).for_each(|index| drop_entry(index, asid)),
+            drop_pairs(range);
+            // Lines of the window must not be written back once its frames are used elsewhere.
+            cache::write_back_all();
+        }
+    }
+
+    /// Drops the entries of all pairs that `range` touches.
+    fn drop_pairs(range: VirtRange) {
+        // EntryHi and Index are the processor's only ones: a handler whose memory has to be
+        // refilled, or that flushes too, must not come in between.
+        let enabled = cp0::disable_interrupts();
+        let entry_hi = read!(10);
+        let asid = entry_hi & ASID;
+        match Flush::of(range) {
+            Flush::Pairs(first, count) => {
+                let pairs = (0..count).map(|pair| first.value() + pair * PAIR);
+                pairs.for_each(|pair| drop_pair(pair, asid));
             }
-            // SAFETY: the value is the one that was read, so the address space stays.
-            unsafe { set_entry_hi(entry_hi) };
-            if enabled {
-                cp0::enable_interrupts();
-            }
+            Flush::All => (read!(6)..entries()).for_each(|index| drop_entry(index, asid)),
+        }
+        // SAFETY: the value is the one that was read, so the address space stays.
+        unsafe { set_entry_hi(entry_hi) };
+        if enabled {
+            cp0::enable_interrupts();
         }
     }
 
@@ -125,7 +139,8 @@ mod local {
 
     // SAFETY:
     // - after `flush` no pair of the range is in the TLB, and the refill handler loads pairs from
-    //   the tables, which stores to kseg0 have changed before; with one CPU, that is every CPU;
+    //   the tables, which stores to kseg0 have changed before; there is one CPU, as the
+    //   machine's constructors were promised;
     // - `filled` does the same, so that the next access to a page loads its pair anew.
     unsafe impl Tlb for LocalTlb {
         fn flush(&self, range: VirtRange) {
@@ -135,7 +150,7 @@ mod local {
         /// Drops the pairs, because the TLB also caches the absence of a page: in a pair whose
         /// other half was touched, or after a fault that was recovered.
         fn filled(&self, range: VirtRange) {
-            Self::flush_local(range);
+            drop_pairs(range);
         }
     }
 }

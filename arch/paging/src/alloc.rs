@@ -24,6 +24,22 @@ pub trait FrameDeallocator: FrameAllocator {
     unsafe fn deallocate_frame(&mut self, frame: PhysAddr);
 }
 
+/// A frame allocator that also supplies adjacent frames, for devices that read and write physical
+/// memory. An allocator without this trait loses nothing but
+/// [`Machine::commit_adjacent`](archipelago_api::Machine::commit_adjacent).
+///
+/// # Safety
+/// An implementor promises for each frame what [`FrameAllocator`] asks for. Each can be given back
+/// alone, like a frame that was allocated alone.
+pub unsafe trait AdjacentFrames: Send + 'static {
+    /// Allocates `count` adjacent frames, the first of which begins at a multiple of `align` bytes,
+    /// a power of two and at least a frame. Returns the first; `None` if there are no such frames.
+    fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr>;
+}
+
+/// [`AdjacentFrames::allocate_adjacent`].
+pub(crate) type AllocateAdjacent<F> = fn(&mut F, usize, usize) -> Option<PhysAddr>;
+
 /// An interface through which frames of the allocator `F` are allocated. A machine's crate has its
 /// own where kernels implement the traits of a customary crate; [`PlainFrames`] is the interface of
 /// [`FrameAllocator`].

@@ -149,9 +149,13 @@ impl<F> Supply<'_, F> {
         }
     }
 
-    /// Frees every frame of `list`, which holds frames of this supply.
+    /// Frees every frame of `list`, which holds frames of this supply. The mode hears of those that
+    /// go back to the allocator, because list and tables were written to them.
     pub(crate) fn free_all<M: PagingMode<P>, P>(&mut self, tables: &P, mut list: FrameList) {
         while let Some(frame) = list.pop::<M, P>(tables) {
+            if self.deallocate.is_some() {
+                M::leaves(tables, frame);
+            }
             // SAFETY:
             // - the lists of a call hold frames that were allocated from its supply;
             // - the frame was the list's alone, and a list takes only frames that no CPU

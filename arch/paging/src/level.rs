@@ -51,6 +51,15 @@ impl Level {
         let bytes = (self.entry_span() - above).min(range.bytes());
         range.split_at(bytes).map_or(range, |(piece, _)| piece)
     }
+
+    /// The part of `range`, which is not empty, up to its high end, that one entry of this level
+    /// translates.
+    pub(crate) fn last_piece(self, range: VirtRange) -> VirtRange {
+        let last = range.last().unwrap_or(range.base());
+        let bytes = (last.value() & (self.entry_span() - 1)) + 1;
+        let below = range.bytes().saturating_sub(bytes);
+        range.split_at(below).map_or(range, |(_, piece)| piece)
+    }
 }
 
 /// Stops the compilation unless `levels` lead from the root to pages of a granule, and a last-level
@@ -110,6 +119,12 @@ mod tests {
         assert_eq!(slot.entries_touched(over), 3);
         let top = range(usize::MAX - 0xfff, 0x1000);
         assert_eq!(slot.first_piece(top), top);
+        assert_eq!(slot.last_piece(over), range(0x80_0000, 0x1000));
+        assert_eq!(
+            slot.last_piece(range(0x3f_f000, 0x40_1000)),
+            range(0x40_0000, 0x40_0000)
+        );
+        assert_eq!(slot.last_piece(top), top);
         assert_eq!(slot.entries_touched(top), 1);
         assert_eq!(slot.index(VirtAddr::new(0xffff_ffff)), 1023);
         assert_eq!(PAGES.index(VirtAddr::new(0x40_3000)), 3);

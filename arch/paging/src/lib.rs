@@ -19,6 +19,7 @@
 //! | --- | --- |
 //! | [`PagingMode`] | levels and entries, and how tables are reached |
 //! | [`FrameAllocator`], [`FrameDeallocator`] | the kernel's frames |
+//! | [`AdjacentFrames`] | adjacent frames, for devices; on request alone |
 //! | [`Locked`] | the kernel's locks around tables and frames |
 //! | [`Tlb`] | translations that CPUs cache |
 #![no_std]
@@ -43,7 +44,9 @@ mod tlb;
 mod walk;
 mod windows;
 
-pub use alloc::{AllocateFrames, DeallocateFrames, FrameAllocator, FrameDeallocator, PlainFrames};
+pub use alloc::{
+    AdjacentFrames, AllocateFrames, DeallocateFrames, FrameAllocator, FrameDeallocator, PlainFrames,
+};
 pub use entry::{EntryFormat, Link, PageState, TableRef};
 pub use level::Level;
 pub use locked::{Locked, Owned, Relax};

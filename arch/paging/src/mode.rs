@@ -48,7 +48,7 @@ pub unsafe trait PagingMode<P>: 'static {
     /// [`PlainFrames`](crate::PlainFrames) unless the machine has a customary one of its own.
     type Frames;
 
-    /// The TLB maintenance of a kernel that brings none of its own.
+    /// The TLB maintenance of a kernel on one CPU. Its page says how the CPU has to be set up.
     type LocalTlb;
 
     /// The value of [`LocalTlb`](Self::LocalTlb).
@@ -89,6 +89,14 @@ pub unsafe trait PagingMode<P>: 'static {
     /// does nothing, which is right where page walks see the data caches.
     fn written(tables: &P, first: NonNull<<Self::Format as EntryFormat>::Word>, count: usize) {
         let _ = (tables, first, count);
+    }
+
+    /// Hears that `frame`, which was written where [`memory`](Self::memory) says, is about to be
+    /// used elsewhere: mapped as a page, or by whoever gets it from the frame allocator next. The
+    /// provided method does nothing, which is right where caches see a frame once, however it is
+    /// mapped. Elsewhere the frame's lines are written back and invalidated.
+    fn leaves(tables: &P, frame: PhysAddr) {
+        let _ = (tables, frame);
     }
 
     /// The addresses to flush when tables that translate `range` are unlinked.

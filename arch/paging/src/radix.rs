@@ -30,7 +30,7 @@ pub unsafe trait RadixFormat: EntryFormat {
     /// The levels of the tables, root first.
     const LEVELS: &'static [Level];
 
-    /// The TLB maintenance of a kernel that brings none of its own.
+    /// The TLB maintenance of a kernel on one CPU. Its page says how the CPU has to be set up.
     type LocalTlb;
 
     /// The value of [`LocalTlb`](Self::LocalTlb).

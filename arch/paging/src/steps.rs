@@ -1,13 +1,13 @@
 //! The steps of transitions, each one walk over the pages of a range. A step that can fail for want
 //! of frames fails before it changes anything, or has a step that undoes it.
 
-use archipelago_api::VirtRange;
+use archipelago_api::{PhysAddr, VirtRange};
 
 use crate::PagingMode;
 use crate::alloc::AllocateFrames;
 use crate::entry::{Change, PageState};
 use crate::frames::{Allocated, Supply};
-use crate::walk::change_pages;
+use crate::walk::{change_pages, change_pages_down};
 
 /// The outcome of [`stage`].
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,9 @@ where
         let Some(Allocated { frame, fresh }) = supply.allocate::<M, P>(tables) else {
             return Change::Stop;
         };
+        if !fresh {
+            M::leaves(tables, frame);
+        }
         count += 1;
         all_fresh &= fresh;
         Change::Write(PageState::Staged(frame))
@@ -57,32 +60,49 @@ pub(crate) fn activate<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) {
     });
 }
 
-/// Makes every Ready page of `range` staged, with its frame still in the entry. Returns whether
-/// there was any. A flush must follow before the frames are used again.
-pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> bool {
-    let mut any = false;
+/// Makes every Prepared page of `range` Ready, in frames from `first` on, one after the other.
+pub(crate) fn map_adjacent<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange, first: PhysAddr) {
+    let mut next = first.value();
+    let frame_bytes = 1 << M::GEOMETRY.granule_shift;
+    let _ = change_pages::<M, P>(tables, range, |_, state| {
+        let frame = PhysAddr::new(next);
+        next = next.wrapping_add(frame_bytes);
+        match state {
+            PageState::Prepared => Change::Write(PageState::Ready(frame)),
+            _ => Change::Keep,
+        }
+    });
+}
+
+/// Makes every Ready page of `range` staged, with its frame still in the entry. Returns how
+/// many there were. A flush must follow before the frames are used again.
+pub(crate) fn retire<M: PagingMode<P>, P>(tables: &mut P, range: VirtRange) -> usize {
+    let mut count = 0;
     let _ = change_pages::<M, P>(tables, range, |_, state| match state {
         PageState::Ready(frame) => {
-            any = true;
+            count += 1;
             Change::Write(PageState::Staged(frame))
         }
         _ => Change::Keep,
     });
-    any
+    count
 }
 
 /// Frees the frames of every staged page of `range`, and leaves each page of the heap's in the
 /// state `left`, Prepared or Empty. No CPU may have a translation to those frames.
+///
+/// The highest page comes first: a list that is last in, first out, which is what the stock and
+/// many allocators are, hands the frames out again in the order in which they were mapped.
 pub(crate) fn collect<M: PagingMode<P>, P, F>(
     tables: &mut P,
     supply: &mut Supply<'_, F>,
     range: VirtRange,
     left: PageState,
 ) {
-    let _ = change_pages::<M, P>(tables, range, |tables, state| match state {
+    let _ = change_pages_down::<M, P>(tables, range, |tables, state| match state {
         PageState::Staged(frame) => {
             // SAFETY:
-            // - `stage` allocated the frame from this supply;
+            // - the frame was allocated from this supply's allocator, alone or with others;
             // - no CPU has a translation to it, since its page never was Ready or was flushed, and
             //   the entry is overwritten before anything reads it again.
             unsafe { supply.free::<M, P>(tables, frame) };

@@ -21,13 +21,14 @@ pub unsafe trait Tlb: Send + Sync + 'static {
     /// range that loses its frames, and once more if tables are freed too, for all addresses that
     /// those tables translate.
     ///
-    /// When the caller of the machine may wait, no lock of tables or frame allocator is held. When
-    /// it may not (interrupts are masked), both are: an implementor that waits for other CPUs must
-    /// serve their requests meanwhile.
+    /// No lock of tables or frame allocator is held: a CPU that waits for one with interrupts
+    /// masked gets it, and responds after that. Interrupts are as the caller of the heap left them.
+    /// Where they are masked, an implementor that waits for other CPUs must serve their requests
+    /// meanwhile.
     fn flush(&self, range: VirtRange);
 
     /// Makes pages of `range`, which were not mapped and have become Ready, visible to every CPU:
-    /// once for each range, with locks held as for [`flush`](Self::flush).
+    /// once for each range. No lock is held, as in [`flush`](Self::flush).
     ///
     /// The provided method orders the stores before later accesses. That is enough where page walks
     /// are coherent with stores and no CPU caches that a page was absent. A machine whose walks

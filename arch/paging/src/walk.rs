@@ -21,7 +21,14 @@ enum End {
     Kernel,
 }
 
-/// The low end of a range, as far as one way down from the root leads.
+/// The direction of a walk over a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// One end of a range, as far as one way down from the root leads.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     range: VirtRange,
@@ -30,15 +37,44 @@ struct Part {
     end: End,
 }
 
-/// A walk over a range from its low end to its high end. A missing table costs one step, whatever
-/// it would span.
+/// A walk over a range from one end to the other. A missing table costs one step, whatever it would
+/// span.
 struct Walk {
     rest: VirtRange,
+    direction: Direction,
 }
 
 impl Walk {
+    /// A walk from the low end to the high end.
     fn over(range: VirtRange) -> Self {
-        Self { rest: range }
+        Self {
+            rest: range,
+            direction: Direction::Up,
+        }
+    }
+
+    /// A walk from the high end to the low end.
+    fn down(range: VirtRange) -> Self {
+        Self {
+            rest: range,
+            direction: Direction::Down,
+        }
+    }
+
+    /// The address where the walk goes on.
+    fn at(&self) -> VirtAddr {
+        match self.direction {
+            Direction::Up => self.rest.base(),
+            Direction::Down => self.rest.last().unwrap_or(self.rest.base()),
+        }
+    }
+
+    /// The part of the rest that one entry of `level` translates.
+    fn piece(&self, level: Level) -> VirtRange {
+        match self.direction {
+            Direction::Up => level.first_piece(self.rest),
+            Direction::Down => level.last_piece(self.rest),
+        }
     }
 
     /// The part of the range that comes next; the same one again until [`skip`](Self::skip).
@@ -49,7 +85,7 @@ impl Walk {
         let mut table = TableRef::Root;
         let mut last = None;
         for (depth, &level) in upper_levels::<M, P>().iter().enumerate() {
-            let index = level.index(self.rest.base());
+            let index = level.index(self.at());
             // SAFETY:
             // - the table is the root, or was linked by the entry that was read before;
             // - `index` returns an index below the table's entries.
@@ -62,12 +98,12 @@ impl Walk {
                 Link::Empty => End::Missing(table),
                 Link::Kernel => End::Kernel,
             };
-            let range = level.first_piece(self.rest);
+            let range = self.piece(level);
             return Some(Part { range, depth, end });
         }
         let (above, frame) = last?;
         Some(Part {
-            range: above.first_piece(self.rest),
+            range: self.piece(above),
             depth: upper_levels::<M, P>().len(),
             end: End::LastLevel(frame),
         })
@@ -75,12 +111,20 @@ impl Walk {
 
     /// Goes on after `part`, which came next.
     fn skip(&mut self, part: Part) {
-        let rest = self.rest.split_at(part.range.bytes());
-        self.rest = rest.map_or(self.rest, |(_, rest)| rest);
+        let gone = part.range.bytes();
+        self.rest = match self.direction {
+            Direction::Up => self.rest.split_at(gone).map_or(self.rest, |(_, rest)| rest),
+            Direction::Down => {
+                let below = self.rest.bytes().saturating_sub(gone);
+                self.rest
+                    .split_at(below)
+                    .map_or(self.rest, |(rest, _)| rest)
+            }
+        };
     }
 
-    /// Whether the walk has passed the entry of `level` that it was in last: no address that this
-    /// entry translates is left in the range.
+    /// Whether a walk from the low end has passed the entry of `level` that it was in last: no
+    /// address that this entry translates is left in the range.
     fn has_left(&self, level: Level) -> bool {
         self.rest.is_empty() || self.rest.base().is_aligned(level.entry_span())
     }
@@ -211,9 +255,25 @@ fn link_new_table<M: PagingMode<P>, P>(
 pub(crate) fn change_pages<M: PagingMode<P>, P>(
     tables: &mut P,
     range: VirtRange,
+    change: impl FnMut(&P, PageState) -> Change,
+) -> ControlFlow<()> {
+    change_along::<M, P>(tables, Walk::over(range), change)
+}
+
+/// [`change_pages`] from the highest page down to the lowest.
+pub(crate) fn change_pages_down<M: PagingMode<P>, P>(
+    tables: &mut P,
+    range: VirtRange,
+    change: impl FnMut(&P, PageState) -> Change,
+) -> ControlFlow<()> {
+    change_along::<M, P>(tables, Walk::down(range), change)
+}
+
+fn change_along<M: PagingMode<P>, P>(
+    tables: &mut P,
+    mut walk: Walk,
     mut change: impl FnMut(&P, PageState) -> Change,
 ) -> ControlFlow<()> {
-    let mut walk = Walk::over(range);
     while let Some(part) = walk.part::<M, P>(tables) {
         walk.skip(part);
         let End::LastLevel(frame) = part.end else {
@@ -223,7 +283,13 @@ pub(crate) fn change_pages<M: PagingMode<P>, P>(
         // - the walk found the frame linked as a last-level table;
         // - `tables` are borrowed mutably.
         let mut table = unsafe { Table::<M, P>::new(tables, frame, last_level::<M, P>()) };
-        for index in page_indices::<M, P>(part.range) {
+        let indices = page_indices::<M, P>(part.range);
+        let (first, last) = (indices.start, indices.end - 1);
+        for step in 0..indices.len() {
+            let index = match walk.direction {
+                Direction::Up => first + step,
+                Direction::Down => last - step,
+            };
             match change(tables, table.read(index)) {
                 Change::Keep => {}
                 Change::Write(state) => table.write(index, state),

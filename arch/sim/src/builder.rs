@@ -9,13 +9,14 @@ use crate::shared::Shared;
 use crate::tables::Tables;
 
 /// The properties of a machine to build. By default the machine has as many frames as it needs, its
-/// source takes them back and fills them with 0xA5, it has the page tables of its geometry, and it
-/// traps where the host can.
+/// source takes them back, supplies no adjacent ones and fills them with 0xA5, it has the page
+/// tables of its geometry, and it traps where the host can.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder<G> {
     frames: usize,
     takes_back: bool,
+    adjacent: bool,
     zeroed_frames: bool,
     table_shifts: Vec<u32>,
     traps: bool,
@@ -27,6 +28,7 @@ impl<G: SimGeometry> Builder<G> {
         Self {
             frames: usize::MAX,
             takes_back: true,
+            adjacent: false,
             zeroed_frames: false,
             table_shifts: G::TABLE_SHIFTS.to_vec(),
             traps: true,
@@ -44,6 +46,12 @@ impl<G: SimGeometry> Builder<G> {
     /// first.
     pub fn takes_back(mut self, takes_back: bool) -> Self {
         self.takes_back = takes_back;
+        self
+    }
+
+    /// Sets whether the source supplies adjacent frames. If not, requests for such are refused.
+    pub fn adjacent_frames(mut self, adjacent: bool) -> Self {
+        self.adjacent = adjacent;
         self
     }
 
@@ -78,7 +86,7 @@ impl<G: SimGeometry> Builder<G> {
         Shared::new(
             geometry,
             Tables::new(&self.table_shifts, geometry.granule_shift),
-            Frames::new(self.frames, self.takes_back),
+            Frames::new(self.frames, self.takes_back).with_adjacent(self.adjacent),
             self.zeroed_frames,
             self.traps && host::TRAPS,
         )

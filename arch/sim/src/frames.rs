@@ -5,6 +5,10 @@
 pub(crate) struct Frames {
     available: usize,
     takes_back: bool,
+    /// Whether the source supplies adjacent frames.
+    adjacent: bool,
+    /// The number of the first frame that no request for adjacent ones got.
+    next: usize,
     taken: usize,
     returned: usize,
     held: usize,
@@ -22,6 +26,8 @@ impl Frames {
         Self {
             available,
             takes_back,
+            adjacent: false,
+            next: 1,
             taken: 0,
             returned: 0,
             held: 0,
@@ -45,6 +51,24 @@ impl Frames {
         Err(TooFew {
             available: stocked + fresh,
         })
+    }
+
+    /// Has the source supply adjacent frames.
+    pub(crate) fn with_adjacent(self, adjacent: bool) -> Self {
+        Self { adjacent, ..self }
+    }
+
+    /// Takes `count` adjacent frames from the source, the number of the first of which is a
+    /// multiple of `align`, and returns that number. Frames in stock do not serve.
+    pub(crate) fn take_adjacent(&mut self, count: usize, align: usize) -> Option<usize> {
+        if !self.adjacent || count > self.available {
+            return None;
+        }
+        let first = self.next.next_multiple_of(align.max(1));
+        self.next = first + count;
+        self.available -= count;
+        self.taken += count;
+        Some(first)
     }
 
     /// Gives `count` frames back to the source, or puts them in stock if it does not take them.
@@ -96,6 +120,23 @@ mod tests {
         frames.give(5);
         assert_eq!((frames.available(), frames.held()), (7, 0));
         assert_eq!(frames.taken() - frames.returned(), 3);
+    }
+
+    #[test]
+    fn adjacent_frames_come_from_the_source_alone_and_only_if_it_supplies_them() {
+        let mut frames = Frames::new(10, false);
+        assert_eq!(frames.take_adjacent(2, 1), None);
+        let mut frames = Frames::new(10, false).with_adjacent(true);
+        frames.take(4).expect("ten are there");
+        frames.give(4);
+        assert_eq!(frames.take_adjacent(7, 1), None, "four are in stock");
+        let first = frames.take_adjacent(3, 4);
+        let next = frames.take_adjacent(3, 4);
+        assert_eq!((first, next), (Some(4), Some(8)));
+        assert_eq!(
+            (frames.available(), frames.held(), frames.taken()),
+            (0, 4, 10)
+        );
     }
 
     #[test]

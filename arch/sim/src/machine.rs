@@ -4,7 +4,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use archipelago_api::{
-    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PhysAddr, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
 
@@ -32,6 +32,7 @@ const REACH_BITS: u32 = 40;
 const REACH_BITS_ALLOCATED: u32 = 28;
 
 // SAFETY:
+// - adjacent frames have numbers of their own, and the memory is the host's as for other frames;
 // - committed memory is host memory that is mapped read-write, of one window, whose block is shared
 //   with nothing; it stays so until `make_unready`, called from the three calls that may;
 // - memory reported as zeroed was filled with zeros, or is fresh from the host, which zeroes it;
@@ -66,6 +67,17 @@ unsafe impl<G: SimGeometry> Machine for Sim<G> {
         let call = Shared::call(Kind::Commit, range, patience);
         let _entered = self.shared().enter(call)?;
         self.shared().commit(call)
+    }
+
+    unsafe fn commit_adjacent(
+        &self,
+        range: VirtRange,
+        align: usize,
+        patience: Patience,
+    ) -> Result<PhysAddr, CommitError> {
+        let call = Shared::call(Kind::Commit, range, patience);
+        let _entered = self.shared().enter(call)?;
+        self.shared().commit_adjacent(call, align)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {
@@ -175,8 +187,7 @@ impl Shared {
     fn commit(&self, call: Call) -> Result<Contents, CommitError> {
         let mut books = self.books();
         let window = self.check(&books, call, &[State::Prepared]);
-        let granules = self.granules(call);
-        let needed = granules.len();
+        let needed = self.granules(call).len();
         if books.failures.fails() {
             let available = needed - 1;
             return Err(CommitError::Frames { needed, available });
@@ -184,20 +195,40 @@ impl Shared {
         if let Err(TooFew { available }) = books.frames.take(needed) {
             return Err(CommitError::Frames { needed, available });
         }
+        Ok(self.make_ready(&mut books, window, call))
+    }
+
+    fn commit_adjacent(&self, call: Call, align: usize) -> Result<PhysAddr, CommitError> {
+        let mut books = self.books();
+        let window = self.check(&books, call, &[State::Prepared]);
+        let needed = self.granules(call).len();
+        let refused = CommitError::Adjacent { needed };
+        if books.failures.fails() {
+            return Err(refused);
+        }
+        let granule_shift = self.geometry.granule_shift;
+        let first = books.frames.take_adjacent(needed, align >> granule_shift);
+        let first = first.ok_or(refused)?;
+        self.make_ready(&mut books, window, call);
+        Ok(PhysAddr::new((first as u64) << granule_shift))
+    }
+
+    /// Makes the range of a call Ready, whose frames were taken.
+    fn make_ready(&self, books: &mut Books, window: &Window, call: Call) -> Contents {
         let (contents, fill) = if self.zeroed_frames {
             (Contents::Zeroed, 0)
         } else {
             (Contents::Unknown, UNKNOWN)
         };
-        let made = window.make_ready(call.range, fill, &self.any_ready(&books, window));
+        let made = window.make_ready(call.range, fill, &self.any_ready(books, window));
         if let Err(tampered) = made {
             let address = window.address(tampered.0);
             violation(format_args!(
                 "{call}: {address} was written while it was not Ready"
             ));
         }
-        books.states.set(granules, State::Ready);
-        Ok(contents)
+        books.states.set(self.granules(call), State::Ready);
+        contents
     }
 
     /// Takes the range of a call down to `target`, a state below all of the `allowed` ones.

@@ -17,8 +17,9 @@
 //! static HEAP: Heap<Paging<OffsetPageTable<'static>, MyFrames>, SingleCpu> = Heap::new();
 //!
 //! fn init_heap(mapper: OffsetPageTable<'static>, frames: MyFrames) {
-//!     // SAFETY: `mapper` holds the tables in use, and the loader set EFER.NXE.
-//!     let machine = unsafe { Paging::new(mapper, frames) };
+//!     // SAFETY: `mapper` holds the tables in use, the loader set EFER.NXE, and this kernel runs
+//!     // on one CPU, without process-context identifiers.
+//!     let machine = unsafe { Paging::one_cpu(mapper, frames) };
 //!     HEAP.init(&[Window::new(0x4444_4444_0000, 1 << 30)], machine).expect("a window of our own");
 //! }
 //! ```
@@ -27,8 +28,33 @@
 //!   [`Paging::returning`]. Without it the machine holds frames that the heap no longer needs, and
 //!   uses them before it asks for new ones.
 //! - A kernel that goes on using its mapper and frames keeps them under its own locks, and makes
-//!   the machine with [`Paging::shared`] over a [`Locked`].
-//! - A kernel on several CPUs brings its shoot-down as a [`Tlb`] with [`Paging::with_tlb`].
+//!   the machine with [`Paging::shared_on_one_cpu`] over a [`Locked`].
+//! - A kernel on several CPUs, or with process-context identifiers (`CR4.PCIDE`), brings its
+//!   shoot-down as a [`Tlb`]: [`Paging::new`] or [`Paging::shared`], then [`Paging::with_tlb`].
+//!   Without it what they make is no machine:
+//!
+//! ```compile_fail,E0277
+//! # use archipelago_x86_64::{Paging, PageTables};
+//! # use x86_64::structures::paging::{FrameAllocator, Size4KiB};
+//! fn machine<M: archipelago_api::Machine>(machine: M) -> M { machine }
+//!
+//! unsafe fn on_any_cpu<P: PageTables, F: FrameAllocator<Size4KiB> + Send + 'static>(p: P, f: F) {
+//!     machine(unsafe { Paging::new(p, f) });
+//! }
+//! ```
+//!
+//! ```
+//! # #[cfg(target_arch = "x86_64")]
+//! # mod kernel {
+//! # use archipelago_x86_64::{Paging, PageTables};
+//! # use x86_64::structures::paging::{FrameAllocator, Size4KiB};
+//! # fn machine<M: archipelago_api::Machine>(machine: M) -> M { machine }
+//! # unsafe fn on_one<P: PageTables, F: FrameAllocator<Size4KiB> + Send + 'static>(p: P, f: F) {
+//! machine(unsafe { Paging::one_cpu(p, f) });
+//! # }
+//! # }
+//! ```
+//!
 //! - [`SingleCpu`] is for one CPU without preemptive threads, [`SingleCpuThreads`] for one with
 //!   them, [`MultiCpu`] and [`MultiCpuThreads`] are for several. `SingleCpu<Handlers>` is for a
 //!   kernel whose interrupt handlers allocate. Any other kernel implements [`Kernel`].
@@ -72,7 +98,7 @@ pub use archipelago_api::kernels::{Cpus, Interrupts, Threads};
 pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
 };
-pub use archipelago_paging::{Locked, MAX_WINDOWS, Owned, Relax, Tlb};
+pub use archipelago_paging::{AdjacentFrames, Locked, MAX_WINDOWS, Owned, Relax, Tlb};
 pub use entry::{Entries, MARK};
 pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 pub use mode::{CrateFrames, FourLevel, GEOMETRY};

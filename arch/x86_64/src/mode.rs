@@ -1,6 +1,7 @@
 //! Four levels of tables, as a paging mode.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtRange};
 use archipelago_paging::{
@@ -77,7 +78,7 @@ unsafe impl<P: PageTables> PagingMode<P> for FourLevel {
 
     type LocalTlb = LocalTlb;
 
-    const LOCAL_TLB: LocalTlb = LocalTlb;
+    const LOCAL_TLB: LocalTlb = LocalTlb::HERE;
 
     unsafe fn link(mapper: &mut P, table: TableRef, index: usize) -> Link {
         // SAFETY: the caller promises a table of the hierarchy and an index in it.
@@ -86,10 +87,13 @@ unsafe impl<P: PageTables> PagingMode<P> for FourLevel {
         entry::read_link(unsafe { entry.read_volatile() })
     }
 
-    /// Needs no barrier: stores become visible in their order.
+    /// Needs no instruction for a barrier, since stores become visible in their order, but a fence
+    /// that has the compiler keep the order.
     unsafe fn set_link(mapper: &mut P, table: TableRef, index: usize, frame: PhysAddr) {
         // SAFETY: the caller promises a table of the hierarchy and an index in it.
         let entry = unsafe { entry_of(mapper, table, index) };
+        // The entries of the table come first, for a walk in between.
+        fence(Ordering::Release);
         // SAFETY: the entry is a word of a table, which nothing else accesses but CPUs' walks.
         unsafe { entry.write_volatile(entry::write_link(frame)) };
     }

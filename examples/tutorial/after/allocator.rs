@@ -19,7 +19,7 @@ pub fn init_heap(
 ) -> Result<(), InitError> {
     // SAFETY: one CPU, one set of page tables, which map all physical memory at an offset other
     // than 0; EFER.NXE is set; nothing else is mapped where the heap goes.
-    let machine = unsafe { Paging::new(mapper, frames) };
+    let machine = unsafe { Paging::one_cpu(mapper, frames) };
     ALLOCATOR
         .init(&[Window::new(HEAP_START, HEAP_SIZE)], machine)
         .map_err(|failure| failure.error)

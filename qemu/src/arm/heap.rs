@@ -1,8 +1,9 @@
 //! The heap's machine: over the boot code's page tables and frame pool.
 
 use archipelago::Window;
-use archipelago_arm::{Paging, Roots};
+use archipelago_arm::{Broadcast, Maintenance, Paging, Roots};
 
+use super::paging::everywhere;
 use crate::frames::FramePool;
 use crate::shared::Memory;
 
@@ -13,7 +14,7 @@ pub type Mapper = Roots;
 pub type Frames = FramePool;
 
 /// The heap's machine.
-pub type HeapMachine = Paging<Mapper, Frames, &'static Memory>;
+pub type HeapMachine = Paging<Mapper, Frames, &'static Memory, Maintenance<Broadcast>>;
 
 /// From where TTBR1 translates on, as much as there can be memory: what runs out first is frames.
 pub const HEAP_WINDOW: Window = Window::new(0x8000_0000, 1 << 30);
@@ -29,5 +30,6 @@ pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // - there is one CPU, and one pair of first-level tables;
     // - the pool's frames lie in RAM, which is mapped at its own addresses and ends below 2 GiB;
     // - the kernels touch no word of a table for a heap's window.
-    unsafe { Paging::shared(memory) }
+    let machine = unsafe { Paging::shared(memory) };
+    machine.with_tlb(everywhere())
 }

@@ -1,8 +1,9 @@
 //! The kernel's own use of its page tables, beside the heap's.
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_arm::{Broadcast, Link, Maintenance, SmallPage, Tlb};
+use archipelago_arm::{Link, SmallPage, Tlb};
 
+use super::paging::everywhere;
 use super::{FRAME_BYTES, physmap};
 use super::{Frames, Mapper};
 use crate::mapping::{Permissions, Translation};
@@ -38,7 +39,7 @@ pub fn map(mapper: &mut Mapper, frames: &mut Frames, page: usize, permissions: P
     // - The word is one of a table that a slot links, and nothing else uses the tables meanwhile.
     // - The frame is new, and nothing was mapped at the page.
     unsafe { place.write_volatile(number | flags.bits()) };
-    Maintenance(Broadcast).filled(one(page));
+    everywhere().filled(one(page));
     frame
 }
 
@@ -72,7 +73,7 @@ pub fn unmap(mapper: &mut Mapper, frames: &mut Frames, page: usize) -> u64 {
     assert!(is_small_page(before), "nothing is mapped at {page:#x}");
     // SAFETY: the word is one of a table that a slot links, and the page is not in use.
     unsafe { place.write_volatile(0) };
-    Maintenance(Broadcast).flush(one(page));
+    everywhere().flush(one(page));
     let frame = u64::from(before & FRAME);
     frames.give_back(frame);
     frame

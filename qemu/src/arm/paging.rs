@@ -9,6 +9,12 @@ use spin::Mutex;
 use super::FRAME_BYTES;
 use crate::memory::PhysRange;
 
+/// Maintenance that reaches every CPU.
+pub(super) const fn everywhere() -> Maintenance<Broadcast> {
+    // SAFETY: the only CPU that runs has the Multiprocessing Extensions.
+    Maintenance(unsafe { Broadcast::new() })
+}
+
 /// Where RAM begins, which is mapped at its own addresses.
 const RAM: usize = 0x4000_0000;
 
@@ -93,7 +99,7 @@ pub(super) fn take_over(end: u64) -> Roots {
     }
     let lower = first_level(&raw const first_level_lower);
     // The walks of this CPU find the tables before their links.
-    let everything = Maintenance(Broadcast);
+    let everything = everywhere();
     let ram = VirtRange::new(VirtAddr::new(RAM), LOWER_WORDS / 2 * MEGABYTE);
     let ram = ram.expect("it does not wrap");
     everything.filled(ram);

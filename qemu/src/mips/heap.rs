@@ -24,5 +24,5 @@ pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // - the pool's frames lie in kseg0, not at address 0;
     // - the entry code sets PageMask, and the linker script puts the refill handler at its vector;
     // - the kernels touch no entry of a heap's window.
-    unsafe { Paging::shared(memory) }
+    unsafe { Paging::shared_on_one_cpu(memory) }
 }

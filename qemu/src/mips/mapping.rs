@@ -1,7 +1,7 @@
 //! The kernel's own use of its page tables, beside the heap's.
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_mips::{Entry, Link, LocalTlb, Tlb};
+use archipelago_mips::{Entry, Link, LocalTlb};
 
 use super::addresses::USER_CAN_TOUCH;
 use super::{FRAME_BYTES, Frames, Mapper};
@@ -97,5 +97,5 @@ fn entry(mapper: &Mapper, table: PhysAddr, address: usize) -> *mut u32 {
 
 fn flush(page: usize) {
     let range = VirtRange::new(VirtAddr::new(page), FRAME_BYTES);
-    LocalTlb.flush(range.expect("a page does not wrap"));
+    LocalTlb::flush_local(range.expect("a page does not wrap"));
 }

@@ -35,9 +35,9 @@ pub const SECOND_WINDOW: Window = Window::new(HEAP_WINDOW.base + (1 << 40), WIND
 pub fn holding_machine(memory: &'static Memory) -> HeapMachine {
     // SAFETY:
     // - a reference leads to the same mapper and frames always;
-    // - there is one CPU and one level-4 table, the mapper's;
+    // - there is one CPU and one level-4 table, the mapper's, without process-context identifiers;
     // - the pool's frames lie in the physmap, where the mapper says, which is not at address 0;
     // - the entry code sets `EFER.NXE`;
     // - the kernels touch no page-table entry of a heap's window.
-    unsafe { Paging::shared(memory) }
+    unsafe { Paging::shared_on_one_cpu(memory) }
 }

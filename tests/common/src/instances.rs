@@ -60,6 +60,7 @@ fn add<G: SimGeometry>(all: &mut Vec<*const ()>) {
     ]);
     all.extend(addresses![
         Pages::<'static, Sim<G>, Hosted>::allocate,
+        Pages::<'static, Sim<G>, Hosted>::allocate_adjacent,
         Pages::<'static, Sim<G>, Hosted>::recover,
         Pages::<'static, Sim<G>, Hosted>::stats,
         OwnedRun::<'static, Sim<G>, Hosted>::as_ptr,

@@ -1,6 +1,7 @@
 //! The heap as its callers see it: the early region, `GlobalAlloc` and `Allocator`, reallocation,
 //! requests with flags.
 
+mod adjacent;
 mod causes;
 mod collections;
 mod early;

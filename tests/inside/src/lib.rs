@@ -55,12 +55,12 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, Report, SpanReport, VirtAddr,
-    VirtRange, context, kernels,
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Report, SpanReport,
+    VirtAddr, VirtRange, context, kernels,
 };
-pub use heap::{AllocError, EarlyRegion, Heap, InitFailure, OwnedRun, Pages, ReallocError};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
-pub use pageheap::{InitError, Window, WindowRule};
+pub use pageheap::{InitError, InitFailure, Window, WindowRule};
 pub use region::{Cause, Purpose};

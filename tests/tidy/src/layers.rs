@@ -32,6 +32,7 @@ const ORDERS: &[Order] = &[
         folder: "pageheap",
         files: &[
             "mod.rs",
+            "in_place.rs",
             "bitmap/memory.rs",
             "bitmap/none.rs",
             "gate.rs",
@@ -51,6 +52,7 @@ const ORDERS: &[Order] = &[
             "long_piece.rs",
             "long.rs",
             "alloc.rs",
+            "adjacent.rs",
             "bitmap/mod.rs",
             "extend.rs",
             "window.rs",
@@ -79,6 +81,7 @@ const ORDERS: &[Order] = &[
             "free.rs",
             "init.rs",
             "pages.rs",
+            "adjacent.rs",
             "resize.rs",
             "scannable/mod.rs",
             "scannable/alloc.rs",

@@ -20,6 +20,7 @@ mod rustup;
 mod setup;
 mod size;
 mod soak;
+mod stack;
 mod stages;
 mod table;
 mod toolchain;
@@ -100,6 +101,13 @@ enum Command {
     /// Prints a line `size HEAP PROFILE TARGET BYTES` each. The exit code is 0 if every bound was
     /// kept.
     Size(size::Options),
+    /// Measure the stack that the heap uses at every level of optimisation, and compare it with
+    /// bounds.
+    ///
+    /// Boots a kernel that paints its stack, on every machine with an MMU, and prints a line
+    /// `stack MACHINE PROFILE CALL BYTES` for each call. The exit code is 0 if every bound was
+    /// kept.
+    Stack,
     /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
     Listing(listing::Options),
     /// Draw a sample heap and its bitmap: which words hold pointers.
@@ -158,6 +166,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Classes(options) => classes::command(options, install),
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),
+        Command::Stack => stack::command(install),
         Command::Map => map::command(install),
         Command::Listing(options) => {
             listing::command(options, install)?;

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use archipelago::{AllocFlags, Heap, Window};
 use archipelago_api::{
-    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
+    Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PhysAddr, PrepareError,
     ReserveError, VirtAddr, VirtRange,
 };
 use archipelago_conformance::{Contend, Exhaust};
@@ -71,6 +71,18 @@ unsafe impl<M: Machine, P: Walked> Machine for Following<M, P> {
         let contents = unsafe { self.machine.commit(range, patience) }?;
         self.board.follow(range);
         Ok(contents)
+    }
+
+    unsafe fn commit_adjacent(
+        &self,
+        range: VirtRange,
+        align: usize,
+        patience: Patience,
+    ) -> Result<PhysAddr, CommitError> {
+        // SAFETY: the caller promises the machine's obligations.
+        let first = unsafe { self.machine.commit_adjacent(range, align, patience) }?;
+        self.board.follow(range);
+        Ok(first)
     }
 
     unsafe fn decommit(&self, range: VirtRange, patience: Patience) -> Result<(), Busy> {

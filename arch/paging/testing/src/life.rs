@@ -2,7 +2,7 @@
 //!
 //! A machine's tests make the machine and choose the ranges.
 
-use archipelago_api::{Contents, Footprint, Machine, Patience, VirtRange};
+use archipelago_api::{CommitError, Contents, Footprint, Machine, Patience, VirtRange};
 
 use crate::{PAGE, Source, Walked, each_page};
 
@@ -166,6 +166,72 @@ pub fn held_frames_are_used_first<P: Walked>(
         let requests = source.books().requests;
         assert_eq!(requests, pages + tables, "round {round}");
     }
+}
+
+/// Commits a window with adjacent frames, takes them away, and asks a source without so many.
+/// `machine` supplies adjacent frames, and the window is Prepared.
+pub fn adjacent_frames_are_adjacent<P: Walked>(
+    source: &Source<P>,
+    machine: &impl Machine,
+    window: VirtRange,
+) {
+    let (pages, out) = (window.bytes() / PAGE, source.out());
+    let align = 8 * PAGE;
+    // SAFETY: the window is Prepared.
+    let first = unsafe { machine.commit_adjacent(window, align, Patience::Wait) };
+    let first = first.expect("there are frames").value();
+    assert_eq!(first % align as u64, 0);
+    for (number, page) in each_page(window).enumerate() {
+        let frame = source.physical.ready(page).expect("it is Ready");
+        assert_eq!(frame.value(), first + (number * PAGE) as u64);
+    }
+    assert_eq!(source.touch(window), pages);
+    assert_eq!(source.out(), out + pages);
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    unsafe { machine.decommit(window, Patience::Wait) }.expect("waited");
+    balanced(source, machine.footprint(), 0);
+    let before = (source.physical.picture(), source.out(), machine.footprint());
+    // SAFETY: the window is Prepared.
+    let refused = unsafe { machine.commit_adjacent(window, 1 << 30, Patience::Wait) };
+    assert_eq!(refused, Err(CommitError::Adjacent { needed: pages }));
+    assert_eq!(
+        (source.physical.picture(), source.out(), machine.footprint()),
+        before
+    );
+}
+
+/// Takes the memory of a window away in pieces of `piece` pages, the highest first, as a heap
+/// scavenges, and gives it memory again: frames that were in order are so again.
+pub fn frames_come_back_in_their_order<P: Walked>(
+    source: &Source<P>,
+    machine: &impl Machine,
+    window: VirtRange,
+    piece: usize,
+) {
+    make_ready(machine, window);
+    let frames = || -> Vec<_> {
+        let ready = |page| source.physical.ready(page).expect("it is Ready");
+        each_page(window).map(ready).collect()
+    };
+    let before = frames();
+    assert!(
+        before.is_sorted_by_key(|frame| frame.value()),
+        "the source hands them out in order"
+    );
+    for start in (0..window.bytes() / PAGE).step_by(piece).rev() {
+        let (_, rest) = window.split_at(start * PAGE).expect("it is inside");
+        let bytes = rest.bytes().min(piece * PAGE);
+        let (part, _) = rest.split_at(bytes).expect("no longer than the rest");
+        // SAFETY:
+        // - the part is Ready;
+        // - nothing uses it.
+        unsafe { machine.decommit(part, Patience::Wait) }.expect("waited");
+    }
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+    assert_eq!(frames(), before);
 }
 
 /// Commits a window twice on a machine that holds frames, whose source hands out zeroed ones.

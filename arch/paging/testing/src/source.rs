@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{FrameAllocator, FrameDeallocator};
+use archipelago_paging::{AdjacentFrames, FrameAllocator, FrameDeallocator};
 
 use crate::{Caches, FrameMemory, Walked, each_page};
 
@@ -143,11 +143,33 @@ unsafe impl<P: Walked> FrameAllocator for Source<P> {
     }
 }
 
+// SAFETY: the frames leave `free` together, and each returns when it is given back.
+unsafe impl<P: Walked> AdjacentFrames for Source<P> {
+    fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+        let mut books = self.books();
+        books.requests += 1;
+        let memory = self.physical.memory();
+        let frames: Vec<_> = memory.all().collect();
+        let run = frames.windows(count).find(|run| {
+            let is_aligned = run[0].value() % align as u64 == 0;
+            is_aligned && run.iter().all(|frame| books.free.contains(frame))
+        })?;
+        for &frame in run {
+            books.free.retain(|&free| free != frame);
+            books.out.insert(frame);
+            memory.fill(frame, books.filling);
+        }
+        run.first().copied()
+    }
+}
+
 impl<P: Walked> FrameDeallocator for Source<P> {
     unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
         let mut books = self.books();
         assert!(books.out.remove(&frame), "{frame:?} was not out");
         assert!(!books.cached.holds(frame), "a CPU still caches {frame:?}");
+        let is_written_back = self.physical.is_written_back(frame);
+        assert!(is_written_back, "a cache still has lines of {frame:?}");
         self.physical.memory().fill(frame, !P::JUNK);
         books.free.push(frame);
     }

@@ -33,6 +33,13 @@ pub trait Walked: Copy + Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether nothing is left in a cache that was written to `frame` where the machine reaches
+    /// frames. Caches without aliases always count as written back.
+    fn is_written_back(&self, frame: PhysAddr) -> bool {
+        let _ = frame;
+        true
+    }
+
     /// The frame of the page at `addr`, if the heap can read and write it.
     fn ready(&self, addr: VirtAddr) -> Option<PhysAddr>;
 

@@ -11,7 +11,7 @@ use archipelago_api::{
 };
 use archipelago_paging::{FrameAllocator, Locked, Owned, Paging, Tlb};
 use archipelago_paging_testing::{Walked as _, life};
-use spin::{Mutex, RelaxStrategy};
+use spin::{Mutex, MutexGuard, RelaxStrategy};
 
 use crate::physical::{Pages, TwoLevel, Whole, range};
 use crate::source::{Cpu, Machine, Source};
@@ -272,8 +272,8 @@ unsafe impl Tlb for &'static Watch {
 }
 
 #[test]
-fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not_wait() {
-    for (patience, free) in [(Patience::Wait, true), (Patience::Try, false)] {
+fn no_lock_of_the_kernel_is_held_while_cpus_are_told() {
+    for patience in [Patience::Wait, Patience::Try] {
         let source = Source::new(256);
         let pair = pair(&source);
         let watch: &'static Watch = leak(Watch {
@@ -291,11 +291,169 @@ fn no_lock_of_the_kernel_is_held_while_cpus_are_told_unless_the_caller_could_not
         unsafe { machine.release(window, patience) }.expect("no lock is held");
         assert_eq!(
             *watch.was_free.lock(),
-            [free, free],
+            [true, true],
             "once for pages, once for tables"
         );
         assert_eq!(source.out(), 0);
     }
+}
+
+/// Another CPU, which waits for the kernel's lock with interrupts masked: it responds to a request
+/// to flush once it has had the lock.
+struct Waiting {
+    cpu: Cpu,
+    pair: Pair,
+    responses: AtomicUsize,
+}
+
+// SAFETY: as `Cpu`, which it asks once the other CPU has responded.
+unsafe impl Tlb for &'static Waiting {
+    fn flush(&self, range: VirtRange) {
+        let (respond, response) = mpsc::channel();
+        let pair = self.pair;
+        let other = thread::spawn(move || {
+            drop(pair.lock());
+            // The machine has gone without a response if nobody listens.
+            let _ = respond.send(());
+        });
+        // A machine that holds the lock would wait for ever.
+        if response.recv_timeout(Duration::from_secs(10)).is_ok() {
+            other.join().expect("it responded");
+            self.responses.fetch_add(1, Ordering::Relaxed);
+        }
+        self.cpu.flush(range);
+    }
+}
+
+#[test]
+fn a_cpu_that_waits_for_the_lock_with_interrupts_masked_responds() {
+    for patience in [Patience::Wait, Patience::Try] {
+        let source = Source::new(256);
+        let pair = pair(&source);
+        let waiting: &'static Waiting = leak(Waiting {
+            cpu: Cpu(source),
+            pair,
+            responses: AtomicUsize::new(0),
+        });
+        let machine = shared(&source, pair).with_tlb(waiting);
+        let window = range(FREE, 16);
+        life::make_ready(&machine, window);
+        source.touch(window);
+        // SAFETY:
+        // - the window is reserved;
+        // - nothing uses it.
+        unsafe { machine.release(window, patience) }.expect("no lock is held");
+        assert_eq!(waiting.responses.load(Ordering::Relaxed), 2);
+        assert_eq!(source.out(), 0);
+    }
+}
+
+/// Another CPU that takes the kernel's lock when it is told to flush, from a given request on, and
+/// keeps it until the test takes it away.
+struct Taking {
+    cpu: Cpu,
+    pair: Pair,
+    /// Requests that pass before the lock is taken.
+    spared: AtomicUsize,
+    guard: Mutex<Option<MutexGuard<'static, (Pages, Source)>>>,
+}
+
+// SAFETY: as `Cpu`, which it asks.
+unsafe impl Tlb for &'static Taking {
+    fn flush(&self, range: VirtRange) {
+        self.cpu.flush(range);
+        match self.spared.load(Ordering::Relaxed) {
+            0 => *self.guard.lock() = Some(self.pair.lock()),
+            spared => self.spared.store(spared - 1, Ordering::Relaxed),
+        }
+    }
+}
+
+/// A machine with one window of [`PAGES_OF_TAKING`] Ready pages, whose lock is taken in the flush
+/// after `spared` ones.
+fn taking(
+    spared: usize,
+) -> (
+    Source,
+    &'static Taking,
+    Machine<Whole, Pair, &'static Taking>,
+) {
+    let source = Source::new(256);
+    let pair = pair(&source);
+    let taking: &'static Taking = leak(Taking {
+        cpu: Cpu(source),
+        pair,
+        spared: AtomicUsize::new(spared),
+        guard: Mutex::new(None),
+    });
+    let machine = shared(&source, pair).with_tlb(taking);
+    life::make_ready(&machine, range(FREE, PAGES_OF_TAKING));
+    source.touch(range(FREE, PAGES_OF_TAKING));
+    (source, taking, machine)
+}
+
+const PAGES_OF_TAKING: usize = 16;
+
+/// Checks that frames of the source are those that the machine accounts for, beside `ready` ones.
+fn accounts_are_exact(source: &Source, machine: &impl archipelago_api::Machine, ready: usize) {
+    let footprint = machine.footprint();
+    let accounted = ready + footprint.table_frames + footprint.held_frames;
+    assert_eq!(source.out(), accounted);
+}
+
+#[test]
+fn a_lock_that_is_taken_during_a_flush_leaves_the_rest_to_the_next_call() {
+    // The lock is taken in the flush of pages, or in that of tables.
+    for (spared, held, tables) in [(0, PAGES_OF_TAKING, 1), (1, 0, 1)] {
+        let (source, taking, machine) = taking(spared);
+        let window = range(FREE, PAGES_OF_TAKING);
+        // SAFETY:
+        // - the window is Ready;
+        // - nothing uses it.
+        unsafe { machine.fault(window, Patience::Try) }.expect("the lock was free");
+        assert_eq!(life::ready_pages(&source, window), 0);
+        let footprint = machine.footprint();
+        assert_eq!(
+            (footprint.held_frames, footprint.table_frames),
+            (held, tables)
+        );
+        accounts_are_exact(&source, &machine, 0);
+        // SAFETY: the window is Reserved.
+        let busy = unsafe { machine.prepare(window, Patience::Try) };
+        assert_eq!(busy, Err(PrepareError::Busy));
+        accounts_are_exact(&source, &machine, 0);
+        drop(taking.guard.lock().take());
+        taking.spared.store(usize::MAX, Ordering::Relaxed);
+        let other = range(FREE + (1 << 24), 1);
+        machine.reserve(other, Patience::Try).expect("it is empty");
+        assert_eq!(source.out(), 0);
+        accounts_are_exact(&source, &machine, 0);
+        // SAFETY: the window is Reserved.
+        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+        // SAFETY: the window is Prepared.
+        unsafe { machine.commit(window, Patience::Wait) }.expect("there are frames");
+        accounts_are_exact(&source, &machine, PAGES_OF_TAKING);
+    }
+}
+
+#[test]
+fn pages_that_were_decommitted_with_the_lock_taken_are_prepared() {
+    let (source, taking, machine) = taking(0);
+    let window = range(FREE, PAGES_OF_TAKING);
+    // SAFETY:
+    // - the window is Ready;
+    // - nothing uses it.
+    unsafe { machine.decommit(window, Patience::Try) }.expect("the lock was free");
+    accounts_are_exact(&source, &machine, 0);
+    // SAFETY: the window is Prepared.
+    let busy = unsafe { machine.commit(window, Patience::Try) };
+    assert_eq!(busy, Err(CommitError::Busy));
+    drop(taking.guard.lock().take());
+    taking.spared.store(usize::MAX, Ordering::Relaxed);
+    // SAFETY: the window is Prepared.
+    unsafe { machine.commit(window, Patience::Try) }.expect("there are frames");
+    assert_eq!(life::ready_pages(&source, window), PAGES_OF_TAKING);
+    accounts_are_exact(&source, &machine, PAGES_OF_TAKING);
 }
 
 type Interruptible = Paging<TwoLevel, Pages, Interrupted, Owned<Pages, Interrupted>, Cpu>;

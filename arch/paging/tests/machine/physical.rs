@@ -1,8 +1,9 @@
 //! Page tables of two levels in physical memory.
 //!
-//! An absent slot is not 0, and frame 0 is a frame.
+//! An absent slot is not 0, and frame 0 is a frame. The data cache sees a page of the heap and the
+//! frame itself as two memories.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
@@ -31,9 +32,17 @@ pub(crate) const BLOCK: u32 = 0xb10c_0001;
 pub(crate) struct Physical {
     memory: FrameMemory,
     slots: &'static Mutex<Vec<u32>>,
+    /// Frames with lines in the cache that were written where the machine reaches frames.
+    dirty: &'static Mutex<BTreeSet<PhysAddr>>,
 }
 
 impl Physical {
+    fn dirty(&self) -> MutexGuard<'_, BTreeSet<PhysAddr>> {
+        self.dirty
+            .lock()
+            .expect("no test panics with the lock held")
+    }
+
     pub(crate) fn slots(&self) -> MutexGuard<'_, Vec<u32>> {
         self.slots
             .lock()
@@ -79,11 +88,16 @@ impl Walked for Physical {
         Self {
             memory,
             slots: Box::leak(Box::new(Mutex::new(vec![ABSENT; 1024]))),
+            dirty: Box::leak(Box::default()),
         }
     }
 
     fn memory(&self) -> FrameMemory {
         self.memory
+    }
+
+    fn is_written_back(&self, frame: PhysAddr) -> bool {
+        !self.dirty().contains(&frame)
     }
 
     fn ready(&self, addr: VirtAddr) -> Option<PhysAddr> {
@@ -190,6 +204,11 @@ unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
     }
 
     unsafe fn memory(pages: &Pages<S>, frame: PhysAddr) -> NonNull<u8> {
+        pages.0.dirty().insert(frame);
         pages.0.memory.place(frame)
+    }
+
+    fn leaves(pages: &Pages<S>, frame: PhysAddr) {
+        pages.0.dirty().remove(&frame);
     }
 }

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
 use archipelago_paging::{Owned, Paging, Tlb};
-use archipelago_paging_testing::{Caches, giving_back};
+use archipelago_paging_testing::{Caches, Walked as _, giving_back};
 
 use crate::format::frame_of;
 use crate::physical::{PAGE, Pages, Physical, SLOT_BYTES, Space, TwoLevel, Whole};
@@ -39,7 +39,13 @@ impl Caches<Physical> for Pairs {
         }
         let load = |half| physical.walk(VirtAddr::new(pair * PAIR + half * PAGE));
         let halves = self.pairs.entry(pair).or_insert_with(|| [0, 1].map(load));
-        frame_of(halves[addr.value() / PAGE % 2])
+        let frame = frame_of(halves[addr.value() / PAGE % 2]);
+        let is_written_back = frame.is_none_or(|frame| physical.is_written_back(frame));
+        assert!(
+            is_written_back,
+            "{addr} is damaged when the cache writes {frame:?}"
+        );
+        frame
     }
 }
 

@@ -1,6 +1,6 @@
 //! The transitions, one after the other, anywhere in the space.
 
-use archipelago_api::{Machine as _, Patience, VirtRange};
+use archipelago_api::{CommitError, Machine as _, Patience, VirtRange};
 use archipelago_paging_testing::life;
 use x86_64::structures::paging::OffsetPageTable;
 
@@ -86,6 +86,34 @@ fn a_source_that_takes_nothing_back_has_its_frames_held_and_used_first() {
     let machine = machine::<Mapped>(&source, false);
     let window = range(BOTTOM_OF_UPPER_HALF, 600);
     life::held_frames_are_used_first(&source, &machine, window, 4);
+}
+
+#[test]
+fn frames_come_back_in_their_order_held_or_given_back() {
+    for returning in [true, false] {
+        let source = Source::new(2048);
+        let machine = machine::<Mapped>(&source, returning);
+        let window = range(BOTTOM_OF_UPPER_HALF + 300 * PAGE, 600);
+        life::frames_come_back_in_their_order(&source, &machine, window, 250);
+    }
+}
+
+#[test]
+fn adjacent_frames_are_a_request_of_their_own() {
+    for returning in [true, false] {
+        let source = Source::new(2048);
+        let machine = machine::<Mapped>(&source, returning);
+        let window = range(BOTTOM_OF_UPPER_HALF + 300 * PAGE, 600);
+        machine
+            .reserve(window, Patience::Wait)
+            .expect("it is empty");
+        // SAFETY: the window is Reserved.
+        unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
+        // SAFETY: the window is Prepared.
+        let refused = unsafe { machine.commit_adjacent(window, PAGE, Patience::Wait) };
+        assert_eq!(refused, Err(CommitError::Adjacent { needed: 600 }));
+        life::adjacent_frames_are_adjacent(&source, &machine.adjacent(), window);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use core::ops::Deref;
 
 use archipelago_api::{PhysAddr, VirtAddr, VirtRange};
-use archipelago_paging::{FrameAllocator as _, FrameDeallocator as _};
+use archipelago_paging::{AdjacentFrames, FrameAllocator as _, FrameDeallocator as _};
 use archipelago_paging_testing::{Caches, FrameMemory, Picture, Walked, giving_back};
 pub(crate) use archipelago_paging_testing::{PAGE, range};
 use archipelago_x86_64::{PageTables, Paging, Tlb};
@@ -222,6 +222,13 @@ unsafe impl FrameAllocator<Size4KiB> for Source {
         let frame = self.0.allocate_frame()?;
         let start = x86_64::PhysAddr::new(frame.value());
         Some(PhysFrame::containing_address(start))
+    }
+}
+
+// SAFETY: the frames are those of the inner source.
+unsafe impl AdjacentFrames for Source {
+    fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+        self.0.allocate_adjacent(count, align)
     }
 }
 

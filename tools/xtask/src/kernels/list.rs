@@ -136,6 +136,18 @@ pub(crate) const KERNELS: &[Kernel] = &[
         ..careless("careless=touched")
     },
     Kernel {
+        name: STACK,
+        memory_mib: &[64],
+        ..PASSES
+    },
+    Kernel {
+        name: STACK,
+        expected: Expected::Failure(" bytes of stack, more than "),
+        memory_mib: &[64],
+        command_line: "wasteful=init",
+        ..PASSES
+    },
+    Kernel {
         name: "too_little_memory",
         memory_mib: &[16, 2],
         ..PASSES
@@ -227,6 +239,9 @@ const SCANNABLE: Kernel = Kernel {
 
 /// The kernel whose boots must fail, each in a case of its own.
 pub(super) const FAILURES: &str = "failures";
+
+/// The kernel that measures the stack.
+pub(crate) const STACK: &str = "stack";
 
 /// The kernel that looks for stale translations.
 const TRANSLATIONS: &str = "translations";

@@ -4,7 +4,7 @@ mod list;
 
 use core::time::Duration;
 
-pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS};
+pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS, STACK};
 
 use crate::machine::{Machine, Memory, MemorySize};
 use crate::qemu::Verdict;

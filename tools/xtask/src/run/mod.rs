@@ -48,6 +48,8 @@ pub(crate) enum Profile {
     Checked,
     /// As a kernel would be shipped, for measurements.
     Optimized,
+    /// As [`Checked`](Self::Checked) and not optimised at all, to measure the stack.
+    Unoptimized,
 }
 
 /// The command that builds kernels; `which` are cargo's arguments that choose them.
@@ -66,8 +68,14 @@ pub(crate) fn build(
         .arg(project::kernels_manifest())
         .arg("--target-dir")
         .arg(project::bare_target());
-    if profile == Profile::Optimized {
-        build.arg("--release");
+    match profile {
+        Profile::Checked => {}
+        Profile::Optimized => {
+            build.arg("--release");
+        }
+        Profile::Unoptimized => {
+            build.args(["--profile", "stack"]);
+        }
     }
     build
 }
@@ -77,6 +85,7 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
     let profile = match profile {
         Profile::Checked => "debug",
         Profile::Optimized => "release",
+        Profile::Unoptimized => "stack",
     };
     project::bare_target()
         .join(machine.target)
@@ -122,7 +131,7 @@ fn replay_all(
     let toolchain = needs(&machines).ensure(install)?;
     let mut rows = Vec::new();
     for machine in &machines {
-        let kernel = prepare(&toolchain, machine, REPLAY)?;
+        let kernel = prepare(&toolchain, machine, Profile::Optimized, REPLAY)?;
         let memory = machine.memory(memory);
         for trace in traces {
             rows.push(boot(machine, &kernel, memory, trace)?);
@@ -202,7 +211,7 @@ pub(crate) fn traces() -> Result<Vec<PathBuf>> {
 }
 
 /// The programs and targets that kernels of these machines need.
-fn needs<'a>(machines: &[&'a Machine]) -> Needs<'a> {
+pub(crate) fn needs<'a>(machines: &[&'a Machine]) -> Needs<'a> {
     Needs {
         machines: machines.to_vec(),
         targets: machines.iter().map(|machine| machine.target).collect(),
@@ -211,8 +220,16 @@ fn needs<'a>(machines: &[&'a Machine]) -> Needs<'a> {
 }
 
 /// Sees to it that the kernel is built, and returns its file.
-fn prepare(toolchain: &Toolchain, machine: &Machine, kernel: &str) -> Result<PathBuf> {
-    let mut command = build(toolchain, machine, Profile::Optimized, &["--bin", kernel]);
+///
+/// # Errors
+/// If the kernel cannot be built.
+pub(crate) fn prepare(
+    toolchain: &Toolchain,
+    machine: &Machine,
+    profile: Profile,
+    kernel: &str,
+) -> Result<PathBuf> {
+    let mut command = build(toolchain, machine, profile, &["--bin", kernel]);
     let mut progress = Progress::start(format!("build {kernel} for {}", machine.name));
     let built = process::run(&mut command, None, |line| progress.update(line))?;
     let success = built.ending.success();
@@ -221,7 +238,7 @@ fn prepare(toolchain: &Toolchain, machine: &Machine, kernel: &str) -> Result<Pat
         built.lines.iter().for_each(|line| eprintln!("{line}"));
         bail!("`{}` failed", process::describe(&command));
     }
-    Ok(kernel_file(machine, Profile::Optimized, kernel))
+    Ok(kernel_file(machine, profile, kernel))
 }
 
 /// Boots the kernel with a trace, shows how far it is, and then the heap and what went wrong.
