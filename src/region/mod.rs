@@ -16,6 +16,7 @@ mod share;
 mod source;
 mod space;
 pub(crate) mod token;
+mod undo;
 pub(crate) mod windows;
 
 pub use cause::Cause;
@@ -23,7 +24,8 @@ pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
 pub(crate) use need::Need;
 pub(crate) use source::{LINE_BYTES, Source};
+pub(crate) use space::Space;
+pub(crate) use undo::PendingUndo;
 #[cfg(test)]
-pub(crate) use space::Undo;
-pub(crate) use space::{PendingUndo, Space};
+pub(crate) use undo::Undo;
 pub(crate) use windows::Windows;

@@ -13,6 +13,7 @@ use super::cause::Cause;
 use super::ledger::Purpose;
 use super::ledger::{Ledger, Total};
 use super::token::{Prepared, Ready, Refused, Reserved};
+use super::undo::{PendingUndo, Undo};
 use crate::base::held::{HeapNumber, HeldLocks};
 
 /// Decides whether so many more bytes may become Ready.
@@ -32,21 +33,6 @@ pub(crate) struct Space<'a, M> {
     locks: HeldLocks,
     /// Ranges that could not be undone yet, because the machine was busy.
     pending: &'a Cell<PendingUndo>,
-}
-
-/// Ranges that the records count as Reserved and that are not yet, because the machine was busy
-/// when they were to be undone. A failing step leaves two at most: that of the request, and that of
-/// the metadata that was refused.
-pub(crate) type PendingUndo = [Option<Undo>; 2];
-
-/// A range that is to be Reserved again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Undo {
-    /// The range.
-    pub(crate) range: VirtRange,
-    /// How many of its first bytes are Ready, charged to [`Purpose::UnusedMetadata`]; the others
-    /// are Prepared.
-    pub(crate) ready: usize,
 }
 
 impl<'a, M: Machine> Space<'a, M> {

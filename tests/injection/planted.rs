@@ -1,7 +1,5 @@
 //! Operations that break the rules on purpose: the harness has to notice each.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
-
 use archipelago::{AllocFlags, Cause, Machine};
 use archipelago_api::Patience;
 use archipelago_sim::{Plain32, SimGeometry, State};
@@ -10,6 +8,7 @@ use archipelago_testing::layout;
 use crate::case::{Case, large, window};
 use crate::refusal::Refusal;
 use crate::shortage::{self, Scarce};
+use crate::snapshot::Snapshot;
 use crate::sweep::{self, Scenario};
 
 fn set_up() -> Case<Plain32> {
@@ -102,39 +101,16 @@ fn pages_that_are_left_over() {
     });
 }
 
-/// The first refusal leaves some metadata in stock, and each later one some more.
+/// Metadata that was made since the first refusal.
 #[test]
 #[should_panic(expected = "a hundred refusals leave more than one")]
-fn stock_that_grows_with_every_refusal() {
-    static REFUSALS: AtomicUsize = AtomicUsize::new(0);
-    let set_up = || {
-        let mut case = set_up();
-        let pages = case.rig.get(Plain32::GEOMETRY.chunk_bytes(), 8);
-        case.rig.free(pages);
-        // Pages that are Ready and free serve the requests that follow.
-        case.get(40 << 10, 8);
-        REFUSALS.store(0, Ordering::Relaxed);
-        case
-    };
-    let operate = |case: &mut Case<Plain32>| {
-        let bytes = 2 * Plain32::GEOMETRY.chunk_bytes();
-        let result = case.allocate(layout(bytes, 8), AllocFlags::empty());
-        result.inspect_err(|_| {
-            case.rig.machine.disarm();
-            let count = 1 + REFUSALS.fetch_add(1, Ordering::Relaxed).min(40);
-            let hoarded = layout(36 << 10, 8);
-            // The call that fails may be one of the next ones.
-            let blocks: Vec<_> = (0..count)
-                .filter_map(|_| case.rig.allocate(hoarded, AllocFlags::empty()).ok())
-                .collect();
-            blocks.into_iter().for_each(|block| case.rig.free(block));
-        })
-    };
-    sweep::calls(&Scenario {
-        set_up,
-        operate,
-        absorbs: true,
-    });
+fn stock_that_grows_after_the_first_refusal() {
+    let case = set_up();
+    let once = Snapshot::settled(&case);
+    Snapshot::settled(&case).assert_no_more_than(&once);
+    let object = case.rig.get(2 * Plain32::GEOMETRY.arena_bytes(), 8);
+    case.rig.free(object);
+    Snapshot::settled(&case).assert_no_more_than(&once);
 }
 
 #[test]
