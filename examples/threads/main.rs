@@ -55,7 +55,7 @@ fn main(boot: Boot) -> ! {
     // - The boot code maps every frame of the pool where the tables say, and none at address 0.
     // - The boot code lets pages be never executable.
     // - Nothing else is mapped in the window.
-    let machine = unsafe { Paging::new(boot.mapper, boot.frames) };
+    let machine = unsafe { Paging::one_cpu(boot.mapper, boot.frames) };
     HEAP.init(&[WINDOW], machine.returning())
         .unwrap_or_else(|failure| panic!("no heap: {failure}"));
 

@@ -119,7 +119,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                     drop(lists);
                     // The page that was made for the record may be the one that is missing.
                     let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
-                    if is_last_try || !is_short || !self.reclaim_record_pages(online) {
+                    let is_freed = self.reclaim_record_pages(online);
+                    if is_last_try || !is_short || !is_freed {
                         return Err(cause);
                     }
                     self.make_piece_of_records(online, kind)?;

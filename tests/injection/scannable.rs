@@ -69,13 +69,19 @@ fn long<G: SimGeometry>() -> usize {
 }
 
 fn the_first_scannable_object<G: SimGeometry>() {
-    inject!(untouched::<G>, |case| case
-        .allocate_scannable(small(), AllocFlags::empty()));
+    inject!(
+        untouched::<G>,
+        |case| case.allocate_scannable(small(), AllocFlags::empty()),
+        absorbs: true
+    );
 }
 
 fn a_scannable_object_beside_others<G: SimGeometry>() {
-    inject!(with_a_small_object::<G>, |case| case
-        .allocate_scannable(small(), AllocFlags::ZEROED));
+    inject!(
+        with_a_small_object::<G>,
+        |case| case.allocate_scannable(small(), AllocFlags::ZEROED),
+        absorbs: true
+    );
 }
 
 fn a_scannable_object_in_free_pages<G: SimGeometry>() {

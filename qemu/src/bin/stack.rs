@@ -101,8 +101,11 @@ struct Live {
     run: Option<OwnedRun<'static, HeapMachine, SingleCpu>>,
 }
 
+/// A call that is measured.
+type Call = fn(&mut Live);
+
 /// The calls, in an order in which each finds what it needs.
-const CALLS: [(&str, fn(&mut Live)); 9] = [
+const CALLS: [(&str, Call); 9] = [
     ("allocate", |live| live.small = allocate(SMALL)),
     ("allocate, large", |live| live.large = allocate(LARGE)),
     ("reallocate", |live| {

@@ -92,7 +92,8 @@ fn processes_live_side_by_side<S: Shape>(bytes: usize, beside: bool) {
                 assert_eq!(beside.heap.contains(*object), other == number);
             }
         }
-        assert_eq!(process.heap.stats().small_objects, process.objects.len());
+        // Where a heap was nearly full, an object may have a run of its own.
+        assert!(process.heap.stats().small_objects <= process.objects.len());
     }
 }
 

@@ -17,6 +17,7 @@ use super::two_level::TwoLevel as AnyArena;
 use super::words::ArenaWords;
 use crate::base::PageIdx;
 use crate::region::Cause;
+use crate::region::Need;
 use crate::region::metadata::MetadataSource;
 
 /// Words of the bitmap of an arena of 64 MiB with words of 64 bits, which is the largest.
@@ -31,6 +32,9 @@ static BITMAP: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 pub(crate) struct FirstArena<M: Machine>(AnyArena<M>);
 
 impl<M: Machine> FirstArena<M> {
+    /// The first piece of metadata that a table needs.
+    pub(super) const FIRST_NEED: Need = AnyArena::<M>::FIRST_NEED;
+
     /// The block that a table needs, in bytes.
     pub(super) const BLOCK_BYTES: usize = AnyArena::<M>::BLOCK_BYTES;
 

@@ -8,8 +8,12 @@ mod class;
 mod class_table;
 #[path = "flat_distance.rs"]
 mod distance;
+#[path = "../../../../src/span/list.rs"]
+mod list;
 #[path = "flat_place.rs"]
 mod near;
+#[path = "../../../../src/span/pool.rs"]
+mod pool;
 #[path = "../../../../src/span/record.rs"]
 mod record;
 #[path = "../../../../src/span/records.rs"]
@@ -24,6 +28,6 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
-pub(crate) use records::{RecordKind, Records, reach};
+pub(crate) use records::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, reach};
 pub(crate) use slots::{LiveSlot, SpanRef};
 pub(crate) use tokens::{NewSlot, RetiredRun};
