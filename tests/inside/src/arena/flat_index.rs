@@ -29,6 +29,13 @@ pub(crate) struct FlatIndex<M> {
 }
 
 impl<M: Machine> FlatIndex<M> {
+    /// The first piece of metadata that a table needs: a line, which is not taken.
+    pub(super) const FIRST_NEED: crate::region::Need = crate::region::Need {
+        bytes: 64,
+        align: 64,
+        is_block: false,
+    };
+
     /// The block that a table needs, in bytes: there are no tables.
     pub(super) const BLOCK_BYTES: usize = 0;
 
