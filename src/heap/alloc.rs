@@ -39,7 +39,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return self.allocate_early(layout, flags).map_err(refused);
         };
         self.refill_if_low(online, flags);
-        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
+        let Some(class) = Self::class_of(layout) else {
             return self.allocate_large(online, layout, flags).map_err(refused);
         };
         let span_class = SpanClass::noscan(class);

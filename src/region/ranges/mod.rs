@@ -103,12 +103,13 @@ impl Ranges {
     /// Slots of the array that is needed before one more range is certain to fit, if the present
     /// one is full.
     pub(crate) const fn needs_room(&self) -> Option<usize> {
-        if self.len < self.capacity() {
+        let capacity = self.capacity();
+        if self.len < capacity {
             None
-        } else if self.slots().is_empty() {
+        } else if capacity == 0 {
             Some(FIRST_CAPACITY)
         } else {
-            Some(self.slots().len() * 2)
+            Some(capacity * 2)
         }
     }
 
