@@ -38,7 +38,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Some(online) = self.pages.online() else {
             return self.allocate_early(layout, flags).map_err(refused);
         };
-        let Some(class) = Self::TABLE.class_for(layout.size(), layout.align()) else {
+        let Some(class) = Self::class_of(layout) else {
             return self.allocate_large(online, layout, flags).map_err(refused);
         };
         let span_class = SpanClass::noscan(class);

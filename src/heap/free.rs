@@ -81,7 +81,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         if !Self::SAVES_CODE {
             // SAFETY: the caller's promise is the same.
-            if let Some(freed) = unsafe { self.early.decide(pointer, layout, Fate::Freed) } {
+            if let Some(freed) = unsafe { self.early.decide::<true>(pointer, layout, Fate::Freed) }
+            {
                 return freed;
             }
         }

@@ -38,7 +38,7 @@ pub(super) enum Location<'a> {
 }
 
 /// The fault of an address in a span whose record does not describe it.
-const DAMAGED: Fault = Fault::Corruption("record of a span");
+const DAMAGED: Fault = Fault::Corruption("span record");
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The object at `pointer`, checked against `layout`; `None` if it is an early block, of which
@@ -58,7 +58,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         fate: Fate,
     ) -> Result<Option<Object<'_>>, Fault> {
         // SAFETY: the caller's promise is the same.
-        if let Some(decided) = unsafe { self.early.decide(pointer, layout, fate) } {
+        if let Some(decided) = unsafe { self.early.decide::<false>(pointer, layout, fate) } {
             return decided.map(|()| None);
         }
         let online = self.pages.online().ok_or(Fault::ForeignPointer)?;

@@ -56,7 +56,7 @@ impl fmt::Display for ReallocError {
 impl core::error::Error for ReallocError {}
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// The class that serves `layout`, for frees and changes of size; `None` for a large object.
+    /// The class that serves `layout`; `None` for a large object.
     // In line where that pays.
     #[inline(always)]
     pub(super) fn class_of(layout: Layout) -> Option<SizeClass> {

@@ -51,19 +51,6 @@ pub(super) enum Denied {
     Cause(Cause),
 }
 
-/// The place of an object that is to change its size.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// The object has its new size where it is, and so many bytes.
-    Here(usize, Scan),
-    /// The object has to move.
-    Elsewhere,
-    /// The object is scannable, and the request does not say where its pointers will be.
-    Scannable,
-    /// The caller has no such object.
-    Fault(Fault),
-}
-
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Changes the size of an object to that of `new`, in place if its class stays or, for a large
     /// object, if the following pages are free; else by moving it. With [`AllocFlags::ZEROED`] the
@@ -186,14 +173,9 @@ impl Resize {
         let mut stays = false;
         loop {
             // SAFETY: the caller's promise is the same.
-            match unsafe { self.in_place(heap, stays) } {
-                Place::Here(bytes, scan) => {
-                    let memory = NonNull::slice_from_raw_parts(self.pointer, bytes);
-                    return Ok(self.done(memory, false, scan));
-                }
-                Place::Elsewhere => {}
-                Place::Scannable => return Err(Denied::Cause(Cause::Scannable)),
-                Place::Fault(fault) => return Err(Denied::Fault(fault)),
+            if let Some((bytes, scan)) = unsafe { self.in_place(heap, stays) }? {
+                let memory = NonNull::slice_from_raw_parts(self.pointer, bytes);
+                return Ok(self.done(memory, false, scan));
             }
             match allocate(self.flags.difference(AllocFlags::ZEROED)) {
                 // SAFETY: the object is the caller's, and was found.
@@ -206,20 +188,33 @@ impl Resize {
 
     /// Whether the object can have the new layout where it is, whatever its slot.
     fn shrinks(&self) -> bool {
-        self.new.size() <= self.old.size() && is_aligned(self.pointer, self.new)
+        self.new.size() <= self.old.size() && self.is_aligned()
     }
 
-    /// Checks the object, and changes its size where it stands. One that shrinks and `stays` does
-    /// not have to move, unless it is to be scannable and its span is not.
+    /// Whether the object's address has the new alignment.
+    // Requests through `GlobalAlloc` never change it.
+    fn is_aligned(&self) -> bool {
+        self.new.align() <= self.old.align() || is_aligned(self.pointer, self.new)
+    }
+
+    /// Checks the object, and changes its size where it stands: to so many bytes, in a scannable
+    /// span or not; `None` if it has to move. One that shrinks and `stays` does not have to, unless
+    /// it is to be scannable and its span is not.
     ///
+    /// # Errors
+    /// The fault of the pointer or of the layout; [`Cause::Scannable`].
     /// # Safety
     /// As for [`run`](Self::run).
-    #[inline(never)]
-    unsafe fn in_place<M: Machine, K: Kernel>(&self, heap: &Heap<M, K>, mut stays: bool) -> Place {
+    #[inline]
+    unsafe fn in_place<M: Machine, K: Kernel>(
+        &self,
+        heap: &Heap<M, K>,
+        mut stays: bool,
+    ) -> Result<Option<(usize, Scan)>, Denied> {
         let Self { pointer, new, .. } = *self;
         if self.old.size() == 0 {
             // Its address may be anything's.
-            return Place::Elsewhere;
+            return Ok(None);
         }
         // The early heap has no bitmap.
         let cuts = stays && self.bits.allow(Scan::NO);
@@ -234,18 +229,18 @@ impl Resize {
         // - a block is the caller's, which uses no more than the new size.
         let object = match unsafe { heap.object_or_block(pointer, self.old, fate) } {
             Ok(Some(object)) => object,
-            Ok(None) if cuts => return Place::Here(new.size(), Scan::NO),
-            Ok(None) => return Place::Elsewhere,
-            Err(fault) => return Place::Fault(fault),
+            Ok(None) if cuts => return Ok(Some((new.size(), Scan::NO))),
+            Ok(None) => return Ok(None),
+            Err(fault) => return Err(Denied::Fault(fault)),
         };
         let (record, scan) = (object.span.record, object.span.scan());
         if self.bits.are_kept() && scan.is_yes() {
             if !self.shrinks() {
-                return Place::Scannable;
+                return Err(Denied::Cause(Cause::Scannable));
             }
             stays = true;
         } else if !(self.bits.allow(scan) || stays && scan.is_yes()) {
-            return Place::Elsewhere;
+            return Ok(None);
         }
         let table = Heap::<M, K>::TABLE;
         let (run, class) = (
@@ -256,9 +251,9 @@ impl Resize {
             },
         );
         let wanted = Heap::<M, K>::class_of(new);
-        let fits = wanted == class && (class.is_some() || is_aligned(pointer, new));
+        let fits = wanted == class && (class.is_some() || self.is_aligned());
         if new.size() == 0 || !(fits || stays) {
-            return Place::Elsewhere;
+            return Ok(None);
         }
         if !fits {
             record.loosen();
@@ -270,7 +265,7 @@ impl Resize {
                 // SAFETY: the run is the object's, which is the caller's.
                 match unsafe { self.resize_run(heap, (object.handle, run), scan) } {
                     Some(bytes) => bytes,
-                    None => return Place::Elsewhere,
+                    None => return Ok(None),
                 }
             }
         };
@@ -279,7 +274,7 @@ impl Resize {
             // SAFETY: the object is the caller's, and that long.
             unsafe { cut_bits(heap, scan, memory, new.size()) };
         }
-        Place::Here(bytes, scan)
+        Ok(Some((bytes, scan)))
     }
 
     /// Clears what was asked for beyond the old size.
@@ -323,7 +318,8 @@ impl Resize {
         scan: Scan,
     ) -> Option<usize> {
         let online = heap.pages.online()?;
-        let pages = Heap::<M, K>::wanted(self.new).ok()?.pages;
+        // More than can be are not free.
+        let pages = self.new.size().div_ceil(M::GEOMETRY.page_bytes());
         let added = if pages > run.count {
             let more = Want::pages(pages - run.count).for_scan(scan);
             let added = heap.pages.extend(online, run, more, self.flags, heap);

@@ -103,12 +103,13 @@ impl Ranges {
     /// Slots of the array that is needed before `more` more ranges are certain to fit, if the
     /// present one has no room for them.
     pub(crate) const fn needs_room(&self, more: usize) -> Option<usize> {
-        if self.len + more <= self.capacity() {
+        let capacity = self.capacity();
+        if self.len + more <= capacity {
             None
-        } else if self.slots().is_empty() {
+        } else if capacity == 0 {
             Some(FIRST_CAPACITY)
         } else {
-            Some(self.slots().len() * 2)
+            Some(capacity * 2)
         }
     }
 
