@@ -4,7 +4,7 @@
 //! counts its dependent loads.
 #![no_std]
 
-use archipelago::{Heap, VirtAddr};
+use archipelago::{Heap, VirtAddr, Window};
 use archipelago_x86_64::{Paging, SingleCpu};
 use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PhysFrame, Size4KiB};
 
@@ -19,7 +19,17 @@ unsafe impl FrameAllocator<Size4KiB> for NoFrames {
     }
 }
 
-static HEAP: Heap<Paging<OffsetPageTable<'static>, NoFrames>, SingleCpu> = Heap::new();
+/// The machine of the heap.
+type Machine = Paging<OffsetPageTable<'static>, NoFrames>;
+
+static HEAP: Heap<Machine, SingleCpu> = Heap::new();
+
+/// Initialises the heap. Without this function the compiler would know that nobody does, and that
+/// a lookup finds nothing.
+#[unsafe(no_mangle)]
+pub fn initialise(windows: &[Window], machine: Machine) -> bool {
+    HEAP.init(windows, machine).is_ok()
+}
 
 /// Whether a span of the heap holds the address.
 #[unsafe(no_mangle)]
