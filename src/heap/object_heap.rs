@@ -1,7 +1,6 @@
 //! The heap: what it consists of.
 
 use core::fmt;
-use core::sync::atomic::AtomicBool;
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
 
@@ -21,8 +20,6 @@ pub struct Heap<M: Machine, K: Kernel> {
     /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
     /// kernel without one links none of this.
     pub(super) refill: RankedLock<Refill<M, K>, K, { rank::EARLY }>,
-    /// The reserve is being filled.
-    pub(super) is_filling: AtomicBool,
 }
 
 /// Fills the reserve of a heap.
@@ -66,7 +63,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             pages: PageHeap::new(),
             central: Central::new(),
             refill: RankedLock::new(None),
-            is_filling: AtomicBool::new(false),
         }
     }
 

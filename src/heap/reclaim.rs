@@ -1,8 +1,6 @@
 //! Empty spans and empty pages of records, which the heap keeps back from the page heap until it
 //! asks for them.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
@@ -27,7 +25,7 @@ impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
 
     /// Fills up the reserve that handlers have taken from, unless that is what the steps are for.
     fn between_steps(&self, online: &Online<M>) {
-        if !self.is_filling.load(Relaxed) {
+        if !self.pages.reserve_is_filling() {
             self.refill_if_low(online, AllocFlags::empty());
         }
     }

@@ -1,7 +1,5 @@
 //! The reserve of the heap: Ready pages and span records that only atomic requests may take.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
@@ -62,7 +60,7 @@ fn try_to_fill<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) {
 /// The step that refused.
 fn fill<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> Result<(), Cause> {
     heap.pages.set_reserve_low(false);
-    heap.is_filling.store(true, Relaxed);
+    heap.pages.set_reserve_filling(true);
     let pages = heap.pages.fill_reserve(online, heap);
     // More records than pages would be of no use.
     let kept = heap.pages.reserve_pages();
@@ -70,7 +68,7 @@ fn fill<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> Result<
     // Each for itself: pages serve although there is no memory for records.
     let narrow = fill_records(heap, online, RecordKind::Narrow);
     let wide = fill_records(heap, online, RecordKind::Wide);
-    heap.is_filling.store(false, Relaxed);
+    heap.pages.set_reserve_filling(false);
     let filled = pages.and(narrow).and(wide);
     if filled.is_err() {
         heap.pages.note_refusal();

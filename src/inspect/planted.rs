@@ -207,7 +207,7 @@ planted! {
     an_undo_stays_pending: "scavenged pages are prepared", |bed| {
         let range = VirtRange::new(VirtAddr::new(WINDOW), 4096).expect("does not wrap");
         let undo = Undo { range, ready: 0 };
-        bed.heap.pages.enter().expect("quiet").pending_undo = [Some(undo), None];
+        bed.heap.pages.enter().expect("quiet").pending_undo.add(undo);
     };
     a_page_of_a_span_is_freed: "the pages of a span are not free", |bed| {
         let (first, _) = bed.large();

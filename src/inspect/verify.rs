@@ -139,7 +139,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             rule_at::<M>(inside, unused.first, "unused address space lies in windows")?;
         }
         let (mut to_undo, mut ready_to_undo) = (0, 0);
-        for undo in self.gated.pending_undo.iter().flatten() {
+        for undo in self.gated.pending_undo.iter() {
             to_undo += undo.range.bytes() - undo.ready;
             ready_to_undo += undo.ready;
         }

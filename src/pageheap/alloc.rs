@@ -124,11 +124,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let found = self.pool.find(&self.ledger, want).or_else(|| {
-            user.reclaim(online);
-            // Growth joins free pages below a piece with it: they must not be in the cache by then.
-            self.pool.find_anywhere(&self.ledger, want)
-        });
+        let found = self.find_or_reclaim(online, want, user);
         let Some(found) = found else {
             return self.grow(space, windows, want);
         };
@@ -164,20 +160,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             self.with_bits(space, windows, scan, run, || Ok(()))
         });
         self.keep_if_covered(ready, covered)
-    }
-
-    fn keep_if_covered(
-        &self,
-        ready: ReadyRun,
-        covered: Result<(), Cause>,
-    ) -> Result<ReadyRun, Cause> {
-        match covered {
-            Ok(()) => Ok(ready),
-            Err(cause) => {
-                self.free(ready);
-                Err(cause)
-            }
-        }
     }
 
     /// Allocates a run that is Ready as it stands, and so is the bitmap that covers it, if there is

@@ -129,6 +129,21 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
+    /// Hands out a run that was found Ready if it got its heap bitmap; else frees it again.
+    pub(super) fn keep_if_covered(
+        &self,
+        ready: ReadyRun,
+        covered: Result<(), Cause>,
+    ) -> Result<ReadyRun, Cause> {
+        match covered {
+            Ok(()) => Ok(ready),
+            Err(cause) => {
+                self.free(ready);
+                Err(cause)
+            }
+        }
+    }
+
     /// Runs `make`, which makes `run` Ready, with the heap bitmap that covers the run: both succeed
     /// or neither.
     ///

@@ -99,6 +99,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             if is_long {
                 plan.piece = plan.head();
             }
+            let below = self.pool.count_scavenged(plan.tail());
+            space.admits((plan.head().count + below) << M::GEOMETRY.page_shift)?;
             let is_made = made.is_some_and(|made| made.piece == plan.piece);
             if !Self::METADATA_FIRST || is_made && self.covers(want.scan, plan.run) {
                 break (pool, plan);
@@ -111,8 +113,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
             made = Some(plan);
         };
-        let below = self.pool.count_scavenged(plan.tail());
-        space.admits((plan.head().count + below) << M::GEOMETRY.page_shift)?;
         let tail = plan.tail();
         let tail = (!tail.is_empty()).then(|| pool.take(tail));
         drop(pool);

@@ -7,6 +7,7 @@ use archipelago_api::{Kernel, Machine};
 
 use super::page_heap::{Online, PageHeap};
 use super::reclaim::Reclaim;
+use super::run::{Transit, Want};
 use crate::region::{Cause, Ledger, Purpose, Space, Windows};
 
 /// Admits `bytes` more bytes that are to become Ready.
@@ -106,6 +107,20 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     pub(super) fn reclaim(&self, online: &Online<M>, user: &impl Reclaim<M>) {
         user.reclaim(online);
         self.pool.drain_cache();
+    }
+
+    /// Finds a run, at last among pages that were kept back. What growth joins to a piece is out of
+    /// the cache afterwards.
+    pub(super) fn find_or_reclaim(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Option<Transit> {
+        self.pool.find(&self.ledger, want).or_else(|| {
+            user.reclaim(online);
+            self.pool.find_anywhere(&self.ledger, want)
+        })
     }
 
     /// Ready bytes that are not free, metadata included.

@@ -39,20 +39,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let found = self.pool.find(&self.ledger, want).or_else(|| {
-            self.reclaim(online, user);
-            self.pool.find_anywhere(&self.ledger, want)
-        });
+        let found = self.find_or_reclaim(online, want, user);
         match found.map(PagePool::<M, K>::if_ready) {
             None => self.grow_long(online, want, user),
             Some(Err(transit)) => self.commit_long(online, want.scan, transit, user),
-            Some(Ok(ready)) => match self.cover_long(online, want.scan, ready.run(), user) {
-                Ok(()) => Ok(ready),
-                Err(cause) => {
-                    self.free(ready);
-                    Err(cause)
-                }
-            },
+            Some(Ok(ready)) => {
+                let covered = self.cover_long(online, want.scan, ready.run(), user);
+                self.keep_if_covered(ready, covered)
+            }
         }
     }
 

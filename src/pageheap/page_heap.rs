@@ -73,7 +73,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             ledger: Ledger::new(),
             gate: Gate::new(Gated {
                 windows: Windows::new(),
-                pending_undo: [None; 2],
+                pending_undo: PendingUndo::NONE,
             }),
             pool: PagePool::new(),
             bitmap: BitmapMemory::new(),
@@ -165,6 +165,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Notes whether the reserve has less than the kernel asked for.
     pub(crate) fn set_reserve_low(&self, is_low: bool) {
         self.pool.set_reserve_low(is_low);
+    }
+
+    /// Whether the reserve is being filled.
+    pub(crate) fn reserve_is_filling(&self) -> bool {
+        self.pool.reserve_is_filling.load(Relaxed)
+    }
+
+    /// Notes whether the reserve is being filled.
+    pub(crate) fn set_reserve_filling(&self, is_filling: bool) {
+        self.pool.reserve_is_filling.store(is_filling, Relaxed);
     }
 
     /// Pages in the reserve.

@@ -27,6 +27,8 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
     pub(super) side: RankedLock<Side, K, { rank::PAGE }>,
     /// The reserve has less than the kernel asked for.
     reserve_is_low: AtomicBool,
+    /// The reserve is being filled.
+    pub(super) reserve_is_filling: AtomicBool,
 }
 
 /// The state that the page lock guards.
@@ -75,6 +77,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
                 reserve: Reserve::new(),
             }),
             reserve_is_low: AtomicBool::new(false),
+            reserve_is_filling: AtomicBool::new(false),
         }
     }
 

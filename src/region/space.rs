@@ -76,15 +76,12 @@ impl<'a, M: Machine> Space<'a, M> {
         if !M::REFUSES {
             return Ok(());
         }
-        let mut pending = self.pending.get();
-        for index in 0..pending.len() {
-            if let Some(undo) = pending[index] {
-                // SAFETY: `undo` used the token of the range up, and the token that it led to is
-                // not used before this succeeds.
-                unsafe { self.fault(undo) }?;
-                pending[index] = None;
-                self.pending.set(pending);
-            }
+        let mut left = self.pending.get();
+        while let Some(undo) = left.take() {
+            // SAFETY: `undo` used the token of the range up, and the token that it led to is not
+            // used before this succeeds.
+            unsafe { self.fault(undo) }?;
+            self.pending.set(left);
         }
         Ok(())
     }
@@ -131,7 +128,7 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
     unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
         self.check_call(range);
-        if M::REFUSES && self.pending.get().iter().any(Option::is_some) {
+        if M::REFUSES && self.pending.get().iter().next().is_some() {
             // The range may be one that is still Prepared.
             return Err(Cause::Busy);
         }
@@ -315,11 +312,7 @@ impl<'a, M: Machine> Space<'a, M> {
         // SAFETY: the caller's promise is the same.
         if unsafe { self.fault(undo) }.is_err() {
             let mut pending = self.pending.get();
-            let place = pending.iter_mut().find(|place| place.is_none());
-            debug_assert!(place.is_some(), "a failing step leaves two ranges at most");
-            if let Some(place) = place {
-                *place = Some(undo);
-            }
+            pending.add(undo);
             self.pending.set(pending);
         }
         // SAFETY: no token names the range. It is Reserved, or will be before the machine is called

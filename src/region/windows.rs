@@ -40,7 +40,7 @@ pub(crate) struct Windows {
     /// The pages that span handles reach: metadata stays there.
     reach: PageRun,
     /// Pieces that were taken and are neither published nor put back yet.
-    claims: usize,
+    claims: u16,
     /// The share that growth leaves to the heap bitmap.
     pub(super) bitmap_share: BitmapShare,
 }
@@ -262,7 +262,7 @@ impl Windows {
     /// # Errors
     /// Why there is no memory for a larger array.
     pub(crate) fn ensure_ranges<M: Machine>(&mut self, space: &Space<'_, M>) -> Result<(), Cause> {
-        let more = self.claims + 1;
+        let more = usize::from(self.claims) + 1;
         ensure_room(&mut self.unused, &mut self.metadata, more, space)?;
         ensure_room(&mut self.all, &mut self.metadata, 1, space)
     }

@@ -88,8 +88,11 @@ fn window<G: SimGeometry>() {
 fn alignment<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let space = G::GEOMETRY.last_offset().value();
-    // An alignment that a layout can have.
-    let align = ((space >> 1) + 1).min(1 << (usize::BITS - 2));
+    let align = (space >> 1) + 1;
+    if align > isize::MAX.unsigned_abs() {
+        // No layout has it.
+        return;
+    }
     let wanted = layout(1, align);
     let Err(error) = rig.allocate(wanted, NONE) else {
         panic!("the window has no such address");

@@ -54,7 +54,7 @@ const LARGE: usize = 33 << 10;
 
 /// A heap in two windows, with a reserve and some small objects, that threads share.
 fn shared<G: SimGeometry>(machine: Sim<G>) -> Arc<Rig<G>> {
-    let rig = Rig::on(machine, &[window::<G>(0, 8), window::<G>(16, 8)]);
+    let rig = Rig::on(machine, &[window::<G>(0, 16), window::<G>(16, 16)]);
     rig.heap.set_reserve(8).expect("there is memory");
     Arc::new(rig)
 }
