@@ -19,10 +19,16 @@ use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 
 /// Growth leaves this many bytes of every page to metadata: four for its handle in a page map, and
-/// as many for the bits and summaries of its chunk and for what is left over in blocks. Span
-/// records lie in pages of the heap. The heap bitmap comes on top, see
-/// [`Windows::leave_to_bitmap`].
+/// as many for the bits and summaries of its chunk and for what is left over. Span records lie in
+/// pages of the heap. The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
 const METADATA_BYTES: usize = 8;
+
+/// Growth leaves one page in this many to metadata in a space that is larger than handles reach:
+/// windows that lie beyond have their tables here too, in blocks of many pages.
+const FAR_SHARE: usize = 20;
+
+/// Bits of an address of a space all of which handles reach from anywhere in it.
+const NEAR_BITS: u32 = 37;
 
 /// All windows, and the address space of them that is unused.
 #[derive(Debug)]
@@ -204,7 +210,12 @@ impl Windows {
 
     /// How many of `pages` pages growth leaves to metadata and to the heap bitmap.
     fn share_of<S: Shape>(&self, pages: usize) -> usize {
-        let kept = (pages / (S::GEOMETRY.page_bytes() / METADATA_BYTES)).max(1);
+        let share = if S::GEOMETRY.address_bits > NEAR_BITS {
+            FAR_SHARE
+        } else {
+            S::GEOMETRY.page_bytes() / METADATA_BYTES
+        };
+        let kept = (pages / share).max(1);
         kept + self.bitmap_share.of(pages.saturating_sub(kept))
     }
 
