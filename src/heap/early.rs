@@ -68,8 +68,8 @@ impl<const BYTES: usize> fmt::Debug for EarlyRegion<BYTES> {
 /// The early heap over a region, or over none.
 pub(crate) struct Early<K: Kernel> {
     region: Option<Region<K>>,
-    /// The map's hint, once the region is this heap's.
-    lowest: RankedLock<Option<usize>, K, { rank::EARLY }>,
+    /// Whether the region is this heap's, whose lock guards the map.
+    is_ours: RankedLock<bool, K, { rank::EARLY }>,
 }
 
 /// The fate of a block that is live and has the layout given.
@@ -106,7 +106,7 @@ impl<K: Kernel> Early<K> {
     pub(crate) const fn none() -> Self {
         Self {
             region: None,
-            lowest: RankedLock::new(None),
+            is_ours: RankedLock::new(false),
         }
     }
 
@@ -125,14 +125,14 @@ impl<K: Kernel> Early<K> {
         };
         Self {
             region,
-            lowest: RankedLock::new(None),
+            is_ours: RankedLock::new(false),
         }
     }
 
     /// The lock is one of `heap`.
     #[inline(always)]
     pub(crate) fn join(&self, heap: HeapNumber) {
-        self.lowest.join(heap);
+        self.is_ours.join(heap);
     }
 
     /// Memory for `layout`, if there is room.
@@ -142,16 +142,16 @@ impl<K: Kernel> Early<K> {
     }
 
     fn allocate_in(&self, region: &Region<K>, layout: Layout) -> Option<NonNull<u8>> {
-        let mut lowest = self.lowest.lock();
-        if lowest.is_none() {
+        let mut is_ours = self.is_ours.lock();
+        if !*is_ours {
             if region.taken.swap(true, Ordering::Relaxed) {
                 return None;
             }
             region.clear_map();
-            *lowest = Some(0);
+            *is_ours = true;
         }
         // SAFETY: the region is this heap's, whose lock is held, and its map was cleared.
-        let mut map = unsafe { region.map(lowest.as_mut()?) }?;
+        let mut map = unsafe { region.map(&mut is_ours) }?;
         let offset = map.allocate(layout)?;
         // SAFETY: `add` stays inside the region, as all units do.
         Some(unsafe { region.start.add(offset) })
@@ -193,9 +193,12 @@ impl<K: Kernel> Early<K> {
         if !region.holds(pointer) {
             return None;
         }
-        let mut lowest = self.lowest.lock();
+        let mut is_ours = self.is_ours.lock();
+        if !*is_ours {
+            return None;
+        }
         // SAFETY: the region is this heap's, whose lock is held, and its map was cleared.
-        let mut map = unsafe { region.map(lowest.as_mut()?) }?;
+        let mut map = unsafe { region.map(&mut is_ours) }?;
         let offset = pointer.addr().get() - region.start.addr().get();
         let found = map.find(offset, layout);
         Some(found.map(|block| match fate {
@@ -230,7 +233,7 @@ impl<K: Kernel> Region<K> {
     ///
     /// # Safety
     /// The caller has taken the region, cleared the map, and holds the lock while it uses the map.
-    unsafe fn map<'a>(&self, lowest: &'a mut usize) -> Option<BlockMap<'a>> {
+    unsafe fn map<'a>(&self, _locked: &'a mut bool) -> Option<BlockMap<'a>> {
         let division = Division::of(self.bytes)?;
         let words = self.start.cast::<usize>();
         let mut words = NonNull::slice_from_raw_parts(words, division.words);
@@ -238,11 +241,6 @@ impl<K: Kernel> Region<K> {
         // - words that are initialised and live: the caller cleared them, in a static;
         // - no other access: the caller holds the lock, and blocks come after the words.
         let words = unsafe { words.as_mut() };
-        Some(BlockMap::new(
-            words,
-            division,
-            self.start.addr().get(),
-            lowest,
-        ))
+        Some(BlockMap::new(words, division, self.start.addr().get()))
     }
 }

@@ -52,37 +52,24 @@ pub(super) struct BlockMap<'a> {
     division: Division,
     /// The number of the region's address in units: alignments are those of addresses.
     start: usize,
-    /// No unit below is free.
-    lowest: &'a mut usize,
 }
 
 impl<'a> BlockMap<'a> {
-    /// The map in `words` of the region at the address `start`. At first the words are zero, and so
-    /// is `lowest`.
-    pub(super) fn new(
-        words: &'a mut [usize],
-        division: Division,
-        start: usize,
-        lowest: &'a mut usize,
-    ) -> Self {
-        *lowest = division.first.max(*lowest);
+    /// The map in `words` of the region at the address `start`. At first the words are zero.
+    pub(super) fn new(words: &'a mut [usize], division: Division, start: usize) -> Self {
         let (taken, begins) = words.split_at_mut(words.len() / 2);
         Self {
             taken,
             begins,
             division,
             start: start / UNIT,
-            lowest,
         }
     }
 
     /// Allocates the lowest free units for `layout`, and returns their offset.
     pub(super) fn allocate(&mut self, layout: Layout) -> Option<usize> {
         let count = layout.size().div_ceil(UNIT);
-        while *self.lowest < self.division.end && is_set(self.taken, *self.lowest) {
-            *self.lowest += 1;
-        }
-        let mut unit = *self.lowest;
+        let mut unit = self.division.first;
         loop {
             unit = unit.checked_add(self.misaligned(unit, layout.align()))?;
             let end = unit.checked_add(count)?;
@@ -131,7 +118,6 @@ impl<'a> BlockMap<'a> {
             set(self.begins, block.start, false);
         }
         (first..block.end).for_each(|unit| set(self.taken, unit, false));
-        *self.lowest = first.min(*self.lowest);
     }
 
     /// Units from `unit` to the next whose address is a multiple of `align` bytes.
@@ -168,7 +154,7 @@ mod tests {
     fn map(bytes: usize, start: usize) -> BlockMap<'static> {
         let division = Division::of(bytes).expect("large enough");
         let words = Box::leak(vec![0; division.words].into_boxed_slice());
-        BlockMap::new(words, division, start, Box::leak(Box::new(0)))
+        BlockMap::new(words, division, start)
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let may_grow = !flags.contains(AllocFlags::NO_GROW);
         // Where pages are small, a piece of one is no gain.
         let is_first = M::DECOMMITS && self.central.lock().all_records(kind) == 0;
-        if may_grow && (is_first || online.metadata_is_apart) {
+        if may_grow && (is_first || self.pages.metadata_is_apart()) {
             match self.make_piece_of_records(online, kind) {
                 Err(Cause::MetadataWindow { .. }) => {}
                 answer => return answer,

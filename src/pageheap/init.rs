@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::fmt;
+use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::{Busy, Kernel, Machine, Offset, VirtRange};
 
@@ -18,7 +19,7 @@ use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::token::Reserved;
 use crate::region::windows::Home;
 use crate::region::{PendingUndo, Space, Windows};
-use crate::span::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, reach, table};
+use crate::span::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, table};
 
 /// A failed initialisation: the error, and the machine, which the caller gets back.
 #[non_exhaustive]
@@ -78,12 +79,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let place = unsafe { &raw mut (*online).anchor };
         // SAFETY: as for the machine, beside which it lies.
         unsafe { place.write(anchor) };
-        // SAFETY: the place is valid memory; only its address is taken.
-        let place = unsafe { &raw mut (*online).metadata_is_apart };
-        // SAFETY: as for the machine, beside which it lies.
-        unsafe { place.write(windows.iter().any(|window| window.for_metadata)) };
+        let is_apart = windows.iter().any(|window| window.for_metadata);
+        self.pool.metadata_is_apart.store(is_apart, Relaxed);
         // SAFETY:
-        // - machine, anchor and flag are there, which are all;
+        // - machine and anchor are there, which are all;
         // - a place that is full is not written to.
         unsafe { self.online.publish() };
         Ok(())
@@ -182,23 +181,21 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         Err(broken(*first, WindowRule::NoRoomForMetadata { smallest }))
     }
 
-    /// Metadata at home in `window`, and the offset that span handles then count from.
-    fn home_at(window: Window) -> Result<(Home, Offset), InitError> {
+    /// Metadata at home in `window`.
+    fn home_at(window: Window) -> Result<Home, InitError> {
         let room = window.pages::<M>()?;
-        let anchor = Windows::anchor::<M>(room);
-        let home = Home {
+        Ok(Home {
             room,
             is_apart: window.for_metadata,
-            reach: reach::<M>(anchor),
+            anchor: Windows::anchor::<M>(room),
             extent_bytes: M::GEOMETRY.page_bytes().max(ArenaIndex::<M>::BLOCK_BYTES),
-        };
-        Ok((home, anchor))
+        })
     }
 
     /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
     /// windows given.
     fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
-        let Ok((at, _)) = Self::home_at(home) else {
+        let Ok(at) = Self::home_at(home) else {
             return false;
         };
         let others = given
@@ -256,11 +253,11 @@ fn reserve_home<M: Machine, K: Kernel>(
     }
     check_together::<M>(given)?;
     let home = PageHeap::<M, K>::choose_home(all, given)?;
-    let (at, anchor) = PageHeap::<M, K>::home_at(home)?;
+    let at = PageHeap::<M, K>::home_at(home)?;
     reserve_all(space, given)?;
     // SAFETY: the room is the home window, which was reserved just now and is on no record yet.
     unsafe { all.set_home::<M>(at) };
-    Ok((home, anchor))
+    Ok((home, at.anchor))
 }
 
 /// Enters all windows, which are reserved.

@@ -42,8 +42,6 @@ pub(crate) struct Online<M> {
     pub(crate) machine: M,
     /// The offset that span handles count from.
     pub(crate) anchor: Offset,
-    /// Metadata has a window of its own.
-    pub(crate) metadata_is_apart: bool,
 }
 
 /// The state that only the thread inside the growth gate touches.
@@ -165,6 +163,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Notes whether the reserve has less than the kernel asked for.
     pub(crate) fn set_reserve_low(&self, is_low: bool) {
         self.pool.set_reserve_low(is_low);
+    }
+
+    /// Whether metadata has a window of its own.
+    pub(crate) fn metadata_is_apart(&self) -> bool {
+        self.pool.metadata_is_apart.load(Relaxed)
     }
 
     /// Whether the reserve is being filled.

@@ -29,6 +29,8 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
     reserve_is_low: AtomicBool,
     /// The reserve is being filled.
     pub(super) reserve_is_filling: AtomicBool,
+    /// Metadata has a window of its own.
+    pub(super) metadata_is_apart: AtomicBool,
 }
 
 /// The state that the page lock guards.
@@ -78,6 +80,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
             }),
             reserve_is_low: AtomicBool::new(false),
             reserve_is_filling: AtomicBool::new(false),
+            metadata_is_apart: AtomicBool::new(false),
         }
     }
 

@@ -3,10 +3,13 @@
 use archipelago_api::{VirtAddr, VirtRange};
 
 /// Ranges that the records count as Reserved and that are not yet, because the machine was busy
-/// when they were to be undone. A failing step leaves two at most: that of the request, and that of
-/// the metadata that was refused.
+/// when they were to be undone. A failing step leaves two at most: a run that was made Ready, with
+/// the rest of its piece, and a range that was prepared, for metadata or as the rest of a piece.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PendingUndo([Undo; 2]);
+pub(crate) struct PendingUndo {
+    made: Undo,
+    prepared: VirtRange,
+}
 
 /// A range that is to be Reserved again; none if it is empty.
 #[derive(Clone, Copy, Debug)]
@@ -17,34 +20,54 @@ pub(crate) struct Undo {
     pub(crate) ready: usize,
 }
 
-impl PendingUndo {
-    /// No ranges.
-    pub(crate) const NONE: Self = {
+impl Undo {
+    const NONE: Self = {
         let Some(range) = VirtRange::new(VirtAddr::new(0), 0) else {
             panic!("an empty range does not wrap");
         };
-        Self([Undo { range, ready: 0 }; 2])
+        Self { range, ready: 0 }
+    };
+}
+
+impl PendingUndo {
+    /// No ranges.
+    pub(crate) const NONE: Self = Self {
+        made: Undo::NONE,
+        prepared: Undo::NONE.range,
     };
 
     /// The ranges.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Undo> + '_ {
-        self.0.iter().copied().filter(|undo| !undo.range.is_empty())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Undo> {
+        let prepared = Undo {
+            range: self.prepared,
+            ready: 0,
+        };
+        let both = [self.made, prepared].into_iter();
+        both.filter(|undo| !undo.range.is_empty())
     }
 
     /// Adds a range.
     pub(crate) fn add(&mut self, undo: Undo) {
-        let place = self.0.iter_mut().find(|place| place.range.is_empty());
-        debug_assert!(place.is_some(), "a failing step leaves two ranges at most");
-        if let Some(place) = place {
-            *place = undo;
-        }
+        let is_free = if undo.ready > 0 {
+            core::mem::replace(&mut self.made, undo).range.is_empty()
+        } else {
+            core::mem::replace(&mut self.prepared, undo.range).is_empty()
+        };
+        debug_assert!(
+            is_free,
+            "a failing step leaves one range of each kind at most"
+        );
     }
 
     /// Takes one of the ranges off.
     pub(super) fn take(&mut self) -> Option<Undo> {
-        let place = self.0.iter_mut().find(|place| !place.range.is_empty())?;
-        let [none, _] = Self::NONE.0;
-        Some(core::mem::replace(place, none))
+        let undo = self.iter().next()?;
+        if undo.ready > 0 {
+            self.made = Undo::NONE;
+        } else {
+            self.prepared = Undo::NONE.range;
+        }
+        Some(undo)
     }
 }
 

@@ -30,6 +30,19 @@ const FAR_SHARE: usize = 20;
 /// Bits of an address of a space all of which handles reach from anywhere in it.
 const NEAR_BITS: u32 = 37;
 
+/// How far span handles reach, in bytes to either side of their anchor.
+pub(crate) const REACH: u64 = 1 << 37;
+
+/// The pages on which handles that count from `anchor` can name records.
+pub(crate) fn reach<S: Shape>(anchor: Offset) -> PageRun {
+    let bytes = usize::try_from(REACH).unwrap_or(usize::MAX);
+    let page = |offset: usize| PageIdx(offset >> S::GEOMETRY.page_shift);
+    PageRun::between(
+        page(anchor.value().saturating_sub(bytes)),
+        page(anchor.value().saturating_add(bytes)),
+    )
+}
+
 /// All windows, and the address space of them that is unused.
 #[derive(Debug)]
 pub(crate) struct Windows {
@@ -43,8 +56,8 @@ pub(crate) struct Windows {
     border: PageIdx,
     /// Growth leaves a share to metadata, because no window is set aside for it.
     keeps_share: bool,
-    /// The pages that span handles reach: metadata stays there.
-    reach: PageRun,
+    /// The offset that span handles count from: metadata stays where they reach.
+    anchor: Offset,
     /// Pieces that were taken and are neither published nor put back yet.
     claims: u16,
     /// The share that growth leaves to the heap bitmap.
@@ -58,8 +71,8 @@ pub(crate) struct Home {
     pub(crate) room: PageRun,
     /// The window is metadata's alone.
     pub(crate) is_apart: bool,
-    /// The pages that span handles reach.
-    pub(crate) reach: PageRun,
+    /// The offset that span handles count from.
+    pub(crate) anchor: Offset,
     /// Bytes of an extent of metadata, a power of two and at least a page.
     pub(crate) extent_bytes: usize,
 }
@@ -73,7 +86,7 @@ impl Windows {
             all: Ranges::new(),
             border: PageIdx(0),
             keeps_share: false,
-            reach: PageRun::new(PageIdx(0), 0),
+            anchor: Offset::new(0),
             claims: 0,
             bitmap_share: BitmapShare::NONE,
         }
@@ -97,7 +110,7 @@ impl Windows {
             PageIdx(home.room.end().0 - self.share_of::<S>(home.room.count))
         };
         self.keeps_share = !home.is_apart;
-        self.reach = home.reach;
+        self.anchor = home.anchor;
     }
 
     /// Enters the window of metadata, whose address space is its room.
@@ -299,7 +312,7 @@ impl Windows {
     /// when its room is exhausted. A piece that is no larger than the rest of the room would not
     /// help, and the two would replace each other for ever.
     fn replace_room<S: Shape, K: Kernel>(&mut self) -> bool {
-        let (reach, rest) = (self.reach, self.room());
+        let (reach, rest) = (reach::<S>(self.anchor), self.room());
         let (mut largest, mut is_whole) = (rest, false);
         for piece in self.unused.iter() {
             let part = PageRun::between(piece.first.max(reach.first), piece.end().min(reach.end()));

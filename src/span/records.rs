@@ -13,8 +13,9 @@ use super::class_table::table;
 use super::record::{MOST_IN_PAGE, NARROW_SLOTS, Record, WideRecord, is_wide};
 use super::slots::SpanRef;
 use crate::arena::SpanHandle;
-use crate::base::{PageIdx, PageRun, Shape};
+use crate::base::{PageIdx, Shape};
 use crate::region::LINE_BYTES;
+use crate::region::windows::{REACH, reach};
 
 /// The two sizes of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +55,6 @@ pub(crate) const fn first_records<S: Shape>() -> usize {
 
 /// Wide records in such a piece.
 pub(crate) const FIRST_WIDE_RECORDS: usize = 2;
-
-/// How far handles reach, in bytes to either side of the anchor.
-const REACH: u64 = 1 << 37;
-
-/// The pages on which handles that count from `anchor` can name records.
-pub(crate) fn reach<S: Shape>(anchor: Offset) -> PageRun {
-    let bytes = usize::try_from(REACH).unwrap_or(usize::MAX);
-    let page = |offset: usize| PageIdx(offset >> S::GEOMETRY.page_shift);
-    PageRun::between(
-        page(anchor.value().saturating_sub(bytes)),
-        page(anchor.value().saturating_add(bytes)),
-    )
-}
 
 /// Turns handles into records and back.
 #[derive(Debug)]
