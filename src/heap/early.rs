@@ -6,9 +6,10 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use archipelago_api::{Fault, Kernel};
+use archipelago_api::Kernel;
 
 use super::early_map::{BlockMap, Division, UNIT};
+use super::misuse::Misuse;
 use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sync::{AtomicBool, Ordering};
@@ -94,7 +95,7 @@ struct Region<K: Kernel> {
 }
 
 type DecideFn<K> =
-    unsafe fn(&Early<K>, &Region<K>, NonNull<u8>, Layout, Fate) -> Option<Result<(), Fault>>;
+    unsafe fn(&Early<K>, &Region<K>, NonNull<u8>, Layout, Fate) -> Option<Result<(), Misuse>>;
 
 // SAFETY: a region is a static; its bytes are handed out under the lock.
 unsafe impl<K: Kernel> Send for Region<K> {}
@@ -167,12 +168,12 @@ impl<K: Kernel> Early<K> {
     /// If a block with this layout begins at `pointer`, it is the caller's, and nothing uses the
     /// bytes that it loses.
     #[inline(always)]
-    pub(crate) unsafe fn decide<const QUICK: bool>(
+    pub(super) unsafe fn decide<const QUICK: bool>(
         &self,
         pointer: NonNull<u8>,
         layout: Layout,
         fate: Fate,
-    ) -> Option<Result<(), Fault>> {
+    ) -> Option<Result<(), Misuse>> {
         let region = self.region.as_ref()?;
         if QUICK && !region.holds(pointer) {
             return None;
@@ -189,7 +190,7 @@ impl<K: Kernel> Early<K> {
         pointer: NonNull<u8>,
         layout: Layout,
         fate: Fate,
-    ) -> Option<Result<(), Fault>> {
+    ) -> Option<Result<(), Misuse>> {
         if !region.holds(pointer) {
             return None;
         }

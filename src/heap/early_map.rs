@@ -11,7 +11,7 @@
 use core::alloc::Layout;
 use core::ops::Range;
 
-use archipelago_api::Fault;
+use super::misuse::Misuse;
 
 /// Bytes of a unit, and the least alignment of a block. A region begins at a multiple of it.
 pub(super) const UNIT: usize = 16;
@@ -90,23 +90,23 @@ impl<'a> BlockMap<'a> {
     ///
     /// # Errors
     /// The fault of the offset or of the layout.
-    pub(super) fn find(&self, offset: usize, layout: Layout) -> Result<Range<usize>, Fault> {
+    pub(super) fn find(&self, offset: usize, layout: Layout) -> Result<Range<usize>, Misuse> {
         let unit = offset / UNIT;
         if unit < self.division.first || unit >= self.division.end {
-            return Err(Fault::ForeignPointer);
+            return Err(Misuse::ForeignPointer);
         }
         if !is_set(self.taken, unit) {
-            return Err(Fault::DoubleFree);
+            return Err(Misuse::DoubleFree);
         }
         if offset % UNIT != 0 || !is_set(self.begins, unit) {
-            return Err(Fault::InteriorPointer);
+            return Err(Misuse::InteriorPointer);
         }
         let ends = |at: &usize| !is_set(self.taken, *at) || is_set(self.begins, *at);
         let last = self.division.end;
         let end = (unit + 1..last).find(ends).unwrap_or(last);
         let same_length = layout.size().div_ceil(UNIT) == end - unit;
         if !same_length || self.misaligned(unit, layout.align()) != 0 {
-            return Err(Fault::WrongLayout);
+            return Err(Misuse::WrongLayout);
         }
         Ok(unit..end)
     }
@@ -195,7 +195,7 @@ mod tests {
                 let (offset, layout) = live.swap_remove(number / 8 % live.len());
                 let block = map.find(offset, layout).expect("it is live");
                 map.cut(block, 0);
-                assert_eq!(map.find(offset, layout), Err(Fault::DoubleFree));
+                assert_eq!(map.find(offset, layout), Err(Misuse::DoubleFree));
                 continue;
             }
             let layout = layout(1 + number / 8 % 300, 1 << (number / 4096 % 9));
@@ -233,19 +233,19 @@ mod tests {
         let as_many_units = map.find(first, layout(112, 16));
         assert_eq!(as_many_units, Ok(at..at + 7));
         for wrong in [layout(96, 8), layout(113, 8), layout(4000, 8)] {
-            assert_eq!(map.find(first, wrong), Err(Fault::WrongLayout));
+            assert_eq!(map.find(first, wrong), Err(Misuse::WrongLayout));
         }
-        assert_eq!(map.find(first, layout(100, 256)), Err(Fault::WrongLayout));
+        assert_eq!(map.find(first, layout(100, 256)), Err(Misuse::WrongLayout));
         for inside in [1, 8, UNIT, 111] {
-            assert_eq!(map.find(first + inside, long), Err(Fault::InteriorPointer));
+            assert_eq!(map.find(first + inside, long), Err(Misuse::InteriorPointer));
         }
-        assert_eq!(map.find(second + 48, short), Err(Fault::DoubleFree));
+        assert_eq!(map.find(second + 48, short), Err(Misuse::DoubleFree));
         for outside in [0, first - 1, map.division.end * UNIT, usize::MAX] {
-            assert_eq!(map.find(outside, short), Err(Fault::ForeignPointer));
+            assert_eq!(map.find(outside, short), Err(Misuse::ForeignPointer));
         }
         let block = map.find(first, long).expect("it is live");
         map.cut(block, 17);
-        assert_eq!(map.find(first, long), Err(Fault::WrongLayout));
+        assert_eq!(map.find(first, long), Err(Misuse::WrongLayout));
         assert_eq!(map.find(first, layout(17, 8)), Ok(at..at + 2));
         let neighbour = map.find(second, short);
         assert_eq!(neighbour, Ok(at + 7..at + 10), "it is whole");

@@ -3,10 +3,11 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::{Fault, Kernel, Machine, Report};
+use archipelago_api::{Kernel, Machine, Report};
 
 use super::early::Fate;
 use super::lookup::{Location, Object};
+use super::misuse::Misuse;
 use super::object_heap::Heap;
 use crate::pageheap::Online;
 use crate::span::Lists;
@@ -28,8 +29,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise is the same.
-        if let Err(fault) = unsafe { self.free_checked(pointer, layout) } {
-            self.stop_misused(pointer, layout, fault);
+        if let Err(misuse) = unsafe { self.free_checked(pointer, layout) } {
+            self.stop_misused(pointer, layout, misuse);
         }
     }
 
@@ -67,7 +68,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<(), Report> {
         // SAFETY: the caller's promise is the same.
         unsafe { self.free_checked(pointer, layout) }
-            .map_err(|fault| self.report(pointer, layout, fault))
+            .map_err(|misuse| self.report(pointer, layout, misuse))
     }
 
     /// # Errors
@@ -75,36 +76,48 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Safety
     /// As for [`try_deallocate`](Self::try_deallocate).
     #[inline(always)]
-    unsafe fn free_checked(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+    unsafe fn free_checked(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Misuse> {
         if layout.size() == 0 {
             return Ok(());
         }
-        if !Self::SAVES_CODE {
-            // SAFETY: the caller's promise is the same.
-            if let Some(freed) = unsafe { self.early.decide::<true>(pointer, layout, Fate::Freed) }
-            {
-                return freed;
-            }
-        }
-        // SAFETY: an object is the caller's, as it promises.
-        let claimed = unsafe { self.claim_large(pointer, layout) };
-        let mut lists = self.central.lock();
-        let object = if claimed.is_some() {
-            claimed
-        } else if Self::SAVES_CODE {
+        if Self::SAVES_CODE {
+            let online = self.pages.online();
+            // SAFETY: an object is the caller's, as it promises.
+            let claim = |online| unsafe { self.claim_large(online, pointer, layout) };
+            let claimed = online.and_then(claim);
+            let mut lists = self.central.lock();
             // SAFETY:
             // - the central lock is held until the object is used up;
             // - a block is the caller's, as it promises.
-            unsafe { self.object_or_block(pointer, layout, Fate::Freed) }?
-        } else {
-            let online = self.pages.online().ok_or(Fault::ForeignPointer)?;
-            // SAFETY: the central lock is held until the object is used up.
-            Some(unsafe { self.object(online, pointer, layout) }?)
-        };
-        if let (Some(online), Some(object)) = (self.pages.online(), object) {
-            self.free_object(online, &mut lists, object);
+            let found = || unsafe { self.object_or_block(pointer, layout, Fate::Freed) };
+            let object = claimed.map_or_else(found, |claimed| Ok(Some(claimed)))?;
+            if let (Some(online), Some(object)) = (online, object) {
+                self.free_object(online, &mut lists, object);
+            }
+            return Ok(());
         }
+        // SAFETY: the caller's promise is the same.
+        if let Some(freed) = unsafe { self.early.decide::<true>(pointer, layout, Fate::Freed) } {
+            return freed;
+        }
+        let online = self.pages.online().ok_or(Misuse::ForeignPointer)?;
+        // SAFETY: an object is the caller's, as it promises.
+        if let Some(claimed) = unsafe { self.claim_large(online, pointer, layout) } {
+            self.free_claimed(online, claimed);
+            return Ok(());
+        }
+        let mut lists = self.central.lock();
+        // SAFETY: the central lock is held until the object is used up.
+        let object = unsafe { self.object(online, pointer, layout) }?;
+        self.free_object(online, &mut lists, object);
         Ok(())
+    }
+
+    /// Frees a large object that was claimed.
+    #[cold]
+    fn free_claimed(&self, online: &Online<M>, claimed: Object<'_>) {
+        let mut lists = self.central.lock();
+        self.free_object(online, &mut lists, claimed);
     }
 
     #[inline]

@@ -3,9 +3,10 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::{Fault, Kernel, Machine, Report, SpanReport, VirtAddr};
+use archipelago_api::{Kernel, Machine, Report, SpanReport, VirtAddr};
 
 use super::early::Fate;
+use super::misuse::Misuse;
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::base::PageIdx;
@@ -37,9 +38,6 @@ pub(super) enum Location<'a> {
     Whole,
 }
 
-/// The fault of an address in a span whose record does not describe it.
-const DAMAGED: Fault = Fault::Corruption("span record");
-
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The object at `pointer`, checked against `layout`; `None` if it is an early block, of which
     /// becomes what `fate` says. Out of line, one for all callers that need not be quick.
@@ -56,12 +54,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         pointer: NonNull<u8>,
         layout: Layout,
         fate: Fate,
-    ) -> Result<Option<Object<'_>>, Fault> {
+    ) -> Result<Option<Object<'_>>, Misuse> {
         // SAFETY: the caller's promise is the same.
         if let Some(decided) = unsafe { self.early.decide::<false>(pointer, layout, fate) } {
             return decided.map(|()| None);
         }
-        let online = self.pages.online().ok_or(Fault::ForeignPointer)?;
+        let online = self.pages.online().ok_or(Misuse::ForeignPointer)?;
         // SAFETY: the caller's promise is the same.
         unsafe { self.object(online, pointer, layout) }.map(Some)
     }
@@ -79,24 +77,27 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         online: &'a Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Result<Object<'a>, Fault> {
+    ) -> Result<Object<'a>, Misuse> {
         let address = online
             .machine
             .address(pointer)
-            .ok_or(Fault::ForeignPointer)?;
+            .ok_or(Misuse::ForeignPointer)?;
         let Some(handle) = self.pages.index().span_of(address) else {
             return Err(self.fault_outside(address));
         };
         let span = online.records().get(handle);
         let first = span.record.first().address::<M>();
-        let offset = address.bytes_above(first).ok_or(DAMAGED)?;
+        let offset = address.bytes_above(first).ok_or(Misuse::Damaged)?;
         let location = match span.kind() {
             Kind::Small(class) => {
                 // SAFETY: the caller's promise is the same.
                 unsafe { Self::slot_of(span, class, offset, (pointer, layout)) }?
             }
-            Kind::Large => Self::whole(span, offset, pointer, layout)?,
-            Kind::Unused => return Err(DAMAGED),
+            Kind::Large => {
+                Self::check_whole(span, offset, pointer, layout)?;
+                Location::Whole
+            }
+            Kind::Unused => return Err(Misuse::Damaged),
         };
         Ok(Object {
             handle,
@@ -113,75 +114,75 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         class: u8,
         offset: usize,
         (pointer, layout): (NonNull<u8>, Layout),
-    ) -> Result<Location<'a>, Fault> {
-        let class = Self::TABLE.class(class).ok_or(DAMAGED)?;
+    ) -> Result<Location<'a>, Misuse> {
+        let class = Self::TABLE.class(class).ok_or(Misuse::Damaged)?;
         let slot = if Self::SAVES_CODE {
             Self::TABLE.slot_by_division(class, offset)
         } else {
             Self::TABLE.slot_at(class, offset)
         };
         if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
-            return Err(Fault::InteriorPointer);
+            return Err(Misuse::InteriorPointer);
         }
         // SAFETY: the caller holds the central lock until the object is gone, as it promises.
-        let slot = unsafe { span.taken_slot(slot) }.ok_or(Fault::DoubleFree)?;
+        let slot = unsafe { span.taken_slot(slot) }.ok_or(Misuse::DoubleFree)?;
         if Self::class_of(layout) != Some(class)
             && !(span.is_loose() && fits(pointer, layout, Self::TABLE.size(class)))
         {
-            return Err(Fault::WrongLayout);
+            return Err(Misuse::WrongLayout);
         }
         Ok(Location::Slot { class, slot })
     }
 
     // Out of line, so that the way to a slot needs no more registers than it uses.
     #[inline(never)]
-    fn whole(
+    fn check_whole(
         span: SpanRef<'_>,
         offset: usize,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Result<Location<'static>, Fault> {
+    ) -> Result<(), Misuse> {
         if offset != 0 {
-            return Err(Fault::InteriorPointer);
+            return Err(Misuse::InteriorPointer);
         }
         if span.is_claimed() {
-            return Err(Fault::DoubleFree);
+            return Err(Misuse::DoubleFree);
         }
         let pages = layout.size().div_ceil(M::GEOMETRY.page_bytes());
         // Short layouts are those of slots, unless the object kept its pages when it shrank.
         let is_large = !Self::TABLE.serves(layout.size(), layout.align()) || span.is_loose();
         if is_large && pages == span.record.run().count && is_aligned(pointer, layout) {
-            Ok(Location::Whole)
+            Ok(())
         } else {
-            Err(Fault::WrongLayout)
+            Err(Misuse::WrongLayout)
         }
     }
 
     /// The fault of an address in no span: its page may be the heap's and free. A page of a run
     /// that the kernel owns is taken for free, for no record says of which it is one.
     #[cold]
-    fn fault_outside(&self, address: VirtAddr) -> Fault {
+    fn fault_outside(&self, address: VirtAddr) -> Misuse {
         let page = PageIdx::of::<M>(address);
         let owned = page.is_some_and(|page| self.pages.pool().hold().owned().contains(page));
         if owned {
-            Fault::DoubleFree
+            Misuse::DoubleFree
         } else {
-            Fault::ForeignPointer
+            Misuse::ForeignPointer
         }
     }
 
     /// Stops the machine over a pointer, with a report of its span. The caller holds no lock.
     #[cold]
-    pub(super) fn stop_misused(&self, pointer: NonNull<u8>, layout: Layout, fault: Fault) -> ! {
-        K::stop(&self.report(pointer, layout, fault))
+    pub(super) fn stop_misused(&self, pointer: NonNull<u8>, layout: Layout, misuse: Misuse) -> ! {
+        K::stop(&self.report(pointer, layout, misuse))
     }
 
     /// The report of a pointer, with its span if there is one. The caller holds no lock.
     // In line, a kernel that looks at none of it makes none of it.
     #[inline(always)]
-    pub(super) fn report(&self, pointer: NonNull<u8>, layout: Layout, fault: Fault) -> Report {
+    pub(super) fn report(&self, pointer: NonNull<u8>, layout: Layout, misuse: Misuse) -> Report {
         let mut report = Report {
-            fault,
+            fault: misuse.fault(),
             // The number of a pointer that no window can hold.
             address: Some(VirtAddr::new(pointer.addr().get())),
             layout: Some(layout),

@@ -13,6 +13,7 @@ mod free;
 mod init;
 mod lookup;
 mod memory;
+mod misuse;
 mod object_heap;
 mod pages;
 mod reclaim;

@@ -3,10 +3,11 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use archipelago_api::{AllocFlags, Fault, Kernel, Machine};
+use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::early::Fate;
 use super::lookup::{Location, is_aligned};
+use super::misuse::Misuse;
 use super::object_heap::Heap;
 use super::request::{AllocError, ReallocError};
 use super::scannable::{NewBits, cut_bits};
@@ -46,7 +47,7 @@ pub(super) struct Resized {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Denied {
     /// The caller has no such object.
-    Fault(Fault),
+    Misuse(Misuse),
     /// The request is refused.
     Cause(Cause),
 }
@@ -91,7 +92,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 Ok(resized.memory)
             }
             Err(Denied::Cause(cause)) => Err(AllocError { layout: new, cause }),
-            Err(Denied::Fault(fault)) => self.stop_misused(pointer, old, fault),
+            Err(Denied::Misuse(misuse)) => self.stop_misused(pointer, old, misuse),
         }
     }
 
@@ -128,8 +129,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             Err(Denied::Cause(cause)) => {
                 Err(ReallocError::Refused(AllocError { layout: new, cause }))
             }
-            Err(Denied::Fault(fault)) => {
-                Err(ReallocError::Misuse(self.report(pointer, old, fault)))
+            Err(Denied::Misuse(misuse)) => {
+                Err(ReallocError::Misuse(self.report(pointer, old, misuse)))
             }
         }
     }
@@ -231,7 +232,7 @@ impl Resize {
             Ok(Some(object)) => object,
             Ok(None) if cuts => return Ok(Some((new.size(), Scan::NO))),
             Ok(None) => return Ok(None),
-            Err(fault) => return Err(Denied::Fault(fault)),
+            Err(misuse) => return Err(Denied::Misuse(misuse)),
         };
         let (record, scan) = (object.span.record, object.span.scan());
         if self.bits.are_kept() && scan.is_yes() {

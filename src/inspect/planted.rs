@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::num::NonZeroU32;
 
-use archipelago_api::{AllocFlags, VirtAddr, VirtRange};
+use archipelago_api::{AllocFlags, Machine, VirtAddr, VirtRange};
 use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 
 use crate::arena::SpanHandle;
@@ -106,6 +106,25 @@ impl DamagedHeap {
             .into_iter()
             .find(|(_, handle)| is_full(self.record(*handle)));
         found.expect("the bed has one")
+    }
+
+    /// A small span with free slots that is not the first of its list.
+    fn second_partial(&self) -> SpanHandle {
+        let layout = Layout::new::<[u8; 2048]>();
+        let objects: Vec<_> = core::iter::repeat_with(|| {
+            let object = self.heap.allocate(layout, AllocFlags::empty());
+            object.expect("memory").cast::<u8>()
+        })
+        .take(16)
+        .collect();
+        // Each in a full span of its own, the later one in front.
+        for object in [objects[0], objects[15]] {
+            // SAFETY: allocated above, and freed once.
+            unsafe { self.heap.deallocate(object, layout) };
+        }
+        let online = self.heap.pages.online().expect("initialised");
+        let address = online.machine.address(objects[0]).expect("in a window");
+        self.heap.pages.index().span_of(address).expect("a span")
     }
 
     /// Allocates the one object of a span and frees it.
@@ -282,7 +301,8 @@ planted! {
         central.plant_partial_list(class + 1, handle.0.get());
     };
     a_link_back_is_wrong: "a span's neighbours on its list know it", |bed| {
-        bed.record(bed.partial().1).plant_previous(bed.full().1.0.get());
+        let second = bed.second_partial();
+        bed.record(second).plant_previous(bed.full().1.0.get());
     };
     a_span_in_use_is_kept: "a span that is kept has no live slot", |bed| {
         let (_, handle) = bed.partial();

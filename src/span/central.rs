@@ -3,7 +3,6 @@
 //! The lists own their lock, the outermost. Span records and alloc bits change under it.
 
 use core::num::NonZeroU32;
-use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::{Kernel, Machine};
 
@@ -143,7 +142,8 @@ impl Lists {
         class: usize,
     ) -> Option<RetiredRun> {
         let record = records.get(handle).record;
-        if record.run().count == 1 && self.is_only_partial(record) {
+        let is_only = |list: &RecordList| list.is_only(records, handle);
+        if record.run().count == 1 && self.partial.get(class).is_some_and(is_only) {
             if let Some(place) = self.kept_spans.iter_mut().find(|kept| **kept == 0) {
                 *place = handle.0.get();
                 return None;
@@ -332,10 +332,6 @@ impl Lists {
     pub(crate) fn pool_is_sound<M: Machine>(&self, records: Records<'_, M>) -> (bool, bool) {
         self.pool
             .all_unused(records, |record| record.kind() == Kind::Unused)
-    }
-
-    fn is_only_partial(&self, record: &Record) -> bool {
-        record.next.load(Relaxed) == 0 && record.previous.load(Relaxed) == 0
     }
 
     fn link<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {

@@ -8,8 +8,9 @@ use archipelago_api::Machine;
 use super::records::Records;
 use crate::arena::SpanHandle;
 
-/// A list of records, each of which names its neighbours. A record is on one list at most. Guarded
-/// by the central lock.
+/// A list of records, each of which names its neighbours. The first one's link back is of no
+/// account, so that records come and go at the front at little cost. A record is on one list at
+/// most. Guarded by the central lock.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub(super) struct RecordList {
@@ -27,12 +28,15 @@ impl RecordList {
         NonZeroU32::new(self.first).map(SpanHandle)
     }
 
+    /// Whether the record is the only one.
+    pub(super) fn is_only<M: Machine>(self, records: Records<'_, M>, handle: SpanHandle) -> bool {
+        self.first() == Some(handle) && records.get(handle).record.next.load(Relaxed) == 0
+    }
+
     /// Puts a record that is on no list in front.
     #[inline(never)]
     pub(super) fn link<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        let record = records.get(handle).record;
-        record.previous.store(0, Relaxed);
-        record.next.store(self.first, Relaxed);
+        records.get(handle).record.next.store(self.first, Relaxed);
         if let Some(next) = self.first() {
             let next = records.get(next).record;
             next.previous.store(handle.0.get(), Relaxed);
@@ -44,18 +48,23 @@ impl RecordList {
     #[inline(never)]
     pub(super) fn unlink<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
         let record = records.get(handle).record;
-        let (next, previous) = (record.next.load(Relaxed), record.previous.load(Relaxed));
-        match NonZeroU32::new(previous).map(SpanHandle) {
-            Some(before) => records.get(before).record.next.store(next, Relaxed),
-            None => self.first = next,
+        let next = record.next.load(Relaxed);
+        if self.first == handle.0.get() {
+            self.first = next;
+            return;
+        }
+        let previous = record.previous.load(Relaxed);
+        if let Some(before) = NonZeroU32::new(previous).map(SpanHandle) {
+            records.get(before).record.next.store(next, Relaxed);
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
             records.get(after).record.previous.store(previous, Relaxed);
         }
     }
 
-    /// Calls `visit` with each record, and whether its link back is to the one before it, until
-    /// `visit` returns `false`, and for at most `most` records and one, so that a ring ends.
+    /// Calls `visit` with each record, and whether its link back is to the one before it if there
+    /// is one, until `visit` returns `false`, and for at most `most` records and one, so that a ring
+    /// ends.
     pub(super) fn for_each<M: Machine>(
         self,
         records: Records<'_, M>,
@@ -68,7 +77,7 @@ impl RecordList {
                 return;
             };
             let record = records.get(handle).record;
-            if !visit(handle, record.previous.load(Relaxed) == before) {
+            if !visit(handle, before == 0 || record.previous.load(Relaxed) == before) {
                 return;
             }
             (before, next) = (next, record.next.load(Relaxed));

@@ -172,7 +172,7 @@ impl<'a> SpanRef<'a> {
     ///
     /// # Safety
     /// The caller holds the central lock until the token is gone.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn taken_slot(self, slot: usize) -> Option<LiveSlot<'a>> {
         let word = self.word(slot / WORD_BITS);
         let taken = word.load(Relaxed) >> (slot % WORD_BITS) & 1 != 0;

@@ -158,16 +158,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Safety
     /// If an object with this layout begins at `pointer`, it is the caller's, which frees it.
     #[inline(always)]
-    pub(in crate::heap) unsafe fn claim_large(
+    pub(in crate::heap) unsafe fn claim_large<'a>(
         &self,
+        online: &'a Online<M>,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Option<Object<'_>> {
+    ) -> Option<Object<'a>> {
         if Self::TABLE.serves(layout.size(), layout.align()) {
             return None;
         }
         // SAFETY: the caller's promise is the same.
-        unsafe { self.claim_pages(self.pages.online()?, pointer, layout) }
+        unsafe { self.claim_pages(online, pointer, layout) }
     }
 
     /// # Safety

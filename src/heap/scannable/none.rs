@@ -24,6 +24,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline(always)]
     pub(in crate::heap) unsafe fn claim_large(
         &self,
+        _: &Online<M>,
         _: NonNull<u8>,
         _: Layout,
     ) -> Option<Object<'_>> {

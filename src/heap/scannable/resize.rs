@@ -57,7 +57,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let resized = match resized {
             Ok(resized) => resized,
             Err(Denied::Cause(cause)) => return Err(refused(cause)),
-            Err(Denied::Fault(fault)) => self.stop_misused(pointer, old, fault),
+            Err(Denied::Misuse(misuse)) => self.stop_misused(pointer, old, misuse),
         };
         if resized.is_copy {
             // SAFETY: the caller allocated `pointer` with `old` and uses it no more.

@@ -64,6 +64,7 @@ const ORDERS: &[Order] = &[
         folder: "heap",
         files: &[
             "mod.rs",
+            "misuse.rs",
             "early_map.rs",
             "early.rs",
             "object_heap.rs",
