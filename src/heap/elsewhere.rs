@@ -58,7 +58,9 @@ fn alloc_elsewhere<M: Machine, K: Kernel>(
             continue;
         }
         let span = SpanClass::new(next, class.scan());
-        if let Some(slot) = heap.alloc_slot(online, span) {
+        let slots = table.slots(next);
+        let slot = heap.central.lock().alloc(online.records(), span, slots);
+        if let Some(slot) = slot {
             return Some(heap.slot_memory(online, next, slot, flags));
         }
         if table.pages(next) < fewest {

@@ -9,7 +9,7 @@ use crate::base::PageRun;
 use crate::base::sparse::Zeroed;
 use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
-use crate::span::{FIRST_WIDE_RECORDS, NARROW_SLOTS, RecordKind, Records, first_records};
+use crate::span::{NARROW_SLOTS, RecordKind, Records};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates a record, and makes more where `flags` allow that.
@@ -23,19 +23,34 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<SpanHandle, Cause> {
         let atomic = flags.contains(AllocFlags::ATOMIC);
+        match self.unused_record(online, kind, atomic) {
+            Some(handle) => Ok(handle),
+            None => self.alloc_made_record(online, kind, flags),
+        }
+    }
+
+    /// Makes records and allocates one of them.
+    #[cold]
+    fn alloc_made_record(
+        &self,
+        online: &Online<M>,
+        kind: RecordKind,
+        flags: AllocFlags,
+    ) -> Result<SpanHandle, Cause> {
         loop {
+            let mut atomic = flags.contains(AllocFlags::ATOMIC);
+            let made = self.make_records(online, kind, flags);
+            match made {
+                Ok(()) => {}
+                // Interrupts are masked and the machine is in use.
+                Err(Cause::Busy) => atomic = true,
+                Err(cause) => return Err(cause),
+            }
             if let Some(handle) = self.unused_record(online, kind, atomic) {
                 return Ok(handle);
             }
-            match self.make_records(online, kind, flags) {
-                Ok(()) => {}
-                // Interrupts are masked and the machine is in use.
-                Err(Cause::Busy) => {
-                    let taken = self.unused_record(online, kind, true);
-                    return taken.ok_or(Cause::Busy);
-                }
-                Err(cause) => return Err(cause),
-            }
+            // Others took the records that were made.
+            made?;
         }
     }
 
@@ -46,6 +61,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         kind: RecordKind,
         atomic: bool,
     ) -> Option<SpanHandle> {
+        let kind = kind.on::<M>();
         let mut lists = self.central.lock();
         let taken = lists.alloc_record(online.records(), kind, atomic);
         if lists.lacks_records(kind) {
@@ -104,19 +120,13 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         online: &Online<M>,
         kind: RecordKind,
     ) -> Result<(), Cause> {
-        let (pages, purpose) = (&self.pages, Purpose::Spans);
-        match kind {
-            RecordKind::Narrow => {
-                let memory = pages.take_metadata(online, self, purpose, first_records::<M>())?;
-                let mut lists = self.central.lock();
-                lists.add_records(online.records(), memory, false);
-            }
-            RecordKind::Wide => {
-                let memory = pages.take_metadata(online, self, purpose, FIRST_WIDE_RECORDS)?;
-                let mut lists = self.central.lock();
-                lists.add_wide_records(online.records(), memory, false);
-            }
-        }
+        let kind = kind.on::<M>();
+        let lines = kind.in_piece::<M>() * kind.lines();
+        let memory = self
+            .pages
+            .take_metadata(online, self, Purpose::Spans, lines)?;
+        let mut lists = self.central.lock();
+        lists.add_records(online.records(), memory, kind, false);
         Ok(())
     }
 
@@ -156,26 +166,17 @@ fn make_page_of_records<M: Machine, K: Kernel>(
     kind: RecordKind,
     ready: ReadyRun,
 ) {
+    let kind = kind.on::<M>();
     let memory = run_memory(online, &ready, AllocFlags::ZEROED);
     let bytes = ready.record().bytes::<M>();
-    let count = kind.in_page::<M>();
     let mut lists = heap.central.lock();
     let ledger = heap.pages.ledger();
     ledger.transfer(Purpose::Objects, Purpose::Spans, bytes);
-    match kind {
-        RecordKind::Narrow => {
-            // SAFETY: `new` needs the records
-            // - aligned: a page is aligned to more than a record;
-            // - Ready, zero, and so for as long as they are records: the run was, whose token
-            //   is used up, and the pool hands its page out when no record is in use;
-            // - unshared: as above.
-            let memory = unsafe { Zeroed::new(memory.cast(), count) };
-            lists.add_records(online.records(), memory, true);
-        }
-        RecordKind::Wide => {
-            // SAFETY: as above.
-            let memory = unsafe { Zeroed::new(memory.cast(), count) };
-            lists.add_wide_records(online.records(), memory, true);
-        }
-    }
+    // SAFETY: `new` needs the records
+    // - aligned: a page is aligned to more than a record;
+    // - Ready, zero, and so for as long as they are records: the run was, whose token is used up,
+    //   and the pool hands its page out when no record is in use;
+    // - unshared: as above.
+    let memory = unsafe { Zeroed::new(memory.cast(), kind.in_page::<M>() * kind.lines()) };
+    lists.add_records(online.records(), memory, kind, true);
 }

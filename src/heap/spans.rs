@@ -103,30 +103,57 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
         flags: AllocFlags,
     ) -> Result<(SpanHandle, ReadyRun), Cause> {
-        let mut is_last_try = flags.contains(AllocFlags::NO_GROW);
-        loop {
-            let handle = self.alloc_record(online, kind, flags)?;
-            match self.pages.alloc(online, want, flags, self) {
-                Ok(ready) => {
-                    // Afterwards: where memory was refused before, this request has found out
-                    // whether there is some again.
-                    self.refill_if_low(online, flags);
-                    return Ok((handle, ready));
+        let handle = self.alloc_record(online, kind, flags)?;
+        match self.pages.alloc(online, want, flags, self) {
+            Ok(ready) => {
+                // Afterwards: where memory was refused before, this request has found out whether
+                // there is some again.
+                self.refill_if_low(online, flags);
+                Ok((handle, ready))
+            }
+            Err(cause) => {
+                let is_freed = self.drop_record(online, handle);
+                // The page that was made for the record may be the one that is missing.
+                let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
+                if !is_short || !is_freed || flags.contains(AllocFlags::NO_GROW) {
+                    return Err(cause);
                 }
-                Err(cause) => {
-                    let mut lists = self.central.lock();
-                    lists.free_record(online.records(), handle);
-                    drop(lists);
-                    // The page that was made for the record may be the one that is missing.
-                    let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
-                    let is_freed = self.reclaim_record_pages(online);
-                    if is_last_try || !is_short || !is_freed {
-                        return Err(cause);
-                    }
-                    self.make_piece_of_records(online, kind)?;
-                    is_last_try = true;
-                }
+                self.alloc_run_with_piece(online, kind, want, flags)
             }
         }
+    }
+
+    /// Allocates a record in a piece of metadata memory, and the run that it is to describe, which
+    /// may be the page that records had.
+    ///
+    /// # Errors
+    /// The step that refused; the record is in the pool again.
+    #[cold]
+    fn alloc_run_with_piece(
+        &self,
+        online: &Online<M>,
+        kind: RecordKind,
+        want: Want,
+        flags: AllocFlags,
+    ) -> Result<(SpanHandle, ReadyRun), Cause> {
+        self.make_piece_of_records(online, kind)?;
+        let handle = self.alloc_record(online, kind, flags)?;
+        match self.pages.alloc(online, want, flags, self) {
+            Ok(ready) => Ok((handle, ready)),
+            Err(cause) => {
+                self.drop_record(online, handle);
+                Err(cause)
+            }
+        }
+    }
+
+    /// Returns a record that describes nothing to the pool, and frees the pages of records that are
+    /// empty. Returns whether there was one.
+    #[cold]
+    fn drop_record(&self, online: &Online<M>, handle: SpanHandle) -> bool {
+        let mut lists = self.central.lock();
+        lists.free_record(online.records(), handle);
+        drop(lists);
+        self.reclaim_record_pages(online)
     }
 }

@@ -18,8 +18,8 @@ use crate::region::Need;
 use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::token::Reserved;
 use crate::region::windows::Home;
-use crate::region::{PendingUndo, Space, Windows};
-use crate::span::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records, table};
+use crate::region::{LINE_BYTES, PendingUndo, Space, Windows};
+use crate::span::{RecordKind, Records, table};
 
 /// A failed initialisation: the error, and the machine, which the caller gets back.
 #[non_exhaustive]
@@ -205,14 +205,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let others = others.map(|pages| pages.count).sum();
         let has_pieces = M::DECOMMITS || home.for_metadata;
         let has_wide = Records::<M>::HAS_WIDE;
-        let piece_of = |kind: RecordKind, count: usize| Need {
-            bytes: count * kind.bytes(),
+        let piece_of = |kind: RecordKind| Need {
+            bytes: kind.in_piece::<M>() * kind.lines() * LINE_BYTES,
             align: 1,
             is_block: false,
         };
-        let narrow = has_pieces.then(|| piece_of(RecordKind::Narrow, first_records::<M>()));
+        let narrow = has_pieces.then(|| piece_of(RecordKind::Narrow));
         let wide = has_pieces && has_wide;
-        let wide = wide.then(|| piece_of(RecordKind::Wide, FIRST_WIDE_RECORDS));
+        let wide = wide.then(|| piece_of(RecordKind::Wide));
         // In the order in which they are taken: arrays for windows and unused address space,
         // records, tables, the array of owned ranges.
         let ranges = Need::of::<[Slot; FIRST_CAPACITY]>();

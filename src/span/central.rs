@@ -9,7 +9,7 @@ use archipelago_api::{Kernel, Machine};
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::list::RecordList;
 use super::pool::{Pool, RecordPage};
-use super::record::{Kind, Record, WideRecord};
+use super::record::{Kind, Record};
 use super::records::{RecordKind, Records};
 use super::slots::{LiveSlot, SpanRef};
 use super::tokens::{NewSlot, RetiredRun};
@@ -53,7 +53,13 @@ impl<K: Kernel> Central<K> {
         class: SpanClass,
         slots: usize,
     ) -> Option<NewSlot<'a>> {
-        self.lists.lock().alloc(records, class.number(), slots)
+        let mut lists = self.lists.lock();
+        if M::DECOMMITS {
+            lists.alloc_in_line(records, class, slots)
+        } else {
+            // Code is scarce there.
+            lists.alloc(records, class, slots)
+        }
     }
 }
 
@@ -88,13 +94,26 @@ impl Lists {
         self.objects
     }
 
-    #[inline(always)]
-    fn alloc<'a, M: Machine>(
+    /// Allocates a slot of a span that has one.
+    // Out of line, one for all callers that need not be quick.
+    #[inline(never)]
+    pub(crate) fn alloc<'a, M: Machine>(
         &mut self,
         records: Records<'a, M>,
-        class: usize,
+        class: SpanClass,
         slots: usize,
     ) -> Option<NewSlot<'a>> {
+        self.alloc_in_line(records, class, slots)
+    }
+
+    #[inline(always)]
+    fn alloc_in_line<'a, M: Machine>(
+        &mut self,
+        records: Records<'a, M>,
+        class: SpanClass,
+        slots: usize,
+    ) -> Option<NewSlot<'a>> {
+        let class = class.number();
         let handle = self.partial.get(class)?.first()?;
         let span = records.get(handle);
         let taken = span.alloc_slot(slots)?;
@@ -164,7 +183,7 @@ impl Lists {
         }
     }
 
-    /// Allocates the first slot of a new span, and puts the span on its list if it has more.
+    /// Puts a new span on its list, and allocates its first slot.
     pub(crate) fn insert<'a, M: Machine>(
         &mut self,
         records: Records<'a, M>,
@@ -172,14 +191,8 @@ impl Lists {
         handle: SpanHandle,
         slots: usize,
     ) -> Option<NewSlot<'a>> {
-        let class = class.number();
-        let span = records.get(handle);
-        let taken = span.alloc_slot(slots)?;
-        self.objects += 1;
-        if taken.free_slots > 0 {
-            self.link(records, class, handle);
-        }
-        Some(NewSlot::new(span, &taken))
+        self.link(records, class.number(), handle);
+        self.alloc(records, class, slots)
     }
 
     /// Retires an empty span that was kept, if there is one, and returns whether its objects could
@@ -270,24 +283,16 @@ impl Lists {
         self.pool.keep(count);
     }
 
-    /// Adds records in fresh memory, which is a page of records or a piece that stays.
+    /// Adds records of `kind` in fresh memory, which is a page of records or a piece that stays. A
+    /// wide record has the lines of three narrow ones.
     pub(crate) fn add_records<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         memory: Zeroed<Record>,
+        kind: RecordKind,
         is_page: bool,
     ) {
-        self.pool.add(records, memory, is_page);
-    }
-
-    /// Adds wide records, like [`add_records`](Self::add_records).
-    pub(crate) fn add_wide_records<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        memory: Zeroed<WideRecord>,
-        is_page: bool,
-    ) {
-        self.pool.add_wide(records, memory, is_page);
+        self.pool.add(records, memory, kind, is_page);
     }
 
     /// Calls `visit` with each span on the list of `class`, and whether its link back is to the

@@ -25,6 +25,6 @@ pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use near::BitsPlace;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
-pub(crate) use records::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records};
+pub(crate) use records::{RecordKind, Records};
 pub(crate) use slots::{LiveSlot, SpanRef};
 pub(crate) use tokens::{NewSlot, RetiredRun};

@@ -10,7 +10,7 @@ use core::num::NonZeroU32;
 use archipelago_api::Machine;
 
 use super::list::RecordList;
-use super::record::{Record, WideRecord};
+use super::record::Record;
 use super::records::{RecordKind, Records};
 use crate::arena::SpanHandle;
 use crate::base::sparse::Zeroed;
@@ -173,32 +173,23 @@ impl Pool {
         Some(RecordPage { page })
     }
 
-    /// Adds narrow records in fresh memory, which is a page of records or a piece that stays.
+    /// Adds records of `kind` in fresh memory, which is a page of records or a piece that stays. A
+    /// wide record has the lines of three narrow ones.
     pub(super) fn add<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         memory: Zeroed<Record>,
+        kind: RecordKind,
         is_page: bool,
     ) {
-        let added = memory.into_slice();
-        self.count_bytes::<M>(size_of_val(added), is_page);
-        for record in added {
-            self.narrow.add(records, record, is_page);
-        }
-    }
-
-    /// Adds wide records, like [`add`](Self::add).
-    pub(super) fn add_wide<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        memory: Zeroed<WideRecord>,
-        is_page: bool,
-    ) {
-        let added = memory.into_slice();
-        self.count_bytes::<M>(size_of_val(added), is_page);
-        for wide in added {
-            wide.record.mark_wide();
-            self.wide.add(records, &wide.record, is_page);
+        let lines = memory.into_slice();
+        self.count_bytes::<M>(size_of_val(lines), is_page);
+        let stock = self.stock(kind);
+        for record in lines.iter().step_by(kind.lines()) {
+            if kind == RecordKind::Wide {
+                record.mark_wide();
+            }
+            stock.add(records, record, is_page);
         }
     }
 
@@ -296,9 +287,10 @@ impl Stock {
         self.empty.unlink(records, first);
         let in_page = kind.in_page::<M>();
         let mut handle = first.0.get();
+        let line = lines(kind.lines() * LINE_BYTES);
         for _ in 1..in_page {
             // A handle counts lines downwards.
-            handle = handle.wrapping_sub(lines(kind.bytes()));
+            handle = handle.wrapping_sub(line);
             if let Some(handle) = NonZeroU32::new(handle).map(SpanHandle) {
                 self.unused.unlink(records, handle);
             }

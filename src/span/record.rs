@@ -67,8 +67,6 @@ pub(crate) struct WideRecord {
 
 // SAFETY: zero is an unused record; all fields are atomics.
 unsafe impl Entry for Record {}
-// SAFETY: zero is an unused record; all fields are atomics.
-unsafe impl Entry for WideRecord {}
 
 const KIND_MASK: u32 = 0xff;
 const CLAIMED: u32 = 1 << 8;

@@ -27,34 +27,45 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    /// Bytes of a record.
-    pub(crate) const fn bytes(self) -> usize {
+    /// The kind that serves for this one: narrow, where no span has more slots than that.
+    #[inline(always)]
+    pub(crate) const fn on<M: Machine>(self) -> Self {
+        if Records::<M>::HAS_WIDE {
+            self
+        } else {
+            Self::Narrow
+        }
+    }
+
+    /// Cache lines of a record.
+    pub(crate) const fn lines(self) -> usize {
         match self {
-            Self::Narrow => size_of::<Record>(),
-            Self::Wide => size_of::<WideRecord>(),
+            Self::Narrow => size_of::<Record>() / LINE_BYTES,
+            Self::Wide => size_of::<WideRecord>() / LINE_BYTES,
         }
     }
 
     /// Records in a page of them.
     pub(crate) const fn in_page<S: Shape>(self) -> usize {
-        let fit = S::GEOMETRY.page_bytes() / self.bytes();
+        let fit = S::GEOMETRY.page_bytes() / LINE_BYTES / self.lines();
         if fit < MOST_IN_PAGE {
             fit
         } else {
             MOST_IN_PAGE
         }
     }
-}
 
-/// Narrow records in the piece of metadata memory that the first records of a heap lie in: as many
-/// as fill a kilobyte, or half of a page if that is less.
-pub(crate) const fn first_records<S: Shape>() -> usize {
-    let records = S::GEOMETRY.page_bytes() / 2 / RecordKind::Narrow.bytes();
-    if records < 16 { records } else { 16 }
+    /// Records in the piece of metadata memory that the first ones of a heap lie in: as many narrow
+    /// ones as fill a kilobyte, or half of a page if that is less.
+    pub(crate) const fn in_piece<S: Shape>(self) -> usize {
+        let narrow = S::GEOMETRY.page_bytes() / 2 / LINE_BYTES;
+        match self {
+            Self::Narrow if narrow < 16 => narrow,
+            Self::Narrow => 16,
+            Self::Wide => 2,
+        }
+    }
 }
-
-/// Wide records in such a piece.
-pub(crate) const FIRST_WIDE_RECORDS: usize = 2;
 
 /// Turns handles into records and back.
 #[derive(Debug)]
@@ -116,8 +127,8 @@ impl<'a, M: Machine> Records<'a, M> {
             return SpanRef::new(record, None, kind, self.address(handle));
         }
         // SAFETY: `as_ref` needs
-        // - a wide record at the address: a record is marked wide when it is made inside of one, as
-        //   its first field, and no other is;
+        // - a wide record at the address: a record is marked wide when it is made as the first line
+        //   of one, whose other lines are no records of their own;
         // - provenance of all of it: the pointer has that of the whole window;
         // - that it stays one, and is shared: as above.
         let wide: &WideRecord = unsafe { pointer.cast::<WideRecord>().as_ref() };

@@ -28,6 +28,6 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
-pub(crate) use records::{FIRST_WIDE_RECORDS, RecordKind, Records, first_records};
+pub(crate) use records::{RecordKind, Records};
 pub(crate) use slots::{LiveSlot, SpanRef};
 pub(crate) use tokens::{NewSlot, RetiredRun};
