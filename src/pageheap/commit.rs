@@ -158,7 +158,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         make: impl FnOnce() -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         windows
-            .with_metadata::<M, K>(|windows| {
+            .with_metadata::<M, K, _>(|windows| {
                 self.bitmap.commit(&self.index, space, windows, scan, run)
             })
             .and_then(|()| make())

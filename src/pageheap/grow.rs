@@ -93,7 +93,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<Claim, Cause> {
         let mut made: Option<Plan> = None;
         let (mut pool, plan) = loop {
-            windows.with_metadata::<M, K>(|windows| windows.ensure_ranges(space))?;
+            windows.with_metadata::<M, K, _>(|windows| windows.ensure_ranges(space))?;
             let pool = self.pool.hold();
             let mut plan = Self::plan(&pool, windows, want)?;
             if is_long {
@@ -159,7 +159,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         (scan, run): (Scan, PageRun),
     ) -> Result<(), Cause> {
         windows
-            .with_metadata::<M, K>(|windows| {
+            .with_metadata::<M, K, _>(|windows| {
                 let mut source = windows.source(space);
                 self.index.ensure(piece, &mut source)?;
                 self.pool.ensure(piece, &mut source)?;

@@ -307,7 +307,7 @@ fn add_window<M: Machine, K: Kernel>(
     if let Some(other) = find_overlap(window, ranges) {
         return Err(broken(window, WindowRule::Overlaps { other }));
     }
-    all.with_metadata::<M, K>(|all| all.ensure_ranges(space))
+    all.with_metadata::<M, K, _>(|all| all.ensure_ranges(space))
         .map_err(|cause| InitError::Metadata { cause })?;
     let reserved = reserve(space, window)?;
     expect_invariant::<K, _, _>(all.add::<M>(reserved), "windows do not overlap");

@@ -47,15 +47,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         purpose: Purpose,
         count: usize,
     ) -> Result<Zeroed<T>, Cause> {
-        let mut memory = None;
         self.with_machine(online, user, |space, windows| {
-            windows.with_metadata::<M, K>(|windows| {
-                memory = Some(windows.source(space).take(purpose, count, 0)?);
-                Ok(())
-            })
-        })?;
-        // The closure that succeeded has put it there.
-        memory.ok_or(Cause::Busy)
+            windows
+                .with_metadata::<M, K, _>(|windows| windows.source(space).take(purpose, count, 0))
+        })
     }
 
     /// Decommits up to `pages` free pages, highest address first, in steps between which the gate

@@ -296,10 +296,10 @@ impl Windows {
     ///
     /// # Errors
     /// The error of `work`.
-    pub(crate) fn with_metadata<S: Shape, K: Kernel>(
+    pub(crate) fn with_metadata<S: Shape, K: Kernel, R>(
         &mut self,
-        mut work: impl FnMut(&mut Self) -> Result<(), Cause>,
-    ) -> Result<(), Cause> {
+        mut work: impl FnMut(&mut Self) -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
         loop {
             match work(self) {
                 Err(Cause::MetadataWindow { .. }) if self.replace_room::<S, K>() => {}
