@@ -96,12 +96,25 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// # Errors
     /// The step that refused; the record is in the pool again.
+    #[inline]
     fn alloc_run(
         &self,
         online: &Online<M>,
         kind: RecordKind,
         want: Want,
         flags: AllocFlags,
+    ) -> Result<(SpanHandle, ReadyRun), Cause> {
+        let may_try_again = !flags.contains(AllocFlags::NO_GROW);
+        self.try_run(online, kind, want, flags, may_try_again)
+    }
+
+    fn try_run(
+        &self,
+        online: &Online<M>,
+        kind: RecordKind,
+        want: Want,
+        flags: AllocFlags,
+        may_try_again: bool,
     ) -> Result<(SpanHandle, ReadyRun), Cause> {
         let handle = self.alloc_record(online, kind, flags)?;
         match self.pages.alloc(online, want, flags, self) {
@@ -115,34 +128,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 let is_freed = self.drop_record(online, handle);
                 // The page that was made for the record may be the one that is missing.
                 let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
-                if !is_short || !is_freed || flags.contains(AllocFlags::NO_GROW) {
+                if !may_try_again || !is_short || !is_freed {
                     return Err(cause);
                 }
-                self.alloc_run_with_piece(online, kind, want, flags)
-            }
-        }
-    }
-
-    /// Allocates a record in a piece of metadata memory, and the run that it is to describe, which
-    /// may be the page that records had.
-    ///
-    /// # Errors
-    /// The step that refused; the record is in the pool again.
-    #[cold]
-    fn alloc_run_with_piece(
-        &self,
-        online: &Online<M>,
-        kind: RecordKind,
-        want: Want,
-        flags: AllocFlags,
-    ) -> Result<(SpanHandle, ReadyRun), Cause> {
-        self.make_piece_of_records(online, kind)?;
-        let handle = self.alloc_record(online, kind, flags)?;
-        match self.pages.alloc(online, want, flags, self) {
-            Ok(ready) => Ok((handle, ready)),
-            Err(cause) => {
-                self.drop_record(online, handle);
-                Err(cause)
+                self.make_piece_of_records(online, kind)?;
+                self.try_run(online, kind, want, flags, false)
             }
         }
     }
