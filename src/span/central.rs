@@ -183,16 +183,21 @@ impl Lists {
         }
     }
 
-    /// Puts a new span on its list, and allocates its first slot.
+    /// Allocates the first slot of a new span, and puts the span on its list if it has more.
     pub(crate) fn insert<'a, M: Machine>(
         &mut self,
         records: Records<'a, M>,
         class: SpanClass,
         handle: SpanHandle,
         slots: usize,
-    ) -> Option<NewSlot<'a>> {
-        self.link(records, class.number(), handle);
-        self.alloc(records, class, slots)
+    ) -> NewSlot<'a> {
+        let span = records.get(handle);
+        let taken = span.alloc_first(slots);
+        self.objects += 1;
+        if taken.free_slots > 0 {
+            self.link(records, class.number(), handle);
+        }
+        NewSlot::new(span, &taken)
     }
 
     /// Retires an empty span that was kept, if there is one, and returns whether its objects could

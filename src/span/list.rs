@@ -44,6 +44,14 @@ impl RecordList {
         self.first = handle.0.get();
     }
 
+    /// Takes the first record off the list.
+    #[inline(always)]
+    pub(super) fn pop<M: Machine>(&mut self, records: Records<'_, M>) -> Option<SpanHandle> {
+        let first = self.first()?;
+        self.first = records.get(first).record.next.load(Relaxed);
+        Some(first)
+    }
+
     /// Takes a record of this list off it.
     #[inline(never)]
     pub(super) fn unlink<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {

@@ -251,17 +251,20 @@ impl Stock {
     }
 
     fn alloc<M: Machine>(&mut self, records: Records<'_, M>) -> Option<SpanHandle> {
-        let handle = self.unused.first().or(self.empty.first())?;
+        let handle = match self.unused.pop(records) {
+            Some(handle) => handle,
+            None => self.empty.pop(records)?,
+        };
         self.count -= 1;
         if records.get(handle).record.is_paged() {
             let first = first_of_page::<M>(handle);
-            if records.get(first).record.count_in_use(true) == 1 {
+            let in_use = records.get(first).record.count_in_use(true);
+            if in_use == 1 && first != handle {
                 // The page is not empty any more.
                 self.empty.unlink(records, first);
                 self.unused.link(records, first);
             }
         }
-        self.unused.unlink(records, handle);
         Some(handle)
     }
 

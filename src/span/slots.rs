@@ -168,6 +168,20 @@ impl<'a> SpanRef<'a> {
         })
     }
 
+    /// Takes the first slot of a span that was just described with `slots` free slots.
+    pub(super) fn alloc_first(self, slots: usize) -> SlotTaken {
+        debug_assert_eq!(self.count_all_taken(), 0, "a new span has no live slot");
+        // A span has at most 1280 slots.
+        let free_slots = u16::try_from(slots - 1).unwrap_or(u16::MAX);
+        self.word(0).store(1, Relaxed);
+        self.record.free_slots.store(free_slots, Relaxed);
+        SlotTaken {
+            slot: 0,
+            zeroed: self.was_fresh(0),
+            free_slots,
+        }
+    }
+
     /// `slot`, if it is taken.
     ///
     /// # Safety
