@@ -7,7 +7,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine, PhysAddr, VirtAddr};
 
 use super::object_heap::Heap;
 use super::pages::{OwnedRun, Pages, layout_of};
-use super::request::AllocError;
+use super::request::{AllocError, refusal};
 use crate::region::Cause;
 
 /// A run of Ready pages in adjacent frames, which belongs to its holder. Dropping it takes the page
@@ -43,23 +43,35 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         align: usize,
         flags: AllocFlags,
     ) -> Result<AdjacentRun<'h, M, K>, AllocError> {
-        let layout = layout_of::<M>(count, align)?;
-        let refused = |cause| AllocError { layout, cause };
-        self.heap.reject_machine(flags);
-        let pages = &self.heap.pages;
-        let online = pages.online().ok_or(refused(Cause::NotInitialised))?;
-        let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
-        if flags.contains(AllocFlags::NO_GROW) {
-            let bytes = layout.size();
-            return Err(refused(Cause::NotReady { bytes }));
-        }
-        self.heap.refill_if_low(online, flags);
-        let (ready, physical) = pages
-            .alloc_adjacent(online, want, layout.align(), self.heap)
-            .map_err(refused)?;
-        let run = self.own(online, ready, flags);
-        Ok(AdjacentRun { run, physical })
+        let run = allocate_adjacent(self, count, align, flags);
+        run.map_err(|error| refusal(self.heap, error.layout, error.cause))
     }
+}
+
+/// [`Pages::allocate_adjacent`], without a count of refusals.
+fn allocate_adjacent<'h, M: Machine, K: Kernel>(
+    pages: &Pages<'h, M, K>,
+    count: usize,
+    align: usize,
+    flags: AllocFlags,
+) -> Result<AdjacentRun<'h, M, K>, AllocError> {
+    let layout = layout_of::<M>(count, align)?;
+    let refused = |cause| AllocError { layout, cause };
+    pages.heap.reject_machine(flags);
+    let heap = pages.heap;
+    let online = heap.pages.online().ok_or(refused(Cause::NotInitialised))?;
+    let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
+    if flags.contains(AllocFlags::NO_GROW) {
+        let bytes = layout.size();
+        return Err(refused(Cause::NotReady { bytes }));
+    }
+    heap.refill_if_low(online, flags);
+    let (ready, physical) = heap
+        .pages
+        .alloc_adjacent(online, want, layout.align(), heap)
+        .map_err(refused)?;
+    let run = pages.own(online, ready, flags);
+    Ok(AdjacentRun { run, physical })
 }
 
 impl<'h, M: Machine, K: Kernel> AdjacentRun<'h, M, K> {

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use super::object_heap::Heap;
-use super::request::{AllocError, dangling};
+use super::request::{AllocError, dangling, refusal};
 use crate::pageheap::Online;
 use crate::region::Cause;
 use crate::span::SpanClass;
@@ -29,25 +29,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// A few dozen instructions where a span of the class has a free slot; otherwise a search for
     /// free pages, logarithmic in the address space, and calls of the machine for what is not
     /// Ready.
+    #[inline]
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
-        let refused = |cause| AllocError { layout, cause };
-        if layout.size() == 0 {
-            return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
-        }
-        self.reject_machine(flags);
-        let Some(online) = self.pages.online() else {
-            return self.allocate_early(layout, flags).map_err(refused);
-        };
-        let Some(class) = Self::class_of(layout) else {
-            return self.allocate_large(online, layout, flags).map_err(refused);
-        };
-        let span_class = SpanClass::noscan(class);
-        match self.alloc_slot(online, span_class) {
-            Some(slot) => Ok(self.slot_memory(online, class, slot, flags)),
-            None => self
-                .alloc_beyond(online, span_class, layout, flags)
-                .map_err(refused),
-        }
+        allocate_uncounted(self, layout, flags).map_err(|cause| refusal(self, layout, cause))
     }
 
     /// Stops the machine if the machine itself makes a request that could call it again.
@@ -77,5 +61,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, Cause> {
         self.alloc_large(online, Self::wanted(layout)?, flags)
+    }
+}
+
+/// [`Heap::allocate`], also for a request within another: a refusal is not counted.
+///
+/// # Errors
+/// The step that refused.
+pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    layout: Layout,
+    flags: AllocFlags,
+) -> Result<NonNull<[u8]>, Cause> {
+    if layout.size() == 0 {
+        return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
+    }
+    heap.reject_machine(flags);
+    let Some(online) = heap.pages.online() else {
+        return heap.allocate_early(layout, flags);
+    };
+    let Some(class) = Heap::<M, K>::class_of(layout) else {
+        return heap.allocate_large(online, layout, flags);
+    };
+    let span_class = SpanClass::noscan(class);
+    match heap.alloc_slot(online, span_class) {
+        Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),
+        None => heap.alloc_beyond(online, span_class, layout, flags),
     }
 }

@@ -84,16 +84,22 @@ pub(crate) enum Fate {
     Freed,
 }
 
-/// The region, by its start and division, and the functions that serve from it. A heap without a
-/// region names neither function, so that nothing of them is linked.
+/// The region, by its start and what is known of all regions of its length.
 struct Region<K: Kernel> {
     start: NonNull<u8>,
-    bytes: usize,
     taken: &'static AtomicBool,
-    allocate: fn(&Early<K>, &Self, Layout) -> Option<NonNull<u8>>,
+    service: &'static Service<K>,
+}
+
+/// The length of a region, and the functions that serve from it. A heap without a region names
+/// neither function, so that nothing of them is linked.
+struct Service<K: Kernel> {
+    bytes: usize,
+    allocate: AllocateFn<K>,
     decide: DecideFn<K>,
 }
 
+type AllocateFn<K> = fn(&Early<K>, &Region<K>, Layout) -> Option<NonNull<u8>>;
 type DecideFn<K> =
     unsafe fn(&Early<K>, &Region<K>, NonNull<u8>, Layout, Fate) -> Option<Result<(), Misuse>>;
 
@@ -117,10 +123,14 @@ impl<K: Kernel> Early<K> {
         let region = match (start, Division::of(BYTES)) {
             (Some(start), Some(_)) => Some(Region {
                 start,
-                bytes: BYTES,
                 taken: &region.taken,
-                allocate: Self::allocate_in,
-                decide: Self::decide_in,
+                service: const {
+                    &Service {
+                        bytes: BYTES,
+                        allocate: Self::allocate_in,
+                        decide: Self::decide_in,
+                    }
+                },
             }),
             _ => None,
         };
@@ -139,7 +149,7 @@ impl<K: Kernel> Early<K> {
     /// Memory for `layout`, if there is room.
     pub(crate) fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
         let region = self.region.as_ref()?;
-        (region.allocate)(self, region, layout)
+        (region.service.allocate)(self, region, layout)
     }
 
     fn allocate_in(&self, region: &Region<K>, layout: Layout) -> Option<NonNull<u8>> {
@@ -179,7 +189,7 @@ impl<K: Kernel> Early<K> {
             return None;
         }
         // SAFETY: the caller's promise is the same.
-        unsafe { (region.decide)(self, region, pointer, layout, fate) }
+        unsafe { (region.service.decide)(self, region, pointer, layout, fate) }
     }
 
     /// # Safety
@@ -211,7 +221,9 @@ impl<K: Kernel> Early<K> {
 
     /// Bytes of the region.
     pub(crate) fn bytes(&self) -> usize {
-        self.region.as_ref().map_or(0, |region| region.bytes)
+        self.region
+            .as_ref()
+            .map_or(0, |region| region.service.bytes)
     }
 }
 
@@ -219,12 +231,12 @@ impl<K: Kernel> Region<K> {
     /// Whether `pointer` lies in the region.
     #[inline]
     fn holds(&self, pointer: NonNull<u8>) -> bool {
-        pointer.addr().get().wrapping_sub(self.start.addr().get()) < self.bytes
+        pointer.addr().get().wrapping_sub(self.start.addr().get()) < self.service.bytes
     }
 
     /// Clears the map. The caller has just taken the region, and nothing of it is handed out.
     fn clear_map(&self) {
-        let words = Division::of(self.bytes).map_or(0, |division| division.words);
+        let words = Division::of(self.service.bytes).map_or(0, |division| division.words);
         // SAFETY: `write_bytes` needs so many words that are writable and aligned: the region
         // begins with them, and at a multiple of 16 bytes.
         unsafe { self.start.cast::<usize>().write_bytes(0, words) };
@@ -235,7 +247,7 @@ impl<K: Kernel> Region<K> {
     /// # Safety
     /// The caller has taken the region, cleared the map, and holds the lock while it uses the map.
     unsafe fn map<'a>(&self, _locked: &'a mut bool) -> Option<BlockMap<'a>> {
-        let division = Division::of(self.bytes)?;
+        let division = Division::of(self.service.bytes)?;
         let words = self.start.cast::<usize>();
         let mut words = NonNull::slice_from_raw_parts(words, division.words);
         // SAFETY: `as_mut` needs

@@ -128,7 +128,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let emptied = match object.location {
             Location::Whole => {
                 // SAFETY: the span is a large object's, which is being freed.
-                Some(unsafe { lists.retire(records, handle) })
+                Some(unsafe { lists.retire_large(records, handle) })
             }
             Location::Slot { class, slot } => {
                 let slots = Self::TABLE.slots(class);

@@ -9,7 +9,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
 use super::memory::run_memory;
 use super::object_heap::Heap;
-use super::request::AllocError;
+use super::request::{AllocError, refusal};
 use crate::base::{PageIdx, PageRun};
 use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::{Cause, Purpose};
@@ -71,16 +71,8 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
         align: usize,
         flags: AllocFlags,
     ) -> Result<OwnedRun<'h, M, K>, AllocError> {
-        let layout = layout_of::<M>(count, align)?;
-        let refused = |cause| AllocError { layout, cause };
-        self.heap.reject_machine(flags);
-        let online = self.heap.pages.online();
-        let online = online.ok_or(refused(Cause::NotInitialised))?;
-        let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
-        let ready = self.heap.pages.alloc(online, want, flags, self.heap);
-        let run = self.own(online, ready.map_err(refused)?, flags);
-        self.heap.refill_if_low(online, flags);
-        Ok(run)
+        let run = allocate_run(self, count, align, flags);
+        run.map_err(|error| refusal(self.heap, error.layout, error.cause))
     }
 
     pub(super) fn own(
@@ -182,32 +174,8 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
     /// # Locks
     /// As [`Pages::allocate`].
     pub fn extend(&mut self, more: usize, flags: AllocFlags) -> Result<(), AllocError> {
-        if more == 0 {
-            return Ok(());
-        }
-        let whole = layout_of::<M>(self.run.count.saturating_add(more), 1)?;
-        Heap::<M, K>::wanted(whole).map_err(|cause| AllocError {
-            layout: whole,
-            cause,
-        })?;
-        let layout = layout_of::<M>(more, 1)?;
-        let refused = |cause| AllocError { layout, cause };
-        self.heap.reject_machine(flags);
-        let online = self.heap.pages.online();
-        let want = Want::pages(more);
-        // The reserve is not refilled here: it could take the very pages that are to be added.
-        let online = online.ok_or(refused(Cause::NotInitialised))?;
-        let added = self
-            .heap
-            .pages
-            .extend(online, self.run, want, flags, self.heap);
-        let added = self
-            .heap
-            .pages()
-            .own(online, added.map_err(refused)?, flags);
-        self.run.count += added.run.count;
-        mem::forget(added);
-        Ok(())
+        let added = extend_run(self, more, flags);
+        added.map_err(|error| refusal(self.heap, error.layout, error.cause))
     }
 
     /// Frees the pages after the first `count`; nothing happens if there are no more.
@@ -231,6 +199,59 @@ impl<M: Machine, K: Kernel> OwnedRun<'_, M, K> {
         mem::forget(self);
         memory
     }
+}
+
+/// [`Pages::allocate`], without a count of refusals.
+fn allocate_run<'h, M: Machine, K: Kernel>(
+    pages: &Pages<'h, M, K>,
+    count: usize,
+    align: usize,
+    flags: AllocFlags,
+) -> Result<OwnedRun<'h, M, K>, AllocError> {
+    let layout = layout_of::<M>(count, align)?;
+    let refused = |cause| AllocError { layout, cause };
+    pages.heap.reject_machine(flags);
+    let online = pages.heap.pages.online();
+    let online = online.ok_or(refused(Cause::NotInitialised))?;
+    let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
+    let ready = pages.heap.pages.alloc(online, want, flags, pages.heap);
+    let run = pages.own(online, ready.map_err(refused)?, flags);
+    pages.heap.refill_if_low(online, flags);
+    Ok(run)
+}
+
+/// [`OwnedRun::extend`], without a count of refusals.
+fn extend_run<M: Machine, K: Kernel>(
+    owned: &mut OwnedRun<'_, M, K>,
+    more: usize,
+    flags: AllocFlags,
+) -> Result<(), AllocError> {
+    if more == 0 {
+        return Ok(());
+    }
+    let whole = layout_of::<M>(owned.run.count.saturating_add(more), 1)?;
+    Heap::<M, K>::wanted(whole).map_err(|cause| AllocError {
+        layout: whole,
+        cause,
+    })?;
+    let layout = layout_of::<M>(more, 1)?;
+    let refused = |cause| AllocError { layout, cause };
+    owned.heap.reject_machine(flags);
+    let online = owned.heap.pages.online();
+    let want = Want::pages(more);
+    // The reserve is not refilled here: it could take the very pages that are to be added.
+    let online = online.ok_or(refused(Cause::NotInitialised))?;
+    let added = owned
+        .heap
+        .pages
+        .extend(online, owned.run, want, flags, owned.heap);
+    let added = owned
+        .heap
+        .pages()
+        .own(online, added.map_err(refused)?, flags);
+    owned.run.count += added.run.count;
+    mem::forget(added);
+    Ok(())
 }
 
 /// The layout of `count` pages, aligned to `align` bytes and at least to a page.

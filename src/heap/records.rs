@@ -25,32 +25,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let atomic = flags.contains(AllocFlags::ATOMIC);
         match self.unused_record(online, kind, atomic) {
             Some(handle) => Ok(handle),
-            None => self.alloc_made_record(online, kind, flags),
-        }
-    }
-
-    /// Makes records and allocates one of them.
-    #[cold]
-    fn alloc_made_record(
-        &self,
-        online: &Online<M>,
-        kind: RecordKind,
-        flags: AllocFlags,
-    ) -> Result<SpanHandle, Cause> {
-        loop {
-            let mut atomic = flags.contains(AllocFlags::ATOMIC);
-            let made = self.make_records(online, kind, flags);
-            match made {
-                Ok(()) => {}
-                // Interrupts are masked and the machine is in use.
-                Err(Cause::Busy) => atomic = true,
-                Err(cause) => return Err(cause),
-            }
-            if let Some(handle) = self.unused_record(online, kind, atomic) {
-                return Ok(handle);
-            }
-            // Others took the records that were made.
-            made?;
+            None => alloc_made_record(self, online, kind, flags),
         }
     }
 
@@ -147,6 +122,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             self.pages.free(unsafe { ReadyRun::assume(run) });
             is_any = true;
         }
+    }
+}
+
+/// Makes records and allocates one of them.
+#[cold]
+fn alloc_made_record<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    kind: RecordKind,
+    flags: AllocFlags,
+) -> Result<SpanHandle, Cause> {
+    loop {
+        let mut atomic = flags.contains(AllocFlags::ATOMIC);
+        let made = heap.make_records(online, kind, flags);
+        match made {
+            Ok(()) => {}
+            // Interrupts are masked and the machine is in use.
+            Err(Cause::Busy) => atomic = true,
+            Err(cause) => return Err(cause),
+        }
+        if let Some(handle) = heap.unused_record(online, kind, atomic) {
+            return Ok(handle);
+        }
+        // Others took the records that were made.
+        made?;
     }
 }
 

@@ -55,6 +55,24 @@ impl fmt::Display for ReallocError {
 
 impl core::error::Error for ReallocError {}
 
+/// The error of a request that is refused, which is counted.
+#[inline(always)]
+pub(super) fn refusal<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    layout: Layout,
+    cause: Cause,
+) -> AllocError {
+    count_refusal(heap);
+    AllocError { layout, cause }
+}
+
+// Apart from the error, which nobody looks at who wants a pointer or null.
+#[cold]
+#[inline(never)]
+fn count_refusal<M: Machine, K: Kernel>(heap: &Heap<M, K>) {
+    heap.central.lock().count_refusal();
+}
+
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The class that serves `layout`; `None` for a large object.
     // In line where that pays.

@@ -5,11 +5,12 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
+use super::alloc::allocate_uncounted;
 use super::early::Fate;
 use super::lookup::{Location, is_aligned};
 use super::misuse::Misuse;
 use super::object_heap::Heap;
-use super::request::{AllocError, ReallocError};
+use super::request::{AllocError, ReallocError, refusal};
 use super::scannable::{NewBits, cut_bits};
 use crate::arena::SpanHandle;
 use crate::base::PageRun;
@@ -91,7 +92,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 }
                 Ok(resized.memory)
             }
-            Err(Denied::Cause(cause)) => Err(AllocError { layout: new, cause }),
+            Err(Denied::Cause(cause)) => Err(refusal(self, new, cause)),
             Err(Denied::Misuse(misuse)) => self.stop_misused(pointer, old, misuse),
         }
     }
@@ -127,7 +128,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 Ok(resized.memory)
             }
             Err(Denied::Cause(cause)) => {
-                Err(ReallocError::Refused(AllocError { layout: new, cause }))
+                let error = refusal(self, new, cause);
+                Err(ReallocError::Refused(error))
             }
             Err(Denied::Misuse(misuse)) => {
                 Err(ReallocError::Misuse(self.report(pointer, old, misuse)))
@@ -152,7 +154,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             bits: NewBits::KEPT,
         };
         // SAFETY: the caller's promise is the same.
-        unsafe { resize.run(self, |flags| self.allocate(new, flags)) }
+        unsafe { resize.run(self, |flags| allocate_uncounted(self, new, flags)) }
     }
 }
 
@@ -169,7 +171,7 @@ impl Resize {
     pub(super) unsafe fn run<M: Machine, K: Kernel>(
         &self,
         heap: &Heap<M, K>,
-        allocate: impl Fn(AllocFlags) -> Result<NonNull<[u8]>, AllocError>,
+        allocate: impl Fn(AllocFlags) -> Result<NonNull<[u8]>, Cause>,
     ) -> Result<Resized, Denied> {
         let mut stays = false;
         loop {
@@ -181,7 +183,7 @@ impl Resize {
             match allocate(self.flags.difference(AllocFlags::ZEROED)) {
                 // SAFETY: the object is the caller's, and was found.
                 Ok(memory) => return Ok(unsafe { self.copy_to(memory) }),
-                Err(error) if stays || !self.shrinks() => return Err(Denied::Cause(error.cause)),
+                Err(cause) if stays || !self.shrinks() => return Err(Denied::Cause(cause)),
                 Err(_) => stays = true,
             }
         }

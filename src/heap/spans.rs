@@ -82,7 +82,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let memory = run_memory(online, &ready, flags);
         let is_zeroed = ready.is_zeroed();
         let run = ready.record();
-        let _lists = self.central.lock();
+        let mut lists = self.central.lock();
+        lists.count_large();
         let record = online.records().get(handle).record;
         record.describe(Kind::Large, run, 0, is_zeroed);
         record.mark(want.scan);
@@ -103,45 +104,49 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         flags: AllocFlags,
     ) -> Result<(SpanHandle, ReadyRun), Cause> {
         let may_try_again = !flags.contains(AllocFlags::NO_GROW);
-        self.try_run(online, kind, want, flags, may_try_again)
+        try_run(self, online, kind, want, flags, may_try_again)
     }
+}
 
-    fn try_run(
-        &self,
-        online: &Online<M>,
-        kind: RecordKind,
-        want: Want,
-        flags: AllocFlags,
-        may_try_again: bool,
-    ) -> Result<(SpanHandle, ReadyRun), Cause> {
-        let handle = self.alloc_record(online, kind, flags)?;
-        match self.pages.alloc(online, want, flags, self) {
-            Ok(ready) => {
-                // Afterwards: where memory was refused before, this request has found out whether
-                // there is some again.
-                self.refill_if_low(online, flags);
-                Ok((handle, ready))
+fn try_run<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    kind: RecordKind,
+    want: Want,
+    flags: AllocFlags,
+    may_try_again: bool,
+) -> Result<(SpanHandle, ReadyRun), Cause> {
+    let handle = heap.alloc_record(online, kind, flags)?;
+    match heap.pages.alloc(online, want, flags, heap) {
+        Ok(ready) => {
+            // Afterwards: where memory was refused before, this request has found out whether
+            // there is some again.
+            heap.refill_if_low(online, flags);
+            Ok((handle, ready))
+        }
+        Err(cause) => {
+            let is_freed = drop_record(heap, online, handle);
+            // The page that was made for the record may be the one that is missing.
+            let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
+            if !may_try_again || !is_short || !is_freed {
+                return Err(cause);
             }
-            Err(cause) => {
-                let is_freed = self.drop_record(online, handle);
-                // The page that was made for the record may be the one that is missing.
-                let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
-                if !may_try_again || !is_short || !is_freed {
-                    return Err(cause);
-                }
-                self.make_piece_of_records(online, kind)?;
-                self.try_run(online, kind, want, flags, false)
-            }
+            heap.make_piece_of_records(online, kind)?;
+            try_run(heap, online, kind, want, flags, false)
         }
     }
+}
 
-    /// Returns a record that describes nothing to the pool, and frees the pages of records that are
-    /// empty. Returns whether there was one.
-    #[cold]
-    fn drop_record(&self, online: &Online<M>, handle: SpanHandle) -> bool {
-        let mut lists = self.central.lock();
-        lists.free_record(online.records(), handle);
-        drop(lists);
-        self.reclaim_record_pages(online)
-    }
+/// Returns a record that describes nothing to the pool, and frees the pages of records that are
+/// empty. Returns whether there was one.
+#[cold]
+fn drop_record<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    handle: SpanHandle,
+) -> bool {
+    let mut lists = heap.central.lock();
+    lists.free_record(online.records(), handle);
+    drop(lists);
+    heap.reclaim_record_pages(online)
 }

@@ -41,8 +41,12 @@ pub(super) struct Walked {
     pub(super) partial_spans: usize,
     /// Records in use.
     pub(super) records: usize,
-    /// Live slots.
-    pub(super) live_slots: usize,
+    /// Large objects.
+    pub(super) large_objects: usize,
+    /// Slots, live or free.
+    pub(super) slots: usize,
+    /// Bytes of small spans that belong to no slot.
+    pub(super) tail_bytes: usize,
 }
 
 impl<M: Machine, K: Kernel> Check<'_, M, K> {
@@ -150,21 +154,27 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         walked.records += 1;
         if let Kind::Small(class) = record.kind() {
             walked.partial_spans += usize::from(record.free_slots() > 0);
-            walked.live_slots += self.verify_slots(handle, record, class)?;
+            self.verify_slots(handle, record, class)?;
+            if let Some(class) = Heap::<M, K>::TABLE.class(class) {
+                walked.slots += Heap::<M, K>::TABLE.slots(class);
+                walked.tail_bytes += Heap::<M, K>::TABLE.tail_bytes(class);
+            }
+        } else {
+            walked.large_objects += 1;
         }
         Ok(run.count)
     }
 
-    /// Checks the slots of a small span and counts the live ones.
+    /// Checks the slots of a small span.
     fn verify_slots(
         &self,
         handle: SpanHandle,
         record: &Record,
         class: u8,
-    ) -> Result<usize, Violation> {
+    ) -> Result<(), Violation> {
         let at_rule = |holds, name| rule_at::<M>(holds, record.run().first, name);
         let Some(class) = Heap::<M, K>::TABLE.class(class) else {
-            return at_rule(false, "a span's class is in the table").map(|()| 0);
+            return at_rule(false, "a span's class is in the table");
         };
         let slots = Heap::<M, K>::TABLE.slots(class);
         at_rule(
@@ -184,7 +194,6 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         at_rule(
             span.fresh_holds(slots),
             "a slot that was never handed out is not live",
-        )?;
-        Ok(live)
+        )
     }
 }

@@ -281,8 +281,17 @@ planted! {
     a_fresh_slot_is_live: "a slot that was never handed out is not live", |bed| {
         bed.record(bed.partial().1).plant_fresh_slot(0);
     };
-    objects_are_miscounted: "live small objects are counted", |bed| {
-        bed.heap.central.lock().plant_objects(1);
+    slots_are_miscounted: "slots are counted", |bed| {
+        bed.heap.central.lock().plant_counts().slots += 1;
+    };
+    tails_are_miscounted: "bytes of spans that are in no slot are counted", |bed| {
+        bed.heap.central.lock().plant_counts().tail_bytes += 8;
+    };
+    large_objects_are_miscounted: "large objects are counted", |bed| {
+        bed.heap.central.lock().plant_counts().large_objects -= 1;
+    };
+    the_peak_is_too_low: "the peak is no less than what is ready", |bed| {
+        bed.heap.pages.ledger().plant_peak(1);
     };
     a_span_falls_off_its_list: "every span with free slots is on one list", |bed| {
         let class = bed.class_of(bed.partial().1);

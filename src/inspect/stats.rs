@@ -5,7 +5,9 @@ use core::fmt;
 use archipelago_api::{Footprint, Kernel, Machine};
 
 use crate::heap::{Heap, Pages};
+use crate::pageheap::Online;
 use crate::region::Purpose;
+use crate::span::{Kind, SPAN_CLASSES};
 
 /// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
 /// `mapped_ready` in granules, page-table frames and held frames to what the frame allocator has
@@ -23,8 +25,18 @@ pub struct Stats {
     by_purpose: [usize; Purpose::ALL.len()],
     /// Frames that the machine holds beside Ready memory.
     pub footprint: Footprint,
-    /// Live small objects.
+    /// The most bytes that were Ready at once.
+    pub peak_ready: usize,
+    /// Live objects in slots of spans.
     pub small_objects: usize,
+    /// Live objects that have a run of pages each.
+    pub large_objects: usize,
+    /// Bytes of all live objects, as they were handed out: slots and whole pages. With free slots,
+    /// and with the ends of spans that hold no slot, they are [`Purpose::Objects`].
+    pub live_bytes: usize,
+    /// Requests for memory that got an error since the heap is there, those to change a size
+    /// included.
+    pub refusals: usize,
     /// Pages that the heap owns, Ready or scavenged.
     pub owned_pages: usize,
     /// Free pages, Ready or scavenged.
@@ -97,6 +109,10 @@ impl fmt::Display for Stats {
         for purpose in Purpose::ALL {
             writeln!(f, "{:>14}   {}", self.of(*purpose), purpose.name())?;
         }
+        writeln!(f, "{:>14} bytes ready at most", self.peak_ready)?;
+        let objects = self.small_objects + self.large_objects;
+        writeln!(f, "{:>14} bytes in {objects} live objects", self.live_bytes)?;
+        writeln!(f, "{:>14} requests refused", self.refusals)?;
         writeln!(f, "{:>14} bytes prepared", self.prepared)?;
         writeln!(f, "{:>14} bytes reserved", self.reserved)?;
         writeln!(f, "{:>14} page-table frames", self.footprint.table_frames)?;
@@ -108,14 +124,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The account as it is now. Other CPUs may move it between two of its numbers.
     ///
     /// # Locks
-    /// Takes central, then page, each for a few loads. The machine is asked for its footprint
+    /// Takes central once for each size class, then page. The machine is asked for its footprint
     /// before that.
+    /// # Cost
+    /// A step for each span that has free slots: those of one class under one section of central.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let online = self.pages.online();
         let footprint = online.map(|online| online.machine.footprint());
+        let (free_slots, free_bytes) = online.map_or((0, 0), |online| free_slots(self, online));
         let lists = self.central.lock();
-        let (small_objects, record_pages) = (lists.objects(), lists.record_pages());
+        let (counts, record_pages) = (lists.counts(), lists.record_pages());
         drop(lists);
         let ledger = self.pages.ledger();
         let mut by_purpose = [0; Purpose::ALL.len()];
@@ -130,7 +149,14 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             reserved: ledger.reserved(),
             by_purpose,
             footprint: footprint.unwrap_or_default(),
-            small_objects,
+            peak_ready: ledger.peak_ready(),
+            small_objects: counts.slots.saturating_sub(free_slots),
+            large_objects: counts.large_objects,
+            live_bytes: ledger
+                .of(Purpose::Objects)
+                .saturating_sub(counts.tail_bytes)
+                .saturating_sub(free_bytes),
+            refusals: counts.refusals,
             owned_pages: pool.owned().total_pages(),
             free_pages: pool.free_pages(),
             record_pages,
@@ -139,6 +165,26 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             early_bytes: self.early.bytes(),
         }
     }
+}
+
+/// Free slots of all spans, and their bytes.
+fn free_slots<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> (usize, usize) {
+    let (mut slots, mut bytes) = (0, 0);
+    for class in 0..SPAN_CLASSES {
+        let lists = heap.central.lock();
+        lists.for_each(online.records(), class, usize::MAX, |handle, _| {
+            let record = online.records().get(handle).record;
+            if let Kind::Small(number) = record.kind() {
+                let class = Heap::<M, K>::TABLE.class(number);
+                slots += record.free_slots();
+                bytes += class.map_or(0, |class| {
+                    Heap::<M, K>::TABLE.size(class) * record.free_slots()
+                });
+            }
+            true
+        });
+    }
+    (slots, bytes)
 }
 
 impl<M: Machine, K: Kernel> Pages<'_, M, K> {

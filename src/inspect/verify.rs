@@ -81,9 +81,19 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             kept == walked.reserve_pages,
             "the runs of the reserve are owned and apart",
         )?;
+        let counts = self.lists.counts();
+        rule(counts.slots == walked.slots, "slots are counted")?;
         rule(
-            self.lists.objects() == walked.live_slots,
-            "live small objects are counted",
+            counts.tail_bytes == walked.tail_bytes,
+            "bytes of spans that are in no slot are counted",
+        )?;
+        rule(
+            counts.large_objects == walked.large_objects,
+            "large objects are counted",
+        )?;
+        rule(
+            self.heap.pages.ledger().peak_ready() >= self.heap.pages.ledger().mapped_ready(),
+            "the peak is no less than what is ready",
         )?;
         rule(
             of(Purpose::Spans) == self.lists.record_bytes(),

@@ -1,6 +1,6 @@
 //! The page heap: what it consists of.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::{Fault, Kernel, Machine, Offset, Report};
 
@@ -30,9 +30,6 @@ pub(crate) struct PageHeap<M: Machine, K: Kernel> {
     pub(super) gate: Gate<Gated>,
     pub(super) pool: PagePool<M, K>,
     pub(super) bitmap: BitmapMemory<K>,
-    /// The memory that the heap had when the reserve could not be filled: see
-    /// [`note_refusal`](Self::note_refusal).
-    refused_at: AtomicUsize,
 }
 
 /// The machine that `init` brought, and the base of span handles.
@@ -75,7 +72,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }),
             pool: PagePool::new(),
             bitmap: BitmapMemory::new(),
-            refused_at: AtomicUsize::new(0),
         }
     }
 
@@ -187,13 +183,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Notes that the reserve could not be filled with the memory that the heap has.
     pub(crate) fn note_refusal(&self) {
-        self.refused_at.store(self.memory_print(), Relaxed);
+        self.pool.refused_at.store(self.memory_print(), Relaxed);
     }
 
     /// Whether the heap has other memory, or another limit, than when the reserve could not be
     /// filled.
     pub(crate) fn has_changed_since_refusal(&self) -> bool {
-        self.refused_at.load(Relaxed) != self.memory_print()
+        self.pool.refused_at.load(Relaxed) != self.memory_print()
     }
 
     /// A number that is another one if the heap's memory changed, but for a rare coincidence.

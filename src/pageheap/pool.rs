@@ -2,7 +2,7 @@
 //!
 //! Every run that leaves the pool leaves as a token, and every token comes back to it.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use archipelago_api::{Kernel, Machine};
 
@@ -31,6 +31,9 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
     pub(super) reserve_is_filling: AtomicBool,
     /// Metadata has a window of its own.
     pub(super) metadata_is_apart: AtomicBool,
+    /// The memory that the heap had when the reserve could not be filled. Here for the sake of the
+    /// heap's size.
+    pub(super) refused_at: AtomicUsize,
 }
 
 /// The state that the page lock guards.
@@ -81,6 +84,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
             reserve_is_low: AtomicBool::new(false),
             reserve_is_filling: AtomicBool::new(false),
             metadata_is_apart: AtomicBool::new(false),
+            refused_at: AtomicUsize::new(0),
         }
     }
 

@@ -81,6 +81,8 @@ impl Purpose {
 pub(crate) struct Ledger {
     purposes: [AtomicUsize; PURPOSES],
     mapped_ready: AtomicUsize,
+    /// The most bytes that were Ready at once.
+    peak_ready: AtomicUsize,
     prepared: AtomicUsize,
     reserved: AtomicUsize,
     /// The limit's distance from `usize::MAX`, so that an account without a limit is zero.
@@ -93,6 +95,7 @@ impl Ledger {
         Self {
             purposes: [const { AtomicUsize::new(0) }; PURPOSES],
             mapped_ready: AtomicUsize::new(0),
+            peak_ready: AtomicUsize::new(0),
             prepared: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
             below_top: AtomicUsize::new(0),
@@ -107,6 +110,11 @@ impl Ledger {
     /// Bytes Ready.
     pub(crate) fn mapped_ready(&self) -> usize {
         self.mapped_ready.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were Ready at once.
+    pub(crate) fn peak_ready(&self) -> usize {
+        self.peak_ready.load(Ordering::Relaxed)
     }
 
     /// Bytes Prepared.
@@ -131,7 +139,14 @@ impl Ledger {
 
     /// Clears all but the limit: the heap did not come online.
     pub(crate) fn clear(&self) {
-        let totals = [&self.mapped_ready, &self.prepared, &self.reserved];
+        let Self {
+            mapped_ready,
+            peak_ready,
+            prepared,
+            reserved,
+            ..
+        } = self;
+        let totals = [mapped_ready, peak_ready, prepared, reserved];
         for total in self.purposes.iter().chain(totals) {
             total.store(0, Ordering::Relaxed);
         }
@@ -146,6 +161,8 @@ impl Ledger {
     /// Charges bytes that became Ready.
     pub(super) fn became_ready(&self, purpose: Purpose, bytes: usize) {
         add(&self.mapped_ready, bytes);
+        self.peak_ready
+            .fetch_max(self.mapped_ready(), Ordering::Relaxed);
         self.charge(purpose, bytes);
     }
 
@@ -182,6 +199,10 @@ impl Ledger {
 impl Ledger {
     pub(crate) fn plant(&self, purpose: Purpose, bytes: usize) {
         self.charge(purpose, bytes);
+    }
+
+    pub(crate) fn plant_peak(&self, bytes: usize) {
+        self.peak_ready.store(bytes, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 use archipelago_api::{Kernel, Machine};
 
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
+use super::counts::SpanCounts;
 use super::list::RecordList;
 use super::pool::{Pool, RecordPage};
 use super::record::{Kind, Record};
@@ -67,16 +68,16 @@ impl<K: Kernel> Central<K> {
 #[derive(Debug)]
 pub(crate) struct Lists {
     /// The first span of each class that has free slots. Full spans are on no list.
-    partial: [RecordList; SPAN_CLASSES],
-    pool: Pool,
+    pub(super) partial: [RecordList; SPAN_CLASSES],
+    pub(super) pool: Pool,
     /// Empty spans that were kept on their lists.
-    kept_spans: [u32; KEPT_SPANS],
-    objects: usize,
+    pub(super) kept_spans: [u32; KEPT_SPANS],
+    pub(super) counts: SpanCounts,
 }
 
 /// The most empty spans that are kept: enough for a program that frees and allocates the last
 /// object of a span by turns, and too few to show in the memory overhead, as one a class would.
-const KEPT_SPANS: usize = 8;
+pub(super) const KEPT_SPANS: usize = 8;
 
 impl Lists {
     /// Lists without spans and records.
@@ -85,13 +86,23 @@ impl Lists {
             partial: [RecordList::EMPTY; SPAN_CLASSES],
             pool: Pool::new(),
             kept_spans: [0; KEPT_SPANS],
-            objects: 0,
+            counts: SpanCounts::NONE,
         }
     }
 
-    /// Live small objects.
-    pub(crate) const fn objects(&self) -> usize {
-        self.objects
+    /// The counts of spans and of refused requests.
+    pub(crate) const fn counts(&self) -> SpanCounts {
+        self.counts
+    }
+
+    /// Counts a large object that was just made.
+    pub(crate) const fn count_large(&mut self) {
+        self.counts.large_objects += 1;
+    }
+
+    /// Counts a request that is refused.
+    pub(crate) fn count_refusal(&mut self) {
+        self.counts.refusals = self.counts.refusals.wrapping_add(1);
     }
 
     /// Allocates a slot of a span that has one.
@@ -117,7 +128,6 @@ impl Lists {
         let handle = self.partial.get(class)?.first()?;
         let span = records.get(handle);
         let taken = span.alloc_slot(slots)?;
-        self.objects += 1;
         if usize::from(taken.free_slots) + 1 == slots {
             self.no_longer_kept(handle);
         }
@@ -142,7 +152,6 @@ impl Lists {
     ) -> Option<RetiredRun> {
         let class = span.span_class(class).number();
         let free_slots = span.free_slot(slot);
-        self.objects -= 1;
         if free_slots == 1 {
             self.link(records, class, handle);
         }
@@ -169,8 +178,8 @@ impl Lists {
             }
         }
         self.unlink(records, class, handle);
-        // SAFETY: all slots of the span are free, as `free` counted.
-        Some(unsafe { self.retire(records, handle) })
+        // All slots of the span are free, as `free` counted.
+        Some(self.retire_small(records, handle))
     }
 
     /// Notes that a slot of an empty span that was kept is taken.
@@ -192,8 +201,8 @@ impl Lists {
         slots: usize,
     ) -> NewSlot<'a> {
         let span = records.get(handle);
+        self.counts.count_small::<M>(span.record, true);
         let taken = span.alloc_first(slots);
-        self.objects += 1;
         if taken.free_slots > 0 {
             self.link(records, class.number(), handle);
         }
@@ -215,21 +224,41 @@ impl Lists {
         let class = span.span_class(SizeClass::numbered(class)).number();
         self.unlink(records, class, handle);
         let scan = span.scan();
-        // SAFETY: a span that is kept is empty: `alloc` forgets it when it takes a slot.
-        Some((scan, unsafe { self.retire(records, handle) }))
+        // A span that is kept is empty: `alloc` forgets it when it takes a slot.
+        Some((scan, self.retire_small(records, handle)))
     }
 
-    /// Returns the record of a span that is on no list to the pool, and the span's pages to the
-    /// caller.
-    ///
-    /// # Safety
-    /// No object is in the span.
-    pub(crate) unsafe fn retire<M: Machine>(
+    /// Retires a small span that is on no list and has no live slot.
+    fn retire_small<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
     ) -> RetiredRun {
         let record = records.get(handle).record;
+        self.counts.count_small::<M>(record, false);
+        self.retire(records, handle, record)
+    }
+
+    /// Retires the span of a large object.
+    ///
+    /// # Safety
+    /// The span is a large object's, which is being freed.
+    pub(crate) unsafe fn retire_large<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+    ) -> RetiredRun {
+        self.counts.large_objects -= 1;
+        self.retire(records, handle, records.get(handle).record)
+    }
+
+    /// Returns the record of a span to the pool, and the span's pages to the caller.
+    fn retire<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        record: &Record,
+    ) -> RetiredRun {
         let run = record.run();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
         self.pool.free(records, handle);
@@ -357,37 +386,5 @@ impl Lists {
             Some(list) => list.unlink(records, handle),
             None => debug_assert!(false, "every class has a list"),
         }
-    }
-}
-
-/// Damage for the tests of `verify`.
-#[cfg(test)]
-impl Lists {
-    pub(crate) fn plant_objects(&mut self, more: usize) {
-        self.objects += more;
-    }
-
-    pub(crate) fn plant_partial_list(&mut self, class: u8, first: u32) {
-        self.partial[usize::from(class)] = RecordList { first };
-    }
-
-    pub(crate) fn plant_kept(&mut self, kept: u32) {
-        self.kept_spans[KEPT_SPANS - 1] = kept;
-    }
-
-    pub(crate) fn plant_none_kept(&mut self) {
-        self.kept_spans = [0; KEPT_SPANS];
-    }
-
-    pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
-        if let Some(handle) = self.pool.alloc(records, RecordKind::Narrow) {
-            let record = records.get(handle).record;
-            self.pool.free(records, handle);
-            record.describe(Kind::Large, record.run(), 0, false);
-        }
-    }
-
-    pub(crate) fn plant_pool_count(&mut self, more: usize) {
-        self.pool.plant_count(more);
     }
 }

@@ -1,10 +1,45 @@
-//! Damage that tests of `verify()` do to span records and their pool.
+//! Damage that tests of `verify()` do to the central lists, to span records and to their pool.
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use archipelago_api::Machine;
+
+use super::central::{KEPT_SPANS, Lists};
+use super::counts::SpanCounts;
+use super::list::RecordList;
 use super::pool::Pool;
-use super::record::{Record, WORD_BITS};
-use super::records::RecordKind;
+use super::record::{Kind, Record, WORD_BITS};
+use super::records::{RecordKind, Records};
+
+impl Lists {
+    pub(crate) fn plant_counts(&mut self) -> &mut SpanCounts {
+        &mut self.counts
+    }
+
+    pub(crate) fn plant_partial_list(&mut self, class: u8, first: u32) {
+        self.partial[usize::from(class)] = RecordList { first };
+    }
+
+    pub(crate) fn plant_kept(&mut self, kept: u32) {
+        self.kept_spans[KEPT_SPANS - 1] = kept;
+    }
+
+    pub(crate) fn plant_none_kept(&mut self) {
+        self.kept_spans = [0; KEPT_SPANS];
+    }
+
+    pub(crate) fn plant_pool_kind<M: Machine>(&mut self, records: Records<'_, M>) {
+        if let Some(handle) = self.pool.alloc(records, RecordKind::Narrow) {
+            let record = records.get(handle).record;
+            self.pool.free(records, handle);
+            record.describe(Kind::Large, record.run(), 0, false);
+        }
+    }
+
+    pub(crate) fn plant_pool_count(&mut self, more: usize) {
+        self.pool.plant_count(more);
+    }
+}
 
 impl Record {
     pub(crate) fn plant_free_slots(&self, more: u16) {

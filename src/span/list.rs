@@ -71,8 +71,8 @@ impl RecordList {
     }
 
     /// Calls `visit` with each record, and whether its link back is to the one before it if there
-    /// is one, until `visit` returns `false`, and for at most `most` records and one, so that a ring
-    /// ends.
+    /// is one, until `visit` returns `false`, and for at most `most` records and one, so that a
+    /// ring ends.
     pub(super) fn for_each<M: Machine>(
         self,
         records: Records<'_, M>,
@@ -85,7 +85,10 @@ impl RecordList {
                 return;
             };
             let record = records.get(handle).record;
-            if !visit(handle, before == 0 || record.previous.load(Relaxed) == before) {
+            if !visit(
+                handle,
+                before == 0 || record.previous.load(Relaxed) == before,
+            ) {
                 return;
             }
             (before, next) = (next, record.next.load(Relaxed));

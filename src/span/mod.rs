@@ -7,6 +7,7 @@
 mod central;
 mod class;
 mod class_table;
+mod counts;
 #[cfg(test)]
 mod damage;
 mod distance;

@@ -11,9 +11,10 @@ use core::ptr::NonNull;
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use crate::bits::Description;
+use crate::heap::alloc::allocate_uncounted;
 use crate::heap::memory::memory_of;
 use crate::heap::object_heap::Heap;
-use crate::heap::request::AllocError;
+use crate::heap::request::{AllocError, refusal};
 use crate::pageheap::Online;
 use crate::region::Cause;
 use crate::span::{Scan, SpanClass};
@@ -55,7 +56,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ) -> Result<NonNull<[u8]>, AllocError> {
         match self.allocate_fast(layout, object, flags) {
             Some(memory) => Ok(memory),
-            None => self.allocate_described(layout, object, flags),
+            None => self
+                .allocate_described(layout, object, flags)
+                .map_err(|cause| refusal(self, layout, cause)),
         }
     }
 
@@ -63,7 +66,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// if it is not as simple as that.
     // The caller keeps the values for every other case, so that this one has registers.
     #[inline(never)]
-    fn allocate_fast(
+    pub(super) fn allocate_fast(
         &self,
         layout: Layout,
         object: &Description<'_>,
@@ -84,22 +87,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Some(memory)
     }
 
-    /// [`allocate_scannable`](Self::allocate_scannable) for any object.
+    /// [`allocate_scannable`](Self::allocate_scannable) for any object. A refusal is not counted.
+    ///
+    /// # Errors
+    /// The step that refused.
     #[inline(never)]
-    fn allocate_described(
+    pub(super) fn allocate_described(
         &self,
         layout: Layout,
         object: &Description<'_>,
         flags: AllocFlags,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    ) -> Result<NonNull<[u8]>, Cause> {
         if object.described() == 0 {
-            return self.allocate(layout, flags);
+            return allocate_uncounted(self, layout, flags);
         }
-        let refused = |cause| AllocError { layout, cause };
-        let online = self.ready_to_allocate(flags).map_err(refused)?;
-        Self::check_description(layout, object).map_err(refused)?;
-        let memory = self.allocate_covered(online, layout, flags);
-        let memory = memory.map_err(refused)?;
+        let online = self.ready_to_allocate(flags)?;
+        Self::check_description(layout, object)?;
+        let memory = self.allocate_covered(online, layout, flags)?;
         // SAFETY: the object was allocated just now.
         unsafe { self.describe_object(online, memory, object) };
         Ok(memory)

@@ -7,7 +7,7 @@ use archipelago_api::{AllocFlags, Kernel, Machine};
 
 use crate::bits::Description;
 use crate::heap::object_heap::Heap;
-use crate::heap::request::AllocError;
+use crate::heap::request::{AllocError, refusal};
 use crate::heap::resize::{Denied, Resize};
 use crate::heap::scannable::NewBits;
 use crate::span::Scan;
@@ -42,7 +42,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         object: &Description<'_>,
         flags: AllocFlags,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let refused = |cause| AllocError { layout: new, cause };
+        let refused = |cause| refusal(self, new, cause);
         Self::check_description(new, object).map_err(refused)?;
         let resize = Resize {
             pointer,
@@ -52,8 +52,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             bits: NewBits::described(Scan::when(object.described() > 0)),
         };
         // SAFETY: the caller's promise is the same.
-        let resized =
-            unsafe { resize.run(self, |flags| self.allocate_scannable(new, object, flags)) };
+        let resized = unsafe {
+            resize.run(self, |flags| match self.allocate_fast(new, object, flags) {
+                Some(memory) => Ok(memory),
+                None => self.allocate_described(new, object, flags),
+            })
+        };
         let resized = match resized {
             Ok(resized) => resized,
             Err(Denied::Cause(cause)) => return Err(refused(cause)),

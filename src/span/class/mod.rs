@@ -149,6 +149,11 @@ impl ClassTable {
         self.slots[class.index()] as usize
     }
 
+    /// Bytes of a span that belong to no slot.
+    pub(crate) const fn tail_bytes(&self, class: SizeClass) -> usize {
+        self.pages(class) * self.page_bytes - self.slots(class) * self.size(class)
+    }
+
     /// Slots of the span with the most of them.
     pub(crate) const fn most_slots(&self) -> usize {
         let (mut most, mut class) = (0, 0);

@@ -5,7 +5,7 @@ mod runs;
 use alloc::collections::BTreeMap;
 use core::alloc::Layout;
 
-use archipelago::{AllocError, AllocFlags, Cause};
+use archipelago::{AllocError, AllocFlags, Cause, Purpose};
 use archipelago_sim::SimGeometry;
 use archipelago_testing::{Block, Rig, layout};
 
@@ -30,6 +30,8 @@ pub(crate) struct Shadow<'a, G: SimGeometry, S> {
     taken: BTreeMap<usize, usize>,
     next_id: u64,
     live_bytes: usize,
+    /// Requests that the heap had refused before, and those that it has refused since.
+    refusals: usize,
 }
 
 impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
@@ -43,6 +45,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
             taken: BTreeMap::new(),
             next_id: 1,
             live_bytes: 0,
+            refusals: rig.heap.stats().refusals,
         }
     }
 
@@ -108,6 +111,7 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
             0,
             "objects are left after the last free"
         );
+        self.check_counts();
     }
 
     /// Reallocates the object with this number.
@@ -158,8 +162,24 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
         Ok(())
     }
 
+    /// The statistics know what is live, byte by byte, and what was refused.
+    fn check_counts(&self) {
+        let stats = self.rig.heap.stats();
+        let bytes: usize = self.live.iter().map(|live| live.block.bytes).sum();
+        assert_eq!(stats.live_bytes, bytes, "{stats:?}");
+        let objects = stats.small_objects + stats.large_objects;
+        assert_eq!(objects, self.live.len(), "{stats:?}");
+        assert_eq!(stats.refusals, self.refusals, "{stats:?}");
+        assert!(stats.peak_ready >= stats.mapped_ready, "{stats:?}");
+        assert!(
+            stats.live_bytes <= stats.of(Purpose::Objects),
+            "objects lie in spans: {stats:?}"
+        );
+    }
+
     /// Checks the contents of every object and of every run.
     pub(crate) fn check_contents(&self) {
+        self.check_counts();
         for live in self.live.iter().chain(&self.runs) {
             let size = live.block.layout.size();
             assert_eq!(
@@ -224,7 +244,8 @@ impl<'a, G: SimGeometry, S: Subject> Shadow<'a, G, S> {
     }
 
     /// A refusal states the request, and its cause is one that the flags allow.
-    fn check_refusal(&self, error: AllocError, layout: Layout, flags: AllocFlags) -> Cause {
+    fn check_refusal(&mut self, error: AllocError, layout: Layout, flags: AllocFlags) -> Cause {
+        self.refusals += 1;
         assert_eq!(error.layout, layout);
         let not_ready = matches!(error.cause, Cause::NotReady { .. });
         let too_large = matches!(error.cause, Cause::TooLarge { .. });

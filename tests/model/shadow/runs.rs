@@ -67,6 +67,7 @@ impl<G: SimGeometry, S: Subject> Shadow<'_, G, S> {
                 let wanted = Self::run_layout(more, 1);
                 let cause = match error.cause {
                     Cause::NotFree { bytes } => {
+                        self.refusals += 1;
                         assert_eq!((error.layout, bytes), (wanted, wanted.size()));
                         error.cause
                     }

@@ -6,6 +6,8 @@ mod central;
 mod class;
 #[path = "../../../../src/span/class_table.rs"]
 mod class_table;
+#[path = "../../../../src/span/counts.rs"]
+mod counts;
 #[path = "flat_distance.rs"]
 mod distance;
 #[path = "../../../../src/span/list.rs"]
