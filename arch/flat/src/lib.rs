@@ -61,3 +61,8 @@ pub use heap::{FlatError, FlatHeap};
 pub use machine::Flat;
 pub use region::{Region, RegionError, occupied};
 pub use shape::{Shape, Small};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
