@@ -1,0 +1,112 @@
+//! The published crates, as cargo packages them: each builds from its package alone and has what a
+//! registry shows of it, a user's workspace gets the expected crates and no others, and the page of
+//! each machine shows its kernels.
+
+mod contents;
+mod docs_rs;
+mod users;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{msrv, step};
+use crate::process;
+use crate::project;
+use crate::report::Stage;
+use crate::toolchain::Toolchain;
+
+/// The targets of users' workspaces and of the pages of documentation, apart from the host.
+pub(super) const TARGETS: &[&str] = &[
+    "x86_64-unknown-none",
+    "armv7a-none-eabi",
+    "thumbv7m-none-eabi",
+];
+
+/// A crate as it was packaged.
+#[derive(Debug)]
+struct Packaged {
+    name: String,
+    /// Where the package was unpacked.
+    folder: PathBuf,
+    /// The entry of `cargo metadata`.
+    metadata: Value,
+}
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    let names = match msrv::published(toolchain) {
+        Ok(names) => names,
+        Err(error) => return fail(stage, "published crates", &[format!("{error:#}")]),
+    };
+    let mut package = toolchain.cargo("package");
+    package
+        .current_dir(project::root())
+        .args(["--offline", "--allow-dirty", "--target-dir"])
+        .arg(folder())
+        .args(names.iter().flat_map(|name| ["--package", name]));
+    if !step(stage, "package, and build from the packages", &mut package) {
+        return;
+    }
+    let packages = match packaged(toolchain, &names) {
+        Ok(packages) => packages,
+        Err(error) => return fail(stage, "packages", &[format!("{error:#}")]),
+    };
+    for one in &packages {
+        let name = format!("contents of {}", one.name);
+        report(stage, &name, &contents::missing(one));
+    }
+    users::run(stage, toolchain);
+    docs_rs::run(stage, toolchain, &packages);
+}
+
+/// Where crates are packaged, and what uses the packages is built.
+fn folder() -> PathBuf {
+    project::target_of("packages")
+}
+
+/// Where a crate's package was unpacked.
+fn unpacked(name: &str) -> PathBuf {
+    let version = env!("CARGO_PKG_VERSION");
+    folder().join(format!("package/{name}-{version}"))
+}
+
+/// The crates as they were packaged.
+///
+/// # Errors
+/// A package cannot be read.
+fn packaged(toolchain: &Toolchain, names: &[String]) -> Result<Vec<Packaged>> {
+    let user = users::workspace("all", names, names, "")?;
+    let mut metadata = toolchain.cargo("metadata");
+    metadata
+        .current_dir(user)
+        .args(["--offline", "--format-version", "1"]);
+    let text = process::output_of(&mut metadata).context("`cargo metadata` failed")?;
+    let metadata: Value = serde_json::from_str(&text)?;
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let of = |name: &String| {
+        let found = packages.iter().find(|package| package["name"] == **name);
+        Ok(Packaged {
+            name: name.clone(),
+            folder: unpacked(name),
+            metadata: found.with_context(|| format!("no package {name}"))?.clone(),
+        })
+    };
+    names.iter().map(of).collect()
+}
+
+/// Counts a check that found `faults`.
+fn report(stage: &mut Stage, name: &str, faults: &[String]) {
+    if faults.is_empty() {
+        println!("  {name}: ok");
+        stage.count(1, 0);
+    } else {
+        fail(stage, name, faults);
+    }
+}
+
+fn fail(stage: &mut Stage, name: &str, faults: &[String]) {
+    println!("  {name}: FAILED");
+    faults.iter().for_each(|fault| println!("  | {fault}"));
+    stage.count(0, 1);
+}
