@@ -94,7 +94,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
                 needs.targets.extend(build::TARGETS);
                 needs.targets.extend(firmware::TARGETS);
             }
-            Part::Packages => needs.targets.extend(packages::TARGETS),
+            Part::Packages => needs.targets.extend(packages::targets()),
             Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
                 needs.machines.extend(part.machines());

@@ -12,17 +12,17 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{msrv, step};
+use crate::machine;
 use crate::process;
 use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
 
 /// The targets of users' workspaces and of the pages of documentation, apart from the host.
-pub(super) const TARGETS: &[&str] = &[
-    "x86_64-unknown-none",
-    "armv7a-none-eabi",
-    "thumbv7m-none-eabi",
-];
+pub(super) fn targets() -> impl Iterator<Item = &'static str> {
+    let prebuilt = machine::all().filter(|machine| machine.is_prebuilt);
+    prebuilt.map(|machine| machine.target)
+}
 
 /// A crate as it was packaged.
 #[derive(Debug)]
