@@ -6,9 +6,17 @@
 //! handler in between. Models replace this file, and with it the atomics of the modules that they
 //! compile (`tests/loom`).
 
+use archipelago_api::{IndexRoot, IndexWord};
+
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize as CoreUsize, Ordering};
 
 #[cfg(not(feature = "critical-section"))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize};
 #[cfg(feature = "critical-section")]
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize};
+
+/// The words of the first level of an arena index.
+#[inline(always)]
+pub(crate) fn words_of<R: IndexRoot>(root: &R) -> &[IndexWord] {
+    root.words()
+}

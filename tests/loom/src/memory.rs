@@ -10,6 +10,7 @@
 //! order nothing.
 
 use alloc::alloc::{alloc_zeroed, dealloc};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::alloc::Layout;
@@ -17,6 +18,7 @@ use core::cell::RefCell;
 use core::panic::Location;
 use core::ptr::NonNull;
 
+use loom::sync::Mutex;
 use loom::sync::atomic::AtomicUsize as Modelled;
 
 /// The smallest atomic of the heap, in bytes. Each address of an atomic is a multiple.
@@ -27,11 +29,25 @@ std::thread_local! {
     /// on one thread of the host.
     static MEMORY: RefCell<BTreeMap<usize, Option<Rc<Modelled>>>> =
         const { RefCell::new(BTreeMap::new()) };
+    /// Loom's locks by the addresses of the library's.
+    static LOCKS: RefCell<BTreeMap<usize, &'static Mutex<()>>> =
+        const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Forgets all memory, before an execution of a model.
+/// Forgets all memory and all locks, before an execution of a model.
 pub(crate) fn forget_all() {
     MEMORY.with_borrow_mut(BTreeMap::clear);
+    LOCKS.with_borrow_mut(BTreeMap::clear);
+}
+
+/// Loom's lock for the library's at `address`. A lock has a constructor that is a constant, and
+/// loom's has none, so it is made when it is first taken. It is never freed, so that its guard
+/// borrows nothing.
+pub(crate) fn lock_at(address: usize) -> &'static Mutex<()> {
+    LOCKS.with_borrow_mut(|locks| {
+        let new = || &*Box::leak(Box::new(Mutex::new(())));
+        *locks.entry(address).or_insert_with(new)
+    })
 }
 
 /// The memory is zero, and becomes the model's: every access happens after this.

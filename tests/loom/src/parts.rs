@@ -1,5 +1,6 @@
 //! The publication of parts of a block by its word (`src/base/sparse.rs`).
 
+use alloc::collections::BTreeSet;
 use core::ptr;
 
 use loom::sync::{Arc, Mutex};
@@ -81,17 +82,19 @@ impl Block {
     }
 }
 
-/// Publishes both parts beside a reader; from part `from` on, `site` is weak.
+/// Publishes both parts beside a reader; from part `from` on, `site` is weak. Returns which parts
+/// the reader saw.
 ///
 /// The writer is the first thread: when a thread loads before it stores, as a writer does, loom
 /// forgets the loads of other threads, and would not try the reader's load at other moments.
-pub fn beside_a_reader(site: Option<Site>, from: usize) {
-    planted::explore(None, move || {
+pub fn beside_a_reader(site: Option<Site>, from: usize) -> BTreeSet<[bool; 2]> {
+    planted::explore(None, move |outcomes| {
         let block = Block::new();
         let reader = {
-            let block = Arc::clone(&block);
+            let (block, outcomes) = (Arc::clone(&block), outcomes.clone());
             thread::spawn(move || {
                 let [second, first] = block.look();
+                outcomes.note([first, second]);
                 assert!(
                     first || !second,
                     "parts are seen in the order of publication"
@@ -105,12 +108,12 @@ pub fn beside_a_reader(site: Option<Site>, from: usize) {
         reader.join().expect("the reader sees what it should");
         planted::plant(None);
         assert_eq!(block.look(), [true, true], "both parts stay");
-    });
+    })
 }
 
 /// Two writers publish a part each, in one gate or without it.
 pub fn two_writers(have_gate: bool) {
-    planted::explore(None, move || {
+    planted::explore::<()>(None, move |_| {
         let (block, gate) = (Block::new(), Arc::new(Mutex::new(())));
         let writers = [0, 1].map(|part| {
             let (block, gate) = (Arc::clone(&block), Arc::clone(&gate));

@@ -1,12 +1,14 @@
 //! Faults that are planted in the library's source: accesses whose order is too weak.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::ops::Range;
 use core::panic::Location;
 use core::sync::atomic::Ordering;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use crate::memory;
 
@@ -102,14 +104,35 @@ fn lines_of(site: Site) -> Range<u32> {
     first..last
 }
 
-/// Runs a model in every order of its accesses, with the accesses of `site` weakened.
-pub(crate) fn explore(site: Option<Site>, model: impl Fn() + Send + Sync + 'static) {
+/// The outcomes of a model, over all its executions: one that has never seen a part taken back has
+/// said nothing of withdrawal.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcomes<T>(Arc<Mutex<BTreeSet<T>>>);
+
+impl<T: Clone + Ord> Outcomes<T> {
+    pub(crate) fn note(&self, outcome: T) {
+        self.0
+            .lock()
+            .expect("no thread has panicked")
+            .insert(outcome);
+    }
+}
+
+/// Runs a model in every order of its accesses, with the accesses of `site` weakened, and returns
+/// the outcomes that it noted.
+pub(crate) fn explore<T: Clone + Ord + Send + 'static>(
+    site: Option<Site>,
+    model: impl Fn(&Outcomes<T>) + Send + Sync + 'static,
+) -> BTreeSet<T> {
+    let outcomes = Outcomes(Arc::default());
+    let noted = outcomes.clone();
     let mut builder = loom::model::Builder::new();
     // Setting a heap up takes steps, too.
     builder.max_branches = 20_000;
     builder.check(move || {
         memory::forget_all();
         plant(site);
-        model();
+        model(&noted);
     });
+    outcomes.0.lock().expect("no thread has panicked").clone()
 }

@@ -4,7 +4,11 @@ use archipelago_loom::parts::{FIND, PUBLISH, beside_a_reader, two_writers};
 
 #[test]
 fn a_reader_that_sees_an_entry_sees_its_contents() {
-    beside_a_reader(None, 0);
+    let seen = beside_a_reader(None, 0);
+    assert!(
+        seen.into_iter()
+            .eq([[false, false], [true, false], [true, true]])
+    );
 }
 
 #[test]

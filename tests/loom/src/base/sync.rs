@@ -6,7 +6,10 @@
 use core::cell::UnsafeCell;
 use core::panic::Location;
 use core::ptr;
+use core::slice;
 pub(crate) use core::sync::atomic::Ordering;
+
+use archipelago_api::IndexRoot;
 
 use crate::{memory, planted};
 
@@ -63,6 +66,14 @@ impl<T> Value for *mut T {
     }
 }
 
+/// The words of the first level of an arena index.
+pub(crate) fn words_of<R: IndexRoot>(root: &R) -> &[AtomicPtr<u8>] {
+    let words = root.words();
+    // SAFETY: `from_raw_parts` needs as many valid words: those of the root are numbers in
+    // `UnsafeCell`s of the size and the alignment of these, and the root is accessed here alone.
+    unsafe { slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
+}
+
 impl<N> Atomic<N> {
     pub(crate) const fn new(value: N) -> Self {
         Self(UnsafeCell::new(value))
@@ -88,5 +99,25 @@ impl<N: Value> Atomic<N> {
             // SAFETY: `get` points to the number, and no access to it is interrupted.
             None => unsafe { *self.0.get() = value },
         }
+    }
+}
+
+impl Atomic<usize> {
+    #[track_caller]
+    pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+        self.update(|before| before.wrapping_add(value), order)
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+        self.update(|before| before.wrapping_sub(value), order)
+    }
+
+    /// Counters of the account alone are updated so, which are outside of the model.
+    #[track_caller]
+    fn update(&self, change: impl FnOnce(usize) -> usize, order: Ordering) -> usize {
+        let before = self.load(order);
+        self.store(change(before), order);
+        before
     }
 }
