@@ -34,7 +34,20 @@ struct Packaged {
     metadata: Value,
 }
 
+/// The first release of Rust whose cargo packages crates that need each other: 1.90.
+const FIRST: u32 = 90;
+
+/// The minor number of the release that the output of `rustc -V` names.
+fn minor(version: &str) -> Option<u32> {
+    let number = version.strip_prefix("rustc 1.")?.split('.').next()?;
+    number.parse().ok()
+}
+
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+    if minor(&toolchain.version).is_some_and(|minor| minor < FIRST) {
+        let reason = format!("cargo packages crates that need each other from 1.{FIRST} on");
+        return stage.skip("published crates", &reason);
+    }
     let names = match msrv::published(toolchain) {
         Ok(names) => names,
         Err(error) => return fail(stage, "published crates", &[format!("{error:#}")]),
@@ -109,4 +122,16 @@ fn fail(stage: &mut Stage, name: &str, faults: &[String]) {
     println!("  {name}: FAILED");
     faults.iter().for_each(|fault| println!("  | {fault}"));
     stage.count(0, 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_read_as_a_number() {
+        assert_eq!(minor("rustc 1.85.0 (4d91de4e4 2025-02-17)"), Some(85));
+        assert_eq!(minor("rustc 1.100.0"), Some(100));
+        assert_eq!(minor(""), None);
+    }
 }
