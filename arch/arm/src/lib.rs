@@ -93,8 +93,3 @@ pub use roots::{GEOMETRY, Roots, ShortDescriptors, Walks};
 /// [crate's page](crate) shows how a kernel plugs it in.
 pub type Paging<P, F, L = Owned<P, F>, T = Maintenance<OneCpu>> =
     archipelago_paging::Paging<ShortDescriptors, P, F, L, T>;
-
-/// The examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

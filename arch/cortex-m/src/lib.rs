@@ -85,8 +85,3 @@ mod interrupts {
         }
     }
 }
-
-/// The examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
