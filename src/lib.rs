@@ -52,18 +52,10 @@
 //!   `Heap::allocate_scannable`, `Heap::reallocate_scannable`, `Heap::object_of`, `Heap::bits`; the
 //!   crate `archipelago-derive` derives the maps of structures.
 #![no_std]
-#![cfg_attr(
-    loom,
-    expect(
-        dead_code,
-        reason = "loom models single structures, and nothing else is built"
-    )
-)]
 
-#[cfg(not(loom))]
 mod arena;
 mod base;
-#[cfg(all(any(test, feature = "heap-bits"), not(loom)))]
+#[cfg(any(test, feature = "heap-bits"))]
 #[cfg_attr(
     not(feature = "heap-bits"),
     expect(
@@ -74,7 +66,7 @@ mod base;
 )]
 pub mod bits;
 // A heap without a bitmap has the format alone.
-#[cfg(not(any(test, feature = "heap-bits", loom)))]
+#[cfg(not(any(test, feature = "heap-bits")))]
 #[expect(
     dead_code,
     unreachable_pub,
@@ -83,40 +75,28 @@ pub mod bits;
 mod bits {
     pub(crate) mod format;
 }
-#[cfg(not(loom))]
 mod global;
-#[cfg(not(loom))]
 mod heap;
-#[cfg(not(loom))]
 mod inspect;
-#[cfg(not(loom))]
 mod page;
-#[cfg(not(loom))]
 mod pageheap;
-#[cfg(not(loom))]
 mod region;
-#[cfg(not(loom))]
 mod span;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod testing;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 extern crate alloc;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 extern crate std;
 
-#[cfg(not(loom))]
 pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Report, SpanReport,
     VirtAddr, VirtRange, context, kernels,
 };
-#[cfg(not(loom))]
 pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};
-#[cfg(not(loom))]
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
-#[cfg(all(feature = "heap-bits", not(loom)))]
+#[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};
-#[cfg(not(loom))]
 pub use pageheap::{InitError, InitFailure, Window, WindowRule};
-#[cfg(not(loom))]
 pub use region::{Cause, Purpose};

@@ -2,7 +2,6 @@
 //!
 //! `ARCHIPELAGO_VECTORS=DIR cargo test --test vectors` runs the files of another folder of the same
 //! form.
-#![cfg(not(loom))]
 
 #[path = "vectors/json.rs"]
 mod json;

@@ -39,3 +39,8 @@ pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Repo
 pub use error::InitError;
 pub use heap::FirmwareHeap;
 pub use stats::Stats;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

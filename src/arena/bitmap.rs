@@ -31,7 +31,6 @@
 
 use core::mem::size_of;
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::{Machine, VirtRange};
 
@@ -39,6 +38,7 @@ use super::ArenaIndex;
 use super::part::Part;
 use super::words::{make_part, make_whole_part};
 use crate::base::sparse::{self, BlockShape};
+use crate::base::sync::{CoreUsize, Ordering::Relaxed};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::UNIT_WORDS;
 use crate::region::metadata::MetadataSource;
@@ -46,7 +46,7 @@ use crate::region::token::Ready;
 use crate::region::{Cause, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
-const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<AtomicUsize>()).trailing_zeros();
+const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<CoreUsize>()).trailing_zeros();
 
 /// A part that was idle and is marked absent.
 #[derive(Debug)]
@@ -98,13 +98,13 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) const PART_PAGES: usize = 1 << Self::BITS_SHIFT;
     /// Units of a page of the heap.
     pub(super) const PAGE_UNITS: usize =
-        Self::PART_BYTES / size_of::<AtomicUsize>() / Self::PART_PAGES;
+        Self::PART_BYTES / size_of::<CoreUsize>() / Self::PART_PAGES;
     /// Bits for the pages that a part covers.
     const MOST_PAGES: usize = 32;
 
     /// A part, by units.
     pub(super) const PART: BlockShape = {
-        let units = Self::PART_BYTES / size_of::<AtomicUsize>();
+        let units = Self::PART_BYTES / size_of::<CoreUsize>();
         BlockShape {
             entries: units,
             part_entries: units,
@@ -172,7 +172,7 @@ impl<M: Machine> ArenaIndex<M> {
             return Ok(0);
         };
         let (word, purpose) = (part.word.raw(), Purpose::UnusedMetadata);
-        make_whole_part::<M, AtomicUsize>(word, Self::PART, 0, purpose, source)?;
+        make_whole_part::<M, CoreUsize>(word, Self::PART, 0, purpose, source)?;
         Ok(Self::PART_BYTES)
     }
 

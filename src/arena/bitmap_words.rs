@@ -1,10 +1,9 @@
 //! The words of the heap bitmap: found by their arena, and their number in it.
 
-use core::sync::atomic::AtomicUsize;
-
 use archipelago_api::Machine;
 
 use super::ArenaIndex;
+use crate::base::sync::CoreUsize;
 
 impl<M: Machine> ArenaIndex<M> {
     /// The words of an arena's bitmap from word `first` to the end of its part; none if the part
@@ -13,7 +12,7 @@ impl<M: Machine> ArenaIndex<M> {
     /// # Safety
     /// The part is not taken back as long as the words are borrowed.
     #[inline]
-    pub(super) unsafe fn bits_from(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+    pub(super) unsafe fn bits_from(&self, arena: usize, first: usize) -> &[CoreUsize] {
         let words = Self::PART.entries;
         self.arenas
             .get(arena)

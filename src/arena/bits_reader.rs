@@ -1,12 +1,11 @@
 //! Reading the heap bitmap, whose parts can be taken back.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use archipelago_api::{Geometry, Machine};
 
 use super::ArenaIndex;
 use super::bitmap::PartView;
 use crate::base::PageIdx;
+use crate::base::sync::{CoreUsize, Ordering::Relaxed};
 use crate::bits::Tables;
 
 /// A reader of the heap bitmap.
@@ -36,13 +35,13 @@ impl<'a, M: Machine> BitsReader<'a, M> {
     /// The units of an arena's bitmap from unit `first` to the end of its part; none if the part is
     /// not Ready.
     #[inline]
-    pub(crate) fn units_from(&self, arena: usize, first: usize) -> &'a [AtomicUsize] {
+    pub(crate) fn units_from(&self, arena: usize, first: usize) -> &'a [CoreUsize] {
         // SAFETY: the invariant of the reader says that the part is not taken back during `'a`.
         unsafe { self.index.bits_from(arena, first) }
     }
 
     /// The units that cover `page` and the pages after it, to the end of the part.
-    pub(crate) fn units_of(&self, page: PageIdx) -> &'a [AtomicUsize] {
+    pub(crate) fn units_of(&self, page: PageIdx) -> &'a [CoreUsize] {
         let first = ArenaIndex::<M>::map_of(page) * ArenaIndex::<M>::PAGE_UNITS;
         self.units_from(ArenaIndex::<M>::arena_of(page), first)
     }
@@ -63,7 +62,7 @@ impl<M: Machine> Tables for BitsReader<'_, M> {
     const WORD_BYTES: usize = M::WORD_BYTES;
 
     #[inline]
-    fn units(&self, arena: usize, first: usize) -> &[AtomicUsize] {
+    fn units(&self, arena: usize, first: usize) -> &[CoreUsize] {
         self.units_from(arena, first)
     }
 }

@@ -10,13 +10,13 @@
 //! with Acquire.
 
 use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use archipelago_api::{Machine, VirtAddr};
 
 use super::Arenas;
 use super::words::{SpanHandle, make_part, need_of};
 use crate::base::sparse::BlockShape;
+use crate::base::sync::{AtomicU32, Ordering};
 use crate::base::{PageIdx, PageRun};
 use crate::region::Need;
 use crate::region::metadata::MetadataSource;

@@ -6,6 +6,7 @@ use archipelago_api::{IndexRoot, Machine};
 
 use super::words::{ArenaWords, make_part, need_of};
 use crate::base::sparse::{self, BlockShape};
+use crate::base::sync::words_of;
 use crate::region::Need;
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose};
@@ -43,7 +44,7 @@ impl<M: Machine> TwoLevel<M> {
     /// The word of an arena, if its part of a table is Ready.
     #[inline]
     pub(super) fn get(&self, arena: usize) -> Option<&ArenaWords> {
-        let word = self.root.words().get(arena >> Self::TABLE_SHIFT)?;
+        let word = words_of(&self.root).get(arena >> Self::TABLE_SHIFT)?;
         sparse::entry_of(word, Self::TABLE, Self::in_table(arena))
     }
 
@@ -56,7 +57,7 @@ impl<M: Machine> TwoLevel<M> {
         arena: usize,
         source: &mut MetadataSource<'_, M>,
     ) -> Result<Option<&ArenaWords>, Cause> {
-        let words = self.root.words();
+        let words = words_of(&self.root);
         if let (None, Some(word)) = (self.get(arena), words.get(arena >> Self::TABLE_SHIFT)) {
             let part = Self::in_table(arena) / Self::TABLE.part_entries;
             make_part::<M, ArenaWords>(word, Self::TABLE, part, Purpose::ArenaIndex, source)?;

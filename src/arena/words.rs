@@ -1,12 +1,12 @@
 //! The words of the arena index, and how the blocks that they name are committed.
 
 use core::num::NonZeroU32;
-use core::sync::atomic::AtomicU32;
 
-use archipelago_api::{IndexWord, Machine};
+use archipelago_api::Machine;
 
 use super::part::BitmapWord;
 use crate::base::sparse::{self, BlockShape, Word};
+use crate::base::sync::{AtomicPtr, AtomicU32};
 use crate::region::Need;
 use crate::region::metadata::MetadataSource;
 use crate::region::{Cause, Purpose, Source};
@@ -44,7 +44,7 @@ pub(super) const fn need_of<T>(shape: BlockShape) -> Need {
 /// # Errors
 /// Why there is no memory; the part is absent, as before.
 pub(super) fn make_part<M: Machine, T: sparse::Entry>(
-    word: &IndexWord,
+    word: &AtomicPtr<u8>,
     shape: BlockShape,
     part: usize,
     purpose: Purpose,
@@ -62,7 +62,7 @@ pub(super) fn make_part<M: Machine, T: sparse::Entry>(
 /// [`make_part`] for a part of whole pages, which share no page with other metadata.
 #[inline(always)]
 pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
-    word: &IndexWord,
+    word: &AtomicPtr<u8>,
     shape: BlockShape,
     part: usize,
     purpose: Purpose,

@@ -16,7 +16,7 @@ use core::marker::PhantomData;
 use core::mem::size_of;
 use core::ptr::NonNull;
 
-use super::sync::{AtomicPtr, Ordering};
+use super::sync::{AtomicPtr, AtomicU32, CoreUsize, Ordering};
 
 /// A type that may live in metadata memory.
 ///
@@ -30,12 +30,12 @@ pub(crate) unsafe trait Entry: Sync + 'static {}
 // - zero is a number;
 // - the type is an atomic;
 // - numbers need no drop.
-unsafe impl Entry for core::sync::atomic::AtomicUsize {}
+unsafe impl Entry for CoreUsize {}
 // SAFETY:
 // - zero is a number;
 // - the type is an atomic;
 // - numbers need no drop.
-unsafe impl Entry for core::sync::atomic::AtomicU32 {}
+unsafe impl Entry for AtomicU32 {}
 // SAFETY:
 // - an array is zero when each entry is;
 // - each entry is shared through atomics alone;
@@ -310,7 +310,6 @@ const IS_LEAF: usize = 2;
 
 impl<N: Entry, L: Entry> Link<N, L> {
     /// A link that names nothing.
-    #[cfg(not(loom))]
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "made for array initialisers"

@@ -48,3 +48,8 @@ pub use kernel::{CpuId, InterruptState, Kernel};
 pub use machine::{Contents, Footprint, IndexRoot, IndexWord, Machine, Patience};
 pub use range::VirtRange;
 pub use report::{Fault, Report, SpanReport};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,30 +1,32 @@
 //! The kernels of this machine: the ready-made ones, with its way of masking interrupts.
 
 use archipelago_api::context::Ordinary;
+#[cfg(doc)]
 use archipelago_api::kernels;
+use archipelago_api::kernels::{OneCpu, OneForEach, ReadyMade};
 
 /// For one CPU whose kernel switches threads only where they ask for it, if it has any; see
 /// [`kernels::SingleCpu`]. `C` says which flags requests through `GlobalAlloc` have.
-pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+pub type SingleCpu<C = Ordinary> = ReadyMade<CpuInterrupts, OneCpu, OneForEach<OneCpu>, C>;
 
 /// For one CPU whose kernel switches the threads `T` in interrupts; see
 /// [`kernels::SingleCpuThreads`].
-pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+pub type SingleCpuThreads<T, C = Ordinary> = ReadyMade<CpuInterrupts, OneCpu, T, C>;
 
 /// For several CPUs `P` whose kernel switches threads only where they ask for it; see
 /// [`kernels::MultiCpu`].
-pub type MultiCpu<P, C = Ordinary> = kernels::MultiCpu<CpuInterrupts, P, C>;
+pub type MultiCpu<P, C = Ordinary> = ReadyMade<CpuInterrupts, P, OneForEach<P>, C>;
 
 /// For several CPUs `P` whose kernel switches the threads `T` in interrupts; see
 /// [`kernels::MultiCpuThreads`].
-pub type MultiCpuThreads<P, T, C = Ordinary> = kernels::MultiCpuThreads<CpuInterrupts, P, T, C>;
+pub type MultiCpuThreads<P, T, C = Ordinary> = ReadyMade<CpuInterrupts, P, T, C>;
 
 /// Interrupts (IRQ) of this CPU, masked with `cpsid i` and `cpsie i`. Fast interrupts (FIQ) stay as
 /// they are: a handler of those must not call the heap.
 #[derive(Debug)]
 pub enum CpuInterrupts {}
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", doc))]
 mod interrupts {
     use core::arch::asm;
 

@@ -121,7 +121,7 @@ impl OneCpu {
     }
 }
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", doc))]
 mod hardware {
     use core::arch::asm;
 

@@ -43,7 +43,7 @@ pub enum Walks {
     Cleaned,
 }
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", doc))]
 impl Walks {
     /// The walks of this CPU, over tables that TTBR0 and TTBR1 say are cacheable.
     #[must_use]

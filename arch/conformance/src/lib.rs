@@ -187,3 +187,8 @@ macro_rules! __conformance_control {
         $subject.$control(&$machine)
     };
 }
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

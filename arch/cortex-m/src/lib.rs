@@ -14,7 +14,7 @@
 //! ```
 #![no_std]
 
-use archipelago_api::kernels;
+use archipelago_api::kernels::{OneCpu, OneForEach, ReadyMade};
 
 pub use archipelago_api::context::{
     Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
@@ -28,17 +28,17 @@ pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Repo
 /// says which flags others have. In handlers interrupts count as masked, also where a more urgent
 /// one could come, and each handler counts as a thread of its own. The kernel stops with a panic
 /// whose message is the report.
-pub type SingleCpu<C = Ordinary> = kernels::SingleCpu<CpuInterrupts, C>;
+pub type SingleCpu<C = Ordinary> = ReadyMade<CpuInterrupts, OneCpu, OneForEach<OneCpu>, C>;
 
 /// For one core whose firmware switches the threads `T` in interrupts, as PendSV does. All else is
 /// as in [`SingleCpu`].
-pub type SingleCpuThreads<T, C = Ordinary> = kernels::SingleCpuThreads<CpuInterrupts, T, C>;
+pub type SingleCpuThreads<T, C = Ordinary> = ReadyMade<CpuInterrupts, OneCpu, T, C>;
 
 /// Interrupts of this core, masked with PRIMASK.
 #[derive(Debug)]
 pub enum CpuInterrupts {}
 
-#[cfg(target_arch = "arm")]
+#[cfg(any(target_arch = "arm", doc))]
 mod interrupts {
     use archipelago_api::InterruptState;
     use archipelago_api::kernels::Interrupts;

@@ -35,8 +35,6 @@
 //! With the feature `critical-section` (on by default), [`CriticalSection`] masks interrupts on any
 //! core that has an implementation of the `critical-section` crate.
 #![no_std]
-// Loom models single structures of the heap: there is none then.
-#![cfg(not(loom))]
 
 #[cfg(test)]
 extern crate alloc;
@@ -63,3 +61,8 @@ pub use heap::{FlatError, FlatHeap};
 pub use machine::Flat;
 pub use region::{Region, RegionError, occupied};
 pub use shape::{Shape, Small};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -43,7 +43,7 @@ impl Aliasing {
     }
 }
 
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 mod hardware {
     use core::arch::asm;
 
@@ -98,7 +98,7 @@ mod hardware {
         unsafe { asm!("sync", options(nostack, preserves_flags)) };
     }
 }
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 pub(crate) use hardware::{write_back_all, write_back_page};
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
         tables.memory(frame)
     }
 
-    #[cfg(target_arch = "mips")]
+    #[cfg(any(target_arch = "mips", doc))]
     fn leaves(tables: &SoftwareTables<S>, frame: PhysAddr) {
         crate::cache::write_back_page(tables.memory(frame).addr().get());
     }

@@ -85,16 +85,16 @@
 #[cfg(target_pointer_width = "16")]
 compile_error!("archipelago-mips is for addresses of 32 bits");
 
-#[cfg(any(test, target_arch = "mips"))]
+#[cfg(any(test, target_arch = "mips", doc))]
 mod cache;
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 mod cp0;
 mod directory;
 mod entry;
-#[cfg(any(test, target_arch = "mips"))]
+#[cfg(any(test, target_arch = "mips", doc))]
 mod flush;
 mod kernel;
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 mod refill;
 mod segment;
 mod tlb;
@@ -113,7 +113,7 @@ pub use archipelago_paging::{
 pub use directory::{Entries, SoftwareTables, SoftwareWalk};
 pub use entry::Entry;
 pub use kernel::{CpuInterrupts, MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 pub use refill::refill_handler;
 pub use segment::{Kseg23, Kuseg, Segment};
 pub use tlb::LocalTlb;
@@ -123,3 +123,8 @@ pub use tlb::LocalTlb;
 /// [crate's page](crate) shows how a kernel plugs it in.
 pub type Paging<F, S = Kuseg, L = Owned<SoftwareTables<S>, F>, T = LocalTlb> =
     archipelago_paging::Paging<SoftwareWalk, SoftwareTables<S>, F, L, T>;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ impl LocalTlb {
     pub(crate) const HERE: Self = Self(());
 }
 
-#[cfg(target_arch = "mips")]
+#[cfg(any(target_arch = "mips", doc))]
 mod local {
     use core::arch::asm;
 

@@ -58,3 +58,8 @@ pub use pieces::pieces;
 pub use radix::{RadixFormat, RadixTables};
 pub use tlb::Tlb;
 pub use windows::MAX_WINDOWS;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -42,3 +42,8 @@ pub use hosted::Hosted;
 pub use inject::Mode;
 pub use sim::Sim;
 pub use states::State;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -110,3 +110,8 @@ pub use tlb::LocalTlb;
 /// [`FourLevel`] says how the CPU must be set up.
 pub type Paging<P, F, L = Owned<P, F>, T = LocalTlb> =
     archipelago_paging::Paging<FourLevel, P, F, L, T>;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

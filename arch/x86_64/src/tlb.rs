@@ -17,7 +17,7 @@ impl LocalTlb {
     pub(crate) const HERE: Self = Self(());
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", doc))]
 mod local {
     use super::LocalTlb;
     use archipelago_api::VirtRange;

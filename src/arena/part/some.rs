@@ -1,8 +1,7 @@
 //! A part of the heap bitmap, as the arena index names it.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize};
-
 use crate::base::sparse::{Entry, Word};
+use crate::base::sync::{AtomicU32, CoreUsize};
 
 /// The word of an arena's bitmap.
 pub(in super::super) type BitmapWord = Word<Part>;
@@ -11,7 +10,7 @@ pub(in super::super) type BitmapWord = Word<Part>;
 #[derive(Debug)]
 pub(in super::super) struct Part {
     /// The units of the part.
-    pub(in super::super) word: Word<AtomicUsize>,
+    pub(in super::super) word: Word<CoreUsize>,
     /// A bit for each page that the part covers: it is in a scannable span.
     pub(in super::super) pages: AtomicU32,
 }

@@ -7,14 +7,14 @@
 //! back to the caller.
 
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::sparse::Zeroed;
+use crate::base::sync::{CoreUsize, Ordering};
 use crate::base::{PageIdx, PageRun};
 use crate::region::source::LINE_BYTES;
 
 /// One range in metadata memory: its first page and its page count.
-pub(crate) type Slot = [AtomicUsize; 2];
+pub(crate) type Slot = [CoreUsize; 2];
 
 /// Slots of the first array: as many as the smallest piece of metadata memory holds.
 pub(crate) const FIRST_CAPACITY: usize = LINE_BYTES / size_of::<Slot>();

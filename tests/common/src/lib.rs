@@ -5,8 +5,6 @@
 //! and the machine agree on every byte. [`Block`] is an object that knows its layout and can be
 //! filled and checked. [`placements`] has windows where address arithmetic breaks.
 //! [`on_every_geometry!`] makes tests of functions that are generic in the geometry.
-// Loom models single structures: there is no heap then.
-#![cfg(not(loom))]
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,

@@ -10,9 +10,8 @@
 //!
 //! A program that measures a variant takes this crate under the name `archipelago`.
 #![no_std]
-// Loom models single structures: there is no heap then. The tests of these modules are the
-// library's.
-#![cfg(not(any(loom, test)))]
+// The tests of these modules are the library's.
+#![cfg(not(test))]
 #![cfg_attr(
     any(feature = "flat-bits", feature = "flat-index"),
     expect(dead_code, reason = "an array replaces sparse tables")

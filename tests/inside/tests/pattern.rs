@@ -1,6 +1,5 @@
 //! A page layer that was filled with a pattern is sound, and pages that the pattern leaves are
 //! free.
-#![cfg(not(loom))]
 
 use archipelago_inside::testing::{Geometry, PageLayer, TestGeometry};
 

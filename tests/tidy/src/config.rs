@@ -37,14 +37,12 @@ pub(crate) fn may_exist(attributes: &[Attribute], tests: Tests) -> bool {
     can_hold(&predicates(attributes), tests)
 }
 
-/// Whether there is a choice of options for which all predicates hold. Models under loom are never
-/// part of it.
+/// Whether there is a choice of options for which all predicates hold.
 pub(crate) fn can_hold(predicates: &[Predicate], tests: Tests) -> bool {
     let mut options = BTreeSet::new();
     for predicate in predicates {
         predicate.collect_options(&mut options);
     }
-    options.remove("loom");
     if tests == Tests::Excluded {
         options.remove("test");
     }

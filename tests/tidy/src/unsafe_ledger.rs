@@ -45,7 +45,6 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/arena/part/some.rs", 1),
     ("src/arena/words.rs", 3),
     ("src/base/cell.rs", 4),
-    ("src/base/loom_model.rs", 7),
     ("src/base/sparse.rs", 19),
     ("src/bits/scannable.rs", 10),
     ("src/bits/tests/maps.rs", 1),

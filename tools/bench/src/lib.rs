@@ -3,8 +3,6 @@
 //! Each measurement is a function that returns its figures, which tests compare with bounds and the
 //! program `figures` prints. [`Subject`] is an allocator that a measurement drives: the heap on a
 //! simulated machine, or another heap on a block of ordinary memory of the same size.
-// Loom models single structures: there is no heap then.
-#![cfg(not(loom))]
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,

@@ -88,7 +88,7 @@ enum Command {
         /// Only the test program of this name.
         test: Option<String>,
     },
-    /// Run the model of publication under loom.
+    /// Run the models of publication and withdrawal under loom, optimised.
     Loom,
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),

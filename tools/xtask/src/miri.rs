@@ -34,6 +34,7 @@ const NOT_INTERPRETED: &[&str] = &[
     "archipelago-bench",
     "archipelago-derive",
     "archipelago-arm",
+    "archipelago-loom",
     "archipelago-mips",
     "archipelago-paging",
     "archipelago-tidy",

@@ -35,16 +35,14 @@ pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
     follow(command)
 }
 
-/// Runs the model of the publication of sparse words under loom.
+/// Runs the models under loom, optimised.
 ///
 /// # Errors
 /// If cargo cannot be started.
 pub(crate) fn loom() -> Result<ExitCode> {
     let toolchain = Toolchain::detect()?;
     let mut command = toolchain.cargo("test");
-    command.args(["--release", "--package", "archipelago", "--lib", "loom"]);
-    command.args(["--target-dir", "target/loom"]);
-    command.env("RUSTFLAGS", "--cfg loom");
+    command.args(["--release", "--package", "archipelago-loom"]);
     follow(command)
 }
 

@@ -9,6 +9,7 @@ mod kernels;
 mod lint;
 mod listing;
 mod msrv;
+mod packages;
 mod word_size;
 
 use std::process::{Command, ExitCode};
@@ -37,6 +38,8 @@ pub(crate) enum Part {
     WordSize,
     /// Builds of the portable crates for bare targets and with the oldest supported compiler.
     Build,
+    /// The published crates as packages: their contents, and users' workspaces that use them.
+    Packages,
     /// The machine code of a lookup: its dependent loads.
     Listing,
     /// Kernels under QEMU.
@@ -54,6 +57,7 @@ const ALL: &[Part] = &[
     Part::WordSize,
     Part::Docs,
     Part::Build,
+    Part::Packages,
     Part::Listing,
     Part::Qemu { machine: None },
 ];
@@ -90,6 +94,7 @@ fn needs(parts: &[Part]) -> Needs<'static> {
                 needs.targets.extend(build::TARGETS);
                 needs.targets.extend(firmware::TARGETS);
             }
+            Part::Packages => needs.targets.extend(packages::targets()),
             Part::Listing => needs.targets.push(crate::listing::TARGET),
             Part::Qemu { .. } => {
                 needs.machines.extend(part.machines());
@@ -130,6 +135,7 @@ impl Part {
             Self::WordSize => "word-size",
             Self::Docs => "docs",
             Self::Build => "build",
+            Self::Packages => "packages",
             Self::Listing => "listing",
             Self::Qemu { .. } => "qemu",
         });
@@ -147,6 +153,7 @@ impl Part {
                 firmware::run(&mut stage, toolchain);
                 msrv::run(&mut stage, toolchain, install);
             }
+            Self::Packages => packages::run(&mut stage, toolchain),
             Self::Listing => listing::run(&mut stage, toolchain),
             Self::Qemu { .. } => kernels::run(&mut stage, toolchain, self.machines()),
         }

@@ -57,7 +57,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
 }
 
 /// The names of the workspace's published packages.
-fn published(toolchain: &Toolchain) -> Result<Vec<String>> {
+pub(super) fn published(toolchain: &Toolchain) -> Result<Vec<String>> {
     let mut metadata = toolchain.cargo("metadata");
     metadata
         .current_dir(project::root())
