@@ -29,6 +29,8 @@
 mod block;
 mod error;
 mod heap;
+#[cfg(feature = "critical-section")]
+mod own_memory;
 mod pool;
 mod stats;
 
@@ -36,6 +38,9 @@ mod stats;
 pub use archipelago_api::CriticalSection;
 pub use archipelago_api::context::{Context, HandlerGuard, Handlers, Ordinary};
 pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Report};
+pub use archipelago_api::{OneBlock, OwnMemory};
 pub use error::InitError;
 pub use heap::FirmwareHeap;
+#[cfg(feature = "critical-section")]
+pub use own_memory::Page;
 pub use stats::Stats;

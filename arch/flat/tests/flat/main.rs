@@ -14,4 +14,5 @@ mod compiler;
 mod conformance;
 mod many;
 mod model;
+mod own_memory;
 mod regions;

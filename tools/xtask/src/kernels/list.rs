@@ -298,6 +298,12 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         ..EXAMPLE
     },
     Kernel {
+        name: "firmware_one_line",
+        on: On::Code("cortex_m"),
+        feature: Some(CRITICAL_SECTIONS),
+        ..EXAMPLE
+    },
+    Kernel {
         name: "tutorial_before",
         on: On::Code("x86_64"),
         ..EXAMPLE
