@@ -98,6 +98,43 @@
 //! is one function. While the kernel holds one of its locks it must not make the heap wait for it:
 //! it allocates with [`AllocFlags::ATOMIC`] or [`AllocFlags::NO_GROW`] then.
 //!
+//! # Devices
+//! A frame allocator that is an [`AdjacentFrames`] supplies runs for devices:
+//!
+//! ```no_run
+//! # use archipelago::{Heap, Window};
+//! # use archipelago_x86_64::{AdjacentFrames, AllocFlags, Paging, PhysAddr, SingleCpu};
+//! # use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PhysFrame, Size4KiB};
+//! # struct MyFrames;
+//! # impl MyFrames {
+//! #     fn take_adjacent(&mut self, _: usize, _: usize) -> Option<PhysAddr> { None }
+//! # }
+//! # unsafe impl FrameAllocator<Size4KiB> for MyFrames {
+//! #     fn allocate_frame(&mut self) -> Option<PhysFrame> { None }
+//! # }
+//! # struct Device;
+//! # impl Device { fn set_ring(&self, _: PhysAddr, _: usize) {} }
+//! # static HEAP: Heap<Paging<OffsetPageTable<'static>, MyFrames>, SingleCpu> = Heap::new();
+//! # fn init_heap(mapper: OffsetPageTable<'static>, frames: MyFrames) {
+//! // SAFETY: each frame is unused memory and begins at a multiple of `align`.
+//! unsafe impl AdjacentFrames for MyFrames {
+//!     fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+//!         self.take_adjacent(count, align)
+//!     }
+//! }
+//!
+//! // SAFETY: as above.
+//! let machine = unsafe { Paging::one_cpu(mapper, frames) }.adjacent();
+//! # HEAP.init(&[Window::new(0x4444_4444_0000, 1 << 30)], machine).expect("a window of our own");
+//! # }
+//! # fn ring(device: &Device) -> Result<(), archipelago::AllocError> {
+//!
+//! let ring = HEAP.pages().allocate_adjacent(4, 16 << 10, AllocFlags::ZEROED)?;
+//! device.set_ring(ring.physical(), ring.bytes());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Changes to page tables
 //! The machine reads and writes tables where [`PageTables`] says that they are. It makes missing
 //! tables when a range is prepared, out of frames that were all allocated beforehand, and frees
