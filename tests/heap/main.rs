@@ -24,5 +24,6 @@ mod preemption;
 mod reclaim;
 mod refusals;
 mod regression;
+mod reserve_size;
 mod steps;
 mod unlocked_calls;
