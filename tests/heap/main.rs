@@ -25,5 +25,6 @@ mod reclaim;
 mod refusals;
 mod regression;
 mod reserve_size;
+mod scavenged;
 mod steps;
 mod unlocked_calls;
