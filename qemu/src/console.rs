@@ -1,6 +1,7 @@
 //! The console, which the harness reads.
 
 use core::fmt;
+use core::hint;
 
 use spin::Mutex;
 
@@ -14,12 +15,20 @@ pub fn write(text: fmt::Arguments<'_>) {
     let _ = fmt::Write::write_fmt(&mut *CONSOLE.lock(), text);
 }
 
+/// Turns of waiting in which another CPU finishes its line.
+const TURNS: usize = 1 << 20;
+
 /// Breaks the console's lock, for a report that ends the machine. The holder of the lock was
-/// interrupted by the fault that is reported, and will not run again.
+/// interrupted by the fault that is reported, and will not run again; or it is another CPU, which
+/// is given time to finish.
 ///
 /// # Safety
-/// The caller never returns to the code that was interrupted, and no other CPU is writing.
+/// The caller never returns to the code that was interrupted.
 pub(crate) unsafe fn seize() {
+    let mut turns = 0..TURNS;
+    while CONSOLE.is_locked() && turns.next().is_some() {
+        hint::spin_loop();
+    }
     // SAFETY: the caller does not return to a holder of the lock, so no guard of it is used again.
     unsafe { CONSOLE.force_unlock() };
 }

@@ -8,6 +8,8 @@ use crate::machine::{self, SingleCpu};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
 static ON_TIMER: Once<fn()> = Once::new();
+#[cfg(machine = "x86_64")]
+static ON_OTHER_CPU: Once<fn()> = Once::new();
 
 /// Sets what [`raise_interrupt`](crate::raise_interrupt) runs; the first call decides.
 pub fn on_interrupt(handler: fn()) {
@@ -17,6 +19,19 @@ pub fn on_interrupt(handler: fn()) {
 /// Sets what runs, with interrupts masked, whenever the timer goes off; the first call decides.
 pub fn on_timer(handler: fn()) {
     ON_TIMER.call_once(|| handler);
+}
+
+/// Sets what [`interrupt_other_cpu`](crate::interrupt_other_cpu) runs, with interrupts masked; the
+/// first call decides.
+#[cfg(machine = "x86_64")]
+pub fn on_other_cpu(handler: fn()) {
+    ON_OTHER_CPU.call_once(|| handler);
+}
+
+/// The handler that [`on_other_cpu`] set.
+#[cfg(machine = "x86_64")]
+pub(crate) fn other_cpu() -> Option<fn()> {
+    ON_OTHER_CPU.get().copied()
 }
 
 /// The handler that [`on_interrupt`] set.

@@ -107,6 +107,8 @@ pub use windows::BYTES_UNDER_TEST;
 #[cfg(not(mmu))]
 pub use machine::{Bank, Board, SCANNABLE_PLACES, THIRD_WINDOW, machine, static_memory};
 
-// For the tutorial's kernels.
+// For the tutorial's kernels, and for kernels of two CPUs.
 #[cfg(machine = "x86_64")]
-pub use machine::PHYSMAP_BASE;
+pub use handlers::on_other_cpu;
+#[cfg(machine = "x86_64")]
+pub use machine::{PHYSMAP_BASE, current_cpu, interrupt_other_cpu, start_second_cpu};

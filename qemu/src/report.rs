@@ -16,7 +16,7 @@ pub fn stop(reason: fmt::Arguments<'_>) -> ! {
         // The report itself failed, so another one would too.
         exit(Verdict::Fail);
     }
-    // SAFETY: this function does not return, and the kernels run on one CPU.
+    // SAFETY: this function does not return, and another CPU has had the time to finish its line.
     unsafe { crate::console::seize() };
     protocol::fail(reason);
     exit(Verdict::Fail);

@@ -161,8 +161,11 @@ impl Ledger {
     /// Charges bytes that became Ready.
     pub(super) fn became_ready(&self, purpose: Purpose, bytes: usize) {
         add(&self.mapped_ready, bytes);
-        self.peak_ready
-            .fetch_max(self.mapped_ready(), Ordering::Relaxed);
+        // Memory becomes Ready inside the growth gate alone, so no other CPU stores a peak meanwhile.
+        let mapped_ready = self.mapped_ready();
+        if mapped_ready > self.peak_ready() {
+            self.peak_ready.store(mapped_ready, Ordering::Relaxed);
+        }
         self.charge(purpose, bytes);
     }
 

@@ -24,5 +24,7 @@ mod preemption;
 mod reclaim;
 mod refusals;
 mod regression;
+mod reserve_size;
+mod scavenged;
 mod steps;
 mod unlocked_calls;

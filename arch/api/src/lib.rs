@@ -35,6 +35,7 @@ mod geometry;
 mod kernel;
 pub mod kernels;
 mod machine;
+mod own_memory;
 mod range;
 mod report;
 
@@ -46,6 +47,7 @@ pub use flags::AllocFlags;
 pub use geometry::Geometry;
 pub use kernel::{CpuId, InterruptState, Kernel};
 pub use machine::{Contents, Footprint, IndexRoot, IndexWord, Machine, Patience};
+pub use own_memory::{OneBlock, OwnMemory};
 pub use range::VirtRange;
 pub use report::{Fault, Report, SpanReport};
 

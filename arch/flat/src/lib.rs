@@ -43,6 +43,8 @@ extern crate std;
 
 mod heap;
 mod machine;
+#[cfg(feature = "critical-section")]
+mod own_memory;
 mod plan;
 mod region;
 mod shape;
@@ -57,8 +59,11 @@ pub use archipelago_api::kernels;
 pub use archipelago_api::{
     AllocFlags, CpuId, Fault, Geometry, IndexWord, InterruptState, Kernel, Report,
 };
+pub use archipelago_api::{OneBlock, OwnMemory};
 pub use heap::{FlatError, FlatHeap};
 pub use machine::Flat;
+#[cfg(feature = "critical-section")]
+pub use own_memory::{Page, address_bits, page_shift};
 pub use region::{Region, RegionError, occupied};
 pub use shape::{Shape, Small};
 

@@ -28,6 +28,8 @@
 extern crate alloc as std_alloc;
 
 mod alloc;
+#[cfg(feature = "lock_api")]
+mod any_mutex;
 mod entry;
 mod frames;
 mod level;

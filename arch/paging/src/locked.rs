@@ -13,8 +13,9 @@ use spin::relax::{RelaxStrategy, Spin};
 /// Ready-made: [`Owned`] for a kernel that hands both over, and, for one that goes on using them,
 /// `&'static spin::Mutex<(P, F)>` and `(&'static spin::Mutex<P>, &'static spin::Mutex<F>)`. They
 /// wait as the mutex says: the mutex of a kernel that preempts threads is a
-/// `spin::mutex::Mutex<_, `[`Relax<K>`](Relax)`>`. A kernel with other locks writes the one
-/// function:
+/// `spin::mutex::Mutex<_, `[`Relax<K>`](Relax)`>`. With the feature `lock_api`, references to any
+/// `lock_api::Mutex` serve in the same two ways, and are waited for as their raw locks do. A kernel
+/// with other locks writes the one function:
 ///
 /// ```
 /// use archipelago_api::{Busy, Patience};

@@ -28,7 +28,7 @@
 //!   [`Paging::returning`]. Without it the machine holds frames that the heap no longer needs, and
 //!   uses them before it asks for new ones.
 //! - A kernel that goes on using its mapper and frames keeps them under its own locks, and makes
-//!   the machine with [`Paging::shared_on_one_cpu`] over a [`Locked`].
+//!   the machine with [`Paging::shared_on_one_cpu`] over a [`Locked`]: [below](#locks).
 //! - A kernel on several CPUs, or with process-context identifiers (`CR4.PCIDE`), brings its
 //!   shoot-down as a [`Tlb`]: [`Paging::new`] or [`Paging::shared`], then [`Paging::with_tlb`].
 //!   Without it what they make is no machine:
@@ -58,6 +58,82 @@
 //! - [`SingleCpu`] is for one CPU without preemptive threads, [`SingleCpuThreads`] for one with
 //!   them, [`MultiCpu`] and [`MultiCpuThreads`] are for several. `SingleCpu<Handlers>` is for a
 //!   kernel whose interrupt handlers allocate. Any other kernel implements [`Kernel`].
+//!
+//! # Locks
+//! A kernel whose mapper and frame allocator are globals goes on using them under its own locks.
+//! The machine takes each lock for a part of a call, and never waits for one while it holds the
+//! other. Locks of the `spin` crate serve as they are; with the feature `lock_api`, those of any
+//! `lock_api::Mutex` do:
+//!
+//! ```no_run
+//! use archipelago::{Heap, Window};
+//! use archipelago_x86_64::{Paging, SingleCpu};
+//! use spin::Once;
+//! use spin::lock_api::Mutex; // A `lock_api::Mutex`, as the kernel's own may be.
+//! use x86_64::structures::paging::OffsetPageTable;
+//! # use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
+//! # struct MyFrames;
+//! # unsafe impl FrameAllocator<Size4KiB> for MyFrames {
+//! #     fn allocate_frame(&mut self) -> Option<PhysFrame> { None }
+//! # }
+//!
+//! type Mapper = OffsetPageTable<'static>;
+//!
+//! static MAPPER: Once<Mutex<Mapper>> = Once::new();
+//! static FRAMES: Mutex<MyFrames> = Mutex::new(MyFrames);
+//!
+//! type Locks = (&'static Mutex<Mapper>, &'static Mutex<MyFrames>);
+//! static HEAP: Heap<Paging<Mapper, MyFrames, Locks>, SingleCpu> = Heap::new();
+//!
+//! fn init_heap(mapper: Mapper) {
+//!     let mapper = MAPPER.call_once(|| Mutex::new(mapper));
+//!     // SAFETY: as above; the two statics are always the same, and no code of the kernel changes
+//!     // entries of the window.
+//!     let machine = unsafe { Paging::shared_on_one_cpu((mapper, &FRAMES)) };
+//!     HEAP.init(&[Window::new(0x4444_4444_0000, 1 << 30)], machine).expect("a window of our own");
+//! }
+//! ```
+//!
+//! Any other lock, or a mapper inside of something else, is a [`Locked`] of the kernel's own, which
+//! is one function. While the kernel holds one of its locks it must not make the heap wait for it:
+//! it allocates with [`AllocFlags::ATOMIC`] or [`AllocFlags::NO_GROW`] then.
+//!
+//! # Devices
+//! A frame allocator that is an [`AdjacentFrames`] supplies runs for devices:
+//!
+//! ```no_run
+//! # use archipelago::{Heap, Window};
+//! # use archipelago_x86_64::{AdjacentFrames, AllocFlags, Paging, PhysAddr, SingleCpu};
+//! # use x86_64::structures::paging::{FrameAllocator, OffsetPageTable, PhysFrame, Size4KiB};
+//! # struct MyFrames;
+//! # impl MyFrames {
+//! #     fn take_adjacent(&mut self, _: usize, _: usize) -> Option<PhysAddr> { None }
+//! # }
+//! # unsafe impl FrameAllocator<Size4KiB> for MyFrames {
+//! #     fn allocate_frame(&mut self) -> Option<PhysFrame> { None }
+//! # }
+//! # struct Device;
+//! # impl Device { fn set_ring(&self, _: PhysAddr, _: usize) {} }
+//! # static HEAP: Heap<Paging<OffsetPageTable<'static>, MyFrames>, SingleCpu> = Heap::new();
+//! # fn init_heap(mapper: OffsetPageTable<'static>, frames: MyFrames) {
+//! // SAFETY: each frame is unused memory and begins at a multiple of `align`.
+//! unsafe impl AdjacentFrames for MyFrames {
+//!     fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+//!         self.take_adjacent(count, align)
+//!     }
+//! }
+//!
+//! // SAFETY: as above.
+//! let machine = unsafe { Paging::one_cpu(mapper, frames) }.adjacent();
+//! # HEAP.init(&[Window::new(0x4444_4444_0000, 1 << 30)], machine).expect("a window of our own");
+//! # }
+//! # fn ring(device: &Device) -> Result<(), archipelago::AllocError> {
+//!
+//! let ring = HEAP.pages().allocate_adjacent(4, 16 << 10, AllocFlags::ZEROED)?;
+//! device.set_ring(ring.physical(), ring.bytes());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Changes to page tables
 //! The machine reads and writes tables where [`PageTables`] says that they are. It makes missing

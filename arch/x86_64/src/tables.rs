@@ -21,6 +21,13 @@ use x86_64::structures::paging::{MappedPageTable, OffsetPageTable, PageTable, Ph
 ///   written, for every frame that an entry of the hierarchy links as a table and for every frame
 ///   of memory that nothing uses;
 /// - while the mapper is borrowed mutably, nothing else on this machine accesses those tables.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot serve the heap: it has to reach frames that are no tables yet",
+    label = "not a mapper that reaches every frame",
+    note = "`RecursivePageTable` reaches only frames that are tables already: map all physical \
+            memory at an offset and use `OffsetPageTable`, or `MappedPageTable` over a mapping of \
+            your own"
+)]
 pub unsafe trait PageTables: Send + 'static {
     /// The level-4 table.
     fn root(&mut self) -> NonNull<PageTable>;

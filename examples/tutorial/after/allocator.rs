@@ -7,7 +7,10 @@ use x86_64::structures::paging::OffsetPageTable;
 use crate::memory::BootFrameAllocator;
 
 pub const HEAP_START: usize = 0x4444_4444_0000;
-pub const HEAP_SIZE: usize = 1 << 30;
+/// Address space, which costs nothing until it is used.
+pub const HEAP_WINDOW: usize = 1 << 30;
+/// The number of boxes that the tutorial's tests make, one after the other.
+pub const HEAP_SIZE: usize = 100 * 1024;
 
 #[global_allocator]
 static ALLOCATOR: Heap<Paging<OffsetPageTable<'static>, BootFrameAllocator>, SingleCpu> =
@@ -21,6 +24,6 @@ pub fn init_heap(
     // than 0; EFER.NXE is set; nothing else is mapped where the heap goes.
     let machine = unsafe { Paging::one_cpu(mapper, frames) };
     ALLOCATOR
-        .init(&[Window::new(HEAP_START, HEAP_SIZE)], machine)
+        .init(&[Window::new(HEAP_START, HEAP_WINDOW)], machine)
         .map_err(|failure| failure.error)
 }

@@ -26,7 +26,8 @@ pub unsafe fn init() -> OffsetPageTable<'static> {
 /// Frames that the memory map says are usable. None is ever taken back.
 pub struct BootFrameAllocator {
     info: BootInfo,
-    next: usize,
+    /// The address from which on frames are free.
+    next: u64,
 }
 
 /// The first free address: the kernel's image and the boot loader's data lie below 16 MiB.
@@ -38,14 +39,15 @@ impl BootFrameAllocator {
     /// # Safety
     /// Nothing else uses memory that the memory map calls usable, from [`FIRST`] on.
     pub unsafe fn new(info: BootInfo) -> Self {
-        Self { info, next: 0 }
+        Self { info, next: FIRST }
     }
 
     fn usable_frames(&self) -> impl Iterator<Item = PhysFrame> + use<> {
+        let next = self.next;
         let regions = self.info.memory_map();
         let usable = regions.filter(|region| region.is_usable());
         let addresses = usable
-            .flat_map(|region| (region.range.start.max(FIRST)..region.range.end).step_by(4096));
+            .flat_map(move |region| (region.range.start.max(next)..region.range.end).step_by(4096));
         addresses.map(|address| PhysFrame::containing_address(PhysAddr::new(address)))
     }
 }
@@ -54,8 +56,8 @@ impl BootFrameAllocator {
 // promised.
 unsafe impl FrameAllocator<Size4KiB> for BootFrameAllocator {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let frame = self.usable_frames().nth(self.next);
-        self.next += 1;
-        frame
+        let frame = self.usable_frames().next()?;
+        self.next = frame.start_address().as_u64() + frame.size();
+        Some(frame)
     }
 }

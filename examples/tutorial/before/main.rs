@@ -5,13 +5,11 @@
 extern crate alloc;
 
 mod allocator;
+#[path = "../heap_allocation.rs"]
+mod heap_allocation;
 mod memory;
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
-use archipelago_qemu::protocol::{self, Test};
-use archipelago_qemu::{Boot, entry};
+use archipelago_qemu::{Boot, entry, protocol};
 
 entry!(main);
 
@@ -25,38 +23,5 @@ fn main(boot: Boot) -> ! {
     let mut frames = unsafe { memory::BootFrameAllocator::new(info) };
     allocator::init_heap(&mut mapper, &mut frames).expect("heap initialization failed");
 
-    let tests = [
-        Test {
-            name: "boxes hold what they were given",
-            run: boxes,
-        },
-        Test {
-            name: "a vector grows",
-            run: vector,
-        },
-        Test {
-            name: "freed memory is used again",
-            run: again,
-        },
-    ];
-    protocol::run(&tests, &mut ())
-}
-
-fn boxes(_: &mut ()) {
-    let (one, two) = (Box::new(41), Box::new(13));
-    assert_eq!((*one, *two), (41, 13));
-}
-
-fn vector(_: &mut ()) {
-    let mut numbers = Vec::new();
-    (0..1000_u64).for_each(|number| numbers.push(number));
-    assert_eq!(numbers.iter().sum::<u64>(), 999 * 1000 / 2);
-}
-
-fn again(_: &mut ()) {
-    let long_lived = Box::new(1);
-    for number in 0..allocator::HEAP_SIZE.min(100_000) {
-        assert_eq!(*Box::new(number), number);
-    }
-    assert_eq!(*long_lived, 1);
+    protocol::run(&heap_allocation::TESTS, &mut ())
 }

@@ -4,7 +4,7 @@ use spin::Once;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
 use x86_64::instructions::tables::{lidt, load_tss};
 use x86_64::structures::DescriptorTablePointer;
-use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::idt::{Entry, HandlerFunc};
 use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{PrivilegeLevel, VirtAddr};
@@ -21,7 +21,7 @@ struct Stack([u8; STACK_BYTES]);
 
 static STACK: spin::Mutex<Stack> = spin::Mutex::new(Stack([0; STACK_BYTES]));
 static TASK_STATE: Once<TaskStateSegment> = Once::new();
-static SEGMENTS: Once<GlobalDescriptorTable> = Once::new();
+static SEGMENTS: Once<Segments> = Once::new();
 static INTERRUPTS: Once<[Entry<HandlerFunc>; trap::VECTORS]> = Once::new();
 
 /// Loads all of them, in place of the entry code's segments. Interrupts stay masked.
@@ -34,31 +34,53 @@ pub(super) fn load() {
         state.interrupt_stack_table[usize::from(DOUBLE_FAULT_STACK)] = end;
         state
     });
-    let mut selectors = None;
     let segments = SEGMENTS.call_once(|| {
         let mut table = GlobalDescriptorTable::new();
-        let code = table.append(Descriptor::kernel_code_segment());
-        let data = table.append(Descriptor::kernel_data_segment());
-        let state = table.append(Descriptor::tss_segment(task_state));
-        selectors = Some((code, data, state));
-        table
+        Segments {
+            code: table.append(Descriptor::kernel_code_segment()),
+            data: table.append(Descriptor::kernel_data_segment()),
+            task_state: table.append(Descriptor::tss_segment(task_state)),
+            table,
+        }
     });
-    let (code, data, state) = selectors.expect("descriptors are loaded once");
     segments.load();
-    // SAFETY: `code` selects a 64-bit kernel code segment of the table just loaded.
-    unsafe { CS::set_reg(code) };
-    // SAFETY: `data` selects a kernel data segment of that table.
-    unsafe { SS::set_reg(data) };
-    // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
-    unsafe { DS::set_reg(data) };
-    // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
-    unsafe { ES::set_reg(data) };
-    // SAFETY: `state` selects the task state's descriptor, which has not been loaded before.
-    unsafe { load_tss(state) };
+    // SAFETY: the selector is that of the task state's descriptor, which has not been loaded
+    // before: a processor loads one once, and this is the first.
+    unsafe { load_tss(segments.task_state) };
+    load_interrupts(INTERRUPTS.call_once(interrupt_table));
+}
 
-    let interrupts = INTERRUPTS.call_once(interrupt_table);
-    let limit = u16::try_from(size_of_val(interrupts) - 1).expect("at most 256 entries, 4 KiB");
-    let base = VirtAddr::from_ptr(interrupts.as_ptr());
+/// Loads segments and interrupt table on another CPU, which has no task state.
+pub(super) fn load_again() {
+    SEGMENTS.get().expect("the first CPU made them").load();
+    load_interrupts(INTERRUPTS.get().expect("the first CPU made it"));
+}
+
+/// The segments of all CPUs.
+struct Segments {
+    table: GlobalDescriptorTable,
+    code: SegmentSelector,
+    data: SegmentSelector,
+    task_state: SegmentSelector,
+}
+
+impl Segments {
+    fn load(&'static self) {
+        self.table.load();
+        // SAFETY: `code` selects a 64-bit kernel code segment of the table just loaded.
+        unsafe { CS::set_reg(self.code) };
+        // SAFETY: `data` selects a kernel data segment of that table.
+        unsafe { SS::set_reg(self.data) };
+        // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
+        unsafe { DS::set_reg(self.data) };
+        // SAFETY: `data` is a data segment; bases and limits are not used in 64-bit mode.
+        unsafe { ES::set_reg(self.data) };
+    }
+}
+
+fn load_interrupts(table: &'static [Entry<HandlerFunc>; trap::VECTORS]) {
+    let limit = u16::try_from(size_of_val(table) - 1).expect("at most 256 entries, 4 KiB");
+    let base = VirtAddr::from_ptr(table.as_ptr());
     // SAFETY: the table is static, its entries hold the trap stubs, and the code segment they name
     // is loaded.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };

@@ -3,7 +3,7 @@
 //! QEMU reads the note, loads the image and jumps to `pvh_entry` in 32-bit protected mode, paging
 //! off, with the physical address of the start information in `ebx`. The first page tables are
 //! data of the image. They map the low 4 GiB three times: at their own address, which only the
-//! switch to paging needs and [`super::paging`] drops again; at [`PHYSMAP_BASE`], writable, never
+//! switches to paging need and [`super::paging`] drops again; at [`PHYSMAP_BASE`], writable, never
 //! executable; and the first GiB at the address the kernel is linked to.
 //!
 //! # Source
@@ -31,12 +31,24 @@ pvh_entry:
     cli
     cld
     mov esi, ebx                // the start information, kept until Rust takes it
+    mov ebx, offset boot_level_4
+    jmp switch_to_long_mode
 
+    .global second_cpu_entry    // from the stub in `second_cpu`
+second_cpu_entry:
+    cld
+    mov ax, 16
+    mov ds, ax
+    mov es, ax
+    mov ss, ax
+    xor esi, esi
+    mov ebx, offset boot_second_level_4
+
+switch_to_long_mode:
     mov eax, cr4
     or eax, 1 << 5              // PAE
     mov cr4, eax
-    mov eax, offset boot_level_4
-    mov cr3, eax
+    mov cr3, ebx
     mov ecx, 0xc0000080         // EFER
     rdmsr
     or eax, (1 << 8) | (1 << 11) // long mode, no-execute
@@ -58,32 +70,45 @@ long_mode:
     mov fs, ax
     mov gs, ax
     mov ss, ax
+    test esi, esi
+    jz second_cpu
     movabs rsp, offset stack_end
     xor ebp, ebp
     mov edi, esi
     movabs rax, offset {start}
     call rax
     ud2
+second_cpu:
+    movabs rax, offset second_cpu_start
+    jmp rax
 
     .section .boot.tables, "a", @progbits
     .balign 8
+    .global boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff    // 64-bit code
     .quad 0x00cf93000000ffff    // data
+    .quad 0x00cf9b000000ffff    // 32-bit code
 boot_gdt_pointer:
     .word boot_gdt_pointer - boot_gdt - 1
     .long boot_gdt
 
     // Entry bits: 1 present, 2 writable, 0x80 a 2 MiB page, 1 << 63 not executable.
-    .balign 4096
-    .global boot_level_4
-boot_level_4:
+    .macro first_level_4
     .quad boot_physmap_level_3 + 3
     .fill 319, 8, 0
     .quad boot_physmap_level_3 + 0x8000000000000003
     .fill 190, 8, 0
     .quad boot_kernel_level_3 + 3
+    .endm
+
+    .balign 4096
+    .global boot_level_4
+boot_level_4:
+    first_level_4
+boot_second_level_4:            // keeps the identity mapping
+    first_level_4
 
 boot_physmap_level_3:
     .set index, 0

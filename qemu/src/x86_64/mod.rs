@@ -1,6 +1,7 @@
 //! The PC: how a kernel starts, and the names that it takes from the machine.
 
 mod addresses;
+mod apic;
 mod boot;
 mod console;
 mod counter;
@@ -15,6 +16,7 @@ mod interrupts;
 mod mapping;
 mod paging;
 mod probe;
+mod second_cpu;
 mod start_info;
 mod trap;
 
@@ -25,6 +27,7 @@ pub use addresses::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
+pub use apic::current_cpu;
 pub use archipelago_x86_64::SingleCpu;
 pub use counter::instructions;
 pub use exit::exit;
@@ -36,6 +39,7 @@ pub use mapping::{map, translate, unmap};
 pub use paging::{PHYSMAP_BASE, physmap};
 pub use probe::RETURN;
 pub(crate) use probe::fetch_anew;
+pub use second_cpu::{interrupt_other_cpu, start_second_cpu};
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.

@@ -1,4 +1,4 @@
-//! Exceptions, the one software interrupt and the timer, from the processor to Rust.
+//! Exceptions, the one software interrupt, the timer and the other CPU, from the processor to Rust.
 //!
 //! The `x86-interrupt` calling convention is not stable, so every vector has a stub that brings
 //! the stack to one shape, [`TrapFrame`], and enters [`handle`].
@@ -9,7 +9,7 @@ use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
 use super::frame::TrapFrame;
-use super::{fault, interrupts, probe};
+use super::{fault, interrupts, probe, second_cpu};
 use crate::handlers;
 use crate::report::stop;
 
@@ -102,6 +102,9 @@ extern "C" fn handle(frame: &mut TrapFrame) {
         if let Some(handler) = handlers::interrupt() {
             return handler();
         }
+    }
+    if frame.vector == u64::from(second_cpu::VECTOR) {
+        return second_cpu::handle();
     }
     if frame.vector == u64::from(interrupts::TIMER_VECTOR) {
         if let Some(handler) = handlers::timer() {

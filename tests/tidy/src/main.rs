@@ -15,6 +15,7 @@ mod layers;
 mod modules;
 mod portable;
 mod prose;
+mod quotes;
 mod shape;
 mod source;
 mod types;

@@ -33,6 +33,7 @@ pub(crate) fn command(install: Install) -> Result<ExitCode> {
             let boot = Boot {
                 machine,
                 kernel,
+                cpus: 1,
                 memory: machine.memory(None),
                 module: None,
                 command_line: String::new(),

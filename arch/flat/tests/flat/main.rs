@@ -8,7 +8,11 @@ extern crate alloc;
 #[cfg(not(miri))]
 mod bad_shapes;
 mod common;
+// It runs the compiler.
+#[cfg(not(miri))]
+mod compiler;
 mod conformance;
 mod many;
 mod model;
+mod own_memory;
 mod regions;

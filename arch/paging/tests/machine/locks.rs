@@ -19,7 +19,7 @@ use crate::source::{Cpu, Machine, Source};
 type Pair = &'static Mutex<(Pages, Source)>;
 type Two = (&'static Mutex<Pages>, &'static Mutex<Source>);
 
-fn leak<T>(value: T) -> &'static T {
+pub(crate) fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
@@ -34,7 +34,7 @@ fn two(source: &Source) -> Two {
     )
 }
 
-fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
+pub(crate) fn shared<L: Locked<Pages, Source>>(source: &Source, locks: L) -> Machine<Whole, L> {
     // SAFETY:
     // - the locks, or the machine itself, always hold these tables and this source;
     // - only the CPU of the test translates through the tables;
@@ -52,7 +52,7 @@ fn states() -> [VirtRange; 3] {
     [1, 2, 3].map(|i| range(FREE + (i << 24), 16))
 }
 
-fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
+pub(crate) fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
     let [reserved, prepared, ready] = states();
     for window in [reserved, prepared, ready] {
         machine
@@ -67,7 +67,10 @@ fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
     unsafe { machine.commit(ready, Patience::Wait) }.expect("there are frames");
 }
 
-fn every_call_is_busy<L: Locked<Pages, Source>>(source: &Source, machine: &Machine<Whole, L>) {
+pub(crate) fn every_call_is_busy<L: Locked<Pages, Source>>(
+    source: &Source,
+    machine: &Machine<Whole, L>,
+) {
     let [reserved, prepared, ready] = states();
     let before = (source.physical.picture(), source.out(), machine.footprint());
     let free = range(FREE, 16);
@@ -148,7 +151,10 @@ fn a_caller_that_may_wait_does_and_holds_neither_lock_meanwhile() {
 }
 
 /// The way of a kernel that preempts threads to wait: it lets the thread run that holds the lock.
-struct Scheduled;
+pub(crate) struct Scheduled;
+
+/// Taken by each test that has a holder: there is one at a time.
+pub(crate) static ONE_HOLDER: Mutex<()> = Mutex::new(());
 
 /// The holder.
 static HOLDER: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
@@ -166,7 +172,7 @@ impl RelaxStrategy for Scheduled {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `work` while another thread is inside of `hold`, which goes on only if `work` lets it.
-fn while_held(hold: impl FnOnce(&dyn Fn()) + Send + 'static, work: impl FnOnce()) {
+pub(crate) fn while_held(hold: impl FnOnce(&dyn Fn()) + Send + 'static, work: impl FnOnce()) {
     let (run, runs) = mpsc::channel();
     let (is_held, wait_held) = mpsc::channel();
     let holder = thread::spawn(move || {
@@ -189,7 +195,7 @@ fn scheduling<T>(value: T) -> Scheduling<T> {
 
 #[test]
 fn a_caller_that_waits_relaxes_as_the_lock_says() {
-    // One after the other, since there is one holder.
+    let _one = ONE_HOLDER.lock();
     waiting_for_a_lock_of_the_kernel();
     waiting_for_another_call();
 }

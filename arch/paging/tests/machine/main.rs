@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod any_mutex;
 #[path = "../shared/failures.rs"]
 mod failures;
 mod format;

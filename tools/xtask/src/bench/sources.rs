@@ -201,6 +201,7 @@ fn kernel(
     let boot = Boot {
         machine,
         kernel: run::kernel_file(machine, Profile::Optimized, name),
+        cpus: 1,
         memory,
         module: None,
         command_line: words.to_owned(),
@@ -251,6 +252,7 @@ fn replays_on(
         let boot = Boot {
             machine,
             kernel: run::kernel_file(machine, Profile::Optimized, REPLAY),
+            cpus: 1,
             memory: machine.memory(None),
             module: Some(&trace),
             command_line: words.to_owned(),
@@ -309,6 +311,7 @@ fn replays(
         let boot = Boot {
             machine,
             kernel: run::kernel_file(machine, Profile::Optimized, REPLAY),
+            cpus: 1,
             memory: MemorySize::from_mib(256),
             module: Some(&trace),
             command_line: words.to_owned(),

@@ -12,6 +12,7 @@ const PASSES: Kernel = Kernel {
     on: On::Mmu,
     feature: None,
     memory_mib: &[128],
+    cpus: 1,
     command_line: "",
     module: None,
     counted: false,
@@ -246,6 +247,9 @@ pub(crate) const STACK: &str = "stack";
 /// The kernel that looks for stale translations.
 const TRANSLATIONS: &str = "translations";
 
+/// The kernel of two CPUs.
+const CPUS: &str = "cpus";
+
 /// The kernels in `examples`.
 pub(crate) const EXAMPLES: &[Kernel] = &[
     Kernel {
@@ -266,7 +270,35 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         ..EXAMPLE
     },
     Kernel {
+        name: CPUS,
+        on: On::Code("x86_64"),
+        cpus: 2,
+        ..EXAMPLE
+    },
+    // The tests have to fail where a CPU takes no part in the shoot-down, and where there is one.
+    Kernel {
+        name: CPUS,
+        on: On::Code("x86_64"),
+        cpus: 2,
+        command_line: "careless",
+        expected: Expected::Failure(" pages are still translated"),
+        ..EXAMPLE
+    },
+    Kernel {
+        name: CPUS,
+        on: On::Code("x86_64"),
+        command_line: "alone",
+        expected: Expected::Failure("no second CPU has started"),
+        ..EXAMPLE
+    },
+    Kernel {
         name: "firmware",
+        on: On::Code("cortex_m"),
+        feature: Some(CRITICAL_SECTIONS),
+        ..EXAMPLE
+    },
+    Kernel {
+        name: "firmware_one_line",
         on: On::Code("cortex_m"),
         feature: Some(CRITICAL_SECTIONS),
         ..EXAMPLE

@@ -74,6 +74,8 @@ pub(crate) struct Kernel {
     /// The memory sizes to run it with, in MiB, where a machine has as much as it is told. Machines
     /// but x86_64 make do with the first one of them.
     pub(crate) memory_mib: &'static [u64],
+    /// The CPUs to run it on.
+    pub(crate) cpus: u32,
     pub(crate) command_line: &'static str,
     /// A file it takes as its module, from the project's root.
     pub(crate) module: Option<&'static str>,

@@ -24,6 +24,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) kernel: PathBuf,
     pub(crate) memory: MemorySize,
+    /// CPUs.
+    pub(crate) cpus: u32,
     /// A file that the kernel finds as its module.
     pub(crate) module: Option<&'a Path>,
     /// The kernel's command line, without the module's length and sum.
@@ -41,6 +43,9 @@ impl Boot<'_> {
     pub(crate) fn run(&self, on_line: impl FnMut(&str)) -> Result<Finished> {
         let mut command = self.machine.command(self.memory);
         command.arg("-kernel").arg(&self.kernel);
+        if self.cpus != 1 {
+            command.args(["-smp", &self.cpus.to_string()]);
+        }
         // Removed when QEMU has ended.
         let _block = self.load(&mut command)?;
         if self.count_instructions {

@@ -247,6 +247,7 @@ fn boot(machine: &'static Machine, kernel: &Path, memory: MemorySize, trace: &Pa
     let boot = Boot {
         machine,
         kernel: kernel.to_owned(),
+        cpus: 1,
         memory,
         module: Some(trace),
         command_line: ASKED_FOR.to_owned(),

@@ -47,6 +47,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, install: Install) {
     check
         .current_dir(project::root())
         .args(["check", "--features", FEATURES])
+        .args(["--features", "archipelago-paging/lock_api"])
         .args(published.iter().flat_map(|name| ["--package", name]));
     check.arg("--target-dir").arg(folder().join("build"));
     step(

@@ -84,6 +84,7 @@ fn boot(job: &Job) -> Judged {
         machine,
         kernel: file.clone(),
         memory: *memory,
+        cpus: kernel.cpus,
         module: module.as_deref(),
         command_line: kernel.command_line.to_owned(),
         count_instructions: kernel.counted,
