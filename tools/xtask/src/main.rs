@@ -3,6 +3,7 @@
 extern crate alloc;
 
 mod bench;
+mod choices;
 mod classes;
 mod clean_room;
 mod figures;
@@ -27,11 +28,12 @@ mod table;
 mod toolchain;
 mod word_size;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use machine::{Machines, MemorySize};
 use setup::Install;
@@ -138,7 +140,10 @@ struct Boot {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let install = if cli.no_install {
         Install::Never
     } else {
@@ -155,6 +160,17 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Prints why a command line is refused, or the help that it asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A terminal that cannot be written to shows no message, which is all there is to lose.
+    let _ = error.print();
+    let words: Vec<_> = env::args().skip(1).collect();
+    if let Some(choices) = choices::of(error, &Cli::command(), &words) {
+        eprint!("{choices}");
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
