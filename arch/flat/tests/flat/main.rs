@@ -12,3 +12,4 @@ mod conformance;
 mod many;
 mod model;
 mod regions;
+mod stats;
