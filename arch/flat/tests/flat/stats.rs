@@ -18,7 +18,7 @@ const PAGING: [&str; 6] = [
     "scavenged",
 ];
 
-/// Those of the words that a text has.
+/// The words among them that a text has.
 fn paging_in(text: &str) -> Vec<&str> {
     let words = PAGING.into_iter();
     words.filter(|word| text.contains(word)).collect()
