@@ -349,8 +349,8 @@ impl<'a, M: Machine> Space<'a, M> {
                 Ok(())
             }
             Err(why) => {
-                // SAFETY: the range is Prepared, nothing uses it, and no token names it.
-                unsafe { self.undo(Undo { range, ready: 0 }) }.record();
+                // SAFETY: the whole range is Prepared as before, and no token names it.
+                self.unprepare(unsafe { Prepared::assume(range) }).record();
                 Err(why)
             }
         }
