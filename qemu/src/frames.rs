@@ -187,24 +187,49 @@ impl FramePool {
     /// `None` when no frame is free or the request is one to refuse.
     pub fn take(&mut self) -> Option<u64> {
         let _work = Work::start();
+        if !self.admits(1) {
+            return None;
+        }
+        let frame = self.free.first_set_from(self.search_word)?;
+        self.search_word = frame / Bitmap::WORD_BITS;
+        Some(self.hand_out(frame, 1))
+    }
+
+    /// Takes the lowest `count` free frames that follow one another and begin at a multiple of
+    /// `align` bytes, filled with [`FILL`], and returns the physical address of the first.
+    ///
+    /// `None` when there are no such frames or the request is one to refuse.
+    pub fn take_adjacent(&mut self, count: usize, align: usize) -> Option<u64> {
+        let _work = Work::start();
+        if !self.admits(count as u64) {
+            return None;
+        }
+        let is_aligned = |frame| self.address(frame) % align as u64 == 0;
+        let first = self.free.first_run(count, is_aligned)?;
+        Some(self.hand_out(first, count))
+    }
+
+    /// Counts a request for so many frames. Returns whether it is one to serve.
+    fn admits(&mut self, count: u64) -> bool {
         self.requests += 1;
         let refused = match self.refusal {
             Refusal::Never => false,
             Refusal::Once(request) => self.requests == request,
             Refusal::From(request) => self.requests >= request,
         };
-        if refused || self.in_use() >= self.most_in_use {
-            return None;
+        !refused && self.most_in_use.saturating_sub(self.in_use()) >= count
+    }
+
+    /// Hands out free frames that follow one another, and returns the address of the first.
+    fn hand_out(&mut self, first: usize, count: usize) -> u64 {
+        for frame in first..first + count {
+            self.free.clear(frame);
+            let bytes = physmap(self.address(frame));
+            // SAFETY: the physmap maps the frame, which was free, so that nothing uses it.
+            unsafe { bytes.write_bytes(FILL, FRAME_BYTES) };
         }
-        let frame = self.free.first_set_from(self.search_word)?;
-        self.search_word = frame / Bitmap::WORD_BITS;
-        self.free.clear(frame);
-        self.taken += 1;
-        let address = self.address(frame);
-        let first = physmap(address);
-        // SAFETY: the physmap maps the frame, which was free, so that nothing uses it.
-        unsafe { first.write_bytes(FILL, FRAME_BYTES) };
-        Some(address)
+        self.taken += count as u64;
+        self.address(first)
     }
 
     /// The address of the frame with that bit.
@@ -375,6 +400,24 @@ impl Bitmap {
             }
         }
         Some(end)
+    }
+
+    /// The first bit of the lowest run of `count` set bits that may begin there.
+    fn first_run(&self, count: usize, may_begin: impl Fn(usize) -> bool) -> Option<usize> {
+        let end = self.0.len() * Self::WORD_BITS;
+        let mut first = 0;
+        let mut next = 0;
+        while next - first < count {
+            if next >= end {
+                return None;
+            }
+            let goes_on = self.get(next) && (next > first || may_begin(first));
+            next += 1;
+            if !goes_on {
+                first = next;
+            }
+        }
+        Some(first)
     }
 
     /// The lowest set bit in the words from `first_word` on.

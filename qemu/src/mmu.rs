@@ -3,7 +3,7 @@
 
 use archipelago::Window;
 use archipelago_api::{Machine, PhysAddr, VirtRange};
-use archipelago_paging::{FrameAllocator, FrameDeallocator, Tlb};
+use archipelago_paging::{AdjacentFrames, FrameAllocator, FrameDeallocator, Tlb};
 
 use crate::frames::FramePool;
 use crate::machine::{
@@ -42,11 +42,12 @@ pub const SCANNABLE_PLACES: &[ScannablePlace] = &[
     },
 ];
 
-/// A machine over the shared page tables and frames, which gives frames back that it does not need.
-/// There may be several, each with windows that share no page table with another's.
+/// A machine over the shared page tables and frames, which gives frames back that it does not need
+/// and supplies adjacent ones. There may be several, each with windows that share no page table
+/// with another's.
 #[must_use]
 pub fn machine(memory: &'static Memory) -> HeapMachine {
-    holding_machine(memory).returning()
+    holding_machine(memory).returning().adjacent()
 }
 
 /// Like [`machine`], but never invalidates the TLB: stale translations, and stale misses, survive.
@@ -77,5 +78,12 @@ unsafe impl FrameAllocator for FramePool {
 impl FrameDeallocator for FramePool {
     unsafe fn deallocate_frame(&mut self, frame: PhysAddr) {
         self.give_back(frame.value());
+    }
+}
+
+// SAFETY: as for single frames; the pool takes each one back alone.
+unsafe impl AdjacentFrames for FramePool {
+    fn allocate_adjacent(&mut self, count: usize, align: usize) -> Option<PhysAddr> {
+        self.take_adjacent(count, align).map(PhysAddr::new)
     }
 }

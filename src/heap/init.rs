@@ -1,6 +1,6 @@
 //! Initialisation, windows that come later, and the calls that pass to the page heap.
 
-use core::mem;
+use core::mem::{self, ManuallyDrop};
 
 use archipelago_api::{Kernel, Machine};
 
@@ -22,8 +22,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         self.central.join(heap);
         self.early.join(heap);
         self.refill.join(heap);
-        // SAFETY: after a success `conclude` forgets the machine.
+        // SAFETY: after a success `conclude` does not drop the machine.
         let opened = unsafe { self.pages.init(windows, &mut machine) };
+        // SAFETY: a `ManuallyDrop` is transparent, and so is passed to a function as its value is.
+        let conclude =
+            unsafe { mem::transmute::<Conclude<ManuallyDrop<M>, M>, Conclude<M, M>>(conclude) };
         conclude(opened, machine)
     }
 
@@ -68,12 +71,23 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 /// and without optimisation each mention of it by value takes as much stack: so this is a function
 /// of its own, which is called when the deep part is over.
 #[inline(never)]
-fn conclude<M>(opened: Result<(), InitError>, machine: M) -> Result<(), InitFailure<M>> {
+fn conclude<M>(
+    opened: Result<(), InitError>,
+    mut machine: ManuallyDrop<M>,
+) -> Result<(), InitFailure<M>> {
     match opened {
-        Ok(()) => {
-            mem::forget(machine);
-            Ok(())
+        Ok(()) => Ok(()),
+        Err(error) => {
+            // SAFETY: the machine is not used again.
+            let machine = unsafe { ManuallyDrop::take(&mut machine) };
+            Err(InitFailure { error, machine })
         }
-        Err(error) => Err(InitFailure { error, machine }),
     }
 }
+
+/// A function that takes the result of `init` and a machine as `T`, and returns the machine if
+/// `init` failed.
+///
+/// A machine is large, and to forget one takes its size of stack several times where nothing is
+/// optimised. The function that takes a `ManuallyDrop` need not forget it.
+type Conclude<T, M> = fn(Result<(), InitError>, T) -> Result<(), InitFailure<M>>;

@@ -96,7 +96,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         kind: RecordKind,
     ) -> Result<(), Cause> {
         let kind = kind.on::<M>();
-        let lines = kind.in_piece::<M>() * kind.lines();
+        let lines = kind.lines_of_piece::<M>();
         let memory = self
             .pages
             .take_metadata(online, self, Purpose::Spans, lines)?;

@@ -12,7 +12,11 @@ use crate::span::{Kind, SPAN_CLASSES};
 /// A snapshot of the account. In a quiet moment the purposes add up to `mapped_ready`, and
 /// `mapped_ready` in granules, page-table frames and held frames to what the frame allocator has
 /// given and not got back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Where memory is not given back ([`Machine::DECOMMITS`]), nothing is Prepared or scavenged, and
+/// there are neither page tables nor frames: `Display` and `Debug` leave them out, and call what is
+/// Reserved memory that is not taken yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Bytes Ready, metadata included.
@@ -49,6 +53,8 @@ pub struct Stats {
     pub largest_free_run: usize,
     /// Bytes of the static early region, which belong to the image and to none of the above.
     pub early_bytes: usize,
+    /// Whether memory comes in frames, which are given back.
+    has_frames: bool,
 }
 
 impl Stats {
@@ -62,6 +68,11 @@ impl Stats {
     #[must_use]
     pub fn sum(&self) -> usize {
         self.by_purpose.iter().sum()
+    }
+
+    /// Bytes of the windows that are not Ready: memory, where memory is not given back.
+    const fn not_taken(&self) -> usize {
+        self.prepared + self.reserved
     }
 
     /// Ready bytes of metadata: all that are neither in spans, nor free, nor in the reserve, nor in
@@ -113,10 +124,39 @@ impl fmt::Display for Stats {
         let objects = self.small_objects + self.large_objects;
         writeln!(f, "{:>14} bytes in {objects} live objects", self.live_bytes)?;
         writeln!(f, "{:>14} requests refused", self.refusals)?;
+        if !self.has_frames {
+            return write!(f, "{:>14} bytes not taken yet", self.not_taken());
+        }
         writeln!(f, "{:>14} bytes prepared", self.prepared)?;
         writeln!(f, "{:>14} bytes reserved", self.reserved)?;
         writeln!(f, "{:>14} page-table frames", self.footprint.table_frames)?;
         write!(f, "{:>14} frames held", self.footprint.held_frames)
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Stats");
+        all.field("mapped_ready", &self.mapped_ready);
+        if self.has_frames {
+            all.field("prepared", &self.prepared);
+            all.field("reserved", &self.reserved);
+            all.field("footprint", &self.footprint);
+            all.field("scavenged_pages", &self.scavenged_pages);
+        } else {
+            all.field("not_taken", &self.not_taken());
+        }
+        all.field("by_purpose", &self.by_purpose);
+        all.field("peak_ready", &self.peak_ready);
+        all.field("small_objects", &self.small_objects);
+        all.field("large_objects", &self.large_objects);
+        all.field("live_bytes", &self.live_bytes);
+        all.field("refusals", &self.refusals);
+        all.field("owned_pages", &self.owned_pages);
+        all.field("free_pages", &self.free_pages);
+        all.field("record_pages", &self.record_pages);
+        all.field("largest_free_run", &self.largest_free_run);
+        all.field("early_bytes", &self.early_bytes).finish()
     }
 }
 
@@ -163,6 +203,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             scavenged_pages: pool.scavenged_pages(),
             largest_free_run: pages.largest_run(state),
             early_bytes: self.early.bytes(),
+            has_frames: M::DECOMMITS,
         }
     }
 }

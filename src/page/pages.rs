@@ -23,11 +23,11 @@ impl<S: Shape> FreePages<S> {
         self.tree.ensure(run, source)
     }
 
-    /// The pieces of metadata that the first chunk of a heap needs.
-    pub(crate) fn first_needs() -> impl Iterator<Item = Need> {
-        let nodes = core::iter::repeat_n(Need::of::<TreeNode>(), Tree::<S>::LEVELS - 1);
-        nodes.chain(core::iter::once(Need::of::<ChunkBits>()))
-    }
+    /// The pieces of metadata that the first chunk of a heap needs, and how many of each.
+    pub(crate) const FIRST_NEEDS: [(Need, usize); 2] = [
+        (Need::of::<TreeNode>(), Tree::<S>::LEVELS - 1),
+        (Need::of::<ChunkBits>(), 1),
+    ];
 
     /// Publishes `run`, whose tables are ensured, as owned, free and scavenged.
     ///

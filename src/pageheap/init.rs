@@ -10,16 +10,10 @@ use super::gate::{Closed, GateGuard};
 use super::limit::admit;
 use super::page_heap::{Gated, PageHeap};
 use super::window::{InitError, Window, WindowRule};
-use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
-use crate::page::FreePages;
-use crate::region::Need;
-use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::token::Reserved;
-use crate::region::windows::Home;
-use crate::region::{LINE_BYTES, PendingUndo, Space, Windows};
-use crate::span::{RecordKind, Records, table};
+use crate::region::{Cause, PendingUndo, Space, Windows};
 
 /// A failed initialisation: the error, and the machine, which the caller gets back.
 #[non_exhaustive]
@@ -56,7 +50,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Safety
     /// After a success the caller neither uses nor drops `machine`.
     pub(crate) unsafe fn init(&self, windows: &[Window], machine: &mut M) -> Result<(), InitError> {
-        let mut gated = self.enter_for_init()?;
+        let Ok(mut gated) = self.enter_for_init() else {
+            return Err(InitError::Busy);
+        };
         if self.online.get().is_some() {
             return Err(InitError::AlreadyInitialised);
         }
@@ -69,11 +65,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         // - the place is empty, so only the holder of the gate uses it.
         unsafe { place.copy_from_nonoverlapping(given, 1) };
         // SAFETY: the machine was copied there just now, and stays as long as it is borrowed.
-        let opened = self.open_on(unsafe { &*place }, &mut gated, windows);
-        let Ok(anchor) = opened else {
-            // SAFETY: the machine is valid where it is, and the place counts as empty from now on.
-            unsafe { given.copy_from_nonoverlapping(place, 1) };
-            return opened.map(|_| ());
+        let anchor = match self.open_on(unsafe { &*place }, &mut gated, windows) {
+            Ok(anchor) => anchor,
+            Err(error) => {
+                // SAFETY: the machine is valid where it is, and the place counts as empty from now
+                // on.
+                unsafe { given.copy_from_nonoverlapping(place, 1) };
+                return Err(error);
+            }
         };
         // SAFETY: the place is valid memory; only its address is taken.
         let place = unsafe { &raw mut (*online).anchor };
@@ -102,8 +101,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         // SAFETY: the account is this heap's, the machine is to be, and the gate is held until the
         // space is gone.
         let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
-        let space = space.map_err(|Busy| InitError::Busy)?;
-        self.open(&space, &mut gated.windows, windows)
+        match &space {
+            Ok(space) => self.open(space, &mut gated.windows, windows),
+            Err(Busy) => Err(InitError::Busy),
+        }
     }
 
     /// Adds a window for objects to a heap that is online.
@@ -115,7 +116,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Some(online) = self.online.get() else {
             return Err(InitError::NotInitialised);
         };
-        let mut gated = self.enter_for_init()?;
+        let Ok(mut gated) = self.enter_for_init() else {
+            return Err(InitError::Busy);
+        };
         let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
         let (machine, heap) = (&online.machine, gated.heap);
         // SAFETY: the machine and the account are this heap's, whose gate is held until the space
@@ -129,10 +132,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         result
     }
 
-    fn enter_for_init(&self) -> Result<GateGuard<'_, Gated>, InitError> {
+    fn enter_for_init(&self) -> Result<GateGuard<'_, Gated>, Busy> {
         match self.gate.enter::<K>(self.pool.side.heap()) {
             Ok(gated) => Ok(gated),
-            Err(Closed::Busy) => Err(InitError::Busy),
+            Err(Closed::Busy) => Err(Busy),
             Err(Closed::Inside) => self.stop_machine_allocates(),
         }
     }
@@ -145,94 +148,18 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         all: &mut Windows,
         given: &[Window],
     ) -> Result<Offset, InitError> {
-        let (home, anchor) = reserve_home::<M, K>(space, all, given)?;
-        let added = add_all::<M, K>(space, all, given, &home);
-        if added.is_err() {
-            all.clear();
-            abandon_all(space, given);
-            self.ledger.clear();
+        match reserve_home::<M, K>(space, all, given) {
+            Ok((home, anchor)) => match add_all::<M, K>(space, all, given, &home) {
+                Ok(()) => Ok(anchor),
+                Err(cause) => {
+                    all.clear();
+                    abandon_all(space, given);
+                    self.ledger.clear();
+                    Err(InitError::Metadata { cause })
+                }
+            },
+            Err(error) => Err(error),
         }
-        added.map(|()| anchor)
-    }
-}
-
-/// The choice of the window that metadata comes from.
-impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// The window for metadata, or else the first that has room for the first metadata and for
-    /// objects.
-    ///
-    /// # Errors
-    /// [`WindowRule::NoRoomForMetadata`]: no window has.
-    fn choose_home(all: &Windows, given: &[Window]) -> Result<Window, InitError> {
-        let set_aside = given.iter().find(|window| window.for_metadata);
-        let first = set_aside.unwrap_or(&given[0]);
-        let objects = given.iter().filter(|window| !window.for_metadata);
-        let mut homes = set_aside.into_iter().chain(objects);
-        // Where the window for metadata is too small, metadata goes on in the others.
-        if let Some(home) = homes.find(|window| Self::could_serve(all, given, **window)) {
-            return Ok(*set_aside.unwrap_or(home));
-        }
-        let mut larger = *first;
-        let granule = M::GEOMETRY.granule_bytes();
-        while larger.pages::<M>().is_ok() && !Self::could_serve(all, given, larger) {
-            larger.bytes = larger.bytes.saturating_add(granule);
-        }
-        let smallest = larger.bytes;
-        Err(broken(*first, WindowRule::NoRoomForMetadata { smallest }))
-    }
-
-    /// Metadata at home in `window`.
-    fn home_at(window: Window) -> Result<Home, InitError> {
-        let room = window.pages::<M>()?;
-        Ok(Home {
-            room,
-            is_apart: window.for_metadata,
-            anchor: Windows::anchor::<M>(room),
-            extent_bytes: M::GEOMETRY.page_bytes().max(ArenaIndex::<M>::BLOCK_BYTES),
-        })
-    }
-
-    /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
-    /// windows given.
-    fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
-        let Ok(at) = Self::home_at(home) else {
-            return false;
-        };
-        let others = given
-            .iter()
-            .filter(|window| window.base != home.base && !window.for_metadata);
-        let others = others.filter_map(|window| window.pages::<M>().ok());
-        let others = others.map(|pages| pages.count).sum();
-        let has_pieces = M::DECOMMITS || home.for_metadata;
-        let has_wide = Records::<M>::HAS_WIDE;
-        let piece_of = |kind: RecordKind| Need {
-            bytes: kind.in_piece::<M>() * kind.lines() * LINE_BYTES,
-            align: 1,
-            is_block: false,
-        };
-        let narrow = has_pieces.then(|| piece_of(RecordKind::Narrow));
-        let wide = has_pieces && has_wide;
-        let wide = wide.then(|| piece_of(RecordKind::Wide));
-        // In the order in which they are taken: arrays for windows and unused address space,
-        // records, tables, the array of owned ranges.
-        let ranges = Need::of::<[Slot; FIRST_CAPACITY]>();
-        let needs = [ranges, ranges]
-            .into_iter()
-            .chain(narrow)
-            .chain(wide)
-            .chain(ArenaIndex::<M>::FIRST_NEEDS)
-            .chain(FreePages::<M>::first_needs())
-            .chain([ranges]);
-        // A span of the smallest class, and a page.
-        let table = table(M::GEOMETRY.page_shift);
-        let span = table.and_then(|table| Some(table.pages(table.class_for(1, 1)?)));
-        let records = if has_pieces {
-            0
-        } else {
-            1 + usize::from(has_wide)
-        };
-        let pages = span.unwrap_or(1) + 1 + records;
-        all.could_serve::<M>(at, others, needs, pages)
     }
 }
 
@@ -260,29 +187,25 @@ fn reserve_home<M: Machine, K: Kernel>(
     Ok((home, at.anchor))
 }
 
-/// Enters all windows, which are reserved.
+/// Enters all windows, which were checked and are reserved.
 fn add_all<M: Machine, K: Kernel>(
     space: &Space<'_, M>,
     all: &mut Windows,
     given: &[Window],
     home: &Window,
-) -> Result<(), InitError> {
+) -> Result<(), Cause> {
     for window in given {
-        all.ensure_ranges(space)
-            .map_err(|cause| InitError::Metadata { cause })?;
-        enter::<M, K>(all, window, window == home)?;
+        all.ensure_ranges(space)?;
+        enter::<M, K>(all, window, window == home);
     }
     Ok(())
 }
 
 /// Enters one window, for which there is room in the arrays of ranges.
 #[inline(never)]
-fn enter<M: Machine, K: Kernel>(
-    all: &mut Windows,
-    window: &Window,
-    is_home: bool,
-) -> Result<(), InitError> {
-    let pages = window.pages::<M>()?;
+fn enter<M: Machine, K: Kernel>(all: &mut Windows, window: &Window, is_home: bool) {
+    let pages = window.pages::<M>();
+    let pages = expect_invariant::<K, _, _>(pages, "windows are checked before they are entered");
     let added = match pages.range::<M>() {
         Some(range) if !is_home => {
             // SAFETY: the window was reserved with all others, and no record has it yet.
@@ -291,7 +214,6 @@ fn enter<M: Machine, K: Kernel>(
         _ => all.add_home(pages),
     };
     expect_invariant::<K, _, _>(added, "windows do not overlap");
-    Ok(())
 }
 
 fn add_window<M: Machine, K: Kernel>(

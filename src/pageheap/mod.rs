@@ -12,6 +12,7 @@ mod extend;
 mod gate;
 mod grow;
 mod held;
+mod home;
 mod in_place;
 mod init;
 mod limit;

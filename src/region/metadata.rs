@@ -16,7 +16,6 @@ use super::ledger::Purpose;
 use super::ranges::Outgrown;
 use super::source::{LINE_BYTES, Source};
 use super::space::Space;
-use super::token::{Refused, Reserved};
 use crate::base::sparse::{Entry, Zeroed};
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -280,20 +279,12 @@ impl<M: Machine> MetadataSource<'_, M> {
     unsafe fn commit(&self, offset: usize, bytes: usize, purpose: Purpose) -> Result<(), Cause> {
         let base = M::GEOMETRY.address(Offset::new(offset));
         // Metadata lies inside windows, which do not wrap.
-        let range = VirtRange::new(base, bytes).ok_or(Cause::MetadataWindow { bytes })?;
-        // SAFETY: the caller promises the invariants of the token.
-        let reserved = unsafe { Reserved::assume(range) };
-        match self.space.commit_zeroed(reserved, purpose) {
-            // The caller records the pages: as an entry's memory, or by a cursor.
-            Ok(ready) => {
-                ready.record();
-                Ok(())
-            }
-            Err(Refused { range, why }) => {
-                range.record();
-                Err(why)
-            }
-        }
+        let Some(range) = VirtRange::new(base, bytes) else {
+            return Err(Cause::MetadataWindow { bytes });
+        };
+        // SAFETY: the caller promises the same. It records the pages: as an entry's memory, or by a
+        // cursor.
+        unsafe { self.space.commit_zeroed(range, purpose) }
     }
 
     /// `count` entries at `offset`, which this source has just committed or zeroed.
@@ -309,7 +300,7 @@ impl<M: Machine> MetadataSource<'_, M> {
         unsafe { Zeroed::new(start.cast::<T>(), count) }
     }
 
-    /// Bumps a small piece, committing pages as they are reached.
+    /// Bumps a small piece, committing pages as they are reached; the piece is charged as unused.
     fn bump(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
         let start = self.metadata.place::<M>(bytes, align)?;
@@ -332,22 +323,15 @@ impl<M: Machine> MetadataSource<'_, M> {
         Ok(start)
     }
 
-    /// Takes memory, Ready and zeroed, and returns its offset: from stock, else a piece of a page,
-    /// else whole pages.
-    // One function for entries of every type.
-    #[inline(never)]
-    fn take_bytes(&mut self, purpose: Purpose, bytes: usize, align: usize) -> Result<usize, Cause> {
+    /// Commits whole pages for a piece, charged to `purpose`, and stocks what the piece leaves of
+    /// them.
+    fn commit_pages(
+        &mut self,
+        purpose: Purpose,
+        bytes: usize,
+        align: usize,
+    ) -> Result<usize, Cause> {
         let page_bytes = M::GEOMETRY.page_bytes();
-        let ledger = self.space.ledger();
-        if let Some(offset) = self.zeroed_from_stock(bytes, align) {
-            ledger.transfer(Purpose::UnusedMetadata, purpose, bytes);
-            return Ok(offset);
-        }
-        if bytes < page_bytes {
-            let offset = self.bump(bytes, align)?;
-            ledger.transfer(Purpose::UnusedMetadata, purpose, bytes);
-            return Ok(offset);
-        }
         let whole = bytes.next_multiple_of(page_bytes);
         let offset = self
             .metadata
@@ -359,9 +343,26 @@ impl<M: Machine> MetadataSource<'_, M> {
             return Err(cause);
         }
         if whole > bytes {
+            let ledger = self.space.ledger();
             ledger.transfer(purpose, Purpose::UnusedMetadata, whole - bytes);
             self.metadata.stock_up(offset + bytes, whole - bytes);
         }
+        Ok(offset)
+    }
+
+    /// Takes memory, Ready and zeroed, and returns its offset: from stock, else a piece of a page,
+    /// else whole pages.
+    // One function for entries of every type.
+    #[inline(never)]
+    fn take_bytes(&mut self, purpose: Purpose, bytes: usize, align: usize) -> Result<usize, Cause> {
+        let offset = match self.zeroed_from_stock(bytes, align) {
+            Some(offset) => offset,
+            None if bytes < M::GEOMETRY.page_bytes() => self.bump(bytes, align)?,
+            None => return self.commit_pages(purpose, bytes, align),
+        };
+        self.space
+            .ledger()
+            .transfer(Purpose::UnusedMetadata, purpose, bytes);
         Ok(offset)
     }
 

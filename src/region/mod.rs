@@ -22,7 +22,7 @@ pub(crate) mod windows;
 pub use cause::Cause;
 pub(crate) use ledger::Ledger;
 pub use ledger::Purpose;
-pub(crate) use need::Need;
+pub(crate) use need::{Need, Trial};
 pub(crate) use source::{LINE_BYTES, Source};
 pub(crate) use space::Space;
 pub(crate) use undo::PendingUndo;

@@ -24,32 +24,64 @@ impl Need {
             is_block: false,
         }
     }
+
+    /// So many bytes, aligned as all metadata is.
+    pub(crate) const fn of_bytes(bytes: usize) -> Self {
+        Self {
+            bytes,
+            align: 1,
+            is_block: false,
+        }
+    }
 }
 
-impl Metadata {
-    /// The address space for extents that would be left after `needs` were taken in turn, or `None`
-    /// if one of them does not fit.
-    pub(super) fn room_after<S: Shape>(
-        &self,
-        needs: impl Iterator<Item = Need>,
-    ) -> Option<PageRun> {
-        let page_bytes = S::GEOMETRY.page_bytes();
-        let mut metadata = self.clone();
-        for need in needs {
-            let bytes = need.bytes.next_multiple_of(LINE_BYTES);
-            let align = need.align.max(LINE_BYTES);
-            if need.is_block || bytes >= page_bytes {
-                let whole = bytes.next_multiple_of(page_bytes);
-                metadata
-                    .take_address::<S>(whole, align.max(page_bytes))
-                    .ok()?;
-            } else {
-                let start = metadata.place::<S>(bytes, align).ok()?;
-                let extent = &mut metadata.extent;
-                extent.bump = start + bytes;
-                extent.ready = extent.ready.max(extent.bump.next_multiple_of(page_bytes));
+/// Metadata memory of a heap to be, from which pieces are taken by arithmetic alone.
+///
+/// Pieces are taken one by one, each by a call that has ended when the next is taken: `init` is the
+/// deepest call of a kernel that is not optimised, and iterators of iterators would make it deeper.
+#[derive(Debug)]
+pub(crate) struct Trial(Metadata);
+
+impl Trial {
+    /// Metadata at home in `room`, with extents of so many bytes, of which nothing is taken.
+    pub(crate) fn at(room: PageRun, extent_bytes: usize) -> Self {
+        let mut metadata = Metadata::new();
+        metadata.set_extent_bytes(extent_bytes);
+        metadata.set_room(room);
+        Self(metadata)
+    }
+
+    /// Takes the address space of `count` pieces in turn. Returns whether all of them fit.
+    pub(crate) fn take<S: Shape>(&mut self, need: Need, count: usize) -> bool {
+        for _ in 0..count {
+            if self.take_one::<S>(need).is_none() {
+                return false;
             }
         }
-        Some(metadata.room())
+        true
+    }
+
+    fn take_one<S: Shape>(&mut self, need: Need) -> Option<()> {
+        let metadata = &mut self.0;
+        let page_bytes = S::GEOMETRY.page_bytes();
+        let bytes = need.bytes.next_multiple_of(LINE_BYTES);
+        let align = need.align.max(LINE_BYTES);
+        if need.is_block || bytes >= page_bytes {
+            let whole = bytes.next_multiple_of(page_bytes);
+            metadata
+                .take_address::<S>(whole, align.max(page_bytes))
+                .ok()?;
+        } else {
+            let start = metadata.place::<S>(bytes, align).ok()?;
+            let extent = &mut metadata.extent;
+            extent.bump = start + bytes;
+            extent.ready = extent.ready.max(extent.bump.next_multiple_of(page_bytes));
+        }
+        Some(())
+    }
+
+    /// The address space for extents that is left.
+    pub(super) const fn room(&self) -> PageRun {
+        self.0.room()
     }
 }

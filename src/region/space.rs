@@ -324,24 +324,35 @@ impl<'a, M: Machine> Space<'a, M> {
     ///
     /// # Errors
     /// The range is Reserved.
-    #[inline(always)]
-    pub(crate) fn commit_zeroed(
+    /// # Safety
+    /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
+    pub(crate) unsafe fn commit_zeroed(
         &self,
-        reserved: Reserved,
+        range: VirtRange,
         purpose: Purpose,
-    ) -> Result<Ready, Refused<Reserved, Cause>> {
-        let prepared = self.prepare(reserved)?;
-        match self.commit(prepared, purpose) {
-            Ok((ready, Contents::Zeroed)) => Ok(ready),
-            Ok((ready, Contents::Unknown)) => {
-                let start = self.machine.pointer(ready.range().base());
+    ) -> Result<(), Cause> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.prepare_range(range) }?;
+        let committed = match self.admits(range.bytes()) {
+            // SAFETY: the whole range is Prepared now, and no token names it.
+            Ok(()) => unsafe { self.commit_range(range, purpose) },
+            Err(why) => Err(why),
+        };
+        match committed {
+            Ok(Contents::Zeroed) => Ok(()),
+            Ok(Contents::Unknown) => {
+                let start = self.machine.pointer(range.base());
                 // SAFETY: `write_bytes` needs the bytes
                 // - writable: the range is Ready;
-                // - unshared: the token is held here.
-                unsafe { start.write_bytes(0, ready.range().bytes()) };
-                Ok(ready)
+                // - unshared: no token names it.
+                unsafe { start.write_bytes(0, range.bytes()) };
+                Ok(())
             }
-            Err(Refused { range, why }) => Err(Refused::new(self.unprepare(range), why)),
+            Err(why) => {
+                // SAFETY: the whole range is Prepared as before, and no token names it.
+                self.unprepare(unsafe { Prepared::assume(range) }).record();
+                Err(why)
+            }
         }
     }
 

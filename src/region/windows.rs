@@ -9,7 +9,7 @@ use archipelago_api::{Kernel, Machine, Offset};
 use super::cause::Cause;
 use super::ledger::Purpose;
 use super::metadata::Metadata;
-use super::need::Need;
+use super::need::Trial;
 use super::ranges::{Outgrown, Ranges, RangesError};
 use super::share::BitmapShare;
 use super::source::Source;
@@ -185,27 +185,26 @@ impl Windows {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// Whether `pages` single pages could be had after metadata has taken `needs`, in a heap whose
-    /// metadata is at home in `home` and that has `others` more pages in other windows.
+    /// Whether `pages` single pages could be had after metadata has taken what `trial` has, in a
+    /// heap whose metadata is at home in `home` and that has `others` more pages elsewhere.
     pub(crate) fn could_serve<S: Shape>(
         &self,
-        home: Home,
+        home: &Home,
         others: usize,
-        needs: impl Iterator<Item = Need>,
+        trial: &Trial,
         pages: usize,
     ) -> bool {
-        let Home { room, is_apart, .. } = home;
-        let mut metadata = Metadata::new();
-        metadata.set_extent_bytes(home.extent_bytes);
-        metadata.set_room(room);
-        let Some(left) = metadata.room_after::<S>(needs) else {
-            return false;
-        };
-        if is_apart {
+        if home.is_apart {
             return others >= pages;
         }
+        let room = home.room;
         let border = room.end().0 - self.share_of::<S>(room.count);
-        let front = left.end().0.min(border).saturating_sub(room.first.0);
+        let front = trial
+            .room()
+            .end()
+            .0
+            .min(border)
+            .saturating_sub(room.first.0);
         let total = room.count + others;
         front + others >= pages && total - self.share_of::<S>(total) >= pages
     }

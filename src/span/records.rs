@@ -55,14 +55,14 @@ impl RecordKind {
         }
     }
 
-    /// Records in the piece of metadata memory that the first ones of a heap lie in: as many narrow
-    /// ones as fill a kilobyte, or half of a page if that is less.
-    pub(crate) const fn in_piece<S: Shape>(self) -> usize {
-        let narrow = S::GEOMETRY.page_bytes() / 2 / LINE_BYTES;
+    /// Cache lines of the piece of metadata memory that the first records of a heap lie in: for
+    /// narrow ones a kilobyte, or half of a page if that is less.
+    pub(crate) const fn lines_of_piece<S: Shape>(self) -> usize {
+        let half = S::GEOMETRY.page_bytes() / 2 / LINE_BYTES;
         match self {
-            Self::Narrow if narrow < 16 => narrow,
+            Self::Narrow if half < 16 => half,
             Self::Narrow => 16,
-            Self::Wide => 2,
+            Self::Wide => 2 * self.lines(),
         }
     }
 }

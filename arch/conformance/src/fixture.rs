@@ -10,10 +10,10 @@ use archipelago_api::{
     Busy, CommitError, Contents, Machine, Patience, PrepareError, ReserveError, VirtRange,
 };
 
-use crate::subject::{Contend, Exhaust, Outcome, Subject};
+use crate::subject::{Contend, Exhaust, LEAST_GRANULES, Outcome, Subject};
 
 /// The number of cells, each of at least one granule.
-pub(crate) const CELLS: usize = 16;
+pub(crate) const CELLS: usize = LEAST_GRANULES;
 
 /// The state of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +231,10 @@ impl<'a, M: Machine> Fixture<'a, M> {
         self.ask_prepare(cells, Patience::Wait)?
             .map_err(|error| match error {
                 PrepareError::Busy => BUSY,
-                _ => "prepare refuses although there are frames",
+                _ => {
+                    "prepare refuses although there are frames, or there are too few for the page \
+                     tables of the window"
+                }
             })
     }
 
@@ -240,7 +243,10 @@ impl<'a, M: Machine> Fixture<'a, M> {
         self.ask_commit(cells, Patience::Wait)?
             .map_err(|error| match error {
                 CommitError::Busy => BUSY,
-                _ => "commit refuses although there are frames",
+                _ => {
+                    "commit refuses although there are frames, or there are fewer than the window \
+                     has granules"
+                }
             })
     }
 

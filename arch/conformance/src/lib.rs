@@ -19,15 +19,29 @@
 mod exhaustion;
 mod fixture;
 mod memory;
+mod progress;
 mod states;
 mod subject;
 mod translation;
 
 use archipelago_api::{Machine, VirtRange};
 use fixture::Fixture;
-pub use subject::{Contend, Exhaust, Outcome, Subject};
+pub use progress::Progress;
+pub use subject::{Contend, Exhaust, LEAST_GRANULES, Outcome, Subject};
 
-/// Runs every rule that needs nothing but the machine; see [`Subject::run`].
+/// Runs every rule that needs nothing but the machine, and calls `report` after each with its name
+/// and outcome.
+///
+/// A `window` of a few dozen granules is enough, and at least [`LEAST_GRANULES`] are needed: all of
+/// it becomes Ready, many times. [`Subject::new`] says what the machine needs for it, and
+/// [`Subject::progress`] which rule begins.
+///
+/// ```text
+/// archipelago_conformance::run(&machine, window, &mut |rule, outcome| match outcome {
+///     Ok(()) => println!("ok: {rule}"),
+///     Err(broken) => println!("FAILED: {rule}: {broken}"),
+/// });
+/// ```
 pub fn run<M: Machine>(
     machine: &M,
     window: VirtRange,
@@ -37,18 +51,27 @@ pub fn run<M: Machine>(
 }
 
 impl<M: Machine> Subject<'_, M> {
-    /// Tests every rule that this subject can be asked about, and reports on each by name. Each
-    /// rule finds the window in state None and leaves it so.
+    /// Tests every rule that this subject can be asked about, and calls `report` after each with
+    /// its name and outcome. Each rule finds the window in state None and leaves it so.
     pub fn run(&self, report: &mut dyn FnMut(&'static str, Outcome)) {
-        let (exhaust, contend) = (self.exhaust.is_some(), self.contend.is_some());
-        let always = Self::RULES.iter().map(|rule| (true, rule));
-        let exhaust = Self::EXHAUST_RULES.iter().map(|rule| (exhaust, rule));
-        let contend = Self::CONTEND_RULES.iter().map(|rule| (contend, rule));
-        for (asked, &(name, rule)) in always.chain(exhaust).chain(contend) {
-            if asked {
-                report(name, self.test(rule));
+        let rules = self.rules().count();
+        for (&(rule, test), number) in self.rules().zip(1..) {
+            if let Some(progress) = self.progress {
+                progress(Progress {
+                    rule,
+                    number,
+                    rules,
+                });
             }
+            report(rule, self.test(test));
         }
+    }
+
+    /// The rules that this subject can be asked about.
+    fn rules(&self) -> impl Iterator<Item = &'static (&'static str, Rule<M>)> {
+        let exhaust = self.exhaust.map_or(&[][..], |_| Self::EXHAUST_RULES);
+        let contend = self.contend.map_or(&[][..], |_| Self::CONTEND_RULES);
+        [Self::RULES, exhaust, contend].into_iter().flatten()
     }
 
     /// Tests one rule by name.
@@ -57,15 +80,9 @@ impl<M: Machine> Subject<'_, M> {
     /// The sentence of the contract that does not hold, or that there is no such rule for this
     /// subject.
     pub fn check(&self, rule: &str) -> Outcome {
-        let mut found = Err("there is no rule of this name for this machine");
-        let exhaust = self.exhaust.map_or(&[][..], |_| Self::EXHAUST_RULES);
-        let contend = self.contend.map_or(&[][..], |_| Self::CONTEND_RULES);
-        for &(name, test) in [Self::RULES, exhaust, contend].into_iter().flatten() {
-            if name == rule {
-                found = self.test(test);
-            }
-        }
-        found
+        let found = self.rules().find(|(name, _)| *name == rule);
+        let none = Err("there is no rule of this name for this machine");
+        found.map_or(none, |&(_, test)| self.test(test))
     }
 
     fn test(&self, rule: Rule<M>) -> Outcome {

@@ -4,6 +4,11 @@ use core::fmt;
 
 use archipelago_api::{Machine, VirtRange};
 
+use crate::progress::Progress;
+
+/// The fewest granules of a window that the suite tests a machine in.
+pub const LEAST_GRANULES: usize = 16;
+
 /// The result of a rule: an error is the sentence of the contract that does not hold.
 pub type Outcome = Result<(), &'static str>;
 
@@ -30,6 +35,7 @@ pub struct Subject<'a, M> {
     pub(crate) window: VirtRange,
     pub(crate) exhaust: Option<&'a dyn Exhaust>,
     pub(crate) contend: Option<&'a dyn Contend>,
+    pub(crate) progress: Option<&'a dyn Fn(Progress)>,
 }
 
 impl<M> Clone for Subject<'_, M> {
@@ -51,10 +57,16 @@ impl<M> fmt::Debug for Subject<'_, M> {
 }
 
 impl<'a, M: Machine> Subject<'a, M> {
-    /// A machine to be tested in `window`: at least 16 granules in state None that
-    /// nothing else uses, without the granule at address 0. All of it becomes Ready, so the machine
-    /// needs a frame for each granule, and those of the page tables. A window over the ends of page
-    /// tables tests most.
+    /// A machine to be tested in `window`: at least [`LEAST_GRANULES`] granules in state None that
+    /// nothing else uses, without the granule at address 0.
+    ///
+    /// # Size
+    /// Larger windows test no more, but for a window over the ends of page tables: 21 granules, the
+    /// end of a last-level table among them, are what the project's own machines are tested with.
+    /// All of a window becomes Ready in many rules, one after the other. The machine therefore
+    /// needs a frame for each granule and those of the page tables, all of which are back after
+    /// each rule, and the time grows with the window: a window of a gibibyte is committed, written,
+    /// read and decommitted dozens of times.
     #[must_use]
     pub fn new(machine: &'a M, window: VirtRange) -> Self {
         Self {
@@ -62,6 +74,17 @@ impl<'a, M: Machine> Subject<'a, M> {
             window,
             exhaust: None,
             contend: None,
+            progress: None,
+        }
+    }
+
+    /// Has `progress` told which rule begins, before each one of [`run`](Self::run): on a machine
+    /// that hangs or stops, the last of them is the rule that it was in.
+    #[must_use]
+    pub fn progress(self, progress: &'a dyn Fn(Progress)) -> Self {
+        Self {
+            progress: Some(progress),
+            ..self
         }
     }
 

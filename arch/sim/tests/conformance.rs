@@ -1,7 +1,9 @@
 //! The simulated machine keeps the contract in every shape and with every kind of frame allocator.
 
+use core::cell::RefCell;
+
 use archipelago_api::{Machine, VirtAddr, VirtRange};
-use archipelago_conformance::Subject;
+use archipelago_conformance::{LEAST_GRANULES, Progress, Subject};
 #[cfg(not(miri))]
 use archipelago_sim::WidePage;
 use archipelago_sim::{Builder, Plain31, Plain32, Sim, SimGeometry, Small};
@@ -93,6 +95,42 @@ fn all_rules_hold_in_one_run_at_the_top_of_each_space() {
         #[cfg(target_pointer_width = "64")]
         at_the_top::<archipelago_sim::X86_64>();
     }
+}
+
+#[test]
+fn every_rule_is_announced_before_it_is_tested() {
+    let (sim, window) = made(Sim::<Plain32>::builder());
+    let announced = RefCell::new(Vec::new());
+    let note = |progress: Progress| announced.borrow_mut().push(progress);
+    let subject = Subject::new(&sim, window).exhaust(&sim).progress(&note);
+    let mut tested = 0;
+    subject.run(&mut |rule, outcome| {
+        tested += 1;
+        assert_eq!(outcome, Ok(()), "{rule}");
+        let last = announced
+            .borrow()
+            .last()
+            .copied()
+            .expect("it was announced");
+        assert_eq!((last.rule, last.number), (rule, tested));
+    });
+    let announced = announced.into_inner();
+    assert_eq!(announced.len(), tested);
+    assert!(announced.iter().all(|progress| progress.rules == tested));
+    assert_eq!(
+        announced[1].to_string(),
+        format!("2 of {tested}: reserve_refuses_what_overlaps")
+    );
+}
+
+#[test]
+fn a_window_of_the_fewest_granules_is_enough() {
+    let sim = Sim::<Plain32>::default();
+    let bytes = LEAST_GRANULES * Plain32::GEOMETRY.granule_bytes();
+    let window = VirtRange::new(VirtAddr::new(0x10_0000), bytes).expect("does not wrap");
+    archipelago_conformance::run(&sim, window, &mut |rule, outcome| {
+        assert_eq!(outcome, Ok(()), "{rule}");
+    });
 }
 
 #[test]

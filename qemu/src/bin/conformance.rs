@@ -84,9 +84,11 @@ fn contract(bench: &mut Bench, base: usize) {
 fn check(bench: &Bench, machine: &HeapMachine, base: usize) {
     let subject = Subject::new(machine, range(base, BYTES_UNDER_TEST));
     let mut rules = 0;
+    let begins = |progress| println!("# {progress}");
     subject
         .exhaust(bench)
         .contend(bench)
+        .progress(&begins)
         .run(&mut |rule, outcome| {
             rules += 1;
             if let Err(found) = outcome {

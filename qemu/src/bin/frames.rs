@@ -33,6 +33,10 @@ fn main(mut boot: Boot) -> ! {
             run: available,
         },
         Test {
+            name: "adjacent frames follow one another and are aligned, whatever is in use",
+            run: adjacent,
+        },
+        Test {
             name: "every frame is usable memory, handed out once",
             run: all,
         },
@@ -80,6 +84,43 @@ fn filled_again(boot: &mut Boot) {
     );
     assert!(contents(frame).iter().all(|byte| *byte == FILL));
     boot.frames.give_back(frame);
+}
+
+fn adjacent(boot: &mut Boot) {
+    const FRAME: u64 = FRAME_BYTES as u64;
+    const COUNT: u64 = 5;
+    let frames = &mut boot.frames;
+    let before = frames.in_use();
+    // The lowest free frames are every other one.
+    let all = [(); 12].map(|()| take(frames));
+    for hole in (0..12).step_by(2) {
+        frames.give_back(all[hole]);
+    }
+    for align in [FRAME, 4 * FRAME, 16 * FRAME] {
+        let bytes = usize::try_from(align).expect("a few frames");
+        let first = frames.take_adjacent(5, bytes).expect("there are so many");
+        assert_eq!(first % align, 0);
+        assert_eq!(frames.in_use(), before + 6 + COUNT);
+        for number in 0..COUNT {
+            let frame = first + number * FRAME;
+            assert!(!all.contains(&frame), "{frame:#x} is in use or a hole");
+            assert!(contents(frame).iter().all(|byte| *byte == FILL));
+            frames.give_back(frame);
+        }
+    }
+    assert_eq!(take(frames), all[0], "a lone frame fills a hole");
+    frames.give_back(all[0]);
+    frames.set_available(COUNT - 1);
+    assert_eq!(
+        frames.take_adjacent(5, FRAME_BYTES),
+        None,
+        "there are too few"
+    );
+    frames.set_available(u64::MAX);
+    for kept in (1..12).step_by(2) {
+        frames.give_back(all[kept]);
+    }
+    assert_eq!(frames.in_use(), before);
 }
 
 fn refused_once(boot: &mut Boot) {

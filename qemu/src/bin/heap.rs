@@ -18,7 +18,7 @@ use archipelago::{AllocFlags, EarlyRegion, Kernel, Machine, OwnedRun, Purpose, S
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     BEYOND, Boot, FRAME_BYTES, FREE_PAGE, HEAP_WINDOW, KernelHeap, OCCUPIED, Running, entry,
-    println, start_heap,
+    println, start_heap, translate,
 };
 
 entry!(main);
@@ -69,6 +69,10 @@ fn main(boot: Boot) -> ! {
         Test {
             name: "a run of pages is aligned, keeps its contents when it is extended, and is freed",
             run: run_of_pages,
+        },
+        Test {
+            name: "a run in adjacent frames has them, also after it was freed and scavenged",
+            run: adjacent_frames,
         },
         Test {
             name: "all free memory goes back to the frame pool",
@@ -284,6 +288,64 @@ fn run_of_pages(context: &mut Context) {
     assert_eq!(after.of(Purpose::Runs), 0);
     let used = |stats: &Stats| stats.owned_pages - stats.free_pages;
     assert_eq!(used(&after), used(&before));
+}
+
+fn adjacent_frames(context: &mut Context) {
+    const PAGES: usize = 4;
+    const NONE: AllocFlags = AllocFlags::empty();
+    let pages = HEAP.pages();
+    let page = pages.page_bytes();
+    let scavenge = || {
+        HEAP.scavenge(usize::MAX)
+            .expect("nothing else uses the machine")
+    };
+    // All lower frames are in use, and the lowest free ones lie apart.
+    scavenge();
+    let mut apart = [(); 4 * PAGES].map(|()| pages.allocate(1, 1, NONE).ok());
+    assert!(apart.iter().all(Option::is_some), "there is memory");
+    apart.iter_mut().step_by(2).for_each(|run| *run = None);
+    scavenge();
+    let plain = pages.allocate(PAGES, 1, NONE).expect("memory");
+    let memory = plain.as_ptr();
+    assert!(!is_adjacent(context, memory.addr().get(), memory.len()));
+    drop(plain);
+
+    let align = 8 * page;
+    for round in 0..2 {
+        let run = pages.allocate_adjacent(PAGES, align, AllocFlags::ZEROED);
+        let run = run.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let memory = run.as_ptr();
+        let base = memory.addr().get();
+        let physical = run.physical().value();
+        assert_eq!((base % align, physical % align as u64), (0, 0));
+        assert_eq!(frame_of(context, base), physical);
+        assert!(is_adjacent(context, base, memory.len()), "round {round}");
+        // SAFETY: the run is Ready, this test's alone, and the heap zeroed it.
+        let bytes = unsafe { &mut *memory.as_ptr() };
+        assert!(bytes.iter().all(|byte| *byte == 0), "round {round}");
+        bytes.fill(0x5a);
+        let stats = context.running.checked_stats();
+        assert_eq!(stats.of(Purpose::Runs), (2 * PAGES + PAGES) * page);
+        drop(run);
+        scavenge();
+    }
+    drop(apart);
+    context.running.check();
+}
+
+/// The frame that the page tables have for a page.
+fn frame_of(context: &Context, page: usize) -> u64 {
+    let memory = context.running.memory();
+    let translation = translate(&memory.0, page).expect("the page is Ready");
+    translation.frame
+}
+
+/// Whether the frames of some pages follow one another.
+fn is_adjacent(context: &Context, base: usize, bytes: usize) -> bool {
+    let first = frame_of(context, base);
+    (0..bytes)
+        .step_by(FRAME_BYTES)
+        .all(|above| frame_of(context, base + above) == first + above as u64)
 }
 
 /// Writes to every byte of a run.

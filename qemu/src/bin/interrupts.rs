@@ -162,8 +162,12 @@ fn in_the_mapper(running: &mut Running) {
 
 fn reserve(running: &mut Running) {
     let served = without_interrupts(|| {
+        // A new reserve, of adjacent pages: handlers have left the old one in pieces, which may be
+        // shorter than the request.
+        HEAP.set_reserve(0).expect("nothing else uses the machine");
         HEAP.scavenge(usize::MAX)
             .expect("nothing else uses the machine");
+        HEAP.set_reserve(RESERVE).expect("there is memory");
         let full = HEAP.stats().of(Purpose::Reserve);
         assert_eq!(full, RESERVE * FRAME_BYTES);
         // As if a handler had interrupted the mapper: interrupts are masked, and its lock is held.

@@ -19,7 +19,7 @@ use archipelago_qemu::{
 entry!(main);
 
 /// The most bytes of stack that `init` may use, whatever the level of optimisation.
-const MOST_OF_INIT: usize = 10 << 10;
+const MOST_OF_INIT: usize = 8 << 10;
 
 /// The most bytes of stack that any other call may use.
 const MOST_OF_A_CALL: usize = 12 << 10;

@@ -56,6 +56,7 @@ const ORDERS: &[Order] = &[
             "bitmap/mod.rs",
             "extend.rs",
             "window.rs",
+            "home.rs",
             "init.rs",
             "refill.rs",
         ],

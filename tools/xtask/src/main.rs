@@ -3,8 +3,10 @@
 extern crate alloc;
 
 mod bench;
+mod choices;
 mod classes;
 mod clean_room;
+mod figures;
 mod kernels;
 mod listing;
 mod machine;
@@ -26,11 +28,12 @@ mod table;
 mod toolchain;
 mod word_size;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use machine::{Machines, MemorySize};
 use setup::Install;
@@ -94,20 +97,27 @@ enum Command {
     Classes(classes::Options),
     /// Count the costs of the heap and of other heaps, and compare them with bounds.
     ///
-    /// Prints a table for each part. The exit code is 0 if every bound was kept.
+    /// Prints a table for each part. The exit code is 0 if every bound was kept, and the README has
+    /// these figures.
     Bench(bench::Options),
     /// Link the heaps for small parts and other heaps, and compare their sizes with bounds.
     ///
-    /// Prints a line `size HEAP PROFILE TARGET BYTES` each. The exit code is 0 if every bound was
-    /// kept.
+    /// Prints a line `size HEAP PROFILE TARGET BYTES` each, with `,init` after the profile if the
+    /// code that gives the heap its memory is counted, too. The exit code is 0 if every bound was
+    /// kept, and the README has these figures.
     Size(size::Options),
     /// Measure the stack that the heap uses at every level of optimisation, and compare it with
     /// bounds.
     ///
     /// Boots a kernel that paints its stack, on every machine with an MMU, and prints a line
     /// `stack MACHINE PROFILE CALL BYTES` for each call. The exit code is 0 if every bound was
-    /// kept.
-    Stack,
+    /// kept, and the README has these figures.
+    Stack(figures::Stale),
+    /// Measure every figure of the README, and compare the README's with them or write them there.
+    ///
+    /// Does what `size`, `stack` and `bench` do. The exit code is 0 if the README has these
+    /// figures.
+    Figures(figures::Stale),
     /// Compare the machine code of a lookup with the recorded one, and count its dependent loads.
     Listing(listing::Options),
     /// Draw a sample heap and its bitmap: which words hold pointers.
@@ -130,7 +140,10 @@ struct Boot {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let install = if cli.no_install {
         Install::Never
     } else {
@@ -147,6 +160,17 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Prints why a command line is refused, or the help that it asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A terminal that cannot be written to shows no message, which is all there is to lose.
+    let _ = error.print();
+    let words: Vec<_> = env::args().skip(1).collect();
+    if let Some(choices) = choices::of(error, &Cli::command(), &words) {
+        eprint!("{choices}");
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
@@ -166,7 +190,8 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Classes(options) => classes::command(options, install),
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),
-        Command::Stack => stack::command(install),
+        Command::Stack(stale) => stack::command(stale, install),
+        Command::Figures(stale) => figures::command(stale, install),
         Command::Map => map::command(install),
         Command::Listing(options) => {
             listing::command(options, install)?;

@@ -16,3 +16,4 @@ mod many;
 mod model;
 mod own_memory;
 mod regions;
+mod stats;

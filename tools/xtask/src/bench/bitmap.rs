@@ -1,8 +1,8 @@
 //! The parts of the benchmark about the heap bitmap.
 
-use super::figures::Figures;
 use super::parts::{Part, TRACES, quotient, require, table};
 use super::table::{Bound, Judged, Table};
+use crate::figures::Figures;
 
 /// The instructions that a map of up to 64 words may take beyond a plain allocation.
 const MOST_OF_A_MAP: f64 = 40.0;
@@ -79,7 +79,7 @@ pub(super) fn on_traces(figures: &Figures) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::Number;
+    use crate::figures::Number;
 
     fn figures(figures: &[(&str, &str, &str, f64)]) -> Figures {
         let mut all = Figures::default();

@@ -4,7 +4,6 @@
 //! loads from listings, and the same on every run.
 
 mod bitmap;
-mod figures;
 mod parts;
 mod replays;
 mod sources;
@@ -17,9 +16,10 @@ use clap::{Args, ValueEnum};
 
 pub(crate) use parts::Part;
 
+use crate::figures::{Figures, Judgement, PEAK, Stale};
 use crate::machine::{self, Machine};
 use crate::setup::{Install, Needs};
-use figures::Figures;
+use crate::toolchain::Toolchain;
 use table::Verdict;
 
 /// The heap that is measured, as figures call it.
@@ -37,6 +37,8 @@ pub(crate) struct Options {
     /// The machine whose kernels count instructions.
     #[arg(long, default_value = DEFAULT_MACHINE, value_parser = machine::find)]
     machine: &'static Machine,
+    #[command(flatten)]
+    stale: Stale,
 }
 
 impl Options {
@@ -46,21 +48,70 @@ impl Options {
     /// If there is no such machine.
     pub(crate) fn of(parts: Vec<Part>) -> Result<Self> {
         let machine = machine::find(DEFAULT_MACHINE).map_err(anyhow::Error::msg)?;
-        Ok(Self { parts, machine })
+        Ok(Self {
+            parts,
+            machine,
+            stale: Stale::default(),
+        })
+    }
+
+    /// The parts that are named, or all of them.
+    fn chosen(&self) -> &[Part] {
+        if self.parts.is_empty() {
+            Part::value_variants()
+        } else {
+            &self.parts
+        }
     }
 }
 
 /// Measures, and prints a table for each part; progress goes to the standard error. The exit code
-/// says whether every bound was kept.
+/// says whether every bound was kept, and whether the README has the figures of these parts.
 ///
 /// # Errors
 /// If something is missing, cannot be built, or does not end well.
 pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
-    let parts: &[Part] = if options.parts.is_empty() {
-        Part::value_variants()
+    let parts = options.chosen();
+    let (toolchain, figures) = measure(options, install)?;
+    println!("{}", toolchain.version);
+    let mut sum = Verdict::default();
+    for part in parts {
+        let table = part.table(&figures);
+        println!("\n{}", table.render());
+        let verdict = table.verdict();
+        sum.kept += verdict.kept;
+        sum.broken += verdict.broken;
+    }
+    println!("{} bounds kept, {} broken", sum.kept, sum.broken);
+    let mut concluded = ExitCode::SUCCESS;
+    // The README's figures of instructions are those of this machine.
+    if options.machine.name == DEFAULT_MACHINE {
+        let is_complete = |name: &str| {
+            let is_chosen = |wanted: Part| parts.contains(&wanted);
+            (name == PEAK && is_chosen(Part::Traces))
+                || parts.iter().any(|part| part.name() == name)
+        };
+        let judgement = Judgement::of(&toolchain, &figures, is_complete)?;
+        concluded = judgement.conclude("bench", options.stale)?;
+    }
+    Ok(if sum.broken == 0 {
+        concluded
     } else {
-        &options.parts
-    };
+        ExitCode::FAILURE
+    })
+}
+
+/// The figures of all parts.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn measure_all(install: Install) -> Result<Figures> {
+    Ok(measure(&Options::of(Vec::new())?, install)?.1)
+}
+
+/// Measures the chosen parts.
+fn measure(options: &Options, install: Install) -> Result<(Toolchain, Figures)> {
+    let parts = options.chosen();
     let mut sources = Vec::new();
     for source in parts.iter().flat_map(|part| part.sources()) {
         if !sources.contains(source) {
@@ -95,20 +146,5 @@ pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
         let names: Vec<_> = wanted.map(|part| part.name()).collect();
         source.run(&toolchain, options.machine, &names, &mut figures)?;
     }
-
-    println!("{}", toolchain.version);
-    let mut sum = Verdict::default();
-    for part in parts {
-        let table = part.table(&figures);
-        println!("\n{}", table.render());
-        let verdict = table.verdict();
-        sum.kept += verdict.kept;
-        sum.broken += verdict.broken;
-    }
-    println!("{} bounds kept, {} broken", sum.kept, sum.broken);
-    Ok(if sum.broken == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok((toolchain, figures))
 }

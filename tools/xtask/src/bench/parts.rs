@@ -4,10 +4,10 @@ use clap::ValueEnum;
 
 use super::OWN;
 use super::bitmap;
-use super::figures::Figures;
 use super::replays;
 use super::sources::Source;
 use super::table::{Bound, Judged, Row, Table};
+use crate::figures::Figures;
 use crate::machine::{self, Machine};
 
 /// A part of the benchmark.

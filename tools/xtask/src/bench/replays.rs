@@ -1,8 +1,8 @@
 //! The part of the benchmark that replays traces on simulated machines.
 
-use super::figures::Figures;
 use super::parts::{Part, TRACES, require, table as all_figures};
 use super::table::{Bound, Judged, Table};
+use crate::figures::Figures;
 
 /// The geometry that the bounds are for.
 const BOUNDED: &str = "x86_64";
@@ -24,7 +24,7 @@ pub(super) fn table(figures: &Figures) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::Number;
+    use crate::figures::Number;
 
     #[test]
     fn every_trace_has_a_bound() {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use anyhow::{Result, bail};
 
 use super::OWN;
-use super::figures::{Figures, Number};
+use crate::figures::{Figures, Number};
 use crate::kernels::{
     BENCH_OBJECTS, BENCH_RUNS, BENCH_SCANNABLE, Bitmap, REPLAY, benches_on, choose_benches,
 };
@@ -269,21 +269,12 @@ fn replays_on(
         }
         for allocator in PEERS {
             if let Some(figure) = replay.instructions(allocator) {
-                figures.add("machines", machine.name, allocator, number(figure));
+                figures.add("machines", machine.name, allocator, figure.into());
             }
         }
-        if let Some(overhead) = replay.overhead() {
-            figures.add("overhead", &name, machine.name, Number::exact(overhead));
-        }
+        figures.add_memory(&name, machine.name, &replay);
     }
     Ok(())
-}
-
-fn number(figure: run::figures::Figure) -> Number {
-    Number {
-        value: as_float(figure.value),
-        is_above: figure.is_bound,
-    }
 }
 
 /// The allocators that replay traces in one kernel.
@@ -322,7 +313,9 @@ fn replays(
         if finished.ending != Ending::Exit(qemu::PASS) {
             bail!("{name}: the replay did not pass: {:?}", finished.ending);
         }
-        add_replay(figures, index, &name, &Replay::read(&finished.lines));
+        let replay = Replay::read(&finished.lines);
+        add_replay(figures, index, &name, &replay);
+        figures.add_memory(&name, machine.name, &replay);
     }
     Ok(())
 }
@@ -330,7 +323,7 @@ fn replays(
 fn add_replay(figures: &mut Figures, index: Index, trace: &str, replay: &Replay) {
     let mut add = |part: &str, column: &str, figure: Option<run::figures::Figure>| {
         if let Some(figure) = figure {
-            figures.add(part, trace, column, number(figure));
+            figures.add(part, trace, column, figure.into());
         }
     };
     add("index", index.name(), replay.all_instructions(OWN));
@@ -340,12 +333,4 @@ fn add_replay(figures: &mut Figures, index: Index, trace: &str, replay: &Replay)
     for allocator in PEERS {
         add("traces", allocator, replay.instructions(allocator));
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of instructions are far below what a double can tell apart"
-)]
-fn as_float(number: u64) -> f64 {
-    number as f64
 }

@@ -1,6 +1,6 @@
 //! Tables of figures, each bounded one beside its bound.
 
-use super::figures::Number;
+use crate::figures::Number;
 use crate::table::{Side, number, render};
 
 /// The bound of a figure.

@@ -42,7 +42,9 @@ impl FromStr for Machines {
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
             "all" => Ok(Self::All),
-            name => find(name).map(Self::One),
+            name => find(name)
+                .map(Self::One)
+                .map_err(|error| format!("{error}; `all` stands for all of them")),
         }
     }
 }
@@ -53,9 +55,14 @@ impl FromStr for Machines {
 /// The names there are, if it is none of them.
 pub(crate) fn find(name: &str) -> Result<&'static Machine, String> {
     all().find(|machine| machine.name == name).ok_or_else(|| {
-        let names: Vec<_> = all().map(|machine| machine.name).collect();
-        format!("the machines are: {}", names.join(", "))
+        let names = names().join(", ");
+        format!("the machines are: {names}")
     })
+}
+
+/// The names of all machines.
+pub(crate) fn names() -> Vec<&'static str> {
+    all().map(|machine| machine.name).collect()
 }
 
 /// Arguments of every machine.

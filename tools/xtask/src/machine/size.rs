@@ -38,7 +38,7 @@ impl FromStr for MemorySize {
         let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
         let number: u64 = digits
             .parse()
-            .map_err(|error| format!("{digits:?}: {error}"))?;
+            .map_err(|error| format!("{digits:?}: {error}; a size is like 64M or 1048576"))?;
         let shift = match &text[digits.len()..].to_ascii_uppercase()[..] {
             "" => 0,
             "K" => 10,

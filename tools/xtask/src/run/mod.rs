@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use archipelago_traces::Block;
 use archipelago_traces::trace::{self, TraceError, Workspace};
 
+use crate::figures::{Figures as Collected, Judgement, PEAKS_ON, Stale};
 use crate::kernels::REPLAY;
 use crate::machine::{Machine, Machines, Memory, MemorySize};
 use crate::process::{self, Progress};
@@ -97,13 +98,43 @@ pub(crate) fn kernel_file(machine: &Machine, profile: Profile, kernel: &str) -> 
 /// takes one module.
 ///
 /// # Errors
-/// If something is missing or cannot be built. The kernels' reports become the exit code.
+/// If something is missing or cannot be built. The kernels' reports become the exit code, and so do
+/// figures of the README that are others than these.
 pub(crate) fn demo(
     machines: Machines,
     memory: Option<MemorySize>,
     install: Install,
 ) -> Result<ExitCode> {
-    replay_all(&traces()?, machines, memory, install)
+    let (toolchain, rows) = replay_all(&traces()?, machines, memory, install)?;
+    let mut concluded = ExitCode::SUCCESS;
+    if memory.is_none() {
+        let figures = collected(&rows);
+        let judgement = Judgement::of(&toolchain, &figures, |_| false)?;
+        concluded = judgement.conclude("bench", Stale::default())?;
+    }
+    Ok(if has_failed(&rows) {
+        ExitCode::FAILURE
+    } else {
+        concluded
+    })
+}
+
+/// The figures of the README that replays of the recorded traces show.
+fn collected(rows: &[Row]) -> Collected {
+    let mut collected = Collected::default();
+    for row in rows.iter().filter(|row| row.outcome == Outcome::Held) {
+        let (trace, machine) = (&row.name, row.machine.name);
+        collected.add_memory(trace, machine, &row.figures);
+        let instructions = row.figures.instructions("archipelago");
+        if let (Some(instructions), PEAKS_ON) = (instructions, machine) {
+            collected.add("traces", trace, "archipelago", instructions.into());
+        }
+    }
+    collected
+}
+
+fn has_failed(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.outcome == Outcome::Failed)
 }
 
 /// Replays one trace.
@@ -117,7 +148,12 @@ pub(crate) fn replay(
     install: Install,
 ) -> Result<ExitCode> {
     check(file)?;
-    replay_all(&[file.to_owned()], machines, memory, install)
+    let (_, rows) = replay_all(&[file.to_owned()], machines, memory, install)?;
+    Ok(if has_failed(&rows) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn replay_all(
@@ -125,7 +161,7 @@ fn replay_all(
     machines: Machines,
     memory: Option<MemorySize>,
     install: Install,
-) -> Result<ExitCode> {
+) -> Result<(Toolchain, Vec<Row>)> {
     let machines: Vec<_> = machines.iter().collect();
     check_memory(&machines, memory)?;
     let toolchain = needs(&machines).ensure(install)?;
@@ -148,11 +184,7 @@ fn replay_all(
     if too_large > 0 {
         println!("{too_large} cannot be: the trace is larger than the machine");
     }
-    Ok(if count(Outcome::Failed) == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok((toolchain, rows))
 }
 
 /// Checks that the memory that is asked for can be had, if it is asked of one machine. Of all of

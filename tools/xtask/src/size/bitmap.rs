@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::image::{Image, Symbol};
 use super::link::{Variant, link};
-use super::{Subject, WHOLE};
+use super::{Sizes, Subject, WHOLE};
 use crate::toolchain::Toolchain;
 
 /// The paths of the bitmap's modules.
@@ -17,37 +17,50 @@ const MODULES: [&str; 6] = [
     "archipelago::span::near::",
 ];
 
-/// A line with the size of the whole heap with the bitmap, and one for each way to compile it
-/// without, which begins with `kept` or `broken`.
+/// The heap with its bitmap.
+const WITH_BITMAP: Subject = Subject {
+    name: "archipelago_whole,heap-bits",
+    profile: "whole,heap-bits",
+    ..WHOLE
+};
+
+/// Measures the whole heap with the bitmap, with and without `init` as `inits` says, and adds a
+/// line for each way to compile it without the bitmap, which begins with `kept` or `broken`.
 ///
 /// # Errors
 /// If a heap cannot be linked. If a heap with the bitmap has no symbol of one of its modules: then
 /// the check for a heap without would find nothing, whatever is in it.
-pub(super) fn lines(toolchain: &Toolchain, target: &str) -> Result<Vec<String>> {
-    let Subject {
-        program,
-        heap,
-        profile,
-    } = WHOLE;
-    let mut lines = Vec::new();
+pub(super) fn measure(
+    toolchain: &Toolchain,
+    target: &str,
+    inits: &[bool],
+    sizes: &mut Sizes,
+) -> Result<()> {
+    let program = WHOLE.program;
+    for has_init in inits.iter().copied() {
+        let variant = Variant {
+            has_bitmap: true,
+            has_init,
+            ..Variant::MEASURED
+        };
+        let image = link(toolchain, target, variant, &[program])?.image(program)?;
+        sizes.add(WITH_BITMAP, target, has_init, &image);
+    }
     for is_optimized in [true, false] {
         let image = |has_bitmap| {
             let variant = Variant {
                 has_bitmap,
                 is_optimized,
+                has_init: false,
             };
             link(toolchain, target, variant, &[program])?.image(program)
         };
-        let (with, without) = (image(true)?, image(false)?);
-        if is_optimized {
-            let bytes = with.bytes;
-            lines.push(format!("size {heap} {profile},heap-bits {target} {bytes}"));
-        } else {
-            found_in(&with)?;
+        if !is_optimized {
+            found_in(&image(true)?)?;
         }
-        lines.push(judge(is_optimized, &without));
+        sizes.lines.push(judge(is_optimized, &image(false)?));
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Checks that every module of the bitmap is found in an image that has it.

@@ -12,6 +12,15 @@ const FIRMWARE_AIM: u64 = 2560;
 /// Bytes of the firmware heap's control block at most.
 const CONTROL_BLOCK: u64 = 512;
 
+/// Bytes of code and constants at most, of a heap that has such a bound.
+pub(super) fn most_of(subject: Subject) -> Option<u64> {
+    match subject {
+        WHOLE => Some(WHOLE_BYTES),
+        FIRMWARE => Some(FIRMWARE_BYTES),
+        _ => None,
+    }
+}
+
 /// A line for each bound of `subject`, which begins with `kept` or `broken`.
 pub(super) fn judge(subject: Subject, image: &Image) -> Vec<String> {
     let name = format!("{} {}", subject.heap, subject.profile);

@@ -18,18 +18,27 @@ pub(super) struct Variant {
     /// Whether the programs are made as small as can be; otherwise no function is inlined, so that
     /// each has a name.
     pub(super) is_optimized: bool,
+    /// Whether the function that gives the heap its memory, and the report that the kernel stops
+    /// with, are left in.
+    pub(super) has_init: bool,
 }
 
 impl Variant {
-    /// The variant that is measured.
+    /// The variant that has bounds.
     pub(super) const MEASURED: Self = Self {
         has_bitmap: false,
         is_optimized: true,
+        has_init: false,
     };
 
     /// The variant's folder, below that of all variants.
     const fn folder(self) -> &'static str {
-        if self.has_bitmap { "heap-bits" } else { "" }
+        match (self.has_bitmap, self.has_init) {
+            (false, false) => "",
+            (true, false) => "heap-bits",
+            (false, true) => "with-init",
+            (true, true) => "heap-bits-with-init",
+        }
     }
 
     const fn profile(self) -> &'static str {
@@ -81,6 +90,9 @@ pub(super) fn link(
         .env("ARCHIPELAGO_SIZE_MAPS", &maps)
         .args(["--profile", variant.profile(), "--target-dir"])
         .arg(&folder);
+    if variant.has_init {
+        build.env("ARCHIPELAGO_SIZE_WITH_INIT", "1");
+    }
     if variant.has_bitmap {
         build.args(["--features", "heap-bits"]);
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{explain, step};
+use crate::figures::Figures;
 use crate::process;
 use crate::project;
 use crate::report::Stage;
@@ -26,7 +27,7 @@ const SCANNABLE: &str = "scannable";
 /// The linker's error for the planted read-modify-write.
 const MISSING: &str = "undefined symbol: __sync_fetch_and_add_4";
 
-pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, measured: &mut Figures) {
     for target in TARGETS {
         for program in ["whole", "firmware", SCANNABLE] {
             let mut link = link(toolchain, target, program);
@@ -34,7 +35,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         }
         refuse(stage, toolchain, target);
     }
-    check_size(stage, toolchain);
+    check_size(stage, toolchain, measured);
 }
 
 fn link(toolchain: &Toolchain, target: &str, program: &str) -> std::process::Command {
@@ -70,11 +71,14 @@ fn refuse(stage: &mut Stage, toolchain: &Toolchain, target: &str) {
     }
 }
 
-fn check_size(stage: &mut Stage, toolchain: &Toolchain) {
+fn check_size(stage: &mut Stage, toolchain: &Toolchain, measured: &mut Figures) {
     let checked = size::check(toolchain);
     stage.count(checked.is_ok().into(), checked.is_err().into());
     match checked {
-        Ok(()) => println!("  size on {}: ok", size::BOUNDED),
+        Ok(sizes) => {
+            println!("  size on {}: ok", size::BOUNDED);
+            measured.extend(sizes);
+        }
         Err(error) => println!("  size on {}: FAILED\n{error:#}", size::BOUNDED),
     }
 }

@@ -1,6 +1,9 @@
 //! The tests that run on the host.
 
-use super::cargo_test;
+use std::process::Command;
+
+use super::{cargo_test, step_with};
+use crate::figures::Figures;
 use crate::project;
 use crate::report::Stage;
 use crate::toolchain::Toolchain;
@@ -18,12 +21,16 @@ const WITH_BITMAP: &[&str] = &[
     "archipelago/heap-bits,archipelago-bench/heap-bits",
 ];
 
-pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
+/// The figures that a heap without the bitmap has, but for those that the level of optimisation
+/// changes.
+const WITHOUT_BITMAP: &[&str] = &["fill", "strides"];
+
+pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, measured: &mut Figures) {
     // The derived maps are for heaps with a bitmap alone.
     let without = ["--workspace", "--exclude", "archipelago-derive"];
-    for (name, packages) in [
-        ("cargo test", without.as_slice()),
-        ("cargo test, heap bitmap", WITH_BITMAP),
+    for (name, packages, figures) in [
+        ("cargo test", without.as_slice(), WITHOUT_BITMAP),
+        ("cargo test, heap bitmap", WITH_BITMAP, &["bitmap"]),
     ] {
         let mut command = toolchain.cargo("test");
         command
@@ -31,5 +38,15 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
             .arg("--no-fail-fast")
             .args(packages);
         cargo_test::follow(1, stage, name, &mut command);
+        measure(stage, figures, measured);
     }
+}
+
+/// Runs the program that prints figures, which the tests have built on the way.
+fn measure(stage: &mut Stage, parts: &[&str], measured: &mut Figures) {
+    let mut command = Command::new(project::target().join("debug/figures"));
+    let name = format!("figures: {}", parts.join(", "));
+    step_with(stage, &name, command.args(parts), |line| {
+        measured.read(line);
+    });
 }

@@ -3,6 +3,7 @@
 mod build;
 mod cargo_test;
 mod docs;
+mod figures;
 mod firmware;
 mod host;
 mod kernels;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::figures::Figures;
 use crate::machine::{self, Machine};
 use crate::process::{self, Finished, Progress};
 use crate::report::{self, Stage};
@@ -72,10 +74,14 @@ pub(crate) fn run(part: Option<Part>, install: Install) -> Result<ExitCode> {
     println!("{}", toolchain.version);
     let interprets = parts.iter().any(|part| matches!(part, Part::WordSize));
     let mut beside = interprets.then(|| word_size::interpret(install));
-    let stages: Vec<_> = parts
+    let mut measured = Figures::default();
+    let mut stages: Vec<_> = parts
         .iter()
-        .map(|part| part.run(&toolchain, install, &mut beside))
+        .map(|part| part.run(&toolchain, install, &mut beside, &mut measured))
         .collect();
+    if !measured.is_empty() {
+        stages.push(figures::compare(&toolchain, &measured));
+    }
     let (text, passed) = report::summary(&stages);
     println!("{text}");
     Ok(if passed {
@@ -127,8 +133,15 @@ impl Part {
         machine::all().filter(move |machine| wanted.is_none_or(|one| one.name == machine.name))
     }
 
-    /// Runs the part. `beside` is what [`Part::WordSize`] has started before the first part.
-    fn run(self, toolchain: &Toolchain, install: Install, beside: &mut Option<Beside>) -> Stage {
+    /// Runs the part, and adds the figures of the README that it measures on the way. `beside` is
+    /// what [`Part::WordSize`] has started before the first part.
+    fn run(
+        self,
+        toolchain: &Toolchain,
+        install: Install,
+        beside: &mut Option<Beside>,
+        measured: &mut Figures,
+    ) -> Stage {
         let mut stage = Stage::start(match self {
             Self::Lint => "lint",
             Self::Host => "host",
@@ -141,7 +154,7 @@ impl Part {
         });
         match self {
             Self::Lint => lint::run(&mut stage, toolchain),
-            Self::Host => host::run(&mut stage, toolchain),
+            Self::Host => host::run(&mut stage, toolchain, measured),
             Self::WordSize => {
                 if let Some(beside) = beside.take() {
                     word_size::run(&mut stage, toolchain, install, beside);
@@ -150,12 +163,12 @@ impl Part {
             Self::Docs => docs::run(&mut stage, toolchain),
             Self::Build => {
                 build::run(&mut stage, toolchain);
-                firmware::run(&mut stage, toolchain);
+                firmware::run(&mut stage, toolchain, measured);
                 msrv::run(&mut stage, toolchain, install);
             }
             Self::Packages => packages::run(&mut stage, toolchain),
-            Self::Listing => listing::run(&mut stage, toolchain),
-            Self::Qemu { .. } => kernels::run(&mut stage, toolchain, self.machines()),
+            Self::Listing => listing::run(&mut stage, toolchain, measured),
+            Self::Qemu { .. } => kernels::run(&mut stage, toolchain, self.machines(), measured),
         }
         stage.finish()
     }
@@ -163,9 +176,22 @@ impl Part {
 
 /// Runs a command that passes or fails as a whole; returns whether it passed.
 fn step(stage: &mut Stage, name: &str, command: &mut Command) -> bool {
+    step_with(stage, name, command, |_| ())
+}
+
+/// As [`step`]; passes each line of the output to `on_line`.
+fn step_with(
+    stage: &mut Stage,
+    name: &str,
+    command: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> bool {
     let start = Instant::now();
     let mut progress = Progress::start(name);
-    let result = process::run(command, None, |line| progress.update(line));
+    let result = process::run(command, None, |line| {
+        on_line(line);
+        progress.update(line);
+    });
     let passed = result
         .as_ref()
         .is_ok_and(|finished| finished.ending.success());

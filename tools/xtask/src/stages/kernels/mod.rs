@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::step;
+use crate::figures::Figures;
 use crate::kernels::{self, Kernel};
 use crate::machine::Machine;
 use crate::project;
@@ -17,11 +18,12 @@ use crate::run::{self, Profile};
 use crate::toolchain::Toolchain;
 use pool::{Job, Pool};
 
-/// Builds and boots every kernel of `machines`.
+/// Builds and boots every kernel of `machines`, and adds the figures of those that passed.
 pub(super) fn run(
     stage: &mut Stage,
     toolchain: &Toolchain,
     machines: impl Iterator<Item = &'static Machine>,
+    measured: &mut Figures,
 ) {
     let judged = Pool::with(|pool| {
         for machine in machines {
@@ -30,8 +32,9 @@ pub(super) fn run(
             }
         }
     });
-    for one in judged {
+    for (one, figures) in judged {
         stage.count(one.passed, one.failed);
+        measured.extend(figures);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A pool of threads that boot kernels, one for each CPU of the host.
 
 use core::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,11 +9,14 @@ use std::thread;
 use anyhow::Result;
 
 use super::judged::Judged;
-use crate::kernels::Kernel;
+use crate::figures::Figures;
+use crate::kernels::{Expected, Kernel, REPLAY, STACK};
 use crate::machine::{Machine, MemorySize};
 use crate::process::{Finished, Progress};
 use crate::project;
 use crate::qemu::Boot;
+use crate::run::figures::Figures as Replay;
+use crate::{run, stack};
 
 /// A boot that is to be made.
 #[derive(Debug)]
@@ -33,8 +36,8 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Runs `work`, which asks for boots, and returns what all of them came to after the last has
-    /// ended.
-    pub(super) fn with(work: impl FnOnce(&Self)) -> Vec<Judged> {
+    /// ended, with the figures of each.
+    pub(super) fn with(work: impl FnOnce(&Self)) -> Vec<(Judged, Figures)> {
         let (jobs, waiting) = mpsc::channel();
         let waiting = Mutex::new(waiting);
         let (sender, judged) = mpsc::channel();
@@ -72,7 +75,7 @@ fn next(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
 
 /// Boots a kernel and judges how it ended; prints the outcome, and the kernel's output if it is not
 /// the expected one.
-fn boot(job: &Job) -> Judged {
+fn boot(job: &Job) -> (Judged, Figures) {
     let Job {
         machine,
         kernel,
@@ -100,7 +103,26 @@ fn boot(job: &Job) -> Judged {
         output_of(&result)
     };
     progress.finish_with(&judged.text, &output);
-    judged
+    let figures = figures_of(job, &judged, &result);
+    (judged, figures)
+}
+
+/// The figures of the README that a kernel has printed, if it passed.
+fn figures_of(job: &Job, judged: &Judged, result: &Result<Finished>) -> Figures {
+    let mut figures = Figures::default();
+    let (Expected::Pass, 0, Ok(finished)) = (job.kernel.expected, judged.failed, result) else {
+        return figures;
+    };
+    if job.kernel.name == STACK {
+        stack::add_checked(&mut figures, job.machine, &finished.lines);
+    }
+    // With words on its command line, a replay is another than the one in the README.
+    if let (REPLAY, "", Some(file)) = (job.kernel.name, job.kernel.command_line, job.kernel.module)
+    {
+        let trace = run::name_of(Path::new(file));
+        figures.add_memory(&trace, job.machine.name, &Replay::read(&finished.lines));
+    }
+    figures
 }
 
 /// The lines that a kernel printed, or the reason why it was not booted.
@@ -130,7 +152,10 @@ mod tests {
                 });
             }
         });
-        let counts: Vec<_> = judged.iter().map(|one| (one.passed, one.failed)).collect();
+        let counts: Vec<_> = judged
+            .iter()
+            .map(|(one, _)| (one.passed, one.failed))
+            .collect();
         assert_eq!(counts, [(0, 1); 3]);
     }
 }

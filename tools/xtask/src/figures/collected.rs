@@ -1,19 +1,36 @@
-//! Figures: the counts of programs and kernels, one a line: `figure PART ROW COLUMN VALUE`, spaces
-//! in names written as `~`.
+//! Figures that were measured: the counts of programs and kernels, one a line:
+//! `figure PART ROW COLUMN VALUE`, spaces in names written as `~`.
+
+use crate::run::figures::{Figure as Counted, Figures as Replay};
+
+/// The part with what traces ask of a heap, and with the frames that they take on [`PEAKS_ON`].
+pub(crate) const PEAK: &str = "peak";
+
+/// The machine whose frames are in the part [`PEAK`].
+pub(crate) const PEAKS_ON: &str = "x86_64";
 
 /// A number, or a bound that the number is known to be above.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Number {
-    pub(super) value: f64,
-    pub(super) is_above: bool,
+pub(crate) struct Number {
+    pub(crate) value: f64,
+    pub(crate) is_above: bool,
 }
 
 impl Number {
     /// A number that is known.
-    pub(super) const fn exact(value: f64) -> Self {
+    pub(crate) const fn exact(value: f64) -> Self {
         Self {
             value,
             is_above: false,
+        }
+    }
+}
+
+impl From<Counted> for Number {
+    fn from(counted: Counted) -> Self {
+        Self {
+            value: as_float(counted.value),
+            is_above: counted.is_bound,
         }
     }
 }
@@ -29,11 +46,11 @@ struct Figure {
 
 /// The figures of all sources.
 #[derive(Debug, Default)]
-pub(super) struct Figures(Vec<Figure>);
+pub(crate) struct Figures(Vec<Figure>);
 
 impl Figures {
     /// Adds the figure of a line, and returns whether the line has one.
-    pub(super) fn read(&mut self, line: &str) -> bool {
+    pub(crate) fn read(&mut self, line: &str) -> bool {
         let figure = Figure::of(line);
         let is_figure = figure.is_some();
         self.0.extend(figure);
@@ -41,7 +58,7 @@ impl Figures {
     }
 
     /// Adds a figure.
-    pub(super) fn add(&mut self, part: &str, row: &str, column: &str, number: Number) {
+    pub(crate) fn add(&mut self, part: &str, row: &str, column: &str, number: Number) {
         let [part, row, column] = [part, row, column].map(str::to_owned);
         self.0.push(Figure {
             part,
@@ -51,15 +68,45 @@ impl Figures {
         });
     }
 
+    /// Adds a count.
+    pub(crate) fn count(&mut self, part: &str, row: &str, column: &str, count: u64) {
+        self.add(part, row, column, Number::exact(as_float(count)));
+    }
+
+    /// Adds the memory that a replay took.
+    pub(crate) fn add_memory(&mut self, trace: &str, machine: &str, replay: &Replay) {
+        if let Some(overhead) = replay.overhead() {
+            self.add("overhead", trace, machine, Number::exact(overhead));
+        }
+        if machine != PEAKS_ON {
+            return;
+        }
+        for name in ["operations", "peak_live_bytes", "frames_at_peak"] {
+            if let Some(count) = replay.get(name) {
+                self.count(PEAK, trace, name, count);
+            }
+        }
+    }
+
+    /// Whether there is no figure.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds all figures of others.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The figure of that name.
-    pub(super) fn number(&self, part: &str, row: &str, column: &str) -> Option<Number> {
+    pub(crate) fn number(&self, part: &str, row: &str, column: &str) -> Option<Number> {
         let found = self.of_part(part);
         let mut named = found.filter(|figure| figure.row == row && figure.column == column);
         named.next().map(|figure| figure.number)
     }
 
     /// The figure of that name, if it is known.
-    pub(super) fn get(&self, part: &str, row: &str, column: &str) -> Option<f64> {
+    pub(crate) fn get(&self, part: &str, row: &str, column: &str) -> Option<f64> {
         let known = self.number(part, row, column);
         known
             .filter(|number| !number.is_above)
@@ -67,12 +114,12 @@ impl Figures {
     }
 
     /// The rows of a part, in the order in which they came.
-    pub(super) fn rows(&self, part: &str) -> Vec<&str> {
+    pub(crate) fn rows(&self, part: &str) -> Vec<&str> {
         distinct(self.of_part(part).map(|figure| &*figure.row))
     }
 
     /// The columns of a part, in the order in which they came.
-    pub(super) fn columns(&self, part: &str) -> Vec<&str> {
+    pub(crate) fn columns(&self, part: &str) -> Vec<&str> {
         distinct(self.of_part(part).map(|figure| &*figure.column))
     }
 
@@ -94,6 +141,14 @@ impl Figure {
             number,
         })
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts are far below what a double can tell apart"
+)]
+fn as_float(number: u64) -> f64 {
+    number as f64
 }
 
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
