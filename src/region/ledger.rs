@@ -161,7 +161,7 @@ impl Ledger {
     /// Charges bytes that became Ready.
     pub(super) fn became_ready(&self, purpose: Purpose, bytes: usize) {
         add(&self.mapped_ready, bytes);
-        // Memory becomes Ready inside the growth gate alone, so no other CPU stores a peak meanwhile.
+        // Memory becomes Ready inside the growth gate alone, so no other CPU stores a peak now.
         let mapped_ready = self.mapped_ready();
         if mapped_ready > self.peak_ready() {
             self.peak_ready.store(mapped_ready, Ordering::Relaxed);
