@@ -177,7 +177,41 @@ pub type IndexWord = AtomicPtr<u8>;
 
 /// Storage for the first level of the arena index. Stable Rust takes no array whose length is an
 /// associated const; the machine names the array, and the heap checks its length at compile time.
-pub trait IndexRoot: Send + Sync + 'static {
+///
+/// The heap follows the words to tables, whatever address is looked up, and nothing else may write
+/// to them. So the trait is sealed: arrays of words are its only implementors.
+///
+/// ```
+/// use archipelago_api::{IndexRoot, IndexWord};
+///
+/// struct Roots {
+///     words: [IndexWord; 4],
+/// }
+///
+/// fn words(roots: &Roots) -> &[IndexWord] {
+///     IndexRoot::words(&roots.words)
+/// }
+/// # let roots = Roots { words: <[IndexWord; 4]>::EMPTY };
+/// # assert_eq!(words(&roots).len(), <[IndexWord; 4]>::LEN);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use archipelago_api::{IndexRoot, IndexWord};
+///
+/// struct Roots {
+///     words: [IndexWord; 4],
+/// }
+///
+/// impl IndexRoot for Roots {
+///     const LEN: usize = 4;
+///     const EMPTY: Self = Self { words: IndexRoot::EMPTY };
+///
+///     fn words(&self) -> &[IndexWord] {
+///         IndexRoot::words(&self.words) // Any words: of a table that the heap did not make.
+///     }
+/// }
+/// ```
+pub trait IndexRoot: sealed::Sealed + Send + Sync + 'static {
     /// The number of words.
     const LEN: usize;
     /// All words empty.
@@ -193,4 +227,11 @@ impl<const N: usize> IndexRoot for [IndexWord; N] {
     fn words(&self) -> &[IndexWord] {
         self
     }
+}
+
+mod sealed {
+    /// The storage that the heap can rely on.
+    pub trait Sealed {}
+
+    impl<const N: usize> Sealed for [super::IndexWord; N] {}
 }
