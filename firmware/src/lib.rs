@@ -20,10 +20,10 @@
 //! # Ok::<(), archipelago_firmware::InitError>(())
 //! ```
 //!
-//! The heap uses no atomic instructions, so it runs on cores without compare-and-swap; its
-//! [`Kernel`] masks interrupts. With the feature `critical-section`, `CriticalSection` is a kernel
-//! for any core that has an implementation of the `critical-section` crate. The crate does not
-//! depend on `archipelago`, so that firmware which uses it builds no part of the whole heap.
+//! Of atomics the heap needs loads and stores alone, so it runs on cores without compare-and-swap;
+//! its [`Kernel`] masks interrupts. With the feature `critical-section`, `CriticalSection` is a
+//! kernel for any core that has an implementation of the `critical-section` crate. The crate does
+//! not depend on `archipelago`, so that firmware which uses it builds no part of the whole heap.
 #![no_std]
 
 mod block;
