@@ -41,10 +41,15 @@ pub struct Footprint {
 /// Windows that are adjacent are one piece: a range, and an object, may reach from one into the
 /// next.
 ///
-/// The heap calls it with none of its locks held and with interrupts as its own caller left them;
-/// one call at a time (the heap queues them). Within a call, a machine may allocate from the
-/// heap with [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC) alone, and free at will; any other
-/// request is reported.
+/// The six calls that move a range from one state to another are its **transitions**. One runs at a
+/// time: whoever calls one promises that no other transition of this value runs meanwhile. The heap
+/// queues its calls, and once it has the machine, nobody else can promise that. Several values that
+/// stand for one machine can be given to several heaps, whose calls come at any time.
+///
+/// The heap calls with none of its locks held and with interrupts as its own caller left them.
+/// Within a call, a machine may allocate from the heap with
+/// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC) alone, and free at will; any other request is
+/// reported.
 ///
 /// # Safety
 /// The heap hands the memory out on the word of its machine. An implementor promises that:
@@ -84,7 +89,10 @@ pub unsafe trait Machine: Send + Sync + 'static {
     ///
     /// # Errors
     /// The range is in state None, as before.
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
+    /// # Safety
+    /// No other transition of this value runs meanwhile. It is the one promise that every
+    /// transition asks for; the others ask for the state of the range as well.
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
 
     /// From Reserved to Prepared: makes page tables down to the last level, so that
     /// [`commit`](Self::commit) can fail only for want of frames.

@@ -242,7 +242,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
 
     type IndexRoot = S::IndexRoot;
 
-    fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
         let Some((_, granules)) = self.locate(range) else {
             return Err(ReserveError::Outside { range });
         };

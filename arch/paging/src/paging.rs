@@ -408,7 +408,7 @@ where
 
     /// Also refuses a range in which something is mapped or a table of the kernel's cannot serve
     /// the heap, and a range beyond the [`MAX_WINDOWS`](crate::MAX_WINDOWS) that can be told apart.
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let mut state = self.enter(patience)?;
         if !Self::GEOMETRY.contains(range) {
             return Err(ReserveError::Outside { range });

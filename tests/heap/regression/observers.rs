@@ -206,8 +206,9 @@ unsafe impl Machine for Locked {
     const GEOMETRY: Geometry = Plain32::GEOMETRY;
     type IndexRoot = [IndexWord; 1];
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
-        self.0.reserve(range, patience)
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.0.reserve(range, patience) }
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {
