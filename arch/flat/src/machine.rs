@@ -70,6 +70,7 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// - Regions that touch are one piece of memory: the pointer to the lower one may be used for
     ///   both.
     pub unsafe fn new(regions: &[Region], statics: &[VirtRange]) -> Result<Self, RegionError> {
+        const { S::GEOMETRY.check() };
         let plan = Plan::<REGIONS>::new(regions, statics, &S::GEOMETRY)?;
         let granule = S::GEOMETRY.granule_bytes();
         let mut granules = 0;
