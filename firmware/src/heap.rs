@@ -107,7 +107,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
             let interrupts = K::disable_interrupts();
             let was_claimed = self.is_claimed.load(Ordering::Relaxed);
             self.is_claimed.store(true, Ordering::Relaxed);
-            K::restore_interrupts(interrupts);
+            // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+            unsafe { K::restore_interrupts(interrupts) };
             was_claimed
         };
         !was_claimed
@@ -314,7 +315,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         // - interrupts are masked, and then nothing else uses the heap, as `init` was promised;
         // - `work` does not enter `with` again.
         let result = work(unsafe { &mut *self.pool.get() });
-        K::restore_interrupts(interrupts);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { K::restore_interrupts(interrupts) };
         Some(result)
     }
 }

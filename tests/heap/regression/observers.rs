@@ -25,8 +25,9 @@ impl Kernel for Interrupted {
         Hosted::disable_interrupts()
     }
 
-    fn restore_interrupts(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
         if state == InterruptState::Enabled {
             if let Some(watch) = WATCH.take() {
                 watch();
@@ -82,8 +83,9 @@ impl Kernel for Moving {
         Hosted::disable_interrupts()
     }
 
-    fn restore_interrupts(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
     }
 
     fn interrupts_enabled() -> bool {
