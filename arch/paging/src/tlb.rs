@@ -41,6 +41,22 @@ pub unsafe trait Tlb: Send + Sync + 'static {
 
 /// The TLB maintenance of a kernel on one CPU, for [`Paging`](crate::Paging) to take out where the
 /// caller has promised that there is one.
+///
+/// ```
+/// use archipelago_paging::ForOneCpu;
+///
+/// fn put<T: Copy>(tlb: T) -> ForOneCpu<T> {
+///     ForOneCpu::new(tlb)
+/// }
+/// ```
+///
+/// ```compile_fail,E0624
+/// use archipelago_paging::ForOneCpu;
+///
+/// fn take<T: Copy>(tlb: ForOneCpu<T>) -> T {
+///     unsafe { tlb.get() }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ForOneCpu<T>(T);
 
