@@ -25,7 +25,7 @@ pub enum InitError {
         /// Bytes of the block.
         bytes: usize,
     },
-    /// The heap has a block already.
+    /// The heap has a block already, or another call is about to give it one.
     AlreadyInitialised,
 }
 

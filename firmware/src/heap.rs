@@ -5,6 +5,7 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use archipelago_api::{Fault, Kernel, Report, VirtAddr, VirtRange};
 
@@ -24,16 +25,22 @@ use crate::stats::Stats;
 /// ones less to large objects.
 ///
 /// # Locks
-/// Every method is one critical section (two where an object moves): interrupts are masked through
+/// A request is one critical section (two where an object moves): interrupts are masked through
 /// `K` for a search of the page map at most, and never while bytes are copied or cleared. Handlers
-/// may use the heap.
+/// may use the heap. Until [`init`](Self::init) is over, calls from anywhere find a heap without
+/// memory, and enter no critical section.
 pub struct FirmwareHeap<K, const PAGE: usize = 256> {
     pool: UnsafeCell<Pool<PAGE>>,
+    /// Whether the pool has its block: it is read before the pool is touched.
+    is_ready: AtomicBool,
+    /// Whether a call of `init` has the pool to itself, or had and has filled it.
+    is_claimed: AtomicBool,
     kernel: PhantomData<fn() -> K>,
 }
 
-// SAFETY: the pool is accessed in `with` alone, with interrupts masked. The caller of `init`
-// promises that nothing else uses the heap then; before `init` nothing is written.
+// SAFETY: until it is ready, the pool is accessed by the one call of `init` that has claimed it.
+// Afterwards it is accessed in `with` alone, with interrupts masked, and the caller of `init`
+// promises that nothing else uses the heap then.
 unsafe impl<K: Kernel, const PAGE: usize> Sync for FirmwareHeap<K, PAGE> {}
 // SAFETY: the pool is accessed as for `Sync`, and the block's memory belongs to no thread.
 unsafe impl<K: Kernel, const PAGE: usize> Send for FirmwareHeap<K, PAGE> {}
@@ -44,6 +51,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     pub const fn empty() -> Self {
         Self {
             pool: UnsafeCell::new(Pool::EMPTY),
+            is_ready: AtomicBool::new(false),
+            is_claimed: AtomicBool::new(false),
             kernel: PhantomData,
         }
     }
@@ -55,10 +64,10 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Safety
     /// - The `bytes` bytes from `start` can be read and written, and nothing else uses them, for as
     ///   long as the heap or one of its objects is in use;
-    /// - while `K` has masked interrupts, nothing else uses the heap: there is one core, or the
-    ///   others keep away.
+    /// - while `K` has masked interrupts, nothing else calls `init`, or uses the heap after this
+    ///   call has succeeded: there is one core, or the others keep away.
     /// # Cost
-    /// Linear in the pages.
+    /// Linear in the pages; interrupts stay as they are.
     pub unsafe fn init(&self, start: *mut u8, bytes: usize) -> Result<(), InitError> {
         let at = VirtAddr::new(start.addr());
         if VirtRange::new(at, bytes).is_none() {
@@ -73,15 +82,36 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         let left_out = usize::from(start.is_null());
         let start = NonNull::new(start.wrapping_add(left_out)).ok_or(too_small)?;
         let bytes = bytes.saturating_sub(left_out);
-        self.with(|pool| {
-            if pool.block.pages() > 0 {
-                return Err(InitError::AlreadyInitialised);
-            }
-            // SAFETY: `Block::new` needs bytes for the block alone: the caller's first promise.
-            let block = unsafe { Block::new(start, bytes) };
-            *pool = Pool::new(block.ok_or(too_small)?);
-            Ok(())
-        })
+        if !self.claim() {
+            return Err(InitError::AlreadyInitialised);
+        }
+        // SAFETY: `Block::new` needs bytes for the block alone: the caller's first promise.
+        let Some(block) = (unsafe { Block::new(start, bytes) }) else {
+            self.is_claimed.store(false, Ordering::Relaxed);
+            return Err(too_small);
+        };
+        // SAFETY: `write` needs memory that nothing else accesses: this call has claimed the pool,
+        // and nothing touches a pool that is not ready.
+        unsafe { self.pool.get().write(Pool::new(block)) };
+        self.is_ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Claims the pool for the caller alone, unless it was claimed before.
+    fn claim(&self) -> bool {
+        #[cfg(target_has_atomic = "8")]
+        let was_claimed = self.is_claimed.swap(true, Ordering::Relaxed);
+        // Nothing comes between load and store, as the caller of `init` promises.
+        #[cfg(not(target_has_atomic = "8"))]
+        let was_claimed = {
+            let interrupts = K::disable_interrupts();
+            let was_claimed = self.is_claimed.load(Ordering::Relaxed);
+            self.is_claimed.store(true, Ordering::Relaxed);
+            // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+            unsafe { K::restore_interrupts(interrupts) };
+            was_claimed
+        };
+        !was_claimed
     }
 
     /// Allocates memory for `layout`; `None` if there is none. A layout of size zero gets a
@@ -95,7 +125,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         if layout.size() == 0 {
             return NonNull::new(ptr::without_provenance_mut(layout.align()));
         }
-        self.with(|pool| pool.allocate(layout))
+        self.with(|pool| pool.allocate(layout))?
     }
 
     /// Frees an object. A pointer to no object, an object that is free, and a layout that is not
@@ -146,6 +176,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         }
         // The report is made outside of the critical section, so that its printer may use the heap.
         self.with(|pool| pool.free(pointer, layout))
+            .unwrap_or(Err(Fault::ForeignPointer))
     }
 
     /// Changes the size of an object to that of `new`, in place if its slot or the following pages
@@ -214,7 +245,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
                         pool.resize(pointer, old, new, stays)
                     }
                 });
-                if resized? {
+                if resized.unwrap_or(Err(Fault::ForeignPointer))? {
                     return Ok(Some(pointer));
                 }
             }
@@ -242,18 +273,23 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// Linear in the pages; interrupts are masked meanwhile.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.with(|pool| Stats::of(pool))
+        self.with(|pool| Stats::of(pool)).unwrap_or_default()
     }
 
     /// Calls `visit` with the first address and the bytes of every live object, lowest first: for
     /// reports of leaks. The bytes are those of the slot or of the pages.
     ///
-    /// # Locks
-    /// Interrupts are masked throughout: `visit` must not use the heap.
+    /// `visit` runs outside of critical sections, and may use the heap: objects that are allocated
+    /// or freed during the walk may be left out.
+    ///
     /// # Cost
     /// Linear in the pages, and in the slots of those that are cut into slots.
-    pub fn for_each_object(&self, visit: impl FnMut(VirtAddr, usize)) {
-        self.with(|pool| pool.for_each_object(visit));
+    pub fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
+        let mut from = 0;
+        while let Some(Some(object)) = self.with(|pool| pool.object_from(from)) {
+            visit(object.address, object.bytes);
+            from = object.offset + 1;
+        }
     }
 
     /// Checks the page map, the bitmaps and the bounds of searches against each other.
@@ -263,18 +299,25 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Cost
     /// Linear in the pages; interrupts are masked meanwhile.
     pub fn verify(&self) -> Result<(), &'static str> {
-        self.with(|pool| pool.verify())
+        self.with(|pool| pool.verify()).unwrap_or(Ok(()))
     }
 
-    /// Runs `work` with interrupts masked.
-    fn with<R>(&self, work: impl FnOnce(&mut Pool<PAGE>) -> R) -> R {
+    /// Runs `work` with interrupts masked; `None` while the heap has no block.
+    ///
+    /// `work` calls no function of the heap's user, which could use the heap.
+    fn with<R>(&self, work: impl FnOnce(&mut Pool<PAGE>) -> R) -> Option<R> {
+        if !self.is_ready.load(Ordering::Acquire) {
+            return None;
+        }
         let interrupts = K::disable_interrupts();
         // SAFETY: `&mut` needs exclusive access:
+        // - the pool was written before it became ready, and `init` does not write it again;
         // - interrupts are masked, and then nothing else uses the heap, as `init` was promised;
         // - `work` does not enter `with` again.
         let result = work(unsafe { &mut *self.pool.get() });
-        K::restore_interrupts(interrupts);
-        result
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { K::restore_interrupts(interrupts) };
+        Some(result)
     }
 }
 

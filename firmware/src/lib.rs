@@ -20,12 +20,12 @@
 //! # Ok::<(), archipelago_firmware::InitError>(())
 //! ```
 //!
-//! The heap itself uses no atomics, and the crate no more than atomic loads and stores, so it runs
-//! on cores without compare-and-swap; its [`Kernel`] masks interrupts. For targets where `core` has
-//! no atomics at all the crate does not build. With the feature `critical-section`,
-//! `CriticalSection` is a kernel for any core that has an implementation of the `critical-section`
-//! crate, and `heap!` declares a heap in one line. The crate does not depend on `archipelago`, so
-//! that firmware which uses it builds no part of the whole heap.
+//! Of atomics the heap needs loads and stores alone, so it runs on cores without compare-and-swap;
+//! its [`Kernel`] masks interrupts. For targets where `core` has no atomics at all the crate does
+//! not build. With the feature `critical-section`, `CriticalSection` is a kernel for any core that
+//! has an implementation of the `critical-section` crate, and `heap!` declares a heap in one line.
+//! The crate does not depend on `archipelago`, so that firmware which uses it builds no part of the
+//! whole heap.
 #![no_std]
 
 mod block;

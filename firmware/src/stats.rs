@@ -40,6 +40,16 @@ impl Stats {
     }
 }
 
+/// A live object, as a walk finds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveObject {
+    pub(crate) address: VirtAddr,
+    /// Bytes from the start of the block.
+    pub(crate) offset: usize,
+    /// Bytes of the slot or of the pages.
+    pub(crate) bytes: usize,
+}
+
 impl<const PAGE: usize> Pool<PAGE> {
     /// The number of live slots and of free slots of a page.
     fn count_slots(&self, page: usize, units: u8) -> (usize, usize) {
@@ -53,27 +63,37 @@ impl<const PAGE: usize> Pool<PAGE> {
         })
     }
 
-    /// Calls `visit` with the first address and the bytes of every live object, lowest first.
-    pub(crate) fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
-        for page in 0..self.block.pages() {
-            let mut object = |offset, bytes| {
-                if let Some(pointer) = self.block.pointer(page * PAGE + offset) {
-                    visit(VirtAddr::new(pointer.addr().get()), bytes);
-                }
-            };
-            match self.block.page(page) {
-                Page::Head => object(0, self.run_pages(page) * PAGE),
+    /// The first live object that begins at `offset` in the block, or after it.
+    pub(crate) fn object_from(&self, offset: usize) -> Option<LiveObject> {
+        for page in offset / PAGE..self.block.pages() {
+            let skipped = offset.saturating_sub(page * PAGE);
+            let found = match self.block.page(page) {
+                Page::Head if skipped == 0 => Some((0, self.run_pages(page) * PAGE)),
                 Page::Slots(units) => {
                     let bytes = bytes_of(units);
-                    for slot in (0..PAGE / UNIT).take_while(|slot| (slot + 1) * bytes <= PAGE) {
-                        if self.block.bits(page, slot / 32) >> (slot % 32) & 1 != 0 {
-                            object(slot * bytes, bytes);
-                        }
-                    }
+                    let ends = (1..=PAGE / UNIT).take_while(|slots| slots * bytes <= PAGE);
+                    ends.map(|end| end - 1)
+                        .find(|slot| slot * bytes >= skipped && self.is_live(page, *slot))
+                        .map(|slot| (slot * bytes, bytes))
                 }
-                Page::Free | Page::Tail | Page::Metadata => {}
+                Page::Head | Page::Free | Page::Tail | Page::Metadata => None,
+            };
+            if let Some((inside, bytes)) = found {
+                let offset = page * PAGE + inside;
+                let address = VirtAddr::new(self.block.pointer(offset)?.addr().get());
+                return Some(LiveObject {
+                    address,
+                    offset,
+                    bytes,
+                });
             }
         }
+        None
+    }
+
+    /// Whether a slot of `page` is allocated.
+    fn is_live(&self, page: usize, slot: usize) -> bool {
+        self.block.bits(page, slot / 32) >> (slot % 32) & 1 != 0
     }
 
     /// Checks page map, bitmaps and bounds against each other.

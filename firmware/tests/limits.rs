@@ -220,7 +220,8 @@ fn interrupts_are_left_as_they_were() {
     let before = Hosted::disable_interrupts();
     use_it();
     assert!(!Hosted::interrupts_enabled());
-    Hosted::restore_interrupts(before);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(before) };
     // A fault is reported with interrupts enabled and the heap in order.
     let object = heap.allocate(layout(40, 8)).expect("memory");
     let wrong = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {

@@ -65,6 +65,7 @@ pub fn mask_interrupts() {
 pub fn without_interrupts<R>(work: impl FnOnce() -> R) -> R {
     let state = <SingleCpu>::disable_interrupts();
     let result = work();
-    <SingleCpu>::restore_interrupts(state);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { <SingleCpu>::restore_interrupts(state) };
     result
 }

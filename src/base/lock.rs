@@ -131,6 +131,8 @@ impl<K: Kernel, const RANK: u8> Drop for Restore<K, RANK> {
     #[inline]
     fn drop(&mut self) {
         self.heap.leave::<K>(RANK);
-        K::restore_interrupts(self.state);
+        // SAFETY: the state is of the last call: guards are dropped in the reverse of the order in
+        // which their locks were taken.
+        unsafe { K::restore_interrupts(self.state) };
     }
 }

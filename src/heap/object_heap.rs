@@ -66,8 +66,31 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// The machine that `init` was given; `None` before that. Its safe methods may be used at any
-    /// time; the states of what the heap reserved are the heap's.
+    /// The machine that `init` was given; `None` before that: for its pointers, addresses and
+    /// [`footprint`](Machine::footprint), at any time.
+    ///
+    /// ```
+    /// # use archipelago::{Heap, Machine};
+    /// # use archipelago_sim::{Hosted, Plain32, Sim};
+    /// fn table_frames(heap: &Heap<Sim<Plain32>, Hosted>) -> Option<usize> {
+    ///     Some(heap.machine()?.footprint().table_frames)
+    /// }
+    /// # assert_eq!(table_frames(&Heap::new()), None);
+    /// ```
+    ///
+    /// Its transitions are the heap's, which makes one at a time. They are unsafe, [`reserve`]
+    /// among them, because nobody else can promise that the heap makes none meanwhile.
+    ///
+    /// ```compile_fail,E0133
+    /// # use archipelago::{Heap, Machine, VirtRange};
+    /// # use archipelago_api::Patience;
+    /// # use archipelago_sim::{Hosted, Plain32, Sim};
+    /// fn reserve(heap: &Heap<Sim<Plain32>, Hosted>, range: VirtRange) -> Option<()> {
+    ///     heap.machine()?.reserve(range, Patience::Try).ok()
+    /// }
+    /// ```
+    ///
+    /// [`reserve`]: Machine::reserve
     #[must_use]
     pub fn machine(&self) -> Option<&M> {
         self.pages.online().map(|online| &online.machine)

@@ -102,7 +102,8 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The range is in state None.
     pub(crate) fn reserve(&self, range: VirtRange) -> Result<Reserved, ReserveError> {
         self.check_call(range);
-        self.machine.reserve(range, self.patience)?;
+        // SAFETY: no other call of the machine runs, since the gate is held while there is a space.
+        unsafe { self.machine.reserve(range, self.patience) }?;
         self.ledger.moved(Total::Reserved, true, range.bytes());
         // SAFETY: the machine has just reserved the whole range, and nobody knows of it yet.
         Ok(unsafe { Reserved::assume(range) })

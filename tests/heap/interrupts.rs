@@ -25,7 +25,8 @@ const RESERVE: usize = 40;
 fn interrupt<R>(handler: impl FnOnce() -> R) -> R {
     let interrupts = Hosted::disable_interrupts();
     let result = handler();
-    Hosted::restore_interrupts(interrupts);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(interrupts) };
     result
 }
 

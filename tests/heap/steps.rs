@@ -72,7 +72,8 @@ fn handlers_are_served_throughout<G: SimGeometry>() {
         let interrupts = Hosted::disable_interrupts();
         // Twice what a handler that comes once a step needs.
         let served = [(); 2].map(|()| rig.allocate(page, AllocFlags::ATOMIC));
-        Hosted::restore_interrupts(interrupts);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Hosted::restore_interrupts(interrupts) };
         TAKEN.with_borrow_mut(|taken| taken.extend(served));
     });
     let block = rig.allocate(long::<G>(), AllocFlags::empty());

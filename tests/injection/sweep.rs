@@ -94,7 +94,8 @@ impl Injection {
 pub(crate) fn masked<R>(operate: impl FnOnce() -> R) -> R {
     let interrupts = Hosted::disable_interrupts();
     let result = operate();
-    Hosted::restore_interrupts(interrupts);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(interrupts) };
     result
 }
 

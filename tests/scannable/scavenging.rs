@@ -57,7 +57,8 @@ fn a_busy_machine_is_reported<G: SimGeometry>() {
     let held = subject.rig.machine.hold();
     let interrupts = Hosted::disable_interrupts();
     let result = heap.scavenge(usize::MAX);
-    Hosted::restore_interrupts(interrupts);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(interrupts) };
     drop(held);
     assert_eq!(result, Err(Cause::Busy));
     assert_eq!((idle(&subject), heap.stats()), before);
@@ -77,7 +78,8 @@ fn a_machine_that_becomes_busy_ends_it<G: SimGeometry>() {
         machine.busy_nth(nth, archipelago_sim::Mode::FromThenOn);
         let result = heap.scavenge(usize::MAX);
         machine.disarm();
-        Hosted::restore_interrupts(interrupts);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Hosted::restore_interrupts(interrupts) };
         let gone = all - idle(&subject);
         assert_eq!(
             result,

@@ -54,7 +54,7 @@ impl<C: Context> Kernel for CriticalSection<C> {
         InterruptState::Enabled
     }
 
-    fn restore_interrupts(state: InterruptState) {
+    unsafe fn restore_interrupts(state: InterruptState) {
         if state == InterruptState::Masked {
             return;
         }
@@ -114,8 +114,10 @@ mod tests {
                 (outer, inner),
                 (InterruptState::Enabled, InterruptState::Masked)
             );
-            Subject::restore_interrupts(inner);
-            Subject::restore_interrupts(outer);
+            // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+            unsafe { Subject::restore_interrupts(inner) };
+            // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+            unsafe { Subject::restore_interrupts(outer) };
         }
         // Nothing is left open: another thread can enter.
         std::thread::spawn(|| critical_section::with(|_| ()))

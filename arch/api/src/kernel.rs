@@ -28,7 +28,30 @@ pub trait Kernel: 'static {
     fn disable_interrupts() -> InterruptState;
 
     /// Restores the state that [`disable_interrupts`](Self::disable_interrupts) returned.
-    fn restore_interrupts(state: InterruptState);
+    ///
+    /// # Safety
+    /// Of the calls of `disable_interrupts` on this CPU whose state was not restored yet, the last
+    /// one returned `state`. Enabling interrupts at any other place would end the critical section
+    /// of other code.
+    ///
+    /// ```
+    /// use archipelago_api::{InterruptState, Kernel};
+    ///
+    /// fn enable<K: Kernel>() {
+    ///     let state = K::disable_interrupts();
+    ///     // SAFETY: the state is of the last call, just now.
+    ///     unsafe { K::restore_interrupts(state) };
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail,E0133
+    /// use archipelago_api::{InterruptState, Kernel};
+    ///
+    /// fn enable<K: Kernel>() {
+    ///     K::restore_interrupts(InterruptState::Enabled);
+    /// }
+    /// ```
+    unsafe fn restore_interrupts(state: InterruptState);
 
     /// Whether interrupts are enabled on this CPU.
     #[must_use]

@@ -24,7 +24,10 @@ pub trait Interrupts: 'static {
     fn disable() -> InterruptState;
 
     /// Restores the state that [`disable`](Self::disable) returned.
-    fn restore(state: InterruptState);
+    ///
+    /// # Safety
+    /// As for [`Kernel::restore_interrupts`].
+    unsafe fn restore(state: InterruptState);
 
     /// Whether interrupts are enabled on this CPU, and the code may wait for what it interrupted:
     /// in the handler of an exception they count as masked.
@@ -145,8 +148,9 @@ impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, 
     }
 
     #[inline]
-    fn restore_interrupts(state: InterruptState) {
-        I::restore(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { I::restore(state) };
     }
 
     #[inline]

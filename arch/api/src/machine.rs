@@ -41,10 +41,15 @@ pub struct Footprint {
 /// Windows that are adjacent are one piece: a range, and an object, may reach from one into the
 /// next.
 ///
-/// The heap calls it with none of its locks held and with interrupts as its own caller left them;
-/// one call at a time (the heap queues them). Within a call, a machine may allocate from the
-/// heap with [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC) alone, and free at will; any other
-/// request is reported.
+/// The six calls that move a range from one state to another are its **transitions**. One runs at a
+/// time: whoever calls one promises that no other transition of this value runs meanwhile. The heap
+/// queues its calls, and once it has the machine, nobody else can promise that. Several values that
+/// stand for one machine can be given to several heaps, whose calls come at any time.
+///
+/// The heap calls with none of its locks held and with interrupts as its own caller left them.
+/// Within a call, a machine may allocate from the heap with
+/// [`AllocFlags::ATOMIC`](crate::AllocFlags::ATOMIC) alone, and free at will; any other request is
+/// reported.
 ///
 /// # Safety
 /// The heap hands the memory out on the word of its machine. An implementor promises that:
@@ -84,7 +89,10 @@ pub unsafe trait Machine: Send + Sync + 'static {
     ///
     /// # Errors
     /// The range is in state None, as before.
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
+    /// # Safety
+    /// No other transition of this value runs meanwhile. It is the one promise that every
+    /// transition asks for; the others ask for the state of the range as well.
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError>;
 
     /// From Reserved to Prepared: makes page tables down to the last level, so that
     /// [`commit`](Self::commit) can fail only for want of frames.
@@ -177,7 +185,41 @@ pub type IndexWord = AtomicPtr<u8>;
 
 /// Storage for the first level of the arena index. Stable Rust takes no array whose length is an
 /// associated const; the machine names the array, and the heap checks its length at compile time.
-pub trait IndexRoot: Send + Sync + 'static {
+///
+/// The heap follows the words to tables, whatever address is looked up, and nothing else may write
+/// to them. So the trait is sealed: arrays of words are its only implementors.
+///
+/// ```
+/// use archipelago_api::{IndexRoot, IndexWord};
+///
+/// struct Roots {
+///     words: [IndexWord; 4],
+/// }
+///
+/// fn words(roots: &Roots) -> &[IndexWord] {
+///     IndexRoot::words(&roots.words)
+/// }
+/// # let roots = Roots { words: <[IndexWord; 4]>::EMPTY };
+/// # assert_eq!(words(&roots).len(), <[IndexWord; 4]>::LEN);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use archipelago_api::{IndexRoot, IndexWord};
+///
+/// struct Roots {
+///     words: [IndexWord; 4],
+/// }
+///
+/// impl IndexRoot for Roots {
+///     const LEN: usize = 4;
+///     const EMPTY: Self = Self { words: IndexRoot::EMPTY };
+///
+///     fn words(&self) -> &[IndexWord] {
+///         IndexRoot::words(&self.words) // Any words: of a table that the heap did not make.
+///     }
+/// }
+/// ```
+pub trait IndexRoot: sealed::Sealed + Send + Sync + 'static {
     /// The number of words.
     const LEN: usize;
     /// All words empty.
@@ -193,4 +235,11 @@ impl<const N: usize> IndexRoot for [IndexWord; N] {
     fn words(&self) -> &[IndexWord] {
         self
     }
+}
+
+mod sealed {
+    /// The storage that the heap can rely on.
+    pub trait Sealed {}
+
+    impl<const N: usize> Sealed for [super::IndexWord; N] {}
 }

@@ -82,7 +82,13 @@ bitflags! {
 #[derive(Debug)]
 pub enum Short {}
 
-impl EntryFormat for Short {
+// SAFETY:
+// - entries are words of 32 bits, and frames are read from the bits in which they were written;
+// - a word with other bits beside a frame's than those of the heap's states is the kernel's;
+// - 0 is the word of an Empty page alone, and links nothing;
+// - the lowest two bits, which make a word valid, are set in Ready words alone, and are 0 in the
+//   number of a frame.
+unsafe impl EntryFormat for Short {
     type Word = u32;
 
     fn read(word: u32) -> PageState {

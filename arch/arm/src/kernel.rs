@@ -59,7 +59,7 @@ mod interrupts {
         }
 
         #[inline]
-        fn restore(state: InterruptState) {
+        unsafe fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 // SAFETY: interrupts were enabled when `disable` masked them.
                 unsafe { asm!("cpsie i", options(nostack, preserves_flags)) };

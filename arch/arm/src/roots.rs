@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
 use archipelago_paging::{
-    Level, Linear, Link, PagingMode, PhysMap, PlainFrames, RootSet, TableRef,
+    ForOneCpu, Level, Linear, Link, PagingMode, PhysMap, PlainFrames, RootSet, TableRef,
 };
 
 use crate::descriptor::{LINKS, Short, read_link, write_link};
@@ -135,7 +135,7 @@ impl<M, I> Roots<M, I> {
 
     /// The first of the first-level words of `slot`.
     fn words(&self, slot: usize) -> NonNull<u32> {
-        let first = slot * LINKS;
+        let first = slot % SLOTS.entries() * LINKS;
         let lower = self.split == 0 || first >> (12 - self.split) == 0;
         let table = if lower { self.lower } else { self.upper };
         // SAFETY: TTBR1's table has a word for each of 4096 MiB, and TTBR0's one for each MiB
@@ -143,7 +143,7 @@ impl<M, I> Roots<M, I> {
         unsafe { table.add(first) }
     }
 
-    /// The table of `slot`, a number of 4 MiB from address 0 on, below 1024.
+    /// The table of `slot`, a number of 4 MiB from address 0 on, modulo 1024.
     #[must_use]
     pub fn link(&self, slot: usize) -> Link {
         let first = self.words(slot);
@@ -221,8 +221,6 @@ pub enum ShortDescriptors {}
 //   the quarter of the frame that its MiB's link names: at the page's index within 4 MiB;
 // - Ready words map small pages that the kernel can read and write, and no other word of the heap's
 //   is valid;
-// - 0 is the word of an Empty page, and maps and links nothing; the lowest bits of a frame's number
-//   are 0, which is not valid at either level;
 // - the memory of frames is where the map says, which was promised with it, aligned to a page;
 // - only the owner of the value changes the tables.
 unsafe impl<M: PhysMap, I: Instructions> PagingMode<Roots<M, I>> for ShortDescriptors {
@@ -241,7 +239,7 @@ unsafe impl<M: PhysMap, I: Instructions> PagingMode<Roots<M, I>> for ShortDescri
 
     type LocalTlb = Maintenance<OneCpu>;
 
-    const LOCAL_TLB: Self::LocalTlb = Maintenance(OneCpu::HERE);
+    const LOCAL_TLB: ForOneCpu<Self::LocalTlb> = ForOneCpu::new(Maintenance(OneCpu::HERE));
 
     unsafe fn link(roots: &mut Roots<M, I>, _root: TableRef, slot: usize) -> Link {
         roots.link(slot)
@@ -264,7 +262,7 @@ unsafe impl<M: PhysMap, I: Instructions> PagingMode<Roots<M, I>> for ShortDescri
         unsafe { roots.map.pointer(frame) }
     }
 
-    fn written(roots: &Roots<M, I>, first: NonNull<u32>, count: usize) {
+    unsafe fn written(roots: &Roots<M, I>, first: NonNull<u32>, count: usize) {
         roots.clean(first, count);
     }
 }

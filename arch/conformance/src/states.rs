@@ -29,7 +29,7 @@ pub(crate) fn reserve_refuses_what_overlaps<M: Machine>(fixture: &Fixture<'_, M>
     fixture.fill(4..8, 1)?;
     for overlapping in [4..8, 3..5, 7..9, 5..6, 3..9] {
         let range = fixture.range(overlapping)?;
-        match fixture.machine().reserve(range, Patience::Wait) {
+        match fixture.call_reserve(range, Patience::Wait) {
             Ok(()) => return Err("reserve takes a range that is taken already"),
             Err(ReserveError::Occupied { occupied }) if occupied.overlaps(range) => {}
             Err(_) => return Err("a refused reserve does not name the part that is occupied"),
@@ -54,7 +54,7 @@ pub(crate) fn reserve_refuses_what_lies_outside<M: Machine>(fixture: &Fixture<'_
     let Some(outside) = outside.filter(|&range| !geometry.contains(range)) else {
         return Ok(());
     };
-    match fixture.machine().reserve(outside, Patience::Wait) {
+    match fixture.call_reserve(outside, Patience::Wait) {
         Err(ReserveError::Outside { range }) if range == outside => Ok(()),
         _ => Err("reserve does not refuse a range outside the address space"),
     }

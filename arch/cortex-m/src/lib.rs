@@ -62,7 +62,7 @@ mod interrupts {
         }
 
         #[inline]
-        fn restore(state: InterruptState) {
+        unsafe fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 // SAFETY: interrupts were enabled before the heap masked them, and its critical
                 // section is over.

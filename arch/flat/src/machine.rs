@@ -70,6 +70,7 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// - Regions that touch are one piece of memory: the pointer to the lower one may be used for
     ///   both.
     pub unsafe fn new(regions: &[Region], statics: &[VirtRange]) -> Result<Self, RegionError> {
+        const { S::GEOMETRY.check() };
         let plan = Plan::<REGIONS>::new(regions, statics, &S::GEOMETRY)?;
         let granule = S::GEOMETRY.granule_bytes();
         let mut granules = 0;
@@ -242,7 +243,7 @@ unsafe impl<S: Shape, const REGIONS: usize> Machine for Flat<S, REGIONS> {
 
     type IndexRoot = S::IndexRoot;
 
-    fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {
         let Some((_, granules)) = self.locate(range) else {
             return Err(ReserveError::Outside { range });
         };

@@ -83,6 +83,7 @@ impl<C: Context, S: Shape> OneBlock for FlatHeap<CriticalSection<C>, S, 1> {
         // A block that is large enough is refused for one reason: the heap has it already.
         // SAFETY: the caller promises the block.
         let _ = unsafe { self.init(start, bytes) };
-        CriticalSection::<C>::restore_interrupts(interrupts);
+        // SAFETY: the state is of the call above, and every call in between was undone.
+        unsafe { CriticalSection::<C>::restore_interrupts(interrupts) };
     }
 }

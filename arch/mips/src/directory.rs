@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
 use archipelago_paging::{
-    EntryFormat, Level, Link, PageState, PagingMode, PlainFrames, RootSet, TableRef,
+    EntryFormat, ForOneCpu, Level, Link, PageState, PagingMode, PlainFrames, RootSet, TableRef,
 };
 
 use crate::entry::Entry;
@@ -71,7 +71,7 @@ impl<S: Segment> SoftwareTables<S> {
         Entry::from_memory(unsafe { entry.read_volatile() })
     }
 
-    /// The table of `slot`, a number of 4 MiB from address 0 on, below 1024.
+    /// The table of `slot`, a number of 4 MiB from address 0 on, modulo 1024.
     #[must_use]
     pub fn link(&self, slot: usize) -> Link {
         let table = self::slot(slot).load(Ordering::Relaxed);
@@ -121,8 +121,6 @@ pub enum SoftwareWalk {}
 // - the refill handler translates through `DIRECTORY`, all 32 bits of address alike, and loads
 //   entries into the TLB as they are;
 // - Ready entries are valid and writable, and no other entry of the heap's is valid;
-// - `Entry::EMPTY` is the entry of an Empty page alone; the bits of a frame's number below it are
-//   0, so it is not valid as an entry, and slots link tables by pointers;
 // - kseg0 maps a frame's memory, which is aligned to a frame;
 // - the slots of a segment are changed through its only `SoftwareTables` alone, which `take` makes.
 unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
@@ -142,7 +140,7 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
 
     type LocalTlb = LocalTlb;
 
-    const LOCAL_TLB: LocalTlb = LocalTlb::HERE;
+    const LOCAL_TLB: ForOneCpu<LocalTlb> = ForOneCpu::new(LocalTlb::HERE);
 
     unsafe fn link(tables: &mut SoftwareTables<S>, _root: TableRef, slot: usize) -> Link {
         tables.link(slot)
@@ -170,7 +168,7 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
     }
 
     #[cfg(any(target_arch = "mips", doc))]
-    fn leaves(tables: &SoftwareTables<S>, frame: PhysAddr) {
+    unsafe fn leaves(tables: &SoftwareTables<S>, frame: PhysAddr) {
         crate::cache::write_back_page(tables.memory(frame).addr().get());
     }
 }
@@ -179,7 +177,12 @@ unsafe impl<S: Segment> PagingMode<SoftwareTables<S>> for SoftwareWalk {
 #[derive(Debug)]
 pub enum Entries {}
 
-impl EntryFormat for Entries {
+// SAFETY:
+// - entries are words of 32 bits, and `Entry` reads a frame from the bits in which it wrote it;
+// - a word with other bits beside a frame's than those of the heap's states is the kernel's;
+// - `Entry::EMPTY` is the entry of an Empty page alone;
+// - Ready entries alone are valid, and slots link tables by pointers.
+unsafe impl EntryFormat for Entries {
     type Word = u32;
 
     fn read(word: u32) -> PageState {

@@ -32,13 +32,48 @@ pub(crate) enum Change {
 
 /// The bits of page-table entries: two functions without state that are each other's inverse.
 ///
-/// - The entry for [`PageState::Empty`] is the same as that of no other state, and in tables of
-///   every level below the root it is the entry that links nothing.
-/// - Of the entries that the heap writes, only those of [`PageState::Ready`] are valid to the MMU.
-/// - The number of a frame with zeroes in the bits below it is not valid to the MMU in tables of
+/// # Safety
+/// The machine frees the frame that an entry names, and maps what it writes. An implementor
+/// promises that:
+/// - [`Word`](Self::Word) is `u32` or `u64`;
+/// - [`read`](Self::read) and [`write`](Self::write) return the same for the same argument, and
+///   `read` returns each state, with its frame, that `write` was given;
+/// - an entry that was not written for a frame is read as one that names none, or as
+///   [`PageState::Kernel`];
+/// - the entry for [`PageState::Empty`] is the same as that of no other state, and in tables of
+///   every level below the root it is the entry that links nothing;
+/// - of the entries that the heap writes, only those of [`PageState::Ready`] are valid to the MMU;
+/// - the number of a frame with zeroes in the bits below it is not valid to the MMU in tables of
 ///   any level. A free frame holds such a number in its first 8 bytes, and a frame that was a table
 ///   may hold one while a CPU still walks it.
-pub trait EntryFormat: 'static {
+///
+/// ```
+/// use archipelago_paging::{EntryFormat, PageState};
+///
+/// enum Swapped {}
+///
+/// // SAFETY: …
+/// unsafe impl EntryFormat for Swapped {
+/// #   type Word = u32;
+/// #   fn read(word: u32) -> PageState { PageState::Kernel }
+/// #   fn write(state: PageState) -> u32 { 0 }
+///     // …
+/// }
+/// ```
+///
+/// ```compile_fail,E0200
+/// use archipelago_paging::{EntryFormat, PageState};
+///
+/// enum Swapped {}
+///
+/// impl EntryFormat for Swapped {
+/// #   type Word = u32;
+/// #   fn read(word: u32) -> PageState { PageState::Kernel }
+/// #   fn write(state: PageState) -> u32 { 0 }
+///     // …
+/// }
+/// ```
+pub unsafe trait EntryFormat: 'static {
     /// The integer that an entry is: `u32` or `u64`.
     type Word: Copy;
 

@@ -154,7 +154,8 @@ impl<F> Supply<'_, F> {
     pub(crate) fn free_all<M: PagingMode<P>, P>(&mut self, tables: &P, mut list: FrameList) {
         while let Some(frame) = list.pop::<M, P>(tables) {
             if self.deallocate.is_some() {
-                M::leaves(tables, frame);
+                // SAFETY: the frame was allocated from this supply, and is the list's no more.
+                unsafe { M::leaves(tables, frame) };
             }
             // SAFETY:
             // - the lists of a call hold frames that were allocated from its supply;

@@ -58,7 +58,7 @@ pub use paging::Paging;
 pub use physmap::{Linear, PhysMap};
 pub use pieces::pieces;
 pub use radix::{RadixFormat, RadixTables};
-pub use tlb::Tlb;
+pub use tlb::{ForOneCpu, Tlb};
 pub use windows::MAX_WINDOWS;
 
 /// The examples of the README.

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{Geometry, IndexRoot, PhysAddr, VirtRange};
 
-use crate::{EntryFormat, Level, Link, OwnedTables, TableRef};
+use crate::{EntryFormat, ForOneCpu, Level, Link, OwnedTables, TableRef};
 
 /// A machine's way to translate addresses: the levels of its page tables, the bits of their
 /// entries, and how the tables of a kernel, `P`, are reached. A type without values.
@@ -20,7 +20,6 @@ use crate::{EntryFormat, Level, Link, OwnedTables, TableRef};
 /// - an entry that the [`Format`](Self::Format) reads as [`PageState::Ready`] maps read-write
 ///   memory for the kernel, and one that it reads as anything else but [`PageState::Kernel`] maps
 ///   nothing;
-/// - the format keeps the rules of [`EntryFormat`];
 /// - [`memory`](Self::memory) returns a frame's memory and nothing else, aligned to 8 bytes;
 /// - while `P` is borrowed mutably, nothing else changes the tables.
 ///
@@ -49,10 +48,10 @@ pub unsafe trait PagingMode<P>: 'static {
     type Frames;
 
     /// The TLB maintenance of a kernel on one CPU. Its page says how the CPU has to be set up.
-    type LocalTlb;
+    type LocalTlb: Copy;
 
-    /// The value of [`LocalTlb`](Self::LocalTlb).
-    const LOCAL_TLB: Self::LocalTlb;
+    /// The value of [`LocalTlb`](Self::LocalTlb), which the machine of a kernel on one CPU gets.
+    const LOCAL_TLB: ForOneCpu<Self::LocalTlb>;
 
     /// Reads entry `index` of `table`.
     ///
@@ -87,7 +86,14 @@ pub unsafe trait PagingMode<P>: 'static {
 
     /// Hears that `count` entries of a table were written, from `first` on. The provided method
     /// does nothing, which is right where page walks see the data caches.
-    fn written(tables: &P, first: NonNull<<Self::Format as EntryFormat>::Word>, count: usize) {
+    ///
+    /// # Safety
+    /// The entries lie in a frame at [`memory`](Self::memory).
+    unsafe fn written(
+        tables: &P,
+        first: NonNull<<Self::Format as EntryFormat>::Word>,
+        count: usize,
+    ) {
         let _ = (tables, first, count);
     }
 
@@ -95,7 +101,10 @@ pub unsafe trait PagingMode<P>: 'static {
     /// used elsewhere: mapped as a page, or by whoever gets it from the frame allocator next. The
     /// provided method does nothing, which is right where caches see a frame once, however it is
     /// mapped. Elsewhere the frame's lines are written back and invalidated.
-    fn leaves(tables: &P, frame: PhysAddr) {
+    ///
+    /// # Safety
+    /// The frame is as for [`memory`](Self::memory).
+    unsafe fn leaves(tables: &P, frame: PhysAddr) {
         let _ = (tables, frame);
     }
 

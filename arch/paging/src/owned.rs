@@ -6,7 +6,39 @@ use core::fmt::Debug;
 ///
 /// The walker asks it about tables that the root links. Tables further down belong to the machine
 /// only if the entries that link them carry its mark ([`Link::Table`](crate::Link::Table)).
-pub trait OwnedTables: Debug + Send + 'static {
+///
+/// # Safety
+/// The machine frees the tables that the record names. An implementor promises that
+/// [`contains`](Self::contains) returns `true` for an index only if it was inserted and not removed
+/// since.
+///
+/// ```
+/// #[derive(Debug)]
+/// struct All;
+///
+/// // SAFETY: …
+/// unsafe impl archipelago_paging::OwnedTables for All {
+/// #   const NONE: Self = Self;
+/// #   fn insert(&mut self, _index: usize) {}
+/// #   fn remove(&mut self, _index: usize) {}
+/// #   fn contains(&self, _index: usize) -> bool { false }
+///     // …
+/// }
+/// ```
+///
+/// ```compile_fail,E0200
+/// #[derive(Debug)]
+/// struct All;
+///
+/// impl archipelago_paging::OwnedTables for All {
+/// #   const NONE: Self = Self;
+/// #   fn insert(&mut self, _index: usize) {}
+/// #   fn remove(&mut self, _index: usize) {}
+/// #   fn contains(&self, _index: usize) -> bool { true }
+///     // …
+/// }
+/// ```
+pub unsafe trait OwnedTables: Debug + Send + 'static {
     /// The record of no table.
     const NONE: Self;
 
@@ -24,7 +56,8 @@ pub trait OwnedTables: Debug + Send + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct MarkedTables;
 
-impl OwnedTables for MarkedTables {
+// SAFETY: the record names no table.
+unsafe impl OwnedTables for MarkedTables {
     const NONE: Self = Self;
 
     fn insert(&mut self, _index: usize) {}
@@ -44,7 +77,8 @@ const ENTRIES: usize = 1024;
 #[derive(Debug)]
 pub struct RootSet([u32; ENTRIES / 32]);
 
-impl OwnedTables for RootSet {
+// SAFETY: each index has a bit of its own, which is set while it is in the record.
+unsafe impl OwnedTables for RootSet {
     const NONE: Self = Self([0; ENTRIES / 32]);
 
     fn insert(&mut self, index: usize) {

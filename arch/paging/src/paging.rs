@@ -104,7 +104,9 @@ impl<M: PagingMode<P>, P, F, L> Paging<M, P, F, L, M::LocalTlb> {
     /// - That CPU is set up as the page of [`PagingMode::LocalTlb`] asks.
     #[must_use]
     pub const unsafe fn shared_on_one_cpu(locks: L) -> Self {
-        Self::over(locks, M::LOCAL_TLB)
+        // SAFETY: the caller promises one CPU, set up as its page asks.
+        let tlb = unsafe { M::LOCAL_TLB.get() };
+        Self::over(locks, tlb)
     }
 }
 
@@ -408,7 +410,7 @@ where
 
     /// Also refuses a range in which something is mapped or a table of the kernel's cannot serve
     /// the heap, and a range beyond the [`MAX_WINDOWS`](crate::MAX_WINDOWS) that can be told apart.
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let mut state = self.enter(patience)?;
         if !Self::GEOMETRY.contains(range) {
             return Err(ReserveError::Outside { range });

@@ -6,7 +6,9 @@ use core::sync::atomic::{Ordering, fence};
 
 use archipelago_api::{Geometry, IndexRoot, PhysAddr, VirtRange};
 
-use crate::{EntryFormat, Level, Link, MarkedTables, PagingMode, PhysMap, PlainFrames, TableRef};
+use crate::{
+    EntryFormat, ForOneCpu, Level, Link, MarkedTables, PagingMode, PhysMap, PlainFrames, TableRef,
+};
 
 /// The page-table format of a machine whose tables are all of one kind: the bits of its links
 /// beside those of its pages, and its levels. Such a machine needs no code of its own to reach
@@ -18,8 +20,7 @@ use crate::{EntryFormat, Level, Link, MarkedTables, PagingMode, PhysMap, PlainFr
 /// - an entry that [`EntryFormat::read`] finds Ready maps read-write memory for the kernel, and one
 ///   that it finds neither Ready nor the kernel's maps nothing;
 /// - [`read_link`](Self::read_link) returns [`Link::Table`] for an entry that links a table, and
-///   for no other;
-/// - the formats of pages and links keep the rules of [`EntryFormat`].
+///   for no other.
 pub unsafe trait RadixFormat: EntryFormat {
     /// The shape of the address space.
     const GEOMETRY: Geometry;
@@ -31,10 +32,10 @@ pub unsafe trait RadixFormat: EntryFormat {
     const LEVELS: &'static [Level];
 
     /// The TLB maintenance of a kernel on one CPU. Its page says how the CPU has to be set up.
-    type LocalTlb;
+    type LocalTlb: Copy;
 
-    /// The value of [`LocalTlb`](Self::LocalTlb).
-    const LOCAL_TLB: Self::LocalTlb;
+    /// The value of [`LocalTlb`](Self::LocalTlb), which the machine of a kernel on one CPU gets.
+    const LOCAL_TLB: ForOneCpu<Self::LocalTlb>;
 
     /// The meaning of `word` in a table above the last level. The heap's mark makes a table
     /// `owned`.
@@ -96,7 +97,7 @@ impl<M: PhysMap> RadixTables<M> {
 
 // SAFETY:
 // - CPUs walk the tables from the root that `new` was given, as the format promises;
-// - the format promises the meaning of its entries, and the rules of formats;
+// - the format promises the meaning of its entries;
 // - the memory of frames is where the map says, which was promised with it, aligned to a frame;
 // - `new` was promised that nothing else changes the tables.
 unsafe impl<F: RadixFormat, M: PhysMap> PagingMode<RadixTables<M>> for F {
@@ -114,7 +115,7 @@ unsafe impl<F: RadixFormat, M: PhysMap> PagingMode<RadixTables<M>> for F {
 
     type LocalTlb = F::LocalTlb;
 
-    const LOCAL_TLB: F::LocalTlb = F::LOCAL_TLB;
+    const LOCAL_TLB: ForOneCpu<F::LocalTlb> = F::LOCAL_TLB;
 
     unsafe fn link(tables: &mut RadixTables<M>, table: TableRef, index: usize) -> Link {
         // SAFETY: the caller promises a table of ours and an index in it.

@@ -38,7 +38,8 @@ where
             return Change::Stop;
         };
         if !fresh {
-            M::leaves(tables, frame);
+            // SAFETY: the frame was allocated just now.
+            unsafe { M::leaves(tables, frame) };
         }
         count += 1;
         all_fresh &= fresh;

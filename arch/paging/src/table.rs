@@ -76,7 +76,9 @@ impl<'a, M: PagingMode<P>, P> Table<'a, M, P> {
 impl<M: PagingMode<P>, P> Drop for Table<'_, M, P> {
     fn drop(&mut self) {
         if let Some(written) = self.written.take() {
-            M::written(self.tables, self.entry(written.start), written.len());
+            let first = self.entry(written.start);
+            // SAFETY: the entries are the table's, whose memory `new` got from the mode.
+            unsafe { M::written(self.tables, first, written.len()) };
         }
     }
 }

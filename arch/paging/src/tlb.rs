@@ -38,3 +38,40 @@ pub unsafe trait Tlb: Send + Sync + 'static {
         fence(Ordering::SeqCst);
     }
 }
+
+/// The TLB maintenance of a kernel on one CPU, for [`Paging`](crate::Paging) to take out where the
+/// caller has promised that there is one.
+///
+/// ```
+/// use archipelago_paging::ForOneCpu;
+///
+/// fn put<T: Copy>(tlb: T) -> ForOneCpu<T> {
+///     ForOneCpu::new(tlb)
+/// }
+/// ```
+///
+/// ```compile_fail,E0624
+/// use archipelago_paging::ForOneCpu;
+///
+/// fn take<T: Copy>(tlb: ForOneCpu<T>) -> T {
+///     unsafe { tlb.get() }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct ForOneCpu<T>(T);
+
+impl<T: Copy> ForOneCpu<T> {
+    /// Maintenance by `tlb`.
+    #[must_use]
+    pub const fn new(tlb: T) -> Self {
+        Self(tlb)
+    }
+
+    /// The maintenance.
+    ///
+    /// # Safety
+    /// One CPU alone uses the heap, and it is set up as the page of `T` asks.
+    pub(crate) const unsafe fn get(&self) -> T {
+        self.0
+    }
+}

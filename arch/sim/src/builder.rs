@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 
 use crate::frames::Frames;
-use crate::geometry::{SimGeometry, check_tables};
+use crate::geometry::{SimGeometry, check, check_tables};
 use crate::host;
 use crate::shared::Shared;
 use crate::tables::Tables;
@@ -25,6 +25,7 @@ pub struct Builder<G> {
 
 impl<G: SimGeometry> Builder<G> {
     pub(crate) fn new() -> Self {
+        const { check::<G>() };
         Self {
             frames: usize::MAX,
             takes_back: true,

@@ -2,7 +2,40 @@
 
 use archipelago_api::{Geometry, IndexRoot, IndexWord};
 
-/// The shape of a simulated machine.
+/// The shape of a simulated machine: constants, which the compiler checks where a machine is built.
+///
+/// ```
+/// use archipelago_api::{Geometry, IndexWord};
+/// use archipelago_sim::{Sim, SimGeometry, Small};
+///
+/// struct Wide;
+///
+/// impl SimGeometry for Wide {
+///     const GEOMETRY: Geometry =
+///         Geometry { index_root_shift: 1, address_bits: 25, ..Small::GEOMETRY };
+///     type IndexRoot = [IndexWord; 2];
+///     const TABLE_SHIFTS: &'static [u32] = &[];
+/// }
+///
+/// let builder = Sim::<Wide>::builder();
+/// ```
+///
+/// ```compile_fail,E0080
+/// use archipelago_api::{Geometry, IndexWord};
+/// use archipelago_sim::{Sim, SimGeometry, Small};
+///
+/// struct Wide;
+///
+/// impl SimGeometry for Wide {
+///     // One bit of address for nothing.
+///     const GEOMETRY: Geometry =
+///         Geometry { index_root_shift: 1, address_bits: 26, ..Small::GEOMETRY };
+///     type IndexRoot = [IndexWord; 2];
+///     const TABLE_SHIFTS: &'static [u32] = &[];
+/// }
+///
+/// let builder = Sim::<Wide>::builder();
+/// ```
 pub trait SimGeometry: Send + Sync + 'static {
     /// The shape of the address space.
     const GEOMETRY: Geometry;

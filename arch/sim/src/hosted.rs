@@ -77,8 +77,9 @@ impl Interrupts for Hosted {
         Self::disable_interrupts()
     }
 
-    fn restore(state: InterruptState) {
-        Self::restore_interrupts(state);
+    unsafe fn restore(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Self::restore_interrupts(state) };
     }
 
     fn are_enabled() -> bool {
@@ -95,7 +96,7 @@ impl Kernel for Hosted {
         }
     }
 
-    fn restore_interrupts(state: InterruptState) {
+    unsafe fn restore_interrupts(state: InterruptState) {
         ENABLED.set(state == InterruptState::Enabled);
     }
 
@@ -154,9 +155,11 @@ mod tests {
                 .join()
                 .expect("no panic")
         );
-        Hosted::restore_interrupts(inner);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Hosted::restore_interrupts(inner) };
         assert!(!Hosted::interrupts_enabled());
-        Hosted::restore_interrupts(outer);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Hosted::restore_interrupts(outer) };
         assert!(Hosted::interrupts_enabled());
     }
 

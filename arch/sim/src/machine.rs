@@ -51,7 +51,7 @@ unsafe impl<G: SimGeometry> Machine for Sim<G> {
 
     type IndexRoot = G::IndexRoot;
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let call = Shared::call(Kind::Reserve, range, patience);
         let _entered = self.shared().enter(call)?;
         self.shared().reserve(range)

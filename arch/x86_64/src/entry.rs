@@ -54,7 +54,13 @@ pub(crate) fn address_of(frame: PhysFrame) -> PhysAddr {
 #[derive(Debug)]
 pub enum Entries {}
 
-impl EntryFormat for Entries {
+// SAFETY:
+// - entries are words of 64 bits, and frames are read from the bits in which they were written;
+// - a word without both bits of `MARK` is the kernel's, and the kernel sets them in no entry of the
+//   heap's windows;
+// - 0 is the entry of an Empty page alone, and links nothing;
+// - `PRESENT` is set in Ready entries alone, and clear in the number of a frame.
+unsafe impl EntryFormat for Entries {
     type Word = u64;
 
     fn read(word: u64) -> PageState {

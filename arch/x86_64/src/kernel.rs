@@ -44,7 +44,7 @@ mod interrupts {
         }
 
         #[inline]
-        fn restore(state: InterruptState) {
+        unsafe fn restore(state: InterruptState) {
             if state == InterruptState::Enabled {
                 interrupts::enable();
             }

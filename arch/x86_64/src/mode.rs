@@ -5,7 +5,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtRange};
 use archipelago_paging::{
-    AllocateFrames, DeallocateFrames, Level, Link, MarkedTables, PagingMode, TableRef,
+    AllocateFrames, DeallocateFrames, ForOneCpu, Level, Link, MarkedTables, PagingMode, TableRef,
 };
 use x86_64::structures::paging::{FrameAllocator, FrameDeallocator, PhysFrame, Size4KiB};
 
@@ -54,8 +54,6 @@ unsafe fn entry_of<P: PageTables>(mapper: &mut P, table: TableRef, index: usize)
 //   hierarchy, and a link that is read as a table is one for them;
 // - Ready entries are present and writable, as are the links above them, and the heap's other
 //   entries are not present;
-// - the entry of an Empty page is 0, which links nothing either, only Ready entries are present,
-//   and bit 0 of a frame's number is 0;
 // - a frame's memory is where the mapper says, aligned to a page;
 // - `PageTables` promises that nothing else accesses the tables meanwhile.
 unsafe impl<P: PageTables> PagingMode<P> for FourLevel {
@@ -78,7 +76,7 @@ unsafe impl<P: PageTables> PagingMode<P> for FourLevel {
 
     type LocalTlb = LocalTlb;
 
-    const LOCAL_TLB: LocalTlb = LocalTlb::HERE;
+    const LOCAL_TLB: ForOneCpu<LocalTlb> = ForOneCpu::new(LocalTlb::HERE);
 
     unsafe fn link(mapper: &mut P, table: TableRef, index: usize) -> Link {
         // SAFETY: the caller promises a table of the hierarchy and an index in it.

@@ -155,7 +155,8 @@ fn faults(bench: &mut Bench) {
     let wait = Patience::Wait;
 
     assert_faults(page);
-    machine.reserve(window, wait).expect("it is free");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, wait) }.expect("it is free");
     assert_faults(page);
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, wait) }.expect("there are frames");
@@ -188,7 +189,8 @@ fn never_executable(bench: &mut Bench) {
     let machine = machine(bench.memory);
     let page = FREE_PAGE;
     let (one, wait) = (range(page, PAGE), Patience::Wait);
-    machine.reserve(one, wait).expect("it is free");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(one, wait) }.expect("it is free");
     // SAFETY: the page is Reserved.
     unsafe { machine.prepare(one, wait) }.expect("there are frames");
     // SAFETY: the page is Prepared.

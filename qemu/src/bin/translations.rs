@@ -94,7 +94,8 @@ fn write(address: usize) -> Result<(), Fault> {
 
 /// Reserves and prepares pages.
 fn prepare(machine: &impl Machine, range: VirtRange) {
-    machine.reserve(range, Patience::Wait).expect("it is free");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(range, Patience::Wait) }.expect("it is free");
     // SAFETY: the range is Reserved.
     unsafe { machine.prepare(range, Patience::Wait) }.expect("there are frames");
 }

@@ -98,9 +98,10 @@ unsafe impl Machine for HeapMachine {
 
     const DECOMMITS: bool = Flat::<Board, 3>::DECOMMITS;
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         let _held = self.lock(patience)?;
-        self.flat.reserve(range, patience)
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.flat.reserve(range, patience) }
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {

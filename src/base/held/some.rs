@@ -107,7 +107,8 @@ impl HeapNumber {
         let any = self
             .here::<K>()
             .is_some_and(|(number, locks)| locks.any(|heap, _| heap == number));
-        K::restore_interrupts(interrupts);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { K::restore_interrupts(interrupts) };
         any
     }
 

@@ -139,7 +139,8 @@ fn a_busy_machine_is_not_waited_for_with_interrupts_masked<G: SimGeometry>() {
     let state = Hosted::disable_interrupts();
     rig.machine.busy_nth(1, Mode::FromThenOn);
     let failure = rig.init(&[good::<G>()]).expect_err("busy");
-    Hosted::restore_interrupts(state);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(state) };
     rig.machine.disarm();
     assert!(
         matches!(

@@ -233,7 +233,8 @@ fn busy<G: SimGeometry>() {
     rig.machine.busy_nth(1, Mode::FromThenOn);
     let busy = rig.allocate(layout(8, 8), NONE);
     rig.machine.disarm();
-    Hosted::restore_interrupts(state);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(state) };
     let error = busy.expect_err("nothing is ready, and the machine is busy");
     assert!(
         matches!(error.cause, Cause::Busy | Cause::NotReady { .. }),

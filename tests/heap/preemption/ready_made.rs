@@ -25,8 +25,9 @@ impl Interrupts for Ticking {
         Hosted::disable_interrupts()
     }
 
-    fn restore(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
         scheduler::timer_may_interrupt(5);
     }
 
@@ -191,8 +192,9 @@ impl Interrupts for Telling {
         Hosted::disable_interrupts()
     }
 
-    fn restore(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
     }
 
     fn are_enabled() -> bool {

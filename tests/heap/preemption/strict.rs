@@ -17,8 +17,9 @@ impl Kernel for Strict {
         Hosted::disable_interrupts()
     }
 
-    fn restore_interrupts(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
         scheduler::timer_may_interrupt(5);
     }
 

@@ -25,8 +25,9 @@ impl Kernel for Interrupted {
         Hosted::disable_interrupts()
     }
 
-    fn restore_interrupts(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
         if state == InterruptState::Enabled {
             if let Some(watch) = WATCH.take() {
                 watch();
@@ -82,8 +83,9 @@ impl Kernel for Moving {
         Hosted::disable_interrupts()
     }
 
-    fn restore_interrupts(state: InterruptState) {
-        Hosted::restore_interrupts(state);
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
     }
 
     fn interrupts_enabled() -> bool {
@@ -206,8 +208,9 @@ unsafe impl Machine for Locked {
     const GEOMETRY: Geometry = Plain32::GEOMETRY;
     type IndexRoot = [IndexWord; 1];
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
-        self.0.reserve(range, patience)
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.0.reserve(range, patience) }
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {

@@ -27,7 +27,8 @@ fn a_range_that_was_not_undone_is_not_prepared_twice<G: SimGeometry>() {
         rig.machine.busy_nth(nth, Mode::Once);
         let interrupts = Hosted::disable_interrupts();
         let block = rig.allocate(wanted, AllocFlags::empty());
-        Hosted::restore_interrupts(interrupts);
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Hosted::restore_interrupts(interrupts) };
         let busy = rig.machine.injected();
         rig.machine.disarm();
         rig.verify();

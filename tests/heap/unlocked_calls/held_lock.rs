@@ -101,7 +101,8 @@ fn use_ready_memory<G: SimGeometry>(rig: &Rig<G>, objects: Vec<Sent>) -> Vec<Sen
     let interrupts = Hosted::disable_interrupts();
     let much = layout(6 * G::GEOMETRY.arena_bytes(), 8);
     let refused = rig.allocate(much, AllocFlags::empty());
-    Hosted::restore_interrupts(interrupts);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(interrupts) };
     refused.expect_err("as much as that is not Ready");
     live.into_iter().map(Sent).collect()
 }

@@ -59,7 +59,8 @@ impl<G: SimGeometry> Cpu<G> {
             28 => {
                 let interrupts = Hosted::disable_interrupts();
                 self.allocate();
-                Hosted::restore_interrupts(interrupts);
+                // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+                unsafe { Hosted::restore_interrupts(interrupts) };
             }
             29 => assert!(
                 self.rig.heap.scavenge(3).is_ok(),

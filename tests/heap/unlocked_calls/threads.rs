@@ -13,9 +13,11 @@ use super::{LARGE, check, inside, provoke, shared};
 /// Runs `work` with interrupts as `state` says.
 fn with_interrupts(state: InterruptState, work: impl FnOnce()) {
     let before = Hosted::disable_interrupts();
-    Hosted::restore_interrupts(state);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(state) };
     work();
-    Hosted::restore_interrupts(before);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(before) };
 }
 
 /// While one thread is inside the machine, another that differs from it in one bit allocates. It

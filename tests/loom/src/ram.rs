@@ -49,7 +49,7 @@ unsafe impl Machine for Ram {
 
     type IndexRoot = [IndexWord; 1];
 
-    fn reserve(&self, _: VirtRange, _: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, _: VirtRange, _: Patience) -> Result<(), ReserveError> {
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Kernel for Threads {
         InterruptState::Masked
     }
 
-    fn restore_interrupts(_: InterruptState) {}
+    unsafe fn restore_interrupts(_: InterruptState) {}
 
     fn interrupts_enabled() -> bool {
         false

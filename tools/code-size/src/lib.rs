@@ -23,7 +23,7 @@ impl Kernel for Silent {
         InterruptState::Masked
     }
 
-    fn restore_interrupts(_: InterruptState) {}
+    unsafe fn restore_interrupts(_: InterruptState) {}
 
     fn interrupts_enabled() -> bool {
         false

@@ -53,9 +53,12 @@ pub(crate) const BIG_ENDIAN_32: &str = "powerpc-unknown-linux-gnu";
 /// The bitmap's tests that Miri runs on every kind of target: those of the layer, and of a heap.
 const BITMAP_INTERPRETED: [&str; 3] = ["bits::tests", "objects::small::", "moves::small::"];
 
+/// The program whose threads use a firmware heap.
+pub(crate) const FIRMWARE: [&str; 4] = ["--package", "archipelago-firmware", "--test", "threads"];
+
 /// Runs Miri with strict provenance over the library's unit tests, and the model and the heap on
-/// every geometry; then over the bitmap and heaps that have one, with words of either width and in
-/// either byte order unless a target is named.
+/// every geometry; then over threads that use a firmware heap; then over the bitmap and heaps that
+/// have one, with words of either width and in either byte order unless a target is named.
 ///
 /// # Errors
 /// If there is no nightly toolchain with Miri and none can be installed.
@@ -80,6 +83,9 @@ pub(crate) fn miri(options: &Miri, install: Install) -> Result<ExitCode> {
     };
     let mut commands = vec![command];
     if options.filter.is_none() {
+        let mut firmware = interpreted(options.target.as_deref(), install)?;
+        firmware.args(FIRMWARE);
+        commands.push(firmware);
         let targets = match &options.target {
             Some(target) => vec![Some(target.as_str())],
             None => [INTERPRETED_32, BIG_ENDIAN, BIG_ENDIAN_32]

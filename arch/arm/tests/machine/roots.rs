@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use archipelago_api::{Footprint, Machine, Patience, PhysAddr, ReserveError, VirtAddr};
-use archipelago_arm::Walks;
+use archipelago_arm::{Link, Walks};
 use archipelago_paging_testing::{FrameMemory, Walked as _, life};
 
 use crate::physical::{PAGE, Physical, Source, machine, range};
@@ -65,9 +65,25 @@ fn a_section_of_the_kernels_refuses_its_four_megabytes() {
     let window = range(0x4030_0000, 512);
     let occupied = range(0x4030_0000, 256);
     assert_eq!(
-        machine.reserve(window, Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(window, Patience::Wait) },
         Err(ReserveError::Occupied { occupied })
     );
     let beside = range(0x4040_0000, 256);
-    assert_eq!(machine.reserve(beside, Patience::Wait), Ok(()));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(beside, Patience::Wait) }, Ok(()));
+}
+
+#[test]
+fn a_slot_beyond_the_root_is_one_of_the_root() {
+    const SECTION: u32 = 0x4000_0c0e;
+    let source = Source::new(8);
+    // SAFETY: a word of the lower table, which has 2048.
+    unsafe { source.physical.lower.write(SECTION) };
+    let roots = source.physical.roots(Walks::Coherent);
+    assert_eq!(roots.link(0), Link::Kernel);
+    for beyond in [1024, 1 << 20, usize::MAX - 1023] {
+        assert_eq!(roots.link(beyond), Link::Kernel, "slot {beyond:#x}");
+    }
+    assert_eq!(roots.link(1025), Link::Empty);
 }

@@ -57,8 +57,9 @@ unsafe impl<M: Machine, P: Walked> Machine for Following<M, P> {
 
     type IndexRoot = M::IndexRoot;
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
-        self.machine.reserve(range, patience)
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.machine.reserve(range, patience) }
     }
 
     unsafe fn prepare(&self, range: VirtRange, patience: Patience) -> Result<(), PrepareError> {

@@ -31,9 +31,8 @@ fn nothing_left<P: Walked>(source: &Source<P>, machine: &impl Machine) {
 
 /// Reserves a window and makes all of it Ready.
 pub fn make_ready(machine: &impl Machine, window: VirtRange) {
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     // SAFETY: the window is Prepared.
@@ -49,9 +48,8 @@ pub fn live_and_die<P: Walked>(
 ) -> Vec<VirtRange> {
     let pages = window.bytes() / PAGE;
     let nothing = source.physical.picture();
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     assert_eq!(source.books().requests, 0, "reserving takes no memory");
     let (low, high) = window.split_at(window.bytes() / 2).expect("shorter");
 
@@ -101,9 +99,8 @@ pub fn live_and_die<P: Walked>(
     // - the window is reserved;
     // - nothing uses it.
     unsafe { machine.release(window, Patience::Wait) }.expect("waited");
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it was released");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it was released");
     flushes
 }
 
@@ -115,7 +112,8 @@ pub fn release_of_every_state<P: Walked>(
     [window, prepared, ready]: [VirtRange; 3],
     patience: Patience,
 ) {
-    machine.reserve(window, patience).expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, patience) }.expect("it is empty");
     // SAFETY: the part is Reserved.
     unsafe { machine.prepare(prepared, patience) }.expect("there are frames");
     // SAFETY: the part is Prepared.
@@ -143,9 +141,8 @@ pub fn held_frames_are_used_first<P: Walked>(
         assert_eq!(frames, (table_frames, held_frames));
         balanced(source, footprint, ready);
     };
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     for round in 0..3 {
         // SAFETY: the window is Reserved.
         unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
@@ -241,9 +238,8 @@ pub fn only_new_frames_are_known_to_be_zero<P: Walked>(
     window: VirtRange,
 ) {
     let memory = source.physical.memory();
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     // SAFETY: the window is Prepared.
@@ -272,9 +268,8 @@ pub fn tables_of_the_kernel_stay<P: Walked>(
     ready: VirtRange,
 ) {
     let before = (source.physical.picture(), source.out());
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     let made = machine.footprint().table_frames;

@@ -13,7 +13,12 @@ const FRAME: u32 = 0xffff_f000;
 /// Entries with a bit that stays set when nothing else is.
 pub(crate) enum Entries {}
 
-impl EntryFormat for Entries {
+// SAFETY:
+// - entries are words of 32 bits, and frames are read from the bits in which they were written;
+// - an entry with other bits beside a frame's than those of the heap's states is the kernel's;
+// - `EMPTY` is the entry of an Empty page alone, and the root links nothing by it;
+// - `VALID` is set in Ready entries alone, and clear in the number of a frame.
+unsafe impl EntryFormat for Entries {
     type Word = u32;
 
     fn read(entry: u32) -> PageState {

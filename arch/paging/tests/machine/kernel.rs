@@ -26,7 +26,8 @@ fn a_page_or_a_block_of_the_kernels_refuses_a_window_by_name() {
         .map(VirtAddr::new(WINDOW + 5 * PAGE), kernels);
     source.physical.slots()[WINDOW / SLOT_BYTES + 2] = BLOCK;
     let machine = machine::<Whole>(&source, true);
-    let reserve = |base, pages| machine.reserve(range(base, pages), Patience::Wait);
+    // SAFETY: no other call of the machine runs meanwhile.
+    let reserve = |base, pages| unsafe { machine.reserve(range(base, pages), Patience::Wait) };
     assert_eq!(reserve(WINDOW, 16), occupied(WINDOW + 5 * PAGE, 1));
     let block = WINDOW + 2 * SLOT_BYTES;
     assert_eq!(reserve(WINDOW + 6 * PAGE, 4096), occupied(block, 1024));
@@ -50,18 +51,25 @@ fn a_window_outside_of_the_space_is_refused() {
     let outside = |range| Err(ReserveError::Outside { range });
     let over = range(0x7fff_f000, 2);
     assert_eq!(
-        machine::<Lower>(&source, true).reserve(over, Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine::<Lower>(&source, true).reserve(over, Patience::Wait) },
         outside(over)
     );
     let under = range(0xbfff_f000, 2);
     assert_eq!(
-        machine::<Upper>(&source, true).reserve(under, Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine::<Upper>(&source, true).reserve(under, Patience::Wait) },
         outside(under)
     );
     let top = range(0xffff_f000, 1);
     let whole = machine::<Whole>(&source, true);
-    assert_eq!(whole.reserve(top, Patience::Wait), Ok(()));
-    assert_eq!(whole.reserve(top, Patience::Wait), occupied(0xffff_f000, 1));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { whole.reserve(top, Patience::Wait) }, Ok(()));
+    assert_eq!(
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { whole.reserve(top, Patience::Wait) },
+        occupied(0xffff_f000, 1)
+    );
 }
 
 #[test]
@@ -72,15 +80,21 @@ fn there_is_room_for_a_hundred_windows_and_one_too_many_is_refused() {
     let window = |i: usize| range(WINDOW + i * 127 % 256 * 2 * SLOT_BYTES / 4, 8);
     const { assert!(MAX_WINDOWS >= 100) };
     for i in 0..MAX_WINDOWS {
-        assert_eq!(machine.reserve(window(i), Patience::Wait), Ok(()));
+        assert_eq!(
+            // SAFETY: no other call of the machine runs meanwhile.
+            unsafe { machine.reserve(window(i), Patience::Wait) },
+            Ok(())
+        );
     }
     let over = range(WINDOW - SLOT_BYTES, 1);
     let refused = Err(ReserveError::Outside { range: over });
-    assert_eq!(machine.reserve(over, Patience::Wait), refused);
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(over, Patience::Wait) }, refused);
     // SAFETY:
     // - the window is reserved;
     // - nothing uses it.
     unsafe { machine.release(window(40), Patience::Wait) }.expect("waited");
-    assert_eq!(machine.reserve(over, Patience::Wait), Ok(()));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(over, Patience::Wait) }, Ok(()));
     assert_eq!(source.books().requests, 0);
 }

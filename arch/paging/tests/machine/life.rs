@@ -56,7 +56,8 @@ fn a_table_goes_with_the_last_page_that_it_serves_and_is_then_remembered_nowhere
     // In the first and the last quarter of a slot, each of which a CPU remembers by itself.
     let (low, high) = (range(0x4000_0000, 4), range(0x403f_c000, 4));
     for part in [low, high] {
-        machine.reserve(part, Patience::Wait).expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(part, Patience::Wait) }.expect("it is empty");
         // SAFETY: the part is Reserved.
         unsafe { machine.prepare(part, Patience::Wait) }.expect("there are frames");
         // SAFETY: the part is Prepared.
@@ -107,9 +108,8 @@ fn adjacent_frames_are_a_request_of_their_own() {
         let source = Source::new(2048);
         let machine = machine::<Whole>(&source, returning);
         let window = range(0xff80_0000 - 300 * PAGE, 600);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
         // SAFETY: the window is Reserved.
         unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
         // SAFETY: the window is Prepared.

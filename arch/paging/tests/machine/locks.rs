@@ -55,9 +55,8 @@ fn states() -> [VirtRange; 3] {
 pub(crate) fn in_every_state<L: Locked<Pages, Source>>(machine: &Machine<Whole, L>) {
     let [reserved, prepared, ready] = states();
     for window in [reserved, prepared, ready] {
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     }
     for window in [prepared, ready] {
         // SAFETY: the window is Reserved.
@@ -75,7 +74,8 @@ pub(crate) fn every_call_is_busy<L: Locked<Pages, Source>>(
     let before = (source.physical.picture(), source.out(), machine.footprint());
     let free = range(FREE, 16);
     assert_eq!(
-        machine.reserve(free, Patience::Try),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(free, Patience::Try) },
         Err(ReserveError::Busy)
     );
     // SAFETY: the window is Reserved.
@@ -258,7 +258,8 @@ fn waiting_for_another_call() {
     wait_inside.recv().expect("the window was translated");
     *HOLDER.lock() = Some(run);
     let other = range(FREE + (1 << 24), 16);
-    assert_eq!(machine.reserve(other, Patience::Wait), Ok(()));
+    // SAFETY: the machine has a lock of its own against a call that comes meanwhile.
+    assert_eq!(unsafe { machine.reserve(other, Patience::Wait) }, Ok(()));
     assert_eq!(inside.join().expect("it was let run"), Ok(()));
 }
 
@@ -431,7 +432,8 @@ fn a_lock_that_is_taken_during_a_flush_leaves_the_rest_to_the_next_call() {
         drop(taking.guard.lock().take());
         taking.spared.store(usize::MAX, Ordering::Relaxed);
         let other = range(FREE + (1 << 24), 1);
-        machine.reserve(other, Patience::Try).expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(other, Patience::Try) }.expect("it is empty");
         assert_eq!(source.out(), 0);
         accounts_are_exact(&source, &machine, 0);
         // SAFETY: the window is Reserved.
@@ -475,7 +477,8 @@ struct Interrupted {
 unsafe impl FrameAllocator for Interrupted {
     fn allocate_frame(&mut self) -> Option<PhysAddr> {
         if let Some(machine) = self.machine.get() {
-            let refused = machine.reserve(range(FREE, 1), Patience::Try);
+            // SAFETY: the machine has a lock of its own against a call that comes meanwhile.
+            let refused = unsafe { machine.reserve(range(FREE, 1), Patience::Try) };
             assert_eq!(refused, Err(ReserveError::Busy));
             // Asking takes no lock; with one, this would hang.
             assert_eq!(machine.footprint().held_frames, 0);

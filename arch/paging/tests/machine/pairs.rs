@@ -17,9 +17,8 @@ fn prepared(source: &Source) -> Machine {
 }
 
 fn prepare(machine: &impl archipelago_api::Machine, window: VirtRange) {
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
 }

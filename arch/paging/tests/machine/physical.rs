@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtAddr};
-use archipelago_paging::{Level, Link, PagingMode, PlainFrames, RootSet, TableRef};
+use archipelago_paging::{ForOneCpu, Level, Link, PagingMode, PlainFrames, RootSet, TableRef};
 use archipelago_paging_testing::{FrameMemory, Picture, Walked};
 pub(crate) use archipelago_paging_testing::{PAGE, each_page, range};
 use archipelago_sim::{Plain31, Plain32, SimGeometry as _};
@@ -162,7 +162,6 @@ pub(crate) enum TwoLevel {}
 // SAFETY:
 // - `Physical::walk` goes through the links that this returns;
 // - it takes entries as the format has them;
-// - the formats under test keep the rules;
 // - `memory` is the frame's, aligned to a page;
 // - the tests read tables while no machine works on them.
 unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
@@ -173,7 +172,7 @@ unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
     type OwnedTables = RootSet;
     type Frames = PlainFrames;
     type LocalTlb = ();
-    const LOCAL_TLB: () = ();
+    const LOCAL_TLB: ForOneCpu<()> = ForOneCpu::new(());
 
     unsafe fn link(pages: &mut Pages<S>, table: TableRef, slot: usize) -> Link {
         assert_eq!(table, TableRef::Root);
@@ -208,7 +207,7 @@ unsafe impl<S: Space> PagingMode<Pages<S>> for TwoLevel {
         pages.0.memory.place(frame)
     }
 
-    fn leaves(pages: &Pages<S>, frame: PhysAddr) {
+    unsafe fn leaves(pages: &Pages<S>, frame: PhysAddr) {
         pages.0.dirty().remove(&frame);
     }
 }

@@ -15,9 +15,8 @@ fn reserved(returning: bool) -> (Source, Machine, VirtRange) {
     let source = Source::new(2048);
     let machine = machine(&source, returning);
     let window = range(WINDOW, PAGES);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     (source, machine, window)
 }
 
@@ -157,9 +156,8 @@ fn out_of_memory_is_told_and_gone_again_when_memory_is_back() {
     let source = Source::new(64);
     let machine = machine(&source, true);
     let window = range(WINDOW, 70);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     let available = 64 - ROOT_FRAMES - machine.footprint().table_frames;

@@ -98,7 +98,8 @@ impl Model {
             self.source.fail(n, true);
         }
         let done = match request.call {
-            Call::Reserve => machine.reserve(range, patience).is_ok(),
+            // SAFETY: no other call of the machine runs meanwhile.
+            Call::Reserve => unsafe { machine.reserve(range, patience) }.is_ok(),
             // SAFETY: `run` chose pages that are Reserved.
             Call::Prepare => unsafe { machine.prepare(range, patience) }.is_ok(),
             // SAFETY: `run` chose pages that are Prepared.

@@ -50,9 +50,8 @@ fn touched<T: Tlb>(source: &Source, tlb: T) -> (Machine<T>, usize) {
     let paging = unsafe { Paging::new(radix_tables(source), *source) };
     let machine = paging.returning().with_tlb(tlb);
     let window = range(WINDOW, 16);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     assert_eq!(source.touch(window), 0);

@@ -37,7 +37,8 @@ fn pages_of_every_size_refuse_a_window_by_name() {
     memory.write(middle, 3, number(root) | CODE);
     memory.write(root, (WINDOW >> 30 & 511) + 2, number(root) | CODE);
     let machine = machine(&source, true);
-    let reserve = |base, pages| machine.reserve(range(base, pages), Patience::Wait);
+    // SAFETY: no other call of the machine runs meanwhile.
+    let reserve = |base, pages| unsafe { machine.reserve(range(base, pages), Patience::Wait) };
     let occupied = |base, bytes: usize| {
         Err(ReserveError::Occupied {
             occupied: range(base, bytes / PAGE),
@@ -85,10 +86,12 @@ fn half_of_the_space_is_reserved_and_the_hole_is_refused() {
     let source = Source::new(2);
     let machine = machine(&source, true);
     let half = range(0, (1 << 38) / PAGE);
-    assert_eq!(machine.reserve(half, Patience::Wait), Ok(()));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(half, Patience::Wait) }, Ok(()));
     assert_eq!(source.out(), 0);
     let hole = range(0x40_0000_0000, 1);
     let refused = Err(ReserveError::Outside { range: hole });
-    assert_eq!(machine.reserve(hole, Patience::Wait), refused);
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(hole, Patience::Wait) }, refused);
     assert_eq!(source.physical.ready(VirtAddr::new(0)), None);
 }

@@ -2,7 +2,9 @@
 //! them beside its kernel.
 
 use archipelago_api::{Geometry, IndexWord, PhysAddr, VirtRange};
-use archipelago_paging::{EntryFormat, Level, Link, PageState, RadixFormat, Tlb, pieces};
+use archipelago_paging::{
+    EntryFormat, ForOneCpu, Level, Link, PageState, RadixFormat, Tlb, pieces,
+};
 
 const VALID: u64 = 1;
 const READ: u64 = 1 << 1;
@@ -33,7 +35,13 @@ fn number_of(frame: PhysAddr) -> u64 {
     frame.value() >> 12 << FRAME_SHIFT
 }
 
-impl EntryFormat for Sv39 {
+// SAFETY:
+// - entries are words of 64 bits, and frames are read from the bits in which they were written;
+// - the states differ in the bits beside the frame's, of which an entry that was not written for a
+//   frame has those of no state with a frame;
+// - 0 is the empty entry alone, and links nothing;
+// - `VALID` is set in Ready entries alone, and clear in the number of a frame.
+unsafe impl EntryFormat for Sv39 {
     type Word = u64;
 
     fn read(word: u64) -> PageState {
@@ -60,8 +68,7 @@ impl EntryFormat for Sv39 {
 // - a CPU walks three levels of 512 entries, and takes bits 12 to 38 of an address for indices;
 // - a Ready entry is readable and writable by the kernel, and no other entry of the heap's is
 //   valid;
-// - an entry links a table if it is valid and neither readable, writable nor executable;
-// - 0 is the empty entry of all levels, and bit 0 of a frame's address is 0, so not valid.
+// - an entry links a table if it is valid and neither readable, writable nor executable.
 unsafe impl RadixFormat for Sv39 {
     const GEOMETRY: Geometry = Geometry {
         address_bits: 39,
@@ -80,7 +87,7 @@ unsafe impl RadixFormat for Sv39 {
 
     type LocalTlb = ();
 
-    const LOCAL_TLB: () = ();
+    const LOCAL_TLB: ForOneCpu<()> = ForOneCpu::new(());
 
     fn read_link(word: u64) -> Link {
         if word == 0 {

@@ -119,19 +119,17 @@ unsafe impl Machine for Faulty {
     const GEOMETRY: Geometry = Plain32::GEOMETRY;
     type IndexRoot = <Plain32 as SimGeometry>::IndexRoot;
 
-    fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
+    unsafe fn reserve(&self, range: VirtRange, patience: Patience) -> Result<(), ReserveError> {
         self.busy(patience)?;
         if self.is(Flaw::ReserveTakesMore) {
             let more = VirtRange::new(range.base(), range.bytes() + GRANULE);
-            if self
-                .sim
-                .reserve(more.expect("does not wrap"), patience)
-                .is_ok()
-            {
+            // SAFETY: the caller's promise is the same.
+            if unsafe { self.sim.reserve(more.expect("does not wrap"), patience) }.is_ok() {
                 return Ok(());
             }
         }
-        match self.sim.reserve(range, patience) {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.sim.reserve(range, patience) } {
             Err(ReserveError::Occupied { .. }) if self.is(Flaw::ReserveTakesWhatIsTaken) => Ok(()),
             Err(ReserveError::Occupied { .. }) if self.is(Flaw::ReserveNamesAnotherPart) => {
                 let end = range.end().expect("not at the top");

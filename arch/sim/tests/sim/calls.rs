@@ -23,11 +23,12 @@ fn an_injected_failure_is_the_calls_own_and_changes_nothing() {
     let sim = Sim::<Plain32>::default();
     let window = range(0x10_0000, 0x4000);
     sim.fail_nth(1, Mode::Once);
-    let refused = sim.reserve(window, Patience::Wait);
+    // SAFETY: no other call of the machine runs meanwhile.
+    let refused = unsafe { sim.reserve(window, Patience::Wait) };
     assert_eq!(refused, Err(ReserveError::Occupied { occupied: window }));
     sim.fail_nth(2, Mode::FromThenOn);
-    sim.reserve(window, Patience::Wait)
-        .expect("the first call succeeds");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("the first call succeeds");
     for _ in 0..2 {
         // SAFETY: the simulated machine checks the state itself.
         let refused = unsafe { sim.prepare(window, Patience::Wait) };
@@ -91,7 +92,8 @@ fn a_call_that_may_wait_does() {
     let window = range(0x10_0000, 0x4000);
     let held = sim.hold();
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| sim.reserve(window, Patience::Wait));
+        // SAFETY: no other call of the machine runs meanwhile.
+        let call = scope.spawn(|| unsafe { sim.reserve(window, Patience::Wait) });
         while sim.calls().total() == 0 {
             std::thread::yield_now();
         }

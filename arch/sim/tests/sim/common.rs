@@ -51,8 +51,8 @@ pub(crate) fn release<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
 
 /// Takes a range from None to Ready.
 pub(crate) fn make_ready<G: SimGeometry>(sim: &Sim<G>, range: VirtRange) {
-    sim.reserve(range, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(range, Patience::Wait) }.expect("nothing is there");
     prepare(sim, range);
     commit(sim, range);
 }

@@ -32,8 +32,8 @@ fn round_trip<G: SimGeometry>(sim: &Sim<G>) {
     for window in windows::<G>() {
         let last = window.last().expect("a window is not empty");
         assert_eq!(sim.state(window.base()), State::None);
-        sim.reserve(window, Patience::Wait)
-            .expect("nothing is there");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
         assert_eq!(sim.ranges(), [(window, State::Reserved)]);
         prepare(sim, window);
         assert_eq!(sim.ranges(), [(window, State::Prepared)]);
@@ -136,8 +136,8 @@ for_every_shape!(x86_64: archipelago_sim::X86_64);
 fn tables_come_from_the_same_frames_and_go_when_nothing_needs_them() {
     let sim = Sim::<Plain32>::builder().frames(10).build();
     let window = range(0x1ff_f000, 0x2000);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     prepare(&sim, window);
     assert_eq!(
         sim.footprint().table_frames,
@@ -159,8 +159,8 @@ fn tables_come_from_the_same_frames_and_go_when_nothing_needs_them() {
 fn prepare_and_commit_that_lack_frames_leave_everything_as_it_was() {
     let sim = Sim::<Plain32>::builder().frames(1).build();
     let window = range(0x10_0000, 0x4000);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     // SAFETY: the simulated machine checks the state itself.
     let refused = unsafe { sim.prepare(window, Patience::Wait) };
     assert_eq!(
@@ -213,21 +213,27 @@ fn frames_that_are_not_taken_back_are_held_and_used_first() {
 fn reserve_refuses_what_is_taken_and_what_is_outside() {
     let sim = Sim::<Plain31>::default();
     let window = range(0x10_0000, 0x4000);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     let over = range(0xf_f000, 0x2000);
     let occupied = ReserveError::Occupied {
         occupied: range(0x10_0000, 0x1000),
     };
-    assert_eq!(sim.reserve(over, Patience::Wait), Err(occupied));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { sim.reserve(over, Patience::Wait) }, Err(occupied));
     let foreign = range(0x20_0000, 0x1000);
     sim.occupy(foreign);
     let around = range(0x1f_0000, 0x20_0000);
     let occupied = ReserveError::Occupied { occupied: foreign };
-    assert_eq!(sim.reserve(around, Patience::Wait), Err(occupied));
+    assert_eq!(
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(around, Patience::Wait) },
+        Err(occupied)
+    );
     let beyond = range(0x7fff_f000, 0x2000);
     let outside = ReserveError::Outside { range: beyond };
-    assert_eq!(sim.reserve(beyond, Patience::Wait), Err(outside));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { sim.reserve(beyond, Patience::Wait) }, Err(outside));
     assert_eq!(sim.ranges(), [(window, State::Reserved)]);
 }
 
@@ -269,8 +275,8 @@ fn adjacent<G: SimGeometry>(sim: &Sim<G>, base: usize, low_first: bool) {
     let high = high.split_at(low.bytes()).expect("longer").1;
     let order = if low_first { [low, high] } else { [high, low] };
     for window in order {
-        sim.reserve(window, Patience::Wait)
-            .expect("nothing is there");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     }
     let both = range(base, low.bytes() + high.bytes());
     prepare(sim, both);
@@ -305,8 +311,8 @@ fn windows_that_meet_where_addresses_wrap_stay_two_ranges() {
     let upper = range(usize::MAX - 0x3fff, 0x4000);
     let lower = range(0, 0x4000);
     for window in [upper, lower] {
-        sim.reserve(window, Patience::Wait)
-            .expect("nothing is there");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     }
     assert_eq!(
         sim.ranges(),
@@ -320,8 +326,8 @@ fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
     let window = range(0x10_0000, 0x4000);
     let local = 0_u8;
     assert_eq!(sim.address((&local).into()), None);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     assert_eq!(sim.address((&local).into()), None);
     assert_eq!(sim.address(core::ptr::NonNull::dangling()), None);
     let above = VirtAddr::new(0x2000_0000);
@@ -337,8 +343,8 @@ fn foreign_pointers_have_no_address_and_foreign_addresses_a_dangling_pointer() {
 fn a_window_of_a_terabyte_costs_what_is_touched_of_it() {
     let sim = Sim::<archipelago_sim::X86_64>::default();
     let window = range(0xffff_c000_0000_0000, 1 << 40);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     let far = range(0xffff_c0ff_ffff_f000, 0x1000);
     prepare(&sim, far);
     commit(&sim, far);

@@ -66,8 +66,8 @@ fn ready_memory_does_not_trap() {
 fn reserved_memory_traps() {
     dies("reserved_memory_traps", || {
         let sim = Sim::<Plain32>::default();
-        sim.reserve(window(), Patience::Wait)
-            .expect("nothing is there");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(window(), Patience::Wait) }.expect("nothing is there");
         read(&sim, INSIDE);
     });
 }
@@ -76,8 +76,8 @@ fn reserved_memory_traps() {
 fn prepared_memory_traps() {
     dies("prepared_memory_traps", || {
         let sim = Sim::<Plain32>::default();
-        sim.reserve(window(), Patience::Wait)
-            .expect("nothing is there");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { sim.reserve(window(), Patience::Wait) }.expect("nothing is there");
         prepare(&sim, window());
         write(&sim, INSIDE, 1);
     });

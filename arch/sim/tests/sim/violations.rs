@@ -19,9 +19,8 @@ fn message(mistake: impl FnOnce()) -> String {
 /// Makes a call, which need not succeed.
 fn call(sim: &Sim<Plain32>, kind: Kind, range: VirtRange) {
     match kind {
-        Kind::Reserve => sim
-            .reserve(range, Patience::Wait)
-            .expect("nothing is there"),
+        // SAFETY: no other call of the machine runs meanwhile.
+        Kind::Reserve => unsafe { sim.reserve(range, Patience::Wait) }.expect("nothing is there"),
         Kind::Prepare => prepare(sim, range),
         Kind::Commit => commit(sim, range),
         Kind::Decommit => decommit(sim, range),
@@ -154,8 +153,8 @@ fn a_call_from_within_a_call_is_caught() {
         }
     });
     let window = range(WINDOW.0, WINDOW.1);
-    sim.reserve(window, Patience::Wait)
-        .expect("nothing is there");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { sim.reserve(window, Patience::Wait) }.expect("nothing is there");
     let said = message(|| prepare(&sim, window));
     assert!(said.ends_with("is in flight, from within it"), "{said}");
     sim.clear_hook();
@@ -176,10 +175,12 @@ fn a_call_beside_another_threads_call_is_caught() {
         over_inside.wait();
     });
     std::thread::scope(|scope| {
-        scope.spawn(|| sim.reserve(range(0x10_0000, 0x1000), Patience::Wait));
+        // SAFETY: the simulated machine stops at a call that comes meanwhile.
+        scope.spawn(|| unsafe { sim.reserve(range(0x10_0000, 0x1000), Patience::Wait) });
         begun.wait();
         let said = message(|| {
-            sim.reserve(range(0x20_0000, 0x1000), Patience::Wait)
+            // SAFETY: the simulated machine stops at a call that comes meanwhile.
+            unsafe { sim.reserve(range(0x20_0000, 0x1000), Patience::Wait) }
                 .expect("caught before");
         });
         over.wait();
@@ -192,7 +193,8 @@ fn waiting_for_a_lock_of_its_own_thread_is_caught() {
     let sim = Sim::<Plain32>::default();
     let _held = sim.hold();
     let window = range(WINDOW.0, WINDOW.1);
-    let said = message(|| sim.reserve(window, Patience::Wait).expect("caught before"));
+    // SAFETY: no other call of the machine runs meanwhile.
+    let said = message(|| unsafe { sim.reserve(window, Patience::Wait) }.expect("caught before"));
     assert!(
         said.ends_with("waits for a lock that its own thread holds"),
         "{said}"

@@ -80,7 +80,8 @@ fn pages_of_any_size_refuse_a_window_by_name() {
     kernel.map::<Size4KiB>(WINDOW + 5 * PAGE, DATA);
     kernel.map::<Size2MiB>(WINDOW + GIB, DATA);
     kernel.map::<Size1GiB>(WINDOW + 2 * GIB, DATA);
-    let reserve = |base, pages| machine.reserve(range(base, pages), Patience::Wait);
+    // SAFETY: no other call of the machine runs meanwhile.
+    let reserve = |base, pages| unsafe { machine.reserve(range(base, pages), Patience::Wait) };
     assert_eq!(reserve(WINDOW, 16), occupied(WINDOW + 5 * PAGE, PAGE));
     assert_eq!(
         reserve(WINDOW + 6 * PAGE, 3 * GIB / PAGE),
@@ -101,29 +102,41 @@ fn a_window_that_is_not_of_the_space_or_one_too_many_is_refused() {
     let machine = kernel.machine();
     let hole = range(0x7fff_ffff_f000, 2);
     let outside = |range| Err(ReserveError::Outside { range });
-    assert_eq!(machine.reserve(hole, Patience::Wait), outside(hole));
+    assert_eq!(
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(hole, Patience::Wait) },
+        outside(hole)
+    );
     for i in 0..MAX_WINDOWS {
         assert_eq!(
-            machine.reserve(range(WINDOW + i * GIB, 8), Patience::Wait),
+            // SAFETY: no other call of the machine runs meanwhile.
+            unsafe { machine.reserve(range(WINDOW + i * GIB, 8), Patience::Wait) },
             Ok(())
         );
     }
     let overlapping = range(WINDOW + 4 * PAGE, 8);
     assert_eq!(
-        machine.reserve(range(WINDOW, 1), Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(range(WINDOW, 1), Patience::Wait) },
         occupied(WINDOW, PAGE)
     );
     let over = range(WINDOW - GIB, 1);
-    assert_eq!(machine.reserve(over, Patience::Wait), outside(over));
+    assert_eq!(
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(over, Patience::Wait) },
+        outside(over)
+    );
     // SAFETY:
     // - the window is reserved;
     // - nothing uses it.
     unsafe { machine.release(range(WINDOW + GIB, 8), Patience::Wait) }.expect("waited");
     assert_eq!(
-        machine.reserve(overlapping, Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(overlapping, Patience::Wait) },
         occupied(WINDOW + 4 * PAGE, 4 * PAGE)
     );
-    assert_eq!(machine.reserve(over, Patience::Wait), Ok(()));
+    // SAFETY: no other call of the machine runs meanwhile.
+    assert_eq!(unsafe { machine.reserve(over, Patience::Wait) }, Ok(()));
 }
 
 #[test]
@@ -133,7 +146,11 @@ fn half_the_address_space_is_reserved_without_a_frame() {
     let machine = kernel.machine();
     let before = kernel.source.books().requests;
     let lower_half = range(0, (1 << 47) / PAGE);
-    assert_eq!(machine.reserve(lower_half, Patience::Wait), Ok(()));
+    assert_eq!(
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(lower_half, Patience::Wait) },
+        Ok(())
+    );
     assert_eq!(kernel.source.books().requests, before);
 }
 
@@ -145,7 +162,8 @@ fn what_cannot_be_written_below_a_table_of_the_kernels_is_refused() {
     let machine = kernel.machine();
     let window = range(WINDOW, 16);
     assert_eq!(
-        machine.reserve(window, Patience::Wait),
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(window, Patience::Wait) },
         occupied(WINDOW, 16 * PAGE)
     );
 }
@@ -182,9 +200,8 @@ fn a_table_that_the_kernel_came_to_use_stays_when_the_heap_leaves() {
     let kernel = Kernel::new();
     let machine = kernel.machine();
     let window = range(WINDOW, 16);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     let ours = machine.footprint().table_frames;
@@ -207,9 +224,8 @@ fn a_kernel_that_tidies_its_tables_takes_none_that_are_prepared() {
     let kernel = Kernel::new();
     let machine = kernel.machine();
     let window = range(WINDOW, 600);
-    machine
-        .reserve(window, Patience::Wait)
-        .expect("it is empty");
+    // SAFETY: no other call of the machine runs meanwhile.
+    unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
     // SAFETY: the window is Reserved.
     unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
     let before = kernel.source.physical.picture();

@@ -55,7 +55,8 @@ fn a_table_stays_until_the_last_range_that_it_serves_is_gone() {
     let machine = machine::<Mapped>(&source, true);
     let (low, high) = (range(0x4444_4444_0000, 4), range(0x4444_4444_4000, 4));
     for part in [low, high] {
-        machine.reserve(part, Patience::Wait).expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(part, Patience::Wait) }.expect("it is empty");
         // SAFETY: the part is Reserved.
         unsafe { machine.prepare(part, Patience::Wait) }.expect("there are frames");
     }
@@ -104,9 +105,8 @@ fn adjacent_frames_are_a_request_of_their_own() {
         let source = Source::new(2048);
         let machine = machine::<Mapped>(&source, returning);
         let window = range(BOTTOM_OF_UPPER_HALF + 300 * PAGE, 600);
-        machine
-            .reserve(window, Patience::Wait)
-            .expect("it is empty");
+        // SAFETY: no other call of the machine runs meanwhile.
+        unsafe { machine.reserve(window, Patience::Wait) }.expect("it is empty");
         // SAFETY: the window is Reserved.
         unsafe { machine.prepare(window, Patience::Wait) }.expect("there are frames");
         // SAFETY: the window is Prepared.

@@ -191,7 +191,8 @@ fn idle_bitmap_in_front_of_pages_of_nobody_is_given_back() {
     });
     let interrupts = Hosted::disable_interrupts();
     let refused = bed.allocate(bytes, Scan::YES);
-    Hosted::restore_interrupts(interrupts);
+    // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+    unsafe { Hosted::restore_interrupts(interrupts) };
     bed.machine.clear_hook();
     bed.machine.disarm();
     assert_eq!(refused, Err(Cause::NotReady { bytes }));

@@ -5,8 +5,7 @@ use std::process::Command;
 use std::thread::{self, JoinHandle};
 
 use super::cargo_test::{self, Ran};
-use crate::kernels::Bitmap;
-use crate::miri::{self, BIG_ENDIAN, BIG_ENDIAN_32};
+use crate::miri::{self, BIG_ENDIAN, BIG_ENDIAN_32, FIRMWARE};
 use crate::report::Stage;
 use crate::setup::Install;
 use crate::toolchain::Toolchain;
@@ -15,20 +14,41 @@ use crate::word_size::{self, BITMAP, HOSTED_32};
 /// The programs that depend most on the width of a word.
 const ON_32_BITS: &[&str] = &["--lib", "--test", "heap", "--test", "global_alloc"];
 
+/// A program of tests that Miri interprets.
+#[derive(Clone, Copy, Debug)]
+enum Program {
+    /// Heaps without a bitmap.
+    Heap,
+    /// Heaps with a bitmap.
+    Scannable,
+    /// Threads that use a firmware heap.
+    Firmware,
+}
+
 /// The tests that Miri interprets in about a minute, of heaps without a bitmap and with one: every
-/// layer, a few requests of each kind. One target has words of 64 bits and the other words of 32;
-/// little-endian words of 32 bits are those of [`HOSTED_32`].
-const INTERPRETED: &[(&str, Bitmap, &[&str])] = &[
+/// layer, a few requests of each kind; and of firmware heaps, for data races. One target has words
+/// of 64 bits and the other words of 32; little-endian words of 32 bits are those of [`HOSTED_32`].
+const INTERPRETED: &[(&str, Program, &[&str])] = &[
     (
         BIG_ENDIAN,
-        Bitmap::None,
+        Program::Heap,
         &[
             "small::no_grow_is_served",
             "plain31::sizes_of_one_class",
             "small::contents_survive",
         ],
     ),
-    (BIG_ENDIAN_32, Bitmap::Sparse, SCANNABLE),
+    (BIG_ENDIAN_32, Program::Scannable, SCANNABLE),
+    (
+        BIG_ENDIAN,
+        Program::Firmware,
+        &[
+            "a_heap_without_memory_is_used_from_anywhere",
+            "a_call_during_initialisation_finds",
+            "of_two_initialisations_at_once",
+            "a_visitor_may_use_the_heap",
+        ],
+    ),
 ];
 
 /// Of the bitmap's tests those that compare with an independent result, each way once.
@@ -62,7 +82,7 @@ pub(super) struct Beside {
 pub(super) fn interpret(install: Install) -> Beside {
     let mut all = Vec::new();
     let mut skipped = Vec::new();
-    for (target, bitmap, tests) in INTERPRETED {
+    for (target, program, tests) in INTERPRETED {
         let mut command = match miri::interpreted(Some(target), install) {
             Ok(command) => command,
             Err(error) => {
@@ -70,14 +90,18 @@ pub(super) fn interpret(install: Install) -> Beside {
                 continue;
             }
         };
-        let with = match bitmap {
-            Bitmap::None => {
+        let with = match program {
+            Program::Heap => {
                 command.args(["--package", "archipelago", "--test", "heap"]);
                 ""
             }
-            Bitmap::Sparse | Bitmap::Flat => {
+            Program::Scannable => {
                 command.args(BITMAP).arg("--lib");
                 " with a heap bitmap"
+            }
+            Program::Firmware => {
+                command.args(FIRMWARE);
+                " with firmware heaps"
             }
         };
         command.arg("--").args(*tests);
