@@ -6,6 +6,8 @@
 mod bits;
 mod check;
 #[cfg(test)]
+mod handlers;
+#[cfg(test)]
 mod planted;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]

@@ -68,6 +68,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/heap/scannable/tests/mod.rs", 1),
     ("src/heap/scannable/tests/places.rs", 1),
     ("src/inspect/bits.rs", 2),
+    ("src/inspect/handlers.rs", 1),
     ("src/inspect/planted.rs", 2),
     ("src/inspect/planted_bits.rs", 4),
     ("src/inspect/verify_bits.rs", 2),
