@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago_api::{IndexRoot, Machine};
 
-use super::words::{ArenaWords, make_part, need_of};
+use super::words::{ArenaWords, make_part, need_of, ready_entries};
 use crate::base::sparse::{self, BlockShape};
 use crate::region::Need;
 use crate::region::metadata::MetadataSource;
@@ -45,6 +45,14 @@ impl<M: Machine> TwoLevel<M> {
     pub(super) fn get(&self, arena: usize) -> Option<&ArenaWords> {
         let word = self.root.words().get(arena >> Self::TABLE_SHIFT)?;
         sparse::entry_of(word, Self::TABLE, Self::in_table(arena))
+    }
+
+    /// The numbers of the arenas that have words, lowest first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        let tables = self.root.words().iter().enumerate();
+        tables.flat_map(|(table, word)| {
+            ready_entries(word, Self::TABLE).map(move |arena| (table << Self::TABLE_SHIFT) + arena)
+        })
     }
 
     /// The word of an arena, its part of a table made Ready; `None` for no arena of the space.

@@ -345,6 +345,19 @@ planted! {
         let (pages, state, _) = pool.plant();
         pages.set_scavenged(state, run(first, 1)).expect("was taken");
     };
+    the_reserve_has_too_much: "the reserve has no more pages than its goal", |bed| {
+        bed.heap.pages.pool().hold().plant().2.plant_goal(0);
+    };
+    the_reserve_has_too_little: "a reserve that lacks pages is known to be low", |bed| {
+        bed.heap.pages.pool().hold().plant().2.plant_goal(2);
+    };
+    the_reserve_has_too_few_records: "a reserve that lacks records is known to be low", |bed| {
+        bed.heap.central.lock().keep_records(1 << 10);
+    };
+    a_page_outside_enters_the_index: "the index names spans in owned pages alone", |bed| {
+        let owned = bed.heap.pages.pool().hold().owned().iter().next().expect("the bed has some");
+        bed.heap.pages.index().set(run(owned.end(), 1), Some(bed.large().1));
+    };
     the_reserve_is_outside: "the runs of the reserve are owned and apart", |bed| {
         bed.heap.pages.pool().hold().plant().2.plant(run(bed.first.plus(1 << 30), 1));
     };
