@@ -14,7 +14,7 @@ use core::num::NonZeroU32;
 use archipelago_api::{Machine, VirtAddr};
 
 use super::Arenas;
-use super::words::{SpanHandle, make_part, need_of};
+use super::words::{SpanHandle, make_part, need_of, ready_entries};
 use crate::base::sparse::BlockShape;
 use crate::base::sync::{AtomicU32, Ordering};
 use crate::base::{PageIdx, PageRun};
@@ -66,6 +66,20 @@ impl<M: Machine> ArenaIndex<M> {
     pub(crate) fn span_at(&self, page: PageIdx) -> Option<SpanHandle> {
         let handle = self.entry(page)?.load(Ordering::Acquire);
         NonZeroU32::new(handle).map(SpanHandle)
+    }
+
+    /// All pages whose entries name a span, whether the heap owns them or not, lowest first.
+    ///
+    /// Cost: every entry of the index that is Ready.
+    pub(crate) fn named_pages(&self) -> impl Iterator<Item = PageIdx> + '_ {
+        let entries = self.arenas.numbers().flat_map(|arena| {
+            let words = self.arenas.get(arena).into_iter();
+            words.flat_map(move |words| {
+                ready_entries(words.map.raw(), Self::MAP)
+                    .map(move |page| PageIdx((arena << Self::MAP_SHIFT) + page))
+            })
+        });
+        entries.filter(|page| self.span_at(*page).is_some())
     }
 
     /// Makes the entries of `run` Ready, all empty. Idempotent, and invisible to lookups.

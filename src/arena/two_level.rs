@@ -4,7 +4,7 @@ use core::fmt;
 
 use archipelago_api::{IndexRoot, Machine};
 
-use super::words::{ArenaWords, make_part, need_of};
+use super::words::{ArenaWords, make_part, need_of, ready_entries};
 use crate::base::sparse::{self, BlockShape};
 use crate::base::sync::words_of;
 use crate::region::Need;
@@ -46,6 +46,14 @@ impl<M: Machine> TwoLevel<M> {
     pub(super) fn get(&self, arena: usize) -> Option<&ArenaWords> {
         let word = words_of(&self.root).get(arena >> Self::TABLE_SHIFT)?;
         sparse::entry_of(word, Self::TABLE, Self::in_table(arena))
+    }
+
+    /// The numbers of the arenas that have words, lowest first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        let tables = words_of(&self.root).iter().enumerate();
+        tables.flat_map(|(table, word)| {
+            ready_entries(word, Self::TABLE).map(move |arena| (table << Self::TABLE_SHIFT) + arena)
+        })
     }
 
     /// The word of an arena, its part of a table made Ready; `None` for no arena of the space.

@@ -38,6 +38,16 @@ pub(super) const fn need_of<T>(shape: BlockShape) -> Need {
     }
 }
 
+/// The numbers of the entries of the block that `word` names whose parts are Ready, lowest first.
+pub(super) fn ready_entries(
+    word: &AtomicPtr<u8>,
+    shape: BlockShape,
+) -> impl Iterator<Item = usize> + '_ {
+    let parts = shape.entries / shape.part_entries;
+    let ready = (0..parts).filter(move |part| sparse::has_part(word, *part));
+    ready.flat_map(move |part| part * shape.part_entries..(part + 1) * shape.part_entries)
+}
+
 /// Commits one part of the block that `word` names and publishes it. A block without address space
 /// gets some first. The part is absent, and the caller holds the growth gate.
 ///

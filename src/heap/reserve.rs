@@ -94,3 +94,87 @@ fn fill_records<M: Machine, K: Kernel>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use core::alloc::Layout;
+
+    use archipelago_sim::{Hosted, Plain32, Sim};
+
+    use super::*;
+    use crate::pageheap::Window;
+
+    type Subject = Heap<Sim<Plain32>, Hosted>;
+
+    const KINDS: [RecordKind; 2] = [RecordKind::Narrow, RecordKind::Wide];
+
+    fn subject(reserve: usize) -> Box<Subject> {
+        let heap: Box<Subject> = Box::default();
+        heap.init(&[Window::new(0x4000_0000, 1 << 24)], Sim::default())
+            .expect("a good window");
+        heap.set_reserve(reserve).expect("memory");
+        heap
+    }
+
+    /// Ordinary requests leave as many records as are kept, and atomic ones take exactly these.
+    #[test]
+    fn records_that_are_kept_are_for_atomic_requests() {
+        for kind in KINDS {
+            for kept in [0, 1, 7, 70] {
+                let heap = subject(kept);
+                let online = heap.pages.online().expect("initialised");
+                let mut lists = heap.central.lock();
+                let spare = lists.spare_records(kind);
+                let mut take = |atomic| {
+                    let taken =
+                        core::iter::from_fn(|| lists.alloc_record(online.records(), kind, atomic));
+                    taken.count()
+                };
+                assert_eq!((take(false), take(true)), (spare, kept), "{kind:?}");
+            }
+        }
+    }
+
+    /// A page of records goes as soon as the records beside it are as many as are kept.
+    #[test]
+    fn a_page_of_records_goes_if_enough_are_left() {
+        for kind in KINDS {
+            let heap = subject(0);
+            let online = heap.pages.online().expect("initialised");
+            while !heap.central.lock().has_empty_page() {
+                heap.make_records(online, kind, AllocFlags::empty())
+                    .expect("memory");
+            }
+            let mut lists = heap.central.lock();
+            let left = lists.spare_records(kind) - kind.in_page::<Sim<Plain32>>();
+            lists.keep_records(left + 1);
+            let gone = lists.take_empty_page(online.records());
+            assert!(gone.is_none(), "{kind:?}: a record would be missing");
+            lists.keep_records(left);
+            let gone = lists.take_empty_page(online.records());
+            assert!(gone.is_some(), "{kind:?}: the page is not needed");
+            assert_eq!(lists.spare_records(kind), 0);
+        }
+    }
+
+    /// The reserve is low from the request that takes of it until the request that refills it.
+    #[test]
+    fn a_reserve_is_low_until_it_is_refilled() {
+        let heap = subject(3);
+        assert!(!heap.pages.reserve_is_low(), "it was filled");
+        let page = Layout::from_size_align(4096, 4096).expect("a layout");
+        while heap.pages.reserve_pages() == 3 {
+            heap.allocate(page, AllocFlags::ATOMIC)
+                .expect("the reserve");
+        }
+        assert!(heap.pages.reserve_is_low());
+        heap.allocate(page, AllocFlags::NO_GROW)
+            .expect_err("it must not take of the reserve");
+        assert!(heap.pages.reserve_is_low());
+        let run = Layout::from_size_align(10 * 4096, 8).expect("a layout");
+        heap.allocate(run, AllocFlags::empty()).expect("memory");
+        assert_eq!(heap.pages.reserve_pages(), 3);
+        assert!(!heap.pages.reserve_is_low(), "it is full");
+    }
+}

@@ -71,6 +71,15 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         Ok(walked)
     }
 
+    /// Checks that the index names no span outside of the pages that the heap owns.
+    pub(super) fn verify_index(&self) -> Result<(), Violation> {
+        let mut named = self.heap.pages.index().named_pages();
+        match named.find(|page| !self.pool.owned().contains(*page)) {
+            Some(page) => rule_at::<M>(false, page, "the index names spans in owned pages alone"),
+            None => Ok(()),
+        }
+    }
+
     fn walk_page(&self, at: PageIdx, walked: &mut Walked) -> Result<usize, Violation> {
         let (pages, state) = self.pool.pages();
         let is_free = pages.is_free(state, at);

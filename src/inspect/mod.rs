@@ -6,6 +6,10 @@
 mod bits;
 mod check;
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
 mod planted;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]

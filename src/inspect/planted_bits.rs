@@ -30,7 +30,8 @@ impl DamagedBitmap {
         const MAP: PointerMap<'_> = PointerMap::from_mask(12, 0b101);
         let heap: Box<Heap<Sim<Plain32>, Hosted>> = Box::default();
         let machine = Sim::builder().build();
-        heap.init(&[Window::new(0x4000_0000, 1 << 28)], machine.clone())
+        // The first part of the bitmap covers a page that the heap does not own.
+        heap.init(&[Window::new(0x4000_1000, 1 << 28)], machine.clone())
             .expect("init");
         let layout = Layout::from_size_align(BYTES, 8).expect("a layout");
         let address = |memory| machine.address(memory).expect("the heap's");
@@ -100,6 +101,11 @@ planted! {
     a_claim_is_wrong: "the heap bitmap is claimed for the pages of scannable spans", |bed| {
         bed.heap.pages.index().claim_bits(bed.page(bed.plain)).expect("ready");
     };
+    a_page_outside_is_claimed: "the heap bitmap is claimed for owned pages alone", |bed| {
+        let owned = bed.heap.pages.pool().hold().owned().iter().next().expect("the bed has some");
+        let first = owned.first.0 - 1;
+        bed.heap.pages.index().plant_claim(PageRun::new(PageIdx(first), 1));
+    };
     a_needed_part_goes: "the heap bitmap that covers scannable spans is ready", |bed| {
         let run = bed.page(bed.scannable);
         let online = bed.heap.pages.online().expect("initialised");
@@ -149,9 +155,9 @@ planted! {
 }
 
 #[test]
-fn all_9_rules_of_the_bitmap_are_damaged() {
+fn all_10_rules_of_the_bitmap_are_damaged() {
     let mut rules = RULES.to_vec();
     rules.sort_unstable();
     rules.dedup();
-    assert_eq!(rules.len(), 9);
+    assert_eq!(rules.len(), 10);
 }

@@ -9,6 +9,7 @@ use super::check::{Check, Walked};
 use super::rules::{Violation, rule, rule_at};
 use crate::heap::Heap;
 use crate::region::Purpose;
+use crate::span::{RecordKind, Records};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Checks every invariant. In a quiet moment a heap that nobody has damaged passes.
@@ -21,7 +22,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Takes the growth gate, central and page, for as long as it takes, and the bitmap's (with the
     /// feature `heap-bits`) briefly.
     /// # Cost
-    /// Linear in the pages that the heap owns.
+    /// Linear in the pages that the heap owns, and in the entries of the index that have memory.
     pub fn verify(&self) -> Result<(), Violation> {
         let Some(online) = self.pages.online() else {
             return rule(
@@ -45,8 +46,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let (pages, state) = pool.pages();
         pages.verify(state).map_err(named)?;
         let walked = check.walk()?;
+        check.verify_index()?;
         check.verify_pool()?;
         check.verify_totals(walked)?;
+        check.verify_reserve()?;
         check.verify_lists(walked)?;
         check.verify_bits(idle)?;
         check.verify_address_space(idle)
@@ -115,6 +118,28 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         rule(
             self.pool.scavenged_pages() == walked.scavenged_pages,
             "scavenged pages are counted",
+        )
+    }
+
+    /// Checks that the reserve holds what was asked for, or is known to hold less.
+    fn verify_reserve(&self) -> Result<(), Violation> {
+        let kept = self.pool.reserve().map(|run| run.count).sum::<usize>();
+        let goal = self.pool.reserve_goal();
+        rule(kept <= goal, "the reserve has no more pages than its goal")?;
+        let pages = &self.heap.pages;
+        let is_known = pages.reserve_is_low() || pages.reserve_is_filling();
+        rule(
+            kept == goal || is_known,
+            "a reserve that lacks pages is known to be low",
+        )?;
+        let kinds = [RecordKind::Narrow, RecordKind::Wide];
+        let lacks = kinds
+            .into_iter()
+            .filter(|kind| *kind == RecordKind::Narrow || Records::<M>::HAS_WIDE)
+            .any(|kind| self.lists.lacks_records(kind));
+        rule(
+            !lacks || is_known,
+            "a reserve that lacks records is known to be low",
         )
     }
 

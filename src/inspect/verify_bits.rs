@@ -13,20 +13,23 @@ use crate::heap::Heap;
 use crate::region::Purpose;
 use crate::span::{Kind, SpanRef};
 
-/// Bytes of the bitmap that are Ready.
+/// Bytes of the bitmap that are Ready, and the pages that need them.
 #[derive(Clone, Copy, Debug, Default)]
 struct CountedParts {
     needed: usize,
     idle: usize,
+    /// Pages that are marked as in scannable spans.
+    claimed: usize,
 }
 
 impl<M: Machine, K: Kernel> Check<'_, M, K> {
     /// Checks the bitmap's memory against the spans; `idle` bytes of it are counted as idle.
     pub(super) fn verify_bits(&self, idle: usize) -> Result<(), Violation> {
         let mut walked = CountedParts::default();
+        let mut claimed = 0;
         for range in self.pool.owned().iter() {
             for piece in ArenaIndex::<M>::pieces(range) {
-                self.verify_page_bits(piece)?;
+                claimed += self.verify_page_bits(piece)?;
             }
         }
         let mut next = 0;
@@ -51,13 +54,18 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             "the heap bitmap that covers scannable spans is charged as such",
         )?;
         rule(
+            claimed == walked.claimed,
+            "the heap bitmap is claimed for owned pages alone",
+        )?;
+        rule(
             idle == walked.idle,
             "idle parts of the heap bitmap are counted",
         )
     }
 
-    /// Checks the bitmap's marks of pages in scannable spans.
-    fn verify_page_bits(&self, piece: PageRun) -> Result<(), Violation> {
+    /// Checks the bitmap's marks of pages in scannable spans, and counts them.
+    fn verify_page_bits(&self, piece: PageRun) -> Result<usize, Violation> {
+        let mut marked = 0;
         for index in 0..piece.count {
             let page = piece.first.plus(index);
             let span = self.heap.pages.index().span_at(page);
@@ -69,8 +77,9 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
                 page,
                 "the heap bitmap is claimed for the pages of scannable spans",
             )?;
+            marked += usize::from(is_marked);
         }
-        Ok(())
+        Ok(marked)
     }
 
     fn count_parts(&self, arena: usize, walked: &mut CountedParts) -> Result<(), Violation> {
@@ -85,6 +94,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
                 part.first,
                 "words outside of scannable spans are dead",
             )?;
+            walked.claimed += part.claimed.count_ones() as usize;
             let count = match (part.is_ready, part.claimed) {
                 (false, _) => continue,
                 (true, 0) => &mut walked.idle,

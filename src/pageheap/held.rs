@@ -30,6 +30,11 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         self.side.reserve.runs()
     }
 
+    /// Pages that the reserve is to have.
+    pub(crate) fn reserve_goal(&self) -> usize {
+        self.side.reserve.goal()
+    }
+
     /// Pages that are free, those of the page cache included.
     pub(crate) fn free_pages(&self) -> usize {
         self.side.pages.free_pages() + self.side.cache.pages()

@@ -33,6 +33,11 @@ impl Reserve {
         self.take = Some(Self::take_shortest);
     }
 
+    /// Pages that the kernel asked to keep.
+    pub(super) const fn goal(&self) -> usize {
+        self.goal
+    }
+
     /// Pages in the reserve.
     pub(super) fn pages(&self) -> usize {
         self.runs.iter().map(|run| run.count).sum()
@@ -109,6 +114,10 @@ impl Reserve {
 impl Reserve {
     pub(crate) fn plant(&mut self, run: PageRun) {
         self.add(run);
+    }
+
+    pub(crate) fn plant_goal(&mut self, pages: usize) {
+        self.goal = pages;
     }
 }
 

@@ -1,14 +1,12 @@
 //! A heap whose objects are all freed serves any size as well as a fresh one.
 
 use archipelago::AllocFlags;
+use archipelago_bench::{POINTS, points_behind};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Block, Rig, layout, lone_window};
 
 /// Sizes of objects, in spans of one page and of many, with records of both kinds, and large ones.
 const SIZES: [usize; 9] = [8, 16, 40, 64, 376, 512, 1000, 4096, 9000];
-
-/// Points, of a hundred, that a heap with a history may be behind a fresh one.
-const POINTS: usize = 2;
 
 /// A heap in a window that is full when all of it is.
 fn heap<G: SimGeometry>() -> Rig<G> {
@@ -34,7 +32,7 @@ fn any_size_follows_any_other<G: SimGeometry>() {
             let blocks = fill(&rig, second);
             let count = blocks.len();
             assert!(
-                count + (expected * POINTS).div_ceil(100) >= expected,
+                points_behind(expected, count) <= POINTS,
                 "{second} bytes after {first}: {count} of {expected} objects\n{}",
                 rig.heap.stats()
             );
@@ -54,7 +52,7 @@ fn sizes_in_turn_leave_nothing_behind<G: SimGeometry>() {
             let blocks = fill(&rig, size);
             let count = blocks.len();
             assert!(
-                count + (expected * POINTS).div_ceil(100) >= expected,
+                points_behind(expected, count) <= POINTS,
                 "round {round}, {size} bytes: {count} of {expected} objects"
             );
             // In another order than they came.

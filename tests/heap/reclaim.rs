@@ -122,11 +122,42 @@ fn two_holes_in_a_run_are_made_up_for<G: SimGeometry>() {
     }
 }
 
+/// Frames that the machine takes back and does not give out again: scavenging more of them would
+/// not change the answer.
+fn what_scavenging_does_not_change_is_scavenged_once<G: SimGeometry>() {
+    // Too long for a span of any class.
+    const MISSING: usize = 40;
+    let window = lone_window::<G>(16 * G::GEOMETRY.arena_bytes());
+    let rig = Rig::<G>::on(Sim::default(), &[window]);
+    let page = Rig::<G>::PAGE;
+    let blocks: Vec<_> = (0..12).map(|_| rig.get((MISSING - 1) * page, 8)).collect();
+    // No free run is long enough, and all of them have memory for three such requests.
+    let (freed, kept): (Vec<_>, Vec<_>) =
+        (0..).zip(blocks).partition(|(number, _)| number % 2 == 0);
+    freed.into_iter().for_each(|(_, block)| rig.free(block));
+    let before = rig.heap.stats();
+    assert!(before.of(Purpose::Free) >= 3 * MISSING * page);
+    let machine = rig.machine.clone();
+    rig.machine
+        .on_call(move |_| machine.set_available_frames(0));
+    let refused = rig.allocate(layout(MISSING * page, 8), AllocFlags::empty());
+    rig.machine.clear_hook();
+    let cause = refused.expect_err("no frame can be had").cause;
+    assert!(is_out_of_frames(cause), "{cause}");
+    let scavenged = rig.heap.stats().scavenged_pages - before.scavenged_pages;
+    assert!((1..=MISSING).contains(&scavenged), "{scavenged} pages");
+    rig.machine.set_available_frames(usize::MAX);
+    kept.into_iter().for_each(|(_, block)| rig.free(block));
+    rig.verify();
+    rig.check();
+}
+
 archipelago_testing::on_every_geometry!(what_scavenging_cannot_make_up_for_scavenges_nothing);
 archipelago_testing::on_geometries_that_decommit!(
     two_holes_in_a_run_are_made_up_for,
     what_was_freed_serves_requests_of_another_size,
     a_limit_scavenges_before_it_refuses,
+    what_scavenging_does_not_change_is_scavenged_once,
 );
 
 /// Without an MMU the heap commits pages as it needs them, and decommits none.

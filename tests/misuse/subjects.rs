@@ -90,6 +90,28 @@ macro_rules! with_flags {
     };
 }
 
+/// Implements the list of objects of a heap that names them by their addresses in memory.
+macro_rules! lists_memory {
+    ($heap:ident) => {
+        fn objects(&self) -> Vec<(usize, usize)> {
+            let mut all = Vec::new();
+            self.$heap
+                .for_each_object(|address, bytes| all.push((address.value(), bytes)));
+            all
+        }
+    };
+}
+
+/// Implements the account of a heap that can be verified.
+macro_rules! accounts {
+    ($heap:ident) => {
+        fn account(&self) -> impl Debug + PartialEq {
+            self.$heap.verify().expect("sound");
+            self.$heap.stats()
+        }
+    };
+}
+
 /// The whole heap, with few frames.
 pub(crate) struct Whole<G: SimGeometry> {
     heap: Box<Heap<Sim<G>, Hosted>>,
@@ -134,10 +156,7 @@ impl<G: SimGeometry> Subject for Whole<G> {
         self.machine.pointer(VirtAddr::new(last))
     }
 
-    fn account(&self) -> impl Debug + PartialEq {
-        self.heap.verify().expect("sound");
-        self.heap.stats()
-    }
+    accounts!(heap);
 }
 
 /// Blocks of an early heap. Nothing says how many there are.
@@ -162,21 +181,13 @@ impl<G: SimGeometry> Subject for Early<G> {
 
     with_flags!(heap);
 
-    fn objects(&self) -> Vec<(usize, usize)> {
-        let mut all = Vec::new();
-        self.heap
-            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
-        all
-    }
+    lists_memory!(heap);
 
     fn metadata(&self) -> NonNull<u8> {
         self.region
     }
 
-    fn account(&self) -> impl Debug + PartialEq {
-        self.heap.verify().expect("sound");
-        self.heap.stats()
-    }
+    accounts!(heap);
 }
 
 /// The early blocks of a heap that has been initialised since.
@@ -227,21 +238,13 @@ impl Subject for Flat {
 
     with_flags!(heap);
 
-    fn objects(&self) -> Vec<(usize, usize)> {
-        let mut all = Vec::new();
-        self.heap
-            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
-        all
-    }
+    lists_memory!(heap);
 
     fn metadata(&self) -> NonNull<u8> {
         self.end
     }
 
-    fn account(&self) -> impl Debug + PartialEq {
-        self.heap.verify().expect("sound");
-        self.heap.stats()
-    }
+    accounts!(heap);
 }
 
 /// The firmware heap.
@@ -297,19 +300,11 @@ impl<const PAGE: usize> Subject for Firmware<PAGE> {
         &self.heap
     }
 
-    fn objects(&self) -> Vec<(usize, usize)> {
-        let mut all = Vec::new();
-        self.heap
-            .for_each_object(|address, bytes| all.push((address.value(), bytes)));
-        all
-    }
+    lists_memory!(heap);
 
     fn metadata(&self) -> NonNull<u8> {
         self.start
     }
 
-    fn account(&self) -> impl Debug + PartialEq {
-        self.heap.verify().expect("sound");
-        self.heap.stats()
-    }
+    accounts!(heap);
 }

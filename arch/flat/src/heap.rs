@@ -66,7 +66,7 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
     /// The obligations of [`init_regions`](Self::init_regions).
     pub unsafe fn init(&self, start: *mut u8, bytes: usize) -> Result<(), FlatError> {
         // SAFETY: the caller promises the obligations for each region.
-        unsafe { self.init_regions(&[Region::new(start, bytes)], &[]) }
+        unsafe { self.init_regions(&[Region::new(start, bytes)], &[]) }.map(|_| ())
     }
 
     /// Gives the heap the `bytes` bytes from `start` for objects alone, and `metadata` for all
@@ -88,16 +88,19 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
             Region::new(metadata, metadata_bytes).for_metadata(),
         ];
         // SAFETY: the caller promises the obligations for each region.
-        unsafe { self.init_regions(&regions, &[]) }
+        unsafe { self.init_regions(&regions, &[]) }.map(|_| ())
     }
 
     /// Gives the heap `regions`, none of which may share an address with `statics`, the memory that
     /// the firmware itself occupies: see [`occupied`](crate::occupied).
     ///
-    /// Metadata comes from the region for it, or else from the lowest.
+    /// Metadata comes from the region for it, or else from the lowest that has room for it. A
+    /// region for objects that holds no whole page is left out, unless all of them are. Returns how
+    /// many were left out; [`Flat::uses`] says which.
     ///
     /// # Errors
-    /// The rule that a region breaks, or why the heap refused: it is still empty.
+    /// The rule that a region breaks, or why the heap refused: it is still empty. The size that
+    /// [`WindowRule::NoRoomForMetadata`](archipelago::WindowRule) names is that of the region.
     /// # Safety
     /// The obligations of [`Flat::new`]: the memory is readable, writable, and the heap's alone
     /// from now on, for as long as the heap or one of its objects is in use.
@@ -105,7 +108,7 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         &self,
         regions: &[Region],
         statics: &[VirtRange],
-    ) -> Result<(), FlatError> {
+    ) -> Result<usize, FlatError> {
         if self.heap.machine().is_some() {
             // Before anything is written: the regions may be those that it has.
             return Err(FlatError::Init(InitError::AlreadyInitialised));
@@ -124,8 +127,14 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
             };
             count += 1;
         }
-        let opened = self.heap.init(&windows[..count], machine);
-        opened.map_err(|failure| FlatError::Init(failure.error))
+        let left_out = regions.iter().filter(|region| !machine.uses(region));
+        let left_out = left_out.count();
+        match self.heap.init(&windows[..count], machine) {
+            Ok(()) => Ok(left_out),
+            Err(failure) => Err(FlatError::Init(
+                failure.machine.of_region(regions, failure.error),
+            )),
+        }
     }
 
     /// Allocates memory for `layout`; see [`Heap::allocate`].

@@ -6,6 +6,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
+use archipelago::{InitError, WindowRule};
 use archipelago_api::{
     Busy, CommitError, Contents, Footprint, Geometry, Machine, Patience, PrepareError,
     ReserveError, VirtAddr, VirtRange,
@@ -61,6 +62,9 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     /// is one, else from the bytes of a region beside its whole granules, else from the end of the
     /// largest.
     ///
+    /// A region for objects that holds no whole page is left out, unless all of them are: see
+    /// [`uses`](Self::uses).
+    ///
     /// # Errors
     /// The rule that a region breaks, and the region's conflict.
     /// # Safety
@@ -112,10 +116,41 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
         })
     }
 
+    /// Whether the machine has pages in `region`, one of those that it was made of.
+    #[must_use]
+    pub fn uses(&self, region: &Region) -> bool {
+        self.extents.iter().any(|extent| {
+            let (start, first) = (region.start.addr(), extent.start.addr().get());
+            let begins_in = first.wrapping_sub(start) < region.bytes && extent.bytes > 0;
+            begins_in || start.wrapping_sub(first) < extent.bytes
+        })
+    }
+
     /// The number to add to an address of the space, as reports show it, to get that of the memory.
     #[must_use]
     pub const fn slide(&self) -> usize {
         self.slide
+    }
+
+    /// The error of a window as one of the region that the window is cut out of: the smallest size
+    /// counts the states of its granules and the bytes below the first of them, too.
+    pub(crate) fn of_region(&self, regions: &[Region], error: InitError) -> InitError {
+        let InitError::Window { window, rule } = error else {
+            return error;
+        };
+        let WindowRule::NoRoomForMetadata { smallest } = rule else {
+            return error;
+        };
+        let base = window.base.wrapping_add(self.slide);
+        let above = regions
+            .iter()
+            .map(|region| base.wrapping_sub(region.start.addr()));
+        let below = above.min().unwrap_or(0);
+        let states = States::bytes_for(smallest >> S::GEOMETRY.granule_shift);
+        let rule = WindowRule::NoRoomForMetadata {
+            smallest: smallest + below + states,
+        };
+        InitError::Window { window, rule }
     }
 
     /// Granules that are Ready, counted one by one.

@@ -143,7 +143,8 @@ impl Piece {
 }
 
 impl<const N: usize> Plan<N> {
-    /// Plans a machine over `regions`, none of which may share an address with `statics`.
+    /// Plans a machine over `regions`, none of which may share an address with `statics`. Regions
+    /// for objects that hold no whole granule are left out, as long as another one does.
     ///
     /// # Errors
     /// The rule that a region breaks.
@@ -166,14 +167,12 @@ impl<const N: usize> Plan<N> {
                 most: N,
             });
         }
-        check(regions, statics, granule)?;
+        check(regions, statics)?;
         for region in regions {
             plan.insert(Piece::whole(region, region.range()?));
         }
         plan.join_neighbours();
-        for piece in &mut plan.pieces[..plan.len] {
-            piece.cut(granule)?;
-        }
+        plan.cut(granule)?;
         plan.place_states(granule)?;
         plan.slide = plan.find_slide(geometry)?;
         Ok(plan)
@@ -199,6 +198,28 @@ impl<const N: usize> Plan<N> {
             }
         }
         self.len = self.len.min(kept + 1);
+    }
+
+    /// Cuts the pieces to whole granules, and drops those for objects that hold none.
+    fn cut(&mut self, granule: usize) -> Result<(), RegionError> {
+        let mut answer = Err(RegionError::NoRegion);
+        let mut kept = 0;
+        for index in 0..self.len {
+            let mut piece = self.pieces[index];
+            match piece.cut(granule) {
+                Ok(()) => {
+                    self.pieces[kept] = piece;
+                    kept += 1;
+                    if !piece.for_metadata {
+                        answer = Ok(());
+                    }
+                }
+                Err(error) if piece.for_metadata => return Err(error),
+                Err(error) => answer = answer.or(Err(error)),
+            }
+        }
+        self.len = kept;
+        answer
     }
 
     /// Finds memory for the states: in the piece for metadata, or where granules cost nothing, or
@@ -258,16 +279,12 @@ impl<const N: usize> Plan<N> {
 }
 
 /// Checks every region, and every pair of them.
-fn check(regions: &[Region], statics: &[VirtRange], granule: usize) -> Result<(), RegionError> {
+fn check(regions: &[Region], statics: &[VirtRange]) -> Result<(), RegionError> {
     if regions.iter().all(|region| region.for_metadata) {
         return Err(RegionError::NoRegion);
     }
     for (index, given) in regions.iter().enumerate() {
         let region = given.range()?;
-        if region.bytes() < granule {
-            let page = granule;
-            return Err(RegionError::TooSmall { region, page });
-        }
         for before in &regions[..index] {
             let other = before.range()?;
             if region.overlaps(other) {

@@ -90,6 +90,25 @@ fn a_run_grows_and_shrinks_in_place<G: SimGeometry>() {
     rig.check();
 }
 
+/// A single page comes out of the page cache, which then holds the free pages that follow it.
+fn a_run_grows_into_pages_of_the_cache<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    drop(pages(&rig).allocate(12, 1, NONE).expect("memory"));
+    let mut run = pages(&rig).allocate(1, 1, NONE).expect("memory");
+    let base = run.base();
+    for count in [2, 3, 12] {
+        let more = count - run.count();
+        run.extend(more, NONE).expect("free pages follow");
+        assert_eq!((run.base(), run.count(), runs(&rig)), (base, count, count));
+        rig.verify();
+        // The cache is filled again, from the pages that follow the run.
+        drop(pages(&rig).allocate(1, 1, NONE).expect("memory"));
+    }
+    drop(run);
+    rig.verify();
+    rig.check();
+}
+
 fn a_leaked_run_is_recovered<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     let run = pages(&rig).allocate(5, 1, NONE).expect("memory");
@@ -165,6 +184,7 @@ archipelago_testing::on_every_geometry!(
     memory_that_was_used_is_cleared_again,
     a_run_is_no_object,
     a_run_grows_and_shrinks_in_place,
+    a_run_grows_into_pages_of_the_cache,
     a_leaked_run_is_recovered,
     a_run_that_cannot_be_is_refused,
     an_atomic_run_comes_from_the_reserve,

@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use archipelago::AllocFlags;
-use archipelago_sim::{Sim, SimGeometry};
-use archipelago_testing::{layout, on_geometries_that_decommit};
+use archipelago_sim::{Sim, SimGeometry, SmallFixed};
+use archipelago_testing::{Rig, layout, on_geometries_that_decommit};
 
-use super::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait};
+use super::{CALLS, LARGE, Sent, apart, check, inside, provoke, shared, wait, window};
 
 /// Objects that the machine has allocated.
 type Kept = Arc<Mutex<Vec<Sent>>>;
@@ -134,3 +134,52 @@ on_geometries_that_decommit!(
     a_machine_that_frees,
     a_machine_that_verifies
 );
+
+/// Where memory is never refused, metadata is made before the run. Meanwhile the machine takes the
+/// free pages below the piece, so that the piece has to be longer, and to have more metadata.
+#[test]
+fn a_machine_that_takes_the_pages_below_a_piece() {
+    const BELOW: usize = 8;
+    let page = Rig::<SmallFixed>::PAGE;
+    let arena = SmallFixed::GEOMETRY.arena_bytes();
+    let rig = Arc::new(Rig::<SmallFixed>::on(
+        Sim::default(),
+        &[window::<SmallFixed>(0, 16)],
+    ));
+    // Growth takes what a request needs: the pages that the heap owns end with an arena, the last
+    // of them free.
+    let mut blocks = Vec::new();
+    let end = |block| rig.address(block).value() + page;
+    while blocks
+        .last()
+        .is_none_or(|last| (end(*last) + BELOW * page) % arena != 0)
+    {
+        blocks.push(rig.get(page, page));
+    }
+    let below = rig.get(BELOW * page, 8);
+    assert_eq!((rig.address(below).value() + BELOW * page) % arena, 0);
+    rig.free(below);
+    let kept = Kept::default();
+    {
+        let (heap, kept) = (Arc::downgrade(&rig), Arc::clone(&kept));
+        rig.machine.on_call(move |_| {
+            let Some(rig) = heap.upgrade() else {
+                return;
+            };
+            while let Ok(block) = rig.allocate(layout(page, page), AllocFlags::ATOMIC) {
+                keep(&kept, Sent(block));
+            }
+        });
+    }
+    // With the pages below, the piece is six arenas; without them it reaches into the seventh.
+    let long = rig.get(BELOW * page + 6 * arena, 8);
+    rig.machine.clear_hook();
+    let taken = take(&kept);
+    assert!(taken.len() >= BELOW - 1, "{} pages taken", taken.len());
+    assert_ne!(rig.address(long), rig.address(below));
+    check(&rig);
+    blocks.push(long);
+    blocks.extend(taken.into_iter().map(|Sent(block)| block));
+    blocks.into_iter().for_each(|block| rig.free(block));
+    check(&rig);
+}

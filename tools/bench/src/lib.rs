@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod fill;
 mod footprint;
+mod history;
 mod metadata;
 mod peers;
 mod replays;
@@ -23,11 +24,12 @@ mod traced;
 
 pub use fill::{Filled, fill, fill_from};
 pub use footprint::{Footprint, footprint, full};
+pub use history::{POINTS, Pair, class_sizes, points_behind, worst_pair};
 pub use metadata::{Metadata, metadata};
 pub use peers::{Block, LinkedList, Rlsf, Talc};
 pub use replays::{MemoryPeak, TRACES, memory_peak};
 pub use strides::{occupied, stride};
-pub use subject::{Archipelago, Subject};
+pub use subject::{Archipelago, FlatBlock, Subject};
 #[cfg(feature = "heap-bits")]
 pub use traced::{BitmapPeak, bitmap_peak};
 

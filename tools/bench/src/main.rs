@@ -5,8 +5,8 @@ use core::alloc::Layout;
 use std::process::ExitCode;
 
 use archipelago_bench::{
-    Archipelago, Block, LinkedList, PAGE, Rlsf, Subject, TRACES, Talc, fill, footprint,
-    memory_peak, metadata, stride,
+    Archipelago, Block, FlatBlock, LinkedList, PAGE, Rlsf, Subject, TRACES, Talc, fill, footprint,
+    memory_peak, metadata, stride, worst_pair,
 };
 use archipelago_flat::{Shape, Small};
 #[cfg(not(target_pointer_width = "64"))]
@@ -42,6 +42,13 @@ fn main() -> ExitCode {
                 print_strides(|| Talc::new(Block::new(MEMORY)));
                 print_strides(|| Rlsf::new(Block::new(MEMORY)));
                 print_strides(|| LinkedList::new(Block::new(MEMORY)));
+            }
+            "history" => {
+                let window = 4 << 20;
+                let heap = || Archipelago::<Native>::in_window(window);
+                print_history("window~of~4~MiB", &heap().class_sizes(), heap);
+                print_flat_history::<Small<17, 8>>("flat~64~KiB,~pages~of~256", 64 << 10);
+                print_flat_history::<Small<21, 10>>("flat~1~MiB,~pages~of~1~KiB", 1 << 20);
             }
             "replays" => {
                 #[cfg(target_pointer_width = "64")]
@@ -104,6 +111,23 @@ fn print_strides<S: Subject>(mut subject: impl FnMut() -> S) {
         let Ok(layout) = layout else { continue };
         let stride = stride(&mut subject(), layout);
         println!("figure strides {size}@{align} {} {stride}", S::NAME);
+    }
+}
+
+fn print_flat_history<S: Shape>(heap: &str, bytes: usize) {
+    let block = || FlatBlock::<S>::new(bytes);
+    print_history(heap, &block().class_sizes(), block);
+}
+
+/// The worst of all pairs of size classes, one after the other.
+fn print_history<S: Subject>(heap: &str, sizes: &[usize], make: impl Fn() -> S) {
+    if let Some(pair) = worst_pair(sizes, make) {
+        println!("figure history {heap} classes {}", sizes.len());
+        println!("figure history {heap} first {}", pair.first);
+        println!("figure history {heap} second {}", pair.second);
+        println!("figure history {heap} fresh {}", pair.fresh);
+        println!("figure history {heap} after {}", pair.after);
+        println!("figure history {heap} points {}", pair.points());
     }
 }
 

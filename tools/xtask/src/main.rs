@@ -13,6 +13,7 @@ mod machine;
 mod machines;
 mod map;
 mod miri;
+mod mutants;
 mod process;
 mod project;
 mod qemu;
@@ -93,6 +94,12 @@ enum Command {
     },
     /// Run the models of publication and withdrawal under loom, optimised.
     Loom,
+    /// Change the library, one place at a time, and list the changes that its fast tests do not
+    /// find.
+    ///
+    /// Takes hours without a file. The exit code is 1 if a change survives that is not recorded as
+    /// no fault.
+    Mutants(mutants::Options),
     /// Choose the size classes for every page size, and check or write the library's table of them.
     Classes(classes::Options),
     /// Count the costs of the heap and of other heaps, and compare them with bounds.
@@ -187,6 +194,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         Command::Miri(options) => miri::miri(&options, install),
         Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
         Command::Loom => soak::loom(),
+        Command::Mutants(options) => mutants::command(&options, install),
         Command::Classes(options) => classes::command(options, install),
         Command::Bench(options) => bench::run(&options, install),
         Command::Size(options) => size::command(&options, install),

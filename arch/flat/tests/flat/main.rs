@@ -1,6 +1,10 @@
 //! The machine without an MMU and the heaps on it, in memory of the host.
 
-#![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails where its helpers do"
+)]
 
 extern crate alloc;
 
@@ -16,4 +20,5 @@ mod many;
 mod model;
 mod own_memory;
 mod regions;
+mod smallest;
 mod stats;

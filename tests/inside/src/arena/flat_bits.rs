@@ -53,6 +53,11 @@ impl<M: Machine> FirstArena<M> {
         self.0.get(arena)
     }
 
+    /// The numbers of the arenas that have words, lowest first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.numbers()
+    }
+
     /// The words of an arena, which is the first.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ impl<M: Machine> FlatIndex<M> {
         self.words.get(arena.wrapping_sub(first))
     }
 
+    /// The numbers of the arenas that have words, lowest first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        let first = self.first.load(Ordering::Relaxed);
+        first..first + ARENAS
+    }
+
     /// The words of an arena. The array begins at the first arena that is ensured.
     ///
     /// # Errors

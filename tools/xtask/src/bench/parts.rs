@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Metadata,
     /// The share of memory that is live when the first request is refused
     Fill,
+    /// Objects of one size class after those of another, for all pairs
+    History,
     /// Memory beyond the live bytes at the peak of the recorded traces, on the host
     Replays,
     /// Bytes that one object of many occupies
@@ -51,6 +53,7 @@ impl Part {
         match self {
             Self::Metadata => "metadata",
             Self::Fill => "fill",
+            Self::History => "history",
             Self::Replays => "replays",
             Self::Strides => "strides",
             Self::Frees => "frees",
@@ -71,7 +74,7 @@ impl Part {
     pub(super) fn sources(self) -> &'static [Source] {
         match self {
             Self::Metadata => &[Source::HOST, Source::Metadata],
-            Self::Fill | Self::Replays | Self::Strides => &[Source::HOST],
+            Self::Fill | Self::History | Self::Replays | Self::Strides => &[Source::HOST],
             Self::Frees => &[Source::OBJECTS],
             Self::Objects => &[Source::OBJECTS, Source::OBJECTS_WITH_BITMAP],
             Self::Maps => &[Source::SCANNABLE],
@@ -90,6 +93,7 @@ impl Part {
         match self {
             Self::Metadata => metadata(figures),
             Self::Fill => fill(figures),
+            Self::History => history(figures),
             Self::Replays => replays::table(figures),
             Self::Strides => strides(figures),
             Self::Frees => frees(figures),
@@ -191,6 +195,27 @@ fn fill(figures: &Figures) -> Table {
         bounds.map(|(row, least)| {
             let value = figures.get("fill", row, OWN);
             let bound = Bound::AtLeast(least);
+            (row.to_owned(), Judged { value, bound })
+        }),
+    )
+}
+
+fn history(figures: &Figures) -> Table {
+    /// Points of a hundred that a heap with a history may be behind a fresh one.
+    const POINTS: f64 = 2.0;
+    let title = "history: the pair of size classes of which the second, after the first was freed, \
+                 is farthest behind what it reaches in a fresh heap: objects";
+    let all = table(figures, Part::History, title, "points", |_| None);
+    let heaps = [
+        "window~of~4~MiB",
+        "flat~64~KiB,~pages~of~256",
+        "flat~1~MiB,~pages~of~1~KiB",
+    ];
+    require(
+        all,
+        heaps.map(|row| {
+            let value = figures.get("history", row, "points");
+            let bound = Bound::AtMost(POINTS);
             (row.to_owned(), Judged { value, bound })
         }),
     )

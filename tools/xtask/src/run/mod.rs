@@ -32,7 +32,7 @@ const ASKED_FOR: &str = "picture instructions";
 
 /// An input of the user that cannot be used.
 #[derive(Debug)]
-pub(crate) struct BadInput(String);
+pub(crate) struct BadInput(pub(crate) String);
 
 impl fmt::Display for BadInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

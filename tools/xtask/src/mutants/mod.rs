@@ -1,0 +1,305 @@
+//! `cargo xtask mutants`: small changes of the library that its fast tests have to find.
+
+mod equivalent;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::process;
+use crate::project;
+use crate::run::BadInput;
+use crate::rustup;
+use crate::setup::Install;
+use crate::toolchain::{Toolchain, without_installs};
+use equivalent::{EQUIVALENT, Equivalent};
+
+/// The options of `cargo xtask mutants`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The files of the library to change, from the project's root; without any, those of pages,
+    /// spans and regions, of growth and of runs.
+    files: Vec<PathBuf>,
+    /// Seconds that the tests of one change may take. A change for which they take longer counts as
+    /// found.
+    #[arg(long, default_value_t = 600)]
+    timeout: u64,
+    /// List the changes, and test none of them.
+    #[arg(long)]
+    list: bool,
+}
+
+/// The files that are changed unless others are named.
+const FILES: &[&str] = &[
+    "src/page/*.rs",
+    "src/span/*.rs",
+    "src/region/*.rs",
+    "src/region/ranges/*.rs",
+    "src/pageheap/alloc.rs",
+    "src/pageheap/commit.rs",
+    "src/pageheap/extend.rs",
+    "src/pageheap/grow.rs",
+    "src/pageheap/long.rs",
+    "src/pageheap/long_piece.rs",
+    "src/pageheap/plan.rs",
+    "src/pageheap/pool.rs",
+    "src/pageheap/run.rs",
+];
+
+/// The tests that have to find the changes.
+const TESTS: &[&str] = &[
+    "--lib",
+    "--test",
+    "heap",
+    "--test",
+    "injection",
+    "--test",
+    "model",
+];
+
+/// The exit codes of `cargo mutants` for a run that came to its end: all were found, some were not,
+/// or the tests of some took too long.
+const ENDED: &[i32] = &[0, 2, 3];
+
+/// Changes the files, one place at a time, and prints the changes that no test finds.
+///
+/// # Errors
+/// If a file is not there, or `cargo mutants` is missing or does not come to its end, as it does
+/// not where the tests fail without a change.
+pub(crate) fn command(options: &Options, install: Install) -> Result<ExitCode> {
+    for file in &options.files {
+        if !project::root().join(file).is_file() {
+            bail!(BadInput(format!(
+                "there is no file {} in the project: name it from the project's root, such as \
+                 src/span/pool.rs",
+                file.display()
+            )));
+        }
+    }
+    let toolchain = Toolchain::detect()?;
+    ensure_mutants(install)?;
+    let folder = project::target_of("mutants");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut run = arguments(&toolchain, options, &folder);
+    println!("{}", process::describe(&run));
+    let status = run.status()?;
+    if options.list {
+        return Ok(if status.success() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    if !status.code().is_some_and(|code| ENDED.contains(&code)) {
+        bail!("`cargo mutants` did not come to its end: {status}");
+    }
+    let outcomes = Outcomes::read(&folder.join("mutants.out"))?;
+    let survivors = survivors(&outcomes.missed, EQUIVALENT);
+    for known in EQUIVALENT {
+        println!(
+            "no fault: {}: {}: {}",
+            known.file, known.mutant, known.reason
+        );
+    }
+    println!("{}", outcomes.summary(survivors.len()));
+    for survivor in &survivors {
+        println!("survives: {survivor}");
+    }
+    Ok(if survivors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The `cargo mutants` of the options, with its results in `folder`.
+fn arguments(toolchain: &Toolchain, options: &Options, folder: &Path) -> Command {
+    let mut command = toolchain.cargo("mutants");
+    command.current_dir(project::root());
+    command.args(["--package", "archipelago", "--no-shuffle", "--jobs", "1"]);
+    command.arg("--output").arg(folder);
+    command.args(["--timeout", &options.timeout.to_string()]);
+    if options.list {
+        command.arg("--list");
+    }
+    if options.files.is_empty() {
+        command.args(FILES.iter().flat_map(|file| ["--file", file]));
+    }
+    for file in &options.files {
+        command.arg("--file").arg(file);
+    }
+    command.arg("--").args(TESTS);
+    command
+}
+
+/// Installs `cargo mutants` if it is missing.
+fn ensure_mutants(install: Install) -> Result<()> {
+    let mut version = Command::new("cargo");
+    let version = without_installs(&mut version).args(["mutants", "--version"]);
+    if process::output_of(version).is_some() {
+        return Ok(());
+    }
+    rustup::add(
+        "cargo-mutants",
+        "cargo install --locked cargo-mutants",
+        install,
+    )
+}
+
+/// The changes by what became of them, each as `FILE:LINE:COLUMN: CHANGE`.
+#[derive(Debug, Default)]
+struct Outcomes {
+    caught: Vec<String>,
+    missed: Vec<String>,
+    timeout: Vec<String>,
+    unviable: Vec<String>,
+}
+
+impl Outcomes {
+    /// Reads the lists that `cargo mutants` leaves in its folder.
+    fn read(folder: &Path) -> Result<Self> {
+        let list = |name: &str| -> Result<Vec<String>> {
+            let file = folder.join(name);
+            let text = fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(text.lines().map(str::to_owned).collect())
+        };
+        Ok(Self {
+            caught: list("caught.txt")?,
+            missed: list("missed.txt")?,
+            timeout: list("timeout.txt")?,
+            unviable: list("unviable.txt")?,
+        })
+    }
+
+    /// A line with the counts, `survivors` of the missed changes being faults.
+    fn summary(&self, survivors: usize) -> String {
+        format!(
+            "{} found, {} without an end, {} not Rust, {} known to be no faults, {survivors} survive",
+            self.caught.len(),
+            self.timeout.len(),
+            self.unviable.len(),
+            self.missed.len() - survivors,
+        )
+    }
+}
+
+/// The changes that were missed and are not among the `known` ones, each of which excuses one.
+fn survivors<'a>(missed: &'a [String], known: &[Equivalent]) -> Vec<&'a str> {
+    let mut known: Vec<_> = known.iter().map(|one| (one.file, one.mutant)).collect();
+    let is_new = |line: &&str| {
+        let place = known.iter().position(|one| parts(line) == Some(*one));
+        place.map(|place| known.swap_remove(place)).is_none()
+    };
+    missed.iter().map(String::as_str).filter(is_new).collect()
+}
+
+/// The file and the change of a line; lines of the file move too often to be recorded.
+fn parts(line: &str) -> Option<(&str, &str)> {
+    let (place, change) = line.split_once(": ")?;
+    let file = place.split(':').next()?;
+    Some((file, change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Equivalent = Equivalent {
+        file: "src/span/pool.rs",
+        mutant: "replace < with <= in Pool::take",
+        reason: "both are the same here",
+    };
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().copied().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_change_that_is_not_recorded_survives() {
+        let missed = lines(&[
+            "src/span/pool.rs:170:24: replace < with <= in Pool::take",
+            "src/span/pool.rs:170:24: replace < with == in Pool::take",
+            "src/span/list.rs:17:24: replace < with <= in Pool::take",
+        ]);
+        assert_eq!(survivors(&missed, &[KNOWN]), missed[1..]);
+        assert_eq!(survivors(&missed, &[]), missed);
+    }
+
+    #[test]
+    fn a_record_excuses_one_change() {
+        let line = "src/span/pool.rs:170:24: replace < with <= in Pool::take";
+        let missed = lines(&[line, line]);
+        assert_eq!(survivors(&missed, &[KNOWN]), [line]);
+        assert!(survivors(&missed, &[KNOWN, KNOWN]).is_empty());
+    }
+
+    #[test]
+    fn a_line_is_told_from_its_change() {
+        assert_eq!(
+            parts("src/a.rs:1:2: replace f -> Option<u8> with None"),
+            Some(("src/a.rs", "replace f -> Option<u8> with None"))
+        );
+        assert_eq!(parts("no change"), None);
+    }
+
+    #[test]
+    fn the_summary_tells_faults_from_records() {
+        let outcomes = Outcomes {
+            caught: lines(&["a", "b"]),
+            missed: lines(&["c", "d", "e"]),
+            ..Outcomes::default()
+        };
+        assert_eq!(
+            outcomes.summary(1),
+            "2 found, 0 without an end, 0 not Rust, 2 known to be no faults, 1 survive"
+        );
+    }
+
+    #[test]
+    fn every_list_of_a_run_has_to_be_there() {
+        let folder = project::target_of("mutants-test");
+        fs::create_dir_all(&folder).expect("a folder");
+        for name in ["caught.txt", "missed.txt", "timeout.txt"] {
+            fs::write(folder.join(name), "src/a.rs:1:2: replace a with b\n").expect("a file");
+        }
+        let error = Outcomes::read(&folder).expect_err("a list is missing");
+        assert!(format!("{error}").contains("unviable.txt"), "{error}");
+        fs::write(folder.join("unviable.txt"), "").expect("a file");
+        let outcomes = Outcomes::read(&folder).expect("all lists");
+        assert_eq!(outcomes.missed.len(), 1);
+        fs::remove_dir_all(&folder).expect("the folder is there");
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_bad_input() {
+        let options = Options {
+            files: vec![PathBuf::from("src/span/none.rs")],
+            timeout: 1,
+            list: true,
+        };
+        let error = command(&options, Install::Never).expect_err("there is no such file");
+        assert!(error.is::<BadInput>(), "{error}");
+    }
+
+    #[test]
+    fn all_files_that_are_named_exist() {
+        for file in FILES {
+            let (folder, name) = file.rsplit_once('/').expect("a folder");
+            let found = fs::read_dir(project::root().join(folder)).expect("the folder exists");
+            let mut names = found.map(|entry| entry.expect("it can be read").file_name());
+            let is_named = |found: &str| name == found || name == "*.rs" && found.ends_with(".rs");
+            assert!(
+                names.any(|found| is_named(&found.to_string_lossy())),
+                "{file}"
+            );
+        }
+        for one in EQUIVALENT {
+            assert!(project::root().join(one.file).is_file(), "{one:?}");
+            assert!(!one.reason.is_empty(), "{one:?}");
+        }
+    }
+}
