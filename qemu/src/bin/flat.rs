@@ -287,8 +287,7 @@ fn handler() {
 fn call_all(machine: &impl Machine, range: VirtRange) {
     let patience = Patience::Wait;
     // SAFETY: no other call of the machine runs meanwhile.
-    unsafe { machine.reserve(range, patience) }
-        .expect("the range is unused");
+    unsafe { machine.reserve(range, patience) }.expect("the range is unused");
     // SAFETY: the range is Reserved.
     unsafe { machine.prepare(range, patience) }.expect("there are no page tables");
     // SAFETY: it is Prepared.
