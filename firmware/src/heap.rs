@@ -7,10 +7,11 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use archipelago_api::{Fault, Kernel, Report, VirtAddr, VirtRange};
+use archipelago_api::{Kernel, Report, VirtAddr, VirtRange};
 
 use crate::block::Block;
 use crate::error::InitError;
+use crate::misuse::Misuse;
 use crate::pool::{Pool, is_aligned};
 use crate::stats::Stats;
 
@@ -125,7 +126,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         if layout.size() == 0 {
             return NonNull::new(ptr::without_provenance_mut(layout.align()));
         }
-        self.with(|pool| pool.allocate(layout))?
+        self.with(None, |pool| pool.allocate(layout))
     }
 
     /// Frees an object. A pointer to no object, an object that is free, and a layout that is not
@@ -138,8 +139,8 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// Constant, but for a large object: linear in its pages.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise is the same.
-        if let Err(fault) = unsafe { self.free(pointer, layout) } {
-            stop::<K>(fault, pointer, layout);
+        if let Err(misuse) = unsafe { self.free(pointer, layout) } {
+            stop::<K>(misuse, pointer, layout);
         }
     }
 
@@ -165,18 +166,18 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         layout: Layout,
     ) -> Result<(), Report> {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.free(pointer, layout) }.map_err(|fault| report(fault, pointer, layout))
+        unsafe { self.free(pointer, layout) }.map_err(|misuse| report(misuse, pointer, layout))
     }
 
     /// # Safety
     /// As for [`try_deallocate`](Self::try_deallocate).
-    unsafe fn free(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+    unsafe fn free(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Misuse> {
         if layout.size() == 0 {
             return Ok(());
         }
         // The report is made outside of the critical section, so that its printer may use the heap.
-        self.with(|pool| pool.free(pointer, layout))
-            .unwrap_or(Err(Fault::ForeignPointer))
+        let absent = Err(Misuse::ForeignPointer);
+        self.with(absent, |pool| pool.free(pointer, layout))
     }
 
     /// Changes the size of an object to that of `new`, in place if its slot or the following pages
@@ -201,7 +202,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         // SAFETY: the caller's promise is the same.
         match unsafe { self.resize(pointer, old, new) } {
             Ok(resized) => resized,
-            Err(fault) => stop::<K>(fault, pointer, old),
+            Err(misuse) => stop::<K>(misuse, pointer, old),
         }
     }
 
@@ -223,7 +224,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         new: Layout,
     ) -> Result<Option<NonNull<u8>>, Report> {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.resize(pointer, old, new) }.map_err(|fault| report(fault, pointer, old))
+        unsafe { self.resize(pointer, old, new) }.map_err(|misuse| report(misuse, pointer, old))
     }
 
     /// # Safety
@@ -233,19 +234,20 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         pointer: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Result<Option<NonNull<u8>>, Fault> {
+    ) -> Result<Option<NonNull<u8>>, Misuse> {
         let shrinks = new.size() <= old.size() && is_aligned(pointer, new);
         let mut stays = false;
         loop {
             if old.size() != 0 {
-                let resized = self.with(|pool| {
+                let absent = Err(Misuse::ForeignPointer);
+                let resized = self.with(absent, |pool| {
                     if new.size() == 0 {
                         pool.find(pointer, old).map(|_| false)
                     } else {
                         pool.resize(pointer, old, new, stays)
                     }
                 });
-                if resized.unwrap_or(Err(Fault::ForeignPointer))? {
+                if resized? {
                     return Ok(Some(pointer));
                 }
             }
@@ -273,7 +275,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// Linear in the pages; interrupts are masked meanwhile.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.with(|pool| Stats::of(pool)).unwrap_or_default()
+        self.with(Stats::default(), |pool| Stats::of(pool))
     }
 
     /// Calls `visit` with the first address and the bytes of every live object, lowest first: for
@@ -286,7 +288,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// Linear in the pages, and in the slots of those that are cut into slots.
     pub fn for_each_object(&self, mut visit: impl FnMut(VirtAddr, usize)) {
         let mut from = 0;
-        while let Some(Some(object)) = self.with(|pool| pool.object_from(from)) {
+        while let Some(object) = self.with(None, |pool| pool.object_from(from)) {
             visit(object.address, object.bytes);
             from = object.offset + 1;
         }
@@ -299,15 +301,15 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
     /// # Cost
     /// Linear in the pages; interrupts are masked meanwhile.
     pub fn verify(&self) -> Result<(), &'static str> {
-        self.with(|pool| pool.verify()).unwrap_or(Ok(()))
+        self.with(Ok(()), |pool| pool.verify())
     }
 
-    /// Runs `work` with interrupts masked; `None` while the heap has no block.
+    /// Runs `work` with interrupts masked; `absent` is the result while the heap has no block.
     ///
     /// `work` calls no function of the heap's user, which could use the heap.
-    fn with<R>(&self, work: impl FnOnce(&mut Pool<PAGE>) -> R) -> Option<R> {
+    fn with<R>(&self, absent: R, work: impl FnOnce(&mut Pool<PAGE>) -> R) -> R {
         if !self.is_ready.load(Ordering::Acquire) {
-            return None;
+            return absent;
         }
         let interrupts = K::disable_interrupts();
         // SAFETY: `&mut` needs exclusive access:
@@ -317,7 +319,7 @@ impl<K: Kernel, const PAGE: usize> FirmwareHeap<K, PAGE> {
         let result = work(unsafe { &mut *self.pool.get() });
         // SAFETY: the state is of the last call, which masked interrupts on this CPU.
         unsafe { K::restore_interrupts(interrupts) };
-        Some(result)
+        result
     }
 }
 
@@ -365,13 +367,13 @@ impl<K: Kernel, const PAGE: usize> fmt::Debug for FirmwareHeap<K, PAGE> {
 
 /// Stops the machine over `pointer`.
 #[cold]
-fn stop<K: Kernel>(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> ! {
-    K::stop(&report(fault, pointer, layout))
+fn stop<K: Kernel>(misuse: Misuse, pointer: NonNull<u8>, layout: Layout) -> ! {
+    K::stop(&report(misuse, pointer, layout))
 }
 
-fn report(fault: Fault, pointer: NonNull<u8>, layout: Layout) -> Report {
+fn report(misuse: Misuse, pointer: NonNull<u8>, layout: Layout) -> Report {
     Report {
-        fault,
+        fault: misuse.fault(),
         address: Some(VirtAddr::new(pointer.addr().get())),
         layout: Some(layout),
         span: None,

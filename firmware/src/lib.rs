@@ -31,6 +31,7 @@
 mod block;
 mod error;
 mod heap;
+mod misuse;
 #[cfg(feature = "critical-section")]
 mod own_memory;
 mod pool;

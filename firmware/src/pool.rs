@@ -4,9 +4,8 @@ use core::alloc::Layout;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use archipelago_api::Fault;
-
 use crate::block::{Block, Page, UNIT};
+use crate::misuse::Misuse;
 
 /// Units of the largest slot that a page size allows, and one more.
 const SIZES: usize = 1024 / 2 / UNIT + 1;
@@ -227,19 +226,19 @@ impl<const PAGE: usize> Pool<PAGE> {
     }
 
     /// The object at `pointer`, checked against `layout`.
-    pub(crate) fn find(&self, pointer: NonNull<u8>, layout: Layout) -> Result<Object, Fault> {
+    pub(crate) fn find(&self, pointer: NonNull<u8>, layout: Layout) -> Result<Object, Misuse> {
         let offset = self.block.offset(pointer);
         let (page, inside) = (offset / PAGE, offset % PAGE);
         let served = Self::served(layout);
         match self.block.page(page) {
-            Page::Free => Err(Fault::DoubleFree),
-            Page::Metadata => Err(Fault::ForeignPointer),
+            Page::Free => Err(Misuse::DoubleFree),
+            Page::Metadata => Err(Misuse::ForeignPointer),
             Page::Slots(units) => {
                 let slot = divide(inside, bytes_of(units));
                 if slot * bytes_of(units) != inside || slot >= divide(PAGE, bytes_of(units)) {
-                    Err(Fault::InteriorPointer)
+                    Err(Misuse::InteriorPointer)
                 } else if self.block.bits(page, slot / 32) >> (slot % 32) & 1 == 0 {
-                    Err(Fault::DoubleFree)
+                    Err(Misuse::DoubleFree)
                 } else if served == Served::Slot(units)
                     || self.block.is_loose(page)
                         && layout.size() <= bytes_of(units)
@@ -247,7 +246,7 @@ impl<const PAGE: usize> Pool<PAGE> {
                 {
                     Ok(Object::Slot { page, slot })
                 } else {
-                    Err(Fault::WrongLayout)
+                    Err(Misuse::WrongLayout)
                 }
             }
             Page::Head if inside == 0 => {
@@ -257,15 +256,15 @@ impl<const PAGE: usize> Pool<PAGE> {
                 if is_run && same && is_aligned(pointer, layout) {
                     Ok(Object::Run { page, pages })
                 } else {
-                    Err(Fault::WrongLayout)
+                    Err(Misuse::WrongLayout)
                 }
             }
-            Page::Head | Page::Tail => Err(Fault::InteriorPointer),
+            Page::Head | Page::Tail => Err(Misuse::InteriorPointer),
         }
     }
 
     /// Frees an object.
-    pub(crate) fn free(&mut self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Fault> {
+    pub(crate) fn free(&mut self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Misuse> {
         match self.find(pointer, layout)? {
             Object::Run { page, pages } => self.free_pages(page, pages),
             Object::Slot { page, slot } => self.free_slot(page, slot),
@@ -308,7 +307,7 @@ impl<const PAGE: usize> Pool<PAGE> {
         old: Layout,
         new: Layout,
         stays: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Misuse> {
         let object = self.find(pointer, old)?;
         let served = Self::served(new);
         let (page, same) = match object {
