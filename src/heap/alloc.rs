@@ -44,6 +44,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Serves a request before the heap is initialised.
     fn allocate_early(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, Cause> {
+        if !Self::MAY_BE_EARLY {
+            return Err(Cause::NotInitialised);
+        }
         let start = self.early.allocate(layout).ok_or(Cause::NotInitialised)?;
         if flags.contains(AllocFlags::ZEROED) {
             // SAFETY: the early heap has just handed out that many bytes.

@@ -55,9 +55,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         layout: Layout,
         fate: Fate,
     ) -> Result<Option<Object<'_>>, Misuse> {
-        // SAFETY: the caller's promise is the same.
-        if let Some(decided) = unsafe { self.early.decide::<false>(pointer, layout, fate) } {
-            return decided.map(|()| None);
+        if Self::MAY_BE_EARLY {
+            // SAFETY: the caller's promise is the same.
+            if let Some(decided) = unsafe { self.early.decide::<false>(pointer, layout, fate) } {
+                return decided.map(|()| None);
+            }
         }
         let online = self.pages.online().ok_or(Misuse::ForeignPointer)?;
         // SAFETY: the caller's promise is the same.

@@ -29,6 +29,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Whether code and constants are as scarce as memory: where there is no MMU.
     pub(super) const SAVES_CODE: bool = !M::DECOMMITS;
 
+    /// Whether there may be an early heap: not where memory is there from the start.
+    pub(super) const MAY_BE_EARLY: bool = M::REFUSES;
+
     /// The size classes for this machine's page.
     pub(crate) const TABLE: &'static ClassTable = match table(M::GEOMETRY.page_shift) {
         Some(table) => {
@@ -52,8 +55,18 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     ///
     /// Blocks from the region stay there; freeing them later finds them, and reallocating them
     /// moves them to the heap. One that shrinks, and finds no memory there, stays.
+    ///
+    /// The compiler stops where the machine never refuses memory ([`Machine::REFUSES`]): it has its
+    /// memory from the start, and so can the heap.
     #[must_use]
     pub const fn with_early<const BYTES: usize>(region: &'static EarlyRegion<BYTES>) -> Self {
+        const {
+            assert!(
+                Self::MAY_BE_EARLY,
+                "this machine has its memory from the start: initialise the heap, without an early \
+                 region"
+            );
+        }
         Self::build(Early::new(region))
     }
 

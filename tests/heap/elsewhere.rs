@@ -123,6 +123,24 @@ fn an_object_is_served_with_four_frames<G: SimGeometry>() {
     rig.check();
 }
 
+/// Where a span of the class has more pages than are free, a shorter span of a larger class holds
+/// several objects, and a run of its own for each would be a waste.
+fn a_shorter_span_holds_several_objects<G: SimGeometry>() {
+    let window = lone_window::<G>(300 * Rig::<G>::PAGE);
+    let rig = Rig::<G>::on(Sim::default(), &[window]);
+    let pages = 4;
+    let (hole, rest) = fill_around(&rig.heap, pages);
+    drop(hole);
+    // In pages of 4 KiB the span of its class has five.
+    let layout = layout(376, 8);
+    let blocks: Vec<_> = core::iter::from_fn(|| allocate(&rig.heap, layout).ok()).collect();
+    assert!(blocks.len() >= 2 * pages, "{} objects", blocks.len());
+    rig.verify();
+    blocks.into_iter().for_each(|block| free(&rig.heap, block));
+    drop(rest);
+    rig.verify();
+}
+
 /// In a flat heap with a free run of 6 KiB, objects of 824 bytes are served until the run is used
 /// up, and each of them can be freed, in any order.
 #[test]
@@ -172,6 +190,7 @@ fn a_loose_span_knows_which_layouts_fit<G: SimGeometry>() {
 }
 
 archipelago_testing::on_every_geometry!(
+    a_shorter_span_holds_several_objects,
     a_loose_span_knows_which_layouts_fit,
     a_request_that_fits_the_longest_free_run_is_served,
     an_object_is_served_with_four_frames,
