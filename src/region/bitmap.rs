@@ -26,14 +26,16 @@ impl<M: Machine> Space<'_, M> {
         purpose: Purpose,
     ) -> Result<Reserved, Refused<Ready, Busy>> {
         let range = ready.record();
-        self.check_call(range);
+        self.calls.check(range);
         // SAFETY: `fault` needs, by the invariants of the token, which is used up here:
         // - every granule Ready or Prepared: 1;
         // - nobody using it any more: 2.
-        match unsafe { self.machine.fault(range, self.patience) } {
+        match unsafe { self.calls.machine.fault(range, self.calls.patience) } {
             Ok(()) => {
-                self.ledger.was_ready(purpose, range.bytes());
-                self.ledger.moved(Total::Reserved, true, range.bytes());
+                self.calls.ledger.was_ready(purpose, range.bytes());
+                self.calls
+                    .ledger
+                    .moved(Total::Reserved, true, range.bytes());
                 // SAFETY: the whole range is Reserved now, and no token names it.
                 Ok(unsafe { Reserved::assume(range) })
             }

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "heap-bits")]
 mod bitmap;
+mod calls;
 mod cause;
 mod ledger;
 pub(crate) mod metadata;

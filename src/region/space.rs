@@ -9,12 +9,13 @@ use archipelago_api::{
     Busy, Contents, Kernel, Machine, Patience, PhysAddr, ReserveError, VirtRange,
 };
 
+use super::calls::Calls;
 use super::cause::Cause;
 use super::ledger::Purpose;
 use super::ledger::{Ledger, Total};
 use super::token::{Prepared, Ready, Refused, Reserved};
 use super::undo::{PendingUndo, Undo};
-use crate::base::held::{HeapNumber, HeldLocks};
+use crate::base::held::HeapNumber;
 
 /// Decides whether so many more bytes may become Ready.
 ///
@@ -26,11 +27,8 @@ pub(crate) type Admit = fn(&Ledger, usize) -> Result<(), Cause>;
 /// machine are queued, and no heap lock is held (debug builds check).
 #[derive(Debug)]
 pub(crate) struct Space<'a, M> {
-    pub(super) machine: &'a M,
-    pub(super) ledger: &'a Ledger,
-    pub(super) patience: Patience,
+    pub(super) calls: Calls<'a, M>,
     admit: Admit,
-    locks: HeldLocks,
     /// Ranges that could not be undone yet, because the machine was busy.
     pending: &'a Cell<PendingUndo>,
 }
@@ -52,15 +50,8 @@ impl<'a, M: Machine> Space<'a, M> {
         pending: &'a Cell<PendingUndo>,
     ) -> Result<Self, Busy> {
         let space = Self {
-            machine,
-            ledger,
-            patience: if K::interrupts_enabled() {
-                Patience::Wait
-            } else {
-                Patience::Try
-            },
+            calls: Calls::new::<K>(machine, ledger, heap),
             admit,
-            locks: heap.held_locks::<K>(),
             pending,
         };
         space.finish_undo()?;
@@ -88,12 +79,12 @@ impl<'a, M: Machine> Space<'a, M> {
 
     /// The machine, for pointers and addresses alone.
     pub(crate) const fn machine(&self) -> &'a M {
-        self.machine
+        self.calls.machine
     }
 
     /// The account.
     pub(crate) const fn ledger(&self) -> &'a Ledger {
-        self.ledger
+        self.calls.ledger
     }
 
     /// Reserves `range`: from state None to Reserved.
@@ -101,10 +92,12 @@ impl<'a, M: Machine> Space<'a, M> {
     /// # Errors
     /// The range is in state None.
     pub(crate) fn reserve(&self, range: VirtRange) -> Result<Reserved, ReserveError> {
-        self.check_call(range);
+        self.calls.check(range);
         // SAFETY: no other call of the machine runs, since the gate is held while there is a space.
-        unsafe { self.machine.reserve(range, self.patience) }?;
-        self.ledger.moved(Total::Reserved, true, range.bytes());
+        unsafe { self.calls.machine.reserve(range, self.calls.patience) }?;
+        self.calls
+            .ledger
+            .moved(Total::Reserved, true, range.bytes());
         // SAFETY: the machine has just reserved the whole range, and nobody knows of it yet.
         Ok(unsafe { Reserved::assume(range) })
     }
@@ -127,18 +120,14 @@ impl<'a, M: Machine> Space<'a, M> {
 
     /// # Safety
     /// The whole range is Reserved, unless an undo is pending, and the caller used its token up.
+    #[inline(always)]
     unsafe fn prepare_range(&self, range: VirtRange) -> Result<(), Cause> {
-        self.check_call(range);
         if M::REFUSES && self.pending.get().iter().next().is_some() {
             // The range may be one that is still Prepared.
             return Err(Cause::Busy);
         }
-        // SAFETY: `prepare` needs the whole range Reserved: the caller promises that, and no undo
-        // is pending.
-        unsafe { self.machine.prepare(range, self.patience) }?;
-        self.ledger.moved(Total::Reserved, false, range.bytes());
-        self.ledger.moved(Total::Prepared, true, range.bytes());
-        Ok(())
+        // SAFETY: the caller's promise is the same, and no undo is pending.
+        unsafe { self.calls.prepare(range) }
     }
 
     /// Prepared → Ready, charged to `purpose`, if that is admitted.
@@ -169,23 +158,12 @@ impl<'a, M: Machine> Space<'a, M> {
     ) -> Result<(Ready, Contents), Refused<Prepared, Cause>> {
         let range = prepared.record();
         // SAFETY: the range is Prepared, by invariant 1 of its token, which is used up here.
-        match unsafe { self.commit_range(range, purpose) } {
+        match unsafe { self.calls.commit(range, purpose) } {
             // SAFETY: the whole range is Ready now, and no token names it.
             Ok(contents) => Ok((unsafe { Ready::assume(range) }, contents)),
             // SAFETY: the whole range is Prepared as before, and no token names it.
             Err(why) => Err(Refused::new(unsafe { Prepared::assume(range) }, why)),
         }
-    }
-
-    /// # Safety
-    /// The whole range is Prepared, and the caller used its token up.
-    unsafe fn commit_range(&self, range: VirtRange, purpose: Purpose) -> Result<Contents, Cause> {
-        self.check_call(range);
-        // SAFETY: `commit` needs the whole range Prepared: the caller promises that.
-        let contents = unsafe { self.machine.commit(range, self.patience) }?;
-        self.ledger.moved(Total::Prepared, false, range.bytes());
-        self.ledger.became_ready(purpose, range.bytes());
-        Ok(contents)
     }
 
     /// Prepared → Ready with adjacent frames, the first of which begins at a multiple of `align`
@@ -217,12 +195,18 @@ impl<'a, M: Machine> Space<'a, M> {
         align: usize,
         purpose: Purpose,
     ) -> Result<PhysAddr, Cause> {
-        self.check_call(range);
-        (self.admit)(self.ledger, range.bytes())?;
+        self.calls.check(range);
+        (self.admit)(self.calls.ledger, range.bytes())?;
         // SAFETY: `commit_adjacent` needs the whole range Prepared: the caller promises that.
-        let first = unsafe { self.machine.commit_adjacent(range, align, self.patience) }?;
-        self.ledger.moved(Total::Prepared, false, range.bytes());
-        self.ledger.became_ready(purpose, range.bytes());
+        let first = unsafe {
+            self.calls
+                .machine
+                .commit_adjacent(range, align, self.calls.patience)
+        }?;
+        self.calls
+            .ledger
+            .moved(Total::Prepared, false, range.bytes());
+        self.calls.ledger.became_ready(purpose, range.bytes());
         Ok(first)
     }
 
@@ -236,14 +220,16 @@ impl<'a, M: Machine> Space<'a, M> {
         purpose: Purpose,
     ) -> Result<Prepared, Refused<Ready, Busy>> {
         let range = ready.record();
-        self.check_call(range);
+        self.calls.check(range);
         // SAFETY: `decommit` needs, by the invariants of the token, which is used up here:
         // - the whole range Ready: 1;
         // - nobody using it any more: 2.
-        match unsafe { self.machine.decommit(range, self.patience) } {
+        match unsafe { self.calls.machine.decommit(range, self.calls.patience) } {
             Ok(()) => {
-                self.ledger.was_ready(purpose, range.bytes());
-                self.ledger.moved(Total::Prepared, true, range.bytes());
+                self.calls.ledger.was_ready(purpose, range.bytes());
+                self.calls
+                    .ledger
+                    .moved(Total::Prepared, true, range.bytes());
                 // SAFETY: the whole range is Prepared now, and no token names it.
                 Ok(unsafe { Prepared::assume(range) })
             }
@@ -257,7 +243,7 @@ impl<'a, M: Machine> Space<'a, M> {
     /// # Errors
     /// [`Cause::Limit`].
     pub(crate) fn admits(&self, bytes: usize) -> Result<(), Cause> {
-        (self.admit)(self.ledger, bytes)
+        (self.admit)(self.calls.ledger, bytes)
     }
 
     /// To Reserved, whatever the range is.
@@ -268,17 +254,20 @@ impl<'a, M: Machine> Space<'a, M> {
     /// The range is as `undo` says, nothing uses it, and the caller used its tokens up.
     unsafe fn fault(&self, undo: Undo) -> Result<(), Busy> {
         let Undo { range, ready } = undo;
-        self.check_call(range);
+        self.calls.check(range);
         // SAFETY: `fault` needs, by the caller's promise:
         // - every granule Ready or Prepared;
         // - nobody using it any more.
-        unsafe { self.machine.fault(range, self.patience) }?;
+        unsafe { self.calls.machine.fault(range, self.calls.patience) }?;
         if ready > 0 {
-            self.ledger.was_ready(Purpose::UnusedMetadata, ready);
+            self.calls.ledger.was_ready(Purpose::UnusedMetadata, ready);
         }
-        self.ledger
+        self.calls
+            .ledger
             .moved(Total::Prepared, false, range.bytes() - ready);
-        self.ledger.moved(Total::Reserved, true, range.bytes());
+        self.calls
+            .ledger
+            .moved(Total::Reserved, true, range.bytes());
         Ok(())
     }
 
@@ -300,7 +289,8 @@ impl<'a, M: Machine> Space<'a, M> {
             Some(rest) => VirtRange::new(head.base(), ready + rest.bytes()).unwrap_or(head),
             None => head,
         };
-        self.ledger
+        self.calls
+            .ledger
             .transfer(purpose, Purpose::UnusedMetadata, ready);
         // SAFETY: the range is Ready, then Prepared, and unused, by the invariants of its tokens,
         // which are used up here.
@@ -332,17 +322,15 @@ impl<'a, M: Machine> Space<'a, M> {
         range: VirtRange,
         purpose: Purpose,
     ) -> Result<(), Cause> {
+        self.admits(range.bytes())?;
         // SAFETY: the caller's promise is the same.
         unsafe { self.prepare_range(range) }?;
-        let committed = match self.admits(range.bytes()) {
-            // SAFETY: the whole range is Prepared now, and no token names it.
-            Ok(()) => unsafe { self.commit_range(range, purpose) },
-            Err(why) => Err(why),
-        };
+        // SAFETY: the whole range is Prepared now, and no token names it.
+        let committed = unsafe { self.calls.commit(range, purpose) };
         match committed {
             Ok(Contents::Zeroed) => Ok(()),
             Ok(Contents::Unknown) => {
-                let start = self.machine.pointer(range.base());
+                let start = self.calls.machine.pointer(range.base());
                 // SAFETY: `write_bytes` needs the bytes
                 // - writable: the range is Ready;
                 // - unshared: no token names it.
@@ -362,7 +350,9 @@ impl<'a, M: Machine> Space<'a, M> {
         let range = reserved.record();
         // SAFETY: the token of the range is used up here.
         unsafe { self.abandon(range) };
-        self.ledger.moved(Total::Reserved, false, range.bytes());
+        self.calls
+            .ledger
+            .moved(Total::Reserved, false, range.bytes());
     }
 
     /// Any state → None: a window of a heap that was never online. The caller clears the account.
@@ -374,22 +364,11 @@ impl<'a, M: Machine> Space<'a, M> {
     /// # Safety
     /// The range was reserved by this heap, and nothing uses it any more.
     pub(crate) unsafe fn abandon(&self, range: VirtRange) {
-        self.check_call(range);
+        self.calls.check(range);
         // SAFETY: `release` needs, by the caller's promise:
         // - the range reserved;
         // - nobody using it any more.
-        let released = unsafe { self.machine.release(range, Patience::Wait) };
+        let released = unsafe { self.calls.machine.release(range, Patience::Wait) };
         debug_assert!(released.is_ok(), "who may wait is not told `Busy`");
-    }
-
-    pub(super) fn check_call(&self, range: VirtRange) {
-        debug_assert!(
-            !self.locks.are_any_known(),
-            "the machine is never called under a lock of its heap"
-        );
-        debug_assert!(
-            !range.is_empty(),
-            "the machine is never called for an empty range"
-        );
     }
 }

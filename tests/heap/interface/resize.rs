@@ -205,7 +205,8 @@ fn a_realloc_that_must_not_grow_takes_ready_memory<G: SimGeometry>() {
     rig.heap
         .scavenge(usize::MAX)
         .expect("the machine is not in use");
-    let (stats, calls) = (rig.heap.stats(), rig.machine.calls());
+    let (mut stats, calls) = (rig.heap.stats(), rig.machine.calls());
+    stats.refusals += 1;
     let error = rig
         .resize(grown, 60 * Rig::<G>::PAGE, AllocFlags::NO_GROW)
         .expect_err("nothing is ready");

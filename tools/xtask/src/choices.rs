@@ -71,6 +71,7 @@ mod tests {
             "docs",
             "word-size",
             "build",
+            "packages",
             "listing",
             "qemu",
         ];

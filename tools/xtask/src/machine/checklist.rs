@@ -18,6 +18,8 @@ const EXAMPLES: &[&str] = &[
     "tools/xtask/src/stages/build.rs",
     // Targets for which sizes are compared.
     "tools/xtask/src/size/mod.rs",
+    // Choices that an error names.
+    "tools/xtask/src/choices.rs",
     // Users with an MMU and without one.
     "tools/xtask/src/stages/packages/users.rs",
     // Planted lists.
