@@ -13,7 +13,7 @@ use super::window::{InitError, Window, WindowRule};
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::token::Reserved;
-use crate::region::{Cause, PendingUndo, Space, Windows};
+use crate::region::{Cause, Ledger, PendingUndo, Space, Windows};
 
 /// A failed initialisation: the error, and the machine, which the caller gets back.
 #[non_exhaustive]
@@ -38,6 +38,31 @@ impl<M> fmt::Display for InitFailure<M> {
 
 impl<M> core::error::Error for InitFailure<M> {}
 
+/// The machine on loan to a heap that is coming online, which it may not do: the machine refuses,
+/// or a panic of the machine or of the kernel unwinds.
+struct Opening<'a, M> {
+    gated: GateGuard<'a, Gated>,
+    ledger: &'a Ledger,
+    given: *mut M,
+    place: *mut M,
+    /// Whether the heap is online, and the machine its own.
+    is_open: bool,
+}
+
+impl<M> Drop for Opening<'_, M> {
+    fn drop(&mut self) {
+        if self.is_open {
+            return;
+        }
+        // No record may name memory of a machine that is not the heap's.
+        self.gated.windows.clear();
+        self.ledger.clear();
+        // SAFETY: the machine is valid where it is; nothing borrows it any more, and the place
+        // counts as empty from now on.
+        unsafe { self.given.copy_from_nonoverlapping(self.place, 1) };
+    }
+}
+
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Brings the heap online with `windows` and `machine`, which is copied to where it stays.
     ///
@@ -50,7 +75,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Safety
     /// After a success the caller neither uses nor drops `machine`.
     pub(crate) unsafe fn init(&self, windows: &[Window], machine: &mut M) -> Result<(), InitError> {
-        let Ok(mut gated) = self.enter_for_init() else {
+        let Ok(gated) = self.enter_for_init() else {
             return Err(InitError::Busy);
         };
         if self.online.get().is_some() {
@@ -64,22 +89,22 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         // - the machine is valid, and until the copy goes back it is used at its new place alone;
         // - the place is empty, so only the holder of the gate uses it.
         unsafe { place.copy_from_nonoverlapping(given, 1) };
-        // SAFETY: the machine was copied there just now, and stays as long as it is borrowed.
-        let anchor = match self.open_on(unsafe { &*place }, &mut gated, windows) {
-            Ok(anchor) => anchor,
-            Err(error) => {
-                // SAFETY: the machine is valid where it is, and the place counts as empty from now
-                // on.
-                unsafe { given.copy_from_nonoverlapping(place, 1) };
-                return Err(error);
-            }
+        let mut opening = Opening {
+            gated,
+            ledger: &self.ledger,
+            given,
+            place,
+            is_open: false,
         };
+        // SAFETY: the machine was copied there just now, and stays as long as it is borrowed.
+        let anchor = self.open_on(unsafe { &*place }, &mut opening.gated, windows)?;
         // SAFETY: the place is valid memory; only its address is taken.
         let place = unsafe { &raw mut (*online).anchor };
         // SAFETY: as for the machine, beside which it lies.
         unsafe { place.write(anchor) };
         let is_apart = windows.iter().any(|window| window.for_metadata);
         self.pool.metadata_is_apart.store(is_apart, Relaxed);
+        opening.is_open = true;
         // SAFETY:
         // - machine and anchor are there, which are all;
         // - a place that is full is not written to.
@@ -154,7 +179,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Err(cause) => {
                     all.clear();
                     abandon_all(space, given);
-                    self.ledger.clear();
                     Err(InitError::Metadata { cause })
                 }
             },

@@ -16,3 +16,4 @@ mod pages;
 mod pending_undo;
 mod reserve;
 mod shapes;
+mod unwound;
