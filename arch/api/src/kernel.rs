@@ -25,6 +25,11 @@ pub enum InterruptState {
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
     /// Masks interrupts on this CPU. Returns whether they were enabled.
+    ///
+    /// Undo the call with [`restore_interrupts`](Self::restore_interrupts), on the same CPU, the
+    /// last call first, and inside any critical section of another kind that is open around it. A
+    /// call that is not undone leaves interrupts masked. Nobody relies on more: whatever safe code
+    /// calls, interrupts are masked when this function has returned.
     fn disable_interrupts() -> InterruptState;
 
     /// Restores the state that [`disable_interrupts`](Self::disable_interrupts) returned.

@@ -10,7 +10,7 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
-    ("arch/api/src/critical.rs", 9),
+    ("arch/api/src/critical.rs", 10),
     ("arch/api/src/kernel.rs", 1),
     ("arch/api/src/kernels.rs", 3),
     ("arch/api/src/machine.rs", 8),
