@@ -1,8 +1,10 @@
 //! Heaps that `heap!` declares, without making them the global allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use archipelago_firmware::{OneBlock, OwnMemory};
+use archipelago_firmware::{CriticalSection, FirmwareHeap, OneBlock, OwnMemory};
 
 archipelago_firmware::heap!(@static HEAP, 32 * 1024);
 archipelago_firmware::heap!(@static SMALLEST, 1024);
@@ -29,4 +31,32 @@ fn a_heap_in_one_line_serves_its_first_request() {
 #[test]
 fn the_smallest_one_serves_a_small_object() {
     serves(&SMALLEST, Layout::new::<[u8; 64]>());
+}
+
+/// Code that comes in while the heap is given its memory waits outside of the critical section, as
+/// a handler does, and is served afterwards.
+#[test]
+fn a_first_request_during_another_one_is_served() {
+    type Own = FirmwareHeap<CriticalSection>;
+    // So many heaps, and so much metadata to write, that two requests meet.
+    const COUNT: usize = if cfg!(miri) { 8 } else { 64 };
+    const BYTES: usize = if cfg!(miri) { 32 << 10 } else { 4 << 20 };
+    static HEAPS: [OwnMemory<Own, BYTES>; COUNT] = [const {
+        // SAFETY: these are statics.
+        unsafe { OwnMemory::new(Own::empty()) }
+    }; COUNT];
+    for heap in &HEAPS {
+        let both_there = AtomicUsize::new(0);
+        let first_request = || {
+            both_there.fetch_add(1, Ordering::Relaxed);
+            while both_there.load(Ordering::Relaxed) < 2 {
+                thread::yield_now();
+            }
+            serves(heap, Layout::new::<u64>());
+        };
+        thread::scope(|scope| {
+            scope.spawn(first_request);
+            first_request();
+        });
+    }
 }

@@ -25,43 +25,63 @@ pub struct CriticalSection<C = Handlers> {
     _context: PhantomData<C>,
 }
 
-/// The state that the outermost critical section has to restore. Only code inside that section
-/// accesses it.
-struct Outermost {
-    state: UnsafeCell<Option<RestoreState>>,
+/// Sections that are ended as they were begun. The heap opens fewer inside each other.
+const ENDED: usize = 8;
+
+/// The sections that [`CriticalSection`] has opened, the innermost last. Only code inside one
+/// accesses them.
+struct Sections {
+    open: UnsafeCell<Open>,
+}
+
+struct Open {
+    count: usize,
+    /// The states that the first sections have to restore. A section beyond them is not ended
+    /// itself: interrupts stay masked until a section around it ends.
+    states: [Option<RestoreState>; ENDED],
 }
 
 // SAFETY: only code inside a critical section accesses the cell.
-unsafe impl Sync for Outermost {}
+unsafe impl Sync for Sections {}
 
-static OUTERMOST: Outermost = Outermost {
-    state: UnsafeCell::new(None),
+static SECTIONS: Sections = Sections {
+    open: UnsafeCell::new(Open {
+        count: 0,
+        states: [None; ENDED],
+    }),
 };
 
 impl<C: Context> Kernel for CriticalSection<C> {
+    /// Begins a critical section.
+    ///
+    /// Undo the call with [`restore_interrupts`](Kernel::restore_interrupts), before a section of
+    /// `critical_section::with` around it ends. Without that, interrupts are masked until the
+    /// section around it ends, or for good if there is none. Later calls of this function mask
+    /// interrupts all the same; after eight that were not undone, for good.
     fn disable_interrupts() -> InterruptState {
-        // SAFETY: `restore_interrupts`, or the code below, releases the section, and the heap's
-        // sections nest.
+        // SAFETY: `restore_interrupts` ends the section. One that it does not end leaves interrupts
+        // masked, until a section around it restores them.
         let state = unsafe { critical_section::acquire() };
         // SAFETY: inside a critical section nothing else accesses the cell.
-        let outermost = unsafe { &mut *OUTERMOST.state.get() };
-        if outermost.is_some() {
-            // SAFETY: the section that was just acquired is the innermost open one.
-            unsafe { critical_section::release(state) };
-            return InterruptState::Masked;
+        let open = unsafe { &mut *SECTIONS.open.get() };
+        let is_outermost = open.count == 0;
+        if let Some(place) = open.states.get_mut(open.count) {
+            *place = Some(state);
         }
-        *outermost = Some(state);
-        InterruptState::Enabled
+        open.count = open.count.saturating_add(1);
+        if is_outermost {
+            InterruptState::Enabled
+        } else {
+            InterruptState::Masked
+        }
     }
 
-    unsafe fn restore_interrupts(state: InterruptState) {
-        if state == InterruptState::Masked {
-            return;
-        }
-        // SAFETY: `disable_interrupts` returned `Enabled` when it opened the section, which is
-        // still open.
-        let outermost = unsafe { &mut *OUTERMOST.state.get() };
-        if let Some(state) = outermost.take() {
+    unsafe fn restore_interrupts(_: InterruptState) {
+        // SAFETY: the section that `disable_interrupts` began last is open, as the caller promises.
+        let open = unsafe { &mut *SECTIONS.open.get() };
+        open.count = open.count.saturating_sub(1);
+        let state = open.states.get_mut(open.count).and_then(Option::take);
+        if let Some(state) = state {
             // SAFETY: the section began with this state, and no section is open inside it.
             unsafe { critical_section::release(state) };
         }
@@ -105,8 +125,12 @@ mod tests {
 
     type Subject = CriticalSection<HandlersOf<Counted>>;
 
+    /// For tests that open sections, which all kernels of this kind share.
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
     #[test]
     fn sections_nest_and_the_outermost_restores() {
+        let _alone = ALONE.lock();
         for _ in 0..2 {
             let outer = Subject::disable_interrupts();
             let inner = Subject::disable_interrupts();
@@ -123,6 +147,25 @@ mod tests {
         std::thread::spawn(|| critical_section::with(|_| ()))
             .join()
             .expect("no panic");
+    }
+
+    /// Safe code cannot make a later section one that masks nothing.
+    #[test]
+    fn a_section_that_was_not_ended_weakens_no_later_one() {
+        let _alone = ALONE.lock();
+        let mut left_open = InterruptState::Masked;
+        critical_section::with(|_| left_open = Subject::disable_interrupts());
+        let outer = Subject::disable_interrupts();
+        let other = std::thread::spawn(|| critical_section::with(|_| ()));
+        for _ in 0..100 {
+            std::thread::yield_now();
+        }
+        assert!(!other.is_finished(), "another thread is in the section");
+        // SAFETY: the state is of the last call, which masked interrupts on this CPU.
+        unsafe { Subject::restore_interrupts(outer) };
+        other.join().expect("no panic");
+        // SAFETY: the call is the last whose state was not restored, and a section is open.
+        critical_section::with(|_| unsafe { Subject::restore_interrupts(left_open) });
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub enum InterruptState {
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
     /// Masks interrupts on this CPU. Returns whether they were enabled.
+    ///
+    /// Undo the call with [`restore_interrupts`](Self::restore_interrupts), on the same CPU, the
+    /// last call first, and before a critical section of another kind that was open at the call
+    /// ends. A call that is not undone leaves interrupts masked, or masked until such a section
+    /// ends. Whatever was called before, interrupts are masked when this function returns: the
+    /// promise that comes with the block of a firmware heap relies on that.
     fn disable_interrupts() -> InterruptState;
 
     /// Restores the state that [`disable_interrupts`](Self::disable_interrupts) returned.

@@ -8,8 +8,9 @@
 //! touch of memory that is not Ready.
 //!
 //! Simulated addresses are biased: the window at address 0 of a 31-bit space lies anywhere in the
-//! host's memory, at the same distance from a multiple of 256 MiB, so an address keeps its
-//! alignment.
+//! host's memory, at the same distance from a multiple of 256 MiB (of 32 MiB on hosts with 32
+//! bits), or of an arena if that is more. So an address keeps its alignment up to that much. Larger
+//! alignments are not for this machine: where an address has one, its pointer need not.
 //!
 //! [`Hosted`] is the [`Kernel`](archipelago_api::Kernel) that goes with it.
 

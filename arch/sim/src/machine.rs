@@ -38,7 +38,8 @@ const REACH_BITS_ALLOCATED: u32 = 28;
 // - memory reported as zeroed was filled with zeros, or is fresh from the host, which zeroes it;
 // - each call checks everything that can fail before it changes anything;
 // - `mprotect` reaches every CPU before it returns;
-// - pointers are made from the window's own by adding, and turned back by subtracting.
+// - pointers are made from the window's own by adding, and turned back by subtracting; they have
+//   the alignment of their addresses up to `BIAS` or an arena, and the documentation says so.
 unsafe impl<G: SimGeometry> Machine for Sim<G> {
     const GEOMETRY: Geometry = {
         geometry::check::<G>();

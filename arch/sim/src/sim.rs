@@ -20,7 +20,10 @@ use crate::violation::violation;
 /// A machine made of ordinary memory, with the shape `G`. The value is a handle: its clones are
 /// handles of one machine, so a test keeps one while the heap owns another.
 ///
-/// Any call that breaks the contract of [`Machine`](archipelago_api::Machine) panics.
+/// Any call that breaks the contract of [`Machine`](archipelago_api::Machine) panics. The machine
+/// itself keeps it but for alignments of more than 256 MiB (32 MiB on hosts with 32 bits) and of
+/// more than an arena: a pointer is aligned as its address is up to the larger of the two. Do not
+/// ask a heap on this machine for more.
 pub struct Sim<G> {
     shared: Arc<Shared>,
     geometry: PhantomData<fn() -> G>,

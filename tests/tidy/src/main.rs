@@ -1,4 +1,5 @@
-//! The shape of the source: layers, cycles, portability, unsafe code, types, length and prose.
+//! The shape of the source: layers, cycles, portability, unsafe code, types, features, length and
+//! prose.
 //!
 //! Each check also runs over planted faults, which it has to find. Rust is read by a parser; only
 //! checks of words and lines look at text.
@@ -10,6 +11,7 @@ extern crate alloc;
 mod additive;
 mod comments;
 mod config;
+mod features;
 mod graph;
 mod layers;
 mod modules;

@@ -10,7 +10,7 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
-    ("arch/api/src/critical.rs", 9),
+    ("arch/api/src/critical.rs", 10),
     ("arch/api/src/kernel.rs", 1),
     ("arch/api/src/kernels.rs", 3),
     ("arch/api/src/machine.rs", 8),
@@ -49,7 +49,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("arch/x86_64/src/tlb.rs", 2),
     ("firmware/src/block.rs", 13),
     ("firmware/src/heap.rs", 26),
-    ("firmware/src/own_memory.rs", 3),
+    ("firmware/src/own_memory.rs", 4),
     ("src/arena/bitmap.rs", 6),
     ("src/arena/bitmap_words.rs", 2),
     ("src/arena/bits_reader.rs", 2),
