@@ -209,8 +209,8 @@ impl fmt::Display for WindowRule {
             Self::SecondForMetadata => f.write_str("it is a second window for metadata"),
             Self::NoRoomForMetadata { smallest } => write!(
                 f,
-                "it is too small for the heap's metadata and an object beside it: make it \
-                 {smallest} bytes or more"
+                "it is too small for the heap's metadata or its first objects: make it {smallest} \
+                 bytes or more"
             ),
             Self::TooSmall => f.write_str("it holds no whole page that objects can use"),
         }
