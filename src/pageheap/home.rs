@@ -5,7 +5,7 @@ use archipelago_api::{Kernel, Machine};
 use super::page_heap::PageHeap;
 use super::window::{InitError, Window, WindowRule};
 use crate::arena::ArenaIndex;
-use crate::base::{PageIdx, PageRun};
+use crate::base::PageRun;
 use crate::page::FreePages;
 use crate::region::ranges::{FIRST_CAPACITY, Slot};
 use crate::region::windows::Home;
@@ -24,8 +24,8 @@ struct Offer<'a> {
 /// The pages of the windows for objects.
 struct ObjectPages {
     total: usize,
-    /// The largest window's, and of several that are as large the highest one's.
-    largest: PageRun,
+    /// The largest window's.
+    most: usize,
 }
 
 impl Offer<'_> {
@@ -38,24 +38,22 @@ impl Offer<'_> {
         }
     }
 
+    /// The pages of the window at `index` if it is for objects.
+    fn objects_at<M: Machine>(&self, index: usize) -> Option<PageRun> {
+        let window = self.at(index);
+        if window.for_metadata {
+            return None;
+        }
+        window.pages::<M>().ok()
+    }
+
     /// The pages of the windows for objects.
     fn objects<M: Machine>(&self) -> ObjectPages {
-        let mut objects = ObjectPages {
-            total: 0,
-            largest: PageRun::new(PageIdx(0), 0),
-        };
+        let mut objects = ObjectPages { total: 0, most: 0 };
         for index in 0..self.given.len() {
-            let window = self.at(index);
-            let Ok(pages) = window.pages::<M>() else {
-                continue;
-            };
-            if window.for_metadata {
-                continue;
-            }
-            objects.total += pages.count;
-            let largest = objects.largest;
-            if (largest.count, largest.first) < (pages.count, pages.first) {
-                objects.largest = pages;
+            if let Some(pages) = self.objects_at::<M>(index) {
+                objects.total += pages.count;
+                objects.most = objects.most.max(pages.count);
             }
         }
         objects
@@ -187,30 +185,47 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Whether a byte and a page could be had if metadata were at home in `home`, the window for
     /// it, and went on in the largest window for objects when there is no room left.
     fn could_serve_apart(all: &Windows, offer: &Offer<'_>, home: Window) -> bool {
-        let Ok(mut at) = Self::home_at(home) else {
+        let Ok(at) = Self::home_at(home) else {
             return false;
         };
         let pages = Self::first_pages(true);
-        let ObjectPages { total, largest } = offer.objects::<M>();
-        let mut others = total;
+        let most = offer.objects::<M>().most;
+        for index in 0..offer.given.len() {
+            let Some(next) = offer.objects_at::<M>(index) else {
+                continue;
+            };
+            // Growth may have taken pages of any window by then.
+            let may_be_largest = next.count + pages >= most;
+            if may_be_largest && !Self::could_go_on(all, offer, at, next) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether a byte and a page could be had if metadata at home in `at` went on in `next`, the
+    /// pages of a window for objects.
+    fn could_go_on(all: &Windows, offer: &Offer<'_>, mut at: Home, next: PageRun) -> bool {
+        let pages = Self::first_pages(true);
+        let mut others = offer.objects::<M>().total;
         let mut trial = Trial::at(at.room, at.extent_bytes);
         for (index, (need, count)) in Self::WITH_RECORDS.iter().enumerate() {
-            for _ in 0..*count {
+            let mut left = *count;
+            while left > 0 {
                 if trial.take::<M>(*need, 1) {
+                    left -= 1;
                     continue;
                 }
-                // The first arrays note the windows that metadata could go on in. Those are smaller
-                // by what growth has taken meanwhile.
-                let is_smaller = largest.count.saturating_sub(pages) <= trial.room().count;
-                if index == 0 || !at.is_apart || is_smaller {
+                // The first arrays note the windows that metadata can go on in, and metadata goes
+                // on in a larger room only.
+                let is_larger = next.count.saturating_sub(pages) > trial.room().count;
+                if index == 0 || !at.is_apart || !is_larger {
                     return false;
                 }
-                trial.go_on_in(largest);
-                (at.room, at.is_apart) = (largest, false);
-                others = total - largest.count;
-                if !trial.take::<M>(*need, 1) {
-                    return false;
-                }
+                trial.go_on_in(next);
+                (at.room, at.is_apart) = (next, false);
+                // Objects may come from its low end before any other place.
+                others = 0;
             }
         }
         all.could_serve::<M>(&at, others, &trial, pages)
