@@ -93,10 +93,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         *found.unwrap_or(&offer.given[0])
     }
 
-    /// The least length at which `window`, one of those given, would do; or the first at which it
+    /// The smallest length at which `window`, one of those given, would do; or the first at which it
     /// leaves the address space.
     ///
-    /// A longer window does whenever a shorter one does, so that a search by halves finds it.
+    /// A search by halves finds it, in as many steps as a length has bits. Where metadata goes on in
+    /// another window, a longer one may be too small although a shorter one would do: then the
+    /// length that is found does, and one granule less does not.
     fn smallest(all: &Windows, given: &[Window], window: Window) -> usize {
         let granule = M::GEOMETRY.granule_bytes();
         let lengthened = |granules: usize| {
