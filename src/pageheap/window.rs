@@ -18,7 +18,7 @@ pub struct Window {
     pub bytes: usize,
     /// Whether it is kept for metadata, as one of the windows given to
     /// [`Heap::init`](crate::Heap::init) may be. Without such a window, metadata comes from the far
-    /// end of the first one.
+    /// end of the first one that has room.
     pub for_metadata: bool,
 }
 
@@ -33,7 +33,8 @@ impl Window {
         }
     }
 
-    /// The `bytes` bytes from `base`, for metadata alone. One window at most, given at `init`.
+    /// The `bytes` bytes from `base`, for metadata alone. One window at most, given at `init`. When
+    /// it is used up, metadata goes on in the largest unused part of the windows for objects.
     #[must_use]
     pub const fn for_metadata(base: usize, bytes: usize) -> Self {
         Self {
@@ -72,7 +73,9 @@ pub enum WindowRule {
     /// One window at most is kept for metadata, and it is given to
     /// [`Heap::init`](crate::Heap::init).
     SecondForMetadata,
-    /// A heap needs room for its first metadata, and for a page or two beside it.
+    /// A heap needs room for its first metadata, and for a page or two of objects. The window for
+    /// metadata breaks the rule if there is one and those for objects have enough pages; else the
+    /// first for objects does.
     NoRoomForMetadata {
         /// The length in bytes of the smallest window at this base that would do.
         smallest: usize,
@@ -209,8 +212,8 @@ impl fmt::Display for WindowRule {
             Self::SecondForMetadata => f.write_str("it is a second window for metadata"),
             Self::NoRoomForMetadata { smallest } => write!(
                 f,
-                "it is too small for the heap's metadata and an object beside it: make it \
-                 {smallest} bytes or more"
+                "it is too small for the heap's metadata or its first objects: make it {smallest} \
+                 bytes or more"
             ),
             Self::TooSmall => f.write_str("it holds no whole page that objects can use"),
         }

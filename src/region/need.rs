@@ -80,8 +80,13 @@ impl Trial {
         Some(())
     }
 
+    /// Metadata goes on in `room`, as [`Windows`](super::Windows) let it.
+    pub(crate) fn go_on_in(&mut self, room: PageRun) {
+        self.0.set_room(room);
+    }
+
     /// The address space for extents that is left.
-    pub(super) const fn room(&self) -> PageRun {
+    pub(crate) const fn room(&self) -> PageRun {
         self.0.room()
     }
 }

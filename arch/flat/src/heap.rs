@@ -69,8 +69,11 @@ impl<K: Kernel, S: Shape, const REGIONS: usize> FlatHeap<K, S, REGIONS> {
         unsafe { self.init_regions(&[Region::new(start, bytes)], &[]) }.map(|_| ())
     }
 
-    /// Gives the heap the `bytes` bytes from `start` for objects alone, and `metadata` for all
-    /// metadata, which must be able to describe them: when it is used up, the heap is full.
+    /// Gives the heap the `bytes` bytes from `start` for objects, and the `metadata_bytes` bytes
+    /// from `metadata` for metadata alone.
+    ///
+    /// Metadata lies among objects only when it has used up its own block: then it goes on at the
+    /// high end of the largest part of the other one that is still unused.
     ///
     /// # Errors
     /// The reason why not: the heap is still empty.

@@ -133,7 +133,8 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
     }
 
     /// The error of a window as one of the region that the window is cut out of: the smallest size
-    /// counts the states of its granules and the bytes below the first of them, too.
+    /// counts the bytes below its first granule, too, and the states of all granules unless those
+    /// lie in the region for metadata.
     pub(crate) fn of_region(&self, regions: &[Region], error: InitError) -> InitError {
         let InitError::Window { window, rule } = error else {
             return error;
@@ -146,7 +147,14 @@ impl<S: Shape, const REGIONS: usize> Flat<S, REGIONS> {
             .iter()
             .map(|region| base.wrapping_sub(region.start.addr()));
         let below = above.min().unwrap_or(0);
-        let states = States::bytes_for(smallest >> S::GEOMETRY.granule_shift);
+        let others = self.windows().map(|(range, _)| range);
+        let others = others.filter(|range| range.base().value() != window.base);
+        let bytes = others.fold(smallest, |bytes, range| bytes.saturating_add(range.bytes()));
+        let states = if self.metadata.is_some() && !window.for_metadata {
+            0
+        } else {
+            States::bytes_for(bytes >> S::GEOMETRY.granule_shift)
+        };
         let rule = WindowRule::NoRoomForMetadata {
             smallest: smallest + below + states,
         };

@@ -4,16 +4,16 @@ use archipelago::{AllocFlags, InitError, Window, WindowRule};
 use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window};
 
-/// Tries a heap in `window` alone: whether it came online, and then it serves a byte and a page; or
-/// the smallest window that it says would do.
-fn try_window<G: SimGeometry>(window: Window) -> Result<(), usize> {
+/// Tries a heap in `windows`: whether it came online, and then it serves a byte and a page; or the
+/// window that is too small, and its smallest length that would do.
+fn try_windows<G: SimGeometry>(windows: &[Window]) -> Result<(), (Window, usize)> {
     let rig = Rig::<G>::uninitialised(Sim::default());
-    match rig.init(&[window]) {
+    match rig.init(windows) {
         Ok(()) => {
             let page = Rig::<G>::PAGE;
             let blocks = [layout(1, 1), layout(page, page)].map(|wanted| {
                 let served = rig.allocate(wanted, AllocFlags::empty());
-                served.unwrap_or_else(|error| panic!("{window}: {error}\n{}", rig.heap.stats()))
+                served.unwrap_or_else(|error| panic!("{windows:?}: {error}\n{}", rig.heap.stats()))
             });
             rig.verify();
             rig.check();
@@ -22,16 +22,24 @@ fn try_window<G: SimGeometry>(window: Window) -> Result<(), usize> {
         }
         Err(failure) => {
             let text = failure.to_string();
-            let InitError::Window { rule, .. } = failure.error else {
-                panic!("{text}");
+            let InitError::Window { window, rule } = failure.error else {
+                panic!("{windows:?}: {text}");
             };
             let WindowRule::NoRoomForMetadata { smallest } = rule else {
                 panic!("{text}");
             };
             assert!(text.contains(&format!("make it {smallest} bytes or more")));
-            Err(smallest)
+            Err((window, smallest))
         }
     }
+}
+
+/// Tries a heap in `window` alone: the smallest length that would do, if it is too small.
+fn try_window<G: SimGeometry>(window: Window) -> Result<(), usize> {
+    try_windows::<G>(&[window]).map_err(|(named, smallest)| {
+        assert_eq!(named, window);
+        smallest
+    })
 }
 
 /// Windows of every length, at bases of every alignment that blocks of metadata have.
@@ -67,6 +75,48 @@ fn a_heap_that_comes_online_serves<G: SimGeometry>() {
     }
 }
 
+/// Follows the advice for `windows` until a heap in them serves. Counts in `named` how often the
+/// windows for objects and the one for metadata were named.
+fn follow_advice<G: SimGeometry>(mut windows: Vec<Window>, named: &mut [usize; 2]) {
+    let mut before = None;
+    while let Err((window, smallest)) = try_windows::<G>(&windows) {
+        let index = windows.iter().position(|given| *given == window);
+        let index = index.expect("it names one of the windows");
+        assert!(smallest > window.bytes, "{window}: {smallest} bytes");
+        // Once there are pages for objects, the window for metadata may still be too small to note
+        // where other windows are.
+        let is_second = before == Some(false) && window.for_metadata;
+        assert!(before.is_none() || is_second, "{windows:?}: {smallest}");
+        windows[index].bytes = smallest - G::GEOMETRY.granule_bytes();
+        try_windows::<G>(&windows).expect_err("no shorter window would do");
+        windows[index].bytes = smallest;
+        named[usize::from(window.for_metadata)] += 1;
+        before = Some(window.for_metadata);
+    }
+}
+
+/// Windows for objects of many lengths beside windows for metadata of every length.
+fn a_window_for_metadata_is_large_enough_or_one_is_named<G: SimGeometry>() {
+    let (page, arena) = (Rig::<G>::PAGE, G::GEOMETRY.arena_bytes());
+    let start = lone_window::<G>(arena).base;
+    let mut named = [0, 0];
+    for shift in [0, 1, 5, 15] {
+        let base = start + shift * page;
+        for pages in [1, 2, 3, 7, 20, 40] {
+            for metadata_pages in 1..=40 {
+                let objects = Window::new(base, pages * page);
+                let metadata = Window::for_metadata(base + 4 * arena, metadata_pages * page);
+                follow_advice::<G>(vec![objects, metadata], &mut named);
+                for more in [1, 19, 20] {
+                    let other = Window::new(base + 50 * page, more * page);
+                    follow_advice::<G>(vec![metadata, objects, other], &mut named);
+                }
+            }
+        }
+    }
+    assert!(named.into_iter().all(|count| count > 0), "{named:?}");
+}
+
 /// A window that is too small for metadata holds objects beside one that is not.
 fn a_small_window_beside_a_large_one_is_used<G: SimGeometry>() {
     let page = Rig::<G>::PAGE;
@@ -84,5 +134,6 @@ fn a_small_window_beside_a_large_one_is_used<G: SimGeometry>() {
 
 archipelago_testing::on_every_geometry!(
     a_heap_that_comes_online_serves,
+    a_window_for_metadata_is_large_enough_or_one_is_named,
     a_small_window_beside_a_large_one_is_used,
 );

@@ -107,17 +107,19 @@ fn alignment<G: SimGeometry>() {
 
 fn metadata_window<G: SimGeometry>() {
     // Requests take pages of the heap where metadata has no address space of its own left, so that
-    // this cause is seen when the heap has none yet.
-    let rig = Rig::<G>::uninitialised(Sim::default());
-    let objects = lone_window::<G>(2 * G::GEOMETRY.arena_bytes());
-    let above = objects.base + objects.bytes + G::GEOMETRY.arena_bytes();
-    let metadata = Window::for_metadata(above, Rig::<G>::PAGE);
-    let Err(error) = rig.init(&[objects, metadata]) else {
-        // A page is enough where blocks of tables have no more: then it serves.
-        rig.free(rig.get(8, 8));
-        return;
+    // this cause is seen when windows are noted: each is too small for a longer array of them.
+    let page = Rig::<G>::PAGE;
+    let objects = lone_window::<G>(64 * page);
+    let rig = Rig::<G>::on(Sim::default(), &[objects]);
+    let blocks: Vec<_> =
+        core::iter::from_fn(|| rig.allocate(layout(page, page), NONE).ok()).collect();
+    let above = |number: usize| objects.base + objects.bytes + (2 * number + 1) * page;
+    let refused = |number| {
+        let window = Window::new(above(number), page);
+        rig.heap.add_window(window).err()
     };
-    let InitError::Metadata { cause } = error.error else {
+    let error = (0..20_000).find_map(refused).expect("no array is endless");
+    let InitError::Metadata { cause } = error else {
         panic!("{error}");
     };
     let Cause::MetadataWindow { bytes } = cause else {
@@ -126,6 +128,8 @@ fn metadata_window<G: SimGeometry>() {
     let text = error.to_string();
     assert!(text.contains("no address space is left"), "{text}");
     assert!(text.contains(&bytes.to_string()), "{text}");
+    blocks.into_iter().for_each(|block| rig.free(block));
+    rig.verify();
 }
 
 fn frames<G: SimGeometry>() {

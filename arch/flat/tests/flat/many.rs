@@ -110,27 +110,85 @@ fn heaps_with_their_metadata_beside() {
     processes_live_side_by_side::<Small<20, 9>>(20_000, true);
 }
 
-#[test]
-fn a_heap_whose_metadata_is_used_up_is_full_and_goes_on() {
-    let block = Block::new(67 << 10, 0);
-    let metadata = block.start().wrapping_add(64 << 10);
-    let heap = FlatHeap::<Hosted>::empty();
-    // SAFETY: the block is the heap's, and outlives it.
-    unsafe { heap.init_beside(block.start(), 64 << 10, metadata, 3 << 10) }.expect("good blocks");
-    let layout = Layout::from_size_align(1024, 1).expect("a layout");
-    let mut objects = Vec::new();
-    while let Ok(memory) = heap.allocate(layout, AllocFlags::empty()) {
-        objects.push(memory.cast::<u8>());
+/// A heap whose objects lie in the first half of a block, all of whose bytes are `UNUSED` at first,
+/// and which has memory for metadata in the second half.
+struct Beside {
+    heap: FlatHeap<Hosted>,
+    block: Block,
+}
+
+const OBJECTS: usize = 64 << 10;
+const UNUSED: u8 = 0xa5;
+const PAGE: Layout = Layout::new::<[u8; 1024]>();
+
+impl Beside {
+    fn new(beside: usize) -> Self {
+        let block = Block::new(2 * OBJECTS, 0);
+        // SAFETY: the block can be written, and nothing else uses it yet.
+        unsafe { block.start().write_bytes(UNUSED, OBJECTS) };
+        let metadata = block.start().wrapping_add(OBJECTS);
+        let heap = FlatHeap::empty();
+        // SAFETY: the block is the heap's, and outlives it.
+        unsafe { heap.init_beside(block.start(), OBJECTS, metadata, beside) }.expect("good parts");
+        Self { heap, block }
     }
-    assert!(!objects.is_empty() && objects.len() < 64);
-    heap.verify().expect("sound");
+
+    /// The next object of a page, which is not written to.
+    fn page(&self) -> Option<NonNull<u8>> {
+        let memory = self.heap.allocate(PAGE, AllocFlags::empty());
+        memory.ok().map(NonNull::cast)
+    }
+
+    /// The pages for objects that something was written to.
+    fn written(&self) -> Vec<NonNull<u8>> {
+        let unused = u64::from_ne_bytes([UNUSED; 8]);
+        let is_written = |page: &NonNull<u8>| {
+            let words = page.cast::<[u64; PAGE.size() / 8]>();
+            // SAFETY: the page lies in the block, aligned to a page and initialised, and no other
+            // thread uses the heap.
+            let found = unsafe { words.read() };
+            found != [unused; PAGE.size() / 8]
+        };
+        let starts = (0..OBJECTS).step_by(PAGE.size());
+        let pages = starts.filter_map(|start| NonNull::new(self.block.start().wrapping_add(start)));
+        pages.filter(is_written).collect()
+    }
+}
+
+#[test]
+fn metadata_beside_that_is_large_enough_leaves_all_pages_to_objects() {
+    let beside = Beside::new(16 << 10);
+    let objects = core::iter::from_fn(|| beside.page()).count();
+    assert_eq!(objects, OBJECTS / PAGE.size());
+    assert_eq!(beside.written(), []);
+    beside.heap.verify().expect("sound");
+}
+
+#[test]
+fn metadata_beside_that_is_used_up_goes_on_among_objects() {
+    let beside = Beside::new(3 << 10);
+    // One page of the three holds the machine's states of granules.
+    let metadata = || beside.heap.stats().metadata() - 2 * PAGE.size();
+    let mut objects = Vec::new();
+    let mut is_beside = 0;
+    while beside.written().is_empty() {
+        is_beside = objects.len();
+        objects.push(beside.page().expect("memory"));
+    }
+    assert!(is_beside > 0, "metadata is beside at first");
+    assert_eq!(metadata(), PAGE.size(), "the part beside is used up");
+    objects.extend(core::iter::from_fn(|| beside.page()));
+    let written = beside.written();
+    assert_eq!(metadata(), written.len() * PAGE.size());
+    assert_eq!(objects.len() + written.len(), OBJECTS / PAGE.size());
+    assert!(objects.iter().all(|object| !written.contains(object)));
+    beside.heap.verify().expect("sound");
     for object in objects {
         // SAFETY:
         // - the object was allocated by this heap with this layout;
         // - nothing uses it any more.
-        unsafe { heap.deallocate(object, layout) };
+        unsafe { beside.heap.deallocate(object, PAGE) };
     }
-    heap.verify().expect("sound");
-    heap.allocate(layout, AllocFlags::empty())
-        .expect("memory again");
+    beside.heap.verify().expect("sound");
+    beside.page().expect("memory again");
 }

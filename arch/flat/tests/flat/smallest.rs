@@ -73,6 +73,78 @@ fn a_region_of_any_size_serves_or_says_how_large_it_has_to_be() {
     }
 }
 
+/// A heap that was given `bytes` bytes for objects at the start of a block, and `metadata` bytes
+/// for metadata in its second half.
+fn given_beside<S: Shape>(
+    block: &Block,
+    [bytes, metadata]: [usize; 2],
+) -> Result<FlatHeap<Hosted, S>, FlatError> {
+    let heap = FlatHeap::empty();
+    let second = block.start().wrapping_add(BESIDE);
+    // SAFETY:
+    // - the block can be read and written, and holds both parts, which do not overlap;
+    // - only this heap uses it, and the heap is gone before the block gets another.
+    unsafe { heap.init_beside(block.start(), bytes, second, metadata) }.map(|()| heap)
+}
+
+/// Where metadata begins in a block.
+const BESIDE: usize = 32 << 10;
+
+/// Objects and metadata of every size, both in steps of `step` bytes, in a block that begins `skip`
+/// bytes above a page.
+fn every_size_beside<S: Shape>(skip: usize, step: usize) {
+    let page = S::GEOMETRY.page_bytes();
+    let block = Block::new(2 * BESIDE, skip);
+    let mut named = [0, 0];
+    for bytes in (0..8 * page).step_by(step) {
+        for metadata in (0..12 << 10).step_by(step) {
+            follow_advice::<S>(&block, [bytes, metadata], &mut named);
+        }
+    }
+    assert!(named.into_iter().all(|count| count > 0), "{named:?}");
+}
+
+/// Follows the advice for the parts of a block until a heap in them serves. Counts in `named` how
+/// often each part was named.
+fn follow_advice<S: Shape>(block: &Block, mut parts: [usize; 2], named: &mut [usize; 2]) {
+    let page = S::GEOMETRY.page_bytes();
+    let mut before = None;
+    loop {
+        let (window, rule) = match given_beside::<S>(block, parts) {
+            Ok(heap) => return serves(&heap, parts[0]),
+            Err(FlatError::Init(InitError::Window { window, rule })) => (window, rule),
+            Err(FlatError::Region(RegionError::TooSmall { region, .. })) => {
+                assert!(before.is_none() && region.bytes() < 3 * page, "{parts:?}");
+                return assert!(parts.contains(&region.bytes()));
+            }
+            Err(error) => panic!("{parts:?} bytes: {error}"),
+        };
+        let WindowRule::NoRoomForMetadata { smallest } = rule else {
+            panic!("{parts:?} bytes: {rule}");
+        };
+        let index = usize::from(window.for_metadata);
+        assert!(smallest > parts[index], "{parts:?}: {smallest} bytes");
+        // The states of more granules for objects take bytes of the part for metadata.
+        let is_second = before == Some(0) && index == 1;
+        assert!(before.is_none() || is_second, "{parts:?}: {smallest} bytes");
+        let mut smaller = parts;
+        smaller[index] = smallest - page;
+        given_beside::<S>(block, smaller).expect_err("no smaller part would do");
+        parts[index] = smallest;
+        named[index] += 1;
+        before = Some(index);
+    }
+}
+
+#[test]
+fn parts_of_any_size_serve_or_one_is_named() {
+    let step = if cfg!(miri) { 1000 } else { 37 };
+    for skip in [0, 40] {
+        every_size_beside::<Small<17, 8>>(skip, step);
+        every_size_beside::<Small<21, 10>>(skip, 4 * step);
+    }
+}
+
 type Heap = FlatHeap<Hosted, Small<21, 10>, 4>;
 
 /// The answer for regions of a block, given by where they begin and how long they are.
