@@ -33,10 +33,13 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
     /// ([`AllocFlags::NO_GROW`], [`AllocFlags::ATOMIC`]). Allocated memory and its account are as
     /// before; free pages may have lost their memory, and the heap may have grown.
     /// # Locks
-    /// Takes page, the growth gate, central, and the bitmap's (with the feature `heap-bits`).
+    /// Takes page, the growth gate, central, and the bitmap's (with the feature `heap-bits`). The
+    /// machine commits adjacent frames in one call: meanwhile nobody else can grow the heap,
+    /// however long the run is.
     /// # Cost
-    /// That of [`allocate`](Self::allocate), and two calls of the machine, which exchange the
-    /// frames of the run for adjacent ones.
+    /// That of [`allocate`](Self::allocate), and of an exchange of the run's frames for adjacent
+    /// ones. The heap gives the old frames back in steps, as a scavenge does, and the machine
+    /// commits all of the new ones in a single call, linear in `count`: ask for long runs early.
     pub fn allocate_adjacent(
         &self,
         count: usize,

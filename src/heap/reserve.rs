@@ -100,6 +100,8 @@ mod tests {
     use alloc::boxed::Box;
     use core::alloc::Layout;
 
+    use archipelago_api::CpuId;
+    use archipelago_api::kernels::{Cpus, MultiCpuThreads, Threads};
     use archipelago_sim::{Hosted, Plain32, Sim};
 
     use super::*;
@@ -176,5 +178,60 @@ mod tests {
         heap.allocate(run, AllocFlags::empty()).expect("memory");
         assert_eq!(heap.pages.reserve_pages(), 3);
         assert!(!heap.pages.reserve_is_low(), "it is full");
+    }
+
+    /// Threads that must not wait.
+    struct Impatient;
+
+    impl Cpus for Impatient {
+        fn current_cpu() -> CpuId {
+            Hosted::current_cpu()
+        }
+    }
+
+    impl Threads for Impatient {
+        fn current_thread() -> usize {
+            Hosted::current_thread()
+        }
+
+        fn relax() {
+            panic!("the thread waits");
+        }
+    }
+
+    /// Makes two requests for `bytes` bytes, the second while another thread is inside the
+    /// gate, and the reserve is low, cannot be filled, and would be tried again.
+    fn request_while_the_gate_is_closed(bytes: usize) {
+        let heap: Box<Heap<Sim<Plain32>, MultiCpuThreads<Hosted, Impatient, Impatient>>> =
+            Box::default();
+        let machine = Sim::default();
+        heap.init(&[Window::new(0x4000_0000, 1 << 24)], machine.clone())
+            .expect("a good window");
+        let layout = Layout::from_size_align(bytes, 8).expect("a layout");
+        heap.allocate(layout, AllocFlags::empty()).expect("memory");
+        machine.set_available_frames(20);
+        heap.set_reserve(1000).expect_err("there is less");
+        heap.set_limit(usize::MAX - 1);
+        let would_fill = || heap.pages.reserve_is_low() && heap.pages.has_changed_since_refusal();
+        assert!(would_fill());
+        Hosted::set_thread(1);
+        let inside = heap.pages.enter().expect("nobody is inside");
+        Hosted::set_thread(2);
+        assert!(Hosted::interrupts_enabled());
+        heap.allocate(layout, AllocFlags::empty())
+            .expect("a free slot");
+        assert!(would_fill(), "nobody has tried");
+        drop(inside);
+    }
+
+    #[test]
+    fn a_request_that_finds_a_free_slot_does_not_wait_for_the_reserve() {
+        request_while_the_gate_is_closed(64);
+    }
+
+    #[test]
+    #[should_panic(expected = "the thread waits")]
+    fn a_request_that_needs_pages_waits_for_the_gate() {
+        request_while_the_gate_is_closed(100_000);
     }
 }

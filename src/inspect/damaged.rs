@@ -127,14 +127,20 @@ impl DamagedHeap {
 
     /// Allocates the one object of a span and frees it.
     pub(super) fn keep_a_span(&self) {
-        let layout = Layout::new::<[u8; 1024]>();
+        self.make_and_free(1024, || ());
+        assert!(self.heap.central.lock().count_kept() > 0);
+    }
+
+    /// Allocates an object of `bytes` bytes and frees it after `damage`.
+    pub(super) fn make_and_free(&self, bytes: usize, damage: impl FnOnce()) {
+        let layout = Layout::from_size_align(bytes, 8).expect("layout");
         let object = self
             .heap
             .allocate(layout, AllocFlags::empty())
             .expect("memory");
+        damage();
         // SAFETY: allocated just now.
         unsafe { self.heap.deallocate(object.cast(), layout) };
-        assert!(self.heap.central.lock().count_kept() > 0);
     }
 
     pub(super) fn class_of(&self, handle: SpanHandle) -> u8 {

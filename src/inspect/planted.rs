@@ -264,3 +264,16 @@ fn a_violation_says_where() {
     let violation = bed.heap.verify().expect_err("the damage is found");
     assert_eq!(violation.address, Some(first.address::<Sim<Plain32>>()));
 }
+
+/// Frees go on where a count is damaged, and so do requests.
+#[test]
+fn a_count_of_large_objects_wraps() {
+    let bed = DamagedHeap::new();
+    let count = || bed.heap.central.lock().counts().large_objects;
+    bed.make_and_free(100_000, || {
+        bed.heap.central.lock().plant_counts().large_objects = 0;
+    });
+    assert_eq!(count(), usize::MAX);
+    bed.make_and_free(100_000, || assert_eq!(count(), 0));
+    assert_eq!(count(), usize::MAX);
+}

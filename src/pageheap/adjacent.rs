@@ -2,7 +2,7 @@
 
 use archipelago_api::{Busy, Kernel, Machine, PhysAddr};
 
-use super::page_heap::{Online, PageHeap};
+use super::page_heap::{Online, PageHeap, STEP};
 use super::pool::Victim;
 use super::reclaim::Reclaim;
 use super::run::{ReadyRun, Want};
@@ -10,12 +10,14 @@ use crate::base::PageRun;
 use crate::region::token::{Prepared, Ready, Refused};
 use crate::region::{Cause, Purpose, Space};
 
-/// The memory of a run whose frames are exchanged. The run is charged to objects while it has any.
-enum Memory {
-    /// The run has frames.
-    Ready(Ready),
-    /// The run has none.
-    Gone(Prepared),
+/// A run whose frames are exchanged.
+///
+/// # Invariants
+/// 1. The run is taken, and no other token or record names it.
+/// 2. The first `gone` pages are Prepared, the others Ready and charged to objects.
+struct Exchange {
+    run: PageRun,
+    gone: usize,
 }
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -23,13 +25,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// bytes, and returns the address of that frame.
     ///
     /// A run is allocated like any other, and then its frames are exchanged: growth, limit and
-    /// reclaiming are those of all runs. A machine that keeps its memory has none to exchange.
+    /// reclaiming are those of all runs. A long run loses its frames in steps, between which the
+    /// gate is open. A machine that keeps its memory has none to exchange.
     ///
     /// # Errors
     /// The step that refused. Allocated memory and its account are as before; free pages may have
     /// lost their memory, and the heap may have grown.
     /// # Locks
-    /// Takes the growth gate and the page lock.
+    /// Takes the growth gate and the page lock. The commit of adjacent frames is one call, however
+    /// long the run is, and the gate is closed meanwhile.
     pub(crate) fn alloc_adjacent(
         &self,
         online: &Online<M>,
@@ -41,72 +45,123 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if !M::DECOMMITS {
             return Err(Cause::Adjacent { needed });
         }
-        let scattered = self.alloc_or_grow(online, want, user)?;
-        let Some(range) = scattered.run().range::<M>() else {
-            self.free(scattered);
-            return Err(Cause::Adjacent { needed });
-        };
-        let run = scattered.record();
-        // SAFETY: the run, whose token was used up just now, is Ready, and nothing names or uses
-        // it.
-        let mut memory = Some(Memory::Ready(unsafe { Ready::assume(range) }));
-        let exchanged = self.with_machine(online, user, |space, _| {
-            let (left, exchanged) = memory.take().map_or((None, Err(Cause::Busy)), |memory| {
-                exchange(space, memory, align)
+        let mut exchange = Exchange::of(self.alloc_or_grow(online, want, user)?);
+        let is_long = Self::is_long(want.pages);
+        let most = if is_long { STEP } else { want.pages };
+        loop {
+            let exchanged = self.with_machine(online, user, |space, _| {
+                exchange.decommit(space, most)?;
+                if !exchange.rest().is_empty() {
+                    return Ok(None);
+                }
+                exchange.commit(space, align).map(Some)
             });
-            memory = left;
-            exchanged
-        });
-        match memory {
-            Some(Memory::Ready(ready)) => self.settle(run, ready, exchanged),
-            Some(Memory::Gone(prepared)) => {
-                self.pool.free_scavenged(Victim { run }, prepared);
-                exchanged.and(Err(Cause::Busy))
+            if is_long && exchanged.is_ok() {
+                user.between_steps(online);
             }
-            None => exchanged.and(Err(Cause::Busy)),
+            match exchanged {
+                Ok(Some(first)) => return Ok((exchange.into_rest(), first)),
+                Ok(None) => {}
+                Err(cause) => {
+                    self.drop_exchange(exchange);
+                    return Err(cause);
+                }
+            }
         }
     }
 
-    /// Hands out a run whose frames were exchanged; frees one that has its frames still.
-    fn settle(
-        &self,
-        run: PageRun,
-        ready: Ready,
-        exchanged: Result<PhysAddr, Cause>,
-    ) -> Result<(ReadyRun, PhysAddr), Cause> {
-        ready.record();
-        // SAFETY: 1. the run is taken, Ready and charged to objects: the token of its memory was
-        // used up just now;
-        // 2. nothing else names it.
-        let ready = unsafe { ReadyRun::assume(run) };
-        match exchanged {
-            Ok(first) => Ok((ready, first)),
-            Err(cause) => {
-                self.free(ready);
-                Err(cause)
-            }
+    /// Frees a run whose frames were not exchanged, with the memory that it has.
+    fn drop_exchange(&self, exchange: Exchange) {
+        if let Some(prepared) = exchange.prepared::<M>() {
+            let run = exchange.gone();
+            self.pool.free_scavenged(Victim { run }, prepared);
+        }
+        if !exchange.rest().is_empty() {
+            self.free(exchange.into_rest());
         }
     }
 }
 
-/// Gives the frames of a run back and commits it with adjacent ones. Returns the memory that the
-/// run has after that: with an error that of the step before.
-fn exchange<M: Machine>(
-    space: &Space<'_, M>,
-    memory: Memory,
-    align: usize,
-) -> (Option<Memory>, Result<PhysAddr, Cause>) {
-    let prepared = match memory {
-        Memory::Gone(prepared) => prepared,
-        Memory::Ready(ready) => match space.decommit(ready, Purpose::Objects) {
-            Ok(prepared) => prepared,
-            Err(Refused { range, why: Busy }) => {
-                return (Some(Memory::Ready(range)), Err(Cause::Busy));
+impl Exchange {
+    /// The exchange of the frames of `ready`, none of which is gone.
+    const fn of(ready: ReadyRun) -> Self {
+        Self {
+            run: ready.record(),
+            gone: 0,
+        }
+    }
+
+    /// The pages that have no frames.
+    const fn gone(&self) -> PageRun {
+        PageRun::new(self.run.first, self.gone)
+    }
+
+    /// The pages that have frames.
+    fn rest(&self) -> PageRun {
+        PageRun::between(self.run.first.plus(self.gone), self.run.end())
+    }
+
+    /// The memory of the pages that have no frames, if there are any. The caller gives up the
+    /// invariants for them.
+    fn prepared<M: Machine>(&self) -> Option<Prepared> {
+        let range = self.gone().range::<M>().filter(|_| self.gone > 0)?;
+        // SAFETY: the first pages are Prepared, and no token names them, by the invariants.
+        Some(unsafe { Prepared::assume(range) })
+    }
+
+    /// Gives back the frames of the next `most` pages, or as many as have any.
+    ///
+    /// # Errors
+    /// [`Cause::Busy`]; the pages have their frames.
+    fn decommit<M: Machine>(&mut self, space: &Space<'_, M>, most: usize) -> Result<(), Cause> {
+        let rest = self.rest();
+        let step = PageRun::new(rest.first, rest.count.min(most));
+        if step.is_empty() {
+            return Ok(());
+        }
+        let range = step.range::<M>().ok_or(Cause::Busy)?;
+        // SAFETY: the step is Ready, and nothing names or uses it, by the invariants.
+        let ready = unsafe { Ready::assume(range) };
+        match space.decommit(ready, Purpose::Objects) {
+            Ok(prepared) => {
+                prepared.record();
+                self.gone += step.count;
+                Ok(())
             }
-        },
-    };
-    match space.commit_adjacent(prepared, align, Purpose::Objects) {
-        Ok((ready, first)) => (Some(Memory::Ready(ready)), Ok(first)),
-        Err(Refused { range, why }) => (Some(Memory::Gone(range)), Err(why)),
+            Err(Refused { range, why: Busy }) => {
+                range.record();
+                Err(Cause::Busy)
+            }
+        }
+    }
+
+    /// Commits the run, all of whose frames are gone, with adjacent ones.
+    ///
+    /// # Errors
+    /// The step that refused; the run has no frames.
+    fn commit<M: Machine>(
+        &mut self,
+        space: &Space<'_, M>,
+        align: usize,
+    ) -> Result<PhysAddr, Cause> {
+        let prepared = self.prepared::<M>().ok_or(Cause::Busy)?;
+        match space.commit_adjacent(prepared, align, Purpose::Objects) {
+            Ok((ready, first)) => {
+                ready.record();
+                self.gone = 0;
+                Ok(first)
+            }
+            Err(Refused { range, why }) => {
+                range.record();
+                Err(why)
+            }
+        }
+    }
+
+    /// The token of the pages that have frames.
+    fn into_rest(self) -> ReadyRun {
+        // SAFETY: 1. the pages are taken, Ready and charged to objects, by the invariants;
+        // 2. nothing else names them.
+        unsafe { ReadyRun::assume(self.rest()) }
     }
 }

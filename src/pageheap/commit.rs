@@ -17,7 +17,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// The pages that were scavenged are so again. The figures are those of the run from the part
-    /// on, so that reclaiming as much is enough for all of its holes.
+    /// on: nothing is scavenged for a part unless that can make up for all that is to come.
     pub(super) fn commit_part(
         &self,
         space: &Space<'_, M>,

@@ -5,7 +5,7 @@
 
 use archipelago_api::{Kernel, Machine};
 
-use super::page_heap::{Online, PageHeap};
+use super::page_heap::{Online, PageHeap, STEP};
 use super::reclaim::Reclaim;
 use super::run::{Transit, Want};
 use crate::region::{Cause, Ledger, Purpose, Space, Windows};
@@ -49,38 +49,42 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.ledger.set_limit(bytes);
     }
 
-    /// Runs `work` inside the gate, and again as long as it is refused for want of memory that
-    /// scavenging can give it.
+    /// Runs `work` inside the gate. As long as it is refused for want of memory that scavenging can
+    /// give it, free pages are scavenged and it is to run again: here with interrupts masked, since
+    /// the gate might be closed afterwards; else, after `None`, when the gate was open. `last` is
+    /// the last refusal, with the memory in use then.
     ///
     /// # Errors
     /// The error of the last run.
     pub(super) fn with_reclaim<R>(
         &self,
         online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
+        (space, windows): (&Space<'_, M>, &mut Windows),
         user: &impl Reclaim<M>,
+        last: &mut Option<(Cause, usize)>,
         mut work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
-    ) -> Result<R, Cause> {
-        let mut last = None;
+    ) -> Result<Option<R>, Cause> {
         loop {
             match work(space, windows) {
-                Err(cause) if M::DECOMMITS => {
+                Err(cause) => {
                     // Scavenging did not change the outcome of the last run, so more of it will not
                     // either.
-                    let is_stuck = last == Some((cause, self.bytes_in_use()));
+                    let is_stuck = *last == Some((cause, self.bytes_in_use()));
                     if is_stuck || !self.scavenge_for(online, space, windows, user, cause) {
                         return Err(cause);
                     }
-                    last = Some((cause, self.bytes_in_use()));
+                    *last = Some((cause, self.bytes_in_use()));
+                    if K::interrupts_enabled() {
+                        return Ok(None);
+                    }
                 }
-                result => return result,
+                Ok(result) => return Ok(Some(result)),
             }
         }
     }
 
-    /// Scavenges as many free pages as `cause` says were missing; `false` if there are not so many,
-    /// or the machine is busy.
+    /// Scavenges as many free pages as `cause` says were missing, with interrupts on a step's at
+    /// most; `false` if there are not so many as were missing, or the machine is busy.
     #[cold]
     fn scavenge_for(
         &self,
@@ -99,7 +103,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if pages > self.scavengeable_pages() {
             return false;
         }
-        let scavenged = self.scavenge_inside(space, windows, pages);
+        let most = if K::interrupts_enabled() { STEP } else { pages };
+        let scavenged = self.scavenge_inside(space, windows, pages.min(most));
         scavenged.is_ok_and(|done| done > 0)
     }
 

@@ -77,9 +77,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
     ) -> Result<bool, Cause> {
         let run = transit.run();
+        let all = self.pool.count_scavenged(run) << M::GEOMETRY.page_shift;
         let mut is_zeroed = true;
         for step in steps(run) {
             let committed = self.with_machine(online, user, |space, windows| {
+                if step.first == run.first {
+                    space.admits(all)?;
+                }
                 self.with_bits(space, windows, scan, step, || {
                     self.commit_part(space, transit, step)
                 })

@@ -11,16 +11,41 @@ use crate::base::sparse::{Entry, Zeroed};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Runs `work` inside the growth gate. If it is refused for want of memory that free pages
-    /// have, they are scavenged and it runs again.
+    /// Runs `work` inside the growth gate. As long as it is refused for want of memory that free
+    /// pages have, they are scavenged and it runs again. With interrupts on, no more than a step's
+    /// are scavenged at once, and the gate is open before `work` runs again.
     ///
     /// # Errors
-    /// The error of `work`, or [`Cause::Busy`].
+    /// The error of the last run of `work`, or [`Cause::Busy`].
     pub(crate) fn with_machine<R>(
         &self,
         online: &Online<M>,
         user: &impl Reclaim<M>,
-        work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
+        mut work: impl FnMut(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
+    ) -> Result<R, Cause> {
+        if !M::DECOMMITS {
+            return self.in_gate(online, work);
+        }
+        let mut last = None;
+        loop {
+            let done = self.in_gate(online, |space, windows| {
+                self.with_reclaim(online, (space, windows), user, &mut last, &mut work)
+            });
+            if let Some(result) = done? {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Runs `work` inside the growth gate, once.
+    ///
+    /// # Errors
+    /// The error of `work`, or [`Cause::Busy`].
+    #[inline(always)]
+    fn in_gate<R>(
+        &self,
+        online: &Online<M>,
+        work: impl FnOnce(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,
     ) -> Result<R, Cause> {
         let mut gated = self.enter()?;
         let pending_undo = Cell::new(core::mem::take(&mut gated.pending_undo));
@@ -29,7 +54,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         // is gone.
         let space = unsafe { Space::new::<K>(machine, &self.ledger, heap, admit, &pending_undo) };
         let result = match space {
-            Ok(space) => self.with_reclaim(online, &space, &mut gated.windows, user, work),
+            Ok(space) => work(&space, &mut gated.windows),
             Err(Busy) => Err(Cause::Busy),
         };
         gated.pending_undo = pending_undo.take();

@@ -97,7 +97,7 @@ impl Lists {
 
     /// Counts a large object that was just made.
     pub(crate) const fn count_large(&mut self) {
-        self.counts.large_objects += 1;
+        self.counts.large_objects = self.counts.large_objects.wrapping_add(1);
     }
 
     /// Counts a request that is refused.
@@ -248,7 +248,7 @@ impl Lists {
         records: Records<'_, M>,
         handle: SpanHandle,
     ) -> RetiredRun {
-        self.counts.large_objects -= 1;
+        self.counts.large_objects = self.counts.large_objects.wrapping_sub(1);
         self.retire(records, handle, records.get(handle).record)
     }
 

@@ -20,8 +20,9 @@ std::thread_local! {
 }
 
 fn heap<G: SimGeometry>() -> Arc<Rig<G>> {
-    let window = lone_window::<G>(24 * G::GEOMETRY.arena_bytes());
-    Arc::new(Rig::on(Sim::default(), &[window]))
+    let window = lone_window::<G>(56 * G::GEOMETRY.arena_bytes());
+    let machine = Sim::builder().adjacent_frames(true).build();
+    Arc::new(Rig::on(machine, &[window]))
 }
 
 fn long<G: SimGeometry>() -> core::alloc::Layout {
@@ -57,15 +58,93 @@ fn every_call_is_for_a_few_pages<G: SimGeometry>() {
     rig.check();
 }
 
+/// Memory for a long request that other free pages have: a few of them lose it at once, and then
+/// the gate is open. Nothing becomes Ready for a request that the limit forbids.
+fn free_pages_lose_their_memory_a_few_at_once<G: SimGeometry>() {
+    const LEFT: usize = 100;
+    for is_limit in [false, true] {
+        for is_found in [false, true] {
+            let rig = heap::<G>();
+            let page = Rig::<G>::PAGE;
+            let [first, between, spare, above] =
+                [PAGES, 40, PAGES, 40].map(|pages| rig.get(pages * page, 8));
+            if is_found {
+                rig.free(first);
+                rig.heap.scavenge(2 * PAGES).expect("nobody is inside");
+            }
+            // Too short for what is asked for.
+            rig.free(spare);
+            let ready = rig.heap.stats().mapped_ready;
+            if is_limit {
+                rig.heap.set_limit(ready + LEFT * page);
+            } else {
+                let granules = page / G::GEOMETRY.granule_bytes();
+                rig.machine.set_available_frames(LEFT * granules);
+            }
+            let pages = if is_found { PAGES } else { PAGES + 50 };
+            let taken = Arc::new(AtomicUsize::new(0));
+            let (noted, since) = (Arc::clone(&taken), AtomicUsize::new(0));
+            rig.machine.on_call(move |call| {
+                let pages = call.range.bytes() / Rig::<G>::PAGE;
+                if call.kind == Kind::Decommit {
+                    assert!(pages <= MOST, "{pages} pages");
+                    noted.fetch_add(pages, Ordering::Relaxed);
+                    let since = pages + since.fetch_add(pages, Ordering::Relaxed);
+                    assert!(is_limit || since <= MOST, "{since} pages for one step");
+                } else {
+                    assert!(call.kind != Kind::Commit || pages <= MOST, "{call}");
+                    since.store(0, Ordering::Relaxed);
+                }
+            });
+            let block = rig.get(pages * page, 8);
+            let more = rig.allocate(layout(3 * PAGES * page, 8), AllocFlags::empty());
+            more.expect_err("there is less");
+            rig.machine.clear_hook();
+            let taken = taken.load(Ordering::Relaxed);
+            assert!(taken >= PAGES - 2 * LEFT, "{taken} pages");
+            rig.heap.set_limit(usize::MAX);
+            rig.machine.set_available_frames(usize::MAX / 2);
+            [block, between, above]
+                .into_iter()
+                .for_each(|block| rig.free(block));
+            if !is_found {
+                rig.free(first);
+            }
+            rig.verify();
+            rig.check();
+        }
+    }
+}
+
 /// Handlers that take a page in every step find one: the reserve is filled up between the steps.
 fn handlers_are_served_throughout<G: SimGeometry>() {
+    while_handlers_come::<G>(Kind::Commit, |rig| {
+        let block = rig.allocate(long::<G>(), AllocFlags::empty());
+        rig.free(block.expect("memory"));
+    });
+}
+
+/// A run in adjacent frames loses those that it has in steps, and the gate is open between them.
+fn frames_are_exchanged_in_steps<G: SimGeometry>() {
+    while_handlers_come::<G>(Kind::Decommit, |rig| {
+        let pages = rig.heap.pages();
+        let run = pages.allocate_adjacent(PAGES, 1, AllocFlags::empty());
+        assert_eq!(run.expect("memory").count(), PAGES);
+    });
+}
+
+/// Makes a long request, and has a handler take pages in every step of the kind `step`, which is
+/// for a few pages.
+fn while_handlers_come<G: SimGeometry>(step: Kind, request: impl Fn(&Rig<G>)) {
     const RESERVE: usize = 4;
     let rig = heap::<G>();
     rig.heap.set_reserve(RESERVE).expect("memory");
     let page = layout(Rig::<G>::PAGE, Rig::<G>::PAGE);
     let handler = Arc::downgrade(&rig);
     rig.machine.on_call(move |call| {
-        let is_step = call.kind == Kind::Commit && call.range.bytes() > RESERVE * Rig::<G>::PAGE;
+        let pages = call.range.bytes() / Rig::<G>::PAGE;
+        let is_step = call.kind == step && pages > RESERVE;
+        assert!(!is_step || pages <= MOST, "{pages} pages");
         let Some(rig) = handler.upgrade().filter(|_| is_step) else {
             return;
         };
@@ -76,7 +155,7 @@ fn handlers_are_served_throughout<G: SimGeometry>() {
         unsafe { Hosted::restore_interrupts(interrupts) };
         TAKEN.with_borrow_mut(|taken| taken.extend(served));
     });
-    let block = rig.allocate(long::<G>(), AllocFlags::empty());
+    request(&rig);
     rig.machine.clear_hook();
     let taken = TAKEN.take();
     assert!(
@@ -91,12 +170,13 @@ fn handlers_are_served_throughout<G: SimGeometry>() {
         rig.heap.stats().of(Purpose::Reserve),
         RESERVE * Rig::<G>::PAGE
     );
-    rig.free(block.expect("memory"));
     rig.verify();
     rig.check();
 }
 
 archipelago_testing::on_geometries_that_decommit!(
     every_call_is_for_a_few_pages,
+    frames_are_exchanged_in_steps,
+    free_pages_lose_their_memory_a_few_at_once,
     handlers_are_served_throughout,
 );

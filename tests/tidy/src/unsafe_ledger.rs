@@ -84,7 +84,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/inspect/handlers.rs", 2),
     ("src/inspect/planted_bits.rs", 4),
     ("src/inspect/verify_bits.rs", 2),
-    ("src/pageheap/adjacent.rs", 2),
+    ("src/pageheap/adjacent.rs", 3),
     ("src/pageheap/bitmap/memory.rs", 4),
     ("src/pageheap/bitmap/none.rs", 1),
     ("src/pageheap/commit.rs", 6),
