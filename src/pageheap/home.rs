@@ -218,10 +218,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     left -= 1;
                     continue;
                 }
-                // The first arrays note the windows that metadata can go on in, and metadata goes
-                // on in a larger room only.
-                let is_larger = next.count.saturating_sub(pages) > trial.room().count;
-                if index == 0 || !at.is_apart || !is_larger {
+                // The first arrays note the windows that metadata can go on in. The rest of the room
+                // is smaller than an extent, and so than each room that one fits.
+                if index == 0 || !at.is_apart {
                     return false;
                 }
                 trial.go_on_in(next);
