@@ -93,11 +93,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         *found.unwrap_or(&offer.given[0])
     }
 
-    /// The smallest length at which `window`, one of those given, would do; or the first at which it
-    /// leaves the address space.
+    /// The smallest length at which `window`, one of those given, would do; or the first at which
+    /// it leaves the address space.
     ///
-    /// A search by halves finds it, in as many steps as a length has bits. Where metadata goes on in
-    /// another window, a longer one may be too small although a shorter one would do: then the
+    /// A search by halves finds it, in as many steps as a length has bits. Where metadata goes on
+    /// in another window, a longer one may be too small although a shorter one would do: then the
     /// length that is found does, and one granule less does not.
     fn smallest(all: &Windows, given: &[Window], window: Window) -> usize {
         let granule = M::GEOMETRY.granule_bytes();
@@ -218,10 +218,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     left -= 1;
                     continue;
                 }
-                // The first arrays note the windows that metadata can go on in, and metadata goes
-                // on in a larger room only.
-                let is_larger = next.count.saturating_sub(pages) > trial.room().count;
-                if index == 0 || !at.is_apart || !is_larger {
+                // The first arrays note the windows that metadata can go on in. The rest of the
+                // room is smaller than an extent, and so than each room that one fits.
+                if index == 0 || !at.is_apart {
                     return false;
                 }
                 trial.go_on_in(next);

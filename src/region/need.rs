@@ -86,7 +86,7 @@ impl Trial {
     }
 
     /// The address space for extents that is left.
-    pub(crate) const fn room(&self) -> PageRun {
+    pub(super) const fn room(&self) -> PageRun {
         self.0.room()
     }
 }

@@ -107,7 +107,7 @@ fn a_window_for_metadata_is_large_enough_or_one_is_named<G: SimGeometry>() {
                 let objects = Window::new(base, pages * page);
                 let metadata = Window::for_metadata(base + 4 * arena, metadata_pages * page);
                 follow_advice::<G>(vec![objects, metadata], &mut named);
-                for more in [1, 19, 20] {
+                for more in [1, 13, 19, 20] {
                     let other = Window::new(base + 50 * page, more * page);
                     follow_advice::<G>(vec![metadata, objects, other], &mut named);
                 }
