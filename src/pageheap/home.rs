@@ -2,6 +2,7 @@
 
 use archipelago_api::{Kernel, Machine};
 
+use super::bitmap::BitmapMemory;
 use super::page_heap::PageHeap;
 use super::window::{InitError, Window, WindowRule};
 use crate::arena::ArenaIndex;
@@ -17,18 +18,18 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// [`WindowRule::NoRoomForMetadata`]: no window has.
-    pub(super) fn choose_home(all: &Windows, given: &[Window]) -> Result<Window, InitError> {
+    pub(super) fn choose_home(given: &[Window]) -> Result<Window, InitError> {
         let set_aside = given.iter().find(|window| window.for_metadata);
         let first = set_aside.unwrap_or(&given[0]);
         // Where the window for metadata is too small, metadata goes on in the others.
         for window in set_aside.into_iter().chain(given) {
-            if Self::could_serve(all, given, *window) {
+            if Self::could_serve(given, *window) {
                 return Ok(*set_aside.unwrap_or(window));
             }
         }
         let mut larger = *first;
         let granule = M::GEOMETRY.granule_bytes();
-        while larger.pages::<M>().is_ok() && !Self::could_serve(all, given, larger) {
+        while larger.pages::<M>().is_ok() && !Self::could_serve(given, larger) {
             larger.bytes = larger.bytes.saturating_add(granule);
         }
         let smallest = larger.bytes;
@@ -49,7 +50,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
     /// windows given.
-    fn could_serve(all: &Windows, given: &[Window], home: Window) -> bool {
+    fn could_serve(given: &[Window], home: Window) -> bool {
         let Ok(at) = Self::home_at(home) else {
             return false;
         };
@@ -63,7 +64,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         let mut trial = Trial::at(at.room, at.extent_bytes);
         Self::take_first(&mut trial, Self::has_pieces(home))
-            && all.could_serve::<M>(&at, others, &trial, Self::first_pages(home))
+            && Windows::could_serve::<M>(&at, others, &trial, Self::first_pages(home))
     }
 
     /// Whether the first records lie in metadata memory.
@@ -74,7 +75,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// The first metadata, in the order of `init` and of the first growth, each piece with how many
     /// there are of it: arrays for windows and unused address space, records, tables, the array of
     /// owned ranges. Records are among it if `has_pieces`.
-    const fn first_metadata(has_pieces: bool) -> [(Need, usize); 8] {
+    const fn first_metadata(has_pieces: bool) -> [(Need, usize); 9] {
         let has_wide = has_pieces && Records::<M>::HAS_WIDE;
         let narrow = RecordKind::Narrow.lines_of_piece::<M>() * LINE_BYTES;
         let wide = RecordKind::Wide.lines_of_piece::<M>() * LINE_BYTES;
@@ -87,14 +88,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             (Need::of_bytes(wide), has_wide as usize),
             (table, 1),
             (map, 1),
+            BitmapMemory::<K>::first_need::<M>(),
             nodes,
             bits,
             (ranges, 1),
         ]
     }
 
-    const WITH_RECORDS: [(Need, usize); 8] = Self::first_metadata(true);
-    const WITHOUT_RECORDS: [(Need, usize); 8] = Self::first_metadata(false);
+    const WITH_RECORDS: [(Need, usize); 9] = Self::first_metadata(true);
+    const WITHOUT_RECORDS: [(Need, usize); 9] = Self::first_metadata(false);
 
     /// Takes the first metadata. Returns whether all of it fits.
     fn take_first(trial: &mut Trial, has_pieces: bool) -> bool {
