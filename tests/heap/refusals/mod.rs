@@ -288,7 +288,9 @@ mod with_pointers {
                 .heap
                 .allocate_scannable(layout(huge::<G>(), 8), &object, NONE);
             let cause = served.expect_err("there is less").cause;
-            assert_short_of_frames::<G>(cause, huge::<G>());
+            // The pages of the fresh chunk that are Ready may be more than elsewhere.
+            let few = 63 * G::GEOMETRY.granule_bytes();
+            assert_short_of_frames::<G>(cause, huge::<G>() - few);
         });
     }
 
