@@ -10,7 +10,7 @@ use archipelago_api::{Contents, Kernel, Machine};
 
 use super::grow::Claim;
 use super::long_piece::LongPiece;
-use super::page_heap::{Online, PageHeap, STEP};
+use super::page_heap::{Online, PageHeap, STEP, steps};
 use super::plan::Plan;
 use super::pool::PagePool;
 use super::reclaim::Reclaim;
@@ -392,13 +392,4 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
         expect_invariant::<K, _, _>(done, "with interrupts on the gate is entered");
     }
-}
-
-/// `run` in parts of [`STEP`] pages and a shorter last one.
-fn steps(run: PageRun) -> impl Iterator<Item = PageRun> {
-    let parts = run.count.div_ceil(STEP);
-    (0..parts).map(move |part| {
-        let first = run.first.plus(part * STEP);
-        PageRun::new(first, STEP.min(run.end().0 - first.0))
-    })
 }
