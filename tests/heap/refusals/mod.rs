@@ -277,7 +277,7 @@ archipelago_testing::on_geometries_that_decommit!(
 /// Requests with a description of pointers.
 #[cfg(feature = "heap-bits")]
 mod with_pointers {
-    use super::{NONE, Rig, SimGeometry, assert_short_of_frames, compare, huge, layout};
+    use super::{NONE, Rig, SimGeometry, compare, huge, layout};
     use archipelago::Cause;
     use archipelago::bits::Description;
 
