@@ -2,6 +2,11 @@
 //!
 //! Every function is in line, so that a heap without a bitmap has no symbol of it.
 
+#![expect(
+    clippy::extra_unused_type_parameters,
+    reason = "with a bitmap the machine says how large parts are"
+)]
+
 use core::marker::PhantomData;
 
 use archipelago_api::{Kernel, Machine};
