@@ -22,8 +22,6 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
     pub(super) lists: &'a Lists,
     /// The pages under the page lock.
     pub(super) pool: &'a HeldPool<'a, M, K>,
-    /// Pages of the heap bitmap.
-    pub(super) bitmap_pages: usize,
 }
 
 /// The counts of a walk over all owned pages.
@@ -31,7 +29,7 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
 pub(super) struct Walked {
     /// Pages in spans.
     pub(super) span_pages: usize,
-    /// Pages in runs of the kernel, and pages of span records and of the heap bitmap.
+    /// Pages in runs of the kernel, and pages of span records.
     pub(super) other_pages: usize,
     /// Pages in the reserve.
     pub(super) reserve_pages: usize,
@@ -91,12 +89,9 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             .iter()
             .filter(|owner| **owner)
             .count();
-        // Nothing but the account knows the runs that the kernel took, the pages of records, and
-        // those of the heap bitmap.
+        // Nothing but the account knows the runs that the kernel took, and the pages of records.
         let has_runs = self.heap.pages.ledger().of(Purpose::Runs) > 0;
-        let has_bits = self.bitmap_pages > 0 || self.heap.pages.ledger().of(Purpose::HeapBits) > 0;
-        let has_pages = has_runs || has_bits || self.lists.record_pages() > 0;
-        let in_run = owners == 0 && has_pages;
+        let in_run = owners == 0 && (has_runs || self.lists.record_pages() > 0);
         rule_at::<M>(
             owners > 0 || in_run,
             at,

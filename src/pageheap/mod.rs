@@ -8,7 +8,6 @@ mod adjacent;
 mod alloc;
 mod bitmap;
 mod commit;
-mod cover;
 mod extend;
 mod gate;
 mod grow;

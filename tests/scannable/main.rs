@@ -10,7 +10,6 @@ extern crate alloc;
 mod classes;
 mod cpus;
 mod growth;
-mod history;
 mod known;
 mod machine;
 mod misuse;

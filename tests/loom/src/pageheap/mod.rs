@@ -3,8 +3,6 @@
 #[path = "../../../../src/pageheap/bitmap/mod.rs"]
 mod bitmap;
 mod heap;
-#[path = "../../../../src/pageheap/run.rs"]
-mod run;
 pub mod withdrawal;
 
 pub(crate) use heap::{PAGES, SmallHeap};
