@@ -25,7 +25,9 @@ mod preemption;
 mod reclaim;
 mod refusals;
 mod regression;
+#[cfg(target_pointer_width = "64")]
 mod reserve_size;
+#[cfg(target_pointer_width = "64")]
 mod scavenged;
 mod steps;
 mod unlocked_calls;

@@ -212,7 +212,8 @@ fn larger_than_the_machine(running: &mut Running) {
         matches!(error.cause, Cause::Frames { .. } | Cause::PageTables { .. }),
         "{error}"
     );
-    let after = running.checked_stats();
+    let mut after = running.checked_stats();
+    assert_eq!(after.refusals, before.refusals + 1);
     assert_eq!(before.of(Purpose::Objects), after.of(Purpose::Objects));
     assert_eq!(before.owned_pages, after.owned_pages);
     let layout = Layout::from_size_align(HEAP_WINDOW.bytes, 8).expect("a size below the top");
@@ -221,6 +222,7 @@ fn larger_than_the_machine(running: &mut Running) {
         .expect_err("it is the whole window");
     println!("# {error}");
     assert!(matches!(error.cause, Cause::Window { .. }), "{error}");
+    after.refusals += 1;
     assert_eq!(running.checked_stats(), after);
 }
 
