@@ -6,6 +6,7 @@ use archipelago_api::{Busy, Patience};
 use lock_api::{Mutex, RawMutex};
 
 use crate::Locked;
+use crate::locked::take;
 
 /// Waits once, as the mutex waits, and holds nothing afterwards.
 fn wait_for<L: RawMutex, T>(mutex: &Mutex<L, T>) {
@@ -26,10 +27,7 @@ where
         patience: Patience,
         work: impl FnOnce(&mut P, &mut F) -> R,
     ) -> Result<R, Busy> {
-        let mut guard = match patience {
-            Patience::Wait => self.lock(),
-            Patience::Try => self.try_lock().ok_or(Busy)?,
-        };
+        let mut guard = take(patience, || self.lock(), || self.try_lock())?;
         let (tables, frames) = &mut *guard;
         Ok(work(tables, frames))
     }
@@ -54,10 +52,7 @@ where
         work: impl FnOnce(&mut P, &mut F) -> R,
     ) -> Result<R, Busy> {
         loop {
-            let mut tables = match patience {
-                Patience::Wait => self.0.lock(),
-                Patience::Try => self.0.try_lock().ok_or(Busy)?,
-            };
+            let mut tables = take(patience, || self.0.lock(), || self.0.try_lock())?;
             if let Some(mut frames) = self.1.try_lock() {
                 return Ok(work(&mut tables, &mut frames));
             }

@@ -101,15 +101,28 @@ impl<P: fmt::Debug, F: fmt::Debug, S> fmt::Debug for Owned<P, F, S> {
     }
 }
 
+/// Takes a lock as `patience` says: by `wait`, or else by `try_once`.
+///
+/// # Errors
+/// [`Busy`] if `patience` is [`Patience::Try`] and the lock is held.
+#[inline]
+pub(crate) fn take<G>(
+    patience: Patience,
+    wait: impl FnOnce() -> G,
+    try_once: impl FnOnce() -> Option<G>,
+) -> Result<G, Busy> {
+    match patience {
+        Patience::Wait => Ok(wait()),
+        Patience::Try => try_once().ok_or(Busy),
+    }
+}
+
 fn with_pair<P, F, S: RelaxStrategy, R>(
     pair: &Mutex<(P, F), S>,
     patience: Patience,
     work: impl FnOnce(&mut P, &mut F) -> R,
 ) -> Result<R, Busy> {
-    let mut guard = match patience {
-        Patience::Wait => pair.lock(),
-        Patience::Try => pair.try_lock().ok_or(Busy)?,
-    };
+    let mut guard = take(patience, || pair.lock(), || pair.try_lock())?;
     let (tables, frames) = &mut *guard;
     Ok(work(tables, frames))
 }
@@ -166,15 +179,11 @@ where
         work: impl FnOnce(&mut P, &mut F) -> R,
     ) -> Result<R, Busy> {
         loop {
-            let tables = match patience {
-                Patience::Wait => Some(self.0.lock()),
-                Patience::Try => self.0.try_lock(),
-            };
-            if let Some(mut tables) = tables {
-                if let Some(mut frames) = self.1.try_lock() {
-                    return Ok(work(&mut tables, &mut frames));
-                }
+            let mut tables = take(patience, || self.0.lock(), || self.0.try_lock())?;
+            if let Some(mut frames) = self.1.try_lock() {
+                return Ok(work(&mut tables, &mut frames));
             }
+            drop(tables);
             if patience == Patience::Try {
                 return Err(Busy);
             }
