@@ -60,9 +60,8 @@ fn allocate_adjacent<'h, M: Machine, K: Kernel>(
 ) -> Result<AdjacentRun<'h, M, K>, AllocError> {
     let layout = layout_of::<M>(count, align)?;
     let refused = |cause| AllocError { layout, cause };
-    pages.heap.reject_machine(flags);
     let heap = pages.heap;
-    let online = heap.pages.online().ok_or(refused(Cause::NotInitialised))?;
+    let online = heap.ready_to_allocate(flags).map_err(refused)?;
     let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
     if flags.contains(AllocFlags::NO_GROW) {
         let bytes = layout.size();

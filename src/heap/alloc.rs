@@ -36,10 +36,20 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Stops the machine if the machine itself makes a request that could call it again.
     #[inline(always)]
-    pub(super) fn reject_machine(&self, flags: AllocFlags) {
+    fn reject_machine(&self, flags: AllocFlags) {
         if !flags.contains(AllocFlags::ATOMIC) && self.pages.is_called_by_machine() {
             self.pages.stop_machine_allocates();
         }
+    }
+
+    /// The checks that come before a request that the early heap does not serve.
+    ///
+    /// # Errors
+    /// [`Cause::NotInitialised`].
+    #[inline]
+    pub(super) fn ready_to_allocate(&self, flags: AllocFlags) -> Result<&Online<M>, Cause> {
+        self.reject_machine(flags);
+        self.pages.online().ok_or(Cause::NotInitialised)
     }
 
     /// Serves a request before the heap is initialised.

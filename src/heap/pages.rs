@@ -210,9 +210,7 @@ fn allocate_run<'h, M: Machine, K: Kernel>(
 ) -> Result<OwnedRun<'h, M, K>, AllocError> {
     let layout = layout_of::<M>(count, align)?;
     let refused = |cause| AllocError { layout, cause };
-    pages.heap.reject_machine(flags);
-    let online = pages.heap.pages.online();
-    let online = online.ok_or(refused(Cause::NotInitialised))?;
+    let online = pages.heap.ready_to_allocate(flags).map_err(refused)?;
     let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
     let ready = pages.heap.pages.alloc(online, want, flags, pages.heap);
     let run = pages.own(online, ready.map_err(refused)?, flags);
@@ -236,11 +234,9 @@ fn extend_run<M: Machine, K: Kernel>(
     })?;
     let layout = layout_of::<M>(more, 1)?;
     let refused = |cause| AllocError { layout, cause };
-    owned.heap.reject_machine(flags);
-    let online = owned.heap.pages.online();
+    let online = owned.heap.ready_to_allocate(flags).map_err(refused)?;
     let want = Want::pages(more);
     // The reserve is not refilled here: it could take the very pages that are to be added.
-    let online = online.ok_or(refused(Cause::NotInitialised))?;
     let added = owned
         .heap
         .pages

@@ -127,16 +127,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// The checks that come before every request.
-    ///
-    /// # Errors
-    /// [`Cause::NotInitialised`].
-    #[inline]
-    fn ready_to_allocate(&self, flags: AllocFlags) -> Result<&Online<M>, Cause> {
-        self.reject_machine(flags);
-        self.pages.online().ok_or(Cause::NotInitialised)
-    }
-
     /// Refuses the description of an object that has more words than the layout has bytes for. A
     /// description without pointers fits any layout.
     ///
