@@ -1,7 +1,7 @@
 //! The heap in one line.
 
+use archipelago_api::CriticalSection;
 use archipelago_api::context::Context;
-use archipelago_api::{CriticalSection, Kernel};
 
 use crate::{FirmwareHeap, OneBlock};
 
@@ -41,20 +41,19 @@ macro_rules! heap {
 #[repr(align(256))]
 pub struct Page;
 
-impl<C: Context> OneBlock for FirmwareHeap<CriticalSection<C>> {
+// SAFETY: `init` undoes its calls of `disable_interrupts`.
+unsafe impl<C: Context> OneBlock for FirmwareHeap<CriticalSection<C>> {
+    type Kernel = CriticalSection<C>;
+
     type Page = Page;
 
     const LEAST: usize = 1024;
 
     unsafe fn give(&self, start: *mut u8, bytes: usize) {
-        // A handler that uses the heap for the first time, too, must not come in between.
-        let interrupts = CriticalSection::<C>::disable_interrupts();
         // A block that is large enough is refused for one reason: the heap has it already.
         // SAFETY:
         // - the caller promises the block;
         // - nothing else runs in a critical section.
         let _ = unsafe { self.init(start, bytes) };
-        // SAFETY: the state is of the call above, and every call in between was undone.
-        unsafe { CriticalSection::<C>::restore_interrupts(interrupts) };
     }
 }

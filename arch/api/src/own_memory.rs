@@ -6,15 +6,25 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 
+use crate::Kernel;
+
 /// A heap that is given one block of RAM.
-pub trait OneBlock: GlobalAlloc {
+///
+/// # Safety
+/// [`give`](Self::give) restores the interrupts that it masks: when it returns, every call of
+/// [`Kernel::disable_interrupts`] in it is undone.
+pub unsafe trait OneBlock: GlobalAlloc {
+    /// The kernel that masks interrupts while the heap is given its block.
+    type Kernel: Kernel;
+
     /// A type with the alignment of a page.
     type Page;
 
     /// Bytes of a block that serves a small object at least.
     const LEAST: usize;
 
-    /// Gives the heap a block, unless it has one. Handlers may call this at any time.
+    /// Gives the heap a block, unless it has one. [`Kernel`](Self::Kernel) has masked interrupts,
+    /// so that no handler that uses the heap for the first time, too, comes in between.
     ///
     /// # Safety
     /// The `bytes` bytes from `start` can be read and written, and nothing else uses them, for as
@@ -48,12 +58,17 @@ impl<H: OneBlock, const BYTES: usize> OwnMemory<H, BYTES> {
         }
     }
 
-    /// Gives the heap its memory, unless it has it.
+    /// Gives the heap its memory, unless it has it. Handlers may call this at any time.
     fn give(&self) {
+        // A handler that uses the heap for the first time, too, must not come in between.
+        let interrupts = H::Kernel::disable_interrupts();
         // SAFETY:
         // - the memory is a part of this static, which is never moved and lives for ever;
         // - it is private, and nothing but the heap is given it.
         unsafe { self.heap.give(self.memory.get().cast(), BYTES) };
+        // SAFETY: the state is of the call above, and every call in between was undone, as the heap
+        // promises.
+        unsafe { H::Kernel::restore_interrupts(interrupts) };
     }
 
     /// Makes a request that a heap without memory refuses: again, once the heap has its memory.
@@ -112,10 +127,43 @@ impl<H: OneBlock + fmt::Debug, const BYTES: usize> fmt::Debug for OwnMemory<H, B
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use core::cell::Cell;
     use core::ptr;
     use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
+    use crate::{InterruptState, Report};
+
+    std::thread_local! {
+        static ARE_MASKED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// A kernel on which every thread is a CPU.
+    struct PerThread;
+
+    impl Kernel for PerThread {
+        fn disable_interrupts() -> InterruptState {
+            if ARE_MASKED.replace(true) {
+                InterruptState::Masked
+            } else {
+                InterruptState::Enabled
+            }
+        }
+
+        unsafe fn restore_interrupts(state: InterruptState) {
+            ARE_MASKED.set(state == InterruptState::Masked);
+        }
+
+        fn interrupts_enabled() -> bool {
+            !ARE_MASKED.get()
+        }
+
+        fn stop(report: &Report) -> ! {
+            panic!("{report}")
+        }
+    }
 
     /// A heap with one byte, which a handler may give its block.
     struct One {
@@ -150,12 +198,16 @@ mod tests {
         unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
 
-    impl OneBlock for One {
+    // SAFETY: `give` masks no interrupts.
+    unsafe impl OneBlock for One {
+        type Kernel = PerThread;
+
         type Page = u64;
         const LEAST: usize = 16;
 
         unsafe fn give(&self, start: *mut u8, bytes: usize) {
             assert!(start.cast::<u64>().is_aligned() && bytes == 100);
+            assert!(!PerThread::interrupts_enabled(), "a handler may come in");
             if self.start.load(Relaxed) == 0 {
                 self.given.fetch_add(1, Relaxed);
                 self.start.store(start.addr(), Relaxed);
@@ -165,7 +217,9 @@ mod tests {
 
     fn start(heap: &OwnMemory<One, 100>) -> usize {
         // SAFETY: the layout has a byte.
-        unsafe { heap.alloc(Layout::new::<u8>()) }.addr()
+        let object = unsafe { heap.alloc(Layout::new::<u8>()) };
+        assert!(PerThread::interrupts_enabled(), "they stay masked");
+        object.addr()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The heap in one line.
 
 use archipelago_api::context::Context;
-use archipelago_api::{CriticalSection, Kernel, OneBlock};
+use archipelago_api::{CriticalSection, OneBlock};
 
 use crate::{FlatHeap, Shape};
 
@@ -69,21 +69,17 @@ pub const fn page_shift(bytes: usize) -> u32 {
 #[repr(align(1024))]
 pub struct Page;
 
-impl<C: Context, S: Shape> OneBlock for FlatHeap<CriticalSection<C>, S, 1> {
+// SAFETY: `init` undoes its calls of `disable_interrupts`.
+unsafe impl<C: Context, S: Shape> OneBlock for FlatHeap<CriticalSection<C>, S, 1> {
+    type Kernel = CriticalSection<C>;
+
     type Page = Page;
 
     const LEAST: usize = 8192;
 
     unsafe fn give(&self, start: *mut u8, bytes: usize) {
-        if self.range().is_some() {
-            return;
-        }
-        // A handler that uses the heap for the first time, too, must not come in between.
-        let interrupts = CriticalSection::<C>::disable_interrupts();
         // A block that is large enough is refused for one reason: the heap has it already.
         // SAFETY: the caller promises the block.
         let _ = unsafe { self.init(start, bytes) };
-        // SAFETY: the state is of the call above, and every call in between was undone.
-        unsafe { CriticalSection::<C>::restore_interrupts(interrupts) };
     }
 }
