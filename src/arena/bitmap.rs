@@ -1,8 +1,8 @@
 //! Where the heap bitmap's memory is: which of it is Ready, and which pages it covers.
 //!
-//! An arena's bitmap is divided into **parts** of one page. Each part has address space of its own,
-//! taken when the part is first committed, so that a window sets aside no more than it uses. Parts
-//! are adjacent where the arena's pages are by chance alone.
+//! An arena's bitmap is divided into **parts** of one page. A part lies in a page of the heap, any
+//! free one, and gives that page back, so that a window sets nothing aside for bitmap and no object
+//! finds fewer pages after it. Parts are adjacent where these pages are by chance alone.
 //!
 //! A part covers 16 or 32 pages of the heap. A bit for each of them says whether it is in a
 //! **scannable** span, one whose objects may hold pointers. A part is
@@ -18,16 +18,14 @@
 //! readers of the bitmap are known: a caller who describes an object holds a slot of a span that
 //! the part covers, and all others are counted. So:
 //!
-//! 1. A part becomes Ready inside the growth gate, and is idle then.
+//! 1. A part becomes Ready inside the growth gate, in a zeroed page, and is idle then.
 //! 2. Page bits change under the bitmap's lock, and are set only where the part is Ready then. The
 //!    bits of a span are set before there can be an object in it, and cleared when there is none.
 //! 3. Readers are counted under the bitmap's lock.
 //! 4. A part is taken back inside the gate: under the bitmap's lock, with no reader counted, the
-//!    part is found idle and marked absent; then, with no lock held, its memory goes. After the
-//!    first step its bits cannot be set, and a new reader finds the part absent. If the machine is
-//!    busy, the part is marked Ready again.
-//!
-//! The word that names a part, and so the part's place, stays as it was published.
+//!    part is found idle and marked absent; then, with no lock held, its page becomes a free page.
+//!    After the first step its bits cannot be set, and a new reader finds the part absent. If the
+//!    page was to lose its memory and the machine is busy, the part is marked Ready again.
 
 use core::mem::size_of;
 use core::ops::RangeInclusive;
@@ -36,14 +34,14 @@ use archipelago_api::{Machine, VirtRange};
 
 use super::ArenaIndex;
 use super::part::Part;
-use super::words::{make_part, make_whole_part};
-use crate::base::sparse::{self, BlockShape};
+use super::words::{make_part, need_of};
+use crate::base::sparse::{self, BlockShape, Zeroed};
 use crate::base::sync::{CoreUsize, Ordering::Relaxed};
 use crate::base::{PageIdx, PageRun};
 use crate::bits::UNIT_WORDS;
 use crate::region::metadata::MetadataSource;
 use crate::region::token::Ready;
-use crate::region::{Cause, Purpose};
+use crate::region::{Cause, Need, Purpose};
 
 /// log2 of the words that a byte of the bitmap describes.
 const WORDS_SHIFT: u32 = (UNIT_WORDS / size_of::<CoreUsize>()).trailing_zeros();
@@ -121,6 +119,9 @@ impl<M: Machine> ArenaIndex<M> {
         BlockShape::new::<Part>(pages / Self::PART_PAGES, M::GEOMETRY.page_bytes())
     };
 
+    /// The piece of metadata that the first entries of an arena's bitmap need.
+    pub(crate) const PARTS_NEED: Need = need_of::<Part>(Self::PARTS);
+
     /// The part that covers `piece`, which passes no part's end, if the arena has a bitmap.
     fn stretch(&self, piece: PageRun) -> Option<Stretch<'_>> {
         let arena = self.arenas.get(Self::arena_of(piece.first))?;
@@ -155,25 +156,32 @@ impl<M: Machine> ArenaIndex<M> {
         Self::pieces(run).filter_map(|piece| self.stretch(piece))
     }
 
-    /// Commits the part that covers `piece`, which passes no part's end, and returns how many bytes
-    /// that makes idle, charged as unused metadata. The piece was ensured. The caller holds the
+    /// Commits the entries of the parts that cover `run`, which was ensured. The caller holds the
     /// growth gate.
     ///
     /// # Errors
-    /// The part is absent, as before.
-    pub(crate) fn commit_bits(
+    /// Why there is no memory. What was made stays, for the next attempt.
+    pub(crate) fn ensure_bits(
         &self,
-        piece: PageRun,
+        run: PageRun,
         source: &mut MetadataSource<'_, M>,
-    ) -> Result<usize, Cause> {
-        self.ensure_entry(piece.first, source)?;
-        let absent = |stretch: &Stretch<'_>| !stretch.is_ready();
-        let Some(Stretch { part, .. }) = self.stretch(piece).filter(absent) else {
-            return Ok(0);
-        };
-        let (word, purpose) = (part.word.raw(), Purpose::UnusedMetadata);
-        make_whole_part::<M, CoreUsize>(word, Self::PART, 0, purpose, source)?;
-        Ok(Self::PART_BYTES)
+    ) -> Result<(), Cause> {
+        Self::pieces(run).try_for_each(|piece| self.ensure_entry(piece.first, source))
+    }
+
+    /// The first pages of `run` that one part covers which is not Ready.
+    pub(crate) fn first_without_bits(&self, run: PageRun) -> Option<PageRun> {
+        Self::pieces(run).find(|piece| !self.has_bits(*piece))
+    }
+
+    /// Makes the part that covers `piece` Ready and idle, in `memory`. Its entry was ensured, and
+    /// the part is absent. The caller holds the growth gate.
+    pub(crate) fn put_part(&self, piece: PageRun, memory: Zeroed<CoreUsize>) {
+        let stretch = self.stretch(piece);
+        debug_assert!(stretch.is_some(), "the part has an entry");
+        if let Some(Stretch { part, .. }) = stretch {
+            sparse::publish_part(part.word.raw(), Self::PART, 0, memory);
+        }
     }
 
     /// Commits the entry of the part that covers `page`.

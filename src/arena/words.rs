@@ -66,22 +66,9 @@ pub(super) fn make_part<M: Machine, T: sparse::Entry>(
         sparse::publish_part(word, shape, 0, memory);
         return Ok(());
     }
-    make_whole_part::<M, T>(word, shape, part, purpose, source)
-}
-
-/// [`make_part`] for a part of whole pages, which share no page with other metadata.
-#[inline(always)]
-pub(super) fn make_whole_part<M: Machine, T: sparse::Entry>(
-    word: &AtomicPtr<u8>,
-    shape: BlockShape,
-    part: usize,
-    purpose: Purpose,
-    source: &mut MetadataSource<'_, M>,
-) -> Result<(), Cause> {
     if sparse::has_part(word, part) {
         return Ok(());
     }
-    let block_bytes = shape.block_bytes::<T>();
     let placed = sparse::block_base(word, shape);
     let block = match placed {
         Some(base) => source

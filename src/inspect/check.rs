@@ -22,6 +22,8 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
     pub(super) lists: &'a Lists,
     /// The pages under the page lock.
     pub(super) pool: &'a HeldPool<'a, M, K>,
+    /// Pages of the heap bitmap.
+    pub(super) bitmap_pages: usize,
 }
 
 /// The counts of a walk over all owned pages.
@@ -29,7 +31,7 @@ pub(super) struct Check<'a, M: Machine, K: Kernel> {
 pub(super) struct Walked {
     /// Pages in spans.
     pub(super) span_pages: usize,
-    /// Pages in runs of the kernel, and pages of span records.
+    /// Pages in runs of the kernel, and pages of span records and of the heap bitmap.
     pub(super) other_pages: usize,
     /// Pages in the reserve.
     pub(super) reserve_pages: usize,
@@ -89,9 +91,12 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             .iter()
             .filter(|owner| **owner)
             .count();
-        // Nothing but the account knows the runs that the kernel took, and the pages of records.
+        // Nothing but the account knows the runs that the kernel took, the pages of records, and
+        // those of the heap bitmap.
         let has_runs = self.heap.pages.ledger().of(Purpose::Runs) > 0;
-        let in_run = owners == 0 && (has_runs || self.lists.record_pages() > 0);
+        let has_bits = self.bitmap_pages > 0 || self.heap.pages.ledger().of(Purpose::HeapBits) > 0;
+        let has_pages = has_runs || has_bits || self.lists.record_pages() > 0;
+        let in_run = owners == 0 && has_pages;
         rule_at::<M>(
             owners > 0 || in_run,
             at,

@@ -47,6 +47,9 @@ pub struct Stats {
     pub free_pages: usize,
     /// Pages that hold span records, which are charged to [`Purpose::Spans`].
     pub record_pages: usize,
+    /// Pages of the heap bitmap, which are charged to [`Purpose::HeapBits`] if they are needed and
+    /// to [`Purpose::UnusedMetadata`] if not. 0 without the feature `heap-bits`.
+    pub bitmap_pages: usize,
     /// Free pages without memory.
     pub scavenged_pages: usize,
     /// Pages of the longest free run.
@@ -90,7 +93,7 @@ impl Stats {
 }
 
 /// A snapshot of the pages of a heap, in pages. In a quiet moment the owned pages are those that
-/// are free, in spans, in the reserve, in runs, and those that hold span records.
+/// are free, in spans, in the reserve, in runs, and those that hold span records or heap bitmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageStats {
@@ -110,6 +113,8 @@ pub struct PageStats {
     pub runs: usize,
     /// Pages that hold span records.
     pub records: usize,
+    /// Pages of the heap bitmap. 0 without the feature `heap-bits`.
+    pub bitmap: usize,
     /// The most bytes that may be Ready; `usize::MAX` means no limit.
     pub limit_bytes: usize,
 }
@@ -155,6 +160,7 @@ impl fmt::Debug for Stats {
         all.field("owned_pages", &self.owned_pages);
         all.field("free_pages", &self.free_pages);
         all.field("record_pages", &self.record_pages);
+        all.field("bitmap_pages", &self.bitmap_pages);
         all.field("largest_free_run", &self.largest_free_run);
         all.field("early_bytes", &self.early_bytes).finish()
     }
@@ -177,6 +183,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let (counts, record_pages) = (lists.counts(), lists.record_pages());
         drop(lists);
         let ledger = self.pages.ledger();
+        let bitmap_pages = self.pages.bitmap().pages::<M>(ledger);
         let mut by_purpose = [0; Purpose::ALL.len()];
         for (bytes, purpose) in by_purpose.iter_mut().zip(Purpose::ALL) {
             *bytes = ledger.of(*purpose);
@@ -200,6 +207,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             owned_pages: pool.owned().total_pages(),
             free_pages: pool.free_pages(),
             record_pages,
+            bitmap_pages,
             scavenged_pages: pool.scavenged_pages(),
             largest_free_run: pages.largest_run(state),
             early_bytes: self.early.bytes(),
@@ -237,6 +245,7 @@ impl<M: Machine, K: Kernel> Pages<'_, M, K> {
     pub fn stats(&self) -> PageStats {
         let records = self.heap.central.lock().record_pages();
         let ledger = self.heap.pages.ledger();
+        let bitmap = self.heap.pages.bitmap().pages::<M>(ledger);
         let pages = |purpose| ledger.of(purpose) >> M::GEOMETRY.page_shift;
         let pool = self.heap.pages.pool().hold();
         let (free, state) = pool.pages();
@@ -249,6 +258,7 @@ impl<M: Machine, K: Kernel> Pages<'_, M, K> {
             reserve: pages(Purpose::Reserve),
             runs: pages(Purpose::Runs),
             records,
+            bitmap,
             limit_bytes: ledger.limit(),
         }
     }

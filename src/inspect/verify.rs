@@ -39,6 +39,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let check = Check {
             heap: self,
             online,
+            bitmap_pages: Check::<M, K>::ready_parts(self.pages.index(), &gated.windows),
             gated: &gated,
             lists: &lists,
             pool: &pool,
@@ -48,10 +49,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let walked = check.walk()?;
         check.verify_index()?;
         check.verify_pool()?;
+        check.verify_bits(idle)?;
         check.verify_totals(walked)?;
         check.verify_reserve()?;
         check.verify_lists(walked)?;
-        check.verify_bits(idle)?;
         check.verify_address_space(idle)
     }
 }
@@ -102,7 +103,8 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             of(Purpose::Spans) == self.lists.record_bytes(),
             "records are charged as spans",
         )?;
-        let in_runs = walked.other_pages.checked_sub(self.lists.record_pages());
+        let known = self.lists.record_pages() + self.bitmap_pages;
+        let in_runs = walked.other_pages.checked_sub(known);
         rule(
             Some(of(Purpose::Runs)) == in_runs.map(bytes),
             "runs of the kernel are charged as such",

@@ -10,7 +10,7 @@ use crate::arena::{ArenaIndex, BitsReader, SpanHandle};
 use crate::base::PageRun;
 use crate::bits::{HeapBits, Tables, WordBits};
 use crate::heap::Heap;
-use crate::region::Purpose;
+use crate::region::{Purpose, Windows};
 use crate::span::{Kind, SpanRef};
 
 /// Bytes of the bitmap that are Ready, and the pages that need them.
@@ -22,7 +22,25 @@ struct CountedParts {
     claimed: usize,
 }
 
+/// The arenas that the windows lie in, lowest first.
+fn arenas_of<M: Machine>(windows: &Windows) -> impl Iterator<Item = usize> + '_ {
+    let mut next = 0;
+    let windows = windows.all().iter().filter(|window| !window.is_empty());
+    windows.flat_map(move |window| {
+        let arenas = ArenaIndex::<M>::arenas_of(window);
+        let first = next.max(*arenas.start());
+        next = arenas.end() + 1;
+        first..next
+    })
+}
+
 impl<M: Machine, K: Kernel> Check<'_, M, K> {
+    /// How many parts of the bitmap are Ready.
+    pub(super) fn ready_parts(index: &ArenaIndex<M>, windows: &Windows) -> usize {
+        let parts = arenas_of::<M>(windows).flat_map(|arena| index.parts_of(arena));
+        parts.filter(|part| part.is_ready).count()
+    }
+
     /// Checks the bitmap's memory against the spans; `idle` bytes of it are counted as idle.
     pub(super) fn verify_bits(&self, idle: usize) -> Result<(), Violation> {
         let mut walked = CountedParts::default();
@@ -32,19 +50,8 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
                 claimed += self.verify_page_bits(piece)?;
             }
         }
-        let mut next = 0;
-        for window in self
-            .gated
-            .windows
-            .all()
-            .iter()
-            .filter(|window| !window.is_empty())
-        {
-            let arenas = ArenaIndex::<M>::arenas_of(window);
-            for arena in next.max(*arenas.start())..=*arenas.end() {
-                self.count_parts(arena, &mut walked)?;
-            }
-            next = arenas.end() + 1;
+        for arena in arenas_of::<M>(&self.gated.windows) {
+            self.count_parts(arena, &mut walked)?;
         }
         for range in self.pool.owned().iter() {
             self.verify_objects(range)?;

@@ -49,6 +49,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
         let mut is_last_try = false;
+        if want.pages > 1 {
+            // Idle bitmap would stand in the way of runs that are longer than a page.
+            self.free_idle_parts(online);
+        }
         loop {
             let result = if Self::is_long(want.pages) {
                 self.alloc_long(online, want, user)
@@ -57,7 +61,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             };
             match result {
                 // Others may have freed so much while it grew that there was nothing to grow for.
-                Err(Cause::Window { .. }) if !is_last_try => is_last_try = true,
+                Err(Cause::Window { .. }) if !is_last_try => {
+                    is_last_try = true;
+                    self.free_idle_parts(online);
+                }
+                Err(Cause::MetadataWindow { .. })
+                    if !is_last_try && self.free_idle_parts(online) =>
+                {
+                    is_last_try = true;
+                }
                 result => return result,
             }
         }
@@ -78,6 +90,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 self.find_or_grow(online, space, windows, want, user)
             });
         };
+        if !self.covers(want.scan, found.run()) {
+            self.unfind(found);
+            return self.with_machine(online, user, |space, windows| {
+                self.find_or_grow(online, space, windows, want, user)
+            });
+        }
         match PagePool::<M, K>::if_ready(found) {
             Ok(ready) => self.cover(online, want.scan, ready, user),
             Err(transit) => self.commit_found(online, want.scan, transit, user),
@@ -96,19 +114,21 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             return self.commit_long(online, scan, transit, user);
         }
         let committed = self.with_machine(online, user, |space, windows| {
-            self.commit_covered(space, windows, scan, &transit)
+            self.commit_covered(online, space, windows, (scan, &transit), user)
         });
         self.finish_commit(transit, committed)
     }
 
     fn commit_covered(
         &self,
+        online: &Online<M>,
         space: &Space<'_, M>,
         windows: &mut Windows,
-        scan: Scan,
-        transit: &Transit,
+        (scan, transit): (Scan, &Transit),
+        user: &impl Reclaim<M>,
     ) -> Result<bool, Cause> {
-        self.with_bits(space, windows, scan, transit.run(), || {
+        let covered = (scan, transit.run());
+        self.with_bits(online, space, windows, covered, user, || {
             self.commit_part(space, transit, transit.run())
         })
     }
@@ -124,17 +144,26 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let found = self.find_or_reclaim(online, want, user);
+        let mut found = self.find_or_reclaim(online, want, user);
+        if let Some(run) = found.take_if(|run| !self.covers(want.scan, run.run())) {
+            self.unfind(run);
+            if let Some(covered) = self.find_covered(online, space, windows, want) {
+                return covered;
+            }
+            found = self.pool.find_anywhere(&self.ledger, want);
+        }
         let Some(found) = found else {
-            return self.grow(space, windows, want);
+            return self.grow_covered(online, space, windows, want, user);
         };
         match PagePool::<M, K>::if_ready(found) {
             Ok(ready) => {
-                let covered = self.with_bits(space, windows, want.scan, ready.run(), || Ok(()));
+                let covered = (want.scan, ready.run());
+                let covered = self.with_bits(online, space, windows, covered, user, || Ok(()));
                 self.keep_if_covered(ready, covered)
             }
             Err(transit) => {
-                let committed = self.commit_covered(space, windows, want.scan, &transit);
+                let found = (want.scan, &transit);
+                let committed = self.commit_covered(online, space, windows, found, user);
                 self.finish_commit(transit, committed)
             }
         }
@@ -157,7 +186,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             return Ok(ready);
         }
         let covered = self.with_machine(online, user, |space, windows| {
-            self.with_bits(space, windows, scan, run, || Ok(()))
+            self.with_bits(online, space, windows, (scan, run), user, || Ok(()))
         });
         self.keep_if_covered(ready, covered)
     }

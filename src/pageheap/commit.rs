@@ -3,11 +3,12 @@
 use archipelago_api::{Contents, Kernel, Machine};
 
 use super::page_heap::PageHeap;
+use super::pool::PagePool;
 use super::run::{ReadyRun, Transit};
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::token::{Prepared, Ready, Refused};
-use crate::region::{Cause, Purpose, Space, Windows};
+use crate::region::{Cause, Purpose, Space};
 use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -144,26 +145,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
     }
 
-    /// Runs `make`, which makes `run` Ready, with the heap bitmap that covers the run: both succeed
-    /// or neither.
-    ///
-    /// # Errors
-    /// The error of `make`, or why there is no bitmap.
-    pub(super) fn with_bits<R>(
-        &self,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        scan: Scan,
-        run: PageRun,
-        make: impl FnOnce() -> Result<R, Cause>,
-    ) -> Result<R, Cause> {
-        windows
-            .with_metadata::<M, K, _>(|windows| {
-                self.bitmap.commit(&self.index, space, windows, scan, run)
-            })
-            .and_then(|()| make())
-            .inspect(|_| self.claim_committed(scan, run))
-            .inspect_err(|_| self.bitmap.give_back(&self.index, space, scan, run))
+    /// Frees a run that was found.
+    pub(super) fn unfind(&self, found: Transit) {
+        match PagePool::<M, K>::if_ready(found) {
+            Ok(ready) => self.free(ready),
+            Err(transit) => self.pool.free_in_transit(transit),
+        }
     }
 
     /// Claims the bitmap that covers `run`, which was committed since the caller entered the gate.

@@ -56,7 +56,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let Claim { plan, tail, piece } = self.claim(space, windows, want, false)?;
         let grown = match self.commit_piece(space, plan, piece, tail.as_ref()) {
-            Ok(committed) if Self::METADATA_FIRST => Ok(self.publish(want, plan, tail, committed)),
+            Ok(committed) if Self::METADATA_FIRST => Ok(self.publish(plan, tail, committed)),
             Ok(committed) => self.publish_piece(space, windows, want, plan, tail, committed),
             Err(Refused { range, why }) => {
                 self.drop_claim(windows, tail, range);
@@ -102,14 +102,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             let below = self.pool.count_scavenged(plan.tail());
             space.admits((plan.head().count + below) << M::GEOMETRY.page_shift)?;
             let is_made = made.is_some_and(|made| made.piece == plan.piece);
-            if !Self::METADATA_FIRST || is_made && self.covers(want.scan, plan.run) {
+            if !Self::METADATA_FIRST || is_made {
                 break (pool, plan);
             }
             drop(pool);
-            if let Some(made) = made {
-                self.bitmap
-                    .give_back(&self.index, space, want.scan, made.run);
-            }
             self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
             made = Some(plan);
         };
@@ -147,10 +143,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         best.ok_or(want.has_no_window::<M>(largest))
     }
 
-    /// Makes all the metadata that publishing `piece` needs, and the heap bitmap that covers `run`.
+    /// Makes all the metadata that publishing `piece` needs, and the entries of the heap bitmap
+    /// that covers `run`.
     ///
     /// # Errors
-    /// Why there is no memory. What was made stays, empty and charged; the bitmap is given back.
+    /// Why there is no memory. What was made stays, empty and charged.
     pub(super) fn make_metadata(
         &self,
         space: &Space<'_, M>,
@@ -158,23 +155,22 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         piece: PageRun,
         (scan, run): (Scan, PageRun),
     ) -> Result<(), Cause> {
-        windows
-            .with_metadata::<M, K, _>(|windows| {
-                let mut source = windows.source(space);
-                self.index.ensure(piece, &mut source)?;
-                self.pool.ensure(piece, &mut source)?;
-                // Only the gate's holder adds owned ranges, so the room that is needed cannot
-                // change until they are added; a piece that takes several steps asks again.
-                let needed = self.pool.hold().owned().needs_room(1);
-                if let Some(capacity) = needed {
-                    let memory = source.take(Purpose::Ranges, capacity, 0)?;
-                    if let Some(old) = self.pool.adopt_ranges(memory) {
-                        windows.put_in_stock(old, space);
-                    }
+        windows.with_metadata::<M, K, _>(|windows| {
+            let mut source = windows.source(space);
+            self.index.ensure(piece, &mut source)?;
+            self.pool.ensure(piece, &mut source)?;
+            // Only the gate's holder adds owned ranges, so the room that is needed cannot
+            // change until they are added; a piece that takes several steps asks again.
+            let needed = self.pool.hold().owned().needs_room(1);
+            if let Some(capacity) = needed {
+                let memory = source.take(Purpose::Ranges, capacity, 0)?;
+                if let Some(old) = self.pool.adopt_ranges(memory) {
+                    windows.put_in_stock(old, space);
                 }
-                self.bitmap.commit(&self.index, space, windows, scan, run)
-            })
-            .inspect_err(|_| self.bitmap.give_back(&self.index, space, scan, run))
+            }
+            let mut source = windows.source(space);
+            self.bitmap.ensure(&self.index, &mut source, scan, run)
+        })
     }
 
     /// Makes metadata for the piece, and publishes it. Where metadata finds no address space, the
@@ -205,7 +201,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                         rest,
                         is_zeroed,
                     };
-                    return Ok(self.publish(want, plan, tail, committed));
+                    return Ok(self.publish(plan, tail, committed));
                 }
                 Err(cause) => cause,
             };
@@ -228,21 +224,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     /// Publishes a piece whose metadata is made.
-    fn publish(
-        &self,
-        want: Want,
-        plan: Plan,
-        tail: Option<Transit>,
-        committed: Committed,
-    ) -> ReadyRun {
+    fn publish(&self, plan: Plan, tail: Option<Transit>, committed: Committed) -> ReadyRun {
         let Committed {
             head,
             rest,
             is_zeroed,
         } = committed;
-        let run = self.pool.publish(plan, tail, head, rest);
-        self.claim_committed(want.scan, run.run());
-        run.with_zeroed(is_zeroed)
+        self.pool
+            .publish(plan, tail, head, rest)
+            .with_zeroed(is_zeroed)
     }
 
     /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part

@@ -2,6 +2,7 @@
 
 use archipelago_api::{Kernel, Machine};
 
+use super::bitmap::BitmapMemory;
 use super::page_heap::PageHeap;
 use super::window::{InitError, Window, WindowRule};
 use crate::arena::ArenaIndex;
@@ -71,14 +72,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ///
     /// # Errors
     /// [`WindowRule::NoRoomForMetadata`]: no window has.
-    pub(super) fn choose_home(all: &Windows, given: &[Window]) -> Result<Window, InitError> {
+    pub(super) fn choose_home(given: &[Window]) -> Result<Window, InitError> {
         let offer = Offer {
             given,
             larger: given[0],
         };
-        Self::find_home(all, &offer).ok_or_else(|| {
+        Self::find_home(&offer).ok_or_else(|| {
             let window = Self::too_small(&offer);
-            let smallest = Self::smallest(all, given, window);
+            let smallest = Self::smallest(given, window);
             let rule = WindowRule::NoRoomForMetadata { smallest };
             InitError::Window { window, rule }
         })
@@ -99,7 +100,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// A search by halves finds it, in as many steps as a length has bits. Where metadata goes on
     /// in another window, a longer one may be too small although a shorter one would do: then the
     /// length that is found does, and one granule less does not.
-    fn smallest(all: &Windows, given: &[Window], window: Window) -> usize {
+    fn smallest(given: &[Window], window: Window) -> usize {
         let granule = M::GEOMETRY.granule_bytes();
         let lengthened = |granules: usize| {
             let more = granules.saturating_mul(granule);
@@ -110,7 +111,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             let middle = short + (long - short) / 2;
             let mut larger = window;
             larger.bytes = lengthened(middle);
-            if larger.pages::<M>().is_err() || Self::would_do(all, &Offer { given, larger }) {
+            if larger.pages::<M>().is_err() || Self::would_do(&Offer { given, larger }) {
                 long = middle;
             } else {
                 short = middle;
@@ -121,8 +122,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Whether a heap would come online, or whether the only reason why not is the window for
     /// metadata, which is too small to note in it where other windows are.
-    fn would_do(all: &Windows, offer: &Offer<'_>) -> bool {
-        if Self::find_home(all, offer).is_some() {
+    fn would_do(offer: &Offer<'_>) -> bool {
+        if Self::find_home(offer).is_some() {
             return true;
         }
         let window = offer.larger;
@@ -138,14 +139,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     /// The window that metadata would be at home in, if a heap in these windows would serve.
-    fn find_home(all: &Windows, offer: &Offer<'_>) -> Option<Window> {
+    fn find_home(offer: &Offer<'_>) -> Option<Window> {
         if let Some(set_aside) = offer.set_aside() {
             let home = offer.at(set_aside);
-            return Self::could_serve_apart(all, offer, home).then_some(home);
+            return Self::could_serve_apart(offer, home).then_some(home);
         }
         for index in 0..offer.given.len() {
             let home = offer.at(index);
-            if Self::could_serve(all, offer, home) {
+            if Self::could_serve(offer, home) {
                 return Some(home);
             }
         }
@@ -165,7 +166,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Whether a byte and a page could be had if metadata were at home in `home`, one of the
     /// windows for objects.
-    fn could_serve(all: &Windows, offer: &Offer<'_>, home: Window) -> bool {
+    fn could_serve(offer: &Offer<'_>, home: Window) -> bool {
         let Ok(at) = Self::home_at(home) else {
             return false;
         };
@@ -181,12 +182,12 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 return false;
             }
         }
-        all.could_serve::<M>(&at, others, &trial, Self::first_pages(false))
+        Windows::could_serve::<M>(&at, others, &trial, Self::first_pages(false))
     }
 
     /// Whether a byte and a page could be had if metadata were at home in `home`, the window for
     /// it, and went on in the largest window for objects when there is no room left.
-    fn could_serve_apart(all: &Windows, offer: &Offer<'_>, home: Window) -> bool {
+    fn could_serve_apart(offer: &Offer<'_>, home: Window) -> bool {
         let Ok(at) = Self::home_at(home) else {
             return false;
         };
@@ -198,7 +199,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             };
             // Growth may have taken pages of any window by then.
             let may_be_largest = next.count + pages >= most;
-            if may_be_largest && !Self::could_go_on(all, offer, at, next) {
+            if may_be_largest && !Self::could_go_on(offer, at, next) {
                 return false;
             }
         }
@@ -207,7 +208,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
 
     /// Whether a byte and a page could be had if metadata at home in `at` went on in `next`, the
     /// pages of a window for objects.
-    fn could_go_on(all: &Windows, offer: &Offer<'_>, mut at: Home, next: PageRun) -> bool {
+    fn could_go_on(offer: &Offer<'_>, mut at: Home, next: PageRun) -> bool {
         let pages = Self::first_pages(true);
         let mut others = offer.objects::<M>().total;
         let mut trial = Trial::at(at.room, at.extent_bytes);
@@ -229,7 +230,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 others = 0;
             }
         }
-        all.could_serve::<M>(&at, others, &trial, pages)
+        Windows::could_serve::<M>(&at, others, &trial, pages)
     }
 
     /// Whether the first records lie in metadata memory.
@@ -240,7 +241,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// The first metadata, in the order of `init` and of the first growth, each piece with how many
     /// there are of it: arrays for windows and unused address space, records, tables, the array of
     /// owned ranges. Records are among it if `has_pieces`.
-    const fn first_metadata(has_pieces: bool) -> [(Need, usize); 8] {
+    const fn first_metadata(has_pieces: bool) -> [(Need, usize); 9] {
         let has_wide = has_pieces && Records::<M>::HAS_WIDE;
         let narrow = RecordKind::Narrow.lines_of_piece::<M>() * LINE_BYTES;
         let wide = RecordKind::Wide.lines_of_piece::<M>() * LINE_BYTES;
@@ -253,14 +254,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             (Need::of_bytes(wide), has_wide as usize),
             (table, 1),
             (map, 1),
+            BitmapMemory::<K>::first_need::<M>(),
             nodes,
             bits,
             (ranges, 1),
         ]
     }
 
-    const WITH_RECORDS: [(Need, usize); 8] = Self::first_metadata(true);
-    const WITHOUT_RECORDS: [(Need, usize); 8] = Self::first_metadata(false);
+    const WITH_RECORDS: [(Need, usize); 9] = Self::first_metadata(true);
+    const WITHOUT_RECORDS: [(Need, usize); 9] = Self::first_metadata(false);
 
     /// The pages of a span of the smallest class, a page, and the pages of records.
     fn first_pages(is_apart: bool) -> usize {

@@ -203,7 +203,7 @@ fn reserve_home<M: Machine, K: Kernel>(
         return Err(InitError::NoWindow);
     }
     check_together::<M>(given)?;
-    let home = PageHeap::<M, K>::choose_home(all, given)?;
+    let home = PageHeap::<M, K>::choose_home(given)?;
     let at = PageHeap::<M, K>::home_at(home)?;
     reserve_all(space, given)?;
     // SAFETY: the room is the home window, which was reserved just now and is on no record yet.

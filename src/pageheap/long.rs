@@ -10,7 +10,7 @@ use archipelago_api::{Contents, Kernel, Machine};
 
 use super::grow::Claim;
 use super::long_piece::LongPiece;
-use super::page_heap::{Online, PageHeap, STEP};
+use super::page_heap::{Online, PageHeap, STEP, steps};
 use super::plan::Plan;
 use super::pool::PagePool;
 use super::reclaim::Reclaim;
@@ -39,7 +39,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let found = self.find_or_reclaim(online, want, user);
+        let mut found = self.find_or_reclaim(online, want, user);
+        if let Some(run) = found.take_if(|run| !self.covers(want.scan, run.run())) {
+            self.unfind(run);
+            if let Some(covered) = self.find_long_covered(online, want, user) {
+                return covered;
+            }
+            found = self.pool.find_anywhere(&self.ledger, want);
+        }
         match found.map(PagePool::<M, K>::if_ready) {
             None => self.grow_long(online, want, user),
             Some(Err(transit)) => self.commit_long(online, want.scan, transit, user),
@@ -84,7 +91,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 if step.first == run.first {
                     space.admits(all)?;
                 }
-                self.with_bits(space, windows, scan, step, || {
+                self.with_bits(online, space, windows, (scan, step), user, || {
                     self.commit_part(space, transit, step)
                 })
             });
@@ -141,7 +148,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         for step in steps(run) {
             let covered = self.with_machine(online, user, |space, windows| {
-                self.with_bits(space, windows, scan, step, || Ok(()))
+                self.with_bits(online, space, windows, (scan, step), user, || Ok(()))
             });
             if let Err(cause) = covered {
                 let done = PageRun::between(run.first, step.first);
@@ -154,11 +161,87 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         Ok(())
     }
 
-    /// Grows the heap by a long run.
+    /// Grows the heap by a long run with its heap bitmap, as [`grow_covered`](Self::grow_covered)
+    /// does.
+    ///
+    /// # Errors
+    /// As of that.
+    fn grow_long(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        if !want.scan.is_yes() {
+            return self.grow_long_run(online, want, user);
+        }
+        match self.grow_long_run(online, Self::beside_parts(want), user) {
+            Ok(grown) => Ok(self.keep_long(online, want, grown, user)),
+            Err(Cause::Window { .. } | Cause::MetadataWindow { .. }) => {
+                let ready = self.grow_long_run(online, want, user)?;
+                let covered = self.cover_long(online, want.scan, ready.run(), user);
+                self.keep_if_covered(ready, covered)
+            }
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Covers the long run of `want` by parts in the pages beside it, in steps.
+    fn keep_long(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        all: ReadyRun,
+        user: &impl Reclaim<M>,
+    ) -> ReadyRun {
+        let (run, spare) = Self::split_beside(want, all);
+        let mut spare = Some(spare);
+        for step in steps(run.run()) {
+            self.with_open_gate(online, user, |_, _| {
+                let kept = |spare| self.keep_parts(&online.machine, want.scan, step, spare);
+                spare = spare.take().map(kept);
+            });
+            user.between_steps(online);
+        }
+        if let Some(spare) = spare {
+            self.free_spare(spare);
+        }
+        run
+    }
+
+    /// Takes free pages for a long run and its heap bitmap side by side, and commits them in steps.
+    ///
+    /// # Errors
+    /// Why there is no memory; the pages are free again.
+    fn find_long_covered(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Option<Result<ReadyRun, Cause>> {
+        let found = self
+            .pool
+            .find_anywhere(&self.ledger, Self::beside_parts(want))?;
+        let covered = (want.scan, found.run());
+        let ensured = self.with_machine(online, user, |space, windows| {
+            self.ensure_bits(space, windows, covered)
+        });
+        if let Err(cause) = ensured {
+            self.unfind(found);
+            return Some(Err(cause));
+        }
+        let ready = match PagePool::<M, K>::if_ready(found) {
+            Ok(ready) => Ok(ready),
+            Err(transit) => self.commit_long(online, Scan::NO, transit, user),
+        };
+        Some(ready.map(|ready| self.keep_long(online, want, ready, user)))
+    }
+
+    /// Grows the heap by a long run, for whose heap bitmap there are entries.
     ///
     /// # Errors
     /// Objects, free pages, ranges, index and `prepared` are as before.
-    fn grow_long(
+    fn grow_long_run(
         &self,
         online: &Online<M>,
         want: Want,
@@ -172,7 +255,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         // The closure that succeeded has put it there.
         let Claim { plan, tail, piece } = claim.ok_or(Cause::Busy)?;
         let mut piece = LongPiece::new(plan.piece, piece);
-        let committed = self.commit_claimed(online, want.scan, tail.as_ref(), &mut piece, user);
+        let committed = self.commit_claimed(online, tail.as_ref(), &mut piece, user);
         let is_zeroed = match committed {
             Ok(is_zeroed) => is_zeroed,
             Err(cause) => {
@@ -183,7 +266,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let mut parts = Some((tail, piece));
         let published = self.publish_long(online, want.scan, plan, &mut parts, user);
         if let (Err(_), Some((tail, mut piece))) = (&published, parts) {
-            self.uncommit_claimed(online, want.scan, tail.as_ref(), &mut piece, user);
+            self.uncommit_claimed(online, tail.as_ref(), &mut piece, user);
             self.settle_refused(online, tail, piece, user);
         }
         let had = plan.piece.bytes::<M>();
@@ -201,7 +284,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     fn commit_claimed(
         &self,
         online: &Online<M>,
-        scan: Scan,
         tail: Option<&Transit>,
         piece: &mut LongPiece,
         user: &impl Reclaim<M>,
@@ -209,7 +291,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let granule = M::GEOMETRY.granule_bytes();
         let mut is_zeroed = match tail {
             Some(tail) => self
-                .commit_steps(online, scan, tail, user)
+                .commit_steps(online, Scan::NO, tail, user)
                 .map_err(|cause| cause.beside(piece.pages().bytes::<M>(), 0, granule))?,
             None => true,
         };
@@ -220,7 +302,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Err(cause) => {
                     let below = tail.map_or(0, |tail| self.pool.count_scavenged(tail.run()));
                     let had = (piece.done() + below) << M::GEOMETRY.page_shift;
-                    self.uncommit_claimed(online, scan, tail, piece, user);
+                    self.uncommit_claimed(online, tail, piece, user);
                     return Err(cause.beside(had, had, granule));
                 }
             }
@@ -233,7 +315,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     fn uncommit_claimed(
         &self,
         online: &Online<M>,
-        scan: Scan,
         tail: Option<&Transit>,
         piece: &mut LongPiece,
         user: &impl Reclaim<M>,
@@ -243,7 +324,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         if let Some(tail) = tail {
             // SAFETY: all of the tail was committed before the piece.
-            unsafe { self.uncommit_steps(online, scan, tail, tail.run(), user) };
+            unsafe { self.uncommit_steps(online, Scan::NO, tail, tail.run(), user) };
         }
     }
 
@@ -264,8 +345,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
     }
 
-    /// Makes the metadata of a claim all of which is committed, in steps, with the heap bitmap that
-    /// covers it, and publishes the claim with the last one. Takes `parts` if it succeeds.
+    /// Makes the metadata of a claim all of which is committed, in steps, with the entries of the
+    /// heap bitmap that covers it, and publishes the claim with the last one. Takes `parts` if it
+    /// succeeds.
     ///
     /// # Errors
     /// Why there is no memory; metadata that was made stays, empty and charged.
@@ -281,8 +363,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         for step in steps(plan.piece) {
             let is_last = step.end() == plan.piece.end();
             let made = self.with_machine(online, user, |space, windows| {
-                self.make_metadata(space, windows, step, (scan, step))?;
-                self.claim_committed(scan, step);
+                self.make_metadata(space, windows, step, (scan, plan.run))?;
                 if is_last {
                     if let Some((tail, piece)) = parts.take() {
                         run = Some(self.pool.publish(plan, tail, piece.into_ready(), None));
@@ -291,12 +372,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 }
                 Ok(())
             });
-            if let Err(cause) = made {
-                let claimed = PageRun::between(plan.piece.first, step.first);
-                // SAFETY: the piece is not published, so no object is in it.
-                unsafe { self.release_bits(scan, claimed) };
-                return Err(cause);
-            }
+            made?;
             user.between_steps(online);
         }
         // The last step has put it there.
@@ -316,13 +392,4 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
         expect_invariant::<K, _, _>(done, "with interrupts on the gate is entered");
     }
-}
-
-/// `run` in parts of [`STEP`] pages and a shorter last one.
-fn steps(run: PageRun) -> impl Iterator<Item = PageRun> {
-    let parts = run.count.div_ceil(STEP);
-    (0..parts).map(move |part| {
-        let first = run.first.plus(part * STEP);
-        PageRun::new(first, STEP.min(run.end().0 - first.0))
-    })
 }

@@ -8,6 +8,7 @@ mod adjacent;
 mod alloc;
 mod bitmap;
 mod commit;
+mod cover;
 mod extend;
 mod gate;
 mod grow;

@@ -4,6 +4,7 @@ use archipelago_api::{Kernel, Machine};
 
 use super::page_heap::PageHeap;
 use super::pool::Victim;
+use super::run::IdlePage;
 use crate::base::PageIdx;
 use crate::region::token::{Ready, Refused};
 use crate::region::{Cause, Purpose, Space, Windows};
@@ -23,7 +24,20 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if !M::DECOMMITS {
             return Ok(0);
         }
-        let mut done = self.bitmap.scavenge(&self.index, space, windows, pages)?;
+        let mut done = 0;
+        while done < pages {
+            let (machine, ledger) = (space.machine(), &self.ledger);
+            let idle = self
+                .bitmap
+                .take_lowest_idle(&self.index, machine, ledger, windows);
+            let Some(idle) = idle else {
+                break;
+            };
+            if !self.drop_idle(space, idle) {
+                return if done > 0 { Ok(done) } else { Err(Cause::Busy) };
+            }
+            done += 1;
+        }
         let mut below = PageIdx((M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift) + 1);
         while done < pages {
             let Some(victim) = self.pool.take_victim(below, pages - done) else {
@@ -55,6 +69,34 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             Err(Refused { range, .. }) => {
                 range.record();
                 self.pool.spare(victim);
+                false
+            }
+        }
+    }
+
+    /// Frees the page of an idle part, without memory where the machine takes memory back; `false`
+    /// if the machine is busy, and the part is idle as before.
+    pub(super) fn drop_idle(&self, space: &Space<'_, M>, idle: IdlePage) -> bool {
+        if !M::DECOMMITS {
+            self.free(idle.page);
+            return true;
+        }
+        let run = idle.page.run();
+        let Some(range) = run.range::<M>() else {
+            self.bitmap.put_back(&self.index, &self.ledger, idle);
+            return false;
+        };
+        // SAFETY: the page, whose token is held, is Ready, and nothing names or uses it.
+        let ready = unsafe { Ready::assume(range) };
+        match space.decommit(ready, Purpose::Objects) {
+            Ok(prepared) => {
+                idle.page.record();
+                self.pool.free_scavenged(Victim { run }, prepared);
+                true
+            }
+            Err(Refused { range, .. }) => {
+                range.record();
+                self.bitmap.put_back(&self.index, &self.ledger, idle);
                 false
             }
         }

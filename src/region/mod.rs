@@ -5,15 +5,12 @@
 //! of ranges ([`token`]), memory that is Ready and charged, and the cause when there is none.
 //! Nothing here takes a heap lock, and the machine is called from here alone.
 
-#[cfg(feature = "heap-bits")]
-mod bitmap;
 mod calls;
 mod cause;
 mod ledger;
 pub(crate) mod metadata;
 mod need;
 pub(crate) mod ranges;
-mod share;
 mod source;
 mod space;
 pub(crate) mod token;

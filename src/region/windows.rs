@@ -11,7 +11,6 @@ use super::ledger::Purpose;
 use super::metadata::Metadata;
 use super::need::Trial;
 use super::ranges::{Outgrown, Ranges, RangesError};
-use super::share::BitmapShare;
 use super::source::Source;
 use super::space::Space;
 use super::token::Reserved;
@@ -20,7 +19,7 @@ use crate::base::{PageIdx, PageRun, Shape};
 
 /// Growth leaves this many bytes of every page to metadata: four for its handle in a page map, and
 /// as many for the bits and summaries of its chunk and for what is left over. Span records lie in
-/// pages of the heap. The heap bitmap comes on top, see [`Windows::leave_to_bitmap`].
+/// pages of the heap, and so does the heap bitmap.
 const METADATA_BYTES: usize = 8;
 
 /// Growth leaves one page in this many to metadata in a space that is larger than handles reach:
@@ -60,8 +59,6 @@ pub(crate) struct Windows {
     anchor: Offset,
     /// Pieces that were taken and are neither published nor put back yet.
     claims: u16,
-    /// The share that growth leaves to the heap bitmap.
-    pub(super) bitmap_share: BitmapShare,
 }
 
 /// Where metadata lives.
@@ -88,7 +85,6 @@ impl Windows {
             keeps_share: false,
             anchor: Offset::new(0),
             claims: 0,
-            bitmap_share: BitmapShare::NONE,
         }
     }
 
@@ -107,7 +103,7 @@ impl Windows {
         self.border = if home.is_apart {
             home.room.first
         } else {
-            PageIdx(home.room.end().0 - self.share_of::<S>(home.room.count))
+            PageIdx(home.room.end().0 - Self::share_of::<S>(home.room.count))
         };
         self.keeps_share = !home.is_apart;
         self.anchor = home.anchor;
@@ -188,7 +184,6 @@ impl Windows {
     /// Whether `pages` single pages could be had after metadata has taken what `trial` has, in a
     /// heap whose metadata is at home in `home` and that has `others` more pages elsewhere.
     pub(crate) fn could_serve<S: Shape>(
-        &self,
         home: &Home,
         others: usize,
         trial: &Trial,
@@ -198,7 +193,7 @@ impl Windows {
             return others >= pages;
         }
         let room = home.room;
-        let border = room.end().0 - self.share_of::<S>(room.count);
+        let border = room.end().0 - Self::share_of::<S>(room.count);
         let front = trial
             .room()
             .end()
@@ -206,29 +201,28 @@ impl Windows {
             .min(border)
             .saturating_sub(room.first.0);
         let total = room.count + others;
-        front + others >= pages && total - self.share_of::<S>(total) >= pages
+        front + others >= pages && total - Self::share_of::<S>(total) >= pages
     }
 
     /// Pages that a heap which owns `owned` pages may still take.
     pub(crate) fn allowance<S: Shape>(&self, owned: usize) -> usize {
         let total = self.all.total_pages();
         let kept = if self.keeps_share {
-            self.share_of::<S>(total)
+            Self::share_of::<S>(total)
         } else {
             0
         };
         total.saturating_sub(owned).saturating_sub(kept)
     }
 
-    /// How many of `pages` pages growth leaves to metadata and to the heap bitmap.
-    fn share_of<S: Shape>(&self, pages: usize) -> usize {
+    /// How many of `pages` pages growth leaves to metadata.
+    fn share_of<S: Shape>(pages: usize) -> usize {
         let share = if S::GEOMETRY.address_bits > NEAR_BITS {
             FAR_SHARE
         } else {
             S::GEOMETRY.page_bytes() / METADATA_BYTES
         };
-        let kept = (pages / share).max(1);
-        kept + self.bitmap_share.of(pages.saturating_sub(kept))
+        (pages / share).max(1)
     }
 
     /// Takes `piece` off the unused address space. [`ensure_ranges`](Self::ensure_ranges) was
@@ -330,7 +324,7 @@ impl Windows {
             expect_invariant::<K, _, _>(self.unused.add(rest), "the room is not unused twice");
         }
         self.metadata.set_room(largest);
-        self.border = PageIdx(largest.end().0 - self.share_of::<S>(largest.count));
+        self.border = PageIdx(largest.end().0 - Self::share_of::<S>(largest.count));
         true
     }
 

@@ -1,7 +1,8 @@
 //! Scannable objects: the heap bitmap's memory is refused, and the request as a whole with it.
 
 use archipelago::{AllocFlags, Window};
-use archipelago_sim::SimGeometry;
+use archipelago_api::Machine;
+use archipelago_sim::{Sim, SimGeometry};
 use archipelago_testing::{layout, on_every_geometry};
 
 use crate::case::{Case, LARGE, home, large, small};
@@ -91,11 +92,15 @@ fn a_scannable_object_in_free_pages<G: SimGeometry>() {
         operate: |case| case.allocate_scannable(layout(400, 8), AllocFlags::empty()),
         absorbs: true,
     });
+    // Free pages that are Ready serve for the bitmap, too: there may be no call that can fail.
     report(calls);
-    assert!(calls >= 4, "the bitmap needs the machine");
 }
 
 fn a_large_scannable_object_in_scavenged_pages<G: SimGeometry>() {
+    if !<Sim<G> as Machine>::DECOMMITS {
+        // No page is without memory, and the machine is not called.
+        return;
+    }
     inject!(with_scavenged_pages::<G>, |case| case
         .allocate_scannable(large(), AllocFlags::empty()));
 }
@@ -103,7 +108,7 @@ fn a_large_scannable_object_in_scavenged_pages<G: SimGeometry>() {
 fn a_scannable_object_of_several_parts<G: SimGeometry>() {
     inject!(with_a_scannable_object::<G>, |case| {
         case.allocate_scannable(layout(long::<G>(), 8), AllocFlags::empty())
-    });
+    }, absorbs: true);
 }
 
 /// Where the bitmap of the following pages is refused, the object moves, or stays as it is.
@@ -114,11 +119,15 @@ fn a_scannable_object_that_grows<G: SimGeometry>() {
         operate: |case| case.resize_first_scannable(long::<G>(), AllocFlags::empty()),
         absorbs: true,
     });
+    // Free pages that are Ready serve for the bitmap, too: there may be no call that can fail.
     report(calls);
-    assert!(calls >= 4, "the bitmap needs the machine");
 }
 
 fn a_scannable_object_that_grows_into_scavenged_pages<G: SimGeometry>() {
+    if !<Sim<G> as Machine>::DECOMMITS {
+        // No page is without memory, and the machine is not called.
+        return;
+    }
     inject!(
         with_scavenged_pages_after::<G>,
         |case| case.resize_first_scannable(long::<G>(), AllocFlags::ZEROED),

@@ -90,13 +90,19 @@ fn come_and_go<G: SimGeometry>(rig: &Rig<G>, pages: usize) {
 fn pages_are_freed_below_while_the_heap_grows<G: SimGeometry>() {
     let pages = FREE + part_pages::<G>() + 8;
     let calls = with_a_free_in_every_call::<G>(|rig| come_and_go(rig, pages));
-    assert!(calls > 3, "the bitmap needs the machine");
+    assert!(
+        calls > 1,
+        "{calls} calls: the heap grows by the run and its bitmap"
+    );
 }
 
 /// The free pages become enough, so that growth is not needed.
 fn enough_pages_are_freed_while_the_heap_grows<G: SimGeometry>() {
     let calls = with_a_free_in_every_call::<G>(|rig| come_and_go(rig, FREE + 1));
-    assert!(calls > 3, "the bitmap needs the machine");
+    assert!(
+        calls > 1,
+        "{calls} calls: the heap grows by the run and its bitmap"
+    );
 }
 
 on_every_geometry!(

@@ -10,6 +10,7 @@ extern crate alloc;
 mod classes;
 mod cpus;
 mod growth;
+mod history;
 mod known;
 mod machine;
 mod misuse;

@@ -10,6 +10,8 @@ const NONE: AllocFlags = AllocFlags::empty();
 
 /// Pages of the object at first, all covered by one or two parts of the bitmap.
 const FEW: usize = 12;
+/// Pages for the parts of the bitmap that cover such an object, and more.
+const PARTS: usize = 24;
 /// Free pages that follow the object, covered by other parts.
 const ROOM: usize = 150;
 
@@ -31,6 +33,10 @@ fn with_free_pages_after<G: SimGeometry>() -> Subject<G> {
         end,
         "directly after it"
     );
+    // Free pages elsewhere, for the bitmap.
+    let elsewhere = subject.rig.get(PARTS * Rig::<G>::PAGE, 8);
+    let _ = subject.rig.get(Rig::<G>::PAGE, 8);
+    subject.rig.free(elsewhere);
     subject.rig.free(room.block);
     subject.check();
     subject

@@ -1,21 +1,31 @@
-//! Memory for the heap bitmap: Ready where scannable spans are, given back where none is.
+//! Memory for the heap bitmap: pages of the heap where scannable spans are, given back where none
+//! is.
 //!
-//! A run for scannable objects gets the bitmap that covers it before the run is published: the
-//! bitmap is committed inside the growth gate, and claimed there once the run itself is Ready. So a
-//! refusal of either leaves neither. `arena/bitmap.rs` describes the protocol.
+//! A run for scannable objects gets the bitmap that covers it inside the growth gate: pages for it
+//! are taken like all others, become parts there, and are claimed once the run itself is Ready. So
+//! a refusal of either leaves neither. `arena/bitmap.rs` describes the protocol.
 
-use archipelago_api::{Busy, Kernel, Machine};
+use core::mem::size_of;
 
+use archipelago_api::{Kernel, Machine};
+
+use super::super::run::{IdlePage, ReadyRun, Want};
 use crate::arena::ArenaIndex;
-use crate::base::PageRun;
 use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
-use crate::region::token::Refused;
-use crate::region::{Cause, Ledger, Purpose, Space, Windows};
+use crate::base::sparse::Zeroed;
+use crate::base::sync::CoreUsize;
+use crate::base::{PageIdx, PageRun};
+use crate::region::metadata::MetadataSource;
+use crate::region::token::Ready;
+use crate::region::{Cause, Ledger, Need, Purpose, Windows};
 use crate::span::Scan;
 
 /// Pages whose bitmap is searched for idle parts at a time, with the lock held.
 const SEARCHED_PAGES: usize = 512;
+
+/// Above every page.
+const NO_PAGE: PageIdx = PageIdx(usize::MAX);
 
 /// The memory of the heap bitmap, by its own lock. Parts change owners under that lock alone.
 #[derive(Debug)]
@@ -28,9 +38,26 @@ pub(crate) struct BitmapMemory<K> {
 struct Counts {
     /// Readers that have not left. While there are any, no part is taken back.
     readers: usize,
-    /// Bytes of idle parts. A part can be claimed before the thread that committed it has counted
-    /// it, so the count is below zero in between and wraps.
+    /// Bytes of idle parts. A part can be claimed before the thread that made it has counted it, so
+    /// the count is below zero in between and wraps.
     idle_bytes: usize,
+    /// No idle part covers pages below this one.
+    first_idle: PageIdx,
+}
+
+impl Counts {
+    /// Counts `bytes` bytes of parts that have become idle and cover no page below `first`.
+    fn add_idle(&mut self, first: PageIdx, bytes: usize) {
+        if bytes > 0 {
+            self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
+            self.first_idle = self.first_idle.min(first);
+        }
+    }
+
+    /// Counts `bytes` bytes of parts that are idle no more.
+    fn remove_idle(&mut self, bytes: usize) {
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+    }
 }
 
 impl<K: Kernel> BitmapMemory<K> {
@@ -40,6 +67,7 @@ impl<K: Kernel> BitmapMemory<K> {
             counts: RankedLock::new(Counts {
                 readers: 0,
                 idle_bytes: 0,
+                first_idle: NO_PAGE,
             }),
         }
     }
@@ -70,36 +98,83 @@ impl<K: Kernel> BitmapMemory<K> {
         self.counts.lock()
     }
 
+    /// Pages of the bitmap, needed or idle.
+    pub(crate) fn pages<M: Machine>(&self, ledger: &Ledger) -> usize {
+        let counts = self.counts.lock();
+        let bytes = ledger.of(Purpose::HeapBits);
+        bytes.wrapping_add(counts.idle_bytes) >> M::GEOMETRY.page_shift
+    }
+
     /// Bytes of bitmap that are Ready and not needed.
     pub(crate) fn idle_bytes(&self) -> usize {
         self.counts.lock().idle_bytes
     }
 
-    /// Commits the bitmap that covers `run`, for objects that may hold pointers. It is idle until
-    /// it is claimed.
+    /// The most parts that cover `want`, wherever its run is.
+    pub(in super::super) const fn most_parts<M: Machine>(want: Want) -> usize {
+        if !want.scan.is_yes() {
+            return 0;
+        }
+        (want.pages - 1).div_ceil(ArenaIndex::<M>::PART_PAGES) + 1
+    }
+
+    /// The piece that the bitmap takes of the first metadata, and how often.
+    pub(in super::super) const fn first_need<M: Machine>() -> (Need, usize) {
+        (ArenaIndex::<M>::PARTS_NEED, !M::DECOMMITS as usize)
+    }
+
+    /// Makes the entries of the parts that cover `run`, a run that the heap grows by, if it is for
+    /// objects that may hold pointers. Where growth takes no more than a request needs, it may
+    /// leave no room for entries, which are made for every run there.
     ///
     /// # Errors
-    /// What was committed stays idle: see [`give_back`](Self::give_back).
-    pub(in super::super) fn commit<M: Machine>(
+    /// Why there is no memory. What was made stays, for the next attempt.
+    pub(in super::super) fn ensure<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
+        source: &mut MetadataSource<'_, M>,
         scan: Scan,
         run: PageRun,
     ) -> Result<(), Cause> {
-        if !scan.is_yes() {
+        if !scan.is_yes() && M::DECOMMITS {
             return Ok(());
         }
-        for piece in ArenaIndex::<M>::pieces(run) {
-            let committed = index.commit_bits(piece, &mut windows.source(space))?;
-            if committed > 0 {
-                windows.leave_to_bitmap(ArenaIndex::<M>::PART_PAGES + 1);
-                let mut counts = self.counts.lock();
-                counts.idle_bytes = counts.idle_bytes.wrapping_add(committed);
-            }
+        index.ensure_bits(run, source)
+    }
+
+    /// The first pages of `run` that one part covers which is not Ready.
+    pub(in super::super) fn first_missing<M: Machine>(
+        &self,
+        index: &ArenaIndex<M>,
+        run: PageRun,
+    ) -> Option<PageRun> {
+        index.first_without_bits(run)
+    }
+
+    /// Makes the part that covers `piece`, whose entry was ensured and which is absent, out of
+    /// `page`. It is idle until it is claimed. The caller holds the growth gate.
+    pub(in super::super) fn add<M: Machine>(
+        &self,
+        index: &ArenaIndex<M>,
+        machine: &M,
+        ledger: &Ledger,
+        piece: PageRun,
+        page: ReadyRun,
+    ) {
+        let (bytes, is_zeroed) = (ArenaIndex::<M>::PART_BYTES, page.is_zeroed());
+        let start = machine.pointer(page.record().first.address::<M>());
+        if !is_zeroed {
+            // SAFETY: the page, whose token was used up just now, is Ready, and nothing uses it.
+            unsafe { start.write_bytes(0, bytes) };
         }
-        Ok(())
+        // SAFETY: `new` needs the units
+        // - aligned: they begin with the page;
+        // - Ready and zero: by the token, and as of just now;
+        // - unshared: the token is used up.
+        let memory = unsafe { Zeroed::new(start.cast(), bytes / size_of::<CoreUsize>()) };
+        ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
+        index.put_part(piece, memory);
+        self.counts.lock().add_idle(piece.first, bytes);
     }
 
     /// Whether the bitmap that covers `run` is Ready, or none is needed. It stays so while the
@@ -129,7 +204,7 @@ impl<K: Kernel> BitmapMemory<K> {
         let Some(bytes) = index.claim_bits(run) else {
             return false;
         };
-        counts.idle_bytes = counts.idle_bytes.wrapping_sub(bytes);
+        counts.remove_idle(bytes);
         ledger.transfer(Purpose::UnusedMetadata, Purpose::HeapBits, bytes);
         true
     }
@@ -151,102 +226,108 @@ impl<K: Kernel> BitmapMemory<K> {
         let mut counts = self.counts.lock();
         // SAFETY: the bitmap's lock is held, and the caller promises that there is no object.
         let bytes = unsafe { index.release_bits(run) };
-        counts.idle_bytes = counts.idle_bytes.wrapping_add(bytes);
+        counts.add_idle(run.first, bytes);
         ledger.transfer(Purpose::HeapBits, Purpose::UnusedMetadata, bytes);
     }
 
-    /// Undoes [`commit`](Self::commit): takes back the idle parts that cover `run`, as far as the
-    /// machine is not busy.
-    pub(in super::super) fn give_back<M: Machine>(
+    /// Takes back the first idle part that covers pages of `run`, if nobody reads bits. The caller
+    /// holds the growth gate.
+    pub(in super::super) fn take_idle<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
-        space: &Space<'_, M>,
-        scan: Scan,
+        machine: &M,
+        ledger: &Ledger,
         run: PageRun,
-    ) {
-        if scan.is_yes() && M::DECOMMITS {
-            // Where the machine is busy, idle parts stay for the next request, or to be scavenged.
-            let _ = self.take_back(index, space, run, usize::MAX);
-        }
-    }
-
-    /// Takes back up to `most` idle parts that cover pages of `run`, and returns how many.
-    ///
-    /// # Errors
-    /// The machine is busy, before anything was taken back.
-    fn take_back<M: Machine>(
-        &self,
-        index: &ArenaIndex<M>,
-        space: &Space<'_, M>,
-        run: PageRun,
-        most: usize,
-    ) -> Result<usize, Busy> {
-        let (mut rest, mut done) = (run, 0);
-        while done < most && !rest.is_empty() {
+    ) -> Option<IdlePage> {
+        let mut rest = run;
+        while !rest.is_empty() {
             let few = PageRun::new(rest.first, rest.count.min(SEARCHED_PAGES));
             let mut counts = self.counts.lock();
             if counts.idle_bytes == 0 || counts.readers > 0 {
-                break;
+                return None;
             }
-            // SAFETY: the space is that of the gate's holder, the bitmap's lock is held, and no
-            // reader is counted.
-            let part = unsafe { index.take_idle_part(few, space.machine()) };
+            // SAFETY: the caller holds the growth gate, the bitmap's lock is held, and no reader is
+            // counted.
+            let part = unsafe { index.take_idle_part(few, machine) };
             let Some(part) = part else {
                 rest = PageRun::between(few.end(), run.end());
                 continue;
             };
-            let (covered, bytes) = (part.piece, ArenaIndex::<M>::PART_BYTES);
-            counts.idle_bytes -= bytes;
+            counts.remove_idle(ArenaIndex::<M>::PART_BYTES);
             drop(counts);
-            match space.withdraw(part.memory, Purpose::UnusedMetadata) {
-                // The word that named the part still records its address space.
-                Ok(reserved) => {
-                    reserved.record();
-                }
-                Err(Refused { range, why }) => {
-                    let mut counts = self.counts.lock();
-                    // SAFETY: the space is that of the gate's holder, and the memory is that of the
-                    // part which was taken above.
-                    unsafe { index.put_part_back(covered, range) };
-                    counts.idle_bytes += bytes;
-                    return if done > 0 { Ok(done) } else { Err(why) };
-                }
-            }
-            rest = PageRun::between(covered.end(), run.end());
-            done += 1;
+            let run = PageRun::inside::<M>(part.memory.record())?;
+            ledger.transfer(
+                Purpose::UnusedMetadata,
+                Purpose::Objects,
+                ArenaIndex::<M>::PART_BYTES,
+            );
+            // SAFETY: 1. the page was taken when it became the part's, is Ready, and was charged to
+            // objects just now;
+            // 2. the token of its memory was used up just now.
+            let page = unsafe { ReadyRun::assume(run) };
+            let covered = part.piece;
+            return Some(IdlePage { covered, page });
         }
-        Ok(done)
+        None
     }
 
-    /// Takes back up to `pages` idle parts, and returns how many. Parts are looked for in all pages
-    /// of the windows: growth that was refused while the machine was busy leaves idle parts that
-    /// cover pages which the heap does not own.
-    ///
-    /// # Errors
-    /// [`Cause::Busy`], before anything was taken back.
-    pub(in super::super) fn scavenge<M: Machine>(
+    /// Undoes [`take_idle`](Self::take_idle).
+    pub(in super::super) fn put_back<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
-        space: &Space<'_, M>,
+        ledger: &Ledger,
+        idle: IdlePage,
+    ) {
+        let IdlePage { covered, page } = idle;
+        let bytes = ArenaIndex::<M>::PART_BYTES;
+        let Some(range) = page.record().range::<M>() else {
+            return;
+        };
+        // SAFETY: the page, whose token was used up just now, is Ready, and nothing names it.
+        let memory = unsafe { Ready::assume(range) };
+        ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
+        let mut counts = self.counts.lock();
+        // SAFETY: the caller holds the growth gate, as for taking the part, whose memory this is.
+        unsafe { index.put_part_back(covered, memory) };
+        counts.add_idle(covered.first, bytes);
+    }
+
+    /// Takes back the lowest idle part that covers pages of the windows, if nobody reads bits. The
+    /// caller holds the growth gate.
+    ///
+    /// Cost: the parts from the lowest one that became idle since the last call.
+    pub(in super::super) fn take_lowest_idle<M: Machine>(
+        &self,
+        index: &ArenaIndex<M>,
+        machine: &M,
+        ledger: &Ledger,
         windows: &Windows,
-        pages: usize,
-    ) -> Result<usize, Cause> {
-        let mut done = 0;
-        for window in windows.all().iter() {
+    ) -> Option<IdlePage> {
+        let mut counts = self.counts.lock();
+        // Parts that become idle during the search lower it again.
+        let from = core::mem::replace(&mut counts.first_idle, NO_PAGE);
+        let has_idle = counts.idle_bytes > 0;
+        drop(counts);
+        let mut runs = windows
+            .all()
+            .iter()
+            .filter(|window| has_idle && !window.is_empty());
+        let found = runs.find_map(|window| {
             let arenas = ArenaIndex::<M>::arenas_of(window);
-            for arena in arenas.filter(|arena| index.has_parts(*arena)) {
-                if done == pages || self.idle_bytes() == 0 {
-                    return Ok(done);
-                }
-                let all = ArenaIndex::<M>::pages_of(arena);
-                match self.take_back(index, space, all, pages - done) {
-                    Ok(count) => done += count,
-                    Err(Busy) if done == 0 => return Err(Cause::Busy),
-                    Err(Busy) => return Ok(done),
-                }
-            }
+            arenas
+                .filter(|arena| index.has_parts(*arena))
+                .find_map(|arena| {
+                    let all = ArenaIndex::<M>::pages_of(arena);
+                    let rest = PageRun::between(all.first.max(from.min(all.end())), all.end());
+                    self.take_idle(index, machine, ledger, rest)
+                })
+        });
+        let reached = found.as_ref().map_or(from, |idle| idle.covered.first);
+        let mut counts = self.counts.lock();
+        if counts.idle_bytes > 0 {
+            counts.first_idle = counts.first_idle.min(reached);
         }
-        Ok(done)
+        found
     }
 }
 

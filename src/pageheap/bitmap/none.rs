@@ -2,14 +2,21 @@
 //!
 //! Every function is in line, so that a heap without a bitmap has no symbol of it.
 
+#![expect(
+    clippy::extra_unused_type_parameters,
+    reason = "with a bitmap the machine says how large parts are"
+)]
+
 use core::marker::PhantomData;
 
 use archipelago_api::{Kernel, Machine};
 
+use super::super::run::{IdlePage, ReadyRun, Want};
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::held::HeapNumber;
-use crate::region::{Cause, Ledger, Space, Windows};
+use crate::region::metadata::MetadataSource;
+use crate::region::{Cause, Ledger, Need, Windows};
 use crate::span::Scan;
 
 /// The empty twin of the heap bitmap's memory.
@@ -30,15 +37,45 @@ impl<K: Kernel> BitmapMemory<K> {
     pub(in super::super) fn join(&self, _: HeapNumber) {}
 
     #[inline(always)]
-    pub(in super::super) fn commit<M: Machine>(
+    pub(in super::super) const fn most_parts<M: Machine>(_: Want) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    pub(in super::super) const fn first_need<M: Machine>() -> (Need, usize) {
+        (Need::of_bytes(0), 0)
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn ensure<M: Machine>(
         &self,
         _: &ArenaIndex<M>,
-        _: &Space<'_, M>,
-        _: &mut Windows,
+        _: &mut MetadataSource<'_, M>,
         _: Scan,
         _: PageRun,
     ) -> Result<(), Cause> {
         Ok(())
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn first_missing<M: Machine>(
+        &self,
+        _: &ArenaIndex<M>,
+        _: PageRun,
+    ) -> Option<PageRun> {
+        None
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn add<M: Machine>(
+        &self,
+        _: &ArenaIndex<M>,
+        _: &M,
+        _: &Ledger,
+        _: PageRun,
+        page: ReadyRun,
+    ) {
+        page.record();
     }
 
     #[inline(always)]
@@ -73,13 +110,8 @@ impl<K: Kernel> BitmapMemory<K> {
     }
 
     #[inline(always)]
-    pub(in super::super) fn give_back<M: Machine>(
-        &self,
-        _: &ArenaIndex<M>,
-        _: &Space<'_, M>,
-        _: Scan,
-        _: PageRun,
-    ) {
+    pub(crate) fn pages<M: Machine>(&self, _: &Ledger) -> usize {
+        0
     }
 
     #[inline(always)]
@@ -88,13 +120,34 @@ impl<K: Kernel> BitmapMemory<K> {
     }
 
     #[inline(always)]
-    pub(in super::super) fn scavenge<M: Machine>(
+    pub(in super::super) fn take_idle<M: Machine>(
         &self,
         _: &ArenaIndex<M>,
-        _: &Space<'_, M>,
+        _: &M,
+        _: &Ledger,
+        _: PageRun,
+    ) -> Option<IdlePage> {
+        None
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn put_back<M: Machine>(
+        &self,
+        _: &ArenaIndex<M>,
+        _: &Ledger,
+        idle: IdlePage,
+    ) {
+        let _ = (idle.covered, idle.page.record());
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn take_lowest_idle<M: Machine>(
+        &self,
+        _: &ArenaIndex<M>,
+        _: &M,
+        _: &Ledger,
         _: &Windows,
-        _: usize,
-    ) -> Result<usize, Cause> {
-        Ok(0)
+    ) -> Option<IdlePage> {
+        None
     }
 }

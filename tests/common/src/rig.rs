@@ -204,7 +204,7 @@ impl<G: SimGeometry> Rig<G> {
         assert_eq!(stats.of(Purpose::Free), free_ready, "free pages\n{stats}");
         let in_use = [Purpose::Objects, Purpose::Reserve, Purpose::Runs];
         let in_use: usize = in_use.iter().map(|purpose| stats.of(*purpose)).sum();
-        let in_use = in_use + stats.record_pages * Self::PAGE;
+        let in_use = in_use + (stats.record_pages + stats.bitmap_pages) * Self::PAGE;
         let taken = (stats.owned_pages - stats.free_pages) * Self::PAGE;
         assert_eq!(in_use, taken, "pages in use\n{stats}");
     }

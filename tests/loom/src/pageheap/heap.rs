@@ -9,17 +9,32 @@ use archipelago_api::{Machine, VirtAddr, VirtRange};
 use loom::sync::{Arc, Mutex};
 
 use super::bitmap::BitmapMemory;
+use super::run::ReadyRun;
 use crate::arena::{ArenaIndex, BitsReader};
 use crate::base::held::HeapNumber;
 use crate::base::{PageIdx, PageRun};
 use crate::memory;
 use crate::ram::{Ram, Threads};
+use crate::region::token::{Prepared, Ready, Reserved};
 use crate::region::windows::Home;
-use crate::region::{Ledger, PendingUndo, Space, Windows};
+use crate::region::{Ledger, PendingUndo, Purpose, Space, Windows};
 use crate::span::Scan;
 
 /// Pages of the heap, in the first arena; all but the first page, which is kept free.
 pub(crate) const PAGES: PageRun = PageRun::new(PageIdx(1), 4);
+
+/// The page that the part which covers them is made of.
+const PART: PageRun = PageRun::new(PageIdx(2), 1);
+
+fn range(pages: PageRun) -> VirtRange {
+    pages.range::<Ram>().expect("the pages lie in the space")
+}
+
+/// Pages of the window that nothing uses yet.
+fn reserved(pages: PageRun) -> Reserved {
+    // SAFETY: the window was reserved, and nothing names these pages.
+    unsafe { Reserved::assume(range(pages)) }
+}
 
 /// A heap without objects.
 #[derive(Debug)]
@@ -50,8 +65,10 @@ impl SmallHeap {
             let range = VirtRange::new(base, Ram::BYTES).expect("the space does not wrap");
             let room = PageRun::inside::<Ram>(space.reserve(range).expect("nothing is").record());
             let room = room.expect("the window has pages");
+            let part = space.prepare(reserved(PART)).expect("nothing is refused");
+            part.record();
             let home = Home {
-                room,
+                room: PageRun::between(PAGES.end(), room.end()),
                 is_apart: false,
                 anchor: Windows::anchor::<Ram>(room),
                 extent_bytes: Ram::GEOMETRY
@@ -88,19 +105,50 @@ impl SmallHeap {
     /// Makes the bitmap of the pages Ready and idle, as for a run that is then refused.
     pub(crate) fn commit_bits(&self) {
         self.in_gate(|space, windows| {
-            let committed = self
+            let mut source = windows.source(space);
+            let ensured = self
                 .bitmap
-                .commit(&self.index, space, windows, Scan::YES, PAGES);
-            committed.expect("memory");
+                .ensure(&self.index, &mut source, Scan::YES, PAGES);
+            ensured.expect("memory");
+            let Some(piece) = self.bitmap.first_missing(&self.index, PAGES) else {
+                return;
+            };
+            // SAFETY: the page was prepared, has no memory while the part is absent, and the gate
+            // is held.
+            let prepared = unsafe { Prepared::assume(range(PART)) };
+            let (ready, _) = space.commit(prepared, Purpose::Objects).expect("memory");
+            ready.record();
+            // SAFETY: the page was committed just now.
+            let page = unsafe { ReadyRun::assume(PART) }.with_zeroed(true);
+            self.bitmap
+                .add(&self.index, &self.machine, &self.ledger, piece, page);
         });
     }
 
     /// Takes back idle bitmap, and returns how many parts. If the machine is busy, they are none.
     pub(crate) fn scavenge(&self) -> usize {
         self.in_gate(|space, windows| {
-            self.bitmap
-                .scavenge(&self.index, space, windows, 1)
-                .unwrap_or(0)
+            let (machine, ledger) = (&self.machine, &self.ledger);
+            let idle = self
+                .bitmap
+                .take_lowest_idle(&self.index, machine, ledger, windows);
+            let Some(idle) = idle else {
+                return 0;
+            };
+            // SAFETY: the page is Ready, and nothing else names it.
+            let ready = unsafe { Ready::assume(range(idle.page.run())) };
+            match space.decommit(ready, Purpose::Objects) {
+                Ok(prepared) => {
+                    idle.page.record();
+                    prepared.record();
+                    1
+                }
+                Err(refused) => {
+                    refused.range.record();
+                    self.bitmap.put_back(&self.index, ledger, idle);
+                    0
+                }
+            }
         })
     }
 

@@ -3,6 +3,8 @@
 #[path = "../../../../src/pageheap/bitmap/mod.rs"]
 mod bitmap;
 mod heap;
+#[path = "../../../../src/pageheap/run.rs"]
+mod run;
 pub mod withdrawal;
 
 pub(crate) use heap::{PAGES, SmallHeap};
