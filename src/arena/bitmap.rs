@@ -169,11 +169,6 @@ impl<M: Machine> ArenaIndex<M> {
         Self::pieces(run).try_for_each(|piece| self.ensure_entry(piece.first, source))
     }
 
-    /// The first pages of `run` that one part covers which is not Ready.
-    pub(crate) fn first_without_bits(&self, run: PageRun) -> Option<PageRun> {
-        Self::pieces(run).find(|piece| !self.has_bits(*piece))
-    }
-
     /// Makes the part that covers `piece` Ready and idle, in `memory`. Its entry was ensured, and
     /// the part is absent. The caller holds the growth gate.
     pub(crate) fn put_part(&self, piece: PageRun, memory: Zeroed<CoreUsize>) {

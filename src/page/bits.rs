@@ -228,6 +228,13 @@ impl<'a> Bits<'a> {
         None
     }
 
+    /// The highest page whose bit is set.
+    pub(crate) fn last_set(self) -> Option<usize> {
+        let last = (0..self.pages.div_ceil(WORD)).rfind(|index| self.word(*index) != 0)?;
+        let above = self.word(last).leading_zeros() as usize;
+        Some((last + 1) * WORD - 1 - above)
+    }
+
     /// Whether the bits past the chunk are clear.
     pub(crate) fn unused_are_clear(self) -> bool {
         masks(self.pages, self.words.len() * WORD - self.pages)

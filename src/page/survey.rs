@@ -1,4 +1,4 @@
-//! Counts by chunk for tools, and the highest free pages that are Ready for the scavenger.
+//! Counts by chunk for tools, and the highest free pages: of all, and of those that are Ready.
 
 use crate::base::{PageIdx, PageRun, Shape};
 
@@ -55,6 +55,27 @@ impl<S: Shape> FreePages<S> {
         let run = Self::ready_in(self.tree.root(), Tree::<S>::LEVELS - 1, 0, below.0)?;
         let count = run.count.min(max);
         Some(PageRun::new(PageIdx(run.end().0 - count), count))
+    }
+
+    /// The highest free page.
+    ///
+    /// Reads at most 8 summaries for each level of the tree that has owned pages, and one bitmap.
+    pub(crate) fn highest_free(&self, state: &State) -> Option<PageIdx> {
+        let first = state.search()?.0 >> Tree::<S>::CHUNK_SHIFT;
+        let mut height = state.top();
+        let mut base = Tree::<S>::node_base(first, height);
+        let mut node = self.tree.node(first, height)?;
+        loop {
+            let has_free = |column: &usize| summary::load(&node.values[*column]).max > 0;
+            let column = (0..FAN_OUT).rev().find(has_free)?;
+            base += column << Tree::<S>::child_shift(height);
+            if height == 0 {
+                let free = Tree::<S>::chunk_in(node, column)?.free;
+                return Some(PageIdx(base + free.last_set()?));
+            }
+            node = node.links[column].node()?;
+            height -= 1;
+        }
     }
 
     fn ready_in(node: &TreeNode, height: usize, base: usize, below: usize) -> Option<PageRun> {

@@ -27,7 +27,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut flags = flags;
         if !flags.contains(AllocFlags::NO_GROW) {
-            match self.alloc_or_grow(online, want, user) {
+            let allocated = self.covered(online, want, user, || {
+                self.alloc_or_grow(online, want, user)
+            });
+            match allocated {
                 // Interrupts are masked and the machine is in use: memory that is Ready has to do.
                 Err(Cause::Busy) => flags = AllocFlags::ATOMIC,
                 result => return result,
@@ -36,7 +39,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.alloc_ready(want, flags)
     }
 
-    /// Allocates a run, and commits or grows for it as needed.
+    /// Allocates a run without heap bitmap, and commits or grows for it as needed.
     ///
     /// # Errors
     /// The step that refused; the heap is as it was.
@@ -49,10 +52,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
         let mut is_last_try = false;
-        if want.pages > 1 {
-            // Idle bitmap would stand in the way of runs that are longer than a page.
-            self.free_idle_parts(online);
-        }
+        self.clear_the_way(online, want);
         loop {
             let result = if Self::is_long(want.pages) {
                 self.alloc_long(online, want, user)
@@ -90,47 +90,30 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 self.find_or_grow(online, space, windows, want, user)
             });
         };
-        if !self.covers(want.scan, found.run()) {
-            self.unfind(found);
-            return self.with_machine(online, user, |space, windows| {
-                self.find_or_grow(online, space, windows, want, user)
-            });
-        }
-        match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => self.cover(online, want.scan, ready, user),
-            Err(transit) => self.commit_found(online, want.scan, transit, user),
-        }
+        self.commit_found(online, found, user)
     }
 
     /// Commits a run that was found, or frees it again.
+    ///
+    /// # Errors
+    /// The step that refused.
     pub(super) fn commit_found(
         &self,
         online: &Online<M>,
-        scan: Scan,
-        transit: Transit,
+        found: Transit,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
+        let transit = match PagePool::<M, K>::if_ready(found) {
+            Ok(ready) => return Ok(ready),
+            Err(transit) => transit,
+        };
         if Self::is_long(transit.run().count) {
-            return self.commit_long(online, scan, transit, user);
+            return self.commit_long(online, transit, user);
         }
-        let committed = self.with_machine(online, user, |space, windows| {
-            self.commit_covered(online, space, windows, (scan, &transit), user)
+        let committed = self.with_machine(online, user, |space, _| {
+            self.commit_part(space, &transit, transit.run())
         });
         self.finish_commit(transit, committed)
-    }
-
-    fn commit_covered(
-        &self,
-        online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        (scan, transit): (Scan, &Transit),
-        user: &impl Reclaim<M>,
-    ) -> Result<bool, Cause> {
-        let covered = (scan, transit.run());
-        self.with_bits(online, space, windows, covered, user, || {
-            self.commit_part(space, transit, transit.run())
-        })
     }
 
     /// Inside the gate: looks at pages that were freed or grown while the caller waited, then at
@@ -144,51 +127,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let mut found = self.find_or_reclaim(online, want, user);
-        if let Some(run) = found.take_if(|run| !self.covers(want.scan, run.run())) {
-            self.unfind(run);
-            if let Some(covered) = self.find_covered(online, space, windows, want) {
-                return covered;
-            }
-            found = self.pool.find_anywhere(&self.ledger, want);
-        }
-        let Some(found) = found else {
-            return self.grow_covered(online, space, windows, want, user);
+        let Some(found) = self.find_or_reclaim(online, want, user) else {
+            return self.grow(space, windows, want);
         };
         match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => {
-                let covered = (want.scan, ready.run());
-                let covered = self.with_bits(online, space, windows, covered, user, || Ok(()));
-                self.keep_if_covered(ready, covered)
-            }
+            Ok(ready) => Ok(ready),
             Err(transit) => {
-                let found = (want.scan, &transit);
-                let committed = self.commit_covered(online, space, windows, found, user);
+                let committed = self.commit_part(space, &transit, transit.run());
                 self.finish_commit(transit, committed)
             }
         }
-    }
-
-    /// Gives a run that was found Ready the heap bitmap that is to cover it. The gate is entered
-    /// only if the bitmap is not Ready.
-    ///
-    /// # Errors
-    /// Why there is no bitmap; the run is free again.
-    pub(super) fn cover(
-        &self,
-        online: &Online<M>,
-        scan: Scan,
-        ready: ReadyRun,
-        user: &impl Reclaim<M>,
-    ) -> Result<ReadyRun, Cause> {
-        let run = ready.run();
-        if self.claim_bits(scan, run) {
-            return Ok(ready);
-        }
-        let covered = self.with_machine(online, user, |space, windows| {
-            self.with_bits(online, space, windows, (scan, run), user, || Ok(()))
-        });
-        self.keep_if_covered(ready, covered)
     }
 
     /// Allocates a run that is Ready as it stands, and so is the bitmap that covers it, if there is

@@ -3,13 +3,10 @@
 use archipelago_api::{Contents, Kernel, Machine};
 
 use super::page_heap::PageHeap;
-use super::pool::PagePool;
 use super::run::{ReadyRun, Transit};
 use crate::base::PageRun;
-use crate::base::invariant::expect_invariant;
 use crate::region::token::{Prepared, Ready, Refused};
 use crate::region::{Cause, Purpose, Space};
-use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Commits the pages of `part`, a part of a run in transit, that lack memory, and charges all
@@ -128,34 +125,5 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Err(cause)
             }
         }
-    }
-
-    /// Hands out a run that was found Ready if it got its heap bitmap; else frees it again.
-    pub(super) fn keep_if_covered(
-        &self,
-        ready: ReadyRun,
-        covered: Result<(), Cause>,
-    ) -> Result<ReadyRun, Cause> {
-        match covered {
-            Ok(()) => Ok(ready),
-            Err(cause) => {
-                self.free(ready);
-                Err(cause)
-            }
-        }
-    }
-
-    /// Frees a run that was found.
-    pub(super) fn unfind(&self, found: Transit) {
-        match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => self.free(ready),
-            Err(transit) => self.pool.free_in_transit(transit),
-        }
-    }
-
-    /// Claims the bitmap that covers `run`, which was committed since the caller entered the gate.
-    pub(super) fn claim_committed(&self, scan: Scan, run: PageRun) {
-        let claimed = self.claim_bits(scan, run).then_some(()).ok_or(());
-        expect_invariant::<K, _, _>(claimed, "bitmap that was committed is ready");
     }
 }

@@ -1,242 +1,204 @@
-//! Heap bitmap for runs: its pages are taken, become parts, and go back.
+//! Heap bitmap for runs: pages become its parts, and go back.
 //!
-//! A run that was found among free pages gets parts in other free pages. A run that the heap grows
-//! for is grown with pages for its parts behind it, so that either both are had or none.
+//! A run for scannable objects is allocated like any other, and then covered, a part at a time.
+//! The page of a part is a run like any other, too, and becomes the part inside the gate. So the
+//! bitmap finds memory wherever an object would, and a long run is covered in as many steps as it
+//! has parts. If one is refused, all pages are free again, and no more of them are Ready than were.
 
 use archipelago_api::{Kernel, Machine};
 
 use super::bitmap::BitmapMemory;
-use super::page_heap::{Online, PageHeap};
-use super::pool::PagePool;
+use super::page_heap::{Online, PageHeap, STEP};
 use super::reclaim::Reclaim;
 use super::run::{ReadyRun, Want};
 use crate::base::PageRun;
-use crate::region::{Cause, Space, Windows};
+use crate::base::invariant::expect_invariant;
+use crate::region::Cause;
 use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// Runs `make`, which makes the run of `covered` Ready, with the heap bitmap that covers the
-    /// run: both succeed or neither.
+    /// The run that `make` allocates, with the heap bitmap that is to cover it.
     ///
     /// # Errors
-    /// The error of `make`, or why there is no bitmap.
-    pub(super) fn with_bits<R>(
+    /// The error of `make`, or why there is no bitmap. The run is free again, and if memory can be
+    /// taken back, no more of it is free than before.
+    // In line: without a heap bitmap this is `make`.
+    #[inline(always)]
+    pub(super) fn covered(
         &self,
         online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        covered: (Scan, PageRun),
+        want: Want,
         user: &impl Reclaim<M>,
-        make: impl FnOnce() -> Result<R, Cause>,
-    ) -> Result<R, Cause> {
-        let (scan, run) = covered;
+        make: impl FnOnce() -> Result<ReadyRun, Cause>,
+    ) -> Result<ReadyRun, Cause> {
+        let scan = want.scan;
         if !scan.is_yes() {
             return make();
         }
-        self.make_parts(online, space, windows, covered, user)
-            .and_then(|()| make())
-            .inspect(|_| self.claim_committed(scan, run))
-            .inspect_err(|_| {
-                // Where the machine is busy, idle parts stay for the next request.
-                while let Some(idle) =
-                    self.bitmap
-                        .take_idle(&self.index, space.machine(), &self.ledger, run)
-                {
-                    if !self.drop_idle(space, idle) {
-                        break;
-                    }
-                }
-            })
+        let before = self.scavengeable_pages();
+        let parts = BitmapMemory::<K>::fewest_parts::<M>(want.pages);
+        let bytes = parts << M::GEOMETRY.page_shift;
+        let ready = make().map_err(|cause| cause.beside(bytes, 0, M::GEOMETRY.granule_bytes()))?;
+        let run = ready.run();
+        if self.claim_bits(scan, run) {
+            return Ok(ready);
+        }
+        if let Err(cause) = self.cover(online, scan, run, user) {
+            self.free(ready);
+            self.drop_surplus(online, before, user);
+            return Err(cause);
+        }
+        Ok(ready)
     }
 
-    /// Makes the parts that are missing of those that cover a run. They are idle.
+    /// Makes the parts that cover `run`, a run of the caller's, and claims them.
     ///
     /// # Errors
-    /// Why there is no page, or no entry. What was made stays idle.
-    fn make_parts(
+    /// Why there is no bitmap, with the figures of the run. None is claimed, and what was made is
+    /// idle.
+    #[inline(never)]
+    fn cover(
         &self,
         online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        (scan, run): (Scan, PageRun),
+        scan: Scan,
+        run: PageRun,
         user: &impl Reclaim<M>,
     ) -> Result<(), Cause> {
-        self.ensure_bits(space, windows, (scan, run))?;
-        while let Some(piece) = self.bitmap.first_missing(&self.index, run) {
-            let page = self.part_page(online, space, windows, user)?;
-            self.bitmap
-                .add(&self.index, space.machine(), &self.ledger, piece, page);
+        let mut made = 0;
+        for piece in BitmapMemory::<K>::pieces::<M>(run) {
+            match self.cover_piece(online, scan, (piece, run.count), user) {
+                Ok(is_new) => made += usize::from(is_new),
+                Err(cause) => {
+                    let done = PageRun::between(run.first, piece.first);
+                    // SAFETY: no object is in the run, which was just allocated.
+                    unsafe { self.release_bits(scan, done) };
+                    let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
+                    let above = run.end().0 - piece.end().0;
+                    let more = bytes(BitmapMemory::<K>::fewest_parts::<M>(above));
+                    let had = bytes(run.count + made);
+                    return Err(cause.beside(had + more, had, M::GEOMETRY.granule_bytes()));
+                }
+            }
+            if Self::is_long(run.count) {
+                user.between_steps(online);
+            }
         }
         Ok(())
     }
 
-    /// Allocates the page of a part, inside the gate: the highest that is Ready, so that the pages
-    /// after the run stay free for it to grow into.
+    /// Claims the part that covers `piece` of a run of so many pages; makes it if it is absent, and
+    /// returns whether it was.
+    ///
+    /// # Errors
+    /// Why there is no page, or no entry. The heap is as it was.
+    fn cover_piece(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        (piece, pages): (PageRun, usize),
+        user: &impl Reclaim<M>,
+    ) -> Result<bool, Cause> {
+        if self.claim_bits(scan, piece) {
+            return Ok(false);
+        }
+        let mut page = Some(self.part_page(online, pages, user)?);
+        let covered = self.with_machine(online, user, |space, windows| {
+            // Another thread may have made it.
+            if self.claim_bits(scan, piece) {
+                return Ok(());
+            }
+            windows.with_metadata::<M, K, _>(|windows| {
+                let mut source = windows.source(space);
+                self.bitmap.ensure(&self.index, &mut source, piece)
+            })?;
+            if let Some(page) = page.take() {
+                let (machine, ledger) = (&online.machine, &self.ledger);
+                self.bitmap.add(&self.index, machine, ledger, piece, page);
+            }
+            self.claim_committed(scan, piece);
+            Ok(())
+        });
+        let is_new = page.is_none();
+        if let Some(page) = page {
+            self.free(page);
+        }
+        covered.map(|()| is_new)
+    }
+
+    /// Claims the bitmap that covers `run`, which was made Ready since the caller entered the gate.
+    pub(super) fn claim_committed(&self, scan: Scan, run: PageRun) {
+        let claimed = self.claim_bits(scan, run).then_some(()).ok_or(());
+        expect_invariant::<K, _, _>(claimed, "bitmap that was made is ready");
+    }
+
+    /// Allocates the page of a part for a run of `pages` pages: the highest that is Ready. If none
+    /// is, the highest that is free for a long run, so that the pages after it stay free for it to
+    /// grow into. A short run is a span, or moves when it grows, and its part stays close to it.
     fn part_page(
         &self,
         online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
+        pages: usize,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        if let Some(highest) = self.pool.take_highest(&self.ledger) {
-            return Ok(highest);
+        if let Some(ready) = self.pool.take_highest(&self.ledger) {
+            return Ok(ready);
         }
-        let want = Want::pages(1);
-        let found = self.find_or_reclaim(online, want, user);
-        match found.map(PagePool::<M, K>::if_ready) {
-            None => self.grow(space, windows, want),
-            Some(Ok(ready)) => Ok(ready),
-            Some(Err(transit)) => {
-                let committed = self.commit_part(space, &transit, transit.run());
-                self.finish_commit(transit, committed)
-            }
-        }
-    }
-
-    /// Grows the heap by a run with its heap bitmap; if no window has room for both side by side,
-    /// by the run alone.
-    ///
-    /// # Errors
-    /// As of [`grow`](Self::grow); the heap may have grown by the run alone, which is free then.
-    pub(super) fn grow_covered(
-        &self,
-        online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        want: Want,
-        user: &impl Reclaim<M>,
-    ) -> Result<ReadyRun, Cause> {
-        if !want.scan.is_yes() {
-            return self.grow(space, windows, want);
-        }
-        match self.grow(space, windows, Self::beside_parts(want)) {
-            Ok(grown) => Ok(self.keep_beside(&online.machine, want, grown)),
-            Err(Cause::Window { .. } | Cause::MetadataWindow { .. }) => {
-                let ready = self.grow(space, windows, want)?;
-                let covered = (want.scan, ready.run());
-                let covered = self.with_bits(online, space, windows, covered, user, || Ok(()));
-                self.keep_if_covered(ready, covered)
-            }
-            Err(cause) => Err(cause),
-        }
-    }
-
-    /// Takes free pages for a run and its heap bitmap side by side, and commits them.
-    ///
-    /// # Errors
-    /// Why there is no memory; the pages are free again.
-    pub(super) fn find_covered(
-        &self,
-        online: &Online<M>,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        want: Want,
-    ) -> Option<Result<ReadyRun, Cause>> {
-        let found = self
-            .pool
-            .find_anywhere(&self.ledger, Self::beside_parts(want))?;
-        let ready = match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => {
-                let ensured = self.ensure_bits(space, windows, (want.scan, ready.run()));
-                self.keep_if_covered(ready, ensured)
-            }
-            Err(transit) => {
-                let run = transit.run();
-                let committed = self
-                    .ensure_bits(space, windows, (want.scan, run))
-                    .and_then(|()| self.commit_part(space, &transit, run));
-                self.finish_commit(transit, committed)
-            }
+        let is_short = BitmapMemory::<K>::fewest_parts::<M>(pages) < 2;
+        let highest = match is_short {
+            true => None,
+            false => self.pool.find_highest(&self.ledger),
         };
-        Some(ready.map(|ready| self.keep_beside(&online.machine, want, ready)))
-    }
-
-    /// Makes the entries of the parts that cover a run.
-    pub(super) fn ensure_bits(
-        &self,
-        space: &Space<'_, M>,
-        windows: &mut Windows,
-        (scan, run): (Scan, PageRun),
-    ) -> Result<(), Cause> {
-        windows.with_metadata::<M, K, _>(|windows| {
-            let mut source = windows.source(space);
-            self.bitmap.ensure(&self.index, &mut source, scan, run)
-        })
-    }
-
-    /// The run of `want` in `all`, which has pages for its parts beside it: before it, so that the
-    /// run can grow, unless it is aligned.
-    pub(super) const fn split_beside(want: Want, all: ReadyRun) -> (ReadyRun, ReadyRun) {
-        if want.align_pages > 1 {
-            return all.split_at(want.pages);
+        match highest {
+            Some(found) => self.commit_found(online, found, user),
+            None => self.alloc_or_grow(online, Want::pages(1), user),
         }
-        let before = all.run().count - want.pages;
-        let (spare, run) = all.split_at(before);
-        (run, spare)
     }
 
-    /// Covers the run of `want` by parts in the pages beside it.
-    fn keep_beside(&self, machine: &M, want: Want, all: ReadyRun) -> ReadyRun {
-        let (run, spare) = Self::split_beside(want, all);
-        let spare = self.keep_parts(machine, want.scan, run.run(), spare);
-        self.free_spare(spare);
-        run
+    /// Frees idle parts, and takes the memory of free pages until no more than `before` have any.
+    #[cold]
+    fn drop_surplus(&self, online: &Online<M>, before: usize, user: &impl Reclaim<M>) {
+        self.free_idle_parts(online);
+        let surplus = self.scavengeable_pages().saturating_sub(before);
+        if M::DECOMMITS && surplus > 0 {
+            // Where the machine is busy, memory stays for the next request.
+            let _ = self.scavenge(online, user, surplus);
+        }
     }
 
-    /// `want` with as many pages more as the parts that cover it can take.
-    pub(super) const fn beside_parts(want: Want) -> Want {
-        let pages = want.pages + BitmapMemory::<K>::most_parts::<M>(want);
-        Want { pages, ..want }
+    /// Frees idle parts that would stand in the way of the run of `want`: all, if the run is longer
+    /// than a page and there are more than it can use.
+    #[inline(always)]
+    pub(super) fn clear_the_way(&self, online: &Online<M>, want: Want) {
+        let idle = self.bitmap.idle_bytes() >> M::GEOMETRY.page_shift;
+        // The run may begin and end in the middle of a part's pages.
+        let useful = match want.scan.is_yes() {
+            true => BitmapMemory::<K>::fewest_parts::<M>(want.pages) + 1,
+            false => 0,
+        };
+        if want.pages > 1 && idle > useful {
+            self.free_idle_parts(online);
+        }
     }
 
-    /// Makes the parts that are missing of those that cover `run` out of pages of `spare`, claims
-    /// them, and returns the other pages. The entries of the parts were ensured. The caller holds
-    /// the growth gate.
-    pub(super) fn keep_parts(
-        &self,
-        machine: &M,
-        scan: Scan,
-        run: PageRun,
-        mut spare: ReadyRun,
-    ) -> ReadyRun {
-        while !spare.run().is_empty() {
-            let Some(piece) = self.bitmap.first_missing(&self.index, run) else {
+    /// Makes every idle part a free page, in steps, and returns whether there was one. None is, if
+    /// the gate is closed and interrupts are masked.
+    pub(super) fn free_idle_parts(&self, online: &Online<M>) -> bool {
+        let mut has_freed = false;
+        while self.bitmap.idle_bytes() > 0 {
+            let Ok(gated) = self.enter() else {
                 break;
             };
-            let (page, others) = spare.split_at(1);
-            spare = others;
-            self.bitmap
-                .add(&self.index, machine, &self.ledger, piece, page);
-        }
-        self.claim_committed(scan, run);
-        spare
-    }
-
-    /// Frees the pages that the parts of a run did not take.
-    pub(super) fn free_spare(&self, spare: ReadyRun) {
-        if !spare.run().is_empty() {
-            self.free(spare);
-        }
-    }
-
-    /// Makes every idle part a free page, and returns whether there was one. None is, if the gate
-    /// is closed and interrupts are masked.
-    pub(super) fn free_idle_parts(&self, online: &Online<M>) -> bool {
-        if self.bitmap.idle_bytes() == 0 {
-            return false;
-        }
-        let Ok(gated) = self.enter() else {
-            return false;
-        };
-        let (machine, ledger) = (&online.machine, &self.ledger);
-        let mut has_freed = false;
-        while let Some(idle) =
-            self.bitmap
-                .take_lowest_idle(&self.index, machine, ledger, &gated.windows)
-        {
-            self.free(idle.page);
-            has_freed = true;
+            for _ in 0..STEP {
+                let (machine, ledger) = (&online.machine, &self.ledger);
+                let idle =
+                    self.bitmap
+                        .take_lowest_idle(&self.index, machine, ledger, &gated.windows);
+                let Some(idle) = idle else {
+                    return has_freed;
+                };
+                self.free(idle.page);
+                has_freed = true;
+            }
         }
         has_freed
     }

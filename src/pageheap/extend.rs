@@ -28,10 +28,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             .pool
             .extend(&self.ledger, run, more.pages)
             .ok_or(Cause::NotFree { bytes })?;
+        if may_grow {
+            return self.covered(online, more, user, || {
+                self.commit_found(online, found, user)
+            });
+        }
         match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) if may_grow => self.cover(online, more.scan, ready, user),
             Ok(ready) => self.keep_if_claimed(more.scan, ready),
-            Err(transit) if may_grow => self.commit_found(online, more.scan, transit, user),
             Err(transit) => {
                 self.pool.free_in_transit(transit);
                 Err(Cause::NotReady { bytes })

@@ -19,7 +19,6 @@ use super::run::{ReadyRun, Transit, Want};
 use crate::base::PageRun;
 use crate::region::token::{Prepared, Ready, Refused, Reserved};
 use crate::region::{Cause, Purpose, Source, Space, Windows};
-use crate::span::Scan;
 
 /// A piece that was taken for a step, and the free pages directly below it that are part of the
 /// run.
@@ -57,7 +56,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Claim { plan, tail, piece } = self.claim(space, windows, want, false)?;
         let grown = match self.commit_piece(space, plan, piece, tail.as_ref()) {
             Ok(committed) if Self::METADATA_FIRST => Ok(self.publish(plan, tail, committed)),
-            Ok(committed) => self.publish_piece(space, windows, want, plan, tail, committed),
+            Ok(committed) => self.publish_piece(space, windows, plan, tail, committed),
             Err(Refused { range, why }) => {
                 self.drop_claim(windows, tail, range);
                 Err(why)
@@ -106,7 +105,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 break (pool, plan);
             }
             drop(pool);
-            self.make_metadata(space, windows, plan.piece, (want.scan, plan.run))?;
+            self.make_metadata(space, windows, plan.piece)?;
             made = Some(plan);
         };
         let tail = plan.tail();
@@ -143,8 +142,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         best.ok_or(want.has_no_window::<M>(largest))
     }
 
-    /// Makes all the metadata that publishing `piece` needs, and the entries of the heap bitmap
-    /// that covers `run`.
+    /// Makes all the metadata that publishing `piece` needs.
     ///
     /// # Errors
     /// Why there is no memory. What was made stays, empty and charged.
@@ -153,7 +151,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         space: &Space<'_, M>,
         windows: &mut Windows,
         piece: PageRun,
-        (scan, run): (Scan, PageRun),
     ) -> Result<(), Cause> {
         windows.with_metadata::<M, K, _>(|windows| {
             let mut source = windows.source(space);
@@ -168,8 +165,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     windows.put_in_stock(old, space);
                 }
             }
+            if M::DECOMMITS {
+                return Ok(());
+            }
+            // Growth takes no more than a request needs, and may leave no room for the entries of
+            // the heap bitmap.
             let mut source = windows.source(space);
-            self.bitmap.ensure(&self.index, &mut source, scan, run)
+            self.bitmap.ensure(&self.index, &mut source, piece)
         })
     }
 
@@ -182,7 +184,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         &self,
         space: &Space<'_, M>,
         windows: &mut Windows,
-        want: Want,
         mut plan: Plan,
         tail: Option<Transit>,
         committed: Committed,
@@ -193,8 +194,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             is_zeroed,
         } = committed;
         loop {
-            let covered = (want.scan, plan.run);
-            let cause = match self.make_metadata(space, windows, plan.piece, covered) {
+            let cause = match self.make_metadata(space, windows, plan.piece) {
                 Ok(()) => {
                     let committed = Committed {
                         head,

@@ -10,7 +10,7 @@ use archipelago_api::{Contents, Kernel, Machine};
 
 use super::grow::Claim;
 use super::long_piece::LongPiece;
-use super::page_heap::{Online, PageHeap, STEP, steps};
+use super::page_heap::{Online, PageHeap, STEP};
 use super::plan::Plan;
 use super::pool::PagePool;
 use super::reclaim::Reclaim;
@@ -18,7 +18,6 @@ use super::run::{ReadyRun, Transit, Want};
 use crate::base::PageRun;
 use crate::base::invariant::expect_invariant;
 use crate::region::{Cause, Space, Windows};
-use crate::span::Scan;
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Whether a run of `pages` pages is committed in steps.
@@ -39,21 +38,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let mut found = self.find_or_reclaim(online, want, user);
-        if let Some(run) = found.take_if(|run| !self.covers(want.scan, run.run())) {
-            self.unfind(run);
-            if let Some(covered) = self.find_long_covered(online, want, user) {
-                return covered;
-            }
-            found = self.pool.find_anywhere(&self.ledger, want);
-        }
+        let found = self.find_or_reclaim(online, want, user);
         match found.map(PagePool::<M, K>::if_ready) {
             None => self.grow_long(online, want, user),
-            Some(Err(transit)) => self.commit_long(online, want.scan, transit, user),
-            Some(Ok(ready)) => {
-                let covered = self.cover_long(online, want.scan, ready.run(), user);
-                self.keep_if_covered(ready, covered)
-            }
+            Some(Err(transit)) => self.commit_long(online, transit, user),
+            Some(Ok(ready)) => Ok(ready),
         }
     }
 
@@ -64,11 +53,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     pub(super) fn commit_long(
         &self,
         online: &Online<M>,
-        scan: Scan,
         transit: Transit,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let committed = self.commit_steps(online, scan, &transit, user);
+        let committed = self.commit_steps(online, &transit, user);
         self.finish_commit(transit, committed)
     }
 
@@ -79,7 +67,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     fn commit_steps(
         &self,
         online: &Online<M>,
-        scan: Scan,
         transit: &Transit,
         user: &impl Reclaim<M>,
     ) -> Result<bool, Cause> {
@@ -87,13 +74,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let all = self.pool.count_scavenged(run) << M::GEOMETRY.page_shift;
         let mut is_zeroed = true;
         for step in steps(run) {
-            let committed = self.with_machine(online, user, |space, windows| {
+            let committed = self.with_machine(online, user, |space, _| {
                 if step.first == run.first {
                     space.admits(all)?;
                 }
-                self.with_bits(online, space, windows, (scan, step), user, || {
-                    self.commit_part(space, transit, step)
-                })
+                self.commit_part(space, transit, step)
             });
             match committed {
                 Ok(zeroed) => is_zeroed &= zeroed,
@@ -101,7 +86,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     let done = PageRun::between(run.first, step.first);
                     let had = self.pool.count_scavenged(done) << M::GEOMETRY.page_shift;
                     // SAFETY: the steps before this one were committed.
-                    unsafe { self.uncommit_steps(online, scan, transit, done, user) };
+                    unsafe { self.uncommit_steps(online, transit, done, user) };
                     return Err(cause.beside(had, had, M::GEOMETRY.granule_bytes()));
                 }
             }
@@ -117,7 +102,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     unsafe fn uncommit_steps(
         &self,
         online: &Online<M>,
-        scan: Scan,
         transit: &Transit,
         done: PageRun,
         user: &impl Reclaim<M>,
@@ -127,121 +111,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 // SAFETY: the step was committed, as the caller promises.
                 unsafe { self.uncommit_part(space, transit, step) };
             });
-            // SAFETY: the pages are in transit, so no object is in them.
-            unsafe { self.release_bits(scan, step) };
         }
     }
 
-    /// Gives a long run that is Ready the heap bitmap that is to cover it.
-    ///
-    /// # Errors
-    /// Why there is no bitmap; none is claimed.
-    fn cover_long(
-        &self,
-        online: &Online<M>,
-        scan: Scan,
-        run: PageRun,
-        user: &impl Reclaim<M>,
-    ) -> Result<(), Cause> {
-        if !scan.is_yes() {
-            return Ok(());
-        }
-        for step in steps(run) {
-            let covered = self.with_machine(online, user, |space, windows| {
-                self.with_bits(online, space, windows, (scan, step), user, || Ok(()))
-            });
-            if let Err(cause) = covered {
-                let done = PageRun::between(run.first, step.first);
-                // SAFETY: the run was just allocated, so no object is in it.
-                unsafe { self.release_bits(scan, done) };
-                return Err(cause);
-            }
-            user.between_steps(online);
-        }
-        Ok(())
-    }
-
-    /// Grows the heap by a long run with its heap bitmap, as [`grow_covered`](Self::grow_covered)
-    /// does.
-    ///
-    /// # Errors
-    /// As of that.
-    fn grow_long(
-        &self,
-        online: &Online<M>,
-        want: Want,
-        user: &impl Reclaim<M>,
-    ) -> Result<ReadyRun, Cause> {
-        if !want.scan.is_yes() {
-            return self.grow_long_run(online, want, user);
-        }
-        match self.grow_long_run(online, Self::beside_parts(want), user) {
-            Ok(grown) => Ok(self.keep_long(online, want, grown, user)),
-            Err(Cause::Window { .. } | Cause::MetadataWindow { .. }) => {
-                let ready = self.grow_long_run(online, want, user)?;
-                let covered = self.cover_long(online, want.scan, ready.run(), user);
-                self.keep_if_covered(ready, covered)
-            }
-            Err(cause) => Err(cause),
-        }
-    }
-
-    /// Covers the long run of `want` by parts in the pages beside it, in steps.
-    fn keep_long(
-        &self,
-        online: &Online<M>,
-        want: Want,
-        all: ReadyRun,
-        user: &impl Reclaim<M>,
-    ) -> ReadyRun {
-        let (run, spare) = Self::split_beside(want, all);
-        let mut spare = Some(spare);
-        for step in steps(run.run()) {
-            self.with_open_gate(online, user, |_, _| {
-                let kept = |spare| self.keep_parts(&online.machine, want.scan, step, spare);
-                spare = spare.take().map(kept);
-            });
-            user.between_steps(online);
-        }
-        if let Some(spare) = spare {
-            self.free_spare(spare);
-        }
-        run
-    }
-
-    /// Takes free pages for a long run and its heap bitmap side by side, and commits them in steps.
-    ///
-    /// # Errors
-    /// Why there is no memory; the pages are free again.
-    fn find_long_covered(
-        &self,
-        online: &Online<M>,
-        want: Want,
-        user: &impl Reclaim<M>,
-    ) -> Option<Result<ReadyRun, Cause>> {
-        let found = self
-            .pool
-            .find_anywhere(&self.ledger, Self::beside_parts(want))?;
-        let covered = (want.scan, found.run());
-        let ensured = self.with_machine(online, user, |space, windows| {
-            self.ensure_bits(space, windows, covered)
-        });
-        if let Err(cause) = ensured {
-            self.unfind(found);
-            return Some(Err(cause));
-        }
-        let ready = match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => Ok(ready),
-            Err(transit) => self.commit_long(online, Scan::NO, transit, user),
-        };
-        Some(ready.map(|ready| self.keep_long(online, want, ready, user)))
-    }
-
-    /// Grows the heap by a long run, for whose heap bitmap there are entries.
+    /// Grows the heap by a long run.
     ///
     /// # Errors
     /// Objects, free pages, ranges, index and `prepared` are as before.
-    fn grow_long_run(
+    fn grow_long(
         &self,
         online: &Online<M>,
         want: Want,
@@ -264,7 +141,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
         };
         let mut parts = Some((tail, piece));
-        let published = self.publish_long(online, want.scan, plan, &mut parts, user);
+        let published = self.publish_long(online, plan, &mut parts, user);
         if let (Err(_), Some((tail, mut piece))) = (&published, parts) {
             self.uncommit_claimed(online, tail.as_ref(), &mut piece, user);
             self.settle_refused(online, tail, piece, user);
@@ -291,7 +168,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let granule = M::GEOMETRY.granule_bytes();
         let mut is_zeroed = match tail {
             Some(tail) => self
-                .commit_steps(online, Scan::NO, tail, user)
+                .commit_steps(online, tail, user)
                 .map_err(|cause| cause.beside(piece.pages().bytes::<M>(), 0, granule))?,
             None => true,
         };
@@ -324,7 +201,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         if let Some(tail) = tail {
             // SAFETY: all of the tail was committed before the piece.
-            unsafe { self.uncommit_steps(online, Scan::NO, tail, tail.run(), user) };
+            unsafe { self.uncommit_steps(online, tail, tail.run(), user) };
         }
     }
 
@@ -345,16 +222,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
     }
 
-    /// Makes the metadata of a claim all of which is committed, in steps, with the entries of the
-    /// heap bitmap that covers it, and publishes the claim with the last one. Takes `parts` if it
-    /// succeeds.
+    /// Makes the metadata of a claim all of which is committed, in steps, and publishes the claim
+    /// with the last one. Takes `parts` if it succeeds.
     ///
     /// # Errors
     /// Why there is no memory; metadata that was made stays, empty and charged.
     fn publish_long(
         &self,
         online: &Online<M>,
-        scan: Scan,
         plan: Plan,
         parts: &mut Option<(Option<Transit>, LongPiece)>,
         user: &impl Reclaim<M>,
@@ -363,7 +238,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         for step in steps(plan.piece) {
             let is_last = step.end() == plan.piece.end();
             let made = self.with_machine(online, user, |space, windows| {
-                self.make_metadata(space, windows, step, (scan, plan.run))?;
+                self.make_metadata(space, windows, step)?;
                 if is_last {
                     if let Some((tail, piece)) = parts.take() {
                         run = Some(self.pool.publish(plan, tail, piece.into_ready(), None));
@@ -392,4 +267,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         });
         expect_invariant::<K, _, _>(done, "with interrupts on the gate is entered");
     }
+}
+
+/// `run` in parts of [`STEP`] pages and a shorter last one.
+fn steps(run: PageRun) -> impl Iterator<Item = PageRun> {
+    let parts = run.count.div_ceil(STEP);
+    (0..parts).map(move |part| {
+        let first = run.first.plus(part * STEP);
+        PageRun::new(first, STEP.min(run.end().0 - first.0))
+    })
 }

@@ -18,15 +18,6 @@ use crate::span::{Records, Scan};
 /// Pages that one step inside the growth gate makes Ready, or takes the memory of, at most.
 pub(super) const STEP: usize = 128;
 
-/// `run` in parts of [`STEP`] pages and a shorter last one.
-pub(super) fn steps(run: PageRun) -> impl Iterator<Item = PageRun> {
-    let parts = run.count.div_ceil(STEP);
-    (0..parts).map(move |part| {
-        let first = run.first.plus(part * STEP);
-        PageRun::new(first, STEP.min(run.end().0 - first.0))
-    })
-}
-
 /// A heap of pages on the machine `M` in the kernel `K`.
 ///
 /// The page heap owns the windows, the machine, every page and all metadata memory. It hands out

@@ -230,6 +230,15 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         Some(unsafe { ReadyRun::assume(run) })
     }
 
+    /// Takes the highest free page that is in no page cache, and charges it to objects if it is
+    /// Ready.
+    pub(super) fn find_highest(&self, ledger: &Ledger) -> Option<Transit> {
+        let mut side = self.side.lock();
+        let page = self.pages.highest_free(&side.pages)?;
+        let taken = self.pages.take(&mut side.pages, PageRun::new(page, 1));
+        Self::charge_found(ledger, taken)
+    }
+
     /// Frees pages that were to lose their memory, which they kept.
     pub(super) fn spare(&self, victim: Victim) {
         self.free_taken(&mut self.side.lock(), victim.run);

@@ -148,20 +148,6 @@ impl ReadyRun {
     pub(crate) const fn record(self) -> PageRun {
         self.run
     }
-
-    /// The first `pages` pages, of as many at least, and the others.
-    pub(super) const fn split_at(self, pages: usize) -> (Self, Self) {
-        let Self { run, is_zeroed } = self;
-        let first = Self {
-            run: PageRun::new(run.first, pages),
-            is_zeroed,
-        };
-        let others = Self {
-            run: PageRun::between(first.run.end(), run.end()),
-            is_zeroed,
-        };
-        (first, others)
-    }
 }
 
 /// A page of heap bitmap that was idle and is absent: a run like any other now, all of it zero.

@@ -59,7 +59,7 @@ fn two_growers_at_once<G: SimGeometry>() {
             let after = Snapshot::settled(&case);
             after
                 .with_free_pages_alike()
-                .assert_only_stocked(&before.with_free_pages_alike());
+                .assert_only_stocked(&before.with_free_pages_alike(), false);
         }
         repeat(&mut case, injection);
         for _ in 0..refused {

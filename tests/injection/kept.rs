@@ -29,6 +29,7 @@ fn a_scannable_object_in_kept_pages<G: SimGeometry>() {
         set_up: with_a_kept_span::<G>,
         operate: |case| case.allocate_scannable(layout(BYTES, 8), AllocFlags::empty()),
         absorbs: true,
+        grows: true,
     });
     crate::report(calls);
     assert!(calls >= 4, "the bitmap needs the machine");

@@ -37,16 +37,21 @@ mod sweep;
 
 /// Runs [`sweep::calls`] and [`shortage::sweep`] on an operation: `inject!(set_up, operate)`. Both
 /// are functions of the geometry alone, so that every injection finds the same heap. With
-/// `absorbs`, the operation may succeed in spite of a failure, because it has another way.
+/// `absorbs`, the operation may succeed in spite of a failure, because it has another way; where it
+/// `grows`, the heap may keep free pages.
 macro_rules! inject {
     ($set_up:expr, $operate:expr) => {
         inject!($set_up, $operate, absorbs: false)
     };
-    ($set_up:expr, $operate:expr, absorbs: $absorbs:expr) => {{
+    ($set_up:expr, $operate:expr, absorbs: $absorbs:expr) => {
+        inject!($set_up, $operate, absorbs: $absorbs, grows: false)
+    };
+    ($set_up:expr, $operate:expr, absorbs: $absorbs:expr, grows: $grows:expr) => {{
         let scenario = $crate::sweep::Scenario {
             set_up: $set_up,
             operate: $operate,
             absorbs: $absorbs,
+            grows: $grows,
         };
         let calls = $crate::sweep::calls(&scenario);
         let frames = $crate::shortage::sweep(&scenario, $crate::shortage::Scarce::Frames);

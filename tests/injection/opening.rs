@@ -100,6 +100,7 @@ fn add_window<G: SimGeometry>() {
         },
         operate: added,
         absorbs: false,
+        grows: false,
     };
     let injected = crate::sweep::calls(&scenario);
     crate::report(injected);

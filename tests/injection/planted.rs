@@ -27,6 +27,7 @@ fn run(operate: fn(&mut Case<Plain32>) -> Result<(), Refusal>) {
         set_up,
         operate,
         absorbs: false,
+        grows: false,
     });
 }
 
@@ -91,7 +92,7 @@ fn an_object_that_is_overwritten() {
 }
 
 #[test]
-#[should_panic(expected = "free pages and ranges")]
+#[should_panic(expected = "pages stay")]
 fn pages_that_are_left_over() {
     run(|case| {
         allocate(case).inspect_err(|_| {
@@ -138,6 +139,7 @@ fn a_shortage_with_a_wrong_error() {
         set_up,
         operate: |case| allocate(case).map_err(|_| Refusal::Reserve(Cause::NotInitialised)),
         absorbs: false,
+        grows: false,
     };
     shortage::sweep(&scenario, Scarce::Frames);
 }

@@ -148,6 +148,7 @@ fn a_large_object_that_becomes_a_small_one<G: SimGeometry>() {
         set_up: with_a_large_object::<G>,
         operate: |case| case.resize_first(24, AllocFlags::empty()),
         absorbs: true,
+        grows: false,
     };
     let failures = sweep::calls(&scenario);
     assert!(failures >= 4, "it would move if it could");

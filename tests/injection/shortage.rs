@@ -51,7 +51,7 @@ fn run_short<G: SimGeometry>(
     };
     let missing = scarce.missing::<G>(refusal, count + scavengeable);
     let once = look(scenario, &case);
-    once.assert_only_stocked(&before);
+    once.assert_only_stocked(&before, scenario.grows);
     for _ in 1..REPEATS {
         let result = (scenario.operate)(&mut case);
         let again = result.expect_err("as much is missing");

@@ -24,6 +24,9 @@ pub(crate) struct Scenario<G: SimGeometry> {
     pub(crate) operate: fn(&mut Case<G>) -> Result<(), Refusal>,
     /// Whether the operation may succeed although a call failed.
     pub(crate) absorbs: bool,
+    /// Whether the heap may keep pages that it grew by, free and as scavenged as before: an
+    /// operation of several requests undoes no growth of those that succeeded.
+    pub(crate) grows: bool,
 }
 
 /// A kind of failure that is injected.
@@ -122,14 +125,19 @@ fn inject<G: SimGeometry>(scenario: &Scenario<G>, injection: Injection, nth: usi
             check_result::<G>(refusal, injection, nth, &calls);
             case.check();
             let once = look(scenario, &case, injection);
-            once.assert_only_stocked(&before);
-            repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
+            once.assert_only_stocked(&before, scenario.grows);
+            if !repeat(scenario, &mut case, injection, calls.get(nth - 1).copied()) {
+                // The pages that the heap had grown by served.
+                case.finish();
+                return injected;
+            }
             case.check();
             let mut again = look(scenario, &case, injection);
             if scenario.absorbs {
                 // Another way used metadata that was in stock, and uses no more of it.
                 again.assert_no_more_memory_than(&once);
-                repeat(scenario, &mut case, injection, calls.get(nth - 1).copied());
+                let call = calls.get(nth - 1).copied();
+                assert!(repeat(scenario, &mut case, injection, call), "refused");
                 let once = core::mem::replace(&mut again, look(scenario, &case, injection));
                 again.assert_no_more_than(&once);
             } else {
@@ -155,13 +163,14 @@ fn look<G: SimGeometry>(scenario: &Scenario<G>, case: &Case<G>, injection: Injec
 
 /// Repeats the refusal: the same kind of call for as many bytes fails again, wherever it comes now
 /// that some metadata is in stock. Where that may be another call each time, every call fails from
-/// the first on.
+/// the first on. Returns whether the operation was refused each time, as it is unless the heap may
+/// keep pages that it grew by.
 fn repeat<G: SimGeometry>(
     scenario: &Scenario<G>,
     case: &mut Case<G>,
     injection: Injection,
     call: Option<Call>,
-) {
+) -> bool {
     let machine = case.rig.machine.clone();
     for _ in 1..REPEATS {
         let result = match injection {
@@ -181,8 +190,12 @@ fn repeat<G: SimGeometry>(
                 Injection::Busy(Mode::FromThenOn).during(&machine, 1, || (scenario.operate)(case))
             }
         };
-        assert!(result.is_err(), "the call that failed did not come again");
+        if result.is_ok() {
+            assert!(scenario.grows, "the call that failed did not come again");
+            return false;
+        }
     }
+    true
 }
 
 /// Fails calls of the same kind and for as many bytes as `failed`.

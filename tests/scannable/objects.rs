@@ -153,7 +153,7 @@ fn memory_is_given_back<G: SimGeometry>() {
     subject.plain(100);
     subject.rig.heap.scavenge(usize::MAX).expect("not busy");
     let before = subject.rig.heap.stats().mapped_ready;
-    for words in [3, 5000, 100, 50_000] {
+    for words in [50_000, 3, 5000, 100] {
         subject.array(&POINTER, words);
     }
     while subject.live.len() > 1 {

@@ -9,7 +9,7 @@ use crate::subject::{POINTER, SIX, Subject};
 const NONE: AllocFlags = AllocFlags::empty();
 
 /// Pages of the object at first, all covered by one or two parts of the bitmap.
-const FEW: usize = 12;
+const FEW: usize = 16;
 /// Pages for the parts of the bitmap that cover such an object, and more.
 const PARTS: usize = 24;
 /// Free pages that follow the object, covered by other parts.
@@ -23,21 +23,16 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
 /// A scannable object followed by free pages, and another object after those.
 fn with_free_pages_after<G: SimGeometry>() -> Subject<G> {
     let mut subject = Subject::new();
+    let page = Rig::<G>::PAGE;
+    let room = subject.rig.get((FEW + ROOM) * page, 8);
+    let _ = subject.rig.get(FEW * page, 8);
+    // Free pages above, for the bitmap.
+    let above = subject.rig.get(PARTS * page, 8);
+    let _ = subject.rig.get(page, 8);
+    subject.rig.free(above);
+    subject.rig.free(room);
     subject.array(&POINTER, elements::<G>(FEW));
-    subject.plain(ROOM * Rig::<G>::PAGE);
-    subject.plain(FEW * Rig::<G>::PAGE);
-    let end = subject.rig.address(subject.live[0].block).value() + FEW * Rig::<G>::PAGE;
-    let room = subject.live.swap_remove(1);
-    assert_eq!(
-        subject.rig.address(room.block).value(),
-        end,
-        "directly after it"
-    );
-    // Free pages elsewhere, for the bitmap.
-    let elsewhere = subject.rig.get(PARTS * Rig::<G>::PAGE, 8);
-    let _ = subject.rig.get(Rig::<G>::PAGE, 8);
-    subject.rig.free(elsewhere);
-    subject.rig.free(room.block);
+    assert_eq!(subject.live[0].block.pointer, room.pointer, "the lowest");
     subject.check();
     subject
 }

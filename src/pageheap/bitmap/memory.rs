@@ -9,7 +9,7 @@ use core::mem::size_of;
 
 use archipelago_api::{Kernel, Machine};
 
-use super::super::run::{IdlePage, ReadyRun, Want};
+use super::super::run::{IdlePage, ReadyRun};
 use crate::arena::ArenaIndex;
 use crate::base::held::HeapNumber;
 use crate::base::lock::{RankedLock, rank};
@@ -110,12 +110,14 @@ impl<K: Kernel> BitmapMemory<K> {
         self.counts.lock().idle_bytes
     }
 
-    /// The most parts that cover `want`, wherever its run is.
-    pub(in super::super) const fn most_parts<M: Machine>(want: Want) -> usize {
-        if !want.scan.is_yes() {
-            return 0;
-        }
-        (want.pages - 1).div_ceil(ArenaIndex::<M>::PART_PAGES) + 1
+    /// The pages of `run`, grouped by the part that covers them.
+    pub(in super::super) fn pieces<M: Machine>(run: PageRun) -> impl Iterator<Item = PageRun> {
+        ArenaIndex::<M>::pieces(run)
+    }
+
+    /// Pages of the bitmap that covers `pages` pages, at least.
+    pub(in super::super) const fn fewest_parts<M: Machine>(pages: usize) -> usize {
+        pages.div_ceil(ArenaIndex::<M>::PART_PAGES)
     }
 
     /// The piece that the bitmap takes of the first metadata, and how often.
@@ -123,9 +125,7 @@ impl<K: Kernel> BitmapMemory<K> {
         (ArenaIndex::<M>::PARTS_NEED, !M::DECOMMITS as usize)
     }
 
-    /// Makes the entries of the parts that cover `run`, a run that the heap grows by, if it is for
-    /// objects that may hold pointers. Where growth takes no more than a request needs, it may
-    /// leave no room for entries, which are made for every run there.
+    /// Makes the entries of the parts that cover `run`.
     ///
     /// # Errors
     /// Why there is no memory. What was made stays, for the next attempt.
@@ -133,22 +133,9 @@ impl<K: Kernel> BitmapMemory<K> {
         &self,
         index: &ArenaIndex<M>,
         source: &mut MetadataSource<'_, M>,
-        scan: Scan,
         run: PageRun,
     ) -> Result<(), Cause> {
-        if !scan.is_yes() && M::DECOMMITS {
-            return Ok(());
-        }
         index.ensure_bits(run, source)
-    }
-
-    /// The first pages of `run` that one part covers which is not Ready.
-    pub(in super::super) fn first_missing<M: Machine>(
-        &self,
-        index: &ArenaIndex<M>,
-        run: PageRun,
-    ) -> Option<PageRun> {
-        index.first_without_bits(run)
     }
 
     /// Makes the part that covers `piece`, whose entry was ensured and which is absent, out of
@@ -232,7 +219,7 @@ impl<K: Kernel> BitmapMemory<K> {
 
     /// Takes back the first idle part that covers pages of `run`, if nobody reads bits. The caller
     /// holds the growth gate.
-    pub(in super::super) fn take_idle<M: Machine>(
+    fn take_idle<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
         machine: &M,

@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 
 use archipelago_api::{Kernel, Machine};
 
-use super::super::run::{IdlePage, ReadyRun, Want};
+use super::super::run::{IdlePage, ReadyRun};
 use crate::arena::ArenaIndex;
 use crate::base::PageRun;
 use crate::base::held::HeapNumber;
@@ -37,7 +37,12 @@ impl<K: Kernel> BitmapMemory<K> {
     pub(in super::super) fn join(&self, _: HeapNumber) {}
 
     #[inline(always)]
-    pub(in super::super) const fn most_parts<M: Machine>(_: Want) -> usize {
+    pub(in super::super) fn pieces<M: Machine>(_: PageRun) -> impl Iterator<Item = PageRun> {
+        core::iter::empty()
+    }
+
+    #[inline(always)]
+    pub(in super::super) const fn fewest_parts<M: Machine>(_: usize) -> usize {
         0
     }
 
@@ -51,19 +56,9 @@ impl<K: Kernel> BitmapMemory<K> {
         &self,
         _: &ArenaIndex<M>,
         _: &mut MetadataSource<'_, M>,
-        _: Scan,
         _: PageRun,
     ) -> Result<(), Cause> {
         Ok(())
-    }
-
-    #[inline(always)]
-    pub(in super::super) fn first_missing<M: Machine>(
-        &self,
-        _: &ArenaIndex<M>,
-        _: PageRun,
-    ) -> Option<PageRun> {
-        None
     }
 
     #[inline(always)]
@@ -117,17 +112,6 @@ impl<K: Kernel> BitmapMemory<K> {
     #[inline(always)]
     pub(crate) fn idle_bytes(&self) -> usize {
         0
-    }
-
-    #[inline(always)]
-    pub(in super::super) fn take_idle<M: Machine>(
-        &self,
-        _: &ArenaIndex<M>,
-        _: &M,
-        _: &Ledger,
-        _: PageRun,
-    ) -> Option<IdlePage> {
-        None
     }
 
     #[inline(always)]
