@@ -31,19 +31,30 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         user: &impl Reclaim<M>,
         make: impl FnOnce() -> Result<ReadyRun, Cause>,
     ) -> Result<ReadyRun, Cause> {
-        let scan = want.scan;
-        if !scan.is_yes() {
+        if !want.scan.is_yes() {
             return make();
         }
         let before = self.scavengeable_pages();
-        let parts = BitmapMemory::<K>::fewest_parts::<M>(want.pages);
-        let bytes = parts << M::GEOMETRY.page_shift;
-        let ready = make().map_err(|cause| cause.beside(bytes, 0, M::GEOMETRY.granule_bytes()))?;
-        let run = ready.run();
-        if self.claim_bits(scan, run) {
-            return Ok(ready);
+        match make() {
+            Ok(ready) => self.cover(online, want.scan, (ready, before), user),
+            Err(cause) => Err(Self::with_parts(cause, want.pages, 0)),
         }
-        if let Err(cause) = self.cover(online, scan, run, user) {
+    }
+
+    /// Covers a run that was just allocated, when `before` pages could be scavenged.
+    ///
+    /// # Errors
+    /// Why there is no bitmap. The run is free again, and if memory can be taken back, no more of
+    /// it is free than before.
+    #[inline(never)]
+    fn cover(
+        &self,
+        online: &Online<M>,
+        scan: Scan,
+        (ready, before): (ReadyRun, usize),
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        if let Err(cause) = self.make_parts(online, scan, ready.run(), user) {
             self.free(ready);
             self.drop_surplus(online, before, user);
             return Err(cause);
@@ -56,14 +67,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// Why there is no bitmap, with the figures of the run. None is claimed, and what was made is
     /// idle.
-    #[inline(never)]
-    fn cover(
+    fn make_parts(
         &self,
         online: &Online<M>,
         scan: Scan,
         run: PageRun,
         user: &impl Reclaim<M>,
     ) -> Result<(), Cause> {
+        if self.claim_bits(scan, run) {
+            return Ok(());
+        }
         let mut made = 0;
         for piece in BitmapMemory::<K>::pieces::<M>(run) {
             match self.cover_piece(online, scan, (piece, run.count), user) {
@@ -72,11 +85,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     let done = PageRun::between(run.first, piece.first);
                     // SAFETY: no object is in the run, which was just allocated.
                     unsafe { self.release_bits(scan, done) };
-                    let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
                     let above = run.end().0 - piece.end().0;
-                    let more = bytes(BitmapMemory::<K>::fewest_parts::<M>(above));
-                    let had = bytes(run.count + made);
-                    return Err(cause.beside(had + more, had, M::GEOMETRY.granule_bytes()));
+                    return Err(Self::with_parts(cause, above, run.count + made));
                 }
             }
             if Self::is_long(run.count) {
@@ -84,6 +94,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
         }
         Ok(())
+    }
+
+    /// The refusal of a page as one of a request that had `had` pages, and needed the parts that
+    /// cover `pages` pages, too.
+    fn with_parts(cause: Cause, pages: usize, had: usize) -> Cause {
+        let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
+        let needed = had + BitmapMemory::<K>::fewest_parts::<M>(pages);
+        cause.beside(bytes(needed), bytes(had), M::GEOMETRY.granule_bytes())
     }
 
     /// Claims the part that covers `piece` of a run of so many pages; makes it if it is absent, and
@@ -140,18 +158,19 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         pages: usize,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        if let Some(ready) = self.pool.take_highest(&self.ledger) {
-            return Ok(ready);
+        let mut may_be_highest = true;
+        if M::DECOMMITS {
+            if let Some(ready) = self.pool.take_highest(&self.ledger) {
+                return Ok(ready);
+            }
+            may_be_highest = BitmapMemory::<K>::fewest_parts::<M>(pages) > 1;
         }
-        let is_short = BitmapMemory::<K>::fewest_parts::<M>(pages) < 2;
-        let highest = match is_short {
-            true => None,
-            false => self.pool.find_highest(&self.ledger),
-        };
-        match highest {
-            Some(found) => self.commit_found(online, found, user),
-            None => self.alloc_or_grow(online, Want::pages(1), user),
+        if may_be_highest {
+            if let Some(found) = self.pool.find_highest(&self.ledger) {
+                return self.commit_found(online, found, user);
+            }
         }
+        self.alloc_or_grow(online, Want::pages(1), user)
     }
 
     /// Frees idle parts, and takes the memory of free pages until no more than `before` have any.

@@ -293,22 +293,24 @@ impl<K: Kernel> BitmapMemory<K> {
         let mut counts = self.counts.lock();
         // Parts that become idle during the search lower it again.
         let from = core::mem::replace(&mut counts.first_idle, NO_PAGE);
-        let has_idle = counts.idle_bytes > 0;
         drop(counts);
-        let mut runs = windows
-            .all()
-            .iter()
-            .filter(|window| has_idle && !window.is_empty());
-        let found = runs.find_map(|window| {
-            let arenas = ArenaIndex::<M>::arenas_of(window);
-            arenas
-                .filter(|arena| index.has_parts(*arena))
-                .find_map(|arena| {
-                    let all = ArenaIndex::<M>::pages_of(arena);
-                    let rest = PageRun::between(all.first.max(from.min(all.end())), all.end());
-                    self.take_idle(index, machine, ledger, rest)
-                })
-        });
+        let mut found = None;
+        'windows: for window in windows.all().iter() {
+            if window.is_empty() {
+                continue;
+            }
+            for arena in ArenaIndex::<M>::arenas_of(window) {
+                if !index.has_parts(arena) {
+                    continue;
+                }
+                let all = ArenaIndex::<M>::pages_of(arena);
+                let rest = PageRun::between(all.first.max(from.min(all.end())), all.end());
+                found = self.take_idle(index, machine, ledger, rest);
+                if found.is_some() {
+                    break 'windows;
+                }
+            }
+        }
         let reached = found.as_ref().map_or(from, |idle| idle.covered.first);
         let mut counts = self.counts.lock();
         if counts.idle_bytes > 0 {
