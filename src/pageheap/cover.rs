@@ -8,7 +8,7 @@
 use archipelago_api::{Kernel, Machine};
 
 use super::bitmap::BitmapMemory;
-use super::page_heap::{Online, PageHeap, STEP};
+use super::page_heap::{Online, PageHeap};
 use super::reclaim::Reclaim;
 use super::run::{ReadyRun, Want};
 use crate::base::PageRun;
@@ -182,43 +182,5 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             // Where the machine is busy, memory stays for the next request.
             let _ = self.scavenge(online, user, surplus);
         }
-    }
-
-    /// Frees idle parts that would stand in the way of the run of `want`: all, if the run is longer
-    /// than a page and there are more than it can use.
-    #[inline(always)]
-    pub(super) fn clear_the_way(&self, online: &Online<M>, want: Want) {
-        let idle = self.bitmap.idle_bytes() >> M::GEOMETRY.page_shift;
-        // The run may begin and end in the middle of a part's pages.
-        let useful = match want.scan.is_yes() {
-            true => BitmapMemory::<K>::fewest_parts::<M>(want.pages) + 1,
-            false => 0,
-        };
-        if want.pages > 1 && idle > useful {
-            self.free_idle_parts(online);
-        }
-    }
-
-    /// Makes every idle part a free page, in steps, and returns whether there was one. None is, if
-    /// the gate is closed and interrupts are masked.
-    pub(super) fn free_idle_parts(&self, online: &Online<M>) -> bool {
-        let mut has_freed = false;
-        while self.bitmap.idle_bytes() > 0 {
-            let Ok(gated) = self.enter() else {
-                break;
-            };
-            for _ in 0..STEP {
-                let (machine, ledger) = (&online.machine, &self.ledger);
-                let idle =
-                    self.bitmap
-                        .take_lowest_idle(&self.index, machine, ledger, &gated.windows);
-                let Some(idle) = idle else {
-                    return has_freed;
-                };
-                self.free(idle.page);
-                has_freed = true;
-            }
-        }
-        has_freed
     }
 }

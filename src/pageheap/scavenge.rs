@@ -4,7 +4,6 @@ use archipelago_api::{Kernel, Machine};
 
 use super::page_heap::PageHeap;
 use super::pool::Victim;
-use super::run::IdlePage;
 use crate::base::PageIdx;
 use crate::region::token::{Ready, Refused};
 use crate::region::{Cause, Purpose, Space, Windows};
@@ -69,34 +68,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             Err(Refused { range, .. }) => {
                 range.record();
                 self.pool.spare(victim);
-                false
-            }
-        }
-    }
-
-    /// Frees the page of an idle part, without memory where the machine takes memory back; `false`
-    /// if the machine is busy, and the part is idle as before.
-    pub(super) fn drop_idle(&self, space: &Space<'_, M>, idle: IdlePage) -> bool {
-        if !M::DECOMMITS {
-            self.free(idle.page);
-            return true;
-        }
-        let run = idle.page.run();
-        let Some(range) = run.range::<M>() else {
-            self.bitmap.put_back(&self.index, &self.ledger, idle);
-            return false;
-        };
-        // SAFETY: the page, whose token is held, is Ready, and nothing names or uses it.
-        let ready = unsafe { Ready::assume(range) };
-        match space.decommit(ready, Purpose::Objects) {
-            Ok(prepared) => {
-                idle.page.record();
-                self.pool.free_scavenged(Victim { run }, prepared);
-                true
-            }
-            Err(Refused { range, .. }) => {
-                range.record();
-                self.bitmap.put_back(&self.index, &self.ledger, idle);
                 false
             }
         }

@@ -289,6 +289,14 @@ mod with_pointers {
     use super::{NONE, Rig, SimGeometry, compare, huge, layout};
     use archipelago::Cause;
     use archipelago::bits::Description;
+    use archipelago_api::Machine;
+    use archipelago_sim::Sim;
+
+    /// The bytes of the object and of the pages of bitmap that cover it, at least.
+    fn with_parts<G: SimGeometry>() -> usize {
+        let pages = huge::<G>() / Rig::<G>::PAGE;
+        (pages + pages.div_ceil(4 * Sim::<G>::WORD_BYTES)) * Rig::<G>::PAGE
+    }
 
     fn too_many_bytes<G: SimGeometry>() {
         compare::<G>(|rig| {
@@ -300,10 +308,8 @@ mod with_pointers {
             let Cause::Frames { needed, available } = cause else {
                 panic!("{cause}");
             };
-            // The object, and the bitmap that covers it: a sixteenth of it at most.
-            let frames = huge::<G>() / G::GEOMETRY.granule_bytes();
-            let most = frames + frames / 16 + 64;
-            assert!((frames..most).contains(&needed), "{cause}");
+            let least = with_parts::<G>() / G::GEOMETRY.granule_bytes();
+            assert!((least..least + 3).contains(&needed), "{cause}");
             assert!(available < needed, "{cause}");
         });
     }
@@ -328,8 +334,8 @@ mod with_pointers {
                 panic!("{cause}");
             };
             assert_eq!(found, limit);
-            let most = huge::<G>() + huge::<G>() / 16 + 64 * Rig::<G>::PAGE;
-            assert!((huge::<G>()..most).contains(&bytes), "{cause}");
+            let most = with_parts::<G>() + 3 * Rig::<G>::PAGE;
+            assert!((with_parts::<G>()..most).contains(&bytes), "{cause}");
         });
     }
 

@@ -4,8 +4,8 @@ use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use archipelago::{AllocFlags, Stats};
-use archipelago_flat::{FlatHeap, Shape};
+use archipelago::{AllocFlags, Heap, Stats};
+use archipelago_flat::{Flat, FlatHeap, Shape};
 use archipelago_sim::{Hosted, Sim, SimGeometry};
 use archipelago_testing::{Rig, lone_window};
 
@@ -110,10 +110,16 @@ impl<S: Shape> FlatBlock<S> {
         Self { heap, memory }
     }
 
+    /// The heap.
+    #[must_use]
+    pub const fn heap(&self) -> &Heap<Flat<S, 2>, Hosted> {
+        self.heap.heap()
+    }
+
     /// The sizes of the heap's classes, as [`class_sizes`].
     #[must_use]
     pub fn class_sizes(&self) -> Vec<usize> {
-        class_sizes(self.heap.heap())
+        class_sizes(self.heap())
     }
 }
 

@@ -15,7 +15,6 @@ use archipelago_sim::{
 
 use crate::arena::ArenaIndex;
 use crate::heap::Heap;
-use crate::inspect::Stats;
 use crate::pageheap::{ReadyRun, Reclaim as _, Want, Window};
 use crate::region::{Cause, Purpose};
 use crate::span::{Scan, SpanClass};
@@ -178,7 +177,11 @@ fn a_run_whose_bitmap_is_refused_by_a_busy_machine_is_free() {
     let bed = ScannableHeap::<Plain32>::new();
     bed.allocate(48, Scan::NO).expect("memory");
     bed.heap.scavenge(usize::MAX).expect("not busy");
-    let before = bed.heap.stats();
+    let used = || {
+        let stats = bed.heap.stats();
+        stats.owned_pages - stats.free_pages - stats.bitmap_pages
+    };
+    let before = used();
     let bytes = 6 << 20;
     // After the run, which is longer, tables and parts are made, for which the machine is busy.
     let machine = bed.machine.clone();
@@ -196,9 +199,7 @@ fn a_run_whose_bitmap_is_refused_by_a_busy_machine_is_free() {
     bed.machine.clear_hook();
     bed.machine.disarm();
     assert_eq!(refused, Err(Cause::NotReady { bytes }));
-    let stats = bed.heap.stats();
-    let used = |stats: &Stats| stats.owned_pages - stats.free_pages - stats.bitmap_pages;
-    assert_eq!(used(&stats), used(&before), "{stats}");
+    assert_eq!(used(), before, "{}", bed.heap.stats());
     bed.heap.scavenge(usize::MAX).expect("not busy");
     assert_eq!(bed.idle(), 0);
     let after = bed.heap.stats();

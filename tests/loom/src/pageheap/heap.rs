@@ -106,13 +106,11 @@ impl SmallHeap {
     pub(crate) fn commit_bits(&self) {
         self.in_gate(|space, windows| {
             let mut source = windows.source(space);
-            let ensured = self
-                .bitmap
-                .ensure(&self.index, &mut source, Scan::YES, PAGES);
+            let ensured = self.bitmap.ensure(&self.index, &mut source, PAGES);
             ensured.expect("memory");
-            let Some(piece) = self.bitmap.first_missing(&self.index, PAGES) else {
+            if self.bitmap.covers(&self.index, Scan::YES, PAGES) {
                 return;
-            };
+            }
             // SAFETY: the page was prepared, has no memory while the part is absent, and the gate
             // is held.
             let prepared = unsafe { Prepared::assume(range(PART)) };
@@ -121,7 +119,7 @@ impl SmallHeap {
             // SAFETY: the page was committed just now.
             let page = unsafe { ReadyRun::assume(PART) }.with_zeroed(true);
             self.bitmap
-                .add(&self.index, &self.machine, &self.ledger, piece, page);
+                .add(&self.index, &self.machine, &self.ledger, PAGES, page);
         });
     }
 

@@ -40,7 +40,7 @@ const FILES: &[&str] = &[
     "src/region/ranges/*.rs",
     "src/pageheap/alloc.rs",
     "src/pageheap/commit.rs",
-    "src/pageheap/extend.rs",
+    "src/pageheap/requests.rs",
     "src/pageheap/grow.rs",
     "src/pageheap/long.rs",
     "src/pageheap/long_piece.rs",
