@@ -35,7 +35,7 @@ fn all() -> impl Iterator<Item = Objects> {
 
 /// A heap to be filled.
 trait Bed {
-    /// Its machine.
+    /// The machine of the heap.
     type Machine: Machine;
 
     /// The heap.
@@ -159,7 +159,7 @@ on_every_geometry!(
     objects_in_turn_leave_nothing_behind,
 );
 
-/// Both, in a block of memory without an MMU.
+/// Any objects after any others and all in turn, in a block of memory without an MMU.
 fn in_a_block<S: Shape>(bytes: usize) {
     any_follow_any(|| FlatBlock::<S>::new(bytes));
     in_turn(|| FlatBlock::<S>::new(bytes));

@@ -2,10 +2,10 @@
 
 use archipelago::{Cause, InitError, Window, WindowRule};
 use archipelago_api::{ReserveError, VirtAddr, VirtRange};
-use archipelago_sim::{Kind, SimGeometry};
-use archipelago_testing::{Rig, lone_window};
+use archipelago_sim::{Kind, Sim, SimGeometry};
+use archipelago_testing::{Rig, layout, lone_window};
 
-use super::{FRAMES, NONE, assert_short_of_frames, compare, with_frames};
+use super::{FRAMES, NONE, assert_short_of_frames, compare, count_pages, with_frames};
 
 /// Windows that overlap, that others have, and whose record has no frames.
 fn a_window_that_is_not_added<G: SimGeometry>() {
@@ -45,6 +45,34 @@ fn a_window_that_is_not_added<G: SimGeometry>() {
             refused => panic!("{refused:?}"),
         }
     });
+}
+
+/// Windows of a page each, whose array finds no room to grow in, because all pages are in use: as
+/// many pages can be had as if the last one had not been asked for.
+fn a_window_for_which_metadata_has_no_room<G: SimGeometry>() {
+    let page = Rig::<G>::PAGE;
+    let objects = lone_window::<G>(64 * page);
+    let above = |number: usize| {
+        let base = objects.base + objects.bytes + (2 * number + 1) * page;
+        Window::new(base, page)
+    };
+    let with_windows = |most: usize| {
+        let rig = Rig::<G>::on(Sim::default(), &[objects]);
+        let size = layout(page, page);
+        let blocks: Vec<_> = core::iter::from_fn(|| rig.allocate(size, NONE).ok()).collect();
+        let add = |number| rig.heap.add_window(above(number)).err();
+        let refused = (0..most).find_map(|number| Some((number, add(number)?)));
+        rig.check();
+        rig.verify();
+        blocks.into_iter().for_each(|block| rig.free(block));
+        (count_pages(&rig), refused)
+    };
+    let (left, refused) = with_windows(20_000);
+    let Some((number, InitError::Metadata { cause })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(matches!(cause, Cause::MetadataWindow { .. }), "{cause}");
+    assert_eq!((left, None), with_windows(number));
 }
 
 fn range_of(window: Window) -> VirtRange {
@@ -134,6 +162,7 @@ fn beyond_the_limit_in_free_pages<G: SimGeometry>() {
 
 archipelago_testing::on_geometries_that_decommit!(
     a_window_that_is_not_added,
+    a_window_for_which_metadata_has_no_room,
     a_run_that_is_not_extended,
     a_run_in_adjacent_frames,
     beyond_the_limit_in_free_pages,

@@ -83,7 +83,8 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
-    /// Run the model of the heap for 10^8 operations on every geometry.
+    /// Run the model of the heap for 10^8 operations on every geometry, or the regression tests
+    /// many times.
     Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(miri::Miri),

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::process;
+use crate::process::{self, Progress};
 use crate::toolchain::Toolchain;
 
 /// The options of `cargo xtask soak`.
@@ -18,14 +18,22 @@ pub(crate) struct Soak {
     /// The seed of the first round; a failing round prints its own.
     #[arg(long)]
     seed: Option<u64>,
+    /// Run the tests of `tests/heap/regression` this many times instead: what threads get wrong
+    /// shows once in many runs.
+    #[arg(long, value_name = "TIMES", conflicts_with_all = ["operations", "seed"])]
+    regressions: Option<u32>,
 }
 
-/// Runs the model test for many operations, in the release profile, with progress.
+/// Runs the model test for many operations, in the release profile, or the regression tests many
+/// times, with progress.
 ///
 /// # Errors
 /// If cargo cannot be started.
 pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
     let toolchain = Toolchain::detect()?;
+    if let Some(times) = options.regressions {
+        return repeat(&toolchain, times);
+    }
     let mut command = toolchain.cargo("test");
     command.args(["--release", "--test", "model", "--", "--nocapture"]);
     command.env("ARCHIPELAGO_OPERATIONS", options.operations.to_string());
@@ -33,6 +41,28 @@ pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
         command.env("ARCHIPELAGO_SEED", seed.to_string());
     }
     follow(command)
+}
+
+/// Runs the regression tests `times` times, and shows what the runs printed that failed.
+fn repeat(toolchain: &Toolchain, times: u32) -> Result<ExitCode> {
+    let mut command = toolchain.cargo("test");
+    command.args(["--test", "heap", "--", "regression::"]);
+    let mut progress = Progress::start(process::describe(&command));
+    let mut lines = Vec::new();
+    let mut failed = 0;
+    for run in 1..=times {
+        let finished = process::run(&mut command, None, |_| ())?;
+        if !finished.ending.success() {
+            failed += 1;
+            lines.extend(finished.lines);
+        }
+        progress.update(&format!("{run} of {times} runs, {failed} failed"));
+    }
+    progress.finish_with(&format!("{times} runs, {failed} failed"), &lines);
+    Ok(match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 /// Runs the models under loom, optimised.
