@@ -1,6 +1,6 @@
 //! Sparse tables: the mechanism of the arena index, the page maps and the summary tree.
 //!
-//! A [`Word`] names a block of entries in metadata memory and says which parts of the block are
+//! A [`Word`] names a block of entries and says which parts of the block are
 //! Ready, so that a table indexed by address takes memory for its used parts alone, and an entry
 //! without memory is never touched. A block of several parts starts at a multiple of its own size;
 //! the low bits of its address, which are therefore zero, say which of its parts are Ready: 16 bits
@@ -9,8 +9,8 @@
 //! A part goes from absent to Ready once, zero-filled, published with Release, and never back;
 //! readers load the word with Acquire and take no lock. Absent reads as "nothing here".
 //!
-//! Only the heap bitmap takes parts back, with `take_part_back`: a part that has no reader. The
-//! word, which names the block, stays.
+//! Blocks lie in metadata memory; those of the heap bitmap, of one part each, lie in pages of the
+//! heap. Only these are taken back, with `take_part_back`: a part that has no reader.
 
 use core::marker::PhantomData;
 use core::mem::size_of;
@@ -53,7 +53,7 @@ unsafe impl<N: Entry, L: Entry> Entry for Link<N, L> {}
 unsafe impl<T: Entry> Entry for Word<T> {}
 
 /// Memory for `count` entries, which is Ready, zero-filled, aligned for `T`, and exclusive to the
-/// holder for as long as the heap lives.
+/// holder for as long as the heap lives, or until it is taken back from a word without readers.
 #[derive(Debug)]
 pub(crate) struct Zeroed<T> {
     start: NonNull<T>,
@@ -65,7 +65,8 @@ impl<T: Entry> Zeroed<T> {
     ///
     /// # Safety
     /// - `start` is aligned for `T`;
-    /// - the `count` entries from `start` are Ready, zero, and stay Ready;
+    /// - the `count` entries from `start` are Ready, zero, and stay Ready, or are published in a word
+    ///   and stay Ready until they are taken back from it;
     /// - nothing else refers to them.
     pub(crate) unsafe fn new(start: NonNull<T>, count: usize) -> Self {
         Self { start, count }
@@ -218,7 +219,7 @@ fn find_entry<T: Entry>(word: &AtomicPtr<u8>, shape: BlockShape, index: usize) -
     }
     let base = tagged.map_addr(|addr| addr & !shape.tag_mask());
     // SAFETY: `add` needs a result inside the allocation: `index` is below the block's entries, and
-    // the block lies in one metadata window, whose provenance the pointer has.
+    // the block lies in memory of one window, all of which the pointer was made for.
     let entry = unsafe { base.cast::<T>().add(index) };
     // SAFETY: the part's bit is set, so the block has an address, and no window reaches address 0.
     unsafe { core::hint::assert_unchecked(!entry.is_null()) };

@@ -107,7 +107,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         Ok(Want {
             align_pages,
-            ..Want::pages(pages)
+            ..Want::pages(pages).that_grows()
         })
     }
 }

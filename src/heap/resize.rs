@@ -324,7 +324,7 @@ impl Resize {
         // More than can be are not free.
         let pages = self.new.size().div_ceil(M::GEOMETRY.page_bytes());
         let added = if pages > run.count {
-            let more = Want::pages(pages - run.count).for_scan(scan);
+            let more = Want::pages(pages - run.count).for_scan(scan).that_grows();
             let added = heap.pages.extend(online, run, more, self.flags, heap);
             Some(added.ok()?.record())
         } else {

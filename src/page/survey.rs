@@ -83,7 +83,7 @@ impl<S: Shape> FreePages<S> {
         for column in (0..FAN_OUT).rev() {
             let start = base + (column << shift);
             let value = &node.values[column];
-            if start >= below || S::SCAVENGES && !summary::may_be_ready(value) {
+            if start >= below || !summary::may_be_ready(value) {
                 continue;
             }
             let run = if height > 0 {
@@ -95,7 +95,7 @@ impl<S: Shape> FreePages<S> {
             if run.is_some() {
                 return run;
             }
-            if S::SCAVENGES && start + (1 << shift) <= below {
+            if start + (1 << shift) <= below {
                 summary::hint_ready(value, false);
             }
         }

@@ -16,8 +16,18 @@ use crate::base::invariant::expect_invariant;
 use crate::region::Cause;
 use crate::span::Scan;
 
+/// The memory that a heap had when a request began.
+#[derive(Clone, Copy)]
+pub(super) struct Memory {
+    /// Bytes that were Ready.
+    mapped_ready: usize,
+    /// Pages whose memory scavenging could have given back.
+    scavengeable: usize,
+}
+
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
-    /// The run that `make` allocates, with the heap bitmap that is to cover it.
+    /// The run of `want` that `make` allocates, with the heap bitmap that is to cover it. `before`
+    /// is the memory that the heap had before the request.
     ///
     /// # Errors
     /// The error of `make`, or why there is no bitmap. The run is free again, and if memory can be
@@ -28,98 +38,126 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         &self,
         online: &Online<M>,
         want: Want,
+        before: Memory,
         user: &impl Reclaim<M>,
         make: impl FnOnce() -> Result<ReadyRun, Cause>,
     ) -> Result<ReadyRun, Cause> {
+        let ready = make()?;
         if !want.scan.is_yes() {
-            return make();
+            return Ok(ready);
         }
-        let before = self.scavengeable_pages();
-        match make() {
-            Ok(ready) => self.cover(online, want.scan, (ready, before), user),
-            Err(cause) => Err(Self::with_parts(cause, want.pages, 0)),
-        }
+        self.cover(online, want, (ready, before), user)
     }
 
-    /// Covers a run that was just allocated, when `before` pages could be scavenged.
+    /// Allocates the run of `want`. A long one is allocated with room for the parts that cover it,
+    /// which is free then: so a request for more than there is is refused before metadata is made
+    /// for the run.
     ///
     /// # Errors
-    /// Why there is no bitmap. The run is free again, and if memory can be taken back, no more of
-    /// it is free than before.
+    /// The step that refused; the heap is as it was.
+    #[inline(always)]
+    pub(super) fn alloc_with_room(
+        &self,
+        online: &Online<M>,
+        want: Want,
+        user: &impl Reclaim<M>,
+    ) -> Result<ReadyRun, Cause> {
+        if want.scan.is_yes() && Self::is_long(want.pages) {
+            let parts = BitmapMemory::<K>::fewest_parts::<M>(want.pages);
+            let pages = want.pages + parts;
+            match self.alloc_or_grow(online, Want { pages, ..want }, user) {
+                Ok(all) => return Ok(self.free_room(want, all)),
+                // The parts may find room elsewhere.
+                Err(Cause::Window { .. } | Cause::MetadataWindow { .. }) => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        self.alloc_or_grow(online, want, user)
+    }
+
+    /// Frees the room that a run has beside it: below it, so that it can grow, unless it is aligned.
+    #[cold]
+    fn free_room(&self, want: Want, all: ReadyRun) -> ReadyRun {
+        let room = all.run().count - want.pages;
+        let (run, room) = if want.align_pages > 1 {
+            all.split_at(want.pages)
+        } else {
+            let (room, run) = all.split_at(room);
+            (run, room)
+        };
+        self.free(room);
+        run
+    }
+
+    /// Covers a run that was just allocated.
+    ///
+    /// # Errors
+    /// Why there is no bitmap, with the figures of the request. The run is free again, and if
+    /// memory can be taken back, no more of it is free than before.
     #[inline(never)]
     fn cover(
         &self,
         online: &Online<M>,
-        scan: Scan,
-        (ready, before): (ReadyRun, usize),
+        want: Want,
+        (ready, before): (ReadyRun, Memory),
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        if let Err(cause) = self.make_parts(online, scan, ready.run(), user) {
-            self.free(ready);
-            self.drop_surplus(online, before, user);
-            return Err(cause);
+        let run = ready.run();
+        if self.claim_bits(want.scan, run) {
+            return Ok(ready);
         }
-        Ok(ready)
-    }
-
-    /// Makes the parts that cover `run`, a run of the caller's, and claims them.
-    ///
-    /// # Errors
-    /// Why there is no bitmap, with the figures of the run. None is claimed, and what was made is
-    /// idle.
-    fn make_parts(
-        &self,
-        online: &Online<M>,
-        scan: Scan,
-        run: PageRun,
-        user: &impl Reclaim<M>,
-    ) -> Result<(), Cause> {
-        if self.claim_bits(scan, run) {
-            return Ok(());
-        }
-        let mut made = 0;
         for piece in BitmapMemory::<K>::pieces::<M>(run) {
-            match self.cover_piece(online, scan, (piece, run.count), user) {
-                Ok(is_new) => made += usize::from(is_new),
-                Err(cause) => {
-                    let done = PageRun::between(run.first, piece.first);
-                    // SAFETY: no object is in the run, which was just allocated.
-                    unsafe { self.release_bits(scan, done) };
-                    let above = run.end().0 - piece.end().0;
-                    return Err(Self::with_parts(cause, above, run.count + made));
-                }
+            if let Err(cause) = self.cover_piece(online, want, piece, user) {
+                let done = PageRun::between(run.first, piece.first);
+                // SAFETY: no object is in the run, which was just allocated.
+                unsafe { self.release_bits(want.scan, done) };
+                let above = run.end().0 - piece.end().0;
+                let missing = BitmapMemory::<K>::fewest_parts::<M>(above);
+                let refused = self.refused_part(want, cause, missing, before);
+                self.free(ready);
+                self.drop_surplus(online, want.scan, before, user);
+                return Err(refused);
             }
             if Self::is_long(run.count) {
                 user.between_steps(online);
             }
         }
-        Ok(())
+        Ok(ready)
     }
 
-    /// The refusal of a page as one of a request that had `had` pages, and needed the parts that
-    /// cover `pages` pages, too.
-    fn with_parts(cause: Cause, pages: usize, had: usize) -> Cause {
-        let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
-        let needed = had + BitmapMemory::<K>::fewest_parts::<M>(pages);
-        cause.beside(bytes(needed), bytes(had), M::GEOMETRY.granule_bytes())
+    /// The refusal of a part's page as one of the request, which needs `missing` more.
+    fn refused_part(&self, want: Want, cause: Cause, missing: usize, before: Memory) -> Cause {
+        match cause {
+            Cause::Window { .. } | Cause::MetadataWindow { .. } => {
+                want.has_no_window::<M>(want.pages.saturating_sub(missing + 1))
+            }
+            cause => {
+                let had = self
+                    .ledger
+                    .mapped_ready()
+                    .saturating_sub(before.mapped_ready);
+                let more = missing << M::GEOMETRY.page_shift;
+                cause.beside(had + more, had, M::GEOMETRY.granule_bytes())
+            }
+        }
     }
 
-    /// Claims the part that covers `piece` of a run of so many pages; makes it if it is absent, and
-    /// returns whether it was.
+    /// Claims the part that covers `piece` of the run of `want`; makes it if it is absent.
     ///
     /// # Errors
     /// Why there is no page, or no entry. The heap is as it was.
     fn cover_piece(
         &self,
         online: &Online<M>,
-        scan: Scan,
-        (piece, pages): (PageRun, usize),
+        want: Want,
+        piece: PageRun,
         user: &impl Reclaim<M>,
-    ) -> Result<bool, Cause> {
+    ) -> Result<(), Cause> {
+        let scan = want.scan;
         if self.claim_bits(scan, piece) {
-            return Ok(false);
+            return Ok(());
         }
-        let mut page = Some(self.part_page(online, pages, user)?);
+        let mut page = Some(self.part_page(online, want, user)?);
         let covered = self.with_machine(online, user, |space, windows| {
             // Another thread may have made it.
             if self.claim_bits(scan, piece) {
@@ -136,11 +174,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             self.claim_committed(scan, piece);
             Ok(())
         });
-        let is_new = page.is_none();
         if let Some(page) = page {
             self.free(page);
         }
-        covered.map(|()| is_new)
+        covered
     }
 
     /// Claims the bitmap that covers `run`, which was made Ready since the caller entered the gate.
@@ -149,23 +186,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         expect_invariant::<K, _, _>(claimed, "bitmap that was made is ready");
     }
 
-    /// Allocates the page of a part for a run of `pages` pages: the highest that is Ready. If none
-    /// is, the highest that is free for a long run, so that the pages after it stay free for it to
-    /// grow into. A short run is a span, or moves when it grows, and its part stays close to it.
+    /// Allocates the page of a part for the run of `want`: the highest that is free for a run that
+    /// may grow, so that the pages after it stay free. A span stays as it is, and its part lies as
+    /// low as all that is allocated.
     fn part_page(
         &self,
         online: &Online<M>,
-        pages: usize,
+        want: Want,
         user: &impl Reclaim<M>,
     ) -> Result<ReadyRun, Cause> {
-        let mut may_be_highest = true;
-        if M::DECOMMITS {
-            if let Some(ready) = self.pool.take_highest(&self.ledger) {
-                return Ok(ready);
-            }
-            may_be_highest = BitmapMemory::<K>::fewest_parts::<M>(pages) > 1;
-        }
-        if may_be_highest {
+        if want.grows {
             if let Some(found) = self.pool.find_highest(&self.ledger) {
                 return self.commit_found(online, found, user);
             }
@@ -173,14 +203,34 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.alloc_or_grow(online, Want::pages(1), user)
     }
 
-    /// Frees idle parts, and takes the memory of free pages until no more than `before` have any.
+    /// Frees idle parts, and takes the memory of as many free pages as the heap has more than
+    /// `before`.
     #[cold]
-    fn drop_surplus(&self, online: &Online<M>, before: usize, user: &impl Reclaim<M>) {
+    fn drop_surplus(&self, online: &Online<M>, scan: Scan, before: Memory, user: &impl Reclaim<M>) {
         self.free_idle_parts(online);
-        let surplus = self.scavengeable_pages().saturating_sub(before);
-        if M::DECOMMITS && surplus > 0 {
-            // Where the machine is busy, memory stays for the next request.
-            let _ = self.scavenge(online, user, surplus);
+        if !M::DECOMMITS {
+            return;
+        }
+        let after = self.memory(scan);
+        let ready =
+            after.mapped_ready.saturating_sub(before.mapped_ready) >> M::GEOMETRY.page_shift;
+        let surplus = after.scavengeable.saturating_sub(before.scavengeable);
+        // Where the machine is busy, memory stays for the next request.
+        let _ = self.scavenge(online, user, surplus.min(ready));
+    }
+
+    /// The memory that the heap has; nothing, which takes no time, before a run without bitmap.
+    #[inline(always)]
+    pub(super) fn memory(&self, scan: Scan) -> Memory {
+        if !scan.is_yes() {
+            return Memory {
+                mapped_ready: 0,
+                scavengeable: 0,
+            };
+        }
+        Memory {
+            mapped_ready: self.ledger.mapped_ready(),
+            scavengeable: self.scavengeable_pages(),
         }
     }
 }

@@ -62,13 +62,8 @@ impl<T> Gate<T> {
         );
         let enabled = K::interrupts_enabled();
         loop {
-            if let Some(inner) = self.inner.try_lock() {
-                self.thread.store(K::current_thread(), Ordering::Relaxed);
-                inner
-                    .cell()
-                    .beside()
-                    .store(state(enabled), Ordering::Release);
-                return Ok(GateGuard { inner, heap });
+            if let Some(guard) = self.enter_if_open::<K>(heap) {
+                return Ok(guard);
             }
             if self.is_inside::<K>() {
                 return Err(Closed::Inside);
@@ -78,6 +73,16 @@ impl<T> Gate<T> {
             }
             K::relax();
         }
+    }
+
+    /// Enters the gate of `heap`, unless a thread is inside.
+    #[inline(always)]
+    pub(crate) fn enter_if_open<K: Kernel>(&self, heap: HeapNumber) -> Option<GateGuard<'_, T>> {
+        let inner = self.inner.try_lock()?;
+        self.thread.store(K::current_thread(), Ordering::Relaxed);
+        let state = state(K::interrupts_enabled());
+        inner.cell().beside().store(state, Ordering::Release);
+        Some(GateGuard { inner, heap })
     }
 
     /// Whether the caller is the machine, called from inside the gate: the thread is the same, and

@@ -126,6 +126,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.gate.enter::<K>(self.pool.side.heap())
     }
 
+    /// Enters the growth gate, unless a thread is inside.
+    pub(super) fn enter_if_open(&self) -> Option<GateGuard<'_, Gated>> {
+        self.gate.enter_if_open::<K>(self.pool.side.heap())
+    }
+
     /// Enters the growth gate.
     ///
     /// # Errors

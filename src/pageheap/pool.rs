@@ -220,16 +220,6 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         Some(Victim { run })
     }
 
-    /// Takes the highest free page that is Ready, and charges it to objects.
-    pub(super) fn take_highest(&self, ledger: &Ledger) -> Option<ReadyRun> {
-        let end = PageIdx((M::GEOMETRY.last_offset().value() >> M::GEOMETRY.page_shift) + 1);
-        let Victim { run } = self.take_victim(end, 1)?;
-        ledger.transfer(Purpose::Free, Purpose::Objects, run.bytes::<M>());
-        // SAFETY: 1. the page is Ready, was taken just now, and is charged;
-        // 2. the victim, the only token of it, is used up here.
-        Some(unsafe { ReadyRun::assume(run) })
-    }
-
     /// Takes the highest free page that is in no page cache, and charges it to objects if it is
     /// Ready.
     pub(super) fn find_highest(&self, ledger: &Ledger) -> Option<Transit> {

@@ -29,8 +29,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let mut flags = flags;
         if !flags.contains(AllocFlags::NO_GROW) {
-            let allocated = self.covered(online, want, user, || {
-                self.alloc_or_grow(online, want, user)
+            let before = self.memory(want.scan);
+            let allocated = self.covered(online, want, before, user, || {
+                self.alloc_with_room(online, want, user)
             });
             match allocated {
                 // Interrupts are masked and the machine is in use: memory that is Ready has to do.
@@ -55,12 +56,18 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Result<ReadyRun, Cause> {
         let bytes = more.pages << M::GEOMETRY.page_shift;
         let may_grow = !flags.contains(AllocFlags::NO_GROW);
+        let before = self.memory(more.scan);
         let found = self
             .pool
             .extend(&self.ledger, run, more.pages)
+            .or_else(|| {
+                // Idle bitmap may lie there.
+                let is_freed = may_grow && self.free_idle_parts(online);
+                is_freed.then(|| self.pool.extend(&self.ledger, run, more.pages))?
+            })
             .ok_or(Cause::NotFree { bytes })?;
         if may_grow {
-            return self.covered(online, more, user, || {
+            return self.covered(online, more, before, user, || {
                 self.commit_found(online, found, user)
             });
         }

@@ -19,6 +19,8 @@ pub(crate) struct Want {
     pub(crate) align_pages: usize,
     /// Whether the heap bitmap that covers the run is to be Ready too.
     pub(crate) scan: Scan,
+    /// Whether the run may grow where it is.
+    pub(crate) grows: bool,
 }
 
 impl Want {
@@ -28,6 +30,15 @@ impl Want {
             pages,
             align_pages: 1,
             scan: Scan::NO,
+            grows: false,
+        }
+    }
+
+    /// Notes that the run may grow where it is.
+    pub(crate) const fn that_grows(self) -> Self {
+        Self {
+            grows: true,
+            ..self
         }
     }
 
@@ -147,6 +158,20 @@ impl ReadyRun {
     #[inline(always)]
     pub(crate) const fn record(self) -> PageRun {
         self.run
+    }
+
+    /// The first `pages` pages, of which there are as many at least, and the others.
+    pub(super) const fn split_at(self, pages: usize) -> (Self, Self) {
+        let Self { run, is_zeroed } = self;
+        let first = Self {
+            run: PageRun::new(run.first, pages),
+            is_zeroed,
+        };
+        let others = Self {
+            run: PageRun::between(first.run.end(), run.end()),
+            is_zeroed,
+        };
+        (first, others)
     }
 }
 

@@ -28,7 +28,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             let (machine, ledger) = (space.machine(), &self.ledger);
             let idle = self
                 .bitmap
-                .take_lowest_idle(&self.index, machine, ledger, windows);
+                .take_lowest_idle(&self.index, machine, ledger, windows, false);
             let Some(idle) = idle else {
                 break;
             };

@@ -149,12 +149,17 @@ on_every_geometry!(
 /// A part of the bitmap becomes idle with its spans. Its memory is given back when that is asked
 /// for, but never while a reader uses it.
 fn memory_is_given_back<G: SimGeometry>() {
+    memory_of_arrays_is_given_back::<G>(&[40_000, 3, 5000, 100]);
+    memory_of_arrays_is_given_back::<G>(&[3, 5000, 100, 40_000]);
+}
+
+fn memory_of_arrays_is_given_back<G: SimGeometry>(arrays: &[usize]) {
     let mut subject = Subject::<G>::new();
     subject.plain(100);
     subject.rig.heap.scavenge(usize::MAX).expect("not busy");
     let before = subject.rig.heap.stats().mapped_ready;
-    for words in [50_000, 3, 5000, 100] {
-        subject.array(&POINTER, words);
+    for words in arrays {
+        subject.array(&POINTER, *words);
     }
     while subject.live.len() > 1 {
         subject.free(1);

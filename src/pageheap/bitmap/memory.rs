@@ -1,9 +1,9 @@
 //! Memory for the heap bitmap: pages of the heap where scannable spans are, given back where none
 //! is.
 //!
-//! A run for scannable objects gets the bitmap that covers it inside the growth gate: pages for it
-//! are taken like all others, become parts there, and are claimed once the run itself is Ready. So
-//! a refusal of either leaves neither. `arena/bitmap.rs` describes the protocol.
+//! A run for scannable objects gets the bitmap that covers it once it is Ready: pages are allocated
+//! like all others, and become parts inside the growth gate, where they are claimed for the run. If
+//! one is refused, the run is free again. `arena/bitmap.rs` describes the protocol.
 
 use core::mem::size_of;
 
@@ -12,6 +12,7 @@ use archipelago_api::{Kernel, Machine};
 use super::super::run::{IdlePage, ReadyRun};
 use crate::arena::ArenaIndex;
 use crate::base::held::HeapNumber;
+use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedLock, rank};
 use crate::base::sparse::Zeroed;
 use crate::base::sync::CoreUsize;
@@ -24,8 +25,9 @@ use crate::span::Scan;
 /// Pages whose bitmap is searched for idle parts at a time, with the lock held.
 const SEARCHED_PAGES: usize = 512;
 
-/// Above every page.
-const NO_PAGE: PageIdx = PageIdx(usize::MAX);
+/// Pages whose bitmap is searched in one stay in the gate for a request that can do without what
+/// is found.
+const FEW_PAGES: usize = 64 * SEARCHED_PAGES;
 
 /// The memory of the heap bitmap, by its own lock. Parts change owners under that lock alone.
 #[derive(Debug)]
@@ -38,25 +40,39 @@ pub(crate) struct BitmapMemory<K> {
 struct Counts {
     /// Readers that have not left. While there are any, no part is taken back.
     readers: usize,
-    /// Bytes of idle parts. A part can be claimed before the thread that made it has counted it, so
-    /// the count is below zero in between and wraps.
+    /// Bytes of idle parts.
     idle_bytes: usize,
-    /// No idle part covers pages below this one.
-    first_idle: PageIdx,
+    /// Every idle part covers a page from this one on; below the highest number by so many, so that
+    /// nothing is known of a heap whose memory is zero.
+    above_first_idle: usize,
 }
 
 impl Counts {
     /// Counts `bytes` bytes of parts that have become idle and cover no page below `first`.
     fn add_idle(&mut self, first: PageIdx, bytes: usize) {
         if bytes > 0 {
-            self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
-            self.first_idle = self.first_idle.min(first);
+            self.idle_bytes += bytes;
+            self.may_be_from(first);
         }
     }
 
     /// Counts `bytes` bytes of parts that are idle no more.
     fn remove_idle(&mut self, bytes: usize) {
-        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+        debug_assert!(
+            bytes <= self.idle_bytes,
+            "parts are counted when they are made"
+        );
+        self.idle_bytes = self.idle_bytes.saturating_sub(bytes);
+    }
+
+    /// Notes that idle parts may cover pages from `first` on.
+    fn may_be_from(&mut self, first: PageIdx) {
+        self.above_first_idle = self.above_first_idle.max(!first.0);
+    }
+
+    /// Takes the page from which on idle parts are to be looked for.
+    fn take_first_idle(&mut self) -> PageIdx {
+        PageIdx(!core::mem::take(&mut self.above_first_idle))
     }
 }
 
@@ -67,7 +83,7 @@ impl<K: Kernel> BitmapMemory<K> {
             counts: RankedLock::new(Counts {
                 readers: 0,
                 idle_bytes: 0,
-                first_idle: NO_PAGE,
+                above_first_idle: 0,
             }),
         }
     }
@@ -102,7 +118,16 @@ impl<K: Kernel> BitmapMemory<K> {
     pub(crate) fn pages<M: Machine>(&self, ledger: &Ledger) -> usize {
         let counts = self.counts.lock();
         let bytes = ledger.of(Purpose::HeapBits);
-        bytes.wrapping_add(counts.idle_bytes) >> M::GEOMETRY.page_shift
+        (bytes + counts.idle_bytes) >> M::GEOMETRY.page_shift
+    }
+
+    /// Pages of idle parts that could be taken back now: none, while there are readers.
+    pub(in super::super) fn loose_pages<M: Machine>(&self) -> usize {
+        let counts = self.counts.lock();
+        match counts.readers {
+            0 => counts.idle_bytes >> M::GEOMETRY.page_shift,
+            _ => 0,
+        }
     }
 
     /// Bytes of bitmap that are Ready and not needed.
@@ -156,12 +181,15 @@ impl<K: Kernel> BitmapMemory<K> {
         }
         // SAFETY: `new` needs the units
         // - aligned: they begin with the page;
-        // - Ready and zero: by the token, and as of just now;
+        // - Ready and zero: by the token, and as of just now; Ready until `take_idle`, which takes a
+        //   part that has no reader;
         // - unshared: the token is used up.
         let memory = unsafe { Zeroed::new(start.cast(), bytes / size_of::<CoreUsize>()) };
         ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
+        // Under the lock: whoever claims the part finds it counted.
+        let mut counts = self.counts.lock();
         index.put_part(piece, memory);
-        self.counts.lock().add_idle(piece.first, bytes);
+        counts.add_idle(piece.first, bytes);
     }
 
     /// Whether the bitmap that covers `run` is Ready, or none is needed. It stays so while the
@@ -242,7 +270,8 @@ impl<K: Kernel> BitmapMemory<K> {
             };
             counts.remove_idle(ArenaIndex::<M>::PART_BYTES);
             drop(counts);
-            let run = PageRun::inside::<M>(part.memory.record())?;
+            let run = PageRun::inside::<M>(part.memory.record());
+            let run = expect_invariant::<K, _, _>(run.ok_or(()), "a part lies in a page");
             ledger.transfer(
                 Purpose::UnusedMetadata,
                 Purpose::Objects,
@@ -267,9 +296,8 @@ impl<K: Kernel> BitmapMemory<K> {
     ) {
         let IdlePage { covered, page } = idle;
         let bytes = ArenaIndex::<M>::PART_BYTES;
-        let Some(range) = page.record().range::<M>() else {
-            return;
-        };
+        let range = page.record().range::<M>();
+        let range = expect_invariant::<K, _, _>(range.ok_or(()), "a page of the heap has a range");
         // SAFETY: the page, whose token was used up just now, is Ready, and nothing names it.
         let memory = unsafe { Ready::assume(range) };
         ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
@@ -279,22 +307,29 @@ impl<K: Kernel> BitmapMemory<K> {
         counts.add_idle(covered.first, bytes);
     }
 
-    /// Takes back the lowest idle part that covers pages of the windows, if nobody reads bits. The
-    /// caller holds the growth gate.
+    /// Takes back the lowest idle part that covers pages of the windows, if nobody reads bits, and
+    /// for a `brief` search only if it is near. The caller holds the growth gate.
     ///
-    /// Cost: the parts from the lowest one that became idle since the last call.
+    /// Cost: the parts from the lowest one that became idle since the last call; a brief search
+    /// looks at a constant number of them, and the next one goes on from there.
     pub(in super::super) fn take_lowest_idle<M: Machine>(
         &self,
         index: &ArenaIndex<M>,
         machine: &M,
         ledger: &Ledger,
         windows: &Windows,
+        is_brief: bool,
     ) -> Option<IdlePage> {
+        if self.loose_pages::<M>() == 0 {
+            return None;
+        }
         let mut counts = self.counts.lock();
         // Parts that become idle during the search lower it again.
-        let from = core::mem::replace(&mut counts.first_idle, NO_PAGE);
+        let from = counts.take_first_idle();
         drop(counts);
         let mut found = None;
+        let mut left = if is_brief { FEW_PAGES } else { usize::MAX };
+        let mut reached = from;
         'windows: for window in windows.all().iter() {
             if window.is_empty() {
                 continue;
@@ -304,17 +339,22 @@ impl<K: Kernel> BitmapMemory<K> {
                     continue;
                 }
                 let all = ArenaIndex::<M>::pages_of(arena);
-                let rest = PageRun::between(all.first.max(from.min(all.end())), all.end());
+                let mut rest = PageRun::between(all.first.max(from.min(all.end())), all.end());
+                rest.count = rest.count.min(left);
+                left -= rest.count;
                 found = self.take_idle(index, machine, ledger, rest);
-                if found.is_some() {
+                reached = found.as_ref().map_or(rest.end(), |idle| idle.covered.first);
+                if found.is_some() || left == 0 {
                     break 'windows;
                 }
             }
         }
-        let reached = found.as_ref().map_or(from, |idle| idle.covered.first);
         let mut counts = self.counts.lock();
-        if counts.idle_bytes > 0 {
-            counts.first_idle = counts.first_idle.min(reached);
+        if found.is_some() || left == 0 {
+            counts.may_be_from(reached);
+        } else if counts.idle_bytes > 0 {
+            // There was one, and it was claimed meanwhile or given back, or there is a reader.
+            counts.may_be_from(from);
         }
         found
     }

@@ -110,6 +110,11 @@ impl<K: Kernel> BitmapMemory<K> {
     }
 
     #[inline(always)]
+    pub(in super::super) fn loose_pages<M: Machine>(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
     pub(crate) fn idle_bytes(&self) -> usize {
         0
     }
@@ -131,6 +136,7 @@ impl<K: Kernel> BitmapMemory<K> {
         _: &M,
         _: &Ledger,
         _: &Windows,
+        _: bool,
     ) -> Option<IdlePage> {
         None
     }

@@ -129,7 +129,7 @@ impl SmallHeap {
             let (machine, ledger) = (&self.machine, &self.ledger);
             let idle = self
                 .bitmap
-                .take_lowest_idle(&self.index, machine, ledger, windows);
+                .take_lowest_idle(&self.index, machine, ledger, windows, false);
             let Some(idle) = idle else {
                 return 0;
             };
