@@ -1,8 +1,8 @@
 //! Where the heap bitmap's memory is: which of it is Ready, and which pages it covers.
 //!
 //! An arena's bitmap is divided into **parts** of one page. A part lies in a page of the heap, any
-//! free one, and gives that page back, so that a window sets nothing aside for bitmap and no object
-//! finds fewer pages after it. Parts are adjacent where these pages are by chance alone.
+//! free one, and gives that page back, so that a window sets nothing aside for bitmap. Parts are
+//! adjacent where these pages are by chance alone.
 //!
 //! A part covers 16 or 32 pages of the heap. A bit for each of them says whether it is in a
 //! **scannable** span, one whose objects may hold pointers. A part is

@@ -18,8 +18,9 @@ use crate::base::invariant::expect_invariant;
 use crate::base::{PageIdx, PageRun, Shape};
 
 /// Growth leaves this many bytes of every page to metadata: four for its handle in a page map, and
-/// as many for the bits and summaries of its chunk and for what is left over. Span records lie in
-/// pages of the heap, and so does the heap bitmap.
+/// as many for the bits and summaries of its chunk, for the entry of the heap bitmap's part that
+/// covers it, and for what is left over. Span records lie in pages of the heap, and so do the parts
+/// of the heap bitmap.
 const METADATA_BYTES: usize = 8;
 
 /// Growth leaves one page in this many to metadata in a space that is larger than handles reach:

@@ -4,8 +4,8 @@
 //! A record says how far from itself the bits of the span's first word are, and how many of its
 //! first slots have their bits side by side from there on: all slots, unless two parts of the
 //! bitmap cover the span. The distance counts units, so 32 bits reach all of a 32-bit space, and 16
-//! GiB of a 64-bit one to either side: the bitmap of half a TiB, whose records are made about when
-//! their bits are. Bits that are farther away, and those of later slots, are looked up by address.
+//! GiB of a 64-bit one to either side. Bits that are farther away, as they can be in a larger heap,
+//! and those of later slots, are looked up by address.
 //!
 //! Both numbers are written under the central lock after the bits that cover the span were claimed,
 //! and withdrawn under it before the claim is given up. So as long as the span is in use, the bits

@@ -1,9 +1,9 @@
 //! Scannable requests that are refused leave nothing.
 
 use archipelago::bits::{Description, PointerMap};
-use archipelago::{AllocError, AllocFlags, Cause};
+use archipelago::{AllocError, AllocFlags, Cause, Purpose};
 use archipelago_sim::SimGeometry;
-use archipelago_testing::{Rig, layout, on_every_geometry};
+use archipelago_testing::{Rig, layout, on_every_geometry, on_geometries_that_decommit};
 
 use crate::subject::{POINTER, SIX, Subject};
 
@@ -104,3 +104,47 @@ on_every_geometry!(
     too_long_for_the_new_size,
     without_bytes_there_are_no_pointers,
 );
+
+/// An object of several parts with room for some of its pages, then for all of them and for some
+/// of its parts, and for one more at a time until it is served: each refusal leaves no more memory
+/// Ready than there was, and has the figures of all that was missing.
+fn a_refusal_at_any_part_gives_back_what_was_made<G: SimGeometry>() {
+    const PAGES: usize = 100;
+    let page = Rig::<G>::PAGE;
+    let mut subject = Subject::<G>::new();
+    subject.array(&POINTER, 1);
+    subject.rig.heap.scavenge(usize::MAX).expect("not busy");
+    let memory = |subject: &Subject<G>| {
+        let stats = subject.rig.heap.stats();
+        let of = |purpose| stats.of(purpose);
+        let kept = [Purpose::Objects, Purpose::Free, Purpose::HeapBits].map(of);
+        (kept, stats.mapped_ready - stats.metadata())
+    };
+    let words = PAGES * page / Subject::<G>::WORD;
+    let mut refusals = 0;
+    loop {
+        let before = memory(&subject);
+        let limit = subject.rig.heap.stats().mapped_ready + refusals * page;
+        subject.rig.heap.set_limit(limit);
+        let result = request(&subject, PAGES * page, words);
+        subject.rig.heap.set_limit(usize::MAX);
+        let Err(cause) = result else {
+            break;
+        };
+        let Cause::Limit {
+            bytes,
+            mapped_ready,
+            ..
+        } = cause
+        else {
+            panic!("{cause}");
+        };
+        assert!(mapped_ready + bytes > limit, "{cause}");
+        assert_eq!(memory(&subject), before, "{cause}");
+        subject.check();
+        refusals += 1;
+    }
+    assert!(refusals > PAGES, "{refusals}: the parts were refused, too");
+}
+
+on_geometries_that_decommit!(a_refusal_at_any_part_gives_back_what_was_made);

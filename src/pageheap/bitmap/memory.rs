@@ -186,10 +186,9 @@ impl<K: Kernel> BitmapMemory<K> {
         // - unshared: the token is used up.
         let memory = unsafe { Zeroed::new(start.cast(), bytes / size_of::<CoreUsize>()) };
         ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
-        // Under the lock: whoever claims the part finds it counted.
-        let mut counts = self.counts.lock();
+        // First, so that whoever claims the part finds it counted.
+        self.counts.lock().add_idle(piece.first, bytes);
         index.put_part(piece, memory);
-        counts.add_idle(piece.first, bytes);
     }
 
     /// Whether the bitmap that covers `run` is Ready, or none is needed. It stays so while the

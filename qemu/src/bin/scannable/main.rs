@@ -231,6 +231,8 @@ fn classes(subject: &mut Subject) {
 
 fn long(subject: &mut Subject) {
     let bytes = subject.place.long;
+    // No span is kept, so that the short objects lie at the low end of the windows.
+    subject.scavenge();
     subject.allocate(&SPARSE, 3);
     for shape in [&LINKS, &SPARSE, &SHAPES[SHAPES.len() - 3]] {
         subject.allocate(&LINKS, 3);
