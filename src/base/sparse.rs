@@ -65,8 +65,8 @@ impl<T: Entry> Zeroed<T> {
     ///
     /// # Safety
     /// - `start` is aligned for `T`;
-    /// - the `count` entries from `start` are Ready, zero, and stay Ready, or are published in a word
-    ///   and stay Ready until they are taken back from it;
+    /// - the `count` entries from `start` are Ready and zero, and stay Ready, those that a word
+    ///   publishes until they are taken back from it;
     /// - nothing else refers to them.
     pub(crate) unsafe fn new(start: NonNull<T>, count: usize) -> Self {
         Self { start, count }

@@ -75,7 +75,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.alloc_or_grow(online, want, user)
     }
 
-    /// Frees the room that a run has beside it: below it, so that it can grow, unless it is aligned.
+    /// Frees the room that a run has beside it: below it, so that it can grow, unless it is
+    /// aligned.
     #[cold]
     fn free_room(&self, want: Want, all: ReadyRun) -> ReadyRun {
         let room = all.run().count - want.pages;

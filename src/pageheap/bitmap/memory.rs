@@ -40,7 +40,8 @@ pub(crate) struct BitmapMemory<K> {
 struct Counts {
     /// Readers that have not left. While there are any, no part is taken back.
     readers: usize,
-    /// Bytes of idle parts.
+    /// Bytes of idle parts. A part can be claimed before the thread that made it has counted it, so
+    /// the count is below zero in between and wraps.
     idle_bytes: usize,
     /// Every idle part covers a page from this one on; below the highest number by so many, so that
     /// nothing is known of a heap whose memory is zero.
@@ -51,18 +52,22 @@ impl Counts {
     /// Counts `bytes` bytes of parts that have become idle and cover no page below `first`.
     fn add_idle(&mut self, first: PageIdx, bytes: usize) {
         if bytes > 0 {
-            self.idle_bytes += bytes;
+            self.idle_bytes = self.idle_bytes.wrapping_add(bytes);
             self.may_be_from(first);
         }
     }
 
     /// Counts `bytes` bytes of parts that are idle no more.
     fn remove_idle(&mut self, bytes: usize) {
-        debug_assert!(
-            bytes <= self.idle_bytes,
-            "parts are counted when they are made"
-        );
-        self.idle_bytes = self.idle_bytes.saturating_sub(bytes);
+        self.idle_bytes = self.idle_bytes.wrapping_sub(bytes);
+    }
+
+    /// Bytes of idle parts, none while there are fewer than that.
+    const fn idle(&self) -> usize {
+        if self.idle_bytes > usize::MAX / 2 {
+            return 0;
+        }
+        self.idle_bytes
     }
 
     /// Notes that idle parts may cover pages from `first` on.
@@ -118,21 +123,21 @@ impl<K: Kernel> BitmapMemory<K> {
     pub(crate) fn pages<M: Machine>(&self, ledger: &Ledger) -> usize {
         let counts = self.counts.lock();
         let bytes = ledger.of(Purpose::HeapBits);
-        (bytes + counts.idle_bytes) >> M::GEOMETRY.page_shift
+        bytes.wrapping_add(counts.idle_bytes) >> M::GEOMETRY.page_shift
     }
 
     /// Pages of idle parts that could be taken back now: none, while there are readers.
     pub(in super::super) fn loose_pages<M: Machine>(&self) -> usize {
         let counts = self.counts.lock();
         match counts.readers {
-            0 => counts.idle_bytes >> M::GEOMETRY.page_shift,
+            0 => counts.idle() >> M::GEOMETRY.page_shift,
             _ => 0,
         }
     }
 
     /// Bytes of bitmap that are Ready and not needed.
     pub(crate) fn idle_bytes(&self) -> usize {
-        self.counts.lock().idle_bytes
+        self.counts.lock().idle()
     }
 
     /// The pages of `run`, grouped by the part that covers them.
@@ -181,14 +186,13 @@ impl<K: Kernel> BitmapMemory<K> {
         }
         // SAFETY: `new` needs the units
         // - aligned: they begin with the page;
-        // - Ready and zero: by the token, and as of just now; Ready until `take_idle`, which takes a
-        //   part that has no reader;
+        // - Ready and zero: by the token, and as of just now; Ready until `take_idle`, which takes
+        //   parts that have no reader;
         // - unshared: the token is used up.
         let memory = unsafe { Zeroed::new(start.cast(), bytes / size_of::<CoreUsize>()) };
         ledger.transfer(Purpose::Objects, Purpose::UnusedMetadata, bytes);
-        // First, so that whoever claims the part finds it counted.
-        self.counts.lock().add_idle(piece.first, bytes);
         index.put_part(piece, memory);
+        self.counts.lock().add_idle(piece.first, bytes);
     }
 
     /// Whether the bitmap that covers `run` is Ready, or none is needed. It stays so while the
@@ -257,7 +261,7 @@ impl<K: Kernel> BitmapMemory<K> {
         while !rest.is_empty() {
             let few = PageRun::new(rest.first, rest.count.min(SEARCHED_PAGES));
             let mut counts = self.counts.lock();
-            if counts.idle_bytes == 0 || counts.readers > 0 {
+            if counts.idle() == 0 || counts.readers > 0 {
                 return None;
             }
             // SAFETY: the caller holds the growth gate, the bitmap's lock is held, and no reader is
@@ -351,7 +355,7 @@ impl<K: Kernel> BitmapMemory<K> {
         let mut counts = self.counts.lock();
         if found.is_some() || left == 0 {
             counts.may_be_from(reached);
-        } else if counts.idle_bytes > 0 {
+        } else if counts.idle() > 0 {
             // There was one, and it was claimed meanwhile or given back, or there is a reader.
             counts.may_be_from(from);
         }

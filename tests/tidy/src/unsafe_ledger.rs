@@ -97,7 +97,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/pageheap/long_piece.rs", 4),
     ("src/pageheap/machine.rs", 1),
     ("src/pageheap/page_heap.rs", 2),
-    ("src/pageheap/pool.rs", 7),
+    ("src/pageheap/pool.rs", 6),
     ("src/pageheap/run.rs", 2),
     ("src/pageheap/scavenge.rs", 1),
     ("src/region/calls.rs", 14),
