@@ -31,6 +31,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Ready.
     #[inline]
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
+        if let Some((start, place)) = self.alloc_at_once(layout) {
+            if let Some(class) = place.class(Self::TABLE) {
+                return Ok(Self::cleared(start, class, flags));
+            }
+        }
         allocate_uncounted(self, layout, flags).map_err(|cause| refusal(self, layout, cause))
     }
 
@@ -96,6 +101,11 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
     let Some(class) = Heap::<M, K>::class_of(layout) else {
         return heap.allocate_large(online, layout, flags);
     };
+    if Heap::<M, K>::HAS_CPUS {
+        if let Some(Ok(memory)) = heap.alloc_owned(online, class, flags) {
+            return Ok(memory);
+        }
+    }
     let span_class = SpanClass::noscan(class);
     match heap.alloc_slot(online, span_class) {
         Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),

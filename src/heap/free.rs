@@ -10,7 +10,7 @@ use super::lookup::{Location, Object};
 use super::misuse::Misuse;
 use super::object_heap::Heap;
 use crate::pageheap::Online;
-use crate::span::Lists;
+use crate::span::{Emptied, Lists};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Frees an object. Memory of size zero needs no free and has no effect.
@@ -80,6 +80,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if layout.size() == 0 {
             return Ok(());
         }
+        // SAFETY: the caller's promise is the same.
+        if unsafe { self.free_at_once(pointer, layout) } {
+            return Ok(());
+        }
         if Self::SAVES_CODE {
             let online = self.pages.online();
             // SAFETY: an object is the caller's, as it promises.
@@ -109,6 +113,17 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut lists = self.central.lock();
         // SAFETY: the central lock is held until the object is used up.
         let object = unsafe { self.object(online, pointer, layout) }?;
+        if Self::HAS_CPUS && object.span.record.tag().owner().is_some() {
+            if let Location::Slot { class, slot } = object.location {
+                let (span, slot) = ((object.handle, object.span), (class, slot.number()));
+                // SAFETY: the object is the caller's, as it promises.
+                let emptied = unsafe { self.free_owned(online, span, slot) }?;
+                if let Some(Emptied(handle)) = emptied {
+                    self.take_in(online, &mut lists, handle);
+                }
+                return Ok(());
+            }
+        }
         self.free_object(online, &mut lists, object);
         Ok(())
     }

@@ -153,7 +153,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let pages = layout.size().div_ceil(M::GEOMETRY.page_bytes());
         // Short layouts are those of slots, unless the object kept its pages when it shrank.
         let is_large = !Self::TABLE.serves(layout.size(), layout.align()) || span.is_loose();
-        if is_large && pages == span.record.run().count && is_aligned(pointer, layout) {
+        if is_large && pages == span.record.run::<M>().count && is_aligned(pointer, layout) {
             Ok(())
         } else {
             Err(Misuse::WrongLayout)
@@ -217,7 +217,7 @@ pub(super) fn is_aligned(pointer: NonNull<u8>, layout: Layout) -> bool {
 
 /// The span of a record, for reports.
 fn describe<M: Machine, K: Kernel>(record: &Record) -> SpanReport {
-    let run = record.run();
+    let run = record.run::<M>();
     let number = match record.kind() {
         Kind::Small(number) => Some(number),
         Kind::Large | Kind::Unused => None,

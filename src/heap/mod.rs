@@ -6,6 +6,7 @@
 
 mod adjacent;
 mod alloc;
+mod cpus;
 mod early;
 mod early_map;
 mod elsewhere;

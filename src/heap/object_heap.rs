@@ -1,13 +1,15 @@
 //! The heap: what it consists of.
 
 use core::fmt;
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
 
 use super::early::{Early, EarlyRegion};
 use crate::base::lock::{RankedLock, rank};
 use crate::pageheap::{Online, PageHeap};
-use crate::span::{CLASSES, Central, ClassTable, table};
+use crate::span::{CLASSES, Central, ClassTable, CpuBlock, Places, table};
 
 /// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it
 /// is initialised.
@@ -17,6 +19,8 @@ pub struct Heap<M: Machine, K: Kernel> {
     pub(crate) early: Early<K>,
     pub(crate) pages: PageHeap<M, K>,
     pub(crate) central: Central<K>,
+    /// The blocks of the kernel's CPUs, side by side; null before they are made.
+    pub(super) blocks: AtomicPtr<CpuBlock>,
     /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
     /// kernel without one links none of this.
     pub(super) refill: RankedLock<Refill<M, K>, K, { rank::EARLY }>,
@@ -43,6 +47,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
         None => panic!("there are size classes for pages of 256 bytes to 8 KiB"),
     };
+
+    /// Whether CPUs own spans: where code is not scarce, and the kernel has CPUs for it.
+    pub(crate) const HAS_CPUS: bool = !Self::SAVES_CODE && K::CPUS > 0;
+
+    /// The places of layouts in the block of a CPU.
+    pub(super) const PLACES: &'static Places = &Places::new(Self::TABLE);
 
     /// A heap that is not initialised and has no early heap: it refuses every request until
     /// [`init`](Self::init).
@@ -75,6 +85,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             early,
             pages: PageHeap::new(),
             central: Central::new(),
+            blocks: AtomicPtr::new(ptr::null_mut()),
             refill: RankedLock::new(None),
         }
     }

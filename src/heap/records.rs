@@ -150,9 +150,15 @@ fn alloc_made_record<M: Machine, K: Kernel>(
     }
 }
 
-/// The kind of record that a span of `slots` slots has.
-pub(super) const fn record_kind<M: Machine>(slots: usize) -> RecordKind {
-    if Records::<M>::HAS_WIDE && slots > NARROW_SLOTS {
+/// The kind of record that a span of `slots` slots has. Where CPUs own spans, half of the bits are
+/// for remote frees.
+pub(super) const fn record_kind<M: Machine, K: Kernel>(slots: usize) -> RecordKind {
+    let most = if Heap::<M, K>::HAS_CPUS {
+        NARROW_SLOTS / 2
+    } else {
+        NARROW_SLOTS
+    };
+    if Records::<M>::HAS_WIDE && slots > most {
         RecordKind::Wide
     } else {
         RecordKind::Narrow

@@ -247,7 +247,7 @@ impl Resize {
         }
         let table = Heap::<M, K>::TABLE;
         let (run, class) = (
-            record.run(),
+            record.run::<M>(),
             match object.location {
                 Location::Slot { class, .. } => Some(class),
                 Location::Whole => None,

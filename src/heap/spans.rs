@@ -51,7 +51,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let class = span_class.size_class();
         let want = Want::pages(Self::TABLE.pages(class)).for_scan(span_class.scan());
         let slots = Self::TABLE.slots(class);
-        let (handle, ready) = self.alloc_run(online, record_kind::<M>(slots), want, flags)?;
+        let (handle, ready) = self.alloc_run(online, record_kind::<M, K>(slots), want, flags)?;
         let record = online.records().get(handle).record;
         // A span has at most 1280 slots.
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
@@ -96,7 +96,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Errors
     /// The step that refused; the record is in the pool again.
     #[inline]
-    fn alloc_run(
+    pub(super) fn alloc_run(
         &self,
         online: &Online<M>,
         kind: RecordKind,
@@ -126,6 +126,9 @@ fn try_run<M: Machine, K: Kernel>(
         }
         Err(cause) => {
             let is_freed = drop_record(heap, online, handle);
+            if may_try_again && heap.drain_blocks(online) {
+                return try_run(heap, online, kind, want, flags, false);
+            }
             // The page that was made for the record may be the one that is missing.
             let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
             if !may_try_again || !is_short || !is_freed {

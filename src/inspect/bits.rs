@@ -131,7 +131,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let _lists = self.central.lock();
         let handle = self.pages.index().span_of(addr)?;
         let span = online.records().get(handle);
-        object_in::<M, K>(span, span.record.run(), addr)
+        object_in::<M, K>(span, span.record.run::<M>(), addr)
     }
 
     /// The live object that `pointer` points into: [`object_at`](Self::object_at) its address.
@@ -277,7 +277,7 @@ mod tests {
         let online = heap.pages.online().expect("initialised");
         let handle = heap.pages.index().span_of(address).expect("a span");
         let span = online.records().get(handle);
-        let run = PageRun::new(span.record.run().first, 1 << 19);
+        let run = PageRun::new(span.record.run::<M>().first, 1 << 19);
         let live = object_in::<Sim<Plain32>, Hosted>(span, run, address);
         let live = live.expect("the first slot is live");
         assert_eq!((live.base, live.bytes, live.slot), (address, 64, 0));

@@ -8,7 +8,7 @@ use crate::base::{PageIdx, PageRun};
 use crate::heap::Heap;
 use crate::pageheap::{Gated, HeldPool, Online};
 use crate::region::Purpose;
-use crate::span::{Kind, Lists, Record};
+use crate::span::{Kind, Lists, Owner, Record, SpanRef};
 
 /// A heap whose locks are held, to be checked.
 pub(super) struct Check<'a, M: Machine, K: Kernel> {
@@ -138,7 +138,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         let at_rule = |holds, name| rule_at::<M>(holds, at, name);
         let (pages, state) = self.pool.pages();
         let record = self.online.records().get(handle).record;
-        let run = record.run();
+        let run = record.run::<M>();
         at_rule(
             record.kind() != Kind::Unused,
             "the index names spans in use",
@@ -167,7 +167,8 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         walked.span_pages += run.count;
         walked.records += 1;
         if let Kind::Small(class) = record.kind() {
-            walked.partial_spans += usize::from(record.free_slots() > 0);
+            let is_central = record.tag().owner().is_none();
+            walked.partial_spans += usize::from(is_central && record.free_slots() > 0);
             self.verify_slots(handle, record, class)?;
             if let Some(class) = Heap::<M, K>::TABLE.class(class) {
                 walked.slots += Heap::<M, K>::TABLE.slots(class);
@@ -186,16 +187,15 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         record: &Record,
         class: u8,
     ) -> Result<(), Violation> {
-        let at_rule = |holds, name| rule_at::<M>(holds, record.run().first, name);
+        let at_rule = |holds, name| rule_at::<M>(holds, record.run::<M>().first, name);
         let Some(class) = Heap::<M, K>::TABLE.class(class) else {
             return at_rule(false, "a span's class is in the table");
         };
         let slots = Heap::<M, K>::TABLE.slots(class);
-        at_rule(
-            record.run().count == Heap::<M, K>::TABLE.pages(class),
-            "a span is as long as its class says",
-        )?;
         let span = self.online.records().get(handle);
+        if record.tag().owner().is_some() {
+            return self.verify_owned(span, slots);
+        }
         let live = span.count_taken(slots);
         at_rule(
             live == span.count_all_taken(),
@@ -208,6 +208,21 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         at_rule(
             span.fresh_holds(slots),
             "a slot that was never handed out is not live",
+        )
+    }
+
+    /// Checks a small span that a CPU owns.
+    fn verify_owned(&self, span: SpanRef<'_>, slots: usize) -> Result<(), Violation> {
+        let at_rule = |holds, name| rule_at::<M>(holds, span.record.first(), name);
+        let tag = span.record.tag();
+        let owner = tag.owner().map_or(usize::MAX, Owner::number);
+        at_rule(owner < usize::from(K::CPUS), "a span's owner is a CPU")?;
+        let class = tag.place().class(Heap::<M, K>::TABLE);
+        let is_class = class.is_some_and(|class| Kind::Small(class.number()) == span.kind());
+        at_rule(is_class, "a span's place is that of its class")?;
+        at_rule(
+            span.count_all_taken() == span.count_taken(slots) + span.count_freed_by_others(slots),
+            "no bit is set beyond the slots of a span",
         )
     }
 }

@@ -218,7 +218,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
 /// Free slots of all spans, and their bytes.
 fn free_slots<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> (usize, usize) {
-    let (mut slots, mut bytes) = (0, 0);
+    let (mut slots, mut bytes) = heap.free_owned_slots(online);
     for class in 0..SPAN_CLASSES {
         let lists = heap.central.lock();
         lists.for_each(online.records(), class, usize::MAX, |handle, _| {

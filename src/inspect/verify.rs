@@ -100,8 +100,8 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             "the peak is no less than what is ready",
         )?;
         rule(
-            of(Purpose::Spans) == self.lists.record_bytes(),
-            "records are charged as spans",
+            of(Purpose::Spans) == self.lists.record_bytes() + self.heap.block_bytes(),
+            "records and blocks of CPUs are charged as spans",
         )?;
         let known = self.lists.record_pages() + self.bitmap_pages;
         let in_runs = walked.other_pages.checked_sub(known);

@@ -143,7 +143,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
     }
 
     fn verify_span(&self, span: SpanRef<'_>) -> Result<(), Violation> {
-        let run = span.record.run();
+        let run = span.record.run::<M>();
         let (slots, bytes) = slots_of::<M, K>(span);
         let first = run.first.address::<M>();
         for slot in 0..slots {

@@ -19,7 +19,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             self.lists
                 .for_each(self.online.records(), class, most, |handle, is_linked| {
                     let record = self.online.records().get(handle).record;
-                    let first = record.run().first;
+                    let first = record.run::<M>().first;
                     let at_rule = |holds, name| rule_at::<M>(holds, first, name);
                     let is_class = self.list_of(handle) == Some(class);
                     let is_empty = self.is_without_live_slots(record);

@@ -141,7 +141,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let _lists = self.central.lock();
         let pool = self.pages.pool().hold();
         for span in spans(self.pages.index(), online, pool.owned()) {
-            let run = span.record.run();
+            let run = span.record.run::<M>();
             let bytes = run.bytes::<M>();
             let number = match span.record.kind() {
                 Kind::Small(number) => Some(number),
@@ -155,7 +155,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
                 class: number,
                 slot_bytes: class.map_or(bytes, |class| Self::TABLE.size(class)),
                 slots,
-                live: class.map_or(1, |_| span.count_taken(slots)),
+                live: class.map_or(1, |_| span.count_live(slots)),
                 is_scannable: span.scan().is_yes(),
             });
         }
@@ -191,7 +191,7 @@ pub(super) fn for_each_object_of<M: Machine, K: Kernel>(
     let first = span.record.first().address::<M>();
     let (slots, bytes) = slots_of::<M, K>(span);
     let is_large = span.kind() == Kind::Large;
-    for slot in (0..slots).filter(|slot| is_large || span.is_taken(*slot)) {
+    for slot in (0..slots).filter(|slot| is_large || span.is_live(*slot, slots)) {
         let base = VirtAddr::new(first.value().wrapping_add(slot * bytes));
         visit(base, bytes);
     }
@@ -201,7 +201,7 @@ pub(super) fn for_each_object_of<M: Machine, K: Kernel>(
 pub(super) fn slots_of<M: Machine, K: Kernel>(span: SpanRef<'_>) -> (usize, usize) {
     let class = match span.kind() {
         Kind::Small(number) => Heap::<M, K>::TABLE.class(number),
-        Kind::Large => return (1, span.record.run().bytes::<M>()),
+        Kind::Large => return (1, span.record.run::<M>().bytes::<M>()),
         Kind::Unused => None,
     };
     class.map_or((0, 0), |class| {

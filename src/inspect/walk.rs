@@ -1,12 +1,13 @@
 //! Walks over the spans of a heap.
 
-use archipelago_api::Machine;
+use archipelago_api::{Kernel, Machine};
 
 use crate::arena::{ArenaIndex, SpanHandle};
 use crate::base::{PageIdx, PageRun};
+use crate::heap::Heap;
 use crate::pageheap::Online;
 use crate::region::ranges::Ranges;
-use crate::span::SpanRef;
+use crate::span::{Kind, SpanRef};
 
 /// Every span in the owned pages, lowest offset first. The caller holds the central lock and the
 /// page lock.
@@ -34,9 +35,35 @@ pub(super) fn spans_in<'a, M: Machine>(
             };
             let span = online.records().get(handle);
             // A damaged record may have no pages; the walk must go on all the same.
-            at = at.plus(span.record.run().count.max(1));
+            at = at.plus(span.record.run::<M>().count.max(1));
             return Some((handle, span));
         }
         None
     })
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Free slots of all spans that CPUs own, and their bytes.
+    pub(super) fn free_owned_slots(&self, online: &Online<M>) -> (usize, usize) {
+        let (mut all, mut bytes) = (0, 0);
+        if self.block_bytes() == 0 {
+            return (all, bytes);
+        }
+        let _lists = self.central.lock();
+        let pool = self.pages.pool().hold();
+        for span in spans(self.pages.index(), online, pool.owned()) {
+            let Kind::Small(number) = span.kind() else {
+                continue;
+            };
+            let class = Self::TABLE.class(number);
+            let Some(class) = class.filter(|_| span.record.tag().owner().is_some()) else {
+                continue;
+            };
+            let slots = Self::TABLE.slots(class);
+            let free = slots - span.count_live(slots);
+            all += free;
+            bytes += free * Self::TABLE.size(class);
+        }
+        (all, bytes)
+    }
 }

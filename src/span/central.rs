@@ -73,11 +73,13 @@ pub(crate) struct Lists {
     /// Empty spans that were kept on their lists.
     pub(super) kept_spans: [u32; KEPT_SPANS],
     pub(super) counts: SpanCounts,
+    /// The blocks of CPUs are being made, or there are blocks.
+    has_blocks: bool,
 }
 
 /// The most empty spans that are kept: enough for a program that frees and allocates the last
 /// object of a span by turns, and too few to show in the memory overhead, as one a class would.
-pub(super) const KEPT_SPANS: usize = 8;
+pub(super) const KEPT_SPANS: usize = 7;
 
 impl Lists {
     /// Lists without spans and records.
@@ -87,7 +89,14 @@ impl Lists {
             pool: Pool::new(),
             kept_spans: [0; KEPT_SPANS],
             counts: SpanCounts::NONE,
+            has_blocks: false,
         }
+    }
+
+    /// Notes that the blocks of CPUs are there, or are being made, or not; returns what was so
+    /// before.
+    pub(crate) const fn set_blocks(&mut self, has_blocks: bool) -> bool {
+        core::mem::replace(&mut self.has_blocks, has_blocks)
     }
 
     /// The counts of spans and of refused requests.
@@ -171,7 +180,7 @@ impl Lists {
     ) -> Option<RetiredRun> {
         let record = records.get(handle).record;
         let is_only = |list: &RecordList| list.is_only(records, handle);
-        if record.run().count == 1 && self.partial.get(class).is_some_and(is_only) {
+        if record.run::<M>().count == 1 && self.partial.get(class).is_some_and(is_only) {
             if let Some(place) = self.kept_spans.iter_mut().find(|kept| **kept == 0) {
                 *place = handle.0.get();
                 return None;
@@ -207,6 +216,53 @@ impl Lists {
             self.link(records, class.number(), handle);
         }
         NewSlot::new(span, &taken)
+    }
+
+    /// Puts a span with free slots on the list of its class.
+    pub(crate) fn put_span<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: SpanClass,
+        handle: SpanHandle,
+    ) {
+        self.link(records, class.number(), handle);
+    }
+
+    /// Counts a small span that was just made, for a CPU.
+    pub(crate) fn count_span<M: Machine>(&mut self, record: &Record) {
+        self.counts.count_small::<M>(record, true);
+    }
+
+    /// Takes a span of `class` that has free slots off its list, for a CPU.
+    pub(crate) fn take_span<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: SpanClass,
+    ) -> Option<SpanHandle> {
+        let handle = self.partial.get(class.number())?.first()?;
+        self.no_longer_kept(handle);
+        self.unlink(records, class.number(), handle);
+        Some(handle)
+    }
+
+    /// Puts a span that was a CPU's on its list if it has free slots; an empty one is retired, and
+    /// its pages go to the caller.
+    pub(crate) fn return_span<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        class: SizeClass,
+        slots: usize,
+    ) -> Option<RetiredRun> {
+        let span = records.get(handle);
+        match span.record.free_slots() {
+            0 => None,
+            free if free == slots => Some(self.retire_small(records, handle)),
+            _ => {
+                self.link(records, span.span_class(class).number(), handle);
+                None
+            }
+        }
     }
 
     /// Retires an empty span that was kept, if there is one, and returns whether its objects could
@@ -259,7 +315,7 @@ impl Lists {
         handle: SpanHandle,
         record: &Record,
     ) -> RetiredRun {
-        let run = record.run();
+        let run = record.run::<M>();
         record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
         self.pool.free(records, handle);
         RetiredRun::new(run)

@@ -34,7 +34,7 @@ impl SpanCounts {
         let (Kind::Small(number), Some(table)) = (record.kind(), table) else {
             return;
         };
-        let (slots, bytes) = (record.free_slots(), record.run().bytes::<M>());
+        let (slots, bytes) = (record.free_slots(), record.run::<M>().bytes::<M>());
         let slot_bytes = table.class(number).map_or(0, |class| table.size(class));
         let tail_bytes = bytes - slots * slot_bytes;
         let step = |by: usize| if more { by } else { by.wrapping_neg() };

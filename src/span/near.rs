@@ -3,7 +3,7 @@
 //!
 //! A record says how far from itself the bits of the span's first word are, and how many of its
 //! first slots have their bits side by side from there on: all slots, unless two parts of the
-//! bitmap cover the span. The distance counts units, so 32 bits reach all of a 32-bit space, and 16
+//! bitmap cover the span. The distance counts units, so 31 bits reach all of a 32-bit space, and 8
 //! GiB of a 64-bit one to either side. Bits that are farther away, as they can be in a larger heap,
 //! and those of later slots, are looked up by address.
 //!
@@ -20,7 +20,7 @@ use archipelago_api::{Machine, VirtAddr};
 
 use super::distance::RecordAddress;
 use super::record::{Record, WIDE_SLOTS};
-use super::slots::{LiveSlot, SpanRef};
+use super::slots::SpanRef;
 use super::tokens::NewSlot;
 
 /// Bits of a record's kind from here up: how many slots are near.
@@ -46,14 +46,18 @@ impl Record {
 
     /// How far away those bits are.
     pub(crate) fn bits_distance(&self) -> i32 {
-        self.bits_distance.get()
+        // The highest bit is that of a tag.
+        i32::from_ne_bytes((self.tag.load(Relaxed) << 1).to_ne_bytes()) >> 1
     }
 
     /// Notes that so many of the first slots of the span, which was just described and marked, have
     /// their bits side by side, so far away.
     pub(crate) fn set_bits(&self, distance: i32, near_slots: u32) {
         let kind = self.kind_word() & ((1 << NEAR_SHIFT) - 1);
-        self.bits_distance.set(distance);
+        self.tag.store(
+            u32::from_ne_bytes(distance.to_ne_bytes()) & (u32::MAX >> 1),
+            Relaxed,
+        );
         self.kind.store(kind | near_slots << NEAR_SHIFT, Relaxed);
     }
 }
@@ -81,14 +85,6 @@ impl NewSlot<'_> {
     }
 }
 
-impl LiveSlot<'_> {
-    /// The slot's number.
-    #[inline(always)]
-    pub(crate) const fn number(&self) -> usize {
-        self.slot
-    }
-}
-
 impl BitsPlace {
     /// The place that the record at `address` gives, if `slot` is among the first `near_slots`.
     #[inline(always)]
@@ -106,7 +102,9 @@ impl BitsPlace {
     /// How many units above the record at `record` the unit at `unit` is, if the record can say so.
     pub(crate) fn distance(record: VirtAddr, unit: VirtAddr) -> Option<i32> {
         let bytes = unit.value().wrapping_sub(record.value());
-        i32::try_from(0_isize.wrapping_add_unsigned(bytes) / UNIT_BYTES).ok()
+        let distance = i32::try_from(0_isize.wrapping_add_unsigned(bytes) / UNIT_BYTES).ok()?;
+        // The record has 31 bits for it.
+        (distance << 1 >> 1 == distance).then_some(distance)
     }
 
     /// `count` units from number `first` on.

@@ -9,9 +9,10 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
-use super::distance::BitsDistance;
+use super::class_table::table;
+use super::owned::Tag;
 use crate::base::sparse::Entry;
-use crate::base::{PageIdx, PageRun};
+use crate::base::{PageIdx, PageRun, Shape};
 
 /// Slots that a record has bits for.
 pub(crate) const NARROW_SLOTS: usize = 256;
@@ -38,6 +39,7 @@ pub(crate) enum Kind {
 #[repr(C, align(64))]
 pub(crate) struct Record {
     first: AtomicUsize,
+    /// Pages of a large object; the link of a small span in an inbox.
     pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 8: a large object is being freed; bits 9 to 15, of the
     /// first record of a page of records: how many of them are in use; bit 16: wide; bit 17: the
@@ -46,10 +48,12 @@ pub(crate) struct Record {
     /// many slots have their bits near.
     pub(super) kind: AtomicU32,
     pub(super) free_slots: AtomicU16,
-    /// Slots from here on were never handed out.
+    /// Slots from here on were never handed out; of a span that a CPU owns, a bit for each word of
+    /// remote bits that is posted.
     pub(super) fresh_slot: AtomicU16,
-    /// How far away the heap bitmap's bits of the span's first slots are.
-    pub(super) bits_distance: BitsDistance,
+    /// Of a span that a CPU owns, its tag; of a scannable one, which none does, how far away the heap
+    /// bitmap's bits of its first slots are.
+    pub(super) tag: AtomicU32,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
     pub(super) bits: [AtomicUsize; NARROW_WORDS],
@@ -97,16 +101,39 @@ impl Record {
     }
 
     /// The span's pages.
-    pub(crate) fn run(&self) -> PageRun {
-        PageRun::new(
-            PageIdx(self.first.load(Relaxed)),
-            self.pages.load(Relaxed) as usize,
-        )
+    pub(crate) fn run<S: Shape>(&self) -> PageRun {
+        let small = match self.kind() {
+            Kind::Small(number) => table(S::GEOMETRY.page_shift).and_then(|table| {
+                let class = table.class(number)?;
+                Some(table.pages(class))
+            }),
+            Kind::Unused | Kind::Large => None,
+        };
+        let pages = small.unwrap_or_else(|| self.pages.load(Relaxed) as usize);
+        PageRun::new(PageIdx(self.first.load(Relaxed)), pages)
     }
 
     /// Slots that are not taken.
     pub(crate) fn free_slots(&self) -> usize {
         usize::from(self.free_slots.load(Relaxed))
+    }
+
+    /// The tag of the span.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> Tag {
+        Tag(self.tag.load(Relaxed))
+    }
+
+    /// The mask of the words of remote bits that are posted, of a span that a CPU owns.
+    #[inline]
+    pub(super) fn posted(&self) -> &AtomicU16 {
+        &self.fresh_slot
+    }
+
+    /// The link to the next record in an inbox.
+    #[inline]
+    pub(super) fn link(&self) -> &AtomicU32 {
+        &self.pages
     }
 
     pub(super) fn is_wide(&self) -> bool {
@@ -155,6 +182,7 @@ impl Record {
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);
         self.fresh_slot.store(0, Relaxed);
+        self.tag.store(Tag::NONE.0, Relaxed);
         self.kind
             .store(number | own | if zeroed { ZEROED } else { 0 }, Relaxed);
     }

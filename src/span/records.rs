@@ -93,6 +93,11 @@ impl<'a, M: Machine> Records<'a, M> {
         Self { machine, anchor }
     }
 
+    /// The machine.
+    pub(super) const fn machine(self) -> &'a M {
+        self.machine
+    }
+
     /// Whether handles can name records anywhere in `page`.
     pub(crate) fn reach_page(&self, page: PageIdx) -> bool {
         // The record at the anchor would have the handle 0.

@@ -6,6 +6,7 @@ use archipelago_api::VirtAddr;
 
 use super::class::{Scan, SizeClass, SpanClass};
 use super::distance::RecordAddress;
+use super::owned::remote_words;
 use super::record::{
     Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
     scan_of,
@@ -32,6 +33,14 @@ pub(crate) struct SpanRef<'a> {
 pub(crate) struct LiveSlot<'a> {
     word: &'a AtomicUsize,
     pub(super) slot: usize,
+}
+
+impl LiveSlot<'_> {
+    /// The slot's number.
+    #[inline(always)]
+    pub(crate) const fn number(&self) -> usize {
+        self.slot
+    }
 }
 
 /// A slot whose bit was set just now.
@@ -91,8 +100,17 @@ impl<'a> SpanRef<'a> {
         is_claimed(self.kind)
     }
 
+    /// Word `index` of the bits, if the record has so many.
+    #[inline(always)]
+    pub(super) fn word_or_none(self, index: usize) -> Option<&'a AtomicUsize> {
+        match self.record.bits.get(index) {
+            Some(word) => Some(word),
+            None => self.more().get(index - NARROW_WORDS),
+        }
+    }
+
     #[inline]
-    fn word(self, index: usize) -> &'a AtomicUsize {
+    pub(super) fn word(self, index: usize) -> &'a AtomicUsize {
         match self.record.bits.get(index) {
             Some(word) => word,
             None => &self.more()[index - NARROW_WORDS],
@@ -202,6 +220,33 @@ impl<'a> SpanRef<'a> {
         let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
         self.record.free_slots.store(free_slots, Relaxed);
         usize::from(free_slots)
+    }
+
+    /// Live slots, of `slots`: of a span that a CPU owns, those that others have freed are not.
+    pub(crate) fn count_live(self, slots: usize) -> usize {
+        if self.record.tag().owner().is_none() {
+            return self.count_taken(slots);
+        }
+        let live = |at| {
+            let freed = self.word(at + remote_words(slots)).load(Relaxed);
+            (self.word(at).load(Relaxed) & !freed).count_ones() as usize
+        };
+        (0..slots.div_ceil(WORD_BITS)).map(live).sum()
+    }
+
+    /// Slots of a span that a CPU owns which others have freed and it has not taken back.
+    pub(crate) fn count_freed_by_others(self, slots: usize) -> usize {
+        self.count_taken(slots) - self.count_live(slots)
+    }
+
+    /// Whether `slot` of `slots` is live: of a span that a CPU owns, one that others have freed is
+    /// not.
+    pub(crate) fn is_live(self, slot: usize, slots: usize) -> bool {
+        if !self.is_taken(slot) {
+            return false;
+        }
+        self.record.tag().owner().is_none()
+            || !self.is_taken(slot + remote_words(slots) * WORD_BITS)
     }
 
     /// Slots whose bits are set, of `slots`.

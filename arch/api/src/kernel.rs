@@ -24,6 +24,15 @@ pub enum InterruptState {
 ///
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
+    /// How many CPUs have spans of their own, from which they take slots without a lock: those with
+    /// the numbers below. All others, and all CPUs of a kernel that says 0, share the heap's spans
+    /// under a lock.
+    const CPUS: u16 = 0;
+
+    /// Whether interrupts switch threads, which may go on on another CPU. Where they do not, only
+    /// handlers come between two instructions of the heap on one CPU, and return.
+    const PREEMPTS: bool = true;
+
     /// Masks interrupts on this CPU. Returns whether they were enabled.
     ///
     /// Undo the call with [`restore_interrupts`](Self::restore_interrupts), on the same CPU, the

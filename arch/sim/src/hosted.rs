@@ -15,6 +15,13 @@ use crate::violation::violation;
 #[derive(Clone, Copy, Debug)]
 pub struct Hosted;
 
+/// CPUs that own spans.
+const HOSTED_CPUS: u16 = if option_env!("ARCHIPELAGO_CPUS").is_some() {
+    16
+} else {
+    0
+};
+
 /// The number of the next thread that needs one.
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(1);
 
@@ -88,6 +95,8 @@ impl Interrupts for Hosted {
 }
 
 impl Kernel for Hosted {
+    const CPUS: u16 = HOSTED_CPUS;
+
     fn disable_interrupts() -> InterruptState {
         if ENABLED.replace(false) {
             InterruptState::Enabled

@@ -117,7 +117,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let Location::Slot { class, slot } = &object.location else {
             let record = object.span.record;
             // SAFETY: the caller's promise is the same, and the run is all of the span.
-            unsafe { self.clear_far(record, 0, record.run().bytes::<M>()) };
+            unsafe { self.clear_far(record, 0, record.run::<M>().bytes::<M>()) };
             return;
         };
         let (slot, bytes) = (slot.number(), Self::TABLE.size(*class));
@@ -194,7 +194,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         span.record.claim();
         drop(lists);
-        let run = span.record.run();
+        let run = span.record.run::<M>();
         // SAFETY: the run is that of an object which was claimed just now, for the caller.
         unsafe { self.clear_run(Scan::YES, run) };
         Some(Object {

@@ -137,6 +137,21 @@ impl ClassTable {
         self.sizes[class.index()] as usize
     }
 
+    /// Bytes of a slot, as the table has them.
+    pub(super) const fn size_of_slot(&self, class: SizeClass) -> u32 {
+        self.sizes[class.index()]
+    }
+
+    /// `2^32` divided by the size, rounded up.
+    pub(super) const fn magic_of(&self, class: SizeClass) -> u32 {
+        self.magic[class.index()]
+    }
+
+    /// Slots of a span, as the table has them.
+    pub(super) const fn slots_of(&self, class: SizeClass) -> u16 {
+        self.slots[class.index()]
+    }
+
     /// Pages of a span.
     #[inline]
     pub(crate) const fn pages(&self, class: SizeClass) -> usize {

@@ -6,6 +6,6 @@ mod none;
 mod some;
 
 #[cfg(not(feature = "heap-bits"))]
-pub(super) use none::{BitsDistance, RecordAddress};
+pub(super) use none::RecordAddress;
 #[cfg(feature = "heap-bits")]
-pub(super) use some::{BitsDistance, RecordAddress};
+pub(super) use some::RecordAddress;

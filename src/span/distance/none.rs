@@ -2,10 +2,6 @@
 
 use archipelago_api::VirtAddr;
 
-/// The empty twin of the distance to a span's bits.
-#[derive(Debug)]
-pub(in super::super) struct BitsDistance;
-
 /// The empty twin of a record's address, which serves to find bits alone.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct RecordAddress;

@@ -1,0 +1,101 @@
+//! The entry of a class in a CPU's block: the word of live bits that slots are taken from, and the
+//! spans that come after it.
+
+use core::cell::Cell;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A word without free slots, which a dry entry takes from.
+pub(super) static DRY: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// The spans of one class that a CPU owns. The CPU that has entered the block is the only one that
+/// touches it.
+///
+/// # Invariants
+/// 1. `word` is [`DRY`], or a word of live bits of the current span, which stays while the span is
+///    owned.
+/// 2. `base` is the first byte of the slot of that word's bit 0, and `full` the word's value when
+///    every slot that has its bit there is live.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Entry {
+    word: Cell<*const AtomicUsize>,
+    full: Cell<usize>,
+    base: Cell<*mut u8>,
+    size: Cell<u32>,
+    magic: Cell<u32>,
+    /// The handle of the current span; 0 if there is none.
+    pub(super) current: Cell<u32>,
+    /// The handle of the first span in the queue; 0 if there is none.
+    pub(super) first: Cell<u32>,
+    /// The number of the word.
+    pub(super) at: Cell<u16>,
+    /// Slots of a span.
+    pub(super) slots: Cell<u16>,
+}
+
+impl Entry {
+    /// Makes the entry one of a class, and dry. Its memory is zero.
+    pub(super) fn set_up(&self, size: u32, magic: u32, slots: u16) {
+        self.size.set(size);
+        self.magic.set(magic);
+        self.slots.set(slots);
+        self.dry_up();
+    }
+
+    /// Leaves the entry without a word.
+    pub(super) fn dry_up(&self) {
+        self.word.set(&raw const DRY);
+        self.full.set(usize::MAX);
+        self.base.set(NonNull::dangling().as_ptr());
+        self.current.set(0);
+    }
+
+    /// Takes slots from `word` from now on.
+    ///
+    /// # Safety
+    /// The invariants hold.
+    pub(super) unsafe fn take_from(&self, word: &AtomicUsize, full: usize, base: *mut u8, at: u16) {
+        self.word.set(word);
+        self.full.set(full);
+        self.base.set(base);
+        self.at.set(at);
+    }
+
+    /// Takes the lowest free slot of the word.
+    #[inline(always)]
+    pub(super) fn take(&self) -> Option<NonNull<u8>> {
+        // SAFETY: the word is there, by the first invariant.
+        let word = unsafe { &*self.word.get() };
+        let live = word.load(Relaxed);
+        if live == self.full.get() {
+            return None;
+        }
+        word.store(live | live.wrapping_add(1), Relaxed);
+        let slot = (!live).trailing_zeros() as usize;
+        let offset = slot * self.size.get() as usize;
+        // SAFETY: the slot is one of the word's, whose slots lie in the span from the base on.
+        let start = unsafe { self.base.get().add(offset) };
+        // SAFETY: no span begins at address 0.
+        Some(unsafe { NonNull::new_unchecked(start) })
+    }
+
+    /// The slot that begins `offset` bytes above the first of a span.
+    #[inline(always)]
+    pub(super) fn slot_at(&self, offset: usize) -> Option<usize> {
+        let magic = self.magic.get();
+        // Offsets in a span are below 2^32, and the low half of the product is below the magic
+        // number where a slot begins alone.
+        let product = (offset as u64).wrapping_mul(u64::from(magic));
+        let low = (product & u64::from(u32::MAX)) as u32;
+        if low >= magic {
+            return None;
+        }
+        usize::try_from(product >> 32).ok()
+    }
+
+    /// Bytes of a slot.
+    pub(super) fn size(&self) -> usize {
+        self.size.get() as usize
+    }
+}

@@ -1,0 +1,145 @@
+//! Places: the entries of a CPU's block, found from a layout in one or two loads.
+
+use core::alloc::Layout;
+
+use super::super::class::{ClassTable, SizeClass};
+use super::super::record::{NARROW_SLOTS, WIDE_SLOTS};
+
+/// Sizes up to here, aligned to [`FINE_ALIGN`] at most, are looked up by the byte.
+const FINE: usize = 1024;
+const FINE_ALIGN: usize = 8;
+/// Sizes up to here have a place.
+const LARGEST: usize = 8192;
+/// The alignments of the coarse table: from here to half of [`LARGEST`].
+const COARSE_ALIGN: usize = 16;
+
+/// Entries of the coarse table.
+const COARSE: usize = 2 * LARGEST / COARSE_ALIGN + 1;
+
+/// Entries of a block: one for each class that CPUs own spans of, and number 0, which is always
+/// dry.
+pub(super) const ENTRIES: usize = 72;
+
+/// The number of an entry in a CPU's block; 0 for a layout that no CPU's span serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u8);
+
+/// The places of all layouts.
+#[derive(Debug)]
+pub(crate) struct Places {
+    fine: [u8; FINE + 1],
+    /// By `(LARGEST - 1 + size + align) >> log2(align)`: each alignment has a stretch of its own.
+    coarse: [u8; COARSE],
+}
+
+impl Place {
+    /// The place of no class.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The place with this number.
+    #[inline(always)]
+    pub(crate) const fn numbered(number: u8) -> Self {
+        Self(if (number as usize) < ENTRIES {
+            number
+        } else {
+            0
+        })
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// Whether there is a class for the place.
+    #[inline(always)]
+    pub(crate) const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The place of `class`, if CPUs own spans of it: those with bits to spare for remote frees.
+    pub(crate) const fn of(table: &ClassTable, class: SizeClass) -> Self {
+        let has_wide = table.most_slots() > NARROW_SLOTS;
+        let most = if has_wide { WIDE_SLOTS } else { NARROW_SLOTS } / 2;
+        let number = class.number() as usize + 1;
+        if table.size(class) > LARGEST || table.slots(class) > most || number >= ENTRIES {
+            return Self::NONE;
+        }
+        Self(class.number() + 1)
+    }
+
+    /// The class of the place.
+    pub(crate) const fn class(self, table: &ClassTable) -> Option<SizeClass> {
+        match self.0.checked_sub(1) {
+            Some(number) => table.class(number),
+            None => None,
+        }
+    }
+}
+
+impl Places {
+    /// The places of a table of classes.
+    pub(crate) const fn new(table: &ClassTable) -> Self {
+        let mut places = Self {
+            fine: [0; FINE + 1],
+            coarse: [0; COARSE],
+        };
+        let mut size = 1;
+        while size <= FINE {
+            places.fine[size] = place_for(table, size, FINE_ALIGN);
+            size += 1;
+        }
+        let mut align = COARSE_ALIGN;
+        while align <= LARGEST / 2 && align <= table.page_bytes {
+            let mut size = align;
+            while size <= LARGEST {
+                let at = (LARGEST - 1 + size + align) >> align.trailing_zeros();
+                if at < places.coarse.len() {
+                    places.coarse[at] = place_for(table, size, align);
+                }
+                size += align;
+            }
+            align *= 2;
+        }
+        places
+    }
+
+    /// The place that serves `layout`.
+    #[inline(always)]
+    pub(crate) fn place_of(&self, layout: Layout) -> Place {
+        let (size, align) = (layout.size(), layout.align());
+        if size <= FINE && align <= FINE_ALIGN {
+            return Place(self.fine[size]);
+        }
+        self.place_of_any(size, align)
+    }
+
+    #[inline(always)]
+    fn place_of_any(&self, size: usize, align: usize) -> Place {
+        if size > LARGEST {
+            return Place::NONE;
+        }
+        let align = align.max(COARSE_ALIGN);
+        let at = (LARGEST - 1).wrapping_add(size).wrapping_add(align) >> align.trailing_zeros();
+        Place(self.coarse.get(at).copied().unwrap_or(0))
+    }
+}
+
+const fn place_for(table: &ClassTable, size: usize, align: usize) -> u8 {
+    match table.class_for(size, align) {
+        Some(class) => Place::of(table, class).0,
+        None => 0,
+    }
+}
+
+/// The remote bits of a record begin this many words after the live bits.
+#[inline(always)]
+pub(crate) const fn remote_words(slots: usize) -> usize {
+    let half = if slots > NARROW_SLOTS / 2 {
+        WIDE_SLOTS / 2
+    } else {
+        NARROW_SLOTS / 2
+    };
+    half / usize::BITS as usize
+}

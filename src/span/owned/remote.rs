@@ -1,0 +1,95 @@
+//! Slots that are freed by others than the owner of their span, without a lock.
+//!
+//! Each word of live bits has a word of remote bits beside it. Who frees a slot of another CPU sets
+//! its remote bit. Who finds the word of remote bits empty **posts** it: he sets the word's bit in
+//! the record's mask of posted words, and who finds that mask empty puts the record on the list of
+//! the owner's **inbox**. The owner takes records off the inbox, empties their masks, and then the
+//! words that the masks named, and no others.
+//!
+//! So a slot that was freed counts as live until the owner reads the notice of its word, and as
+//! long as one is live the span stays the owner's: the record cannot go while somebody posts it.
+//! Who finds the word not empty touches the record no more, because another has posted it, or will.
+
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use super::super::record::{Record, WORD_BITS};
+use super::tag::Tag;
+
+/// What became of a slot that was freed by another than the owner of its span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemoteFree {
+    /// It is the owner's to take back.
+    Done,
+    /// It was freed before.
+    Double,
+}
+
+/// Frees `slot` of the span of `record`, which is live, for the owner of the inbox. `live` and
+/// `remote` are the words of its bit.
+///
+/// # Safety
+/// The slot is the caller's, so that the span is in use until this sets its bit.
+pub(super) unsafe fn free(
+    record: &Record,
+    slot: usize,
+    (live, remote): (&AtomicUsize, &AtomicUsize),
+    post: impl FnOnce(&Record),
+) -> RemoteFree {
+    let bit = 1 << (slot % WORD_BITS);
+    if live.load(Ordering::Relaxed) & bit == 0 {
+        return RemoteFree::Double;
+    }
+    // First: the record is touched afterwards only if the word was empty.
+    if record.tag.load(Ordering::Relaxed) & Tag::REMOTE == 0 {
+        record.tag.fetch_or(Tag::REMOTE, Ordering::Relaxed);
+    }
+    let before = remote.fetch_or(bit, Ordering::Release);
+    if before & bit != 0 {
+        return RemoteFree::Double;
+    }
+    if before == 0 {
+        let word = 1 << (slot / WORD_BITS);
+        if record.posted().fetch_or(word, Ordering::Release) == 0 {
+            post(record);
+        }
+    }
+    RemoteFree::Done
+}
+
+/// The list of records whose owner has notices to read.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Inbox {
+    first: AtomicU32,
+}
+
+impl Inbox {
+    /// Puts `record`, which is on no inbox, on this one.
+    pub(super) fn post(&self, record: &Record, handle: u32) {
+        let mut first = self.first.load(Ordering::Relaxed);
+        loop {
+            record.link().store(first, Ordering::Relaxed);
+            let posted = self.first.compare_exchange_weak(
+                first,
+                handle,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            match posted {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// Whether there are notices.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes all records off the list; the first one's handle, 0 if there is none.
+    pub(super) fn take_all(&self) -> u32 {
+        self.first.swap(0, Ordering::Acquire)
+    }
+}
