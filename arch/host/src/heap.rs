@@ -5,7 +5,7 @@ use core::cell::Cell;
 use core::fmt;
 use core::ops::Deref;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use archipelago::{Heap, InitError, Window};
 use archipelago_api::{Kernel, ReserveError, VirtRange};
@@ -54,10 +54,12 @@ pub struct HostHeap {
     window_bytes: usize,
     /// Whether a thread is taking the window.
     is_opening: AtomicBool,
+    /// A number that no other heap has, from the first attempt to take the window on; 0 before.
+    number: AtomicUsize,
 }
 
 thread_local! {
-    /// The address of the last heap that this thread has seen open after a request was refused.
+    /// The number of the last heap that this thread has seen open after a request was refused.
     static SEEN_OPEN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -77,6 +79,7 @@ impl HostHeap {
             heap: Heap::new(),
             window_bytes: bytes,
             is_opening: AtomicBool::new(false),
+            number: AtomicUsize::new(0),
         }
     }
 
@@ -90,6 +93,12 @@ impl HostHeap {
             if self.is_opening.swap(true, Ordering::Acquire) {
                 HostKernel::relax(); // Another thread opens it.
                 continue;
+            }
+            if self.number.load(Ordering::Relaxed) == 0 {
+                // The address of a heap would not do: another one may have been there before.
+                static HEAPS: AtomicUsize = AtomicUsize::new(0);
+                let number = HEAPS.fetch_add(1, Ordering::Relaxed) + 1;
+                self.number.store(number, Ordering::Relaxed);
             }
             let opened = self.take_window();
             self.is_opening.store(false, Ordering::Release);
@@ -149,12 +158,13 @@ impl HostHeap {
     /// request has changed nothing.
     #[cold]
     fn again(&self, request: impl FnOnce() -> *mut u8) -> *mut u8 {
-        let own = ptr::from_ref(self).addr();
         // A thread that has seen the heap open made this request later.
-        if SEEN_OPEN.get() == own || self.open().is_err() {
+        let number = || self.number.load(Ordering::Relaxed);
+        let is_refused = SEEN_OPEN.get() != 0 && SEEN_OPEN.get() == number();
+        if is_refused || self.open().is_err() {
             return ptr::null_mut();
         }
-        SEEN_OPEN.set(own);
+        SEEN_OPEN.set(number());
         request()
     }
 }

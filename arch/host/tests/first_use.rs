@@ -46,3 +46,16 @@ fn a_refusal_that_stands_is_null_and_the_next_request_is_served() {
     // SAFETY: the layout has bytes.
     assert!(!unsafe { heap.alloc(Layout::new::<u64>()) }.is_null());
 }
+
+#[test]
+fn a_heap_in_the_place_of_another_is_opened_too() {
+    let first_object = |heap: &HostHeap| {
+        // SAFETY: the layout has bytes.
+        assert!(!unsafe { heap.alloc(Layout::new::<u64>()) }.is_null());
+    };
+    let mut place = HostHeap::with_window(8 << 20);
+    for _ in 0..3 {
+        first_object(&place);
+        place = HostHeap::with_window(8 << 20);
+    }
+}
