@@ -41,6 +41,7 @@ const NOT_INTERPRETED: &[&str] = &[
     "archipelago-mips",
     "archipelago-paging",
     "archipelago-tidy",
+    "archipelago-workloads",
     "archipelago-x86_64",
 ];
 
