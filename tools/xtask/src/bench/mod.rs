@@ -19,6 +19,7 @@ pub(crate) use parts::Part;
 
 use crate::figures::{Figures, Judgement, PEAK, Stale};
 use crate::machine::{self, Machine};
+use crate::run::BadInput;
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
 use table::Verdict;
@@ -87,7 +88,10 @@ pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
         return peers::run(&options.peers, options.stale.write, install);
     }
     if options.peers.check || options.parts.contains(&Part::Peers) {
-        bail!("`peers`, and with it `--check`, is measured alone: cargo xtask bench peers --check");
+        bail!(BadInput(
+            "`peers`, and with it `--check`, is measured alone: cargo xtask bench peers --check"
+                .to_owned()
+        ));
     }
     let parts = options.chosen();
     let (toolchain, figures) = measure(options, install)?;
