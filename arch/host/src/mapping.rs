@@ -23,13 +23,19 @@ pub(crate) enum Access {
 
 /// Mappings of the heap: of this process alone, and without a reservation of swap, so that a window
 /// may be larger than memory.
-const FLAGS: c_int = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+const FLAGS: c_int = libc::MAP_PRIVATE | libc::MAP_ANON | NO_SWAP;
+
+/// Reserves no swap. Systems without this flag reserve none in any case.
+#[cfg(not(any(target_os = "freebsd", target_os = "dragonfly")))]
+const NO_SWAP: c_int = libc::MAP_NORESERVE;
+#[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
+const NO_SWAP: c_int = 0;
 
 /// Refuses an address at which something is mapped. Systems and versions without this flag map at
 /// another address then.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const AT_THE_ADDRESS: c_int = libc::MAP_FIXED_NOREPLACE;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 const AT_THE_ADDRESS: c_int = 0;
 
 /// Takes inaccessible address space, at an address that the system chooses near `wanted`.
