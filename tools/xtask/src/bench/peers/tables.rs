@@ -62,15 +62,12 @@ impl Measured {
         for note in &self.notes {
             line(&mut text, format_args!("- {note}"));
         }
-        let versions = self
-            .heaps
-            .iter()
-            .map(|heap| format!("{} {}", heap.name, heap.version));
-        let versions: Vec<_> = versions.collect();
-        line(&mut text, format_args!("- {}", versions.join(", ")));
+        line(&mut text, format_args!("- {}", self.versions()));
         text.push_str(
             "\n## Instructions a request\n\nUnder callgrind, less those of a heap that does \
-             nothing; without those of `memset`, `memcpy` and `memmove`, which the next table has.\n\n",
+             nothing; without those of `memset`, `memcpy` and `memmove`, which the next table has. \
+             Not measured are rows that take a heap minutes, and snmalloc, which takes more address \
+             space than valgrind has.\n\n",
         );
         self.table(&mut text, |cell| Some(number(cell.own, 1)));
         text.push_str("\n## Instructions of `memset`, `memcpy` and `memmove` a request\n\n");
@@ -104,6 +101,13 @@ impl Measured {
         text
     }
 
+    /// The heaps, each with its version.
+    fn versions(&self) -> String {
+        let heaps = self.heaps.iter();
+        let versions = heaps.map(|heap| format!("{} {}", heap.name, heap.version));
+        versions.collect::<Vec<_>>().join(", ")
+    }
+
     /// A table of the cells for which `show` has a text. Rows without one are left out.
     fn table(&self, text: &mut String, show: impl Fn(Cell) -> Option<String>) {
         let heaps: Vec<_> = self.heaps.iter().map(|heap| heap.name.as_str()).collect();
@@ -132,9 +136,7 @@ impl Measured {
         for note in &self.notes {
             line(&mut text, format_args!("note {note}"));
         }
-        for Heap { name, version } in &self.heaps {
-            line(&mut text, format_args!("note {name} {version}"));
-        }
+        line(&mut text, format_args!("note {}", self.versions()));
         for Row { name, about } in &self.rows {
             line(&mut text, format_args!("row {name} {about}"));
             for Heap { name: heap, .. } in &self.heaps {
@@ -218,7 +220,7 @@ mod tests {
     fn the_page_gets_every_figure() {
         let lines = measured().lines();
         for line in [
-            "note talc 1.2",
+            "note talc 1.2, rlsf 1.2",
             "row git requests",
             "cell git talc 91.00 80.26",
         ] {
