@@ -40,3 +40,6 @@ pub(crate) fn bare_target() -> PathBuf {
 /// The folders of packages with programs for firmware: heaps whose size is measured, and programs
 /// that have to link.
 pub(crate) const FIRMWARE: [&str; 2] = ["tools/code-size", "tools/link-check"];
+
+/// The folder of the package with other heaps, a workspace of its own.
+pub(crate) const PEERS: &str = "tools/peers";

@@ -40,6 +40,79 @@ const BOOTSTRAP: Package = Package {
     homebrew: None,
 };
 
+/// The names of the C library's functions, for profiles.
+const NAMES_OF_LIBC: Package = Package {
+    debian: "libc6-dbg",
+    fedora: "glibc-debuginfo",
+    arch: "glibc",
+    homebrew: None,
+};
+
+/// A program that is no part of a toolchain for Rust.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The name by which it is started.
+    name: &'static str,
+    package: Package,
+}
+
+const PROFILER: Program = Program {
+    name: "valgrind",
+    package: Package {
+        debian: "valgrind",
+        fedora: "valgrind",
+        arch: "valgrind",
+        homebrew: Some("valgrind"),
+    },
+};
+const C_COMPILER: Program = Program {
+    name: "cc",
+    package: Package {
+        debian: "gcc",
+        fedora: "gcc",
+        arch: "gcc",
+        homebrew: Some("gcc"),
+    },
+};
+const CPP_COMPILER: Program = Program {
+    name: "c++",
+    package: Package {
+        debian: "g++",
+        fedora: "gcc-c++",
+        arch: "gcc",
+        homebrew: Some("gcc"),
+    },
+};
+const MAKE: Program = Program {
+    name: "make",
+    package: Package {
+        debian: "make",
+        fedora: "make",
+        arch: "make",
+        homebrew: Some("make"),
+    },
+};
+
+/// The programs that count instructions of a process, and those that build heaps which are written
+/// in C and C++ if there are any.
+pub(crate) fn profiling(builds_native: bool) -> Vec<&'static Program> {
+    let mut programs = vec![&PROFILER];
+    if builds_native {
+        programs.extend([&C_COMPILER, &CPP_COMPILER, &MAKE]);
+    }
+    programs
+}
+
+/// Whether the C library's functions have names, as far as it can be told: on Debian those are in a
+/// package.
+fn has_names_of_libc() -> bool {
+    let Ok(installed) = std::fs::read_dir("/var/lib/dpkg/info") else {
+        return true;
+    };
+    let mut names = installed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.any(|name| name.starts_with(NAMES_OF_LIBC.debian) && name.ends_with(".list"))
+}
+
 /// A part of the toolchain that is installed by itself.
 #[derive(Debug)]
 pub(crate) struct Component {
@@ -77,6 +150,9 @@ pub(crate) struct Needs<'a> {
     pub(crate) machines: Vec<&'a Machine>,
     pub(crate) targets: Vec<&'a str>,
     pub(crate) components: Vec<&'a Component>,
+    pub(crate) programs: Vec<&'a Program>,
+    /// Whether a profile has to know the C library's functions by their names.
+    pub(crate) names_of_libc: bool,
     /// Whether a Debian in a folder is going to be made.
     pub(crate) bootstrap: bool,
 }
@@ -153,6 +229,14 @@ impl Needs<'_> {
         }
         if !self.machines.is_empty() && !toolchain.links() {
             plan.package(LINKER);
+        }
+        for program in &self.programs {
+            if !on_path(program.name) {
+                plan.package(program.package);
+            }
+        }
+        if self.names_of_libc && !has_names_of_libc() {
+            plan.package(NAMES_OF_LIBC);
         }
         if self.bootstrap && !on_path("debootstrap") {
             plan.package(BOOTSTRAP);

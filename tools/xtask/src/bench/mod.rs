@@ -5,19 +5,21 @@
 
 mod bitmap;
 mod parts;
+mod peers;
 mod replays;
 mod sources;
 mod table;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 pub(crate) use parts::Part;
 
 use crate::figures::{Figures, Judgement, PEAK, Stale};
 use crate::machine::{self, Machine};
+use crate::run::BadInput;
 use crate::setup::{Install, Needs};
 use crate::toolchain::Toolchain;
 use table::Verdict;
@@ -31,9 +33,11 @@ const DEFAULT_MACHINE: &str = "x86_64";
 /// The options of `cargo xtask bench`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// The parts to measure; all of them if none is named.
+    /// The parts to measure; all of them but `peers` if none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
+    #[command(flatten)]
+    peers: peers::PeerOptions,
     /// The machine whose kernels count instructions.
     #[arg(long, default_value = DEFAULT_MACHINE, value_parser = machine::find)]
     machine: &'static Machine,
@@ -50,18 +54,27 @@ impl Options {
         let machine = machine::find(DEFAULT_MACHINE).map_err(anyhow::Error::msg)?;
         Ok(Self {
             parts,
+            peers: peers::PeerOptions::default(),
             machine,
             stale: Stale::default(),
         })
     }
 
-    /// The parts that are named, or all of them.
-    fn chosen(&self) -> &[Part] {
-        if self.parts.is_empty() {
+    /// The parts with figures of the README that are named, or all of them.
+    fn chosen(&self) -> Vec<Part> {
+        let parts = if self.parts.is_empty() {
             Part::value_variants()
         } else {
             &self.parts
-        }
+        };
+        let parts = parts.iter().copied();
+        parts.filter(|part| *part != Part::Peers).collect()
+    }
+
+    /// Whether other heaps alone are asked for: by their part, or by a check of their figures.
+    fn is_about_peers(&self) -> bool {
+        let is_peers = |part: &Part| *part == Part::Peers;
+        self.parts.iter().all(is_peers) && (!self.parts.is_empty() || self.peers.check)
     }
 }
 
@@ -71,11 +84,20 @@ impl Options {
 /// # Errors
 /// If something is missing, cannot be built, or does not end well.
 pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
+    if options.is_about_peers() {
+        return peers::run(&options.peers, options.stale.write, install);
+    }
+    if options.peers.check || options.parts.contains(&Part::Peers) {
+        bail!(BadInput(
+            "`peers`, and with it `--check`, is measured alone: cargo xtask bench peers --check"
+                .to_owned()
+        ));
+    }
     let parts = options.chosen();
     let (toolchain, figures) = measure(options, install)?;
     println!("{}", toolchain.version);
     let mut sum = Verdict::default();
-    for part in parts {
+    for part in &parts {
         let table = part.table(&figures);
         println!("\n{}", table.render());
         let verdict = table.verdict();

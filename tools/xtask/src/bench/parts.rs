@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Overhead,
     /// Instructions per operation of one trace on every machine
     Machines,
+    /// Instructions and times of the heap in a process beside other heaps; tables and a page
+    Peers,
 }
 
 impl Part {
@@ -67,6 +69,7 @@ impl Part {
             Self::Traces => "traces",
             Self::Overhead => "overhead",
             Self::Machines => "machines",
+            Self::Peers => "peers",
         }
     }
 
@@ -85,6 +88,7 @@ impl Part {
             Self::Index => &[Source::REPLAYS, Source::FLAT_REPLAYS],
             Self::Traces => &[Source::REPLAYS],
             Self::Overhead | Self::Machines => &[Source::Machines],
+            Self::Peers => &[],
         }
     }
 
@@ -107,6 +111,7 @@ impl Part {
             Self::Traces => traces(figures),
             Self::Overhead => overhead(figures),
             Self::Machines => machines(figures),
+            Self::Peers => unreachable!("peers have tables of their own"),
         }
     }
 }

@@ -17,8 +17,10 @@ const WITH_BITMAP: &[&str] = &[
     "archipelago-bench",
     "-p",
     "archipelago-derive",
+    "-p",
+    "archipelago-host",
     "-F",
-    "archipelago/heap-bits,archipelago-bench/heap-bits",
+    "archipelago/heap-bits,archipelago-bench/heap-bits,archipelago-host/heap-bits",
 ];
 
 /// The figures that a heap without the bitmap has, but for those that the level of optimisation

@@ -15,6 +15,7 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
         .args(["--workspace", "--all-targets", "--all-features"])
         .args(["--", "-D", "warnings"]);
     step(stage, "clippy, workspace", &mut clippy);
+    lint_peers(stage, toolchain);
     for (name, target) in project::FIRMWARE.into_iter().zip(firmware::LINTED) {
         let mut clippy = toolchain.cargo_for("clippy", target);
         clippy
@@ -43,6 +44,11 @@ fn format(stage: &mut Stage, toolchain: &Toolchain) {
                 .flat_map(|name| ["--package", name])
                 .collect(),
         ),
+        (
+            project::PEERS,
+            project::root().join(project::PEERS).join("Cargo.toml"),
+            vec![],
+        ),
     ];
     for (name, manifest, packages) in workspaces {
         let mut format = toolchain.cargo("fmt");
@@ -50,6 +56,18 @@ fn format(stage: &mut Stage, toolchain: &Toolchain) {
         format.arg(manifest).args(packages).arg("--check");
         step(stage, &format!("format, {name}"), &mut format);
     }
+}
+
+/// Lints the program with other heaps, without those that need a C or a C++ compiler: they are
+/// statics of a few words.
+fn lint_peers(stage: &mut Stage, toolchain: &Toolchain) {
+    let mut clippy = toolchain.cargo("clippy");
+    clippy
+        .current_dir(project::root().join(project::PEERS))
+        .args(["--no-default-features", "--locked", "--target-dir"])
+        .arg(project::target_of("peers"))
+        .args(["--", "-D", "warnings"]);
+    step(stage, &format!("clippy, {}", project::PEERS), &mut clippy);
 }
 
 /// The machines whose code differs, each with the target that it is linted for.

@@ -12,13 +12,13 @@ use crate::report::Stage;
 use crate::stages::step;
 use crate::toolchain::Toolchain;
 
-/// A user: crates that it depends on, the target that it builds for, its source, and the packages
-/// in its lock file.
+/// A user: crates that it depends on, the target that it builds for if it is not the host, its
+/// source, and the packages in its lock file.
 #[derive(Debug)]
 struct User {
     name: &'static str,
     depends: &'static [&'static str],
-    target: &'static str,
+    target: Option<&'static str>,
     source: &'static str,
     locked: &'static [&'static str],
 }
@@ -27,7 +27,7 @@ const USERS: &[User] = &[
     User {
         name: "kernel",
         depends: &["archipelago", "archipelago-x86_64"],
-        target: "x86_64-unknown-none",
+        target: Some("x86_64-unknown-none"),
         source: "use archipelago::Heap;
 use archipelago_x86_64::{Paging, SingleCpu};
 
@@ -55,7 +55,7 @@ where
     User {
         name: "firmware",
         depends: &["archipelago-flat"],
-        target: "thumbv7m-none-eabi",
+        target: Some("thumbv7m-none-eabi"),
         source: "use archipelago_flat::{CriticalSection, FlatHeap, Small};
 
 pub static HEAP: FlatHeap<CriticalSection, Small<21, 10>> = FlatHeap::empty();
@@ -67,6 +67,24 @@ pub static HEAP: FlatHeap<CriticalSection, Small<21, 10>> = FlatHeap::empty();
             "bitflags",
             "critical-section",
             "portable-atomic",
+            "spin",
+        ],
+    },
+    User {
+        name: "program",
+        depends: &["archipelago-host"],
+        target: None,
+        source: "use archipelago_host::HostHeap;
+
+#[global_allocator]
+static HEAP: HostHeap = HostHeap::new();
+",
+        locked: &[
+            "archipelago",
+            "archipelago-api",
+            "archipelago-host",
+            "bitflags",
+            "libc",
             "spin",
         ],
     },
@@ -84,7 +102,10 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
             Ok(made) => made,
             Err(error) => return fail(stage, user.name, &[format!("{error:#}")]),
         };
-        let mut build = toolchain.cargo_for("build", user.target);
+        let mut build = match user.target {
+            Some(target) => toolchain.cargo_for("build", target),
+            None => toolchain.cargo("build"),
+        };
         build.current_dir(&made).arg("--offline");
         build.arg("--target-dir").arg(folder());
         let name = format!("a user's {} of edition 2018", user.name);
