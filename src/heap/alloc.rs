@@ -109,6 +109,11 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
     let span_class = SpanClass::noscan(class);
     match heap.alloc_slot(online, span_class) {
         Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),
-        None => heap.alloc_beyond(online, span_class, layout, flags),
+        None => {
+            if Heap::<M, K>::HAS_CPUS {
+                heap.make_blocks(online, flags);
+            }
+            heap.alloc_beyond(online, span_class, layout, flags)
+        }
     }
 }

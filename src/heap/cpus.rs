@@ -154,9 +154,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if !place.is_some() {
             return None;
         }
-        if self.blocks.load(Ordering::Relaxed).is_null() {
-            self.make_blocks(online, flags)?;
-        }
         let records = online.records();
         let entered = self.enter_block()?;
         let mut taken = entered.take_more(records, place);
@@ -228,9 +225,12 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         }
     }
 
-    /// Makes the blocks of the kernel's CPUs, if the windows are large enough for them.
-    fn make_blocks(&self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
-        if flags.contains(AllocFlags::NO_GROW) {
+    /// Makes the blocks of the kernel's CPUs, if there are none and the windows are large enough for
+    /// them: for a request that has to grow the heap anyway.
+    #[cold]
+    pub(super) fn make_blocks(&self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
+        let is_there = !self.blocks.load(Ordering::Relaxed).is_null();
+        if !Self::HAS_CPUS || is_there || flags.contains(AllocFlags::NO_GROW) {
             return None;
         }
         let count = usize::from(K::CPUS);

@@ -158,6 +158,11 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             let is_free = pages.is_free(state, page_idx);
             rule_at::<M>(!is_free, page_idx, "the pages of a span are not free")?;
         }
+        let beyond = self.heap.pages.index().span_at(run.end());
+        at_rule(
+            beyond != Some(handle),
+            "a span is as long as its class says",
+        )?;
         at_rule(
             pages.count_scavenged(run) == 0,
             "the pages of a span are ready",

@@ -72,7 +72,7 @@ planted! {
     runs_gain: "runs of the kernel are charged as such", |bed| {
         bed.heap.pages.ledger().transfer(Purpose::ArenaMetadata, Purpose::Runs, 4096);
     };
-    spans_gain: "records are charged as spans", |bed| {
+    spans_gain: "records and blocks of CPUs are charged as spans", |bed| {
         bed.heap.pages.ledger().transfer(Purpose::Ranges, Purpose::Spans, 64);
     };
     unused_metadata_gains: "unused metadata is on hand", |bed| {
@@ -121,10 +121,10 @@ planted! {
         let (first, handle) = bed.partial();
         bed.record(handle).describe(Kind::Small(250), run(first, 1), 1, false);
     };
-    a_span_has_another_class: "a span begins where the index says", |bed| {
+    a_span_has_another_class: "a span is as long as its class says", |bed| {
         let (first, handle) = bed.large();
-        let pages = 1;
-        bed.record(handle).describe(Kind::Small(0), run(first, pages), 0, false);
+        // A class whose spans have one page.
+        bed.record(handle).describe(Kind::Small(7), run(first, 1), 0, false);
     };
     free_slots_are_miscounted: "free slots and live slots add up", |bed| {
         let (_, handle) = bed.partial();

@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod adjacent_windows;
 mod bad_input;
+mod cpus;
 mod elsewhere;
 mod history;
 mod interface;

@@ -15,13 +15,6 @@ use crate::violation::violation;
 #[derive(Clone, Copy, Debug)]
 pub struct Hosted;
 
-/// CPUs that own spans.
-const HOSTED_CPUS: u16 = if option_env!("ARCHIPELAGO_CPUS").is_some() {
-    16
-} else {
-    0
-};
-
 /// The number of the next thread that needs one.
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(1);
 
@@ -95,8 +88,6 @@ impl Interrupts for Hosted {
 }
 
 impl Kernel for Hosted {
-    const CPUS: u16 = HOSTED_CPUS;
-
     fn disable_interrupts() -> InterruptState {
         if ENABLED.replace(false) {
             InterruptState::Enabled
@@ -142,6 +133,47 @@ impl Kernel for Hosted {
     )]
     fn stop(report: &Report) -> ! {
         panic!("{report}")
+    }
+}
+
+/// The kernel of a test that is [`Hosted`], but that its first CPUs own spans.
+#[derive(Clone, Copy, Debug)]
+pub struct HostedCpus;
+
+impl Kernel for HostedCpus {
+    const CPUS: u16 = 8;
+
+    fn disable_interrupts() -> InterruptState {
+        Hosted::disable_interrupts()
+    }
+
+    unsafe fn restore_interrupts(state: InterruptState) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Hosted::restore_interrupts(state) };
+    }
+
+    fn interrupts_enabled() -> bool {
+        Hosted::interrupts_enabled()
+    }
+
+    fn current_cpu() -> CpuId {
+        Hosted::current_cpu()
+    }
+
+    fn current_thread() -> usize {
+        Hosted::current_thread()
+    }
+
+    fn context() -> AllocFlags {
+        Hosted::context()
+    }
+
+    fn relax() {
+        Hosted::relax();
+    }
+
+    fn stop(report: &Report) -> ! {
+        Hosted::stop(report)
     }
 }
 

@@ -39,7 +39,7 @@ pub use flight::Held;
 #[cfg(target_pointer_width = "64")]
 pub use geometry::X86_64;
 pub use geometry::{Plain31, Plain32, SimGeometry, Small, SmallFixed, Top30, WidePage};
-pub use hosted::Hosted;
+pub use hosted::{Hosted, HostedCpus};
 pub use inject::Mode;
 pub use sim::Sim;
 pub use states::State;

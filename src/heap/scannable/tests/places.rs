@@ -68,7 +68,7 @@ impl<G: SimGeometry> ScannableHeap<G> {
 
     /// The bits of every word of a span.
     fn entries(&self, record: &Record) -> Vec<Option<WordBits>> {
-        let run = record.run();
+        let run = record.run::<Sim<Plain32>>();
         let view = self.heap.bits();
         let first = view.at(run.first.address::<Sim<G>>());
         let words = successors(first, |cursor| Some(cursor.next()));
@@ -109,7 +109,7 @@ fn both_ways_are_one<G: SimGeometry>() {
             assert_eq!(record.kind(), Kind::Small(class.number()));
             for (object, mask) in objects.iter().zip(&masks) {
                 assert_eq!(bed.pointers(*object), *mask, "{words} words");
-                assert_eq!(bed.record(*object).run(), record.run());
+                assert_eq!(bed.record(*object).run::<Sim<Plain32>>(), record.run::<Sim<Plain32>>());
             }
             (record.near_slots(), bed.entries(record), objects)
         };
@@ -187,7 +187,7 @@ fn spans_behind_two_parts_of_the_bitmap_are_described() {
         let record = bed.record(*object);
         (
             record.near_slots() as usize,
-            record.run().bytes::<Sim<Plain32>>() / bytes,
+            record.run::<Sim<Plain32>>().bytes::<Sim<Plain32>>() / bytes,
         )
     };
     let across = objects.iter().map(slots).filter(|(near, all)| near < all);
