@@ -1,31 +1,40 @@
-//! Jobs for the second CPU, one at a time.
+//! Jobs for the other CPUs, for each one at a time.
 
 use core::hint;
 
+use archipelago_qemu::{MOST_CPUS, current_cpu};
 use spin::Mutex;
 
-/// The job that is to be begun or runs.
-static JOB: Mutex<Option<fn()>> = Mutex::new(None);
+/// The job of each CPU that is to be begun or runs.
+static JOBS: [Mutex<Option<fn()>>; MOST_CPUS] = [const { Mutex::new(None) }; MOST_CPUS];
 
-/// Has the second CPU begin a job.
-pub(crate) fn begin(job: fn()) {
-    *JOB.lock() = Some(job);
+/// Has another CPU begin a job.
+pub(crate) fn begin(cpu: usize, job: fn()) {
+    *JOBS[cpu].lock() = Some(job);
 }
 
-/// Waits until the job has ended. Interrupts stay enabled, so that the other CPU gets responses.
+/// Waits until all jobs have ended. Interrupts stay enabled, so that other CPUs get responses.
 pub(crate) fn wait_for_end() {
-    while JOB.lock().is_some() {
-        hint::spin_loop();
+    for job in &JOBS {
+        while job.lock().is_some() {
+            hint::spin_loop();
+        }
     }
 }
 
-/// Runs jobs for ever.
+/// The end of this CPU's job, which returns here or says so itself.
+pub(crate) fn end() {
+    *JOBS[usize::from(current_cpu().0)].lock() = None;
+}
+
+/// Runs the jobs of this CPU for ever.
 pub(crate) fn run() -> ! {
+    let this = &JOBS[usize::from(current_cpu().0)];
     loop {
-        let job = *JOB.lock();
+        let job = *this.lock();
         if let Some(job) = job {
             job();
-            *JOB.lock() = None;
+            end();
         }
         hint::spin_loop();
     }

@@ -288,7 +288,7 @@ pub(crate) const EXAMPLES: &[Kernel] = &[
         name: CPUS,
         on: On::Code("x86_64"),
         command_line: "alone",
-        expected: Expected::Failure("no second CPU has started"),
+        expected: Expected::Failure("CPU 1 has not started"),
         ..EXAMPLE
     },
     Kernel {
