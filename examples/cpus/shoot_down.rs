@@ -11,7 +11,7 @@ use spin::{Mutex, MutexGuard};
 pub(crate) struct ShootDown;
 
 /// CPUs that take part, one bit each.
-static CPUS: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static CPUS: AtomicUsize = AtomicUsize::new(0);
 
 /// Held by the thread whose request is under way.
 static REQUESTING: Mutex<()> = Mutex::new(());
@@ -23,7 +23,7 @@ static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// CPUs that have not responded yet, one bit each.
 static WAITED_FOR: AtomicUsize = AtomicUsize::new(0);
 
-fn this_cpu() -> usize {
+pub(crate) fn this_cpu() -> usize {
     1 << current_cpu().0
 }
 
@@ -55,7 +55,7 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 }
 
 /// Waits until no request is under way, and keeps others from making one.
-fn begin_request() -> MutexGuard<'static, ()> {
+pub(crate) fn begin_request() -> MutexGuard<'static, ()> {
     let mut request = None;
     wait_until(|| {
         request = REQUESTING.try_lock();

@@ -111,13 +111,15 @@ pub use machine::{Bank, Board, SCANNABLE_PLACES, THIRD_WINDOW, machine, static_m
 
 // On machines of several CPUs.
 #[cfg(smp)]
+pub use console::try_write as try_write_console;
+#[cfg(smp)]
 pub use cpus::MOST_CPUS;
 #[cfg(smp)]
 pub use handlers::{on_other_cpu, start_cpu_timer};
 #[cfg(smp)]
 pub use machine::{
-    current_cpu, current_thread, first_frame, interrupt_other_cpus, is_cpu_on, set_current_thread,
-    start_cpu, stop_this_cpu, switch_stacks,
+    MultiCpuThreads, current_cpu, current_thread, first_frame, interrupt_other_cpus, is_cpu_on,
+    set_current_thread, start_cpu, stop_this_cpu, switch_stacks,
 };
 
 // For the tutorial's kernels.
