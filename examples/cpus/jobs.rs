@@ -5,8 +5,11 @@ use core::hint;
 use archipelago_qemu::{MOST_CPUS, current_cpu};
 use spin::Mutex;
 
-/// The job of each CPU that is to be begun or runs.
-static JOBS: [Mutex<Option<fn()>>; MOST_CPUS] = [const { Mutex::new(None) }; MOST_CPUS];
+/// The job that is to be begun or runs.
+type Job = Mutex<Option<fn()>>;
+
+/// The jobs of all CPUs.
+static JOBS: [Job; MOST_CPUS] = [const { Mutex::new(None) }; MOST_CPUS];
 
 /// Has another CPU begin a job.
 pub(crate) fn begin(cpu: usize, job: fn()) {

@@ -50,8 +50,8 @@ pub fn start_timer(instructions: u32) {
     machine::start_timer(instructions.saturating_mul(INSTRUCTION_NANOSECONDS));
 }
 
-/// Makes the timer of this CPU, which each has for itself, interrupt about every so many nanoseconds
-/// and run the handler that [`on_timer`] set.
+/// Makes the timer of this CPU, which each has for itself, interrupt every `nanoseconds` or so and
+/// run the handler that [`on_timer`] set.
 #[cfg(smp)]
 pub fn start_cpu_timer(nanoseconds: u32) {
     machine::start_cpu_timer(nanoseconds);

@@ -31,6 +31,7 @@ global_asm!(
     .section .boot.text, "ax", @progbits
     .code16
     .global other_cpu_stub, other_cpu_stub_end
+    .balign 4
 other_cpu_stub:
     jmp other_cpu_begin
     .balign 4
@@ -74,7 +75,9 @@ unsafe extern "C" {
 static STACK_END: AtomicUsize = AtomicUsize::new(0);
 
 /// The number and the first function of the CPU that is being started.
-static STARTING: Mutex<Option<(CpuId, fn() -> !)>> = Mutex::new(None);
+static STARTING: Mutex<Option<Start>> = Mutex::new(None);
+
+type Start = (CpuId, fn() -> !);
 
 /// Whether each CPU was started and has not stopped since.
 static IS_ON: [AtomicBool; MOST_CPUS] = [const { AtomicBool::new(false) }; MOST_CPUS];

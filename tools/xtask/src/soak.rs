@@ -6,8 +6,9 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::process;
+use crate::setup::Install;
 use crate::toolchain::Toolchain;
+use crate::{process, smp};
 
 /// The options of `cargo xtask soak`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -18,13 +19,23 @@ pub(crate) struct Soak {
     /// The seed of the first round; a failing round prints its own.
     #[arg(long)]
     seed: Option<u64>,
+    /// Boot kernels of so many CPUs instead, which use one heap all at once.
+    #[arg(long, value_name = "CPUS")]
+    smp: Option<u32>,
+    /// How often each machine boots.
+    #[arg(long, default_value_t = 50, requires = "smp")]
+    boots: u64,
 }
 
-/// Runs the model test for many operations, in the release profile, with progress.
+/// Runs the model test for many operations, in the release profile, or boots kernels of several
+/// CPUs many times, with progress.
 ///
 /// # Errors
-/// If cargo cannot be started.
-pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
+/// If cargo cannot be started, or kernels cannot be built or booted.
+pub(crate) fn soak(options: Soak, install: Install) -> Result<ExitCode> {
+    if let Some(cpus) = options.smp {
+        return smp::soak(cpus, options.boots, options.seed.unwrap_or(1), install);
+    }
     let toolchain = Toolchain::detect()?;
     let mut command = toolchain.cargo("test");
     command.args(["--release", "--test", "model", "--", "--nocapture"]);

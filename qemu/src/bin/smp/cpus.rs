@@ -54,9 +54,8 @@ pub(crate) unsafe fn free_stack(stack: NonNull<[u8]>) {
 /// Starts the CPUs up to `count` in all.
 pub(crate) fn start_all(count: usize) {
     tlb::take_part();
-    for cpu in 1..count {
-        let stack = new_stack().cast();
-        STACKS[cpu].store(stack.as_ptr(), Ordering::Relaxed);
+    for (cpu, stack) in STACKS.iter().enumerate().take(count).skip(1) {
+        stack.store(new_stack().cast().as_ptr(), Ordering::Relaxed);
         start(cpu);
     }
     COUNT.store(count, Ordering::Relaxed);

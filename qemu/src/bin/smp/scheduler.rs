@@ -20,7 +20,7 @@ use crate::watch::Interrupted;
 /// Threads that the kernel starts, at most.
 pub(crate) const WORKERS: usize = 3 * MOST_CPUS;
 
-/// Those, and the ones that the CPUs begin with, which have the CPUs' numbers.
+/// All threads: those, and the ones that the CPUs begin with, which have the CPUs' numbers.
 pub(crate) const THREADS: usize = MOST_CPUS + WORKERS;
 
 /// The kernel's threads, as the heap sees them. They take turns, so waiting is spinning.

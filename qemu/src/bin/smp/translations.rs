@@ -13,7 +13,7 @@ use crate::{Context, HEAP, Machine, SmpKernel, cpus};
 /// Pages that are given back.
 const PAGES: usize = 32;
 
-/// What the first CPU writes to them, before and after they were given back.
+/// The bytes that the first CPU writes to them, before and after they were given back.
 const BEFORE: u8 = 0x3c;
 const AFTER: u8 = 0x55;
 

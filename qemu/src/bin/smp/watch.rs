@@ -1,5 +1,5 @@
-//! What each CPU did last: the kernel's global allocator notes it, and whoever finds that no CPU
-//! gets on reports it.
+//! The last action of each CPU: the kernel's global allocator notes it, and whoever finds that no
+//! CPU gets on reports it.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
@@ -21,7 +21,7 @@ const HEARTBEAT: usize = 1_500;
 /// Ticks of all CPUs in which at least one of them has to get on: ten seconds or so.
 const PATIENCE: usize = 15_000;
 
-/// The same, where a hang is to be found.
+/// As many ticks, where a hang is to be found.
 const LITTLE_PATIENCE: usize = 1_500;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(PATIENCE);
@@ -166,7 +166,7 @@ pub(crate) fn look(tick: usize) {
     }
 }
 
-/// What each CPU does.
+/// The last actions of all CPUs, in words.
 struct AllCpus;
 
 const CPUS: AllCpus = AllCpus;
