@@ -121,7 +121,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         link_arguments: &[],
         has_mmu: true,
         address_bits: 32,
-        most_cpus: 1,
+        most_cpus: 8,
         kernels: &[],
         qemu: "qemu-system-arm",
         package: QEMU_FOR_ARM,

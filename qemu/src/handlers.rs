@@ -8,7 +8,7 @@ use crate::machine::{self, SingleCpu};
 
 static ON_INTERRUPT: Once<fn()> = Once::new();
 static ON_TIMER: Once<fn()> = Once::new();
-#[cfg(smp)]
+#[cfg(machine = "x86_64")]
 static ON_OTHER_CPU: Once<fn()> = Once::new();
 
 /// Sets what [`raise_interrupt`](crate::raise_interrupt) runs; the first call decides.
@@ -23,13 +23,13 @@ pub fn on_timer(handler: fn()) {
 
 /// Sets what [`interrupt_other_cpus`](crate::interrupt_other_cpus) has them run, with interrupts
 /// masked; the first call decides.
-#[cfg(smp)]
+#[cfg(machine = "x86_64")]
 pub fn on_other_cpu(handler: fn()) {
     ON_OTHER_CPU.call_once(|| handler);
 }
 
 /// The handler that [`on_other_cpu`] set.
-#[cfg(smp)]
+#[cfg(machine = "x86_64")]
 pub(crate) fn other_cpu() -> Option<fn()> {
     ON_OTHER_CPU.get().copied()
 }

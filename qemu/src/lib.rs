@@ -115,13 +115,15 @@ pub use console::try_write as try_write_console;
 #[cfg(smp)]
 pub use cpus::MOST_CPUS;
 #[cfg(smp)]
-pub use handlers::{on_other_cpu, start_cpu_timer};
+pub use handlers::start_cpu_timer;
 #[cfg(smp)]
 pub use machine::{
-    MultiCpuThreads, current_cpu, current_thread, first_frame, interrupt_other_cpus, is_cpu_on,
-    set_current_thread, start_cpu, stop_this_cpu, switch_stacks,
+    MultiCpuThreads, current_cpu, current_thread, first_frame, is_cpu_on, set_current_thread,
+    start_cpu, stop_this_cpu, switch_stacks,
 };
 
-// For the tutorial's kernels.
+// For the tutorial's kernels, and for shoot-downs.
 #[cfg(machine = "x86_64")]
-pub use machine::PHYSMAP_BASE;
+pub use handlers::on_other_cpu;
+#[cfg(machine = "x86_64")]
+pub use machine::{PHYSMAP_BASE, interrupt_other_cpus};

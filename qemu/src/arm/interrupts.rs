@@ -50,20 +50,30 @@ pub(crate) fn start_timer(nanoseconds: u32) {
     });
 }
 
+/// Makes the timer of this CPU, which has no other, interrupt every `nanoseconds`.
+pub(crate) fn start_cpu_timer(nanoseconds: u32) {
+    start_timer(nanoseconds);
+}
+
 /// Called by the vector's code, with interrupts masked.
 pub(super) extern "C" fn handle() {
     let acknowledged = register(CPU_INTERFACE, ACKNOWLEDGE).read();
     match (acknowledged & 0x3ff, handlers::timer()) {
         (SPURIOUS, _) => return,
         (TIMER, handler) => {
+            // Before the handler, which may switch threads.
+            set_deadline(next_deadline());
+            register(CPU_INTERFACE, END).write(acknowledged);
             if let Some(handler) = handler {
                 handler();
             }
-            set_deadline(next_deadline());
+            // On whatever CPU that is: a handler that takes long leaves the code a period.
+            if deadline() <= now() {
+                set_deadline(next_deadline());
+            }
         }
         (line, _) => stop(format_args!("unexpected interrupt {line}")),
     }
-    register(CPU_INTERFACE, END).write(acknowledged);
 }
 
 /// A period after the last deadline, or after now, where the handler took longer than that.

@@ -6,19 +6,17 @@
 //! kernel's.
 
 use core::arch::{asm, global_asm};
-use core::hint;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_x86_64::CpuId;
-use spin::{Mutex, Once};
+use spin::Once;
 use x86_64::instructions::interrupts;
 
 use super::interrupts::enable_interrupts;
 use super::paging::physmap;
 use super::{apic, descriptors, switch};
-use crate::cpus::MOST_CPUS;
-use crate::handlers;
+use crate::{cpus, handlers};
 
 /// The vector with which CPUs interrupt each other.
 pub(super) const VECTOR: u8 = 33;
@@ -74,21 +72,10 @@ unsafe extern "C" {
 /// The high end of the stack of the CPU that is being started, for the entry code.
 static STACK_END: AtomicUsize = AtomicUsize::new(0);
 
-/// The number and the first function of the CPU that is being started.
-static STARTING: Mutex<Option<Start>> = Mutex::new(None);
-
-type Start = (CpuId, fn() -> !);
-
-/// Whether each CPU was started and has not stopped since.
-static IS_ON: [AtomicBool; MOST_CPUS] = [const { AtomicBool::new(false) }; MOST_CPUS];
-
-/// Turns of waiting after which a CPU is not there: seconds.
-const TURNS: usize = 1 << 24;
-
-/// Starts another CPU: it runs `main` on `stack`, with interrupts enabled. CPUs take interrupts
-/// from each other, which run what [`on_other_cpu`](crate::on_other_cpu) was given. CPUs are
-/// started one after the other, all by the first one. The timer that
-/// [`start_timer`](crate::start_timer) starts must not run.
+/// Starts another CPU: it runs `main` on `stack`, with interrupts enabled, as they are on the first
+/// CPU from now on. CPUs take interrupts from each other, which run what
+/// [`on_other_cpu`](crate::on_other_cpu) was given. CPUs are started one after the other, all by
+/// the first one. The timer that [`start_timer`](crate::start_timer) starts must not run.
 ///
 /// A double fault there resets the machine, since the CPU has no stack for such.
 ///
@@ -97,34 +84,23 @@ const TURNS: usize = 1 << 24;
 pub fn start_cpu(cpu: CpuId, stack: NonNull<[u8]>, main: fn() -> !) {
     static FIRST: Once = Once::new();
 
-    let is_on = &IS_ON[usize::from(cpu.0)];
-    assert!(!is_cpu_on(cpu), "CPU {} is on", cpu.0);
-    *STARTING.lock() = Some((cpu, main));
-    let end = stack.as_ptr().cast::<u8>().addr() + stack.len();
-    STACK_END.store(end & !15, Ordering::Release);
     FIRST.call_once(|| {
         place_stub();
         apic::turn_on();
         enable_interrupts();
     });
-    apic::start(cpu, STUB);
-    for _ in 0..TURNS {
-        if is_on.load(Ordering::Acquire) {
-            return;
-        }
-        hint::spin_loop();
-    }
-    let cpus = cpu.0 + 1;
-    panic!(
-        "CPU {} has not started: has QEMU the argument `-smp {cpus}`?",
-        cpu.0
-    );
+    cpus::start(cpu, main, || {
+        let end = stack.as_ptr().cast::<u8>().addr() + stack.len();
+        STACK_END.store(end & !15, Ordering::Release);
+        apic::start(cpu, STUB);
+        true
+    });
 }
 
 /// Whether a CPU is on: the first one is, and others are from their start to their end.
 #[must_use]
 pub fn is_cpu_on(cpu: CpuId) -> bool {
-    cpu.0 == 0 || IS_ON[usize::from(cpu.0)].load(Ordering::Acquire)
+    cpu.0 == 0 || cpus::has_arrived(cpu).load(Ordering::Acquire)
 }
 
 /// Ends what this CPU does, for good or until it is started again: it is off from then on, and uses
@@ -139,11 +115,11 @@ pub fn stop_this_cpu() -> ! {
     // SAFETY: the store is to a static, and the loop uses no memory at all.
     unsafe {
         asm!(
-            "mov byte ptr [{is_on}], 0",
+            "mov byte ptr [{has_arrived}], 0",
             "2: cli",
             "hlt",
             "jmp 2b",
-            is_on = in(reg) IS_ON[usize::from(cpu.0)].as_ptr(),
+            has_arrived = in(reg) cpus::has_arrived(cpu).as_ptr(),
             options(noreturn),
         );
     }
@@ -162,12 +138,12 @@ fn place_stub() {
 
 /// The first function of another CPU, on its stack and with interrupts masked.
 extern "C" fn begin() -> ! {
-    let (cpu, main) = STARTING.lock().expect("the first CPU set it");
+    let (cpu, main) = cpus::this_start();
     apic::set_current_cpu(cpu);
     switch::set_current_thread(cpu.0.into());
     descriptors::load_again();
     apic::turn_on();
-    IS_ON[usize::from(cpu.0)].store(true, Ordering::Release);
+    cpus::has_arrived(cpu).store(true, Ordering::Release);
     interrupts::enable();
     main()
 }
