@@ -9,6 +9,7 @@ mod device_tree;
 mod devices;
 mod entry;
 mod fault;
+mod firmware;
 mod frame;
 mod heap;
 mod interrupts;

@@ -7,10 +7,10 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use archipelago_arm::CpuId;
-use smccc::Hvc;
 use smccc::psci::{self, AffinityState, LowestAffinityLevel};
 use spin::Once;
 
+use super::firmware::Hypervisor;
 use super::interrupts::enable_interrupts;
 use super::switch;
 use crate::cpus;
@@ -46,14 +46,14 @@ pub fn start_cpu(cpu: CpuId, stack: NonNull<[u8]>, main: fn() -> !) {
         let end = (stack.as_ptr().cast::<u8>().addr() + stack.len()) & !7;
         let [entry, end] = [(&raw const other_cpu_entry).addr(), end]
             .map(|address| u32::try_from(address).expect("addresses have 32 bits"));
-        psci::cpu_on_32::<Hvc>(cpu.0.into(), entry, end).is_ok()
+        psci::cpu_on_32::<Hypervisor>(cpu.0.into(), entry, end).is_ok()
     });
 }
 
 /// Whether a CPU is on: the first one is, and others are from their start to their end.
 #[must_use]
 pub fn is_cpu_on(cpu: CpuId) -> bool {
-    let state = psci::affinity_info_32::<Hvc>(cpu.0.into(), LowestAffinityLevel::All);
+    let state = psci::affinity_info_32::<Hypervisor>(cpu.0.into(), LowestAffinityLevel::All);
     state.is_ok_and(|state| state != AffinityState::Off)
 }
 
@@ -67,7 +67,7 @@ pub fn stop_this_cpu() -> ! {
     assert!(cpu.0 != 0, "the first CPU stays on");
     mask_interrupts();
     cpus::has_arrived(cpu).store(false, Ordering::Release);
-    let refused = psci::cpu_off::<Hvc>();
+    let refused = psci::cpu_off::<Hypervisor>();
     panic!("CPU {} is still on: {refused:?}", cpu.0)
 }
 
