@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const TRACE: &str = "sqlite";
 
 /// How much work a kernel of `run` does, in units of the test's.
-const SCALE: u32 = 3;
+const SCALE: u32 = 5;
 
 /// Boots the kernel once on each machine, and prints a table.
 ///

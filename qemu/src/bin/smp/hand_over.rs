@@ -10,7 +10,7 @@ use crate::marked::Marked;
 use crate::{Context, HEAP, cpus, scale};
 
 /// Objects that each CPU makes, at scale 1.
-const OBJECTS: usize = 6_000;
+const OBJECTS: usize = 4_000;
 
 /// Objects that wait for a CPU, at most.
 const WAITING: usize = 256;

@@ -10,7 +10,7 @@ use archipelago_api::kernels::Threads;
 use archipelago_api::{InterruptState, Kernel};
 use archipelago_qemu::{
     MOST_CPUS, SingleCpu, current_thread, first_frame, mask_interrupts, set_current_thread,
-    switch_stacks,
+    switch_stacks, without_interrupts,
 };
 use spin::{Mutex, MutexGuard};
 
@@ -23,12 +23,17 @@ pub(crate) const WORKERS: usize = 3 * MOST_CPUS;
 /// All threads: those, and the ones that the CPUs begin with, which have the CPUs' numbers.
 pub(crate) const THREADS: usize = MOST_CPUS + WORKERS;
 
-/// The kernel's threads, as the heap sees them. They take turns, so waiting is spinning.
+/// The kernel's threads, as the heap sees them. One that waits for another lets others run.
 pub(crate) struct Scheduled;
 
 impl Threads for Scheduled {
     fn current_thread() -> usize {
         current_thread()
+    }
+
+    fn relax() {
+        hint::spin_loop();
+        without_interrupts(|| _ = give_up());
     }
 }
 
@@ -122,30 +127,38 @@ pub(crate) fn run() {
     is_switched.store(false, Relaxed);
 }
 
-/// Gives the CPU to the next thread that is ready, if there is one: at each tick of it, with
-/// interrupts masked.
+/// Preempts the thread that this CPU runs: at each tick of it, with interrupts masked.
 pub(crate) fn tick() {
-    if !ARE_SWITCHED[cpus::this()].load(Relaxed) {
+    let (cpu, is_inside) = (cpus::this(), Interrupted::is_inside(current_thread()));
+    if !give_up() {
         return;
     }
-    let mut queue = QUEUE.lock();
-    let Some(next) = queue.take() else {
-        return;
-    };
-    let before = current_thread();
-    // A CPU's own thread waits for that CPU.
-    if before < MOST_CPUS {
-        return switch(queue, before, next);
-    }
-    queue.put(before);
-    let (cpu, is_inside) = (cpus::this(), Interrupted::is_inside(before));
     PREEMPTED.fetch_add(1, Relaxed);
     IN_HEAP.fetch_add(is_inside.into(), Relaxed);
-    switch(queue, before, next);
-    // On whatever CPU the thread that was left goes on.
+    // On whatever CPU the thread goes on.
     if is_inside && cpu != cpus::this() {
         MOVED.fetch_add(1, Relaxed);
     }
+}
+
+/// Gives the CPU to the next thread that is ready, if there is one. Returns whether the CPU ran a
+/// thread and gave it up, when that thread goes on. Interrupts are masked.
+fn give_up() -> bool {
+    if !ARE_SWITCHED[cpus::this()].load(Relaxed) {
+        return false;
+    }
+    let mut queue = QUEUE.lock();
+    let Some(next) = queue.take() else {
+        return false;
+    };
+    let before = current_thread();
+    // A CPU's own thread waits for that CPU.
+    let is_thread = before >= MOST_CPUS;
+    if is_thread {
+        queue.put(before);
+    }
+    switch(queue, before, next);
+    is_thread
 }
 
 /// Leaves the thread `before` and goes on with `next`. Interrupts are masked.

@@ -14,7 +14,7 @@ use crate::{Context, HEAP, cpus, scale};
 const EACH: usize = 3;
 
 /// Actions of each thread, at scale 1.
-const ACTIONS: usize = 1_500;
+const ACTIONS: usize = 1_000;
 
 /// Rounds after which threads that were never moved inside of the heap are given up on.
 const ROUNDS: usize = 20;
