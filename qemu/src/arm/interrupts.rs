@@ -59,7 +59,7 @@ pub(crate) fn start_cpu_timer(nanoseconds: u32) {
 pub(super) extern "C" fn handle() {
     let acknowledged = register(CPU_INTERFACE, ACKNOWLEDGE).read();
     match (acknowledged & 0x3ff, handlers::timer()) {
-        (SPURIOUS, _) => return,
+        (SPURIOUS, _) => (),
         (TIMER, handler) => {
             // Before the handler, which may switch threads.
             set_deadline(next_deadline());
