@@ -1,7 +1,5 @@
 //! Jobs for the other CPUs, for each one at a time.
 
-use core::hint;
-
 use archipelago_qemu::{MOST_CPUS, current_cpu};
 use spin::Mutex;
 
@@ -16,11 +14,12 @@ pub(crate) fn begin(cpu: usize, job: fn()) {
     *JOBS[cpu].lock() = Some(job);
 }
 
-/// Waits until all jobs have ended. Interrupts stay enabled, so that other CPUs get responses.
-pub(crate) fn wait_for_end() {
+/// Waits until all jobs have ended, in `idle` over and over. Interrupts stay enabled, so that other
+/// CPUs get responses.
+pub(crate) fn wait_for_end(idle: fn()) {
     for job in &JOBS {
         while job.lock().is_some() {
-            hint::spin_loop();
+            idle();
         }
     }
 }
@@ -30,8 +29,8 @@ pub(crate) fn end() {
     *JOBS[usize::from(current_cpu().0)].lock() = None;
 }
 
-/// Runs the jobs of this CPU for ever.
-pub(crate) fn run() -> ! {
+/// Runs the jobs of this CPU for ever, and `idle` between them.
+pub(crate) fn run(idle: fn()) -> ! {
     let this = &JOBS[usize::from(current_cpu().0)];
     loop {
         let job = *this.lock();
@@ -39,6 +38,6 @@ pub(crate) fn run() -> ! {
             job();
             end();
         }
-        hint::spin_loop();
+        idle();
     }
 }

@@ -74,7 +74,7 @@ fn main(boot: Boot) -> ! {
         .allocate(STACK_PAGES, 4096, AllocFlags::empty());
     let stack = stack.expect("there is memory").leak();
     let second = if is_careless {
-        jobs::run
+        || jobs::run(hint::spin_loop)
     } else {
         take_part_and_run
     };
@@ -93,13 +93,13 @@ fn main(boot: Boot) -> ! {
 /// The second CPU takes part in shoot-downs before it uses the heap.
 fn take_part_and_run() -> ! {
     shoot_down::take_part();
-    jobs::run()
+    jobs::run(hint::spin_loop)
 }
 
 fn at_once() {
     jobs::begin(SECOND.0.into(), use_heap);
     use_heap();
-    jobs::wait_for_end();
+    jobs::wait_for_end(hint::spin_loop);
     HEAP.verify().expect("the heap is sound");
 }
 
@@ -167,5 +167,5 @@ fn read_on_second_cpu() {
         let readable = pages.filter(|page| probe_read(*page).is_ok()).count();
         READABLE.store(readable, Ordering::Release);
     });
-    jobs::wait_for_end();
+    jobs::wait_for_end(hint::spin_loop);
 }

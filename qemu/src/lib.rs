@@ -119,7 +119,7 @@ pub use handlers::start_cpu_timer;
 #[cfg(smp)]
 pub use machine::{
     MultiCpuThreads, current_cpu, current_thread, first_frame, is_cpu_on, set_current_thread,
-    start_cpu, stop_this_cpu, switch_stacks,
+    start_cpu, stop_this_cpu, switch_stacks, wait_for_interrupt,
 };
 
 // For the tutorial's kernels, and for shoot-downs.

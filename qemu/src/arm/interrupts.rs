@@ -37,6 +37,12 @@ pub fn enable_interrupts() {
     unsafe { asm!("cpsie i", options(nostack, preserves_flags)) };
 }
 
+/// Lets this CPU do nothing until the next interrupt. Interrupts are enabled.
+pub fn wait_for_interrupt() {
+    // SAFETY: the CPU goes on at an interrupt, with what it did.
+    unsafe { asm!("wfi", options(nostack, preserves_flags)) };
+}
+
 /// Makes the timer interrupt every `nanoseconds`, as nearly as it can: a tick is 16 of them on this
 /// board.
 pub(crate) fn start_timer(nanoseconds: u32) {

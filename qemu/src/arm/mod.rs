@@ -31,7 +31,7 @@ pub use archipelago_arm::{MultiCpuThreads, SingleCpu};
 pub use counter::instructions;
 pub use fault::Cause;
 pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine};
-pub use interrupts::enable_interrupts;
+pub use interrupts::{enable_interrupts, wait_for_interrupt};
 pub(crate) use interrupts::{start_cpu_timer, start_timer};
 pub use mapping::{map, translate, unmap};
 pub use other_cpus::{current_cpu, is_cpu_on, start_cpu, stop_this_cpu};

@@ -10,6 +10,7 @@ use archipelago::AllocFlags;
 use archipelago_api::CpuId;
 use archipelago_qemu::{
     FRAME_BYTES, MOST_CPUS, current_cpu, is_cpu_on, mask_interrupts, start_cpu, stop_this_cpu,
+    wait_for_interrupt,
 };
 
 use crate::{HEAP, ticks, tlb};
@@ -81,7 +82,7 @@ pub(crate) fn free_stacks() {
 fn take_part_and_run() -> ! {
     tlb::take_part();
     ticks::start_on_this_cpu();
-    jobs::run()
+    jobs::run(wait_for_interrupt)
 }
 
 fn number(cpu: usize) -> CpuId {
@@ -92,7 +93,7 @@ fn number(cpu: usize) -> CpuId {
 pub(crate) fn on_all(work: fn()) {
     (1..count()).for_each(|cpu| jobs::begin(cpu, work));
     work();
-    jobs::wait_for_end();
+    jobs::wait_for_end(wait_for_interrupt);
 }
 
 /// Runs `work` on one CPU and waits for its end.
@@ -101,7 +102,7 @@ pub(crate) fn on(cpu: usize, work: fn()) {
         return work();
     }
     jobs::begin(cpu, work);
-    jobs::wait_for_end();
+    jobs::wait_for_end(wait_for_interrupt);
 }
 
 /// Has another CPU go offline after `work`, and waits until it is off.
@@ -114,6 +115,6 @@ pub(crate) fn send_off(cpu: usize) {
         stop_this_cpu()
     });
     while is_cpu_on(number(cpu)) {
-        core::hint::spin_loop();
+        wait_for_interrupt();
     }
 }

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use archipelago_qemu::MOST_CPUS;
+use archipelago_qemu::{MOST_CPUS, wait_for_interrupt};
 use spin::Mutex;
 
 use crate::marked::Marked;
@@ -70,6 +70,7 @@ fn produce_and_consume() {
     let (mut to_make, mut to_free) = (OBJECTS * scale(), OBJECTS * scale());
     let mut made = None;
     while to_make > 0 || to_free > 0 {
+        let before = (to_make, to_free);
         // In bursts, so that a ring is full now and empty then.
         for _ in 0..rng.usize(..2 * WAITING) {
             if to_make == 0 {
@@ -96,6 +97,9 @@ fn produce_and_consume() {
             if to_free % SCAVENGED == 0 {
                 HEAP.scavenge(usize::MAX).expect("a CPU may wait");
             }
+        }
+        if before == (to_make, to_free) {
+            wait_for_interrupt();
         }
     }
 }

@@ -10,7 +10,7 @@ use archipelago_api::kernels::Threads;
 use archipelago_api::{InterruptState, Kernel};
 use archipelago_qemu::{
     MOST_CPUS, SingleCpu, current_thread, first_frame, mask_interrupts, set_current_thread,
-    switch_stacks, without_interrupts,
+    switch_stacks, wait_for_interrupt, without_interrupts,
 };
 use spin::{Mutex, MutexGuard};
 
@@ -122,7 +122,7 @@ pub(crate) fn run() {
     let is_switched = &ARE_SWITCHED[cpus::this()];
     is_switched.store(true, Relaxed);
     while ENDED.load(Ordering::Acquire) < STARTED.load(Ordering::Acquire) {
-        hint::spin_loop();
+        wait_for_interrupt();
     }
     is_switched.store(false, Relaxed);
 }
