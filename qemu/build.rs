@@ -33,8 +33,8 @@ fn check_kind(machine: &Machine) {
     );
 }
 
-/// Declares the facts that the kernels need at compile time: the `cfg`s `machine` and `mmu`, and
-/// numbers on which the machine and the harness have to agree.
+/// Declares the facts that the kernels need at compile time: the `cfg`s `machine`, `mmu`
+/// and `smp`, and numbers on which the machine and the harness have to agree.
 fn declare(machine: &Machine) {
     let names: Vec<_> = MACHINES
         .iter()
@@ -48,6 +48,11 @@ fn declare(machine: &Machine) {
     println!("cargo::rustc-check-cfg=cfg(mmu)");
     if machine.has_mmu {
         println!("cargo::rustc-cfg=mmu");
+    }
+    println!("cargo::rustc-check-cfg=cfg(smp)");
+    if machine.most_cpus > 1 {
+        println!("cargo::rustc-cfg=smp");
+        println!("cargo::rustc-env=MACHINE_MOST_CPUS={}", machine.most_cpus);
     }
     println!(
         "cargo::rustc-env=MACHINE_ICOUNT_SHIFT={}",

@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) has_mmu: bool,
     /// Bits of an address.
     pub(crate) address_bits: u32,
+    /// The most CPUs that kernels start; where there are several, they see it as `cfg(smp)`.
+    pub(crate) most_cpus: u32,
     /// The kernels that boot on the machine, of those for machines of its kind; empty for all.
     pub(crate) kernels: &'static [&'static str],
     /// The QEMU program.
@@ -88,6 +90,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         link_arguments: &["--no-pie"],
         has_mmu: true,
         address_bits: 48,
+        most_cpus: 8,
         kernels: &[],
         qemu: "qemu-system-x86_64",
         package: Package {
@@ -118,6 +121,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         link_arguments: &[],
         has_mmu: true,
         address_bits: 32,
+        most_cpus: 8,
         kernels: &[],
         qemu: "qemu-system-arm",
         package: QEMU_FOR_ARM,
@@ -178,6 +182,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         link_arguments: &[],
         has_mmu: false,
         address_bits: 32,
+        most_cpus: 1,
         kernels: &[],
         qemu: "qemu-system-arm",
         package: QEMU_FOR_ARM,
@@ -210,6 +215,7 @@ const MALTA: Machine = Machine {
     link_arguments: &[],
     has_mmu: true,
     address_bits: 31,
+    most_cpus: 1,
     kernels: &[],
     qemu: "",
     package: Package {

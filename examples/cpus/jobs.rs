@@ -1,32 +1,43 @@
-//! Jobs for the second CPU, one at a time.
+//! Jobs for the other CPUs, for each one at a time.
 
-use core::hint;
-
+use archipelago_qemu::{MOST_CPUS, current_cpu};
 use spin::Mutex;
 
 /// The job that is to be begun or runs.
-static JOB: Mutex<Option<fn()>> = Mutex::new(None);
+type Job = Mutex<Option<fn()>>;
 
-/// Has the second CPU begin a job.
-pub(crate) fn begin(job: fn()) {
-    *JOB.lock() = Some(job);
+/// The jobs of all CPUs.
+static JOBS: [Job; MOST_CPUS] = [const { Mutex::new(None) }; MOST_CPUS];
+
+/// Has another CPU begin a job.
+pub(crate) fn begin(cpu: usize, job: fn()) {
+    *JOBS[cpu].lock() = Some(job);
 }
 
-/// Waits until the job has ended. Interrupts stay enabled, so that the other CPU gets responses.
-pub(crate) fn wait_for_end() {
-    while JOB.lock().is_some() {
-        hint::spin_loop();
+/// Waits until all jobs have ended, in `idle` over and over. Interrupts stay enabled, so that other
+/// CPUs get responses.
+pub(crate) fn wait_for_end(idle: fn()) {
+    for job in &JOBS {
+        while job.lock().is_some() {
+            idle();
+        }
     }
 }
 
-/// Runs jobs for ever.
-pub(crate) fn run() -> ! {
+/// The end of this CPU's job, which returns here or says so itself.
+pub(crate) fn end() {
+    *JOBS[usize::from(current_cpu().0)].lock() = None;
+}
+
+/// Runs the jobs of this CPU for ever, and `idle` between them.
+pub(crate) fn run(idle: fn()) -> ! {
+    let this = &JOBS[usize::from(current_cpu().0)];
     loop {
-        let job = *JOB.lock();
+        let job = *this.lock();
         if let Some(job) = job {
             job();
-            *JOB.lock() = None;
+            end();
         }
-        hint::spin_loop();
+        idle();
     }
 }

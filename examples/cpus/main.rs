@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use archipelago::{AllocFlags, Heap, Window};
 use archipelago_qemu::{
     Boot, FRAME_BYTES, FramePool, Verdict, current_cpu, entry, exit, on_other_cpu, probe_read,
-    protocol, start_second_cpu,
+    protocol, start_cpu,
 };
 use archipelago_x86_64::{CpuId, Cpus, MultiCpu, Owned, Paging};
 use spin::Mutex;
@@ -44,7 +44,10 @@ static HEAP: Heap<Machine, MultiCpu<Numbered>> = Heap::new();
 
 const WINDOW: Window = Window::new(0x4444_4444_0000, 1 << 30);
 
-/// Pages of the second CPU's stack.
+/// The second CPU.
+const SECOND: CpuId = CpuId(1);
+
+/// Pages of its stack.
 const STACK_PAGES: usize = 16;
 
 /// Times that each CPU uses the heap.
@@ -71,11 +74,11 @@ fn main(boot: Boot) -> ! {
         .allocate(STACK_PAGES, 4096, AllocFlags::empty());
     let stack = stack.expect("there is memory").leak();
     let second = if is_careless {
-        jobs::run
+        || jobs::run(hint::spin_loop)
     } else {
         take_part_and_run
     };
-    start_second_cpu(stack, second);
+    start_cpu(SECOND, stack, second);
 
     protocol::plan(2);
     protocol::test(
@@ -90,13 +93,13 @@ fn main(boot: Boot) -> ! {
 /// The second CPU takes part in shoot-downs before it uses the heap.
 fn take_part_and_run() -> ! {
     shoot_down::take_part();
-    jobs::run()
+    jobs::run(hint::spin_loop)
 }
 
 fn at_once() {
-    jobs::begin(use_heap);
+    jobs::begin(SECOND.0.into(), use_heap);
     use_heap();
-    jobs::wait_for_end();
+    jobs::wait_for_end(hint::spin_loop);
     HEAP.verify().expect("the heap is sound");
 }
 
@@ -158,11 +161,11 @@ fn given_back() {
 }
 
 fn read_on_second_cpu() {
-    jobs::begin(|| {
+    jobs::begin(SECOND.0.into(), || {
         let first = SHARED.load(Ordering::Acquire);
         let pages = (0..PAGES).map(|page| first + page * FRAME_BYTES);
         let readable = pages.filter(|page| probe_read(*page).is_ok()).count();
         READABLE.store(readable, Ordering::Release);
     });
-    jobs::wait_for_end();
+    jobs::wait_for_end(hint::spin_loop);
 }

@@ -3,17 +3,17 @@
 use core::hint;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use archipelago_qemu::{current_cpu, interrupt_other_cpu, without_interrupts};
+use archipelago_qemu::{current_cpu, interrupt_other_cpus, without_interrupts};
 use archipelago_x86_64::{LocalTlb, Tlb, VirtAddr, VirtRange};
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// Maintenance of the TLBs of all CPUs that take part.
 pub(crate) struct ShootDown;
 
 /// CPUs that take part, one bit each.
-static CPUS: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static CPUS: AtomicUsize = AtomicUsize::new(0);
 
-/// Held by the CPU whose request is under way.
+/// Held by the thread whose request is under way.
 static REQUESTING: Mutex<()> = Mutex::new(());
 
 /// The range to drop, written before [`WAITED_FOR`].
@@ -23,7 +23,7 @@ static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// CPUs that have not responded yet, one bit each.
 static WAITED_FOR: AtomicUsize = AtomicUsize::new(0);
 
-fn this_cpu() -> usize {
+pub(crate) fn this_cpu() -> usize {
     1 << current_cpu().0
 }
 
@@ -54,6 +54,16 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until no request is under way, and keeps others from making one.
+pub(crate) fn begin_request() -> MutexGuard<'static, ()> {
+    let mut request = None;
+    wait_until(|| {
+        request = REQUESTING.try_lock();
+        request.is_some()
+    });
+    request.expect("it was waited for")
+}
+
 // SAFETY:
 // - each CPU that takes part drops the range, and only then clears its bit, for which this waits;
 //   a CPU that does not take part yet has not used the heap, so it caches nothing of it;
@@ -61,19 +71,18 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 //   stores.
 unsafe impl Tlb for ShootDown {
     fn flush(&self, range: VirtRange) {
-        let mut request = None;
-        wait_until(|| {
-            request = REQUESTING.try_lock();
-            request.is_some()
-        });
+        let _request = begin_request();
         BASE.store(range.base().value(), Ordering::Relaxed);
         BYTES.store(range.bytes(), Ordering::Relaxed);
-        let others = CPUS.load(Ordering::SeqCst) & !this_cpu();
-        WAITED_FOR.store(others, Ordering::Release);
-        if others != 0 {
-            interrupt_other_cpu();
-        }
-        LocalTlb::flush_local(range);
+        // A thread that was moved in between would leave out the CPU that it came from.
+        without_interrupts(|| {
+            let others = CPUS.load(Ordering::SeqCst) & !this_cpu();
+            WAITED_FOR.store(others, Ordering::Release);
+            if others != 0 {
+                interrupt_other_cpus();
+            }
+            LocalTlb::flush_local(range);
+        });
         wait_until(|| WAITED_FOR.load(Ordering::Acquire) == 0);
     }
 }

@@ -7,7 +7,6 @@
 extern crate alloc;
 
 mod scheduler;
-mod switch;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -4,10 +4,10 @@ use core::mem;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
-use archipelago_qemu::{enable_interrupts, on_timer, start_timer, without_interrupts};
+use archipelago_qemu::{
+    enable_interrupts, first_frame, on_timer, start_timer, switch_stacks, without_interrupts,
+};
 use x86_64::instructions::{hlt, interrupts};
-
-use crate::switch::{first_frame, switch_stacks};
 
 /// The threads that the kernel starts. Threads are numbered by priority, and the lowest number is
 /// preferred.

@@ -15,6 +15,16 @@ pub fn write(text: fmt::Arguments<'_>) {
     let _ = fmt::Write::write_fmt(&mut *CONSOLE.lock(), text);
 }
 
+/// Writes to the console, unless it is being written to: in a handler, which may have interrupted
+/// that.
+#[cfg(smp)]
+pub fn try_write(text: fmt::Arguments<'_>) {
+    if let Some(mut console) = CONSOLE.try_lock() {
+        // As in `write`.
+        let _ = fmt::Write::write_fmt(&mut *console, text);
+    }
+}
+
 /// Turns of waiting in which another CPU finishes its line.
 const TURNS: usize = 1 << 20;
 

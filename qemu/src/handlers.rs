@@ -21,8 +21,8 @@ pub fn on_timer(handler: fn()) {
     ON_TIMER.call_once(|| handler);
 }
 
-/// Sets what [`interrupt_other_cpu`](crate::interrupt_other_cpu) runs, with interrupts masked; the
-/// first call decides.
+/// Sets what [`interrupt_other_cpus`](crate::interrupt_other_cpus) has them run, with interrupts
+/// masked; the first call decides.
 #[cfg(machine = "x86_64")]
 pub fn on_other_cpu(handler: fn()) {
     ON_OTHER_CPU.call_once(|| handler);
@@ -48,6 +48,13 @@ pub(crate) fn timer() -> Option<fn()> {
 /// and run the handler that [`on_timer`] set. Later calls change the period.
 pub fn start_timer(instructions: u32) {
     machine::start_timer(instructions.saturating_mul(INSTRUCTION_NANOSECONDS));
+}
+
+/// Makes the timer of this CPU, which each has for itself, interrupt every `nanoseconds` or so and
+/// run the handler that [`on_timer`] set.
+#[cfg(smp)]
+pub fn start_cpu_timer(nanoseconds: u32) {
+    machine::start_cpu_timer(nanoseconds);
 }
 
 /// Whether interrupts are enabled.

@@ -26,6 +26,8 @@ mod account;
 pub mod block;
 mod boot;
 mod counter;
+#[cfg(smp)]
+mod cpus;
 mod fault;
 mod frames;
 mod handlers;
@@ -107,8 +109,21 @@ pub use windows::BYTES_UNDER_TEST;
 #[cfg(not(mmu))]
 pub use machine::{Bank, Board, SCANNABLE_PLACES, THIRD_WINDOW, machine, static_memory};
 
-// For the tutorial's kernels, and for kernels of two CPUs.
+// On machines of several CPUs.
+#[cfg(smp)]
+pub use console::try_write as try_write_console;
+#[cfg(smp)]
+pub use cpus::MOST_CPUS;
+#[cfg(smp)]
+pub use handlers::start_cpu_timer;
+#[cfg(smp)]
+pub use machine::{
+    MultiCpuThreads, current_cpu, current_thread, first_frame, is_cpu_on, set_current_thread,
+    start_cpu, stop_this_cpu, switch_stacks, wait_for_interrupt,
+};
+
+// For the tutorial's kernels, and for shoot-downs.
 #[cfg(machine = "x86_64")]
 pub use handlers::on_other_cpu;
 #[cfg(machine = "x86_64")]
-pub use machine::{PHYSMAP_BASE, current_cpu, interrupt_other_cpu, start_second_cpu};
+pub use machine::{PHYSMAP_BASE, interrupt_other_cpus};

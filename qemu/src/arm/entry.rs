@@ -3,7 +3,8 @@
 //! QEMU jumps to `entry` in supervisor mode with interrupts masked and the MMU off. The first page
 //! tables are data of the image: sections of 1 MiB at their own addresses, for the devices and for
 //! the 1 GiB in which RAM starts; the image's own are executable until [`super::paging`] maps it
-//! page by page. TTBR0 translates the lower half of the address space, and TTBR1 the upper one,
+//! page by page. Another CPU comes to `other_cpu_entry` in the same state, and takes the tables as
+//! they are then. TTBR0 translates the lower half of the address space, and TTBR1 the upper one,
 //! which is empty.
 //!
 //! # Source
@@ -13,13 +14,18 @@
 
 use core::arch::global_asm;
 
+use crate::cpus::MOST_CPUS;
+
 global_asm!(
     r#"
     .section .text.entry, "ax", %progbits
     .arm
-    .global entry
+    .global entry, other_cpu_entry
 entry:
+    mov r0, #0
+other_cpu_entry:                // r0: the end of its stack, or 0
     cpsid aif, #0x13            // supervisor mode
+    mov r4, r0
     mov r0, #0
     mcr p15, 0, r0, c8, c7, 0   // TLBIALL
     mcr p15, 0, r0, c7, c5, 0   // ICIALLU
@@ -53,20 +59,29 @@ entry:
     mcr p15, 0, r0, c1, c0, 0
     isb
 
+    mrc p15, 0, r0, c0, c0, 5   // MPIDR, the CPU's number in the low byte
+    and r0, r0, #0xff
+    movw r1, #:lower16:abort_stacks_end
+    movt r1, #:upper16:abort_stacks_end
     cps #0x17                   // abort mode, for exceptions that may come from a full stack
-    movw sp, #:lower16:abort_stack_end
-    movt sp, #:upper16:abort_stack_end
+    sub sp, r1, r0, lsl #14
     cps #0x13
+    mov r11, #0
+    cmp r4, #0
+    bne other_cpu
     movw sp, #:lower16:stack_end
     movt sp, #:upper16:stack_end
-    mov r11, #0
     bl {start}
+    udf #0
+other_cpu:
+    mov sp, r4
+    bl {begin}
     udf #0
 
     .section .bss.stacks, "aw", %nobits
     .balign 8
-    .skip 16384
-abort_stack_end:
+    .skip 16384 * {most_cpus}
+abort_stacks_end:
 
     .section .bss.tables, "aw", %nobits
     .balign 16384
@@ -95,6 +110,8 @@ first_level_lower:
     .text
     "#,
     start = sym super::start,
+    begin = sym super::other_cpus::begin,
+    most_cpus = const MOST_CPUS,
     // Walks are cacheable, write-back and write-allocate, and shareable.
     walks = const 0x6a,
     // Normal memory, write-back and write-allocate (TEX = 1, C, B), shareable, AP = 1.

@@ -37,6 +37,12 @@ pub fn enable_interrupts() {
     unsafe { asm!("cpsie i", options(nostack, preserves_flags)) };
 }
 
+/// Lets this CPU do nothing until the next interrupt. Interrupts are enabled.
+pub fn wait_for_interrupt() {
+    // SAFETY: the CPU goes on at an interrupt, with what it did.
+    unsafe { asm!("wfi", options(nostack, preserves_flags)) };
+}
+
 /// Makes the timer interrupt every `nanoseconds`, as nearly as it can: a tick is 16 of them on this
 /// board.
 pub(crate) fn start_timer(nanoseconds: u32) {
@@ -50,20 +56,30 @@ pub(crate) fn start_timer(nanoseconds: u32) {
     });
 }
 
+/// Makes the timer of this CPU, which has no other, interrupt every `nanoseconds`.
+pub(crate) fn start_cpu_timer(nanoseconds: u32) {
+    start_timer(nanoseconds);
+}
+
 /// Called by the vector's code, with interrupts masked.
 pub(super) extern "C" fn handle() {
     let acknowledged = register(CPU_INTERFACE, ACKNOWLEDGE).read();
     match (acknowledged & 0x3ff, handlers::timer()) {
-        (SPURIOUS, _) => return,
+        (SPURIOUS, _) => (),
         (TIMER, handler) => {
+            // Before the handler, which may switch threads.
+            set_deadline(next_deadline());
+            register(CPU_INTERFACE, END).write(acknowledged);
             if let Some(handler) = handler {
                 handler();
             }
-            set_deadline(next_deadline());
+            // On whatever CPU that is: a handler that takes long leaves the code a period.
+            if deadline() <= now() {
+                set_deadline(next_deadline());
+            }
         }
         (line, _) => stop(format_args!("unexpected interrupt {line}")),
     }
-    register(CPU_INTERFACE, END).write(acknowledged);
 }
 
 /// A period after the last deadline, or after now, where the handler took longer than that.

@@ -1,68 +1,121 @@
-//! The interrupt controller of each CPU, through which CPUs interrupt and start one another.
-//!
-//! # Source
-//! Intel SDM volume 3, chapter 11 ("Advanced Programmable Interrupt Controller").
+//! The interrupt controller of each CPU, through which CPUs interrupt and start one another, and
+//! the timer in it. The `x2apic` crate knows the registers.
+
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use archipelago_x86_64::CpuId;
+use spin::Mutex;
+use x2apic::lapic::{IpiAllShorthand, LocalApic, LocalApicBuilder, TimerDivide, TimerMode};
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::GsBase;
 
 use super::paging::physmap;
+use crate::cpus::MOST_CPUS;
+use crate::handlers::without_interrupts;
 
-/// Where every CPU finds its own controller.
+/// The physical address at which every CPU finds its own controller.
 const BASE: u64 = 0xfee0_0000;
 
-/// Registers, in bytes from the base.
-const ID: u64 = 0x20;
-const END_OF_INTERRUPT: u64 = 0xb0;
-const SPURIOUS: u64 = 0xf0;
-const COMMAND: u64 = 0x300;
+/// The vector of the controller's timer.
+pub(super) const TIMER_VECTOR: u8 = 34;
+/// The vector of the controller's own errors, which are reported.
+const ERROR_VECTOR: u8 = 35;
+/// The vector of interrupts that went away before they were taken.
+pub(super) const SPURIOUS_VECTOR: u8 = 47;
 
-/// In [`SPURIOUS`]: the controller is on. The low byte is the vector of interrupts that went away
-/// before they were taken.
-const ON: u32 = 1 << 8;
-const SPURIOUS_VECTOR: u32 = 47;
+/// Nanoseconds between interrupts of the timer of a CPU.
+static PERIOD: AtomicU32 = AtomicU32::new(0);
 
-/// In [`COMMAND`]: the receivers, all CPUs but the one that writes, and the level, up.
-const TO_OTHERS: u32 = 0b11 << 18 | 1 << 14;
-/// The kinds of commands besides an interrupt of the vector in the low byte.
-const INIT: u32 = 0b101 << 8;
-const START: u32 = 0b110 << 8;
+struct Controller(LocalApic);
 
-fn register(offset: u64) -> *mut u32 {
-    physmap(BASE + offset).cast()
-}
+// SAFETY: every CPU finds its own controller at the address that the registers are accessed at, and
+// each CPU uses its own entry of `CONTROLLERS` alone.
+unsafe impl Send for Controller {}
 
-fn write(offset: u64, value: u32) {
-    // SAFETY: every CPU since the Pentium has its controller there, and none of the values that
-    // this file writes changes memory.
-    unsafe { register(offset).write_volatile(value) };
-}
+static CONTROLLERS: [Mutex<Option<Controller>>; MOST_CPUS] =
+    [const { Mutex::new(None) }; MOST_CPUS];
 
-/// The number of the CPU that this runs on.
+/// The number of the CPU that this runs on. The base of the segment `gs`, which kernels use for
+/// nothing else, holds it: to read it is one instruction, before or after which a thread may be
+/// moved to another CPU.
+#[inline]
 #[must_use]
 pub fn current_cpu() -> CpuId {
-    // SAFETY: as in `write`; reading the number has no effect.
-    let id = unsafe { register(ID).read_volatile() };
-    CpuId((id >> 24) as u16)
+    let number = GsBase::read().as_u64() & u64::from(u16::MAX);
+    CpuId(u16::try_from(number).expect("masked"))
+}
+
+/// Gives this CPU its number. The first one has 0 from the start.
+pub(super) fn set_current_cpu(cpu: CpuId) {
+    GsBase::write(VirtAddr::new(cpu.0.into()));
+}
+
+/// Runs `work` with the controller of this CPU, which [`turn_on`] has made.
+fn with<R>(work: impl FnOnce(&mut LocalApic) -> R) -> R {
+    without_interrupts(|| {
+        let mut controller = CONTROLLERS[usize::from(current_cpu().0)].lock();
+        work(&mut controller.as_mut().expect("the controller is on").0)
+    })
 }
 
 /// Lets this CPU take interrupts from others.
 pub(super) fn turn_on() {
-    write(SPURIOUS, ON | SPURIOUS_VECTOR);
+    let built = LocalApicBuilder::new()
+        .timer_vector(TIMER_VECTOR.into())
+        .error_vector(ERROR_VECTOR.into())
+        .spurious_vector(SPURIOUS_VECTOR.into())
+        .timer_mode(TimerMode::OneShot)
+        .timer_divide(TimerDivide::Div1)
+        .timer_initial(0)
+        .set_xapic_base(physmap(BASE).addr() as u64)
+        .build();
+    let mut controller = built.unwrap_or_else(|error| panic!("no interrupt controller: {error}"));
+    without_interrupts(|| {
+        // SAFETY: every CPU since the Pentium has its controller there, the vectors have stubs, and
+        // the timer stands still.
+        unsafe { controller.enable() };
+        *CONTROLLERS[usize::from(current_cpu().0)].lock() = Some(Controller(controller));
+    });
 }
 
-/// Ends an interrupt from another CPU.
+/// Ends an interrupt of the timer, or from another CPU.
 pub(super) fn end() {
-    write(END_OF_INTERRUPT, 0);
+    // SAFETY: an interrupt is being handled.
+    with(|controller| unsafe { controller.end_of_interrupt() });
 }
 
 /// Interrupts all other CPUs, those included that were never started, which ignore it.
 pub(super) fn interrupt_others(vector: u8) {
-    write(COMMAND, TO_OTHERS | u32::from(vector));
+    let others = IpiAllShorthand::AllExcludingSelf;
+    // SAFETY: the vector has its stub on every CPU.
+    with(|controller| unsafe { controller.send_ipi_all(vector, others) });
 }
 
-/// Has all other CPUs begin at a physical address below 1 MiB, the first of a page, in real mode.
-pub(super) fn start_others(address: u32) {
-    write(COMMAND, TO_OTHERS | INIT);
-    // Processors want to be left alone for 10 ms here, which QEMU's do not.
-    write(COMMAND, TO_OTHERS | START | address >> 12);
+/// Has another CPU begin at a physical address below 1 MiB, the first of a page, in real mode. The
+/// CPU is reset first, whatever it did.
+pub(super) fn start(cpu: CpuId, address: u32) {
+    let page = u8::try_from(address >> 12).expect("the address is below 1 MiB");
+    // Where the controllers have the receiver's number.
+    let receiver = u32::from(cpu.0) << 24;
+    // Processors want to be left alone for 10 ms between the two, which QEMU's do not.
+    // SAFETY: the CPU has stopped, or was never started.
+    with(|controller| unsafe { controller.send_init_ipi(receiver) });
+    // SAFETY: the code at the address is for a CPU that starts.
+    with(|controller| unsafe { controller.send_sipi(page, receiver) });
+}
+
+/// Makes the timer of this CPU interrupt every `nanoseconds`, which are the ticks of QEMU's
+/// controllers, counted from the end of its handler.
+pub(crate) fn start_cpu_timer(nanoseconds: u32) {
+    PERIOD.store(nanoseconds.max(1), Ordering::Relaxed);
+    // SAFETY: the timer's vector has its stub.
+    with(|controller| unsafe { controller.enable_timer() });
+    set_timer();
+}
+
+/// Lets the timer of this CPU go off once, a period from now.
+pub(super) fn set_timer() {
+    let period = PERIOD.load(Ordering::Relaxed);
+    // SAFETY: the timer's vector has its stub.
+    with(|controller| unsafe { controller.set_timer_initial(period) });
 }

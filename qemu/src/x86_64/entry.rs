@@ -34,15 +34,15 @@ pvh_entry:
     mov ebx, offset boot_level_4
     jmp switch_to_long_mode
 
-    .global second_cpu_entry    // from the stub in `second_cpu`
-second_cpu_entry:
+    .global other_cpu_entry    // from the stub in `other_cpu`
+other_cpu_entry:
     cld
     mov ax, 16
     mov ds, ax
     mov es, ax
     mov ss, ax
     xor esi, esi
-    mov ebx, offset boot_second_level_4
+    mov ebx, offset boot_other_level_4
 
 switch_to_long_mode:
     mov eax, cr4
@@ -71,15 +71,15 @@ long_mode:
     mov gs, ax
     mov ss, ax
     test esi, esi
-    jz second_cpu
+    jz other_cpu
     movabs rsp, offset stack_end
     xor ebp, ebp
     mov edi, esi
     movabs rax, offset {start}
     call rax
     ud2
-second_cpu:
-    movabs rax, offset second_cpu_start
+other_cpu:
+    movabs rax, offset other_cpu_start
     jmp rax
 
     .section .boot.tables, "a", @progbits
@@ -107,7 +107,7 @@ boot_gdt_pointer:
     .global boot_level_4
 boot_level_4:
     first_level_4
-boot_second_level_4:            // keeps the identity mapping
+boot_other_level_4:            // keeps the identity mapping
     first_level_4
 
 boot_physmap_level_3:

@@ -29,6 +29,11 @@ pub fn enable_interrupts() {
     interrupts::enable();
 }
 
+/// Lets this CPU do nothing until the next interrupt. Interrupts are enabled.
+pub fn wait_for_interrupt() {
+    x86_64::instructions::hlt();
+}
+
 /// Makes the timer interrupt every `nanoseconds`, as nearly as it can: a tick is 838 of them, and a
 /// period has 2 to 65,535 ticks.
 pub(crate) fn start_timer(nanoseconds: u32) {

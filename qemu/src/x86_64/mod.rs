@@ -14,10 +14,11 @@ mod frames;
 mod heap;
 mod interrupts;
 mod mapping;
+mod other_cpus;
 mod paging;
 mod probe;
-mod second_cpu;
 mod start_info;
+mod switch;
 mod trap;
 
 pub(crate) use boot::start;
@@ -28,18 +29,20 @@ pub use addresses::{
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
 pub use apic::current_cpu;
-pub use archipelago_x86_64::SingleCpu;
+pub(crate) use apic::start_cpu_timer;
+pub use archipelago_x86_64::{MultiCpuThreads, SingleCpu};
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;
 pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine};
-pub use interrupts::enable_interrupts;
 pub(crate) use interrupts::start_timer;
+pub use interrupts::{enable_interrupts, wait_for_interrupt};
 pub use mapping::{map, translate, unmap};
+pub use other_cpus::{interrupt_other_cpus, is_cpu_on, start_cpu, stop_this_cpu};
 pub use paging::{PHYSMAP_BASE, physmap};
 pub use probe::RETURN;
 pub(crate) use probe::fetch_anew;
-pub use second_cpu::{interrupt_other_cpu, start_second_cpu};
+pub use switch::{current_thread, first_frame, set_current_thread, switch_stacks};
 pub use trap::raise_interrupt;
 
 /// Bytes of a frame.

@@ -1,4 +1,4 @@
-//! Exceptions, the one software interrupt, the timer and the other CPU, from the processor to Rust.
+//! Exceptions, the one software interrupt, the timers and other CPUs, from the processor to Rust.
 //!
 //! The `x86-interrupt` calling convention is not stable, so every vector has a stub that brings
 //! the stack to one shape, [`TrapFrame`], and enters [`handle`].
@@ -9,7 +9,7 @@ use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
 use super::frame::TrapFrame;
-use super::{fault, interrupts, probe, second_cpu};
+use super::{apic, fault, interrupts, other_cpus, probe};
 use crate::handlers;
 use crate::report::stop;
 
@@ -103,8 +103,21 @@ extern "C" fn handle(frame: &mut TrapFrame) {
             return handler();
         }
     }
-    if frame.vector == u64::from(second_cpu::VECTOR) {
-        return second_cpu::handle();
+    if frame.vector == u64::from(other_cpus::VECTOR) {
+        return other_cpus::handle();
+    }
+    if frame.vector == u64::from(apic::TIMER_VECTOR) {
+        if let Some(handler) = handlers::timer() {
+            // Before the handler, which may switch threads, and after it, on whatever CPU that is:
+            // a handler that takes long leaves the code a period all the same.
+            apic::end();
+            apic::set_timer();
+            handler();
+            return apic::set_timer();
+        }
+    }
+    if frame.vector == u64::from(apic::SPURIOUS_VECTOR) {
+        return;
     }
     if frame.vector == u64::from(interrupts::TIMER_VECTOR) {
         if let Some(handler) = handlers::timer() {

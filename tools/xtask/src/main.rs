@@ -22,6 +22,7 @@ mod run;
 mod rustup;
 mod setup;
 mod size;
+mod smp;
 mod soak;
 mod stack;
 mod stages;
@@ -57,7 +58,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Boot the demo kernel and replay every recorded trace.
-    Run(Boot),
+    ///
+    /// With `--smp`, boot the kernel whose CPUs use one heap all at once instead.
+    Run {
+        #[command(flatten)]
+        boot: Boot,
+        /// How many CPUs, on all machines that can have them unless one is chosen.
+        #[arg(long, value_name = "CPUS")]
+        smp: Option<u32>,
+    },
     /// Replay one trace in a kernel, without rebuilding the kernel.
     Replay {
         /// The trace, gzip or not; `tools/traces/recorded/README.md` describes the format.
@@ -83,8 +92,8 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
-    /// Run the model of the heap for 10^8 operations on every geometry, or the regression tests
-    /// many times.
+    /// Run the model of the heap for 10^8 operations on every geometry, the regression tests many
+    /// times, or kernels of several CPUs many times.
     Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(miri::Miri),
@@ -138,13 +147,21 @@ enum Command {
 /// Where a kernel boots.
 #[derive(Args, Clone, Copy, Debug)]
 struct Boot {
-    /// The machine, or `all` for one after the other; `cargo xtask machines` lists them.
-    #[arg(long, default_value = "x86_64")]
-    machine: Machines,
+    /// The machine, x86_64 by default, or `all` for one after the other; `cargo xtask machines`
+    /// lists them.
+    #[arg(long)]
+    machine: Option<Machines>,
     /// The machine's memory, in bytes or with a suffix of K, M or G; each machine has a default,
     /// and a board without an MMU nothing else.
     #[arg(long)]
     memory: Option<MemorySize>,
+}
+
+impl Boot {
+    /// The machines of kernels on one CPU.
+    fn machine(&self) -> Machines {
+        self.machine.unwrap_or(machine::DEFAULT)
+    }
 }
 
 fn main() -> ExitCode {
@@ -183,15 +200,19 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
     match command {
-        Command::Run(boot) => run::demo(boot.machine, boot.memory, install),
-        Command::Replay { file, boot } => run::replay(&file, boot.machine, boot.memory, install),
+        Command::Run {
+            boot,
+            smp: Some(cpus),
+        } => smp::run(cpus, boot.machine, boot.memory, install),
+        Command::Run { boot, smp: None } => run::demo(boot.machine(), boot.memory, install),
+        Command::Replay { file, boot } => run::replay(&file, boot.machine(), boot.memory, install),
         Command::Test { part } => stages::run(part, install),
         Command::CleanRoom { toolchain, keep } => clean_room::run(toolchain, keep, install),
         Command::Machines => {
             machines::list()?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Soak(options) => soak::soak(options),
+        Command::Soak(options) => soak::soak(options, install),
         Command::Miri(options) => miri::miri(&options, install),
         Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
         Command::Loom => soak::loom(),

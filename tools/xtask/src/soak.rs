@@ -7,6 +7,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::process::{self, Progress};
+use crate::setup::Install;
+use crate::smp;
 use crate::toolchain::Toolchain;
 
 /// The options of `cargo xtask soak`.
@@ -22,14 +24,23 @@ pub(crate) struct Soak {
     /// shows once in many runs.
     #[arg(long, value_name = "TIMES", conflicts_with_all = ["operations", "seed"])]
     regressions: Option<u32>,
+    /// Boot kernels of so many CPUs instead, which use one heap all at once.
+    #[arg(long, value_name = "CPUS")]
+    smp: Option<u32>,
+    /// How often each machine boots.
+    #[arg(long, default_value_t = 50, requires = "smp")]
+    boots: u64,
 }
 
-/// Runs the model test for many operations, in the release profile, or the regression tests many
-/// times, with progress.
+/// Runs the model test for many operations, in the release profile; or the regression tests, or
+/// kernels of several CPUs, many times; with progress.
 ///
 /// # Errors
-/// If cargo cannot be started.
-pub(crate) fn soak(options: Soak) -> Result<ExitCode> {
+/// If cargo cannot be started, or kernels cannot be built or booted.
+pub(crate) fn soak(options: Soak, install: Install) -> Result<ExitCode> {
+    if let Some(cpus) = options.smp {
+        return smp::soak(cpus, options.boots, options.seed.unwrap_or(1), install);
+    }
     let toolchain = Toolchain::detect()?;
     if let Some(times) = options.regressions {
         return repeat(&toolchain, times);

@@ -4,7 +4,7 @@ mod list;
 
 use core::time::Duration;
 
-pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS, STACK};
+pub(crate) use list::{EXAMPLES, KERNELS, SCANNABLE_OBJECTS, SMP, STACK};
 
 use crate::machine::{Machine, Memory, MemorySize};
 use crate::qemu::Verdict;
@@ -57,6 +57,8 @@ pub(crate) enum On {
     All,
     /// Machines with an MMU.
     Mmu,
+    /// Machines of as many CPUs as the kernel has.
+    Smp,
     /// Machines that share this module of the kernels' library.
     Code(&'static str),
 }
@@ -94,6 +96,7 @@ impl Kernel {
         match self.on {
             On::All => true,
             On::Mmu => machine.has_mmu,
+            On::Smp => machine.most_cpus >= self.cpus,
             On::Code(code) => machine.code == code,
         }
     }
@@ -115,14 +118,15 @@ impl Kernel {
             .collect()
     }
 
-    /// The kernel's name, with the module or the command line that it boots with.
+    /// The kernel's name, with the module and the command line that it boots with.
     pub(crate) fn title(&self) -> String {
         let file = self.module.and_then(|file| file.rsplit('/').next());
-        let with = file.unwrap_or(self.command_line);
-        if with.is_empty() {
+        let words = [file.unwrap_or_default(), self.command_line];
+        let words: Vec<_> = words.into_iter().filter(|one| !one.is_empty()).collect();
+        if words.is_empty() {
             self.name.to_owned()
         } else {
-            format!("{} with {with}", self.name)
+            format!("{} with {}", self.name, words.join(" "))
         }
     }
 }

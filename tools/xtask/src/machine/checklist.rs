@@ -58,6 +58,10 @@ fn places(machine: &Machine) -> Vec<(&'static str, String)> {
         ("ARCHITECTURE.md", folder(machine)),
         ("tests/tidy/src/unsafe_ledger.rs", folder(machine)),
     ];
+    if machine.most_cpus > 1 {
+        let chosen = format!("machine = {:?}", machine.code);
+        places.push(("qemu/src/bin/smp/tlb/mod.rs", chosen));
+    }
     if machine.has_mmu {
         let shown = format!("machine = {:?}", machine.code);
         places.extend([

@@ -20,6 +20,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter()
 }
 
+/// The machine that commands boot where none is chosen: the first one.
+pub(crate) const DEFAULT: Machines = Machines::One(&MACHINES[0]);
+
 /// A choice of machines: one, or all of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Machines {
