@@ -38,7 +38,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// The block of CPU `number`, if there is one.
     #[inline(always)]
     fn block_of(&self, number: usize) -> Option<&CpuBlock> {
-        let first = NonNull::new(self.blocks.load(Ordering::Acquire))?;
+        let first = NonNull::new(self.central.blocks.load(Ordering::Acquire))?;
         if number >= usize::from(K::CPUS) {
             return None;
         }
@@ -229,7 +229,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// them: for a request that has to grow the heap anyway.
     #[cold]
     pub(super) fn make_blocks(&self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
-        let is_there = !self.blocks.load(Ordering::Relaxed).is_null();
+        let is_there = !self.central.blocks.load(Ordering::Relaxed).is_null();
         if !Self::HAS_CPUS || is_there || flags.contains(AllocFlags::NO_GROW) {
             return None;
         }
@@ -239,21 +239,25 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if windows / SHARE < count * size_of::<CpuBlock>() {
             return None;
         }
-        if self.central.lock().set_blocks(true) {
+        let lists = self.central.lock();
+        if self.pages.has_blocks() {
             return None;
         }
+        self.pages.set_blocks(true);
+        drop(lists);
         let memory = self
             .pages
             .take_metadata::<CpuBlock>(online, self, Purpose::Spans, count);
         let Ok(memory) = memory else {
-            self.central.lock().set_blocks(false);
+            self.pages.set_blocks(false);
             return None;
         };
         let blocks = memory.into_slice();
         for (number, block) in blocks.iter().enumerate() {
             block.set_up(Owner::new(number), Self::TABLE);
         }
-        self.blocks
+        self.central
+            .blocks
             .store(blocks.as_ptr().cast_mut(), Ordering::Release);
         Some(())
     }
@@ -293,7 +297,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
     /// Bytes of the blocks of CPUs.
     pub(crate) fn block_bytes(&self) -> usize {
-        if self.blocks.load(Ordering::Relaxed).is_null() {
+        if self.central.blocks.load(Ordering::Relaxed).is_null() {
             return 0;
         }
         usize::from(K::CPUS) * size_of::<CpuBlock>()
@@ -313,7 +317,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Returns whether there is a block.
     #[cold]
     pub(crate) fn drain_blocks(&self, online: &Online<M>) -> bool {
-        if !Self::HAS_CPUS || self.blocks.load(Ordering::Relaxed).is_null() {
+        if !Self::HAS_CPUS || self.central.blocks.load(Ordering::Relaxed).is_null() {
             return false;
         }
         for number in 0..usize::from(K::CPUS) {

@@ -1,15 +1,13 @@
 //! The heap: what it consists of.
 
 use core::fmt;
-use core::ptr;
-use core::sync::atomic::AtomicPtr;
 
 use archipelago_api::{Kernel, Machine, VirtAddr};
 
 use super::early::{Early, EarlyRegion};
 use crate::base::lock::{RankedLock, rank};
 use crate::pageheap::{Online, PageHeap};
-use crate::span::{CLASSES, Central, ClassTable, CpuBlock, Places, table};
+use crate::span::{ARE_THERE, CLASSES, Central, ClassTable, Places, table};
 
 /// A heap on the machine `M` in the kernel `K`, made for a `static`: it allocates nothing until it
 /// is initialised.
@@ -19,8 +17,6 @@ pub struct Heap<M: Machine, K: Kernel> {
     pub(crate) early: Early<K>,
     pub(crate) pages: PageHeap<M, K>,
     pub(crate) central: Central<K>,
-    /// The blocks of the kernel's CPUs, side by side; null before they are made.
-    pub(super) blocks: AtomicPtr<CpuBlock>,
     /// Fills the reserve. There is no function before the kernel asks for a reserve, so that a
     /// kernel without one links none of this.
     pub(super) refill: RankedLock<Refill<M, K>, K, { rank::EARLY }>,
@@ -49,7 +45,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     };
 
     /// Whether CPUs own spans: where code is not scarce, and the kernel has CPUs for it.
-    pub(crate) const HAS_CPUS: bool = !Self::SAVES_CODE && K::CPUS > 0;
+    pub(crate) const HAS_CPUS: bool = !Self::SAVES_CODE && ARE_THERE && K::CPUS > 0;
 
     /// The places of layouts in the block of a CPU.
     pub(super) const PLACES: &'static Places = &Places::new(Self::TABLE);
@@ -85,7 +81,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             early,
             pages: PageHeap::new(),
             central: Central::new(),
-            blocks: AtomicPtr::new(ptr::null_mut()),
             refill: RankedLock::new(None),
         }
     }

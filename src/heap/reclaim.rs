@@ -11,7 +11,9 @@ use crate::span::{RetiredRun, Scan};
 impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
     /// Retires every empty span, and frees every page of records that is empty.
     fn reclaim(&self, online: &Online<M>) {
-        self.reclaim_kept(online);
+        if Self::HAS_CPUS {
+            self.reclaim_kept(online);
+        }
         loop {
             // Freed under the central lock, as everywhere: until its entry is gone, the index names
             // a record that is in the pool.

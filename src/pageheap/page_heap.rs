@@ -181,6 +181,17 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.pool.reserve_is_filling.store(is_filling, Relaxed);
     }
 
+    /// Whether the blocks of CPUs are there, or are being made.
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.pool.has_blocks.load(Relaxed)
+    }
+
+    /// Notes that the blocks of CPUs are there, or are being made, or not. The caller holds the
+    /// central lock.
+    pub(crate) fn set_blocks(&self, has_blocks: bool) {
+        self.pool.has_blocks.store(has_blocks, Relaxed);
+    }
+
     /// Pages in the reserve.
     pub(crate) fn reserve_pages(&self) -> usize {
         self.pool.reserve_pages()

@@ -3,12 +3,14 @@
 //! The lists own their lock, the outermost. Span records and alloc bits change under it.
 
 use core::num::NonZeroU32;
+use core::sync::atomic::AtomicPtr;
 
 use archipelago_api::{Kernel, Machine};
 
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::counts::SpanCounts;
 use super::list::RecordList;
+use super::owned::CpuBlock;
 use super::pool::{Pool, RecordPage};
 use super::record::{Kind, Record};
 use super::records::{RecordKind, Records};
@@ -23,6 +25,8 @@ use crate::base::sparse::Zeroed;
 /// The central lists of a heap in the kernel `K`, behind their lock.
 pub(crate) struct Central<K: Kernel> {
     lists: RankedLock<Lists, K, { rank::CENTRAL }>,
+    /// The blocks of the kernel's CPUs, side by side; null before they are made.
+    pub(crate) blocks: AtomicPtr<CpuBlock>,
 }
 
 impl<K: Kernel> Central<K> {
@@ -30,6 +34,7 @@ impl<K: Kernel> Central<K> {
     pub(crate) const fn new() -> Self {
         Self {
             lists: RankedLock::new(Lists::new()),
+            blocks: AtomicPtr::new(core::ptr::null_mut()),
         }
     }
 
@@ -73,8 +78,6 @@ pub(crate) struct Lists {
     /// Empty spans that were kept on their lists.
     pub(super) kept_spans: [u32; KEPT_SPANS],
     pub(super) counts: SpanCounts,
-    /// The blocks of CPUs are being made, or there are blocks.
-    has_blocks: bool,
 }
 
 /// The most empty spans that are kept: enough for a program that frees and allocates the last
@@ -89,14 +92,7 @@ impl Lists {
             pool: Pool::new(),
             kept_spans: [0; KEPT_SPANS],
             counts: SpanCounts::NONE,
-            has_blocks: false,
         }
-    }
-
-    /// Notes that the blocks of CPUs are there, or are being made, or not; returns what was so
-    /// before.
-    pub(crate) const fn set_blocks(&mut self, has_blocks: bool) -> bool {
-        core::mem::replace(&mut self.has_blocks, has_blocks)
     }
 
     /// The counts of spans and of refused requests.

@@ -101,7 +101,18 @@ impl Record {
     }
 
     /// The span's pages.
+    #[inline(always)]
     pub(crate) fn run<S: Shape>(&self) -> PageRun {
+        // Where memory is never taken back, no CPU owns spans, and the number is there.
+        let pages = if S::SCAVENGES {
+            self.count_pages::<S>()
+        } else {
+            self.pages.load(Relaxed) as usize
+        };
+        PageRun::new(PageIdx(self.first.load(Relaxed)), pages)
+    }
+
+    fn count_pages<S: Shape>(&self) -> usize {
         let small = match self.kind() {
             Kind::Small(number) => table(S::GEOMETRY.page_shift).and_then(|table| {
                 let class = table.class(number)?;
@@ -109,8 +120,7 @@ impl Record {
             }),
             Kind::Unused | Kind::Large => None,
         };
-        let pages = small.unwrap_or_else(|| self.pages.load(Relaxed) as usize);
-        PageRun::new(PageIdx(self.first.load(Relaxed)), pages)
+        small.unwrap_or_else(|| self.pages.load(Relaxed) as usize)
     }
 
     /// Slots that are not taken.
@@ -182,7 +192,6 @@ impl Record {
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);
         self.fresh_slot.store(0, Relaxed);
-        self.tag.store(Tag::NONE.0, Relaxed);
         self.kind
             .store(number | own | if zeroed { ZEROED } else { 0 }, Relaxed);
     }

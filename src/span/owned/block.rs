@@ -15,6 +15,7 @@ use super::super::class::ClassTable;
 use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::super::slots::SpanRef;
+use super::atomics::{keep_in_number, set_in_number, swap_flag, swap_mask, swap_word};
 use super::entry::Entry;
 use super::places::{ENTRIES, Place, remote_words};
 use super::remote::{self, Inbox, RemoteFree};
@@ -88,7 +89,7 @@ impl CpuBlock {
     #[inline(always)]
     pub(crate) fn enter<const IS_SHARED: bool>(&self) -> Option<Entered<'_>> {
         if IS_SHARED {
-            if self.is_entered.swap(true, Ordering::Acquire) {
+            if swap_flag(&self.is_entered, true, Ordering::Acquire) {
                 return None;
             }
         } else {
@@ -438,14 +439,13 @@ impl<'a> Entered<'a> {
         let place = record.tag().place();
         let entry = self.entry(place);
         let slots = usize::from(entry.slots.get());
-        record.tag.fetch_and(!Tag::REMOTE, Ordering::Relaxed);
-        let posted = record.posted().swap(0, Ordering::Acquire);
+        keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Relaxed);
+        let posted = swap_mask(record.posted(), 0, Ordering::Acquire);
         let words = slots.div_ceil(WORD_BITS);
         let mut count = 0;
         for at in (0..words).filter(|at| posted >> at & 1 != 0) {
-            let freed = span
-                .word(at + remote_words(slots))
-                .swap(0, Ordering::Acquire);
+            let remote = span.word(at + remote_words(slots));
+            let freed = swap_word(remote, 0, Ordering::Acquire);
             let word = span.word(at);
             let live = word.load(Ordering::Relaxed);
             debug_assert_eq!(freed & !live, 0, "a slot is freed once");
@@ -454,7 +454,7 @@ impl<'a> Entered<'a> {
         }
         let is_any = |at: usize| span.word(at + remote_words(slots)).load(Ordering::Relaxed) != 0;
         if (0..words).any(is_any) {
-            record.tag.fetch_or(Tag::REMOTE, Ordering::Relaxed);
+            set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);
         }
         if count == 0 || entry.current.get() == handle.0.get() {
             return;

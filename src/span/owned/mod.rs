@@ -8,12 +8,14 @@
 //!
 //! The **tag** of a record says who owns the span, and is all that a free compares.
 
+mod atomics;
 mod block;
 mod entry;
 mod places;
 mod remote;
 mod tag;
 
+pub(crate) use atomics::ARE_THERE;
 pub(crate) use block::{CpuBlock, Emptied, Entered};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};

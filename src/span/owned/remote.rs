@@ -13,6 +13,7 @@
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::super::record::{Record, WORD_BITS};
+use super::atomics::{replace, set_in_mask, set_in_number, set_in_word, swap_number};
 use super::tag::Tag;
 
 /// What became of a slot that was freed by another than the owner of its span.
@@ -41,15 +42,15 @@ pub(super) unsafe fn free(
     }
     // First: the record is touched afterwards only if the word was empty.
     if record.tag.load(Ordering::Relaxed) & Tag::REMOTE == 0 {
-        record.tag.fetch_or(Tag::REMOTE, Ordering::Relaxed);
+        set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);
     }
-    let before = remote.fetch_or(bit, Ordering::Release);
+    let before = set_in_word(remote, bit, Ordering::Release);
     if before & bit != 0 {
         return RemoteFree::Double;
     }
     if before == 0 {
         let word = 1 << (slot / WORD_BITS);
-        if record.posted().fetch_or(word, Ordering::Release) == 0 {
+        if set_in_mask(record.posted(), word, Ordering::Release) == 0 {
             post(record);
         }
     }
@@ -69,13 +70,7 @@ impl Inbox {
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             record.link().store(first, Ordering::Relaxed);
-            let posted = self.first.compare_exchange_weak(
-                first,
-                handle,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-            match posted {
+            match replace(&self.first, first, handle) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
@@ -90,6 +85,6 @@ impl Inbox {
 
     /// Takes all records off the list; the first one's handle, 0 if there is none.
     pub(super) fn take_all(&self) -> u32 {
-        self.first.swap(0, Ordering::Acquire)
+        swap_number(&self.first, 0, Ordering::Acquire)
     }
 }

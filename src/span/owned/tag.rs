@@ -58,9 +58,4 @@ impl Tag {
     pub(crate) const fn place(self) -> Place {
         Place::numbered((self.0 & PLACE_MASK) as u8)
     }
-
-    /// Whether others have freed slots that the owner has not taken back.
-    pub(crate) const fn is_remote(self) -> bool {
-        self.0 & REMOTE != 0
-    }
 }
