@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
+use super::blocks::Cpus;
 use super::object_heap::Heap;
 use super::request::{AllocError, dangling, refusal};
 use crate::pageheap::Online;
@@ -31,9 +32,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Ready.
     #[inline]
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
-        if let Some((start, place)) = self.alloc_at_once(layout) {
+        if let Some((start, place)) = self.cpus().alloc_at_once(layout) {
             if let Some(class) = place.class(Self::TABLE) {
-                return Ok(Self::cleared(start, class, flags));
+                return Ok(Cpus::<M, K>::cleared(start, class, flags));
             }
         }
         allocate_uncounted(self, layout, flags).map_err(|cause| refusal(self, layout, cause))
@@ -102,7 +103,7 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
         return heap.allocate_large(online, layout, flags);
     };
     if Heap::<M, K>::HAS_CPUS {
-        if let Some(Ok(memory)) = heap.alloc_owned(online, class, flags) {
+        if let Some(Ok(memory)) = heap.cpus().alloc_owned(online, class, flags) {
             return Ok(memory);
         }
     }
@@ -111,7 +112,7 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
         Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),
         None => {
             if Heap::<M, K>::HAS_CPUS {
-                heap.make_blocks(online, flags);
+                heap.cpus().make_blocks(online, flags);
             }
             heap.alloc_beyond(online, span_class, layout, flags)
         }

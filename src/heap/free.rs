@@ -81,7 +81,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return Ok(());
         }
         // SAFETY: the caller's promise is the same.
-        if unsafe { self.free_at_once(pointer, layout) } {
+        if unsafe { self.cpus().free_at_once(pointer, layout) } {
             return Ok(());
         }
         if Self::SAVES_CODE {
@@ -117,9 +117,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             if let Location::Slot { class, slot } = object.location {
                 let (span, slot) = ((object.handle, object.span), (class, slot.number()));
                 // SAFETY: the object is the caller's, as it promises.
-                let emptied = unsafe { self.free_owned(online, span, slot) }?;
+                let emptied = unsafe { self.cpus().free_owned(online, span, slot) }?;
                 if let Some(Emptied(handle)) = emptied {
-                    self.take_in(online, &mut lists, handle);
+                    self.cpus().take_in(online, &mut lists, handle);
                 }
                 return Ok(());
             }

@@ -6,6 +6,7 @@
 
 mod adjacent;
 mod alloc;
+mod blocks;
 mod cpus;
 mod early;
 mod early_map;
@@ -22,6 +23,7 @@ mod records;
 mod request;
 mod reserve;
 mod resize;
+mod retired;
 mod scannable;
 mod spans;
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn try_run<M: Machine, K: Kernel>(
         }
         Err(cause) => {
             let is_freed = drop_record(heap, online, handle);
-            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.drain_blocks(online) {
+            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().drain(online) {
                 return try_run(heap, online, kind, want, flags, false);
             }
             // The page that was made for the record may be the one that is missing.

@@ -4,6 +4,7 @@ use core::fmt;
 
 use archipelago_api::{Footprint, Kernel, Machine};
 
+use super::walk::free_owned_slots;
 use crate::heap::{Heap, Pages};
 use crate::pageheap::Online;
 use crate::region::Purpose;
@@ -218,7 +219,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 
 /// Free slots of all spans, and their bytes.
 fn free_slots<M: Machine, K: Kernel>(heap: &Heap<M, K>, online: &Online<M>) -> (usize, usize) {
-    let (mut slots, mut bytes) = heap.free_owned_slots(online);
+    let (mut slots, mut bytes) = free_owned_slots(heap, online);
     for class in 0..SPAN_CLASSES {
         let lists = heap.central.lock();
         lists.for_each(online.records(), class, usize::MAX, |handle, _| {

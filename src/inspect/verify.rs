@@ -100,7 +100,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
             "the peak is no less than what is ready",
         )?;
         rule(
-            of(Purpose::Spans) == self.lists.record_bytes() + self.heap.block_bytes(),
+            of(Purpose::Spans) == self.lists.record_bytes() + self.heap.cpus().bytes(),
             "records and blocks of CPUs are charged as spans",
         )?;
         let known = self.lists.record_pages() + self.bitmap_pages;

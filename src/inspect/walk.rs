@@ -42,28 +42,29 @@ pub(super) fn spans_in<'a, M: Machine>(
     })
 }
 
-impl<M: Machine, K: Kernel> Heap<M, K> {
-    /// Free slots of all spans that CPUs own, and their bytes.
-    pub(super) fn free_owned_slots(&self, online: &Online<M>) -> (usize, usize) {
-        let (mut all, mut bytes) = (0, 0);
-        if self.block_bytes() == 0 {
-            return (all, bytes);
-        }
-        let _lists = self.central.lock();
-        let pool = self.pages.pool().hold();
-        for span in spans(self.pages.index(), online, pool.owned()) {
-            let Kind::Small(number) = span.kind() else {
-                continue;
-            };
-            let class = Self::TABLE.class(number);
-            let Some(class) = class.filter(|_| span.record.tag().owner().is_some()) else {
-                continue;
-            };
-            let slots = Self::TABLE.slots(class);
-            let free = slots - span.count_live(slots);
-            all += free;
-            bytes += free * Self::TABLE.size(class);
-        }
-        (all, bytes)
+/// Free slots of all spans that CPUs own, and their bytes.
+pub(super) fn free_owned_slots<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+) -> (usize, usize) {
+    let (mut all, mut bytes) = (0, 0);
+    if heap.cpus().bytes() == 0 {
+        return (all, bytes);
     }
+    let _lists = heap.central.lock();
+    let pool = heap.pages.pool().hold();
+    for span in spans(heap.pages.index(), online, pool.owned()) {
+        let Kind::Small(number) = span.kind() else {
+            continue;
+        };
+        let class = Heap::<M, K>::TABLE.class(number);
+        let Some(class) = class.filter(|_| span.record.tag().owner().is_some()) else {
+            continue;
+        };
+        let slots = Heap::<M, K>::TABLE.slots(class);
+        let free = slots - span.count_live(slots);
+        all += free;
+        bytes += free * Heap::<M, K>::TABLE.size(class);
+    }
+    (all, bytes)
 }

@@ -189,7 +189,7 @@ impl Lists {
 
     /// Notes that a slot of an empty span that was kept is taken.
     #[inline(never)]
-    fn no_longer_kept(&mut self, handle: SpanHandle) {
+    pub(super) fn no_longer_kept(&mut self, handle: SpanHandle) {
         for kept in &mut self.kept_spans {
             if *kept == handle.0.get() {
                 *kept = 0;
@@ -214,53 +214,6 @@ impl Lists {
         NewSlot::new(span, &taken)
     }
 
-    /// Puts a span with free slots on the list of its class.
-    pub(crate) fn put_span<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: SpanClass,
-        handle: SpanHandle,
-    ) {
-        self.link(records, class.number(), handle);
-    }
-
-    /// Counts a small span that was just made, for a CPU.
-    pub(crate) fn count_span<M: Machine>(&mut self, record: &Record) {
-        self.counts.count_small::<M>(record, true);
-    }
-
-    /// Takes a span of `class` that has free slots off its list, for a CPU.
-    pub(crate) fn take_span<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: SpanClass,
-    ) -> Option<SpanHandle> {
-        let handle = self.partial.get(class.number())?.first()?;
-        self.no_longer_kept(handle);
-        self.unlink(records, class.number(), handle);
-        Some(handle)
-    }
-
-    /// Puts a span that was a CPU's on its list if it has free slots; an empty one is retired, and
-    /// its pages go to the caller.
-    pub(crate) fn return_span<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        handle: SpanHandle,
-        class: SizeClass,
-        slots: usize,
-    ) -> Option<RetiredRun> {
-        let span = records.get(handle);
-        match span.record.free_slots() {
-            0 => None,
-            free if free == slots => Some(self.retire_small(records, handle)),
-            _ => {
-                self.link(records, span.span_class(class).number(), handle);
-                None
-            }
-        }
-    }
-
     /// Retires an empty span that was kept, if there is one, and returns whether its objects could
     /// hold pointers and its pages.
     pub(crate) fn reclaim<M: Machine>(
@@ -281,7 +234,7 @@ impl Lists {
     }
 
     /// Retires a small span that is on no list and has no live slot.
-    fn retire_small<M: Machine>(
+    pub(super) fn retire_small<M: Machine>(
         &mut self,
         records: Records<'_, M>,
         handle: SpanHandle,
@@ -394,16 +347,6 @@ impl Lists {
         self.partial[class].for_each(records, most, visit);
     }
 
-    /// Whether an empty span is kept.
-    pub(crate) fn is_kept(&self, handle: SpanHandle) -> bool {
-        self.kept_spans.contains(&handle.0.get())
-    }
-
-    /// The number of empty spans that are kept.
-    pub(crate) fn count_kept(&self) -> usize {
-        self.kept_spans.iter().filter(|kept| **kept != 0).count()
-    }
-
     /// Bytes of all records, in use or not.
     pub(crate) const fn record_bytes(&self) -> usize {
         self.pool.bytes()
@@ -419,13 +362,12 @@ impl Lists {
         self.pool.in_use(RecordKind::Narrow) + self.pool.in_use(RecordKind::Wide)
     }
 
-    /// Whether the records of the pool describe nothing, and whether they are as many as counted.
-    pub(crate) fn pool_is_sound<M: Machine>(&self, records: Records<'_, M>) -> (bool, bool) {
-        self.pool
-            .all_unused(records, |record| record.kind() == Kind::Unused)
-    }
-
-    fn link<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
+    pub(super) fn link<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: usize,
+        handle: SpanHandle,
+    ) {
         match self.partial.get_mut(class) {
             Some(list) => list.link(records, handle),
             None => debug_assert!(false, "every class has a list"),
@@ -433,7 +375,12 @@ impl Lists {
     }
 
     #[inline(never)]
-    fn unlink<M: Machine>(&mut self, records: Records<'_, M>, class: usize, handle: SpanHandle) {
+    pub(super) fn unlink<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        class: usize,
+        handle: SpanHandle,
+    ) {
         match self.partial.get_mut(class) {
             Some(list) => list.unlink(records, handle),
             None => debug_assert!(false, "every class has a list"),

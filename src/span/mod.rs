@@ -5,16 +5,19 @@
 //! beside the objects, never in them.
 
 mod central;
+mod checks;
 mod class;
 mod class_table;
 mod counts;
 #[cfg(test)]
 mod damage;
 mod distance;
+mod exchange;
 mod list;
 #[cfg(feature = "heap-bits")]
 mod near;
 mod owned;
+mod pages;
 mod pool;
 mod record;
 mod records;

@@ -9,10 +9,9 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
-use super::class_table::table;
 use super::owned::Tag;
 use crate::base::sparse::Entry;
-use crate::base::{PageIdx, PageRun, Shape};
+use crate::base::{PageIdx, PageRun};
 
 /// Slots that a record has bits for.
 pub(crate) const NARROW_SLOTS: usize = 256;
@@ -38,9 +37,9 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    first: AtomicUsize,
+    pub(super) first: AtomicUsize,
     /// Pages of a large object; the link of a small span in an inbox.
-    pages: AtomicU32,
+    pub(super) pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 8: a large object is being freed; bits 9 to 15, of the
     /// first record of a page of records: how many of them are in use; bit 16: wide; bit 17: the
     /// span's pages were zero when it was made; bit 18: it is scannable; bit 19: an object of it
@@ -51,8 +50,8 @@ pub(crate) struct Record {
     /// Slots from here on were never handed out; of a span that a CPU owns, a bit for each word of
     /// remote bits that is posted.
     pub(super) fresh_slot: AtomicU16,
-    /// Of a span that a CPU owns, its tag; of a scannable one, which none does, how far away the heap
-    /// bitmap's bits of its first slots are.
+    /// Of a span that a CPU owns, its tag; of a scannable one, which none owns, how far away the
+    /// heap bitmap's bits of its first slots are.
     pub(super) tag: AtomicU32,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
@@ -98,29 +97,6 @@ impl Record {
     #[inline]
     pub(crate) fn first(&self) -> PageIdx {
         PageIdx(self.first.load(Relaxed))
-    }
-
-    /// The span's pages.
-    #[inline(always)]
-    pub(crate) fn run<S: Shape>(&self) -> PageRun {
-        // Where memory is never taken back, no CPU owns spans, and the number is there.
-        let pages = if S::SCAVENGES {
-            self.count_pages::<S>()
-        } else {
-            self.pages.load(Relaxed) as usize
-        };
-        PageRun::new(PageIdx(self.first.load(Relaxed)), pages)
-    }
-
-    fn count_pages<S: Shape>(&self) -> usize {
-        let small = match self.kind() {
-            Kind::Small(number) => table(S::GEOMETRY.page_shift).and_then(|table| {
-                let class = table.class(number)?;
-                Some(table.pages(class))
-            }),
-            Kind::Unused | Kind::Large => None,
-        };
-        small.unwrap_or_else(|| self.pages.load(Relaxed) as usize)
     }
 
     /// Slots that are not taken.

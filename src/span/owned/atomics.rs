@@ -6,54 +6,101 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering
 /// Whether the operations are there.
 pub(crate) const ARE_THERE: bool = cfg!(target_has_atomic = "ptr");
 
-macro_rules! operation {
-    ($(#[$doc:meta])* $name:ident, $atomic:ty, $value:ty, $method:ident) => {
-        $(#[$doc])*
-        #[inline(always)]
-        pub(super) fn $name(atomic: &$atomic, value: $value, order: Ordering) -> $value {
-            #[cfg(target_has_atomic = "ptr")]
-            return atomic.$method(value, order);
-            #[cfg(not(target_has_atomic = "ptr"))]
-            {
-                let _ = (value, order);
-                atomic.load(Ordering::Relaxed)
-            }
-        }
-    };
+/// Changes a flag, and returns what it was.
+#[inline(always)]
+pub(super) fn swap_flag(atomic: &AtomicBool, value: bool, order: Ordering) -> bool {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.swap(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
 }
 
-operation!(
-    /// Changes a flag, and returns what it was.
-    swap_flag, AtomicBool, bool, swap
-);
-operation!(
-    /// Changes a number, and returns what it was.
-    swap_number, AtomicU32, u32, swap
-);
-operation!(
-    /// Changes a mask, and returns what it was.
-    swap_mask, AtomicU16, u16, swap
-);
-operation!(
-    /// Changes a word, and returns what it was.
-    swap_word, AtomicUsize, usize, swap
-);
-operation!(
-    /// Sets bits of a word, and returns what it was.
-    set_in_word, AtomicUsize, usize, fetch_or
-);
-operation!(
-    /// Sets bits of a mask, and returns what it was.
-    set_in_mask, AtomicU16, u16, fetch_or
-);
-operation!(
-    /// Sets bits of a number, and returns what it was.
-    set_in_number, AtomicU32, u32, fetch_or
-);
-operation!(
-    /// Clears all other bits of a number, and returns what it was.
-    keep_in_number, AtomicU32, u32, fetch_and
-);
+/// Changes a number, and returns what it was.
+#[inline(always)]
+pub(super) fn swap_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.swap(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Changes a mask, and returns what it was.
+#[inline(always)]
+pub(super) fn swap_mask(atomic: &AtomicU16, value: u16, order: Ordering) -> u16 {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.swap(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Changes a word, and returns what it was.
+#[inline(always)]
+pub(super) fn swap_word(atomic: &AtomicUsize, value: usize, order: Ordering) -> usize {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.swap(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets bits of a word, and returns what it was.
+#[inline(always)]
+pub(super) fn set_in_word(atomic: &AtomicUsize, value: usize, order: Ordering) -> usize {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.fetch_or(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets bits of a mask, and returns what it was.
+#[inline(always)]
+pub(super) fn set_in_mask(atomic: &AtomicU16, value: u16, order: Ordering) -> u16 {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.fetch_or(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets bits of a number, and returns what it was.
+#[inline(always)]
+pub(super) fn set_in_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.fetch_or(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Clears all other bits of a number, and returns what it was.
+#[inline(always)]
+pub(super) fn keep_in_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic.fetch_and(value, order);
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
+}
 
 /// Changes a number that is still `before`.
 ///

@@ -18,7 +18,7 @@ pub(super) static DRY: AtomicUsize = AtomicUsize::new(usize::MAX);
 ///    every slot that has its bit there is live.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(super) struct Entry {
+pub(super) struct ClassSpans {
     word: Cell<*const AtomicUsize>,
     full: Cell<usize>,
     base: Cell<*mut u8>,
@@ -34,7 +34,7 @@ pub(super) struct Entry {
     pub(super) slots: Cell<u16>,
 }
 
-impl Entry {
+impl ClassSpans {
     /// Makes the entry one of a class, and dry. Its memory is zero.
     pub(super) fn set_up(&self, size: u32, magic: u32, slots: u16) {
         self.size.set(size);
@@ -87,8 +87,7 @@ impl Entry {
         // Offsets in a span are below 2^32, and the low half of the product is below the magic
         // number where a slot begins alone.
         let product = (offset as u64).wrapping_mul(u64::from(magic));
-        let low = (product & u64::from(u32::MAX)) as u32;
-        if low >= magic {
+        if product & u64::from(u32::MAX) >= u64::from(magic) {
             return None;
         }
         usize::try_from(product >> 32).ok()

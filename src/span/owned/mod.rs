@@ -11,7 +11,10 @@
 mod atomics;
 mod block;
 mod entry;
+mod frees;
+mod notices;
 mod places;
+mod queue;
 mod remote;
 mod tag;
 

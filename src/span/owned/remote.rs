@@ -16,12 +16,12 @@ use super::super::record::{Record, WORD_BITS};
 use super::atomics::{replace, set_in_mask, set_in_number, set_in_word, swap_number};
 use super::tag::Tag;
 
-/// What became of a slot that was freed by another than the owner of its span.
+/// The outcome of a free by another than the owner of the span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteFree {
-    /// It is the owner's to take back.
+    /// The slot is the owner's to take back.
     Done,
-    /// It was freed before.
+    /// The slot was freed before.
     Double,
 }
 

@@ -1,7 +1,5 @@
 //! The tag of a record: the CPU that owns the span, and the span's place in the CPU's block.
 
-use super::places::Place;
-
 /// The span is a CPU's. Of a record without this bit the tag says nothing.
 const OWNED: u32 = 1 << 31;
 /// Slots of the span were freed by others, and the owner has not taken them back.
@@ -9,8 +7,7 @@ const REMOTE: u32 = 1 << 15;
 const CPU_SHIFT: u32 = 16;
 const PLACE_MASK: u32 = (1 << 15) - 1;
 
-/// CPUs that can own spans.
-pub(crate) const MOST_CPUS: usize = 1 << 15;
+const CPU_MASK: u16 = (1 << 15) - 1;
 
 /// The CPU that owns a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +18,9 @@ pub(crate) struct Owner(u16);
 pub(crate) struct Tag(pub(in super::super) u32);
 
 impl Owner {
-    /// CPU number `cpu`, below [`MOST_CPUS`].
-    pub(crate) const fn new(cpu: usize) -> Self {
-        debug_assert!(cpu < MOST_CPUS, "the number fits a tag");
-        Self((cpu % MOST_CPUS) as u16)
+    /// CPU number `cpu`, below 2^15.
+    pub(crate) const fn new(cpu: u16) -> Self {
+        Self(cpu & CPU_MASK)
     }
 
     /// The number of the CPU.
@@ -39,10 +35,10 @@ impl Tag {
     /// The bit that says that others have freed slots.
     pub(super) const REMOTE: u32 = REMOTE;
 
-    /// The tag of a span of `owner` in `place`.
+    /// The tag of a span of `owner` in place number `place`.
     #[inline(always)]
-    pub(crate) const fn new(owner: Owner, place: Place) -> Self {
-        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place.number() as u32)
+    pub(crate) const fn new(owner: Owner, place: u8) -> Self {
+        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place as u32)
     }
 
     /// The CPU that owns the span, if one does.
@@ -51,11 +47,13 @@ impl Tag {
         if self.0 & OWNED == 0 {
             return None;
         }
-        Some(Owner((self.0 >> CPU_SHIFT) as u16 & (MOST_CPUS - 1) as u16))
+        let [_, _, low, high] = self.0.to_le_bytes();
+        Some(Owner(u16::from_le_bytes([low, high]) & CPU_MASK))
     }
 
-    /// The span's place in its owner's block.
-    pub(crate) const fn place(self) -> Place {
-        Place::numbered((self.0 & PLACE_MASK) as u8)
+    /// The number of the span's place in its owner's block.
+    pub(crate) const fn place(self) -> u8 {
+        let [number, ..] = (self.0 & PLACE_MASK).to_le_bytes();
+        number
     }
 }

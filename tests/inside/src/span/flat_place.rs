@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicUsize;
 use archipelago_api::{Machine, VirtAddr};
 
 use super::record::Record;
-use super::slots::{LiveSlot, SpanRef};
+use super::slots::SpanRef;
 use super::tokens::NewSlot;
 use crate::arena::flat_bits;
 use crate::base::PageIdx;
@@ -44,14 +44,6 @@ impl NewSlot<'_> {
     pub(crate) fn bits_place(&self) -> Option<BitsPlace> {
         let first = self.record().first();
         flat_bits::has_words_of(first).then_some(BitsPlace(first))
-    }
-}
-
-impl LiveSlot<'_> {
-    /// The slot's number.
-    #[inline(always)]
-    pub(crate) const fn number(&self) -> usize {
-        self.slot
     }
 }
 

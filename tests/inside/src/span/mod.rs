@@ -2,6 +2,8 @@
 
 #[path = "../../../../src/span/central.rs"]
 mod central;
+#[path = "../../../../src/span/checks.rs"]
+mod checks;
 #[path = "../../../../src/span/class/mod.rs"]
 mod class;
 #[path = "../../../../src/span/class_table.rs"]
@@ -10,10 +12,16 @@ mod class_table;
 mod counts;
 #[path = "flat_distance.rs"]
 mod distance;
+#[path = "../../../../src/span/exchange.rs"]
+mod exchange;
 #[path = "../../../../src/span/list.rs"]
 mod list;
 #[path = "flat_place.rs"]
 mod near;
+#[path = "../../../../src/span/owned/mod.rs"]
+mod owned;
+#[path = "../../../../src/span/pages.rs"]
+mod pages;
 #[path = "../../../../src/span/pool.rs"]
 mod pool;
 #[path = "../../../../src/span/record.rs"]
@@ -29,6 +37,7 @@ pub(crate) use central::{Central, Lists};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
+pub(crate) use owned::{ARE_THERE, CpuBlock, Emptied, Entered, Owner, Place, Places, RemoteFree};
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};
 pub(crate) use slots::{LiveSlot, SpanRef};

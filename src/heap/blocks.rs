@@ -1,0 +1,143 @@
+//! The blocks of CPUs as the heap sees them: entered, and made to give spans up.
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+use archipelago_api::{Kernel, Machine};
+
+use super::object_heap::Heap;
+use crate::arena::SpanHandle;
+use crate::pageheap::Online;
+use crate::span::{CpuBlock, Emptied, Entered, Kind, Lists};
+
+/// The CPUs of a heap that own spans.
+pub(crate) struct Cpus<'a, M: Machine, K: Kernel> {
+    pub(super) heap: &'a Heap<M, K>,
+}
+
+impl<M: Machine, K: Kernel> Clone for Cpus<'_, M, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Machine, K: Kernel> Copy for Cpus<'_, M, K> {}
+
+impl<M: Machine, K: Kernel> fmt::Debug for Cpus<'_, M, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cpus")
+    }
+}
+
+impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// The CPUs that own spans.
+    #[inline(always)]
+    pub(crate) const fn cpus(&self) -> Cpus<'_, M, K> {
+        Cpus { heap: self }
+    }
+}
+
+impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
+    /// The block of this CPU, if there is one.
+    #[inline(always)]
+    pub(super) fn block(self) -> Option<&'a CpuBlock> {
+        if !Heap::<M, K>::HAS_CPUS {
+            return None;
+        }
+        let number = if K::CPUS == 1 {
+            0
+        } else {
+            usize::from(K::current_cpu().0)
+        };
+        self.block_of(number)
+    }
+
+    /// The block of CPU `number`, if there is one.
+    #[inline(always)]
+    pub(super) fn block_of(self, number: usize) -> Option<&'a CpuBlock> {
+        let first = NonNull::new(self.heap.central.blocks.load(Ordering::Acquire))?;
+        if number >= usize::from(K::CPUS) {
+            return None;
+        }
+        // SAFETY: there are as many blocks side by side.
+        let block = unsafe { first.add(number) };
+        // SAFETY: blocks were set up before they were published, stay, and are shared.
+        Some(unsafe { block.as_ref() })
+    }
+
+    /// Enters the block of this CPU, unless somebody is inside.
+    #[inline(always)]
+    pub(super) fn enter(self) -> Option<Entered<'a>> {
+        let block = self.block()?;
+        if K::PREEMPTS {
+            block.enter::<true>()
+        } else {
+            block.enter::<false>()
+        }
+    }
+
+    /// Retires a span that a CPU has given up because it is empty.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn retire_emptied(self, online: &Online<M>, Emptied(handle): Emptied) {
+        let mut lists = self.heap.central.lock();
+        self.take_in(online, &mut lists, handle);
+    }
+
+    /// Takes in a span that a CPU has given up: retires it if it is empty.
+    pub(super) fn take_in(self, online: &Online<M>, lists: &mut Lists, handle: SpanHandle) {
+        let span = online.records().get(handle);
+        let Kind::Small(number) = span.kind() else {
+            return;
+        };
+        let Some(class) = Heap::<M, K>::TABLE.class(number) else {
+            return;
+        };
+        let slots = Heap::<M, K>::TABLE.slots(class);
+        let retired = lists.return_span(online.records(), handle, class, slots);
+        if let Some(retired) = retired {
+            self.heap.free_retired(span.scan(), retired);
+        }
+    }
+
+    /// Bytes of the blocks of CPUs.
+    pub(crate) fn bytes(self) -> usize {
+        if self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
+            return 0;
+        }
+        usize::from(K::CPUS) * size_of::<CpuBlock>()
+    }
+
+    /// Gives up the empty spans that this CPU keeps.
+    pub(super) fn reclaim_kept(self, online: &Online<M>) {
+        if let Some(entered) = self.enter() {
+            let mut lists = self.heap.central.lock();
+            entered.give_up_kept(online.records(), |Emptied(handle)| {
+                self.take_in(online, &mut lists, handle);
+            });
+        }
+    }
+
+    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots.
+    /// Returns whether there is a block.
+    #[cold]
+    pub(crate) fn drain(self, online: &Online<M>) -> bool {
+        if !Heap::<M, K>::HAS_CPUS || self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
+            return false;
+        }
+        for number in 0..usize::from(K::CPUS) {
+            let entered = match self.block_of(number) {
+                Some(block) if K::PREEMPTS => block.enter::<true>(),
+                _ => self.enter().filter(|_| number == 0),
+            };
+            if let Some(entered) = entered {
+                let mut lists = self.heap.central.lock();
+                entered.drain(online.records(), |handle| {
+                    self.take_in(online, &mut lists, handle);
+                });
+            }
+        }
+        true
+    }
+}

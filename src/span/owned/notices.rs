@@ -1,0 +1,135 @@
+//! Slots of a CPU beyond its current words: of other spans, and of those that others have freed.
+
+use core::num::NonZeroU32;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+use archipelago_api::Machine;
+
+use super::super::record::WORD_BITS;
+use super::super::records::Records;
+use super::super::slots::SpanRef;
+use super::atomics::{keep_in_number, set_in_number, swap_mask, swap_word};
+use super::block::{Emptied, Entered};
+use super::places::{Place, remote_words};
+use super::queue::FULL;
+use super::tag::Tag;
+use crate::arena::SpanHandle;
+
+impl Entered<'_> {
+    /// Takes a slot of `place` whose current word is used up: of another word, of a span in the
+    /// queue, or of one that others have freed slots of.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_more<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        place: Place,
+    ) -> Option<NonNull<u8>> {
+        let entry = self.entry(place);
+        if let Some(taken) = entry.take() {
+            return Some(taken);
+        }
+        if let Some(handle) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
+            let span = records.get(handle);
+            if self.next_word(records, span, entry, 0) {
+                return entry.take();
+            }
+        }
+        if entry.first.get() == 0 && !self.block.inbox.is_empty() {
+            self.read_notices(records);
+        }
+        let handle = NonZeroU32::new(entry.first.get()).map(SpanHandle)?;
+        let span = records.get(handle);
+        self.unlink(records, entry, span.record);
+        self.leave_current(records, entry);
+        self.make_current(records, handle, span, entry);
+        entry.take()
+    }
+
+    /// Takes back the slots that others have freed.
+    #[cold]
+    pub(crate) fn read_notices<M: Machine>(&self, records: Records<'_, M>) {
+        let mut next = self.block.inbox.take_all();
+        while let Some(handle) = NonZeroU32::new(next).map(SpanHandle) {
+            let span = records.get(handle);
+            next = span.record.link().load(Ordering::Relaxed);
+            self.take_back(records, handle, span);
+        }
+    }
+
+    fn take_back<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        span: SpanRef<'_>,
+    ) {
+        let record = span.record;
+        let place = Place::numbered(record.tag().place());
+        let entry = self.entry(place);
+        let slots = usize::from(entry.slots.get());
+        keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Relaxed);
+        let posted = swap_mask(record.posted(), 0, Ordering::Acquire);
+        let words = slots.div_ceil(WORD_BITS);
+        let mut count = 0;
+        for at in (0..words).filter(|at| posted >> at & 1 != 0) {
+            let remote = span.word(at + remote_words(slots));
+            let freed = swap_word(remote, 0, Ordering::Acquire);
+            let word = span.word(at);
+            let live = word.load(Ordering::Relaxed);
+            debug_assert_eq!(freed & !live, 0, "a slot is freed once");
+            word.store(live & !freed, Ordering::Relaxed);
+            count += (freed & live).count_ones();
+        }
+        let is_any = |at: usize| span.word(at + remote_words(slots)).load(Ordering::Relaxed) != 0;
+        if (0..words).any(is_any) {
+            set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);
+        }
+        if count == 0 || entry.current.get() == handle.0.get() {
+            return;
+        }
+        if record.previous.load(Ordering::Relaxed) == FULL {
+            self.push(records, handle, span, place);
+        }
+        // An empty one is found when it is current.
+        let live = self.live_slots(span, entry);
+        record.free_slots.store(live.max(1), Ordering::Relaxed);
+    }
+
+    /// Gives up all spans but those without free slots, each to `visit`.
+    pub(crate) fn drain<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        mut visit: impl FnMut(SpanHandle),
+    ) {
+        self.read_notices(records);
+        for entry in &self.block.entries {
+            self.leave_current(records, entry);
+            while let Some(handle) = NonZeroU32::new(entry.first.get()).map(SpanHandle) {
+                let span = records.get(handle);
+                self.disown(
+                    records,
+                    handle,
+                    span,
+                    Place::numbered(span.record.tag().place()),
+                );
+                visit(handle);
+            }
+        }
+    }
+
+    /// Gives up the spans that are kept and empty, each to `visit`.
+    pub(crate) fn give_up_kept<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        mut visit: impl FnMut(Emptied),
+    ) {
+        for kept in &self.block.kept {
+            if let Some(handle) = NonZeroU32::new(kept.replace(0)).map(SpanHandle) {
+                if let Some(emptied) = self.give_up_if_empty(records, handle) {
+                    visit(emptied);
+                }
+            }
+        }
+    }
+}
