@@ -12,7 +12,11 @@ use crate::heap::Heap;
 //   shared with nobody until it is freed;
 // - no unwinding: `contained` lets no panic out, should `Kernel::stop` panic.
 unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
+    #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Some((start, _)) = self.cpus().alloc_at_once(layout) {
+            return start.as_ptr();
+        }
         contained(|| pointer_or_null(self.allocate(layout, K::context()).ok()))
     }
 

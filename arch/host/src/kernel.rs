@@ -25,10 +25,6 @@ thread_local! {
 }
 
 impl Kernel for HostKernel {
-    /// The first threads have spans of their own; others share the heap's. The spans of a thread
-    /// that ends go to the next thread with its number, or to a request that lacks memory.
-    const CPUS: u16 = 16;
-
     #[inline]
     fn disable_interrupts() -> InterruptState {
         InterruptState::Enabled
