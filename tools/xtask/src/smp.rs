@@ -73,7 +73,7 @@ pub(crate) fn run(
 /// trace of its own each time, and says how far it is.
 ///
 /// # Errors
-/// As for [`run`].
+/// As for [`run()`].
 pub(crate) fn soak(cpus: u32, boots: u64, seed: u64, install: Install) -> Result<ExitCode> {
     let machines = choose(cpus, None)?;
     let toolchain = run::needs(&machines).ensure(install)?;
