@@ -46,18 +46,15 @@ impl Record {
 
     /// How far away those bits are.
     pub(crate) fn bits_distance(&self) -> i32 {
-        // The highest bit is that of a tag.
-        i32::from_ne_bytes((self.tag.load(Relaxed) << 1).to_ne_bytes()) >> 1
+        i32::from_ne_bytes(self.tag.load(Relaxed).to_ne_bytes())
     }
 
     /// Notes that so many of the first slots of the span, which was just described and marked, have
     /// their bits side by side, so far away.
     pub(crate) fn set_bits(&self, distance: i32, near_slots: u32) {
         let kind = self.kind_word() & ((1 << NEAR_SHIFT) - 1);
-        self.tag.store(
-            u32::from_ne_bytes(distance.to_ne_bytes()) & (u32::MAX >> 1),
-            Relaxed,
-        );
+        self.tag
+            .store(u32::from_ne_bytes(distance.to_ne_bytes()), Relaxed);
         self.kind.store(kind | near_slots << NEAR_SHIFT, Relaxed);
     }
 }
@@ -103,7 +100,7 @@ impl BitsPlace {
     pub(crate) fn distance(record: VirtAddr, unit: VirtAddr) -> Option<i32> {
         let bytes = unit.value().wrapping_sub(record.value());
         let distance = i32::try_from(0_isize.wrapping_add_unsigned(bytes) / UNIT_BYTES).ok()?;
-        // The record has 31 bits for it.
+        // The two highest bits of a tag differ, and those of a distance do not.
         (distance << 1 >> 1 == distance).then_some(distance)
     }
 

@@ -1,13 +1,15 @@
 //! The tag of a record: the CPU that owns the span, and the span's place in the CPU's block.
 
-/// The span is a CPU's. Of a record without this bit the tag says nothing.
-const OWNED: u32 = 1 << 31;
+/// The two highest bits of the tag of a span that is a CPU's. A record with others says nothing
+/// there, or something else.
+const OWNED: u32 = 0b10 << 30;
+const OWNED_MASK: u32 = 0b11 << 30;
 /// Slots of the span were freed by others, and the owner has not taken them back.
 const REMOTE: u32 = 1 << 15;
 const CPU_SHIFT: u32 = 16;
 const PLACE_MASK: u32 = (1 << 15) - 1;
 
-const CPU_MASK: u16 = (1 << 15) - 1;
+const CPU_MASK: u16 = (1 << 14) - 1;
 
 /// The CPU that owns a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(crate) struct Owner(u16);
 pub(crate) struct Tag(pub(in super::super) u32);
 
 impl Owner {
-    /// CPU number `cpu`, below 2^15.
+    /// CPU number `cpu`, below 2^14.
     pub(crate) const fn new(cpu: u16) -> Self {
         Self(cpu & CPU_MASK)
     }
@@ -44,7 +46,7 @@ impl Tag {
     /// The CPU that owns the span, if one does.
     #[inline]
     pub(crate) const fn owner(self) -> Option<Owner> {
-        if self.0 & OWNED == 0 {
+        if self.0 & OWNED_MASK != OWNED {
             return None;
         }
         let [_, _, low, high] = self.0.to_le_bytes();

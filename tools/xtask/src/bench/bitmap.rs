@@ -7,7 +7,7 @@ use crate::figures::Figures;
 /// The instructions that a map of up to 64 words may take beyond a plain allocation.
 const MOST_OF_A_MAP: f64 = 40.0;
 /// The instructions that the sparse bitmap may take, divided by those of a flat one.
-const MOST_TO_FLAT: f64 = 1.01;
+const MOST_TO_FLAT: f64 = 1.02;
 /// The percentage of the pages that the bitmap may take: a little more than a thirty-second, or
 /// than a sixteenth, since pages of bitmap lie among those that it covers.
 const MOST_OF_PAGES: [(&str, f64); 2] = [("64~bits", 3.5), ("32~bits", 6.9)];
