@@ -119,7 +119,7 @@ mod tests {
             ]);
             walks(&all).verdict().kept
         };
-        assert_eq!((kept(10.1), kept(10.11)), (1, 0));
+        assert_eq!((kept(10.2), kept(10.21)), (1, 0));
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             on_traces(&all).verdict().kept
         };
         assert_eq!(
-            (kept(6.3, 0.0), kept(6.301, 0.0), kept(6.3, 4096.0)),
+            (kept(6.9, 0.0), kept(6.901, 0.0), kept(6.9, 4096.0)),
             (2, 1, 1)
         );
     }
