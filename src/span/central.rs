@@ -81,8 +81,9 @@ pub(crate) struct Lists {
 }
 
 /// The most empty spans that are kept: enough for a program that frees and allocates the last
-/// object of a span by turns, and too few to show in the memory overhead, as one a class would.
-pub(super) const KEPT_SPANS: usize = 7;
+/// object of a span by turns, and too few to show in the memory overhead, as one a class would. One
+/// less where a heap has to fit a kilobyte.
+pub(super) const KEPT_SPANS: usize = if usize::BITS == 64 { 8 } else { 7 };
 
 impl Lists {
     /// Lists without spans and records.
