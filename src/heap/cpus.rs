@@ -221,7 +221,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return Err(Misuse::Damaged);
         };
         let slots = Heap::<M, K>::TABLE.slots(class);
-        if owner.is_remotely_freed(span, slot, slots) {
+        if !span.is_live(slot, slots) {
             return Err(Misuse::DoubleFree);
         }
         if let Some(entered) = self.enter().filter(|entered| entered.is_of(owner)) {

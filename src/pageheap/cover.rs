@@ -182,7 +182,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     /// Claims the bitmap that covers `run`, which was made Ready since the caller entered the gate.
-    pub(super) fn claim_committed(&self, scan: Scan, run: PageRun) {
+    fn claim_committed(&self, scan: Scan, run: PageRun) {
         let claimed = self.claim_bits(scan, run).then_some(()).ok_or(());
         expect_invariant::<K, _, _>(claimed, "bitmap that was made is ready");
     }

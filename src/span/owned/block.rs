@@ -24,6 +24,7 @@ use crate::base::sparse;
 
 /// Empty spans that a block keeps.
 pub(super) const KEPT: usize = 4;
+
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
 #[repr(C)]
@@ -116,12 +117,6 @@ impl CpuBlock {
                 }
             })
         }
-    }
-
-    /// Whether `slot` of a span was freed by another than its owner, who has not taken it back.
-    pub(crate) fn is_remotely_freed(&self, span: SpanRef<'_>, slot: usize, slots: usize) -> bool {
-        let word = span.word(slot / WORD_BITS + remote_words(slots));
-        word.load(Ordering::Relaxed) >> (slot % WORD_BITS) & 1 != 0
     }
 
     /// Whether a span with this tag is of this block.

@@ -5,6 +5,9 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use super::super::list::RecordList;
+use crate::arena::SpanHandle;
+
 /// A word without free slots, which a dry entry takes from.
 pub(super) static DRY: AtomicUsize = AtomicUsize::new(usize::MAX);
 
@@ -26,10 +29,8 @@ pub(super) struct ClassSpans {
     magic: Cell<u32>,
     /// The handle of the current span; 0 if there is none.
     pub(super) current: Cell<u32>,
-    /// The handle of the first span in the queue; 0 if there is none.
-    pub(super) first: Cell<u32>,
-    /// The number of the word.
-    pub(super) at: Cell<u16>,
+    /// The spans that have free slots and are not current.
+    queue: Cell<RecordList>,
     /// Slots of a span.
     pub(super) slots: Cell<u16>,
 }
@@ -55,11 +56,10 @@ impl ClassSpans {
     ///
     /// # Safety
     /// The invariants hold.
-    pub(super) unsafe fn take_from(&self, word: &AtomicUsize, full: usize, base: *mut u8, at: u16) {
+    pub(super) unsafe fn take_from(&self, word: &AtomicUsize, full: usize, base: *mut u8) {
         self.word.set(word);
         self.full.set(full);
         self.base.set(base);
-        self.at.set(at);
     }
 
     /// Takes the lowest free slot of the word.
@@ -91,6 +91,20 @@ impl ClassSpans {
             return None;
         }
         usize::try_from(product >> 32).ok()
+    }
+
+    /// The first span of the queue.
+    #[inline]
+    pub(super) fn first(&self) -> Option<SpanHandle> {
+        self.queue.get().first()
+    }
+
+    /// Changes the queue.
+    #[inline]
+    pub(super) fn queue_mut(&self, change: impl FnOnce(&mut RecordList)) {
+        let mut queue = self.queue.get();
+        change(&mut queue);
+        self.queue.set(queue);
     }
 
     /// Bytes of a slot.

@@ -13,9 +13,10 @@ use crate::arena::SpanHandle;
 
 impl Entered<'_> {
     /// Frees the slot that begins `offset` bytes above the first of the span, whose record has the
-    /// tag of this block and `place`; `false`, and nothing is changed, if none begins there that is
-    /// live. With the `Emptied` the span is nobody's.
+    /// tag of this block and `place`. With the `Emptied` the span is nobody's.
     ///
+    /// # Errors
+    /// No slot begins there that is live; nothing has changed.
     /// # Safety
     /// If there is a live slot, it is the caller's.
     #[inline(always)]

@@ -32,16 +32,16 @@ impl Entered<'_> {
         }
         if let Some(handle) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
             let span = records.get(handle);
-            if self.next_word(records, span, entry, 0) {
+            if self.next_word(records, span, entry) {
                 return entry.take();
             }
         }
-        if entry.first.get() == 0 && !self.block.inbox.is_empty() {
+        if entry.first().is_none() && !self.block.inbox.is_empty() {
             self.read_notices(records);
         }
-        let handle = NonZeroU32::new(entry.first.get()).map(SpanHandle)?;
+        let handle = entry.first()?;
         let span = records.get(handle);
-        self.unlink(records, entry, span.record);
+        entry.queue_mut(|queue| queue.unlink(records, handle));
         self.leave_current(records, entry);
         self.make_current(records, handle, span, entry);
         entry.take()
@@ -89,7 +89,7 @@ impl Entered<'_> {
             return;
         }
         if record.previous.load(Ordering::Relaxed) == FULL {
-            self.push(records, handle, span, place);
+            self.push(records, handle, record, entry);
         }
         // An empty one is found when it is current.
         let live = self.live_slots(span, entry);
@@ -105,7 +105,7 @@ impl Entered<'_> {
         self.read_notices(records);
         for entry in &self.block.entries {
             self.leave_current(records, entry);
-            while let Some(handle) = NonZeroU32::new(entry.first.get()).map(SpanHandle) {
+            while let Some(handle) = entry.first() {
                 let span = records.get(handle);
                 self.disown(
                     records,

@@ -41,16 +41,16 @@ impl Entered<'_> {
         let live = self.live_slots(span, entry);
         if entry.current.get() == handle.0.get() {
             if live == 0 {
-                return self.keep(records, handle, span, place);
+                return self.keep(records, handle, span);
             }
             record.free_slots.store(live.max(LOOK), Ordering::Relaxed);
             return None;
         }
         if record.previous.load(Ordering::Relaxed) == FULL {
-            self.push(records, handle, span, place);
+            self.push(records, handle, record, entry);
         }
         if live == 0 {
-            return self.keep(records, handle, span, place);
+            return self.keep(records, handle, span);
         }
         // Queued spans only get frees, so that this finds the very last.
         record.free_slots.store(live, Ordering::Relaxed);
@@ -63,14 +63,12 @@ impl Entered<'_> {
         records: Records<'_, M>,
         handle: SpanHandle,
         span: SpanRef<'_>,
-        place: Place,
     ) -> Option<Emptied> {
         span.record.free_slots.store(LOOK, Ordering::Relaxed);
         let block = self.block;
         if block.kept.iter().any(|kept| kept.get() == handle.0.get()) {
             return None;
         }
-        let _ = place;
         let next = block.next_kept.get();
         block.next_kept.set((next + 1) % KEPT);
         let oldest = block.kept[next].replace(handle.0.get());
@@ -110,7 +108,7 @@ impl Entered<'_> {
         if entry.current.get() == handle.0.get() {
             entry.dry_up();
         } else if record.previous.load(Ordering::Relaxed) != FULL {
-            self.unlink(records, entry, record);
+            entry.queue_mut(|queue| queue.unlink(records, handle));
         }
         let slots = entry.slots.get();
         let live = self.live_slots(span, entry);
@@ -151,7 +149,7 @@ impl Entered<'_> {
         let live = self.live_slots(span, entry);
         let slots = entry.slots.get();
         if live < slots {
-            self.push_entry(records, handle, span.record, entry);
+            self.push(records, handle, span.record, entry);
             span.record.free_slots.store(live.max(1), Ordering::Relaxed);
         } else {
             self.mark_full(span.record, slots);
@@ -177,19 +175,18 @@ impl Entered<'_> {
             .store(live.max(LOOK), Ordering::Relaxed);
         span.record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
-        self.next_word(records, span, entry, 0);
+        self.next_word(records, span, entry);
     }
 
-    /// Takes slots from the first word of the span, from number `from` on, that has free ones.
+    /// Takes slots from the first word of the span that has free ones.
     pub(super) fn next_word<M: Machine>(
         &self,
         records: Records<'_, M>,
         span: SpanRef<'_>,
         entry: &ClassSpans,
-        from: usize,
     ) -> bool {
         let slots = usize::from(entry.slots.get());
-        for at in from..slots.div_ceil(WORD_BITS) {
+        for at in 0..slots.div_ceil(WORD_BITS) {
             let in_word = (slots - at * WORD_BITS).min(WORD_BITS);
             let full = usize::MAX >> (WORD_BITS - in_word);
             let word = span.word(at);
@@ -200,9 +197,8 @@ impl Entered<'_> {
             let start = records.machine().pointer(first);
             // SAFETY: the slot of the word's first bit lies in the span.
             let base = unsafe { start.add(at * WORD_BITS * entry.size()) };
-            let number = u16::try_from(at).unwrap_or(0);
             // SAFETY: 1. the word is the current span's; 2. base and value are as said.
-            unsafe { entry.take_from(word, full, base.as_ptr(), number) };
+            unsafe { entry.take_from(word, full, base.as_ptr()) };
             return true;
         }
         false
@@ -213,59 +209,15 @@ impl Entered<'_> {
         u16::try_from(live).unwrap_or(u16::MAX)
     }
 
+    /// Puts a span in front of the queue.
     pub(super) fn push<M: Machine>(
         &self,
         records: Records<'_, M>,
         handle: SpanHandle,
-        span: SpanRef<'_>,
-        place: Place,
-    ) {
-        self.push_entry(records, handle, span.record, self.entry(place));
-    }
-
-    /// Puts a span in front of the queue.
-    pub(super) fn push_entry<M: Machine>(
-        &self,
-        records: Records<'_, M>,
-        handle: SpanHandle,
         record: &Record,
         entry: &ClassSpans,
     ) {
-        let next = entry.first.replace(handle.0.get());
-        record.next.store(next, Ordering::Relaxed);
         record.previous.store(0, Ordering::Relaxed);
-        if let Some(next) = NonZeroU32::new(next).map(SpanHandle) {
-            records
-                .get(next)
-                .record
-                .previous
-                .store(handle.0.get(), Ordering::Relaxed);
-        }
-    }
-
-    /// Takes a span out of the queue.
-    pub(super) fn unlink<M: Machine>(
-        &self,
-        records: Records<'_, M>,
-        entry: &ClassSpans,
-        record: &Record,
-    ) {
-        let next = record.next.load(Ordering::Relaxed);
-        let previous = record.previous.load(Ordering::Relaxed);
-        match NonZeroU32::new(previous).map(SpanHandle) {
-            Some(before) => records
-                .get(before)
-                .record
-                .next
-                .store(next, Ordering::Relaxed),
-            None => entry.first.set(next),
-        }
-        if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
-            records
-                .get(after)
-                .record
-                .previous
-                .store(previous, Ordering::Relaxed);
-        }
+        entry.queue_mut(|queue| queue.link(records, handle));
     }
 }
