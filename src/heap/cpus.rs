@@ -59,7 +59,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if span.record.tag() != entered.tag(place) || !place.is_some() {
             return false;
         }
-        let Some(offset) = address.bytes_above(span.record.first().address::<M>()) else {
+        let Some(offset) = address.bytes_above(span.record.base::<M>()) else {
             return false;
         };
         // SAFETY: the caller's promise is the same.
@@ -150,7 +150,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
         let mut lists = self.heap.central.lock();
         let run = ready.record();
-        record.describe(Kind::Small(class.number()), run, free_slots, false);
+        record.describe::<M>(Kind::Small(class.number()), run, free_slots, false);
         lists.count_span::<M>(record);
         self.heap.pages.index().set(run, Some(handle));
         match self.enter() {

@@ -88,7 +88,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return Err(self.fault_outside(address));
         };
         let span = online.records().get(handle);
-        let first = span.record.first().address::<M>();
+        let first = span.record.base::<M>();
         let offset = address.bytes_above(first).ok_or(Misuse::Damaged)?;
         let location = match span.kind() {
             Kind::Small(class) => {

@@ -34,7 +34,7 @@ pub(super) fn memory_of<M: Machine, K: Kernel>(
     flags: AllocFlags,
 ) -> NonNull<[u8]> {
     let bytes = Heap::<M, K>::TABLE.size(class);
-    let start = online.machine.pointer(slot.record().first().address::<M>());
+    let start = online.machine.pointer(slot.record().base::<M>());
     // SAFETY: `add` stays inside the span, which is Ready: the slot is below the span's slots,
     // and a span's slots fit its run.
     let start = unsafe { start.add(slot.number() * bytes) };

@@ -58,7 +58,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut lists = self.central.lock();
         let is_zeroed = ready.is_zeroed();
         let run = ready.record();
-        record.describe(Kind::Small(class.number()), run, free_slots, is_zeroed);
+        record.describe::<M>(Kind::Small(class.number()), run, free_slots, is_zeroed);
         record.mark(span_class.scan());
         self.place_bits(online, span_class, handle);
         self.pages.index().set(run, Some(handle));
@@ -85,7 +85,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         let mut lists = self.central.lock();
         lists.count_large();
         let record = online.records().get(handle).record;
-        record.describe(Kind::Large, run, 0, is_zeroed);
+        record.describe::<M>(Kind::Large, run, 0, is_zeroed);
         record.mark(want.scan);
         self.pages.index().set(run, Some(handle));
         Ok(memory)

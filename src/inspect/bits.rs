@@ -230,7 +230,7 @@ fn for_each_word_of<M: Machine, K: Kernel>(
     span: SpanRef<'_>,
     mut visit: impl FnMut(VirtAddr),
 ) {
-    let mut at = span.record.first().address::<M>();
+    let mut at = span.record.base::<M>();
     let Some(mut cursor) = HeapBits::at(reader, at) else {
         return;
     };
@@ -277,7 +277,7 @@ mod tests {
         let online = heap.pages.online().expect("initialised");
         let handle = heap.pages.index().span_of(address).expect("a span");
         let span = online.records().get(handle);
-        let run = PageRun::new(span.record.first(), 1 << 19);
+        let run = PageRun::new(span.record.first::<M>(), 1 << 19);
         let live = object_in::<Sim<Plain32>, Hosted>(span, run, address);
         let live = live.expect("the first slot is live");
         assert_eq!((live.base, live.bytes, live.slot), (address, 64, 0));

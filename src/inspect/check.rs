@@ -218,7 +218,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
 
     /// Checks a small span that a CPU owns.
     fn verify_owned(&self, span: SpanRef<'_>, slots: usize) -> Result<(), Violation> {
-        let at_rule = |holds, name| rule_at::<M>(holds, span.record.first(), name);
+        let at_rule = |holds, name| rule_at::<M>(holds, span.record.first::<M>(), name);
         let tag = span.record.tag();
         let owner = tag.owner().map_or(usize::MAX, Owner::number);
         at_rule(owner < usize::from(K::CPUS), "a span's owner is a CPU")?;

@@ -112,19 +112,19 @@ planted! {
     };
     a_live_record_is_cleared: "the index names spans in use", |bed| {
         let (first, handle) = bed.large();
-        bed.record(handle).describe(Kind::Unused, run(first, 1), 0, false);
+        bed.record(handle).describe::<Sim<Plain32>>(Kind::Unused, run(first, 1), 0, false);
     };
     a_span_leaves_the_heap: "a span lies in owned pages", |bed| {
         bed.record(bed.large().1).set_pages(1 << 24);
     };
     a_class_is_wild: "a span's class is in the table", |bed| {
         let (first, handle) = bed.partial();
-        bed.record(handle).describe(Kind::Small(250), run(first, 1), 1, false);
+        bed.record(handle).describe::<Sim<Plain32>>(Kind::Small(250), run(first, 1), 1, false);
     };
     a_span_has_another_class: "a span is as long as its class says", |bed| {
         let (first, handle) = bed.large();
         // A class whose spans have one page.
-        bed.record(handle).describe(Kind::Small(7), run(first, 1), 0, false);
+        bed.record(handle).describe::<Sim<Plain32>>(Kind::Small(7), run(first, 1), 0, false);
     };
     free_slots_are_miscounted: "free slots and live slots add up", |bed| {
         let (_, handle) = bed.partial();

@@ -125,7 +125,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
 
     /// Checks that a record leads to the bits that cover its span, or nowhere.
     fn verify_distance(&self, handle: SpanHandle, span: SpanRef<'_>) -> Result<(), Violation> {
-        let (record, first) = (span.record, span.record.first());
+        let (record, first) = (span.record, span.record.first::<M>());
         let class = match record.kind() {
             Kind::Small(number) if span.scan().is_yes() => Heap::<M, K>::TABLE.class(number),
             _ => None,

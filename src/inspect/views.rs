@@ -188,7 +188,7 @@ pub(super) fn for_each_object_of<M: Machine, K: Kernel>(
     span: SpanRef<'_>,
     mut visit: impl FnMut(VirtAddr, usize),
 ) {
-    let first = span.record.first().address::<M>();
+    let first = span.record.base::<M>();
     let (slots, bytes) = slots_of::<M, K>(span);
     let is_large = span.kind() == Kind::Large;
     for slot in (0..slots).filter(|slot| is_large || span.is_live(*slot, slots)) {

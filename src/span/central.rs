@@ -266,7 +266,7 @@ impl Lists {
         record: &Record,
     ) -> RetiredRun {
         let run = record.run::<M>();
-        record.describe(Kind::Unused, PageRun::new(run.first, 0), 0, false);
+        record.describe::<M>(Kind::Unused, PageRun::new(run.first, 0), 0, false);
         self.pool.free(records, handle);
         RetiredRun::new(run)
     }

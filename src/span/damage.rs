@@ -32,7 +32,7 @@ impl Lists {
         if let Some(handle) = self.pool.alloc(records, RecordKind::Narrow) {
             let record = records.get(handle).record;
             self.pool.free(records, handle);
-            record.describe(Kind::Large, record.run::<M>(), 0, false);
+            record.describe::<M>(Kind::Large, record.run::<M>(), 0, false);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use archipelago_api::VirtAddr;
+
 use super::class_table::table;
 use super::record::{Kind, Record};
 use crate::base::{PageIdx, PageRun, Shape};
@@ -16,7 +18,40 @@ impl Record {
         } else {
             self.pages.load(Relaxed) as usize
         };
-        PageRun::new(PageIdx(self.first.load(Relaxed)), pages)
+        PageRun::new(self.first::<S>(), pages)
+    }
+
+    /// The span's first page.
+    #[inline(always)]
+    pub(crate) fn first<S: Shape>(&self) -> PageIdx {
+        let start = self.start.load(Relaxed);
+        if !S::SCAVENGES {
+            return PageIdx(start);
+        }
+        // A record in use was described with a page of the space.
+        PageIdx::of::<S>(VirtAddr::new(start)).unwrap_or(PageIdx(0))
+    }
+
+    /// The address of the span's first page.
+    #[inline(always)]
+    pub(crate) fn base<S: Shape>(&self) -> VirtAddr {
+        let start = self.start.load(Relaxed);
+        if S::SCAVENGES {
+            VirtAddr::new(start)
+        } else {
+            PageIdx(start).address::<S>()
+        }
+    }
+
+    /// What a record notes of a span that begins with `page`: the address, which frees by the owner
+    /// compare with, or the number, which is less code.
+    #[inline(always)]
+    pub(super) fn start_of<S: Shape>(page: PageIdx) -> usize {
+        if S::SCAVENGES {
+            page.address::<S>().value()
+        } else {
+            page.0
+        }
     }
 
     fn count_pages<S: Shape>(&self) -> usize {

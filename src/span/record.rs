@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use super::class::Scan;
 use super::owned::Tag;
 use crate::base::sparse::Entry;
-use crate::base::{PageIdx, PageRun};
+use crate::base::{PageRun, Shape};
 
 /// Slots that a record has bits for.
 pub(crate) const NARROW_SLOTS: usize = 256;
@@ -37,7 +37,8 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    pub(super) first: AtomicUsize,
+    /// The first page: its address where CPUs may own spans, else its number.
+    pub(super) start: AtomicUsize,
     /// Pages of a large object; the link of a small span in an inbox.
     pub(super) pages: AtomicU32,
     /// 0 unused, 1 large, 2 + class; bit 8: a large object is being freed; bits 9 to 15, of the
@@ -91,12 +92,6 @@ impl Record {
     /// The kind of pages that the record describes.
     pub(crate) fn kind(&self) -> Kind {
         kind_of(self.kind.load(Relaxed))
-    }
-
-    /// The span's first page.
-    #[inline]
-    pub(crate) fn first(&self) -> PageIdx {
-        PageIdx(self.first.load(Relaxed))
     }
 
     /// Slots that are not taken.
@@ -157,14 +152,14 @@ impl Record {
 
     /// Makes the record describe `run`, with `slots` free slots. `zeroed` says that every page is
     /// zero.
-    pub(crate) fn describe(&self, kind: Kind, run: PageRun, slots: u16, zeroed: bool) {
+    pub(crate) fn describe<S: Shape>(&self, kind: Kind, run: PageRun, slots: u16, zeroed: bool) {
         let number = match kind {
             Kind::Unused => 0,
             Kind::Large => 1,
             Kind::Small(class) => 2 + u32::from(class),
         };
         let own = self.kind.load(Relaxed) & OWN;
-        self.first.store(run.first.0, Relaxed);
+        self.start.store(Self::start_of::<S>(run.first), Relaxed);
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);
         self.fresh_slot.store(0, Relaxed);

@@ -28,7 +28,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             let class = class.size_class();
             // SAFETY: the pages are claimed for the span, which is not in the index yet, so that
             // nobody else can have it go.
-            let found = unsafe { self.find_bits(online, handle, record.first(), class) };
+            let found = unsafe { self.find_bits(online, handle, record.first::<M>(), class) };
             let (distance, near) = found;
             record.set_bits(distance, near);
         }
@@ -142,7 +142,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[cold]
     #[inline(never)]
     unsafe fn clear_far(&self, record: &Record, offset: usize, bytes: usize) {
-        let first = record.first().address::<M>().value();
+        let first = record.base::<M>().value();
         let slot = VirtAddr::new(first.wrapping_add(offset));
         // SAFETY: only words of the object are looked at, and the caller holds the central lock.
         let reader = unsafe { self.pages.index().read_bits() };

@@ -193,7 +193,7 @@ impl Entered<'_> {
             if word.load(Ordering::Relaxed) == full {
                 continue;
             }
-            let first = span.record.first().address::<M>();
+            let first = span.record.base::<M>();
             let start = records.machine().pointer(first);
             // SAFETY: the slot of the word's first bit lies in the span.
             let base = unsafe { start.add(at * WORD_BITS * entry.size()) };

@@ -53,7 +53,10 @@ impl<G: SimGeometry> ScannableHeap<G> {
             .class(number)
             .expect("a class");
         // SAFETY: the test holds an object in the span.
-        let found = unsafe { self.heap.find_bits(online, handle, record.first(), class) };
+        let found = unsafe {
+            self.heap
+                .find_bits(online, handle, record.first::<Sim<Plain32>>(), class)
+        };
         let (distance, near) = found;
         record.set_bits(distance, near);
     }
@@ -157,7 +160,7 @@ fn a_record_that_leads_astray_is_followed() {
     let entries = bed.entries(record);
     // Those of a page beside it, behind the same part.
     let units = i32::try_from(entries.len() / UNIT_WORDS).expect("few");
-    let is_first = record.first().0 % ArenaIndex::<Sim<Plain32>>::PART_PAGES == 0;
+    let is_first = record.first::<Sim<Plain32>>().0 % ArenaIndex::<Sim<Plain32>>::PART_PAGES == 0;
     let astray = if is_first {
         distance + units
     } else {

@@ -1,6 +1,7 @@
 //! The place of the bits of a span's slots in a flat bitmap: found from the span's first page.
 
 use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::{Machine, VirtAddr};
 
@@ -29,11 +30,18 @@ impl Record {
     pub(crate) fn set_bits(&self, _: i32, _: u32) {}
 }
 
+/// The first page of a span on a machine with pages of 4 KiB from address 0 on, which is what the
+/// flat bitmap is for.
+#[inline(always)]
+fn first_of(record: &Record) -> PageIdx {
+    PageIdx(record.start.load(Relaxed) >> 12)
+}
+
 impl SpanRef<'_> {
     /// The place of the bits of a slot; `None` if the array has none of the span's.
     #[inline(always)]
     pub(crate) fn bits_place(self, _: usize) -> Option<BitsPlace> {
-        let first = self.record.first();
+        let first = first_of(self.record);
         flat_bits::has_words_of(first).then_some(BitsPlace(first))
     }
 }
@@ -42,7 +50,7 @@ impl NewSlot<'_> {
     /// The place of the slot's bits; `None` if the array has none of the span's.
     #[inline(always)]
     pub(crate) fn bits_place(&self) -> Option<BitsPlace> {
-        let first = self.record().first();
+        let first = first_of(self.record());
         flat_bits::has_words_of(first).then_some(BitsPlace(first))
     }
 }
