@@ -6,3 +6,5 @@
 #[cfg(feature = "allocator-api2")]
 mod allocator;
 mod front;
+
+pub use front::alloc_at_once;

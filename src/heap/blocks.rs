@@ -9,7 +9,7 @@ use archipelago_api::{Kernel, Machine};
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::pageheap::Online;
-use crate::span::{CpuBlock, Emptied, Entered, Kind, Lists};
+use crate::span::{CpuBlock, Emptied, Entered, Kind, Lists, SpanMap};
 
 /// The CPUs of a heap that own spans.
 pub(crate) struct Cpus<'a, M: Machine, K: Kernel> {
@@ -69,12 +69,9 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// Enters the block of this CPU, unless somebody is inside.
     #[inline(always)]
     pub(super) fn enter(self) -> Option<Entered<'a>> {
-        let block = self.block()?;
-        if K::PREEMPTS {
-            block.enter::<true>()
-        } else {
-            block.enter::<false>()
-        }
+        // SAFETY: the block is this CPU's, as far as the kernel's `REENTRY` says that CPUs are told
+        // apart.
+        unsafe { self.block()?.enter(K::REENTRY) }
     }
 
     /// Retires a span that a CPU has given up because it is empty.
@@ -106,7 +103,15 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
             return 0;
         }
-        usize::from(K::CPUS) * size_of::<CpuBlock>()
+        let map = self
+            .map()
+            .map_or(0, |map| size_of::<SpanMap>() + map.bytes());
+        usize::from(K::CPUS) * size_of::<CpuBlock>() + map
+    }
+
+    /// The map of the spans that CPUs own, if there is one.
+    pub(super) fn map(self) -> Option<&'static SpanMap> {
+        self.block_of(0)?.map()
     }
 
     /// Gives up the empty spans that this CPU keeps.
@@ -128,7 +133,8 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         }
         for number in 0..usize::from(K::CPUS) {
             let entered = match self.block_of(number) {
-                Some(block) if K::PREEMPTS => block.enter::<true>(),
+                // SAFETY: threads may come between, so that anybody may enter.
+                Some(block) if K::REENTRY.is_by_threads() => unsafe { block.enter(K::REENTRY) },
                 _ => self.enter().filter(|_| number == 0),
             };
             if let Some(entered) = entered {

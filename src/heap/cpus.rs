@@ -2,9 +2,8 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
-use archipelago_api::{AllocFlags, Kernel, Machine};
+use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
 use super::blocks::Cpus;
 use super::misuse::Misuse;
@@ -12,13 +11,10 @@ use super::object_heap::Heap;
 use super::records::record_kind;
 use crate::arena::SpanHandle;
 use crate::pageheap::{Online, Want};
-use crate::region::{Cause, Purpose};
+use crate::region::Cause;
 use crate::span::{
-    CpuBlock, Emptied, Kind, Owner, Place, RemoteFree, SizeClass, SpanClass, SpanRef,
+    CpuBlock, Emptied, Kind, MappedSpan, OwnFree, Place, RemoteFree, SizeClass, SpanClass, SpanRef,
 };
-
-/// The blocks take no more than one byte in so many of the heap's windows.
-const SHARE: usize = 256;
 
 impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     /// Allocates a slot of the CPU's, if its current word has one.
@@ -41,36 +37,28 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if !Heap::<M, K>::HAS_CPUS {
             return false;
         }
-        let Some(online) = self.heap.pages.online() else {
-            return false;
-        };
-        let Some(address) = online.machine.address(pointer) else {
-            return false;
-        };
         let place = Heap::<M, K>::PLACES.place_of(layout);
-        let Some(handle) = self.heap.pages.index().span_of(address) else {
-            return false;
-        };
         let Some(entered) = self.enter() else {
             return false;
         };
-        let records = online.records();
-        let span = records.get(handle);
-        if span.record.tag() != entered.tag(place) || !place.is_some() {
-            return false;
-        }
-        let Some(offset) = address.bytes_above(span.record.base::<M>()) else {
-            return false;
+        let address = if M::POINTERS_ARE_ADDRESSES {
+            VirtAddr::new(pointer.addr().get())
+        } else {
+            // SAFETY: a heap that has blocks is online.
+            let online = unsafe { self.heap.pages.online_at_once() };
+            match online.machine.address(pointer) {
+                Some(address) => address,
+                None => return false,
+            }
         };
         // SAFETY: the caller's promise is the same.
-        match unsafe { entered.free(records, (handle, span), place, offset) } {
-            Ok(None) => true,
-            Ok(Some(emptied)) => {
-                drop(entered);
-                self.retire_emptied(online, emptied);
+        match unsafe { entered.free_at::<M>(address, place) } {
+            OwnFree::Done => true,
+            OwnFree::Spent(span) => {
+                look_at(self.heap, entered.stay(), span);
                 true
             }
-            Err(()) => false,
+            OwnFree::Refused => false,
         }
     }
 
@@ -147,6 +135,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
                 .alloc_run(online, record_kind::<M, K>(slots), want, flags)?;
         let records = online.records();
         let record = records.get(handle).record;
+        self.extend_map(online, ready.run(), flags);
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
         let mut lists = self.heap.central.lock();
         let run = ready.record();
@@ -163,45 +152,6 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
                 Ok(None)
             }
         }
-    }
-
-    /// Makes the blocks of the kernel's CPUs, if there are none and the windows are large enough
-    /// for them: for a request that has to grow the heap anyway.
-    #[cold]
-    pub(super) fn make_blocks(self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
-        let is_there = !self.heap.central.blocks.load(Ordering::Relaxed).is_null();
-        if !Heap::<M, K>::HAS_CPUS || is_there || flags.contains(AllocFlags::NO_GROW) {
-            return None;
-        }
-        let count = usize::from(K::CPUS);
-        let ledger = self.heap.pages.ledger();
-        let windows = ledger.mapped_ready() + ledger.prepared() + ledger.reserved();
-        if windows / SHARE < count * size_of::<CpuBlock>() {
-            return None;
-        }
-        let lists = self.heap.central.lock();
-        if self.heap.pages.has_blocks() {
-            return None;
-        }
-        self.heap.pages.set_blocks(true);
-        drop(lists);
-        let memory =
-            self.heap
-                .pages
-                .take_metadata::<CpuBlock>(online, self.heap, Purpose::Spans, count);
-        let Ok(memory) = memory else {
-            self.heap.pages.set_blocks(false);
-            return None;
-        };
-        let blocks = memory.into_slice();
-        for (number, block) in (0..K::CPUS).zip(blocks) {
-            block.set_up(Owner::new(number), Heap::<M, K>::TABLE);
-        }
-        self.heap
-            .central
-            .blocks
-            .store(blocks.as_ptr().cast_mut(), Ordering::Release);
-        Some(())
     }
 
     /// Frees `slot` of a span that a CPU owns. The caller holds the central lock.
@@ -225,10 +175,8 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return Err(Misuse::DoubleFree);
         }
         if let Some(entered) = self.enter().filter(|entered| entered.is_of(owner)) {
-            let offset = slot * Heap::<M, K>::TABLE.size(class);
-            let place = Place::numbered(tag.place());
             // SAFETY: the slot is the caller's.
-            let freed = unsafe { entered.free(records, (handle, span), place, offset) };
+            let freed = unsafe { entered.free_slot(records, (handle, span), slot) };
             return freed.map_err(|()| Misuse::DoubleFree);
         }
         // SAFETY: the slot is the caller's, and the tag is of that block.
@@ -236,5 +184,27 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             RemoteFree::Done => Ok(None),
             RemoteFree::Double => Err(Misuse::DoubleFree),
         }
+    }
+}
+
+/// Looks at a span whose credit a free of its CPU has spent, and leaves the CPU's `block`, which
+/// the caller has entered.
+// Out of line, and not to unwind, so that the way of most frees saves no register.
+#[cold]
+#[inline(never)]
+extern "C" fn look_at<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    block: &CpuBlock,
+    span: MappedSpan,
+) {
+    let Some(online) = heap.pages.online() else {
+        return;
+    };
+    // SAFETY: the caller has entered the block.
+    let entered = unsafe { block.entered(K::REENTRY) };
+    let emptied = entered.look_at(online.records(), span);
+    drop(entered);
+    if let Some(emptied) = emptied {
+        heap.cpus().retire_emptied(online, emptied);
     }
 }

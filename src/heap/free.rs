@@ -29,6 +29,20 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise is the same.
+        if unsafe { self.cpus().free_at_once(pointer, layout) } {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { self.deallocate_slowly(pointer, layout) };
+    }
+
+    /// Frees an object that the CPU's own spans did not take back at once.
+    ///
+    /// # Safety
+    /// As for [`deallocate`](Self::deallocate).
+    #[inline(always)]
+    pub(crate) unsafe fn deallocate_slowly(&self, pointer: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
         if let Err(misuse) = unsafe { self.free_checked(pointer, layout) } {
             self.stop_misused(pointer, layout, misuse);
         }
@@ -78,10 +92,6 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     #[inline(always)]
     unsafe fn free_checked(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Misuse> {
         if layout.size() == 0 {
-            return Ok(());
-        }
-        // SAFETY: the caller's promise is the same.
-        if unsafe { self.cpus().free_at_once(pointer, layout) } {
             return Ok(());
         }
         if Self::SAVES_CODE {

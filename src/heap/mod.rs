@@ -7,6 +7,7 @@
 mod adjacent;
 mod alloc;
 mod blocks;
+mod cpu_memory;
 mod cpus;
 mod early;
 mod early_map;

@@ -38,6 +38,18 @@ impl<T> InPlace<T> {
         Some(unsafe { value.assume_init_ref() })
     }
 
+    /// The value.
+    ///
+    /// # Safety
+    /// The value was published before something that the caller has seen.
+    #[inline(always)]
+    pub(super) unsafe fn get_at_once(&self) -> &T {
+        // SAFETY: the place is full, so nothing writes to it any more.
+        let value = unsafe { &*self.value.get() };
+        // SAFETY: who published the value had initialised it.
+        unsafe { value.assume_init_ref() }
+    }
+
     /// The memory of the value, to be written and read by one thread alone until the value is
     /// published.
     pub(super) const fn place(&self) -> *mut T {

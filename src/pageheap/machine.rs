@@ -42,7 +42,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// # Errors
     /// The error of `work`, or [`Cause::Busy`].
     #[inline(always)]
-    fn in_gate<R>(
+    pub(super) fn in_gate<R>(
         &self,
         online: &Online<M>,
         work: impl FnOnce(&Space<'_, M>, &mut Windows) -> Result<R, Cause>,

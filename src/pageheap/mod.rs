@@ -6,6 +6,7 @@
 
 mod adjacent;
 mod alloc;
+mod array;
 mod bitmap;
 mod commit;
 mod cover;

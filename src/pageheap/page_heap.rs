@@ -81,6 +81,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.online.get()
     }
 
+    /// [`online`](Self::online), of a heap that is known to be.
+    ///
+    /// # Safety
+    /// The heap is online, and the caller knows it from a value that was published since.
+    #[inline(always)]
+    pub(crate) unsafe fn online_at_once(&self) -> &Online<M> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.online.get_at_once() }
+    }
+
     /// The index from addresses to spans.
     #[inline(always)]
     pub(crate) const fn index(&self) -> &ArenaIndex<M> {

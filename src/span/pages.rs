@@ -43,6 +43,18 @@ impl Record {
         }
     }
 
+    /// The number of the address of the span's first page.
+    ///
+    /// # Safety
+    /// A CPU owns the span, and does so as long as this takes.
+    #[inline(always)]
+    pub(super) unsafe fn base_at_once(&self) -> usize {
+        // Not as an atomic, which would be an instruction of its own.
+        // SAFETY: the field is written by who describes the record, which nobody does while a CPU
+        // owns the span.
+        unsafe { self.start.as_ptr().read() }
+    }
+
     /// What a record notes of a span that begins with `page`: the address, which frees by the owner
     /// compare with, or the number, which is less code.
     #[inline(always)]

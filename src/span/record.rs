@@ -5,7 +5,7 @@
 //! because lookups read them without a lock; all writes are made under the central lock or before
 //! the span is entered in the arena index.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
@@ -56,10 +56,19 @@ pub(crate) struct Record {
     pub(super) tag: AtomicU32,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
+    /// Nothing: the bits end with the line, so that those of a wide record follow at once.
+    spare: [AtomicU32; SPARE],
     pub(super) bits: [AtomicUsize; NARROW_WORDS],
 }
 
+const SPARE: usize = if usize::BITS == 64 { 0 } else { 1 };
+
 const _: () = assert!(size_of::<Record>() == 64, "a record is one cache line");
+const _: () = assert!(
+    offset_of!(WideRecord, more)
+        == offset_of!(Record, bits) + size_of::<[AtomicUsize; NARROW_WORDS]>(),
+    "all bits of a wide record follow each other"
+);
 
 /// A record with room for more bits.
 #[derive(Debug)]
@@ -89,6 +98,20 @@ const OWN: u32 = IN_USE_MASK | WIDE | PAGED;
 pub(super) const MOST_IN_PAGE: usize = (IN_USE_MASK / IN_USE) as usize;
 
 impl Record {
+    /// A record that describes nothing.
+    pub(super) const UNUSED: Self = Self {
+        start: AtomicUsize::new(0),
+        pages: AtomicU32::new(0),
+        kind: AtomicU32::new(0),
+        free_slots: AtomicU16::new(0),
+        fresh_slot: AtomicU16::new(0),
+        tag: AtomicU32::new(0),
+        next: AtomicU32::new(0),
+        previous: AtomicU32::new(0),
+        spare: [const { AtomicU32::new(0) }; SPARE],
+        bits: [const { AtomicUsize::new(0) }; NARROW_WORDS],
+    };
+
     /// The kind of pages that the record describes.
     pub(crate) fn kind(&self) -> Kind {
         kind_of(self.kind.load(Relaxed))

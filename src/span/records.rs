@@ -158,6 +158,11 @@ impl<'a, M: Machine> Records<'a, M> {
         )
     }
 
+    /// The record that `handle` names, of which the pointer reaches all lines.
+    pub(super) fn place(&self, handle: SpanHandle) -> NonNull<Record> {
+        self.pointer(handle).cast()
+    }
+
     #[inline]
     fn pointer(&self, handle: SpanHandle) -> NonNull<u8> {
         let address = self.address(handle);

@@ -100,15 +100,7 @@ impl<'a> SpanRef<'a> {
         is_claimed(self.kind)
     }
 
-    /// Word `index` of the bits, if the record has so many.
-    #[inline(always)]
-    pub(super) fn word_or_none(self, index: usize) -> Option<&'a AtomicUsize> {
-        match self.record.bits.get(index) {
-            Some(word) => Some(word),
-            None => self.more().get(index - NARROW_WORDS),
-        }
-    }
-
+    /// Word `index` of the bits.
     #[inline]
     pub(super) fn word(self, index: usize) -> &'a AtomicUsize {
         match self.record.bits.get(index) {

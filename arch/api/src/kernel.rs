@@ -2,7 +2,7 @@
 
 use core::{fmt, hint};
 
-use crate::{AllocFlags, Report};
+use crate::{AllocFlags, Reentry, Report};
 
 /// The number of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,9 +29,8 @@ pub trait Kernel: 'static {
     /// under a lock.
     const CPUS: u16 = 0;
 
-    /// Whether interrupts switch threads, which may go on on another CPU. Where they do not, only
-    /// handlers come between two instructions of the heap on one CPU, and return.
-    const PREEMPTS: bool = true;
+    /// What may come between two instructions of the heap on one CPU, and use the heap.
+    const REENTRY: Reentry = Reentry::THREADS;
 
     /// Masks interrupts on this CPU. Returns whether they were enabled.
     ///

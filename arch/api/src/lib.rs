@@ -37,6 +37,7 @@ pub mod kernels;
 mod machine;
 mod own_memory;
 mod range;
+mod reentry;
 mod report;
 
 pub use addr::{Offset, PhysAddr, VirtAddr};
@@ -49,6 +50,7 @@ pub use kernel::{CpuId, InterruptState, Kernel};
 pub use machine::{Contents, Footprint, IndexRoot, IndexWord, Machine, Patience};
 pub use own_memory::{OneBlock, OwnMemory};
 pub use range::VirtRange;
+pub use reentry::Reentry;
 pub use report::{Fault, Report, SpanReport};
 
 /// The examples of the README.

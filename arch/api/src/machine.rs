@@ -81,6 +81,10 @@ pub unsafe trait Machine: Send + Sync + 'static {
     /// the pointers are counts in words.
     const WORD_BYTES: usize = size_of::<usize>();
 
+    /// Whether the address of every pointer is the pointer's own number, as it is where the machine
+    /// that the heap runs on is the one that it manages. Frees then need not ask for it.
+    const POINTERS_ARE_ADDRESSES: bool = false;
+
     /// Storage for the first level of the arena index: `[IndexWord; N]` with N =
     /// 2^`index_root_shift`.
     type IndexRoot: IndexRoot;

@@ -7,7 +7,7 @@ use core::ops::Deref;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use archipelago::{Heap, InitError, Window};
+use archipelago::{Heap, InitError, Window, alloc_at_once};
 use archipelago_api::{Kernel, ReserveError, VirtRange};
 
 use crate::error::HostError;
@@ -49,8 +49,8 @@ const TRIES: usize = 16;
 /// drop(text);
 /// assert!(HEAP.stats().live_bytes < live);
 /// ```
-pub struct HostHeap {
-    heap: Heap<Host, HostKernel>,
+pub struct HostHeap<K: Kernel = HostKernel> {
+    heap: Heap<Host, K>,
     window_bytes: usize,
     /// Whether a thread is taking the window.
     is_opening: AtomicBool,
@@ -75,6 +75,15 @@ impl HostHeap {
     /// process has.
     #[must_use]
     pub const fn with_window(bytes: usize) -> Self {
+        Self::with_kernel(bytes)
+    }
+}
+
+impl<K: Kernel> HostHeap<K> {
+    /// A heap in the kernel `K`, such as one that a test stands in for, with a window of `bytes`
+    /// bytes, rounded up to whole pages, or of what a limited process has.
+    #[must_use]
+    pub const fn with_kernel(bytes: usize) -> Self {
         Self {
             heap: Heap::new(),
             window_bytes: bytes,
@@ -91,7 +100,7 @@ impl HostHeap {
     pub fn open(&self) -> Result<(), HostError> {
         while self.heap.machine().is_none() {
             if self.is_opening.swap(true, Ordering::Acquire) {
-                HostKernel::relax(); // Another thread opens it.
+                K::relax(); // Another thread opens it.
                 continue;
             }
             if self.number.load(Ordering::Relaxed) == 0 {
@@ -154,10 +163,15 @@ impl HostHeap {
         mapping::find_free(bytes).ok_or(HostError::AddressSpace { bytes })
     }
 
-    /// Makes a request again that was refused, if it may have come before the window. A refused
-    /// request has changed nothing.
-    #[cold]
-    fn again(&self, request: impl FnOnce() -> *mut u8) -> *mut u8 {
+    /// Makes a request, and makes it again if it is refused and may have come before the window. A
+    /// refused request has changed nothing.
+    // Out of line, so that a request that the thread's own spans serve saves no register.
+    #[inline(never)]
+    fn slowly(&self, layout: Layout, request: impl Fn(Layout) -> *mut u8) -> *mut u8 {
+        let memory = request(layout);
+        if !memory.is_null() {
+            return memory;
+        }
         // A thread that has seen the heap open made this request later.
         let number = || self.number.load(Ordering::Relaxed);
         let is_refused = SEEN_OPEN.get() != 0 && SEEN_OPEN.get() == number();
@@ -165,22 +179,20 @@ impl HostHeap {
             return ptr::null_mut();
         }
         SEEN_OPEN.set(number());
-        request()
+        request(layout)
     }
 }
 
 // SAFETY: every request goes to the heap, which keeps the contract; one that is made again was
 // refused, and has changed nothing.
-unsafe impl GlobalAlloc for HostHeap {
+unsafe impl<K: Kernel> GlobalAlloc for HostHeap<K> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout of at least one byte.
-        let memory = unsafe { self.heap.alloc(layout) };
-        if memory.is_null() {
-            // SAFETY: the caller promises a layout of at least one byte.
-            return self.again(|| unsafe { self.heap.alloc(layout) });
+        if let Some(start) = alloc_at_once(&self.heap, layout) {
+            return start.as_ptr();
         }
-        memory
+        // SAFETY: the caller promises a layout of at least one byte.
+        self.slowly(layout, |layout| unsafe { self.heap.alloc(layout) })
     }
 
     #[inline]
@@ -192,12 +204,7 @@ unsafe impl GlobalAlloc for HostHeap {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller promises a layout of at least one byte.
-        let memory = unsafe { self.heap.alloc_zeroed(layout) };
-        if memory.is_null() {
-            // SAFETY: the caller promises a layout of at least one byte.
-            return self.again(|| unsafe { self.heap.alloc_zeroed(layout) });
-        }
-        memory
+        self.slowly(layout, |layout| unsafe { self.heap.alloc_zeroed(layout) })
     }
 
     #[inline]
@@ -208,8 +215,8 @@ unsafe impl GlobalAlloc for HostHeap {
 }
 
 /// The heap, which has its window, unless there is none to be had: then it refuses every request.
-impl Deref for HostHeap {
-    type Target = Heap<Host, HostKernel>;
+impl<K: Kernel> Deref for HostHeap<K> {
+    type Target = Heap<Host, K>;
 
     fn deref(&self) -> &Self::Target {
         // Why there is none is asked of `open`.
@@ -224,7 +231,7 @@ impl Default for HostHeap {
     }
 }
 
-impl fmt::Debug for HostHeap {
+impl<K: Kernel> fmt::Debug for HostHeap<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.heap.fmt(f)
     }

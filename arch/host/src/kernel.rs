@@ -25,6 +25,8 @@ thread_local! {
 }
 
 impl Kernel for HostKernel {
+    const CPUS: u16 = 16;
+
     #[inline]
     fn disable_interrupts() -> InterruptState {
         InterruptState::Enabled

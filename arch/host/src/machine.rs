@@ -105,6 +105,8 @@ impl Host {
 unsafe impl Machine for Host {
     const GEOMETRY: Geometry = GEOMETRY;
 
+    const POINTERS_ARE_ADDRESSES: bool = true;
+
     type IndexRoot = [IndexWord; 1 << GEOMETRY.index_root_shift];
 
     unsafe fn reserve(&self, range: VirtRange, _: Patience) -> Result<(), ReserveError> {

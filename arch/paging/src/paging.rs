@@ -406,6 +406,8 @@ where
 {
     const GEOMETRY: Geometry = M::GEOMETRY;
 
+    const POINTERS_ARE_ADDRESSES: bool = true;
+
     type IndexRoot = M::IndexRoot;
 
     /// Also refuses a range in which something is mapped or a table of the kernel's cannot serve

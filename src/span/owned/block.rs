@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
-use archipelago_api::Machine;
+use archipelago_api::{Machine, Reentry};
 
 use super::super::class::ClassTable;
 use super::super::record::WORD_BITS;
@@ -16,7 +16,8 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::swap_flag;
 use super::entry::ClassSpans;
-use super::places::{ENTRIES, Place, remote_words};
+use super::map::{MapView, SpanMap};
+use super::places::{ENTRIES, ENTRY_BYTES, Place, remote_words};
 use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
@@ -30,6 +31,8 @@ pub(super) const KEPT: usize = 4;
 #[repr(C)]
 pub(crate) struct CpuBlock {
     pub(super) entries: [ClassSpans; ENTRIES],
+    /// The records of the spans that CPUs own, by page.
+    pub(super) map: MapView,
     /// The tag of the CPU's spans in place 0.
     tag: Cell<u32>,
     is_entered: AtomicBool,
@@ -38,6 +41,11 @@ pub(crate) struct CpuBlock {
     pub(super) next_kept: Cell<usize>,
     pub(super) inbox: Inbox,
 }
+
+const _: () = assert!(
+    size_of::<ClassSpans>() == ENTRY_BYTES && core::mem::offset_of!(CpuBlock, entries) == 0,
+    "a place is the distance of an entry from the block"
+);
 
 // SAFETY: zero is valid for every field: numbers, and pointers that are not used before the entry
 // is set up.
@@ -52,6 +60,8 @@ unsafe impl Send for CpuBlock {}
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
     pub(super) block: &'a CpuBlock,
+    /// Whether the block's flag says so.
+    is_marked: bool,
 }
 
 /// An empty span that the block does not keep: it is nobody's now.
@@ -61,11 +71,13 @@ pub(crate) struct Emptied(pub(crate) SpanHandle);
 
 impl CpuBlock {
     /// Makes fresh memory the block of `owner`.
-    pub(crate) fn set_up(&self, owner: Owner, table: &ClassTable) {
-        self.tag.set(Tag::new(owner, Place::NONE.number()).0);
-        for (number, entry) in (0_u8..).zip(&self.entries) {
-            match Place::numbered(number).class(table) {
-                Some(class) if Place::of(table, class).number() == number => {
+    pub(crate) fn set_up(&self, owner: Owner, table: &ClassTable, map: Option<&'static SpanMap>) {
+        self.map.set_up(map);
+        self.tag.set(Tag::new(owner, Place::NONE).0);
+        for (number, entry) in (0..).zip(&self.entries) {
+            let place = Place::numbered(number);
+            match place.class(table) {
+                Some(class) if Place::of(table, class) == place => {
                     entry.set_up(
                         table.size_of_slot(class),
                         table.magic_of(class),
@@ -77,15 +89,17 @@ impl CpuBlock {
         }
     }
 
-    /// Enters the block, unless somebody is inside. `IS_SHARED` says that others than handlers of
-    /// this CPU may be: threads that are switched by interrupts, or other CPUs.
+    /// Enters the block, unless somebody is inside, as only `reentry` lets happen.
+    ///
+    /// # Safety
+    /// Unless threads may come between, the caller runs on the block's CPU.
     #[inline(always)]
-    pub(crate) fn enter<const IS_SHARED: bool>(&self) -> Option<Entered<'_>> {
-        if IS_SHARED {
+    pub(crate) unsafe fn enter(&self, reentry: Reentry) -> Option<Entered<'_>> {
+        if reentry.is_by_threads() {
             if swap_flag(&self.is_entered, true, Ordering::Acquire) {
                 return None;
             }
-        } else {
+        } else if reentry.is_by_handlers() {
             // A handler leaves the flag as it finds it, so nothing comes between these two.
             if self.is_entered.load(Ordering::Relaxed) {
                 return None;
@@ -93,7 +107,21 @@ impl CpuBlock {
             self.is_entered.store(true, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
         }
-        Some(Entered { block: self })
+        Some(Entered {
+            block: self,
+            is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
+        })
+    }
+
+    /// The entered block of a caller who has forgotten that he entered it.
+    ///
+    /// # Safety
+    /// The caller entered the block and has not left it.
+    pub(crate) unsafe fn entered(&self, reentry: Reentry) -> Entered<'_> {
+        Entered {
+            block: self,
+            is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
+        }
     }
 
     /// Frees `slot` of a span of this block's CPU for another, who has the slot.
@@ -119,6 +147,11 @@ impl CpuBlock {
         }
     }
 
+    /// The map of the heap's owned spans, if there is one.
+    pub(crate) fn map(&self) -> Option<&'static SpanMap> {
+        self.map.map()
+    }
+
     /// Whether a span with this tag is of this block.
     #[inline]
     pub(super) fn owns(&self, tag: Tag) -> bool {
@@ -129,23 +162,32 @@ impl CpuBlock {
 impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.block.is_entered.store(false, Ordering::Release);
+        if self.is_marked {
+            self.block.is_entered.store(false, Ordering::Release);
+        }
     }
 }
 
 impl<'a> Entered<'a> {
     #[inline(always)]
     pub(super) fn entry(&self, place: Place) -> &'a ClassSpans {
-        let number = usize::from(place.number());
-        // SAFETY: places have numbers below `ENTRIES`.
-        unsafe { core::hint::assert_unchecked(number < ENTRIES) };
-        &self.block.entries[number]
+        let first = core::ptr::from_ref(&self.block.entries).cast::<ClassSpans>();
+        // SAFETY: places are those of entries.
+        let entry = unsafe { first.byte_add(place.bytes()) };
+        // SAFETY: the entry lies in the block, which is borrowed as long.
+        unsafe { &*entry }
     }
 
     /// Takes a slot of the current word.
     #[inline(always)]
     pub(crate) fn take(&self, place: Place) -> Option<NonNull<u8>> {
         self.entry(place).take()
+    }
+
+    /// The block, which stays entered.
+    #[inline(always)]
+    pub(crate) fn stay(self) -> &'a CpuBlock {
+        core::mem::ManuallyDrop::new(self).block
     }
 
     /// Whether the block is this one.
@@ -156,6 +198,6 @@ impl<'a> Entered<'a> {
     /// The tag that spans of this block have in `place`.
     #[inline(always)]
     pub(crate) fn tag(&self, place: Place) -> Tag {
-        Tag(self.block.tag.get() | u32::from(place.number()))
+        Tag(self.block.tag.get() | place.bytes() as u32)
     }
 }

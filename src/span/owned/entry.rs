@@ -2,6 +2,7 @@
 //! spans that come after it.
 
 use core::cell::Cell;
+use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -72,7 +73,9 @@ impl ClassSpans {
             return None;
         }
         word.store(live | live.wrapping_add(1), Relaxed);
-        let slot = (!live).trailing_zeros() as usize;
+        // SAFETY: a word with every bit set is full, whatever the slots.
+        let free = unsafe { NonZeroUsize::new_unchecked(!live) };
+        let slot = free.trailing_zeros() as usize;
         let offset = slot * self.size.get() as usize;
         // SAFETY: the slot is one of the word's, whose slots lie in the span from the base on.
         let start = unsafe { self.base.get().add(offset) };

@@ -1,50 +1,122 @@
 //! Frees by the CPU that owns the span.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use archipelago_api::Machine;
+use archipelago_api::{Machine, VirtAddr};
 
-use super::super::record::WORD_BITS;
+use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::block::{Emptied, Entered};
+use super::map::MappedSpan;
 use super::places::Place;
 use crate::arena::SpanHandle;
 
+/// The outcome of a free that the owner makes at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OwnFree {
+    /// The slot is free.
+    Done,
+    /// The slot is free, and the span is to be looked at.
+    Spent(MappedSpan),
+    /// The address is not that of a live slot of the place in a span of the CPU's; nothing has
+    /// changed.
+    Refused,
+}
+
 impl Entered<'_> {
-    /// Frees the slot that begins `offset` bytes above the first of the span, whose record has the
-    /// tag of this block and `place`. With the `Emptied` the span is nobody's.
+    /// Frees the slot at `address`, if it is one of `place` in a span of this block.
+    ///
+    /// # Safety
+    /// If an object begins there, it is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn free_at<M: Machine>(&self, address: VirtAddr, place: Place) -> OwnFree {
+        let Some(span) = self.block.map.find::<M>(address) else {
+            return OwnFree::Refused;
+        };
+        // SAFETY: the caller's object keeps the span in use. Without one, the page is named as long
+        // as a CPU owns the span, which needs a second free of the object at the same time to end.
+        let record = unsafe { span.record() };
+        if record.tag() != self.tag(place) {
+            return OwnFree::Refused;
+        }
+        // SAFETY: as long as a CPU owns the span, its first page is read alone.
+        let base = unsafe { record.base_at_once() };
+        let offset = address.value().wrapping_sub(base);
+        let Some(slot) = self.entry(place).slot_at(offset) else {
+            return OwnFree::Refused;
+        };
+        // SAFETY:
+        // - the record is the CPU's, which alone gives it up;
+        // - the page is the span's, which is of the class of the place.
+        let word = unsafe { span.word(slot) };
+        if !clear_live(word, slot) {
+            return OwnFree::Refused;
+        }
+        // SAFETY: the record is the CPU's, and the block is entered.
+        if unsafe { spend(record) } {
+            return OwnFree::Spent(span);
+        }
+        OwnFree::Done
+    }
+
+    /// Frees a slot of a span of this block. With the `Emptied` a span is nobody's.
     ///
     /// # Errors
-    /// No slot begins there that is live; nothing has changed.
+    /// The slot is not live; nothing has changed.
     /// # Safety
     /// If there is a live slot, it is the caller's.
-    #[inline(always)]
-    pub(crate) unsafe fn free<M: Machine>(
+    pub(crate) unsafe fn free_slot<M: Machine>(
         &self,
         records: Records<'_, M>,
         (handle, span): (SpanHandle, SpanRef<'_>),
-        place: Place,
-        offset: usize,
+        slot: usize,
     ) -> Result<Option<Emptied>, ()> {
-        let entry = self.entry(place);
-        let slot = entry.slot_at(offset).ok_or(())?;
-        let word = span.word_or_none(slot / WORD_BITS).ok_or(())?;
-        let bit = 1 << (slot % WORD_BITS);
-        let live = word.load(Ordering::Relaxed);
-        if live & bit == 0 {
+        if !clear_live(span.word(slot / WORD_BITS), slot) {
             return Err(());
         }
-        word.store(live & !bit, Ordering::Relaxed);
-        let credit = span
-            .record
-            .free_slots
-            .load(Ordering::Relaxed)
-            .wrapping_sub(1);
-        span.record.free_slots.store(credit, Ordering::Relaxed);
-        if credit != 0 {
+        // SAFETY: the record is the CPU's, and the block is entered.
+        if unsafe { !spend(span.record) } {
             return Ok(None);
         }
-        Ok(self.credit_is_spent(records, (handle, span), place))
+        Ok(self.credit_is_spent(records, handle))
     }
+
+    /// Looks at a span whose credit a free has spent. With the `Emptied` a span is nobody's.
+    pub(crate) fn look_at<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        span: MappedSpan,
+    ) -> Option<Emptied> {
+        // SAFETY: the span is the CPU's, which alone gives it up.
+        let handle = records.handle(unsafe { span.record() })?;
+        self.credit_is_spent(records, handle)
+    }
+}
+
+/// Clears the live bit of a slot in its word; `false` if it was not set.
+#[inline(always)]
+fn clear_live(word: &AtomicUsize, slot: usize) -> bool {
+    let before = word.load(Ordering::Relaxed);
+    let after = before & !(1 << (slot % WORD_BITS));
+    if after == before {
+        return false;
+    }
+    word.store(after, Ordering::Relaxed);
+    true
+}
+
+/// Counts a free; `true` if the span has no credit any more.
+///
+/// # Safety
+/// The span is a CPU's whose block the caller has entered.
+#[inline(always)]
+unsafe fn spend(record: &Record) -> bool {
+    // Not as an atomic: that would be three instructions instead of one.
+    let credit = record.free_slots.as_ptr();
+    // SAFETY: of a span that a CPU owns, nobody else reads or writes the credit.
+    let left = unsafe { credit.read() }.wrapping_sub(1);
+    // SAFETY: as above.
+    unsafe { credit.write(left) };
+    left == 0
 }

@@ -12,6 +12,7 @@ mod atomics;
 mod block;
 mod entry;
 mod frees;
+mod map;
 mod notices;
 mod places;
 mod queue;
@@ -20,6 +21,8 @@ mod tag;
 
 pub(crate) use atomics::ARE_THERE;
 pub(crate) use block::{CpuBlock, Emptied, Entered};
+pub(crate) use frees::OwnFree;
+pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
 pub(crate) use remote::RemoteFree;

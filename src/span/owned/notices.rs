@@ -65,7 +65,7 @@ impl Entered<'_> {
         span: SpanRef<'_>,
     ) {
         let record = span.record;
-        let place = Place::numbered(record.tag().place());
+        let place = record.tag().place();
         let entry = self.entry(place);
         let slots = usize::from(entry.slots.get());
         keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Relaxed);
@@ -107,12 +107,7 @@ impl Entered<'_> {
             self.leave_current(records, entry);
             while let Some(handle) = entry.first() {
                 let span = records.get(handle);
-                self.disown(
-                    records,
-                    handle,
-                    span,
-                    Place::numbered(span.record.tag().place()),
-                );
+                self.disown(records, handle, span, span.record.tag().place());
                 visit(handle);
             }
         }

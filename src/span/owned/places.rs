@@ -20,36 +20,48 @@ const COARSE: usize = 2 * LARGEST / COARSE_ALIGN + 1;
 /// dry.
 pub(super) const ENTRIES: usize = 72;
 
-/// The number of an entry in a CPU's block; 0 for a layout that no CPU's span serves.
+/// Bytes of an entry.
+pub(super) const ENTRY_BYTES: usize = 64;
+
+/// The place of an entry in a CPU's block, in bytes; 0 for a layout that no CPU's span serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u8);
+pub(crate) struct Place(usize);
 
 /// The places of all layouts.
 #[derive(Debug)]
 pub(crate) struct Places {
-    fine: [u8; FINE + 1],
+    fine: [u16; FINE + 1],
     /// By `(LARGEST - 1 + size + align) >> log2(align)`: each alignment has a stretch of its own.
-    coarse: [u8; COARSE],
+    coarse: [u16; COARSE],
 }
 
 impl Place {
     /// The place of no class.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The place with this number.
-    #[inline(always)]
-    pub(crate) const fn numbered(number: u8) -> Self {
-        Self(if (number as usize) < ENTRIES {
-            number
-        } else {
-            0
-        })
+    /// The place of the entry with this number, of [`ENTRIES`].
+    pub(super) const fn numbered(number: u8) -> Self {
+        Self(number as usize * ENTRY_BYTES)
     }
 
-    /// The number.
+    /// The place `bytes` into a block, as a tag has it.
+    pub(super) const fn at(bytes: usize) -> Self {
+        if bytes < ENTRIES * ENTRY_BYTES && bytes % ENTRY_BYTES == 0 {
+            Self(bytes)
+        } else {
+            Self::NONE
+        }
+    }
+
+    /// Bytes from the beginning of a block.
     #[inline(always)]
-    pub(crate) const fn number(self) -> u8 {
+    pub(super) const fn bytes(self) -> usize {
         self.0
+    }
+
+    /// The number of the entry.
+    const fn number(self) -> usize {
+        self.0 / ENTRY_BYTES
     }
 
     /// Whether there is a class for the place.
@@ -66,14 +78,14 @@ impl Place {
         if table.size(class) > LARGEST || table.slots(class) > most || number >= ENTRIES {
             return Self::NONE;
         }
-        Self(class.number() + 1)
+        Self::numbered(class.number() + 1)
     }
 
     /// The class of the place.
     pub(crate) const fn class(self, table: &ClassTable) -> Option<SizeClass> {
-        match self.0.checked_sub(1) {
-            Some(number) => table.class(number),
-            None => None,
+        match self.number() {
+            0 => None,
+            number => table.class((number - 1).to_le_bytes()[0]),
         }
     }
 }
@@ -106,13 +118,30 @@ impl Places {
     }
 
     /// The place that serves `layout`.
+    // One decision after the other, the most frequent first: most layouts pass two.
     #[inline(always)]
     pub(crate) fn place_of(&self, layout: Layout) -> Place {
         let (size, align) = (layout.size(), layout.align());
-        if size <= FINE && align <= FINE_ALIGN {
-            return Place(self.fine[size]);
+        if align > FINE_ALIGN {
+            if align == COARSE_ALIGN {
+                return self.place_of_coarse(size);
+            }
+            return self.place_of_any(size, align);
         }
-        self.place_of_any(size, align)
+        match self.fine.get(size) {
+            Some(place) => Place(usize::from(*place)),
+            None => self.place_of_coarse(size),
+        }
+    }
+
+    /// The place for `size` bytes aligned to [`COARSE_ALIGN`].
+    #[inline(always)]
+    fn place_of_coarse(&self, size: usize) -> Place {
+        if size > LARGEST {
+            return Place::NONE;
+        }
+        let at = (LARGEST - 1 + size + COARSE_ALIGN) / COARSE_ALIGN;
+        Place(usize::from(self.coarse.get(at).copied().unwrap_or(0)))
     }
 
     #[inline(always)]
@@ -120,15 +149,15 @@ impl Places {
         if size > LARGEST {
             return Place::NONE;
         }
-        let align = align.max(COARSE_ALIGN);
         let at = (LARGEST - 1).wrapping_add(size).wrapping_add(align) >> align.trailing_zeros();
-        Place(self.coarse.get(at).copied().unwrap_or(0))
+        Place(usize::from(self.coarse.get(at).copied().unwrap_or(0)))
     }
 }
 
-const fn place_for(table: &ClassTable, size: usize, align: usize) -> u8 {
+const fn place_for(table: &ClassTable, size: usize, align: usize) -> u16 {
     match table.class_for(size, align) {
-        Some(class) => Place::of(table, class).0,
+        // At most 2^8 times 2^6.
+        Some(class) => Place::of(table, class).0 as u16,
         None => 0,
     }
 }

@@ -33,11 +33,11 @@ impl Entered<'_> {
     pub(super) fn credit_is_spent<M: Machine>(
         &self,
         records: Records<'_, M>,
-        (handle, span): (SpanHandle, SpanRef<'_>),
-        place: Place,
+        handle: SpanHandle,
     ) -> Option<Emptied> {
-        let entry = self.entry(place);
+        let span = records.get(handle);
         let record = span.record;
+        let entry = self.entry(record.tag().place());
         let live = self.live_slots(span, entry);
         if entry.current.get() == handle.0.get() {
             if live == 0 {
@@ -87,11 +87,11 @@ impl Entered<'_> {
         if !self.block.owns(tag) {
             return None;
         }
-        let entry = self.entry(Place::numbered(tag.place()));
+        let entry = self.entry(tag.place());
         if self.live_slots(span, entry) != 0 {
             return None;
         }
-        self.disown(records, handle, span, Place::numbered(tag.place()));
+        self.disown(records, handle, span, tag.place());
         Some(Emptied(handle))
     }
 
@@ -110,6 +110,7 @@ impl Entered<'_> {
         } else if record.previous.load(Ordering::Relaxed) != FULL {
             entry.queue_mut(|queue| queue.unlink(records, handle));
         }
+        self.block.map.clear::<M>(record.run::<M>());
         let slots = entry.slots.get();
         let live = self.live_slots(span, entry);
         record.tag.store(Tag::NONE.0, Ordering::Relaxed);
@@ -135,6 +136,8 @@ impl Entered<'_> {
         span.record.fresh_slot.store(0, Ordering::Relaxed);
         // The release is for those who look the record up; the tag comes last.
         span.record.tag.store(self.tag(place).0, Ordering::Release);
+        let run = span.record.run::<M>();
+        self.block.map.enter::<M>(run, records.place(handle));
         self.leave_current(records, entry);
         self.make_current(records, handle, span, entry);
     }

@@ -1,5 +1,7 @@
 //! The tag of a record: the CPU that owns the span, and the span's place in the CPU's block.
 
+use super::places::Place;
+
 /// The two highest bits of the tag of a span that is a CPU's. A record with others says nothing
 /// there, or something else.
 const OWNED: u32 = 0b10 << 30;
@@ -39,8 +41,8 @@ impl Tag {
 
     /// The tag of a span of `owner` in place number `place`.
     #[inline(always)]
-    pub(crate) const fn new(owner: Owner, place: u8) -> Self {
-        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place as u32)
+    pub(super) const fn new(owner: Owner, place: Place) -> Self {
+        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place.bytes() as u32)
     }
 
     /// The CPU that owns the span, if one does.
@@ -53,9 +55,8 @@ impl Tag {
         Some(Owner(u16::from_le_bytes([low, high]) & CPU_MASK))
     }
 
-    /// The number of the span's place in its owner's block.
-    pub(crate) const fn place(self) -> u8 {
-        let [number, ..] = (self.0 & PLACE_MASK).to_le_bytes();
-        number
+    /// The span's place in its owner's block.
+    pub(crate) const fn place(self) -> Place {
+        Place::at((self.0 & PLACE_MASK) as usize)
     }
 }

@@ -12,6 +12,8 @@ use spin::Mutex;
 use talc::TalcLock;
 use talc::source::Manual;
 
+use crate::one_thread::OneThread;
+
 /// A heap that is compared.
 #[derive(Clone, Copy)]
 pub(crate) struct Heap {
@@ -22,6 +24,8 @@ pub(crate) struct Heap {
     heap: &'static (dyn GlobalAlloc + Sync),
     /// Gives the heap its memory, if it has to be given.
     give: Option<fn()>,
+    /// Whether several threads may use the heap.
+    pub(crate) is_shared: bool,
 }
 
 /// Bytes of address space of a heap that has to be given its memory.
@@ -32,6 +36,7 @@ const GIVEN_BYTES: usize = 1 << 30;
 static HARNESS: HostHeap = HostHeap::new();
 
 static ARCHIPELAGO: HostHeap = HostHeap::new();
+static ARCHIPELAGO_ONE: HostHeap<OneThread> = HostHeap::with_kernel(GIVEN_BYTES);
 static TALC: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
 static RLSF: Fits = Fits(Mutex::new(Tlsf::new()));
 static LINKED_LIST: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHeap::empty();
@@ -41,6 +46,7 @@ static BUDDY: buddy_system_allocator::LockedHeap<32> = buddy_system_allocator::L
 const HEAPS: &[Heap] = &[
     Heap::new("null", "archipelago-workloads", &Nothing),
     Heap::new("archipelago", "archipelago-host", &ARCHIPELAGO),
+    Heap::new("archipelago-one", "archipelago-host", &ARCHIPELAGO_ONE).for_one_thread(),
     Heap::new(
         "rusty_alloc",
         "rusty_alloc-api",
@@ -99,6 +105,14 @@ impl Heap {
             package,
             heap,
             give: None,
+            is_shared: true,
+        }
+    }
+
+    const fn for_one_thread(self) -> Self {
+        Self {
+            is_shared: false,
+            ..self
         }
     }
 

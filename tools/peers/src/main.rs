@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod heaps;
+mod one_thread;
 mod page;
 mod times;
 

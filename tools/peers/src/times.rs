@@ -37,6 +37,9 @@ pub(crate) fn print(rounds: &str, names: &[&str]) -> Done {
         // The first rounds fill caches and heaps.
         for round in 0..rounds + 2 {
             for (heap, times) in heaps.iter().zip(&mut times) {
+                if threads > 1 && !heap.is_shared {
+                    continue;
+                }
                 let nanoseconds = one_round(heap, &work, threads);
                 if round >= 2 {
                     times.push(nanoseconds);
@@ -47,6 +50,9 @@ pub(crate) fn print(rounds: &str, names: &[&str]) -> Done {
             }
         }
         for (heap, times) in heaps.iter().zip(&mut times) {
+            if times.is_empty() {
+                continue;
+            }
             times.sort_by(f64::total_cmp);
             let at = |percent: usize| times[(times.len() - 1) * percent / 100];
             let [least, half, most, all] = [0, 50, 90, 99].map(at);

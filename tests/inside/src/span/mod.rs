@@ -37,7 +37,10 @@ pub(crate) use central::{Central, Lists};
 pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanClass};
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
-pub(crate) use owned::{ARE_THERE, CpuBlock, Emptied, Entered, Owner, Place, Places, RemoteFree};
+pub(crate) use owned::{
+    ARE_THERE, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place, Places,
+    RemoteFree, SpanMap,
+};
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};
 pub(crate) use slots::{LiveSlot, SpanRef};
