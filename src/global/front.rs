@@ -98,6 +98,9 @@ extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
 ) -> *mut u8 {
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    if let Some(start) = heap.cpus().alloc_next(layout) {
+        return start.as_ptr();
+    }
     pointer_or_null(heap.allocate(layout, K::context()).ok())
 }
 

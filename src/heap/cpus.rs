@@ -27,6 +27,15 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         Some((self.enter()?.take(place)?, place))
     }
 
+    /// Allocates a slot of the CPU's from the spans that it has besides the current word.
+    #[inline(always)]
+    pub(crate) fn alloc_next(self, layout: Layout) -> Option<NonNull<u8>> {
+        let place = Heap::<M, K>::PLACES.place_of(layout);
+        let online = self.heap.pages.online()?;
+        let entered = self.enter()?;
+        entered.take_more(online.records(), place)
+    }
+
     /// Frees an object that lies in a span of the CPU's; `false`, and nothing is changed, if it
     /// does not, or is not one.
     ///
@@ -82,7 +91,11 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         }
         let records = online.records();
         let entered = self.enter()?;
-        let mut taken = entered.take_more(records, place);
+        // A handler may have left something since the request began.
+        let mut taken = entered.take(place);
+        if taken.is_none() {
+            taken = entered.take_more(records, place);
+        }
         if taken.is_none() {
             let span_class = SpanClass::noscan(class);
             let central = self.heap.central.lock().take_span(records, span_class);

@@ -6,7 +6,11 @@ use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use archipelago_api::Machine;
+
 use super::super::list::RecordList;
+use super::super::record::WORD_BITS;
+use super::super::records::Records;
 use crate::arena::SpanHandle;
 
 /// A word without free slots, which a dry entry takes from.
@@ -100,6 +104,21 @@ impl ClassSpans {
     #[inline]
     pub(super) fn first(&self) -> Option<SpanHandle> {
         self.queue.get().first()
+    }
+
+    /// Takes the first span off the queue.
+    #[inline(always)]
+    pub(super) fn pop<M: Machine>(&self, records: Records<'_, M>) -> Option<SpanHandle> {
+        let mut queue = self.queue.get();
+        let first = queue.pop(records);
+        self.queue.set(queue);
+        first
+    }
+
+    /// Whether all slots of a span have their bits in one word.
+    #[inline(always)]
+    pub(super) fn has_one_word(&self) -> bool {
+        usize::from(self.slots.get()) <= WORD_BITS
     }
 
     /// Changes the queue.

@@ -12,38 +12,40 @@ use super::super::slots::SpanRef;
 use super::atomics::{keep_in_number, set_in_number, swap_mask, swap_word};
 use super::block::{Emptied, Entered};
 use super::places::{Place, remote_words};
-use super::queue::FULL;
+use super::queue::{FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 
 impl Entered<'_> {
-    /// Takes a slot of `place` whose current word is used up: of another word, of a span in the
+    /// Takes a slot of `place`, whose current word is used up: of another word, of a span in the
     /// queue, or of one that others have freed slots of.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn take_more<M: Machine>(
         &self,
         records: Records<'_, M>,
         place: Place,
     ) -> Option<NonNull<u8>> {
         let entry = self.entry(place);
-        if let Some(taken) = entry.take() {
-            return Some(taken);
-        }
-        if let Some(handle) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
-            let span = records.get(handle);
-            if self.next_word(records, span, entry) {
+        let current = NonZeroU32::new(entry.current.get()).map(SpanHandle);
+        if let Some(handle) = current.filter(|_| !entry.has_one_word()) {
+            if self.next_word(records, records.get(handle), entry) {
                 return entry.take();
             }
         }
         if entry.first().is_none() && !self.block.inbox.is_empty() {
             self.read_notices(records);
         }
-        let handle = entry.first()?;
+        let handle = entry.pop(records)?;
+        if let Some(full) = current {
+            self.mark_full(records.get(full).record, entry.slots.get());
+        }
         let span = records.get(handle);
-        entry.queue_mut(|queue| queue.unlink(records, handle));
-        self.leave_current(records, entry);
-        self.make_current(records, handle, span, entry);
+        // In the queue, the credit is the number of live slots.
+        let credit = span.record.free_slots.load(Ordering::Relaxed) + LOOK;
+        span.record.free_slots.store(credit, Ordering::Relaxed);
+        span.record.previous.store(0, Ordering::Relaxed);
+        entry.current.set(handle.0.get());
+        self.next_word(records, span, entry);
         entry.take()
     }
 

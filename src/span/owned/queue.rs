@@ -20,7 +20,7 @@ use super::tag::Tag;
 use crate::arena::SpanHandle;
 
 /// Frees after which a current span is looked at that may be empty.
-const LOOK: u16 = 16;
+pub(super) const LOOK: u16 = 16;
 /// Spans of so many slots or fewer are queued at their first free, others after a quarter.
 const FEW_SLOTS: u16 = 16;
 /// The link back of a span that is full and not in the queue.
@@ -28,8 +28,7 @@ pub(super) const FULL: u32 = u32::MAX;
 
 impl Entered<'_> {
     /// Looks at a span that has had as many frees as it was to have.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn credit_is_spent<M: Machine>(
         &self,
         records: Records<'_, M>,
@@ -38,22 +37,37 @@ impl Entered<'_> {
         let span = records.get(handle);
         let record = span.record;
         let entry = self.entry(record.tag().place());
-        let live = self.live_slots(span, entry);
-        if entry.current.get() == handle.0.get() {
+        if record.previous.load(Ordering::Relaxed) == FULL {
+            // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
+            let slots = entry.slots.get();
+            let live = slots - credit_of_full(slots);
+            self.push(records, handle, record, entry);
             if live == 0 {
-                return self.keep(records, handle, span);
+                return self.keep(records, handle, record);
             }
-            record.free_slots.store(live.max(LOOK), Ordering::Relaxed);
+            record.free_slots.store(live, Ordering::Relaxed);
             return None;
         }
-        if record.previous.load(Ordering::Relaxed) == FULL {
-            self.push(records, handle, record, entry);
-        }
+        self.look_again(records, (handle, span), entry)
+    }
+
+    /// Looks at a span that is current or in the queue.
+    #[inline(never)]
+    fn look_again<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        (handle, span): (SpanHandle, SpanRef<'_>),
+        entry: &ClassSpans,
+    ) -> Option<Emptied> {
+        let record = span.record;
+        let live = self.live_slots(span, entry);
         if live == 0 {
-            return self.keep(records, handle, span);
+            return self.keep(records, handle, record);
         }
+        let is_current = entry.current.get() == handle.0.get();
         // Queued spans only get frees, so that this finds the very last.
-        record.free_slots.store(live, Ordering::Relaxed);
+        let credit = if is_current { live.max(LOOK) } else { live };
+        record.free_slots.store(credit, Ordering::Relaxed);
         None
     }
 
@@ -62,9 +76,9 @@ impl Entered<'_> {
         &self,
         records: Records<'_, M>,
         handle: SpanHandle,
-        span: SpanRef<'_>,
+        record: &Record,
     ) -> Option<Emptied> {
-        span.record.free_slots.store(LOOK, Ordering::Relaxed);
+        record.free_slots.store(LOOK, Ordering::Relaxed);
         let block = self.block;
         if block.kept.iter().any(|kept| kept.get() == handle.0.get()) {
             return None;
@@ -159,10 +173,12 @@ impl Entered<'_> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn mark_full(&self, record: &Record, slots: u16) {
         record.previous.store(FULL, Ordering::Relaxed);
-        let credit = if slots <= FEW_SLOTS { 1 } else { slots / 4 };
-        record.free_slots.store(credit, Ordering::Relaxed);
+        record
+            .free_slots
+            .store(credit_of_full(slots), Ordering::Relaxed);
     }
 
     pub(super) fn make_current<M: Machine>(
@@ -182,6 +198,7 @@ impl Entered<'_> {
     }
 
     /// Takes slots from the first word of the span that has free ones.
+    #[inline(always)]
     pub(super) fn next_word<M: Machine>(
         &self,
         records: Records<'_, M>,
@@ -223,4 +240,10 @@ impl Entered<'_> {
         record.previous.store(0, Ordering::Relaxed);
         entry.queue_mut(|queue| queue.link(records, handle));
     }
+}
+
+/// The frees after which a full span of `slots` slots comes into the queue.
+#[inline(always)]
+const fn credit_of_full(slots: u16) -> u16 {
+    if slots <= FEW_SLOTS { 1 } else { slots / 4 }
 }
