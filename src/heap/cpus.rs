@@ -27,12 +27,23 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         Some((self.enter()?.take(place)?, place))
     }
 
-    /// Allocates a slot of the CPU's from the spans that it has besides the current word.
+    /// Allocates a slot of the next span that the CPU has, if that is soon done.
     #[inline(always)]
     pub(crate) fn alloc_next(self, layout: Layout) -> Option<NonNull<u8>> {
         let place = Heap::<M, K>::PLACES.place_of(layout);
-        let online = self.heap.pages.online()?;
         let entered = self.enter()?;
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
+        entered.take_next(online.records(), place)
+    }
+
+    /// Allocates a slot of the CPU's from the spans that it has besides the current word.
+    #[inline(always)]
+    pub(crate) fn alloc_more(self, layout: Layout) -> Option<NonNull<u8>> {
+        let place = Heap::<M, K>::PLACES.place_of(layout);
+        let entered = self.enter()?;
+        // SAFETY: as above.
+        let online = unsafe { self.heap.pages.online_at_once() };
         entered.take_more(online.records(), place)
     }
 
@@ -91,11 +102,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         }
         let records = online.records();
         let entered = self.enter()?;
-        // A handler may have left something since the request began.
-        let mut taken = entered.take(place);
-        if taken.is_none() {
-            taken = entered.take_more(records, place);
-        }
+        let mut taken = entered.take_more(records, place);
         if taken.is_none() {
             let span_class = SpanClass::noscan(class);
             let central = self.heap.central.lock().take_span(records, span_class);
@@ -210,9 +217,26 @@ extern "C" fn look_at<M: Machine, K: Kernel>(
     block: &CpuBlock,
     span: MappedSpan,
 ) {
-    let Some(online) = heap.pages.online() else {
+    // SAFETY: a heap that has blocks is online.
+    let online = unsafe { heap.pages.online_at_once() };
+    // SAFETY: the caller has entered the block.
+    let entered = unsafe { block.entered(K::REENTRY) };
+    if entered.queue_full(online.records(), span) {
         return;
-    };
+    }
+    look_longer(heap, entered.stay(), span);
+}
+
+/// Looks at a span that is current or empty, and leaves the CPU's `block`, which the caller has
+/// entered.
+#[inline(never)]
+extern "C" fn look_longer<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    block: &CpuBlock,
+    span: MappedSpan,
+) {
+    // SAFETY: a heap that has blocks is online.
+    let online = unsafe { heap.pages.online_at_once() };
     // SAFETY: the caller has entered the block.
     let entered = unsafe { block.entered(K::REENTRY) };
     let emptied = entered.look_at(online.records(), span);

@@ -36,6 +36,12 @@ impl RecordList {
     /// Puts a record that is on no list in front.
     #[inline(never)]
     pub(super) fn link<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
+        self.push(records, handle);
+    }
+
+    /// [`link`](Self::link), in line.
+    #[inline(always)]
+    pub(super) fn push<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
         records.get(handle).record.next.store(self.first, Relaxed);
         if let Some(next) = self.first() {
             let next = records.get(next).record;

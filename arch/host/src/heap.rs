@@ -7,7 +7,7 @@ use core::ops::Deref;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use archipelago::{Heap, InitError, Window, alloc_at_once};
+use archipelago::{Heap, InitError, Window, alloc_at_once, alloc_next};
 use archipelago_api::{Kernel, ReserveError, VirtRange};
 
 use crate::error::HostError;
@@ -163,6 +163,17 @@ impl<K: Kernel> HostHeap<K> {
         mapping::find_free(bytes).ok_or(HostError::AddressSpace { bytes })
     }
 
+    /// Allocates memory that is not at hand, of the thread's next span or in any other way.
+    // Out of line, as is what comes then: each saves as few registers as it needs.
+    #[inline(never)]
+    fn soon(&self, layout: Layout) -> *mut u8 {
+        if let Some(start) = alloc_next(&self.heap, layout) {
+            return start.as_ptr();
+        }
+        // SAFETY: the caller promises a layout of at least one byte.
+        self.slowly(layout, |layout| unsafe { self.heap.alloc(layout) })
+    }
+
     /// Makes a request, and makes it again if it is refused and may have come before the window. A
     /// refused request has changed nothing.
     // Out of line, so that a request that the thread's own spans serve saves no register.
@@ -191,8 +202,7 @@ unsafe impl<K: Kernel> GlobalAlloc for HostHeap<K> {
         if let Some(start) = alloc_at_once(&self.heap, layout) {
             return start.as_ptr();
         }
-        // SAFETY: the caller promises a layout of at least one byte.
-        self.slowly(layout, |layout| unsafe { self.heap.alloc(layout) })
+        self.soon(layout)
     }
 
     #[inline]

@@ -115,6 +115,14 @@ impl ClassSpans {
         first
     }
 
+    /// Puts a span in front of the queue.
+    #[inline(always)]
+    pub(super) fn push<M: Machine>(&self, records: Records<'_, M>, handle: SpanHandle) {
+        let mut queue = self.queue.get();
+        queue.push(records, handle);
+        self.queue.set(queue);
+    }
+
     /// Whether all slots of a span have their bits in one word.
     #[inline(always)]
     pub(super) fn has_one_word(&self) -> bool {

@@ -10,6 +10,7 @@ use super::super::slots::SpanRef;
 use super::block::{Emptied, Entered};
 use super::map::MappedSpan;
 use super::places::Place;
+use super::queue::{FULL, credit_of_full};
 use crate::arena::SpanHandle;
 
 /// The outcome of a free that the owner makes at once.
@@ -82,6 +83,31 @@ impl Entered<'_> {
         Ok(self.credit_is_spent(records, handle))
     }
 
+    /// Puts a span in the queue that was full until a free spent its credit; `false` if it was not,
+    /// or is empty now.
+    #[inline(always)]
+    pub(crate) fn queue_full<M: Machine>(&self, records: Records<'_, M>, span: MappedSpan) -> bool {
+        // SAFETY: the span is the CPU's, which alone gives it up.
+        let record = unsafe { span.record() };
+        if record.previous.load(Ordering::Relaxed) != FULL {
+            return false;
+        }
+        let Some(handle) = records.handle(record) else {
+            return false;
+        };
+        let entry = self.entry(record.tag().place());
+        // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
+        let slots = entry.slots.get();
+        let live = slots - credit_of_full(slots);
+        if live == 0 {
+            return false;
+        }
+        record.previous.store(0, Ordering::Relaxed);
+        entry.push(records, handle);
+        record.free_slots.store(live, Ordering::Relaxed);
+        true
+    }
+
     /// Looks at a span whose credit a free has spent. With the `Emptied` a span is nobody's.
     pub(crate) fn look_at<M: Machine>(
         &self,
@@ -119,4 +145,17 @@ unsafe fn spend(record: &Record) -> bool {
     // SAFETY: as above.
     unsafe { credit.write(left) };
     left == 0
+}
+
+/// Gives a span of the CPU's so many frees more.
+///
+/// # Safety
+/// As for [`spend`].
+#[inline(always)]
+pub(super) unsafe fn add_credit(record: &Record, more: u16) {
+    let credit = record.free_slots.as_ptr();
+    // SAFETY: of a span that a CPU owns, nobody else reads or writes the credit.
+    let sum = unsafe { credit.read() }.wrapping_add(more);
+    // SAFETY: as above.
+    unsafe { credit.write(sum) };
 }

@@ -11,12 +11,47 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::{keep_in_number, set_in_number, swap_mask, swap_word};
 use super::block::{Emptied, Entered};
+use super::frees::add_credit;
 use super::places::{Place, remote_words};
 use super::queue::{FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 
 impl Entered<'_> {
+    /// Takes a slot of the first span in the queue of `place`, whose current word is used up, if a
+    /// span of the place has one word. The short way of [`take_more`](Self::take_more).
+    #[inline(always)]
+    pub(crate) fn take_next<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        place: Place,
+    ) -> Option<NonNull<u8>> {
+        let entry = self.entry(place);
+        // Somebody else may have been inside when the caller looked at the word.
+        if let Some(taken) = entry.take() {
+            return Some(taken);
+        }
+        if !entry.has_one_word() {
+            return None;
+        }
+        let handle = entry.pop(records)?;
+        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
+            self.mark_full(records.get(full).record, entry.slots.get());
+        }
+        let record = records.get(handle).record;
+        // SAFETY: the span is the CPU's, and the block is entered.
+        unsafe { add_credit(record, LOOK) };
+        record.previous.store(0, Ordering::Relaxed);
+        entry.current.set(handle.0.get());
+        let start = records.machine().pointer(record.base::<M>());
+        let full = usize::MAX >> (WORD_BITS - usize::from(entry.slots.get()));
+        // SAFETY:
+        // 1. the word is the current span's;
+        // 2. the span has no other, and as many slots.
+        unsafe { entry.take_from(&record.bits[0], full, start.as_ptr()) };
+        entry.take()
+    }
+
     /// Takes a slot of `place`, whose current word is used up: of another word, of a span in the
     /// queue, or of one that others have freed slots of.
     #[inline(always)]
@@ -26,6 +61,9 @@ impl Entered<'_> {
         place: Place,
     ) -> Option<NonNull<u8>> {
         let entry = self.entry(place);
+        if let Some(taken) = entry.take() {
+            return Some(taken);
+        }
         let current = NonZeroU32::new(entry.current.get()).map(SpanHandle);
         if let Some(handle) = current.filter(|_| !entry.has_one_word()) {
             if self.next_word(records, records.get(handle), entry) {
@@ -40,9 +78,8 @@ impl Entered<'_> {
             self.mark_full(records.get(full).record, entry.slots.get());
         }
         let span = records.get(handle);
-        // In the queue, the credit is the number of live slots.
-        let credit = span.record.free_slots.load(Ordering::Relaxed) + LOOK;
-        span.record.free_slots.store(credit, Ordering::Relaxed);
+        // SAFETY: the span is the CPU's, and the block is entered.
+        unsafe { add_credit(span.record, LOOK) };
         span.record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
         self.next_word(records, span, entry);

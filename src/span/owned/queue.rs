@@ -244,6 +244,6 @@ impl Entered<'_> {
 
 /// The frees after which a full span of `slots` slots comes into the queue.
 #[inline(always)]
-const fn credit_of_full(slots: u16) -> u16 {
+pub(super) const fn credit_of_full(slots: u16) -> u16 {
     if slots <= FEW_SLOTS { 1 } else { slots / 4 }
 }
