@@ -13,7 +13,8 @@ use crate::arena::SpanHandle;
 use crate::pageheap::{Online, Want};
 use crate::region::Cause;
 use crate::span::{
-    CpuBlock, Emptied, Kind, MappedSpan, OwnFree, Place, RemoteFree, SizeClass, SpanClass, SpanRef,
+    CpuBlock, Emptied, Entered, Kind, MappedSpan, OwnFree, Place, Record, RecordKind, RemoteFree,
+    SizeClass, SpanClass, SpanRef,
 };
 
 impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
@@ -111,6 +112,9 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
                 taken = entered.take(place);
             }
         }
+        if taken.is_none() && self.recast_kept(online, &entered, class) {
+            taken = entered.take(place);
+        }
         drop(entered);
         if let Some(start) = taken {
             return Some(Ok(Self::cleared(start, class, flags)));
@@ -119,6 +123,27 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             Ok(start) => Some(Ok(Self::cleared(start?, class, flags))),
             Err(cause) => Some(Err(cause)),
         }
+    }
+
+    /// Makes an empty span that the CPU keeps one of `class`, which has a place; `false` if none has
+    /// as many pages.
+    fn recast_kept(self, online: &Online<M>, entered: &Entered<'_>, class: SizeClass) -> bool {
+        let records = online.records();
+        let slots = Heap::<M, K>::TABLE.slots(class);
+        let is_narrow = record_kind::<M, K>(slots) == RecordKind::Narrow;
+        let pages = Heap::<M, K>::TABLE.pages(class);
+        let fits =
+            |record: &Record| (is_narrow || record.is_wide()) && record.run::<M>().count == pages;
+        let Some(Emptied(handle)) = entered.give_up_kept_one(records, fits) else {
+            return false;
+        };
+        let record = records.get(handle).record;
+        let mut lists = self.heap.central.lock();
+        // A span has at most 1280 slots.
+        lists.recast_span::<M>(record, class, u16::try_from(slots).unwrap_or(u16::MAX));
+        drop(lists);
+        entered.own(records, handle, Place::of(Heap::<M, K>::TABLE, class));
+        true
     }
 
     /// The memory of a slot, cleared if `flags` ask for zeroes.

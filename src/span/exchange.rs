@@ -4,7 +4,7 @@ use archipelago_api::Machine;
 
 use super::central::Lists;
 use super::class::{SizeClass, SpanClass};
-use super::record::Record;
+use super::record::{Kind, Record};
 use super::records::Records;
 use super::tokens::RetiredRun;
 use crate::arena::SpanHandle;
@@ -22,6 +22,18 @@ impl Lists {
 
     /// Counts a small span that was just made, for a CPU.
     pub(crate) fn count_span<M: Machine>(&mut self, record: &Record) {
+        self.counts.count_small::<M>(record, true);
+    }
+
+    /// Makes an empty span that was a CPU's one of another class with as many pages, for a CPU.
+    pub(crate) fn recast_span<M: Machine>(
+        &mut self,
+        record: &Record,
+        class: SizeClass,
+        slots: u16,
+    ) {
+        self.counts.count_small::<M>(record, false);
+        record.describe::<M>(Kind::Small(class.number()), record.run::<M>(), slots, false);
         self.counts.count_small::<M>(record, true);
     }
 

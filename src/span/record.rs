@@ -140,7 +140,8 @@ impl Record {
         &self.pages
     }
 
-    pub(super) fn is_wide(&self) -> bool {
+    /// Whether the record is part of a wide one.
+    pub(crate) fn is_wide(&self) -> bool {
         is_wide(self.kind_word())
     }
 

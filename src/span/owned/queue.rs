@@ -90,6 +90,18 @@ impl Entered<'_> {
         self.give_up_if_empty(records, oldest)
     }
 
+    /// Gives up a span that is kept, is empty, and whose record `fits`.
+    pub(crate) fn give_up_kept_one<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        fits: impl Fn(&Record) -> bool,
+    ) -> Option<Emptied> {
+        let kept = self.block.kept.iter();
+        let handles = kept.filter_map(|kept| NonZeroU32::new(kept.get()).map(SpanHandle));
+        let mut fitting = handles.filter(|handle| fits(records.get(*handle).record));
+        fitting.find_map(|handle| self.give_up_if_empty(records, handle))
+    }
+
     /// Gives a span up that is of this block and empty.
     pub(super) fn give_up_if_empty<M: Machine>(
         &self,
