@@ -246,13 +246,13 @@ extern "C" fn look_at<M: Machine, K: Kernel>(
     let online = unsafe { heap.pages.online_at_once() };
     // SAFETY: the caller has entered the block.
     let entered = unsafe { block.entered(K::REENTRY) };
-    if entered.queue_full(online.records(), span) {
+    if entered.settle(online.records(), span) {
         return;
     }
     look_longer(heap, entered.stay(), span);
 }
 
-/// Looks at a span that is current or empty, and leaves the CPU's `block`, which the caller has
+/// Looks at a span that may be empty, and leaves the CPU's `block`, which the caller has
 /// entered.
 #[inline(never)]
 extern "C" fn look_longer<M: Machine, K: Kernel>(

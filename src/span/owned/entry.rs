@@ -67,6 +67,12 @@ impl ClassSpans {
         self.base.set(base);
     }
 
+    /// Whether slots are taken from this word.
+    #[inline(always)]
+    pub(super) fn takes_from(&self, word: &AtomicUsize) -> bool {
+        core::ptr::eq(self.word.get(), word)
+    }
+
     /// Takes the lowest free slot of the word.
     #[inline(always)]
     pub(super) fn take(&self) -> Option<NonNull<u8>> {

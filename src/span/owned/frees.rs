@@ -10,7 +10,7 @@ use super::super::slots::SpanRef;
 use super::block::{Emptied, Entered};
 use super::map::MappedSpan;
 use super::places::Place;
-use super::queue::{FULL, credit_of_full};
+use super::queue::{FULL, credit_of_current, credit_of_full};
 use crate::arena::SpanHandle;
 
 /// The outcome of a free that the owner makes at once.
@@ -83,19 +83,27 @@ impl Entered<'_> {
         Ok(self.credit_is_spent(records, handle))
     }
 
-    /// Puts a span in the queue that was full until a free spent its credit; `false` if it was not,
-    /// or is empty now.
+    /// Looks at a span whose credit a free has spent, if that is soon done: gives the current one
+    /// credit again, and puts one that was full in the queue. `false` if nothing was done.
     #[inline(always)]
-    pub(crate) fn queue_full<M: Machine>(&self, records: Records<'_, M>, span: MappedSpan) -> bool {
+    pub(crate) fn settle<M: Machine>(&self, records: Records<'_, M>, span: MappedSpan) -> bool {
         // SAFETY: the span is the CPU's, which alone gives it up.
         let record = unsafe { span.record() };
+        let entry = self.entry(record.tag().place());
         if record.previous.load(Ordering::Relaxed) != FULL {
-            return false;
+            let live = record.bits[0].load(Ordering::Relaxed);
+            if !entry.has_one_word() || !entry.takes_from(&record.bits[0]) || live == 0 {
+                return false;
+            }
+            // A word has at most 64 bits.
+            let live = u16::try_from(live.count_ones()).unwrap_or(u16::MAX);
+            let credit = credit_of_current(live, entry.slots.get());
+            record.free_slots.store(credit, Ordering::Relaxed);
+            return true;
         }
         let Some(handle) = records.handle(record) else {
             return false;
         };
-        let entry = self.entry(record.tag().place());
         // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
         let slots = entry.slots.get();
         let live = slots - credit_of_full(slots);

@@ -13,7 +13,7 @@ use super::atomics::{keep_in_number, set_in_number, swap_mask, swap_word};
 use super::block::{Emptied, Entered};
 use super::frees::add_credit;
 use super::places::{Place, remote_words};
-use super::queue::{FULL, LOOK};
+use super::queue::{FEW_SLOTS, FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 
@@ -40,7 +40,16 @@ impl Entered<'_> {
         }
         let record = records.get(handle).record;
         // SAFETY: the span is the CPU's, and the block is entered.
-        unsafe { add_credit(record, LOOK) };
+        unsafe {
+            add_credit(
+                record,
+                if entry.slots.get() > FEW_SLOTS {
+                    LOOK
+                } else {
+                    0
+                },
+            )
+        };
         record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
         let start = records.machine().pointer(record.base::<M>());
@@ -79,7 +88,16 @@ impl Entered<'_> {
         }
         let span = records.get(handle);
         // SAFETY: the span is the CPU's, and the block is entered.
-        unsafe { add_credit(span.record, LOOK) };
+        unsafe {
+            add_credit(
+                span.record,
+                if entry.slots.get() > FEW_SLOTS {
+                    LOOK
+                } else {
+                    0
+                },
+            )
+        };
         span.record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
         self.next_word(records, span, entry);

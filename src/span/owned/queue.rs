@@ -20,9 +20,9 @@ use super::tag::Tag;
 use crate::arena::SpanHandle;
 
 /// Frees after which a current span is looked at that may be empty.
-pub(super) const LOOK: u16 = 16;
+pub(super) const LOOK: u16 = 4;
 /// Spans of so many slots or fewer are queued at their first free, others after a quarter.
-const FEW_SLOTS: u16 = 16;
+pub(super) const FEW_SLOTS: u16 = 16;
 /// The link back of a span that is full and not in the queue.
 pub(super) const FULL: u32 = u32::MAX;
 
@@ -66,7 +66,11 @@ impl Entered<'_> {
         }
         let is_current = entry.current.get() == handle.0.get();
         // Queued spans only get frees, so that this finds the very last.
-        let credit = if is_current { live.max(LOOK) } else { live };
+        let credit = if is_current {
+            credit_of_current(live, entry.slots.get())
+        } else {
+            live
+        };
         record.free_slots.store(credit, Ordering::Relaxed);
         None
     }
@@ -201,9 +205,10 @@ impl Entered<'_> {
         entry: &ClassSpans,
     ) {
         let live = self.live_slots(span, entry);
-        span.record
-            .free_slots
-            .store(live.max(LOOK), Ordering::Relaxed);
+        span.record.free_slots.store(
+            credit_of_current(live, entry.slots.get()),
+            Ordering::Relaxed,
+        );
         span.record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
         self.next_word(records, span, entry);
@@ -258,4 +263,12 @@ impl Entered<'_> {
 #[inline(always)]
 pub(super) const fn credit_of_full(slots: u16) -> u16 {
     if slots <= FEW_SLOTS { 1 } else { slots / 4 }
+}
+
+/// The frees after which a current span with `live` live slots of `slots` is looked at: when it may
+/// be empty, or, where looking costs more than the memory is worth, a little later.
+#[inline(always)]
+pub(super) const fn credit_of_current(live: u16, slots: u16) -> u16 {
+    let least = if slots <= FEW_SLOTS { 1 } else { LOOK };
+    if live > least { live } else { least }
 }
