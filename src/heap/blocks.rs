@@ -114,14 +114,18 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         self.block_of(0)?.map()
     }
 
-    /// Gives up the empty spans that this CPU keeps.
-    pub(super) fn reclaim_kept(self, online: &Online<M>) {
-        if let Some(entered) = self.enter() {
-            let mut lists = self.heap.central.lock();
-            entered.give_up_kept(online.records(), |Emptied(handle)| {
-                self.take_in(online, &mut lists, handle);
-            });
-        }
+    /// Gives up the empty spans that this CPU keeps. Returns whether there were some.
+    pub(super) fn reclaim_kept(self, online: &Online<M>) -> bool {
+        let Some(entered) = self.enter().filter(Entered::has_kept) else {
+            return false;
+        };
+        let mut is_any = false;
+        let mut lists = self.heap.central.lock();
+        entered.give_up_kept(online.records(), |Emptied(handle)| {
+            self.take_in(online, &mut lists, handle);
+            is_any = true;
+        });
+        is_any
     }
 
     /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots.

@@ -24,6 +24,11 @@ impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
         self.reclaim_record_pages(online);
     }
 
+    #[inline]
+    fn reclaim_kept(&self, online: &Online<M>) -> bool {
+        Self::HAS_CPUS && self.cpus().reclaim_kept(online)
+    }
+
     /// Fills up the reserve that handlers have taken from, unless that is what the steps are for.
     fn between_steps(&self, online: &Online<M>) {
         if !self.pages.reserve_is_filling() {

@@ -67,6 +67,10 @@ impl Reclaim<Sim<Plain32>> for Interrupted<'_> {
         self.heap.reclaim(online);
     }
 
+    fn reclaim_kept(&self, _: &Online<Sim<Plain32>>) -> bool {
+        false
+    }
+
     fn between_steps(&self, online: &Online<Sim<Plain32>>) {
         let owned = self.owned_pages();
         let interrupts = Hosted::disable_interrupts();

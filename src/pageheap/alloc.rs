@@ -60,6 +60,16 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 self.find_or_grow(online, space, windows, want, user)
             });
         };
+        let found = if found.is_ready::<M>() || !user.reclaim_kept(online) {
+            found
+        } else {
+            self.pool.free_in_transit(found);
+            match self.pool.find(&self.ledger, want) {
+                Some(found) => found,
+                // Somebody else has taken it meanwhile.
+                None => return self.alloc_short(online, want, user),
+            }
+        };
         self.commit_found(online, found, user)
     }
 

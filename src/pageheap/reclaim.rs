@@ -14,6 +14,13 @@ pub(crate) trait Reclaim<M> {
     /// Called inside the growth gate, with no lock held; must not enter the gate again.
     fn reclaim(&self, online: &Online<M>);
 
+    /// Gives back the pages that the CPU keeps for its next spans: asked for before free pages get
+    /// memory, so that what is kept makes no heap larger. Returns whether there were some.
+    ///
+    /// # Locks
+    /// Called outside the growth gate, with no lock held.
+    fn reclaim_kept(&self, online: &Online<M>) -> bool;
+
     /// Called between two steps of a long request, with interrupts on, outside the growth gate and
     /// with no lock held: handlers may have used up what the user keeps for them.
     fn between_steps(&self, online: &Online<M>);

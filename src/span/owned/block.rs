@@ -24,7 +24,7 @@ use crate::arena::SpanHandle;
 use crate::base::sparse;
 
 /// Empty spans that a block keeps.
-pub(super) const KEPT: usize = 2;
+pub(super) const KEPT: usize = 8;
 
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]

@@ -170,6 +170,11 @@ impl Entered<'_> {
         }
     }
 
+    /// Whether spans are kept, which may have come into use again.
+    pub(crate) fn has_kept(&self) -> bool {
+        self.block.kept.iter().any(|kept| kept.get() != 0)
+    }
+
     /// Gives up the spans that are kept and empty, each to `visit`.
     pub(crate) fn give_up_kept<M: Machine>(
         &self,
