@@ -20,7 +20,7 @@ use super::tag::Tag;
 use crate::arena::SpanHandle;
 
 /// Frees after which a current span is looked at that may be empty.
-pub(super) const LOOK: u16 = 4;
+pub(super) const LOOK: u16 = 8;
 /// Spans of so many slots or fewer are queued at their first free, others after a quarter.
 pub(super) const FEW_SLOTS: u16 = 16;
 /// The link back of a span that is full and not in the queue.
