@@ -112,7 +112,7 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
         Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),
         None => {
             if Heap::<M, K>::HAS_CPUS {
-                heap.cpus().make_blocks(online, flags);
+                heap.cpus().make_block(online, flags);
             }
             heap.alloc_beyond(online, span_class, layout, flags)
         }

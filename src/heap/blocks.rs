@@ -9,7 +9,8 @@ use archipelago_api::{Kernel, Machine};
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::pageheap::Online;
-use crate::span::{CpuBlock, Emptied, Entered, Kind, Lists, SpanMap};
+use crate::region::LINE_BYTES;
+use crate::span::{BlockPlace, CpuBlock, Emptied, Entered, Kind, Lists, SpanMap};
 
 /// The CPUs of a heap that own spans.
 pub(crate) struct Cpus<'a, M: Machine, K: Kernel> {
@@ -45,25 +46,62 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if !Heap::<M, K>::HAS_CPUS {
             return None;
         }
-        let number = if K::CPUS == 1 {
+        self.block_of(Self::this_cpu())
+    }
+
+    /// The number of the CPU that this runs on.
+    #[inline(always)]
+    pub(super) fn this_cpu() -> usize {
+        if K::CPUS == 1 {
             0
         } else {
             usize::from(K::current_cpu().0)
-        };
-        self.block_of(number)
+        }
     }
 
     /// The block of CPU `number`, if there is one.
     #[inline(always)]
     pub(super) fn block_of(self, number: usize) -> Option<&'a CpuBlock> {
         let first = NonNull::new(self.heap.central.blocks.load(Ordering::Acquire))?;
+        let block = if K::CPUS == 1 {
+            first.cast()
+        } else {
+            Self::place_in(first, number)?.block()?
+        };
+        // SAFETY: blocks were set up before they were published, stay, and are shared.
+        Some(unsafe { block.as_ref() })
+    }
+
+    /// The place of the block of CPU `number` in the table that begins with `first`.
+    #[inline(always)]
+    pub(super) fn place_in(first: NonNull<u8>, number: usize) -> Option<&'a BlockPlace> {
         if number >= usize::from(K::CPUS) {
             return None;
         }
-        // SAFETY: there are as many blocks side by side.
-        let block = unsafe { first.add(number) };
-        // SAFETY: blocks were set up before they were published, stay, and are shared.
-        Some(unsafe { block.as_ref() })
+        // SAFETY: there are as many places side by side.
+        let place = unsafe { first.cast::<BlockPlace>().add(number) };
+        // SAFETY: places stay, and are shared.
+        Some(unsafe { place.as_ref() })
+    }
+
+    /// The blocks that were made.
+    pub(super) fn all(self) -> impl Iterator<Item = &'a CpuBlock> {
+        (0..usize::from(K::CPUS)).filter_map(move |number| self.block_of(number))
+    }
+
+    /// Enters the block of this CPU, if that is known at once, unless somebody is inside.
+    #[inline(always)]
+    pub(super) fn enter_at_once(self) -> Option<Entered<'a>> {
+        if !Heap::<M, K>::HAS_CPUS {
+            return None;
+        }
+        let number = if K::CPUS == 1 {
+            0
+        } else {
+            usize::from(K::cpu_at_hand().0)
+        };
+        // SAFETY: as for `enter`.
+        unsafe { self.block_of(number)?.enter(K::REENTRY) }
     }
 
     /// Enters the block of this CPU, unless somebody is inside.
@@ -98,20 +136,25 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         }
     }
 
-    /// Bytes of the blocks of CPUs.
+    /// Bytes of the blocks of CPUs, and of what leads to them and to their spans.
     pub(crate) fn bytes(self) -> usize {
-        if self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
+        if !Heap::<M, K>::HAS_CPUS || self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
             return 0;
         }
+        let table = if K::CPUS == 1 { 0 } else { Self::TABLE_BYTES };
         let map = self
             .map()
             .map_or(0, |map| size_of::<SpanMap>() + map.bytes());
-        usize::from(K::CPUS) * size_of::<CpuBlock>() + map
+        self.all().count() * size_of::<CpuBlock>() + table + map
     }
+
+    /// Bytes of the places of blocks.
+    const TABLE_BYTES: usize =
+        (K::CPUS as usize * size_of::<BlockPlace>()).next_multiple_of(LINE_BYTES);
 
     /// The map of the spans that CPUs own, if there is one.
     pub(super) fn map(self) -> Option<&'static SpanMap> {
-        self.block_of(0)?.map()
+        self.all().next()?.map()
     }
 
     /// Gives up the empty spans that this CPU keeps. Returns whether there were some.

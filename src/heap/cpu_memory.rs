@@ -1,5 +1,6 @@
 //! Memory for the blocks of CPUs, and for the map of their spans.
 
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
@@ -9,7 +10,7 @@ use super::object_heap::Heap;
 use crate::base::PageRun;
 use crate::pageheap::Online;
 use crate::region::{Cause, Purpose};
-use crate::span::{CpuBlock, MapEntry, Owner, SpanMap};
+use crate::span::{BlockPlace, CpuBlock, MapEntry, Owner, SpanMap};
 
 /// The blocks take no more than one byte in so many of the heap's windows.
 const SHARE: usize = 256;
@@ -18,40 +19,66 @@ const SHARE: usize = 256;
 const MOST_TO_MEMORY: usize = 4;
 
 impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
-    /// Makes the blocks of the kernel's CPUs, if there are none and the windows are large enough
-    /// for them: for a request that has to grow the heap anyway.
+    /// Makes the block of this CPU, if there is none and the windows are large enough for it: for a
+    /// request that has to grow the heap anyway.
     #[cold]
-    pub(super) fn make_blocks(self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
-        let is_there = !self.heap.central.blocks.load(Ordering::Relaxed).is_null();
-        if !Heap::<M, K>::HAS_CPUS || is_there || flags.contains(AllocFlags::NO_GROW) {
+    pub(super) fn make_block(self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
+        let number = u16::try_from(Self::this_cpu()).ok()?;
+        let is_one = number < K::CPUS && self.block_of(usize::from(number)).is_none();
+        if !is_one || flags.contains(AllocFlags::NO_GROW) {
             return None;
         }
-        let count = usize::from(K::CPUS);
         let pages = &self.heap.pages;
         let ledger = pages.ledger();
         let windows = ledger.mapped_ready() + ledger.prepared() + ledger.reserved();
-        if windows / SHARE < count * size_of::<CpuBlock>() {
+        if windows / SHARE < (self.all().count() + 1) * size_of::<CpuBlock>() {
             return None;
         }
         let lists = self.heap.central.lock();
-        if pages.has_blocks() {
+        if pages.makes_block() {
             return None;
         }
-        pages.set_blocks(true);
+        pages.set_makes_block(true);
         drop(lists);
-        let memory = pages.take_metadata::<CpuBlock>(online, self.heap, Purpose::Spans, count);
-        let Ok(memory) = memory else {
-            pages.set_blocks(false);
-            return None;
-        };
-        let map = self.make_map(online).ok();
-        let blocks = memory.into_slice();
-        for (number, block) in (0..K::CPUS).zip(blocks) {
-            block.set_up(Owner::new(number), Heap::<M, K>::TABLE, map);
+        let made = self.make_block_of(online, number);
+        // The central lock orders the end after the beginning of another CPU's.
+        let _lists = self.heap.central.lock();
+        pages.set_makes_block(false);
+        made.ok()
+    }
+
+    /// Makes the block of CPU `number`, which nobody else does meanwhile.
+    ///
+    /// # Errors
+    /// Why there is no memory. The table of blocks may have been made.
+    fn make_block_of(self, online: &Online<M>, number: u16) -> Result<(), Cause> {
+        let pages = &self.heap.pages;
+        let blocks = &self.heap.central.blocks;
+        if K::CPUS > 1 && blocks.load(Ordering::Relaxed).is_null() {
+            let count = usize::from(K::CPUS);
+            let table =
+                pages.take_metadata::<BlockPlace>(online, self.heap, Purpose::Spans, count)?;
+            let first = table.into_slice().as_ptr().cast_mut().cast();
+            blocks.store(first, Ordering::Release);
         }
-        let first = blocks.as_ptr().cast_mut();
-        self.heap.central.blocks.store(first, Ordering::Release);
-        Some(())
+        let memory = pages.take_metadata::<CpuBlock>(online, self.heap, Purpose::Spans, 1)?;
+        let block = memory.into_entry();
+        let map = match self.all().next() {
+            Some(other) => other.map(),
+            None => self.make_map(online).ok(),
+        };
+        block.set_up(Owner::new(number), Heap::<M, K>::TABLE, map);
+        if K::CPUS == 1 {
+            let block = core::ptr::from_ref(block).cast_mut();
+            blocks.store(block.cast(), Ordering::Release);
+        } else {
+            let first = NonNull::new(blocks.load(Ordering::Acquire));
+            let place = first.and_then(|first| Self::place_in(first, usize::from(number)));
+            if let Some(place) = place {
+                place.publish(block);
+            }
+        }
+        Ok(())
     }
 
     /// Makes the map of spans, without entries.
@@ -88,7 +115,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         self,
         online: &Online<M>,
         map: &SpanMap,
-        (next, lacks): (core::ptr::NonNull<MapEntry>, usize),
+        (next, lacks): (NonNull<MapEntry>, usize),
     ) -> bool {
         let pages = &self.heap.pages;
         let all = (map.bytes() / size_of::<MapEntry>()).saturating_add(lacks);

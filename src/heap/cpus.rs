@@ -25,14 +25,14 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return None;
         }
         let place = Heap::<M, K>::PLACES.place_of(layout);
-        Some((self.enter()?.take(place)?, place))
+        Some((self.enter_at_once()?.take(place)?, place))
     }
 
     /// Allocates a slot of the next span that the CPU has, if that is soon done.
     #[inline(always)]
     pub(crate) fn alloc_next(self, layout: Layout) -> Option<NonNull<u8>> {
         let place = Heap::<M, K>::PLACES.place_of(layout);
-        let entered = self.enter()?;
+        let entered = self.enter_at_once()?;
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         entered.take_next(online.records(), place)
@@ -59,7 +59,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return false;
         }
         let place = Heap::<M, K>::PLACES.place_of(layout);
-        let Some(entered) = self.enter() else {
+        let Some(entered) = self.enter_at_once() else {
             return false;
         };
         let address = if M::POINTERS_ARE_ADDRESSES {

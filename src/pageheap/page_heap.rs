@@ -191,15 +191,14 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.pool.reserve_is_filling.store(is_filling, Relaxed);
     }
 
-    /// Whether the blocks of CPUs are there, or are being made.
-    pub(crate) fn has_blocks(&self) -> bool {
-        self.pool.has_blocks.load(Relaxed)
+    /// Whether the block of a CPU is being made.
+    pub(crate) fn makes_block(&self) -> bool {
+        self.pool.makes_block.load(Relaxed)
     }
 
-    /// Notes that the blocks of CPUs are there, or are being made, or not. The caller holds the
-    /// central lock.
-    pub(crate) fn set_blocks(&self, has_blocks: bool) {
-        self.pool.has_blocks.store(has_blocks, Relaxed);
+    /// Notes whether the block of a CPU is being made. The caller holds the central lock.
+    pub(crate) fn set_makes_block(&self, makes: bool) {
+        self.pool.makes_block.store(makes, Relaxed);
     }
 
     /// Pages in the reserve.

@@ -31,8 +31,8 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
     pub(super) reserve_is_filling: AtomicBool,
     /// Metadata has a window of its own.
     pub(super) metadata_is_apart: AtomicBool,
-    /// The blocks of CPUs are there, or are being made.
-    pub(super) has_blocks: AtomicBool,
+    /// The block of a CPU is being made.
+    pub(super) makes_block: AtomicBool,
     /// The memory that the heap had when the reserve could not be filled. Here for the sake of the
     /// heap's size.
     pub(super) refused_at: AtomicUsize,
@@ -86,7 +86,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
             reserve_is_low: AtomicBool::new(false),
             reserve_is_filling: AtomicBool::new(false),
             metadata_is_apart: AtomicBool::new(false),
-            has_blocks: AtomicBool::new(false),
+            makes_block: AtomicBool::new(false),
             refused_at: AtomicUsize::new(0),
         }
     }

@@ -10,7 +10,6 @@ use archipelago_api::{Kernel, Machine};
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::counts::SpanCounts;
 use super::list::RecordList;
-use super::owned::CpuBlock;
 use super::pool::{Pool, RecordPage};
 use super::record::{Kind, Record};
 use super::records::{RecordKind, Records};
@@ -25,8 +24,9 @@ use crate::base::sparse::Zeroed;
 /// The central lists of a heap in the kernel `K`, behind their lock.
 pub(crate) struct Central<K: Kernel> {
     lists: RankedLock<Lists, K, { rank::CENTRAL }>,
-    /// The blocks of the kernel's CPUs, side by side; null before they are made.
-    pub(crate) blocks: AtomicPtr<CpuBlock>,
+    /// The block of the kernel's one CPU, or the places of the blocks of its CPUs; null before they
+    /// are made.
+    pub(crate) blocks: AtomicPtr<u8>,
 }
 
 impl<K: Kernel> Central<K> {

@@ -30,8 +30,8 @@ pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use near::BitsPlace;
 pub(crate) use owned::{
-    ARE_THERE, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place, Places,
-    RemoteFree, SpanMap,
+    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place,
+    Places, RemoteFree, SpanMap,
 };
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};

@@ -77,6 +77,14 @@ pub trait Kernel: 'static {
         CpuId(0)
     }
 
+    /// [`current_cpu`](Self::current_cpu), or a number that is no CPU's if finding the CPU takes more
+    /// than a few instructions this time: the request then goes a longer way, which asks again.
+    #[must_use]
+    #[inline(always)]
+    fn cpu_at_hand() -> CpuId {
+        Self::current_cpu()
+    }
+
     /// A number that tells apart the threads of control that may be inside the heap at once: any
     /// number, such as the address of the thread's control block. Every bit counts. The CPU's will
     /// do unless threads are preempted in the kernel; such a kernel returns the thread's. The heap

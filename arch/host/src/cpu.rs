@@ -19,9 +19,9 @@ static TAKEN: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 const BEYOND: CpuId = CpuId(u16::MAX);
 
 thread_local! {
-    /// The number of this thread, once it was asked for. Without a destructor, so that an allocator
-    /// may use it at any time.
-    static OWN: Cell<Option<CpuId>> = const { Cell::new(None) };
+    /// The number of this thread, [`BEYOND`] before it was asked for. Without a destructor, so that
+    /// an allocator may use it at any time.
+    static OWN: Cell<CpuId> = const { Cell::new(BEYOND) };
     /// A byte whose address no other thread has.
     static PLACE: u8 = const { 0 };
 }
@@ -29,12 +29,17 @@ thread_local! {
 /// The number of this thread.
 pub(crate) fn current() -> CpuId {
     OWN.with(|own| {
-        own.get().unwrap_or_else(|| {
-            let number = take();
-            own.set(Some(number));
-            number
-        })
+        if own.get() == BEYOND {
+            own.set(take());
+        }
+        own.get()
     })
+}
+
+/// The number of this thread, if it has one already.
+#[inline(always)]
+pub(crate) fn at_hand() -> CpuId {
+    OWN.get()
 }
 
 /// A number that no other live thread has.
@@ -82,7 +87,7 @@ fn give_back(number: usize) {
 extern "C" fn ended(value: *mut c_void) {
     // Destructors that run after this one may allocate: the thread gets a number again, and the
     // system calls this again.
-    OWN.set(None);
+    OWN.set(BEYOND);
     give_back(value.addr() - 1);
 }
 

@@ -25,7 +25,7 @@ thread_local! {
 }
 
 impl Kernel for HostKernel {
-    const CPUS: u16 = 16;
+    const CPUS: u16 = 256;
 
     #[inline]
     fn disable_interrupts() -> InterruptState {
@@ -42,6 +42,11 @@ impl Kernel for HostKernel {
 
     fn current_cpu() -> CpuId {
         cpu::current()
+    }
+
+    #[inline(always)]
+    fn cpu_at_hand() -> CpuId {
+        cpu::at_hand()
     }
 
     fn current_thread() -> usize {

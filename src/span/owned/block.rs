@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering, compiler_fence};
 
 use archipelago_api::{Machine, Reentry};
 
@@ -55,6 +55,28 @@ unsafe impl sparse::Entry for CpuBlock {}
 unsafe impl Sync for CpuBlock {}
 // SAFETY: the pointers of entries lead to memory of the heap, wherever they are used.
 unsafe impl Send for CpuBlock {}
+
+/// The place of a CPU's block in the table of blocks; null before it is made.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct BlockPlace(AtomicPtr<CpuBlock>);
+
+// SAFETY: null is a pointer; it is shared through an atomic, and needs no drop.
+unsafe impl sparse::Entry for BlockPlace {}
+
+impl BlockPlace {
+    /// The block, if it was made.
+    #[inline(always)]
+    pub(crate) fn block(&self) -> Option<NonNull<CpuBlock>> {
+        NonNull::new(self.0.load(Ordering::Acquire))
+    }
+
+    /// Publishes the block.
+    pub(crate) fn publish(&self, block: &'static CpuBlock) {
+        let block = core::ptr::from_ref(block).cast_mut();
+        self.0.store(block, Ordering::Release);
+    }
+}
 
 /// Proof that the caller is the one who touches the block.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ mod remote;
 mod tag;
 
 pub(crate) use atomics::ARE_THERE;
-pub(crate) use block::{CpuBlock, Emptied, Entered};
+pub(crate) use block::{BlockPlace, CpuBlock, Emptied, Entered};
 pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;

@@ -38,8 +38,8 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
 pub(crate) use owned::{
-    ARE_THERE, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place, Places,
-    RemoteFree, SpanMap,
+    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place,
+    Places, RemoteFree, SpanMap,
 };
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};
