@@ -93,7 +93,7 @@ enum Command {
         keep: bool,
     },
     /// Run the model of the heap for 10^8 operations on every geometry, the regression tests many
-    /// times, or kernels of several CPUs many times.
+    /// times, calls instruction by instruction, or kernels of several CPUs many times.
     Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(miri::Miri),
