@@ -8,7 +8,9 @@
 
 use archipelago_api::{IndexRoot, IndexWord};
 
-pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize as CoreUsize, Ordering};
+pub(crate) use core::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize as CoreUsize, Ordering,
+};
 
 #[cfg(not(feature = "critical-section"))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize};

@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use core::sync::atomic::compiler_fence;
 
 use archipelago_api::Machine;
 
@@ -21,6 +21,7 @@ use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
+use crate::base::sync::{AtomicBool, Ordering};
 
 /// Empty spans that a block keeps.
 pub(super) const KEPT: usize = 4;

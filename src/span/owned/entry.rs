@@ -3,10 +3,10 @@
 
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::super::list::RecordList;
 use crate::arena::SpanHandle;
+use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
 
 /// A word without free slots, which a dry entry takes from.
 pub(super) static DRY: AtomicUsize = AtomicUsize::new(usize::MAX);
