@@ -102,7 +102,8 @@ enum Command {
         /// Only the test program of this name.
         test: Option<String>,
     },
-    /// Run the models of publication and withdrawal under loom, optimised.
+    /// Run the models of publication, withdrawal and frees of other CPUs' slots under loom,
+    /// optimised.
     Loom,
     /// Change the library, one place at a time, and list the changes that its fast tests do not
     /// find.
