@@ -28,6 +28,7 @@ mod stack;
 mod stages;
 mod table;
 mod toolchain;
+mod tsan;
 mod word_size;
 
 use std::env;
@@ -97,6 +98,10 @@ enum Command {
     Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(miri::Miri),
+    /// Run threads that free each other's objects under ThreadSanitizer.
+    ///
+    /// Builds the standard library for it. One of the tests races and has to be reported.
+    Tsan,
     /// Run all tests of the host as programs with words of 32 bits.
     I686 {
         /// Only the test program of this name.
@@ -215,6 +220,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         }
         Command::Soak(options) => soak::soak(options, install),
         Command::Miri(options) => miri::miri(&options, install),
+        Command::Tsan => tsan::tsan(install),
         Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
         Command::Loom => soak::loom(),
         Command::Mutants(options) => mutants::command(&options, install),
