@@ -8,7 +8,9 @@
 
 use archipelago_api::{IndexRoot, IndexWord};
 
-pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize as CoreUsize, Ordering};
+pub(crate) use core::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize as CoreUsize, Ordering,
+};
 
 #[cfg(not(feature = "critical-section"))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize};
@@ -19,4 +21,30 @@ pub(crate) use portable_atomic::{AtomicBool, AtomicUsize};
 #[inline(always)]
 pub(crate) fn words_of<R: IndexRoot>(root: &R) -> &[IndexWord] {
     root.words()
+}
+
+/// A number that nobody writes meanwhile: a load that the compiler may make a part of another
+/// instruction.
+///
+/// # Safety
+/// Nobody writes the number meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn read_alone(number: &CoreUsize) -> usize {
+    // SAFETY: there is a number, and nobody writes it meanwhile.
+    unsafe { number.as_ptr().read() }
+}
+
+/// Adds to a number that only the caller uses, as one instruction where there is one. Returns what
+/// it is now.
+///
+/// # Safety
+/// Nobody else reads or writes the number meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn add_alone(number: &AtomicU16, more: u16) -> u16 {
+    let place = number.as_ptr();
+    // SAFETY: there is a number, and nobody else uses it meanwhile.
+    let sum = unsafe { place.read() }.wrapping_add(more);
+    // SAFETY: as above.
+    unsafe { place.write(sum) };
+    sum
 }

@@ -106,8 +106,10 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let mut taken = entered.take_more(records, place);
         if taken.is_none() {
             let span_class = SpanClass::noscan(class);
-            let central = self.heap.central.lock().take_span(records, span_class);
-            if let Some(handle) = central {
+            // Under the lock until the span is the CPU's: who frees an object of a span that is
+            // nobody's retires it if that was the last.
+            let mut lists = self.heap.central.lock();
+            if let Some(handle) = lists.take_span(records, span_class) {
                 entered.own(records, handle, place);
                 taken = entered.take(place);
             }

@@ -6,6 +6,7 @@ use archipelago_api::VirtAddr;
 
 use super::class_table::table;
 use super::record::{Kind, Record};
+use crate::base::sync::read_alone;
 use crate::base::{PageIdx, PageRun, Shape};
 
 impl Record {
@@ -49,10 +50,9 @@ impl Record {
     /// A CPU owns the span, and does so as long as this takes.
     #[inline(always)]
     pub(super) unsafe fn base_at_once(&self) -> usize {
-        // Not as an atomic, which would be an instruction of its own.
         // SAFETY: the field is written by who describes the record, which nobody does while a CPU
         // owns the span.
-        unsafe { self.start.as_ptr().read() }
+        unsafe { read_alone(&self.start) }
     }
 
     /// What a record notes of a span that begins with `page`: the address, which frees by the owner

@@ -6,11 +6,11 @@
 //! the span is entered in the arena index.
 
 use core::mem::{offset_of, size_of};
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::class::Scan;
 use super::owned::Tag;
 use crate::base::sparse::Entry;
+use crate::base::sync::{AtomicU16, AtomicU32, CoreUsize as AtomicUsize, Ordering::Relaxed};
 use crate::base::{PageRun, Shape};
 
 /// Slots that a record has bits for.

@@ -1,7 +1,5 @@
 //! The slots of a span: found, taken and given back by the bits of its record.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use archipelago_api::VirtAddr;
 
 use super::class::{Scan, SizeClass, SpanClass};
@@ -11,6 +9,7 @@ use super::record::{
     Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
     scan_of,
 };
+use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
 
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Read-modify-write operations, which cores without compare-and-swap lack: there no CPU owns
 //! spans, and none of these is called.
 
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use crate::base::sync::{AtomicBool, AtomicU16, AtomicU32, CoreUsize as AtomicUsize, Ordering};
 
 /// Whether the operations are there.
 pub(crate) const ARE_THERE: bool = cfg!(target_has_atomic = "ptr");

@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering, compiler_fence};
+use core::sync::atomic::compiler_fence;
 
 use archipelago_api::{Machine, Reentry};
 
@@ -22,6 +22,7 @@ use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
+use crate::base::sync::{AtomicBool, AtomicPtr, Ordering};
 
 /// Empty spans that a block keeps.
 pub(super) const KEPT: usize = 8;

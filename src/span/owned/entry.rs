@@ -4,7 +4,6 @@
 use core::cell::Cell;
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use archipelago_api::Machine;
 
@@ -12,6 +11,7 @@ use super::super::list::RecordList;
 use super::super::record::WORD_BITS;
 use super::super::records::Records;
 use crate::arena::SpanHandle;
+use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
 
 /// A word without free slots, which a dry entry takes from.
 pub(super) static DRY: AtomicUsize = AtomicUsize::new(usize::MAX);

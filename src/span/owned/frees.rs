@@ -1,7 +1,5 @@
 //! Frees by the CPU that owns the span.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
-
 use archipelago_api::{Machine, VirtAddr};
 
 use super::super::record::{Record, WORD_BITS};
@@ -12,6 +10,7 @@ use super::map::MappedSpan;
 use super::places::Place;
 use super::queue::{FULL, credit_of_current, credit_of_full};
 use crate::arena::SpanHandle;
+use crate::base::sync::{CoreUsize as AtomicUsize, Ordering, add_alone};
 
 /// The outcome of a free that the owner makes at once.
 #[derive(Clone, Copy, Debug)]
@@ -146,12 +145,8 @@ fn clear_live(word: &AtomicUsize, slot: usize) -> bool {
 /// The span is a CPU's whose block the caller has entered.
 #[inline(always)]
 unsafe fn spend(record: &Record) -> bool {
-    // Not as an atomic: that would be three instructions instead of one.
-    let credit = record.free_slots.as_ptr();
     // SAFETY: of a span that a CPU owns, nobody else reads or writes the credit.
-    let left = unsafe { credit.read() }.wrapping_sub(1);
-    // SAFETY: as above.
-    unsafe { credit.write(left) };
+    let left = unsafe { add_alone(&record.free_slots, 1_u16.wrapping_neg()) };
     left == 0
 }
 
@@ -161,9 +156,6 @@ unsafe fn spend(record: &Record) -> bool {
 /// As for [`spend`].
 #[inline(always)]
 pub(super) unsafe fn add_credit(record: &Record, more: u16) {
-    let credit = record.free_slots.as_ptr();
-    // SAFETY: of a span that a CPU owns, nobody else reads or writes the credit.
-    let sum = unsafe { credit.read() }.wrapping_add(more);
-    // SAFETY: as above.
-    unsafe { credit.write(sum) };
+    // SAFETY: as for `spend`.
+    unsafe { add_alone(&record.free_slots, more) };
 }

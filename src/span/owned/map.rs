@@ -6,12 +6,12 @@
 
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use archipelago_api::VirtAddr;
 
 use super::super::record::{Record, WORD_BITS};
 use crate::base::sparse::{Entry, Zeroed};
+use crate::base::sync::{AtomicPtr, CoreUsize as AtomicUsize, Ordering};
 use crate::base::{PageIdx, PageRun, Shape};
 
 /// An entry of the map: the record of a CPU's span, or [`NOBODYS`].

@@ -125,7 +125,6 @@ impl Entered<'_> {
         let place = record.tag().place();
         let entry = self.entry(place);
         let slots = usize::from(entry.slots.get());
-        keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Relaxed);
         let posted = swap_mask(record.posted(), 0, Ordering::Acquire);
         let words = slots.div_ceil(WORD_BITS);
         let mut count = 0;
@@ -138,6 +137,8 @@ impl Entered<'_> {
             word.store(live & !freed, Ordering::Relaxed);
             count += (freed & live).count_ones();
         }
+        // Who set the mark has set a bit before, which is seen then.
+        keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Acquire);
         let is_any = |at: usize| span.word(at + remote_words(slots)).load(Ordering::Relaxed) != 0;
         if (0..words).any(is_any) {
             set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);

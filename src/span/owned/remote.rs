@@ -10,11 +10,10 @@
 //! long as one is live the span stays the owner's: the record cannot go while somebody posts it.
 //! Who finds the word not empty touches the record no more, because another has posted it, or will.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-
 use super::super::record::{Record, WORD_BITS};
 use super::atomics::{replace, set_in_mask, set_in_number, set_in_word, swap_number};
 use super::tag::Tag;
+use crate::base::sync::{AtomicU32, CoreUsize as AtomicUsize, Ordering};
 
 /// The outcome of a free by another than the owner of the span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +48,8 @@ pub(super) unsafe fn free(
         return RemoteFree::Double;
     }
     if before == 0 {
+        // The owner may have read notices meanwhile, and cleared the mark before the bit was set.
+        set_in_number(&record.tag, Tag::REMOTE, Ordering::Release);
         let word = 1 << (slot / WORD_BITS);
         if set_in_mask(record.posted(), word, Ordering::Release) == 0 {
             post(record);

@@ -15,14 +15,23 @@ use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::alloc::Layout;
 use core::cell::RefCell;
+use core::ops::Deref;
 use core::panic::Location;
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
 
 use loom::sync::Mutex;
-use loom::sync::atomic::AtomicUsize as Modelled;
+use loom::sync::atomic::AtomicUsize;
 
 /// The smallest atomic of the heap, in bytes. Each address of an atomic is a multiple.
 const STEP: usize = 4;
+
+/// Loom's atomic, and its gate.
+#[derive(Debug)]
+pub(crate) struct Modelled {
+    atomic: AtomicUsize,
+    gate: AtomicUsize,
+}
 
 std::thread_local! {
     /// Loom's atomics by address; `None` for memory that was withdrawn. All threads of a model run
@@ -50,25 +59,53 @@ pub(crate) fn lock_at(address: usize) -> &'static Mutex<()> {
     })
 }
 
+impl Modelled {
+    /// Comes by the gate.
+    pub(crate) fn pass_gate(&self) {
+        self.gate.fetch_or(0, Relaxed);
+    }
+}
+
+impl Deref for Modelled {
+    type Target = AtomicUsize;
+
+    fn deref(&self) -> &AtomicUsize {
+        &self.atomic
+    }
+}
+
 /// The memory is zero, and becomes the model's: every access happens after this.
 pub(crate) fn make_fresh(start: usize, bytes: usize) {
     assert_eq!(start % STEP, 0, "memory is aligned for its atomics");
-    for address in (start..start + bytes).step_by(STEP) {
-        let fresh = Some(Rc::new(Modelled::new(0)));
+    make_each_fresh((start..start + bytes).step_by(STEP));
+}
+
+/// The atomics at these addresses are zero, and become the model's.
+pub(crate) fn make_each_fresh(addresses: impl IntoIterator<Item = usize>) {
+    for address in addresses {
+        let fresh = Some(Rc::new(Modelled {
+            atomic: AtomicUsize::new(0),
+            gate: AtomicUsize::new(0),
+        }));
         MEMORY.with_borrow_mut(|memory| memory.insert(address, fresh));
     }
 }
 
 /// The memory goes: every access happened before this.
 pub(crate) fn withdraw(start: usize, bytes: usize) {
-    for address in (start..start + bytes).step_by(STEP) {
+    withdraw_each((start..start + bytes).step_by(STEP));
+}
+
+/// The atomics at these addresses go.
+pub(crate) fn withdraw_each(addresses: impl IntoIterator<Item = usize>) {
+    for address in addresses {
         let gone = MEMORY.with_borrow_mut(|memory| memory.insert(address, None));
         if let Some(mut atomic) = gone
             .flatten()
             .and_then(|atomic| Rc::try_unwrap(atomic).ok())
         {
             // An exclusive access, which loom holds against all others.
-            atomic.with_mut(|value| *value = 0);
+            atomic.atomic.with_mut(|value| *value = 0);
         }
     }
 }

@@ -11,14 +11,17 @@ use archipelago_api::{
 use crate::memory::{self, Memory};
 
 /// A space of 64 KiB in pages of 256 bytes: four arenas of 64 pages.
+pub(crate) type Ram = Paged<8>;
+
+/// A space of 64 KiB in pages of `1 << SHIFT` bytes.
 #[derive(Debug)]
-pub(crate) struct Ram {
+pub(crate) struct Paged<const SHIFT: u32> {
     memory: Memory,
     /// The machine refuses to take memory away.
     pub(crate) is_busy: AtomicBool,
 }
 
-impl Ram {
+impl<const SHIFT: u32> Paged<SHIFT> {
     /// The whole space.
     pub(crate) const BYTES: usize = 1 << Self::GEOMETRY.address_bits;
 
@@ -44,8 +47,8 @@ impl Ram {
 }
 
 // SAFETY: pages are memory of this value, in one piece; Ready pages are the model's, and zero.
-unsafe impl Machine for Ram {
-    const GEOMETRY: Geometry = Geometry::small(16, 8);
+unsafe impl<const SHIFT: u32> Machine for Paged<SHIFT> {
+    const GEOMETRY: Geometry = Geometry::small(16, SHIFT);
 
     type IndexRoot = [IndexWord; 1];
 

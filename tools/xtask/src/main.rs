@@ -28,6 +28,7 @@ mod stack;
 mod stages;
 mod table;
 mod toolchain;
+mod tsan;
 mod word_size;
 
 use std::env;
@@ -93,16 +94,21 @@ enum Command {
         keep: bool,
     },
     /// Run the model of the heap for 10^8 operations on every geometry, the regression tests many
-    /// times, or kernels of several CPUs many times.
+    /// times, calls instruction by instruction, or kernels of several CPUs many times.
     Soak(soak::Soak),
     /// Run the library's tests and the model under Miri, with strict provenance.
     Miri(miri::Miri),
+    /// Run threads that free each other's objects under ThreadSanitizer.
+    ///
+    /// Builds the standard library for it. One of the tests races and has to be reported.
+    Tsan,
     /// Run all tests of the host as programs with words of 32 bits.
     I686 {
         /// Only the test program of this name.
         test: Option<String>,
     },
-    /// Run the models of publication and withdrawal under loom, optimised.
+    /// Run the models of publication, withdrawal and frees of other CPUs' slots under loom,
+    /// optimised.
     Loom,
     /// Change the library, one place at a time, and list the changes that its fast tests do not
     /// find.
@@ -214,6 +220,7 @@ fn dispatch(command: Command, install: Install) -> Result<ExitCode> {
         }
         Command::Soak(options) => soak::soak(options, install),
         Command::Miri(options) => miri::miri(&options, install),
+        Command::Tsan => tsan::tsan(install),
         Command::I686 { test } => word_size::all_on_32_bits(test.as_deref(), install),
         Command::Loom => soak::loom(),
         Command::Mutants(options) => mutants::command(&options, install),

@@ -24,6 +24,10 @@ pub(crate) struct Soak {
     /// shows once in many runs.
     #[arg(long, value_name = "TIMES", conflicts_with_all = ["operations", "seed"])]
     regressions: Option<u32>,
+    /// Step through so many calls of each kind of kernel instead, with an interrupt after every
+    /// instruction. Takes an x86_64 host that runs Linux.
+    #[arg(long, value_name = "CALLS", conflicts_with_all = ["operations", "regressions"])]
+    steps: Option<u32>,
     /// Boot kernels of so many CPUs instead, which use one heap all at once.
     #[arg(long, value_name = "CPUS")]
     smp: Option<u32>,
@@ -32,8 +36,8 @@ pub(crate) struct Soak {
     boots: u64,
 }
 
-/// Runs the model test for many operations, in the release profile; or the regression tests, or
-/// kernels of several CPUs, many times; with progress.
+/// Runs the model test for many operations, or stepped calls, in the release profile; or the
+/// regression tests, or kernels of several CPUs, many times; with progress.
 ///
 /// # Errors
 /// If cargo cannot be started, or kernels cannot be built or booted.
@@ -46,8 +50,14 @@ pub(crate) fn soak(options: Soak, install: Install) -> Result<ExitCode> {
         return repeat(&toolchain, times);
     }
     let mut command = toolchain.cargo("test");
-    command.args(["--release", "--test", "model", "--", "--nocapture"]);
-    command.env("ARCHIPELAGO_OPERATIONS", options.operations.to_string());
+    if let Some(calls) = options.steps {
+        command.args(["--release", "--package", "archipelago-host"]);
+        command.args(["--test", "step", "--", "--nocapture"]);
+        command.env("ARCHIPELAGO_STEPS", calls.to_string());
+    } else {
+        command.args(["--release", "--test", "model", "--", "--nocapture"]);
+        command.env("ARCHIPELAGO_OPERATIONS", options.operations.to_string());
+    }
     if let Some(seed) = options.seed {
         command.env("ARCHIPELAGO_SEED", seed.to_string());
     }

@@ -94,6 +94,29 @@ impl Toolchain {
         }
     }
 
+    /// The host's target.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether the sources of the whole standard library are installed.
+    pub(crate) fn has_std_source(&self) -> bool {
+        let rustlib = self.sysroot.join("lib/rustlib");
+        rustlib.join("src/rust/library/std/src/lib.rs").is_file()
+    }
+
+    /// Whether programs of the host can be linked with ThreadSanitizer.
+    pub(crate) fn has_thread_sanitizer(&self) -> bool {
+        let libraries = self
+            .sysroot
+            .join("lib/rustlib")
+            .join(&self.host)
+            .join("lib");
+        let files = fs::read_dir(libraries).into_iter().flatten().flatten();
+        let mut names = files.filter_map(|file| file.file_name().into_string().ok());
+        names.any(|name| name.ends_with("_rt.tsan.a"))
+    }
+
     /// `cargo`, without arguments.
     pub(crate) fn cargo_command(&self) -> Command {
         let mut command = Command::new(&self.cargo);

@@ -25,6 +25,8 @@ unsafe impl<N> Sync for Atomic<N> {}
 unsafe impl<N> Send for Atomic<N> {}
 
 /// The names of `core`, and that of the facade for `core`'s own.
+pub(crate) type AtomicBool = Atomic<bool>;
+pub(crate) type AtomicU16 = Atomic<u16>;
 pub(crate) type AtomicU32 = Atomic<u32>;
 pub(crate) type AtomicUsize = Atomic<usize>;
 pub(crate) type CoreUsize = Atomic<usize>;
@@ -56,6 +58,26 @@ impl Value for u32 {
     }
 }
 
+impl Value for u16 {
+    fn to_usize(self) -> usize {
+        self.into()
+    }
+
+    fn of_usize(value: usize) -> Self {
+        value.try_into().unwrap_or(Self::MAX)
+    }
+}
+
+impl Value for bool {
+    fn to_usize(self) -> usize {
+        self.into()
+    }
+
+    fn of_usize(value: usize) -> Self {
+        value != 0
+    }
+}
+
 impl<T> Value for *mut T {
     fn to_usize(self) -> usize {
         self.expose_provenance()
@@ -72,6 +94,20 @@ pub(crate) fn words_of<R: IndexRoot>(root: &R) -> &[AtomicPtr<u8>] {
     // SAFETY: `from_raw_parts` needs as many valid words: those of the root are numbers in
     // `UnsafeCell`s of the size and the alignment of these, and the root is accessed here alone.
     unsafe { slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
+}
+
+/// # Safety
+/// Nobody writes the number meanwhile.
+pub(crate) unsafe fn read_alone(number: &CoreUsize) -> usize {
+    number.load(Ordering::Relaxed)
+}
+
+/// # Safety
+/// Nobody else reads or writes the number meanwhile.
+pub(crate) unsafe fn add_alone(number: &AtomicU16, more: u16) -> u16 {
+    let sum = number.load(Ordering::Relaxed).wrapping_add(more);
+    number.store(sum, Ordering::Relaxed);
+    sum
 }
 
 impl<N> Atomic<N> {
@@ -99,6 +135,92 @@ impl<N: Value> Atomic<N> {
             // SAFETY: `get` points to the number, and no access to it is interrupted.
             None => unsafe { *self.0.get() = value },
         }
+    }
+}
+
+/// Operations that read and write at once.
+///
+/// Of all loads of an atomic, loom remembers the last one alone, and after a load of its own a
+/// thread would not be tried before those of others. So each operation first comes by the atomic's
+/// gate, which is another atomic that orders nothing.
+impl<N: Value> Atomic<N> {
+    /// Exchanges the number.
+    ///
+    /// Loom makes these operations one after the other, so that each reads what the one before
+    /// wrote. The memory model allows more: an operation may come before others that were made
+    /// earlier, unless these are ordered before it. An exchange of zero for a zero that was there
+    /// earlier changes nothing; a load says whether it may be so.
+    #[track_caller]
+    pub(crate) fn swap(&self, value: N, order: Ordering) -> N {
+        let place = Location::caller();
+        let Some(modelled) = memory::at(self.0.get().addr(), place) else {
+            return self.exchange(|_| value);
+        };
+        let order = planted::order(order, place);
+        modelled.pass_gate();
+        let loads = match order {
+            Ordering::Relaxed => Ordering::Relaxed,
+            _ => Ordering::Acquire,
+        };
+        if value.to_usize() == 0 && modelled.load(loads) == 0 {
+            return value;
+        }
+        N::of_usize(modelled.swap(value.to_usize(), order))
+    }
+
+    /// Sets bits.
+    #[track_caller]
+    pub(crate) fn fetch_or(&self, value: N, order: Ordering) -> N {
+        let place = Location::caller();
+        match memory::at(self.0.get().addr(), place) {
+            Some(modelled) => {
+                modelled.pass_gate();
+                N::of_usize(modelled.fetch_or(value.to_usize(), planted::order(order, place)))
+            }
+            None => self.exchange(|before| N::of_usize(before.to_usize() | value.to_usize())),
+        }
+    }
+
+    /// Clears all other bits.
+    #[track_caller]
+    pub(crate) fn fetch_and(&self, value: N, order: Ordering) -> N {
+        let place = Location::caller();
+        match memory::at(self.0.get().addr(), place) {
+            Some(modelled) => {
+                modelled.pass_gate();
+                N::of_usize(modelled.fetch_and(value.to_usize(), planted::order(order, place)))
+            }
+            None => self.exchange(|before| N::of_usize(before.to_usize() & value.to_usize())),
+        }
+    }
+
+    /// Replaces a number that is still as it was.
+    #[track_caller]
+    pub(crate) fn compare_exchange_weak(
+        &self,
+        before: N,
+        after: N,
+        order: Ordering,
+        failed: Ordering,
+    ) -> Result<N, N> {
+        let place = Location::caller();
+        let Some(modelled) = memory::at(self.0.get().addr(), place) else {
+            unreachable!("what is replaced is the model's");
+        };
+        let (before, after) = (before.to_usize(), after.to_usize());
+        let (order, failed) = (planted::order(order, place), planted::order(failed, place));
+        modelled.pass_gate();
+        let replaced = modelled.compare_exchange(before, after, order, failed);
+        replaced.map(N::of_usize).map_err(N::of_usize)
+    }
+
+    /// Changes a number outside of the model.
+    fn exchange(&self, change: impl FnOnce(N) -> N) -> N {
+        // SAFETY: `get` points to the number, and no access to it is interrupted.
+        let before = unsafe { *self.0.get() };
+        // SAFETY: as above.
+        unsafe { *self.0.get() = change(before) };
+        before
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn run(part: Option<Part>, install: Install) -> Result<ExitCode> {
     let toolchain = needs(parts).ensure(install)?;
     println!("{}", toolchain.version);
     let interprets = parts.iter().any(|part| matches!(part, Part::WordSize));
-    let mut beside = interprets.then(|| word_size::interpret(install));
+    let mut beside = interprets.then(|| word_size::interpret(&toolchain, install));
     let mut measured = Figures::default();
     let mut stages: Vec<_> = parts
         .iter()

@@ -1,5 +1,6 @@
 //! A part of the host's tests on words of 32 bits and in the other byte order: as programs of the
 //! host, and interpreted by Miri. `cargo xtask i686` and `cargo xtask miri --target` run more.
+//! Threads under ThreadSanitizer, which have a build folder of their own, too, run after those.
 
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -9,6 +10,7 @@ use crate::miri::{self, BIG_ENDIAN, BIG_ENDIAN_32, FIRMWARE};
 use crate::report::Stage;
 use crate::setup::Install;
 use crate::toolchain::Toolchain;
+use crate::tsan;
 use crate::word_size::{self, BITMAP, HOSTED_32};
 
 /// The programs that depend most on the width of a word.
@@ -60,7 +62,7 @@ const SCANNABLE: &[&str] = &[
     "objects::small::interior_addresses",
 ];
 
-/// Tests that Miri interprets on one target.
+/// Tests that Miri interprets on one target, or that the sanitizer watches.
 #[derive(Debug)]
 struct Interpreted {
     name: String,
@@ -69,17 +71,17 @@ struct Interpreted {
     command: Command,
 }
 
-/// Runs of Miri beside other stages, one after the other: each keeps one CPU busy, and has a build
-/// folder of its own.
+/// Runs of Miri and of the sanitizer beside other stages, one after the other: each keeps one CPU
+/// busy, and has a build folder of its own.
 #[derive(Debug)]
 pub(super) struct Beside {
     runs: JoinHandle<Vec<(Interpreted, Ran)>>,
-    /// The targets that Miri cannot be had for, and the reasons.
+    /// The targets that Miri cannot be had for, or the sanitizer, and the reasons.
     skipped: Vec<(&'static str, anyhow::Error)>,
 }
 
-/// Starts Miri.
-pub(super) fn interpret(install: Install) -> Beside {
+/// Starts Miri, and threads under ThreadSanitizer.
+pub(super) fn interpret(toolchain: &Toolchain, install: Install) -> Beside {
     let mut all = Vec::new();
     let mut skipped = Vec::new();
     for (target, program, tests) in INTERPRETED {
@@ -110,6 +112,14 @@ pub(super) fn interpret(install: Install) -> Beside {
             tests: tests.len(),
             command,
         });
+    }
+    match tsan::sanitized(toolchain, install) {
+        Ok(command) => all.push(Interpreted {
+            name: "threads under ThreadSanitizer".to_owned(),
+            tests: tsan::TESTS,
+            command,
+        }),
+        Err(error) => skipped.push(("ThreadSanitizer", error)),
     }
     let runs = thread::spawn(move || {
         let follow = |mut one: Interpreted| {
