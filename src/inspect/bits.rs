@@ -277,7 +277,7 @@ mod tests {
         let online = heap.pages.online().expect("initialised");
         let handle = heap.pages.index().span_of(address).expect("a span");
         let span = online.records().get(handle);
-        let run = PageRun::new(span.record.first::<M>(), 1 << 19);
+        let run = PageRun::new(span.record.first::<Sim<Plain32>>(), 1 << 19);
         let live = object_in::<Sim<Plain32>, Hosted>(span, run, address);
         let live = live.expect("the first slot is live");
         assert_eq!((live.base, live.bytes, live.slot), (address, 64, 0));

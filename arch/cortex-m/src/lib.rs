@@ -20,7 +20,7 @@ pub use archipelago_api::context::{
     Context, HandlerDepth, HandlerGuard, Handlers, HandlersOf, Ordinary, PerCpu,
 };
 pub use archipelago_api::kernels::Threads;
-pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Report};
+pub use archipelago_api::{AllocFlags, CpuId, Fault, InterruptState, Kernel, Reentry, Report};
 
 /// For one core whose firmware switches threads only where they ask for it, if it has any.
 ///

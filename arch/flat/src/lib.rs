@@ -57,7 +57,7 @@ pub use archipelago_api::context::{
 };
 pub use archipelago_api::kernels;
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, Geometry, IndexWord, InterruptState, Kernel, Report,
+    AllocFlags, CpuId, Fault, Geometry, IndexWord, InterruptState, Kernel, Reentry, Report,
 };
 pub use archipelago_api::{OneBlock, OwnMemory};
 pub use heap::{FlatError, FlatHeap};

@@ -104,7 +104,8 @@ pub use archipelago_api::context::{
 };
 pub use archipelago_api::kernels::{Cpus, Interrupts, Threads};
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Report, VirtAddr, VirtRange,
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, PhysAddr, Reentry, Report, VirtAddr,
+    VirtRange,
 };
 pub use archipelago_paging::{
     AdjacentFrames, FrameAllocator, FrameDeallocator, Link, Locked, MAX_WINDOWS, Owned, PagingMode,

@@ -54,8 +54,8 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Report, SpanReport,
-    VirtAddr, VirtRange, context, kernels,
+    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
+    SpanReport, VirtAddr, VirtRange, context, kernels,
 };
 pub use global::{alloc_at_once, alloc_next};
 pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};

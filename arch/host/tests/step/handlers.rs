@@ -104,7 +104,7 @@ impl<K: Kernel> World<K> {
         kernel::interrupt(self.any_cpu(), || {
             flag::without(self.flag, || self.handler.act(&self.heap, &self.objects));
         });
-        if K::PREEMPTS {
+        if K::REENTRY.is_by_threads() {
             kernel::migrate(self.any_cpu());
         }
         Next::Step

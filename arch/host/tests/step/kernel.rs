@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 
-use archipelago_host::{AllocFlags, CpuId, InterruptState, Kernel, Report};
+use archipelago_host::{AllocFlags, CpuId, InterruptState, Kernel, Reentry, Report};
 
 use crate::trap;
 
@@ -45,7 +45,13 @@ pub(crate) fn migrate(cpu: u16) {
 
 impl<const CPUS: u16, const PREEMPTS: bool> Kernel for Stepped<CPUS, PREEMPTS> {
     const CPUS: u16 = CPUS;
-    const PREEMPTS: bool = PREEMPTS;
+    const REENTRY: Reentry = if PREEMPTS {
+        Reentry::THREADS
+    } else {
+        // SAFETY: the test runs handlers alone between two instructions, on the CPU that they
+        // interrupt.
+        unsafe { Reentry::handlers() }
+    };
 
     fn disable_interrupts() -> InterruptState {
         // Nothing comes between that does not restore what it finds.

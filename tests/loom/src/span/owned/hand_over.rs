@@ -4,6 +4,7 @@
 
 use alloc::collections::BTreeSet;
 
+use archipelago_api::Reentry;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -149,9 +150,8 @@ pub fn from_outside(rule: Rule, site: Option<Site>) -> BTreeSet<(bool, bool)> {
         };
         let entered = if rule == Rule::NotEntered {
             stage.use_cells();
-            Some(Entered {
-                block: stage.block(0),
-            })
+            // SAFETY: none: the model shows what becomes of it.
+            Some(unsafe { stage.block(0).entered(Reentry::THREADS) })
         } else {
             stage.enter(0)
         };

@@ -8,6 +8,8 @@ mod block;
 mod entry;
 #[path = "../../../../../src/span/owned/frees.rs"]
 mod frees;
+#[path = "../../../../../src/span/owned/map.rs"]
+mod map;
 #[path = "../../../../../src/span/owned/notices.rs"]
 mod notices;
 #[path = "../../../../../src/span/owned/places.rs"]

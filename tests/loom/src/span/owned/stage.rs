@@ -3,7 +3,7 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
 
-use archipelago_api::{Machine, Offset};
+use archipelago_api::{Machine, Offset, Reentry};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
@@ -74,12 +74,12 @@ impl Stage {
             let start = ptr::from_ref(&block.entries).addr() + size_of_val(&block.entries);
             let end = ptr::from_ref(block).addr() + size_of::<CpuBlock>();
             memory::make_fresh(start, end - start);
-            block.set_up(Owner::new(number), Self::table());
+            block.set_up(Owner::new(number), Self::table(), None);
         }
         let run = PageRun::new(FIRST, Self::table().pages(Self::class()));
         let free = Self::slots() - live.len();
         let free_slots = u16::try_from(free).expect("a span has few slots");
-        record.describe(Kind::Small(Self::class().number()), run, free_slots, false);
+        record.describe::<Pages>(Kind::Small(Self::class().number()), run, free_slots, false);
         for slot in live {
             let word = &record.bits[slot / 64];
             word.store(word.load(Relaxed) | 1 << (slot % 64), Relaxed);
@@ -142,7 +142,8 @@ impl Stage {
 
     /// Enters a block, as threads do that are switched by interrupts.
     pub(super) fn enter(&self, number: usize) -> Option<Entered<'_>> {
-        let entered = self.block(number).enter::<true>()?;
+        // SAFETY: threads may come between.
+        let entered = unsafe { self.block(number).enter(Reentry::THREADS) }?;
         self.use_cells();
         Some(entered)
     }
@@ -209,7 +210,7 @@ fn fields(record: &Record) -> impl Iterator<Item = usize> + use<> {
             ptr::from_ref(&record.tag).addr(),
             ptr::from_ref(&record.next).addr(),
             ptr::from_ref(&record.previous).addr(),
-            ptr::from_ref(&record.first).addr(),
+            ptr::from_ref(&record.start).addr(),
         ],
     );
     let bits: Vec<_> = record
