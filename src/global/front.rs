@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use crate::heap::Heap;
+use crate::heap::{Heap, deallocate_slowly};
 
 /// Allocates memory for `layout`, of at least one byte, if the CPU that this runs on has a slot for
 /// it at hand: for front ends that prepare something before they make any other request. `None`
@@ -156,7 +156,7 @@ unsafe extern "C" fn dealloc_slowly<M: Machine, K: Kernel>(
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
     if let Some(pointer) = NonNull::new(pointer) {
         // SAFETY: the caller's promise is that of `GlobalAlloc::dealloc`, which is the same.
-        unsafe { heap.deallocate_slowly(pointer, layout) };
+        unsafe { deallocate_slowly(heap, pointer, layout) };
     }
 }
 

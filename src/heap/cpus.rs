@@ -127,8 +127,8 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         }
     }
 
-    /// Makes an empty span that the CPU keeps one of `class`, which has a place; `false` if none has
-    /// as many pages.
+    /// Makes an empty span that the CPU keeps one of `class`, which has a place; `false` if none
+    /// has as many pages.
     fn recast_kept(self, online: &Online<M>, entered: &Entered<'_>, class: SizeClass) -> bool {
         let records = online.records();
         let slots = Heap::<M, K>::TABLE.slots(class);

@@ -33,19 +33,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return;
         }
         // SAFETY: as above.
-        unsafe { self.deallocate_slowly(pointer, layout) };
-    }
-
-    /// Frees an object that the CPU's own spans did not take back at once.
-    ///
-    /// # Safety
-    /// As for [`deallocate`](Self::deallocate).
-    #[inline(always)]
-    pub(crate) unsafe fn deallocate_slowly(&self, pointer: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
-        if let Err(misuse) = unsafe { self.free_checked(pointer, layout) } {
-            self.stop_misused(pointer, layout, misuse);
-        }
+        unsafe { deallocate_slowly(self, pointer, layout) };
     }
 
     /// Frees an object, if there is one with this layout at `pointer`, any number whatsoever: for a
@@ -165,5 +153,21 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         if let Some(retired) = emptied {
             self.free_retired(span.scan(), retired);
         }
+    }
+}
+
+/// Frees an object that the CPU's own spans did not take back at once.
+///
+/// # Safety
+/// As for [`Heap::deallocate`].
+#[inline(always)]
+pub(crate) unsafe fn deallocate_slowly<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    pointer: NonNull<u8>,
+    layout: Layout,
+) {
+    // SAFETY: the caller's promise is the same.
+    if let Err(misuse) = unsafe { heap.free_checked(pointer, layout) } {
+        heap.stop_misused(pointer, layout, misuse);
     }
 }

@@ -32,6 +32,7 @@ mod tests;
 
 pub use adjacent::AdjacentRun;
 pub use early::EarlyRegion;
+pub(crate) use free::deallocate_slowly;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
 pub use request::{AllocError, ReallocError};

@@ -8,7 +8,7 @@ use crate::base::{PageIdx, PageRun};
 use crate::heap::Heap;
 use crate::pageheap::{Gated, HeldPool, Online};
 use crate::region::Purpose;
-use crate::span::{Kind, Lists, Owner, Record, SpanRef};
+use crate::span::{Kind, Lists, Owner, Place, Record, SpanRef};
 
 /// A heap whose locks are held, to be checked.
 pub(super) struct Check<'a, M: Machine, K: Kernel> {
@@ -222,7 +222,7 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         let tag = span.record.tag();
         let owner = tag.owner().map_or(usize::MAX, Owner::number);
         at_rule(owner < usize::from(K::CPUS), "a span's owner is a CPU")?;
-        let class = tag.place().class(Heap::<M, K>::TABLE);
+        let class = Place::of_tag(tag).class(Heap::<M, K>::TABLE);
         let is_class = class.is_some_and(|class| Kind::Small(class.number()) == span.kind());
         at_rule(is_class, "a span's place is that of its class")?;
         at_rule(

@@ -55,17 +55,6 @@ impl Record {
         unsafe { read_alone(&self.start) }
     }
 
-    /// What a record notes of a span that begins with `page`: the address, which frees by the owner
-    /// compare with, or the number, which is less code.
-    #[inline(always)]
-    pub(super) fn start_of<S: Shape>(page: PageIdx) -> usize {
-        if S::SCAVENGES {
-            page.address::<S>().value()
-        } else {
-            page.0
-        }
-    }
-
     fn count_pages<S: Shape>(&self) -> usize {
         let small = match self.kind() {
             Kind::Small(number) => table(S::GEOMETRY.page_shift).and_then(|table| {

@@ -11,7 +11,7 @@ use super::class::Scan;
 use super::owned::Tag;
 use crate::base::sparse::Entry;
 use crate::base::sync::{AtomicU16, AtomicU32, CoreUsize as AtomicUsize, Ordering::Relaxed};
-use crate::base::{PageRun, Shape};
+use crate::base::{PageIdx, PageRun, Shape};
 
 /// Slots that a record has bits for.
 pub(crate) const NARROW_SLOTS: usize = 256;
@@ -56,7 +56,7 @@ pub(crate) struct Record {
     pub(super) tag: AtomicU32,
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
-    /// Nothing: the bits end with the line, so that those of a wide record follow at once.
+    /// Filling: the bits end with the line, so that those of a wide record follow at once.
     spare: [AtomicU32; SPARE],
     pub(super) bits: [AtomicUsize; NARROW_WORDS],
 }
@@ -183,7 +183,7 @@ impl Record {
             Kind::Small(class) => 2 + u32::from(class),
         };
         let own = self.kind.load(Relaxed) & OWN;
-        self.start.store(Self::start_of::<S>(run.first), Relaxed);
+        self.start.store(start_of::<S>(run.first), Relaxed);
         self.set_pages(run.count);
         self.free_slots.store(slots, Relaxed);
         self.fresh_slot.store(0, Relaxed);
@@ -220,6 +220,17 @@ impl Record {
         );
         self.pages
             .store(u32::try_from(pages).unwrap_or(u32::MAX), Relaxed);
+    }
+}
+
+/// The note of a record on a span that begins with `page`: the address, which frees by the owner
+/// compare with, or the number, which is less code.
+#[inline(always)]
+fn start_of<S: Shape>(page: PageIdx) -> usize {
+    if S::SCAVENGES {
+        page.address::<S>().value()
+    } else {
+        page.0
     }
 }
 

@@ -46,8 +46,8 @@ pub(crate) trait Subject: Sized {
     fn account(&self) -> impl Debug + PartialEq;
 }
 
-/// Implements the frees and changes of size of a heap that takes flags. `$go` is called before each,
-/// with whether it is a free or a change of size.
+/// Implements the frees and changes of size of a heap that takes flags. `$go` is called before
+/// each, with whether it is a free or a change of size.
 macro_rules! with_flags {
     ($heap:ident $(, $go:ident)?) => {
         fn get(&self, layout: Layout) -> Option<NonNull<u8>> {

@@ -29,7 +29,7 @@ pub trait Kernel: 'static {
     /// under a lock.
     const CPUS: u16 = 0;
 
-    /// What may come between two instructions of the heap on one CPU, and use the heap.
+    /// The users of the heap that may come between two instructions of it on one CPU.
     const REENTRY: Reentry = Reentry::THREADS;
 
     /// Masks interrupts on this CPU. Returns whether they were enabled.
@@ -77,8 +77,9 @@ pub trait Kernel: 'static {
         CpuId(0)
     }
 
-    /// [`current_cpu`](Self::current_cpu), or a number that is no CPU's if finding the CPU takes more
-    /// than a few instructions this time: the request then goes a longer way, which asks again.
+    /// [`current_cpu`](Self::current_cpu), or a number that is no CPU's if finding the CPU takes
+    /// more than a few instructions this time: the request then goes a longer way, which asks
+    /// again.
     #[must_use]
     #[inline(always)]
     fn cpu_at_hand() -> CpuId {

@@ -1,6 +1,6 @@
-//! What may come between two instructions of the heap on one CPU.
+//! The users of the heap that may come between two instructions of it on one CPU.
 
-/// What may come between two instructions of the heap on one CPU, and use the heap: the less may,
+/// The users of the heap that may come between two instructions of it on one CPU: the fewer may,
 /// the fewer instructions a request takes.
 ///
 /// The heap relies on it for its own state, so that all but the most careful value are made by
@@ -24,7 +24,7 @@ enum Reach {
 }
 
 impl Reentry {
-    /// Anything: interrupts switch threads, which may go on on another CPU, and `current_cpu` may
+    /// All users: interrupts switch threads, which may go on on another CPU, and `current_cpu` may
     /// be wrong by the time that it returns.
     pub const THREADS: Self = Self(Reach::Threads);
 
@@ -39,7 +39,7 @@ impl Reentry {
         Self(Reach::Handlers)
     }
 
-    /// Nothing: handlers do not use the heap, and threads are switched outside it alone.
+    /// No users: handlers do not use the heap, and threads are switched outside it alone.
     ///
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there.

@@ -96,7 +96,7 @@ impl CpuBlock {
     /// Makes fresh memory the block of `owner`.
     pub(crate) fn set_up(&self, owner: Owner, table: &ClassTable, map: Option<&'static SpanMap>) {
         self.map.set_up(map);
-        self.tag.set(Tag::new(owner, Place::NONE).0);
+        self.tag.set(Tag::new(owner, Place::NONE.bytes()).0);
         for (number, entry) in (0..).zip(&self.entries) {
             let place = Place::numbered(number);
             match place.class(table) {

@@ -88,7 +88,7 @@ impl Entered<'_> {
     pub(crate) fn settle<M: Machine>(&self, records: Records<'_, M>, span: MappedSpan) -> bool {
         // SAFETY: the span is the CPU's, which alone gives it up.
         let record = unsafe { span.record() };
-        let entry = self.entry(record.tag().place());
+        let entry = self.entry(Place::of_tag(record.tag()));
         if record.previous.load(Ordering::Relaxed) != FULL {
             let live = record.bits[0].load(Ordering::Relaxed);
             if !entry.has_one_word() || !entry.takes_from(&record.bits[0]) || live == 0 {

@@ -89,7 +89,7 @@ impl SpanMap {
     }
 }
 
-/// What a CPU knows of the map. Touched by whoever has entered the CPU's block.
+/// The map as a CPU knows it. Touched by whoever has entered the CPU's block.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct MapView {

@@ -122,7 +122,7 @@ impl Entered<'_> {
         span: SpanRef<'_>,
     ) {
         let record = span.record;
-        let place = record.tag().place();
+        let place = Place::of_tag(record.tag());
         let entry = self.entry(place);
         let slots = usize::from(entry.slots.get());
         let posted = swap_mask(record.posted(), 0, Ordering::Acquire);
@@ -165,7 +165,7 @@ impl Entered<'_> {
             self.leave_current(records, entry);
             while let Some(handle) = entry.first() {
                 let span = records.get(handle);
-                self.disown(records, handle, span, span.record.tag().place());
+                self.disown(records, handle, span, Place::of_tag(span.record.tag()));
                 visit(handle);
             }
         }

@@ -4,6 +4,7 @@ use core::alloc::Layout;
 
 use super::super::class::{ClassTable, SizeClass};
 use super::super::record::{NARROW_SLOTS, WIDE_SLOTS};
+use super::tag::Tag;
 
 /// Sizes up to here, aligned to [`FINE_ALIGN`] at most, are looked up by the byte.
 const FINE: usize = 1024;
@@ -44,8 +45,9 @@ impl Place {
         Self(number as usize * ENTRY_BYTES)
     }
 
-    /// The place `bytes` into a block, as a tag has it.
-    pub(super) const fn at(bytes: usize) -> Self {
+    /// The place of a span with this tag.
+    pub(crate) const fn of_tag(tag: Tag) -> Self {
+        let bytes = tag.place();
         if bytes < ENTRIES * ENTRY_BYTES && bytes % ENTRY_BYTES == 0 {
             Self(bytes)
         } else {

@@ -36,7 +36,7 @@ impl Entered<'_> {
     ) -> Option<Emptied> {
         let span = records.get(handle);
         let record = span.record;
-        let entry = self.entry(record.tag().place());
+        let entry = self.entry(Place::of_tag(record.tag()));
         if record.previous.load(Ordering::Relaxed) == FULL {
             // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
             let slots = entry.slots.get();
@@ -117,11 +117,11 @@ impl Entered<'_> {
         if !self.block.owns(tag) {
             return None;
         }
-        let entry = self.entry(tag.place());
+        let entry = self.entry(Place::of_tag(tag));
         if self.live_slots(span, entry) != 0 {
             return None;
         }
-        self.disown(records, handle, span, tag.place());
+        self.disown(records, handle, span, Place::of_tag(tag));
         Some(Emptied(handle))
     }
 

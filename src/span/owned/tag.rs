@@ -1,7 +1,5 @@
 //! The tag of a record: the CPU that owns the span, and the span's place in the CPU's block.
 
-use super::places::Place;
-
 /// The two highest bits of the tag of a span that is a CPU's. A record with others says nothing
 /// there, or something else.
 const OWNED: u32 = 0b10 << 30;
@@ -39,10 +37,10 @@ impl Tag {
     /// The bit that says that others have freed slots.
     pub(super) const REMOTE: u32 = REMOTE;
 
-    /// The tag of a span of `owner` in place number `place`.
+    /// The tag of a span of `owner` whose place is so many bytes into the block.
     #[inline(always)]
-    pub(super) const fn new(owner: Owner, place: Place) -> Self {
-        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place.bytes() as u32)
+    pub(super) const fn new(owner: Owner, place: usize) -> Self {
+        Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place as u32)
     }
 
     /// The CPU that owns the span, if one does.
@@ -55,8 +53,8 @@ impl Tag {
         Some(Owner(u16::from_le_bytes([low, high]) & CPU_MASK))
     }
 
-    /// The span's place in its owner's block.
-    pub(crate) const fn place(self) -> Place {
-        Place::at((self.0 & PLACE_MASK) as usize)
+    /// The bytes from the beginning of the owner's block to the span's place.
+    pub(super) const fn place(self) -> usize {
+        (self.0 & PLACE_MASK) as usize
     }
 }
