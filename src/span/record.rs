@@ -99,18 +99,20 @@ pub(super) const MOST_IN_PAGE: usize = (IN_USE_MASK / IN_USE) as usize;
 
 impl Record {
     /// A record that describes nothing.
-    pub(super) const UNUSED: Self = Self {
-        start: AtomicUsize::new(0),
-        pages: AtomicU32::new(0),
-        kind: AtomicU32::new(0),
-        free_slots: AtomicU16::new(0),
-        fresh_slot: AtomicU16::new(0),
-        tag: AtomicU32::new(0),
-        next: AtomicU32::new(0),
-        previous: AtomicU32::new(0),
-        spare: [const { AtomicU32::new(0) }; SPARE],
-        bits: [const { AtomicUsize::new(0) }; NARROW_WORDS],
-    };
+    pub(super) const fn unused() -> Self {
+        Self {
+            start: AtomicUsize::new(0),
+            pages: AtomicU32::new(0),
+            kind: AtomicU32::new(0),
+            free_slots: AtomicU16::new(0),
+            fresh_slot: AtomicU16::new(0),
+            tag: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            previous: AtomicU32::new(0),
+            spare: [const { AtomicU32::new(0) }; SPARE],
+            bits: [const { AtomicUsize::new(0) }; NARROW_WORDS],
+        }
+    }
 
     /// The kind of pages that the record describes.
     pub(crate) fn kind(&self) -> Kind {

@@ -96,7 +96,7 @@ impl CpuBlock {
     /// Makes fresh memory the block of `owner`.
     pub(crate) fn set_up(&self, owner: Owner, table: &ClassTable, map: Option<&'static SpanMap>) {
         self.map.set_up(map);
-        self.tag.set(Tag::new(owner, Place::NONE.bytes()).0);
+        self.tag.set(Tag::new(owner, Place::NONE.in_tag()).0);
         for (number, entry) in (0..).zip(&self.entries) {
             let place = Place::numbered(number);
             match place.class(table) {
@@ -221,6 +221,6 @@ impl<'a> Entered<'a> {
     /// The tag that spans of this block have in `place`.
     #[inline(always)]
     pub(crate) fn tag(&self, place: Place) -> Tag {
-        Tag(self.block.tag.get() | place.bytes() as u32)
+        Tag(self.block.tag.get() | u32::from(place.in_tag()))
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct MapEntry(AtomicPtr<Record>);
 unsafe impl Entry for MapEntry {}
 
 /// The record that pages of no CPU's span lead to: no CPU has its tag.
-static NOBODYS: Record = Record::UNUSED;
+static NOBODYS: Record = Record::unused();
 
 /// The map of a heap. Zero is one without entries.
 #[derive(Debug)]

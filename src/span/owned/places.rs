@@ -55,6 +55,16 @@ impl Place {
         }
     }
 
+    /// [`bytes`](Self::bytes) as a tag has it.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a block has fewer bytes than a u16 can count"
+    )]
+    pub(super) const fn in_tag(self) -> u16 {
+        self.0 as u16
+    }
+
     /// Bytes from the beginning of a block.
     #[inline(always)]
     pub(super) const fn bytes(self) -> usize {
@@ -158,8 +168,7 @@ impl Places {
 
 const fn place_for(table: &ClassTable, size: usize, align: usize) -> u16 {
     match table.class_for(size, align) {
-        // At most 2^8 times 2^6.
-        Some(class) => Place::of(table, class).0 as u16,
+        Some(class) => Place::of(table, class).in_tag(),
         None => 0,
     }
 }

@@ -39,7 +39,7 @@ impl Tag {
 
     /// The tag of a span of `owner` whose place is so many bytes into the block.
     #[inline(always)]
-    pub(super) const fn new(owner: Owner, place: usize) -> Self {
+    pub(super) const fn new(owner: Owner, place: u16) -> Self {
         Self(OWNED | (owner.0 as u32) << CPU_SHIFT | place as u32)
     }
 
