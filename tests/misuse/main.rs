@@ -16,7 +16,7 @@ use archipelago_sim::{Plain32, SmallFixed, Top30};
 use archipelago_testing::layout;
 
 use cases::{Objects, cases};
-use subjects::{Early, EarlyAfterwards, Firmware, Flat, Subject, Whole};
+use subjects::{Early, EarlyAfterwards, Firmware, Flat, Owned, Subject, Whole};
 
 /// The report of a kernel that the heap stops during `work`.
 fn stopped(name: &str, work: impl FnOnce()) -> String {
@@ -80,6 +80,18 @@ fn the_whole_heap_finds_every_mistake() {
     finds_every_mistake::<Whole<SmallFixed>>();
     #[cfg(target_pointer_width = "64")]
     finds_every_mistake::<Whole<archipelago_sim::X86_64>>();
+}
+
+/// Frees by the CPU that owns the spans, by another, and by one beyond those that own spans.
+#[test]
+fn spans_of_cpus_find_every_mistake() {
+    finds_every_mistake::<Owned<Plain32, 0>>();
+    finds_every_mistake::<Owned<Plain32, 1>>();
+    finds_every_mistake::<Owned<Plain32, 100>>();
+    #[cfg(target_pointer_width = "64")]
+    finds_every_mistake::<Owned<archipelago_sim::X86_64, 0>>();
+    #[cfg(target_pointer_width = "64")]
+    finds_every_mistake::<Owned<archipelago_sim::X86_64, 1>>();
 }
 
 #[test]

@@ -4,10 +4,12 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::fmt::Debug;
 use core::ptr::NonNull;
 
-use archipelago::{AllocFlags, EarlyRegion, Heap, Machine, ReallocError, Report, VirtAddr};
+use archipelago::{
+    AllocFlags, CpuId, EarlyRegion, Heap, Kernel, Machine, Purpose, ReallocError, Report, VirtAddr,
+};
 use archipelago_firmware::FirmwareHeap;
 use archipelago_flat::{FlatHeap, Small};
-use archipelago_sim::{Hosted, Sim, SimGeometry};
+use archipelago_sim::{Hosted, HostedCpus, Sim, SimGeometry};
 use archipelago_testing::lone_window;
 
 /// A heap to be misused. Its objects are never used, so that any of them may be freed.
@@ -44,25 +46,30 @@ pub(crate) trait Subject: Sized {
     fn account(&self) -> impl Debug + PartialEq;
 }
 
-/// Implements the frees and changes of size of a heap that takes flags.
+/// Implements the frees and changes of size of a heap that takes flags. `$go` is called before
+/// each, with whether it is a free or a change of size.
 macro_rules! with_flags {
-    ($heap:ident) => {
+    ($heap:ident $(, $go:ident)?) => {
         fn get(&self, layout: Layout) -> Option<NonNull<u8>> {
+            $(self.$go(false);)?
             let memory = self.$heap.allocate(layout, AllocFlags::empty());
             memory.ok().map(NonNull::cast)
         }
 
         fn free(&self, pointer: NonNull<u8>, layout: Layout) {
+            $(self.$go(true);)?
             // SAFETY: nobody uses an object of this heap.
             unsafe { self.$heap.deallocate(pointer, layout) };
         }
 
         fn try_free(&self, pointer: NonNull<u8>, layout: Layout) -> Result<(), Report> {
+            $(self.$go(true);)?
             // SAFETY: nobody uses an object of this heap.
             unsafe { self.$heap.try_deallocate(pointer, layout) }
         }
 
         fn resize(&self, pointer: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+            $(self.$go(true);)?
             let flags = AllocFlags::empty();
             // SAFETY: nobody uses an object of this heap.
             let memory = unsafe { self.$heap.reallocate(pointer, old, new, flags) };
@@ -75,6 +82,7 @@ macro_rules! with_flags {
             old: Layout,
             new: Layout,
         ) -> Result<Option<NonNull<u8>>, Report> {
+            $(self.$go(true);)?
             let flags = AllocFlags::empty();
             // SAFETY: nobody uses an object of this heap.
             match unsafe { self.$heap.try_reallocate(pointer, old, new, flags) } {
@@ -116,6 +124,61 @@ macro_rules! accounts {
 pub(crate) struct Whole<G: SimGeometry> {
     heap: Box<Heap<Sim<G>, Hosted>>,
     machine: Sim<G>,
+}
+
+/// Bytes of the window of an [`Owned`]: enough for the blocks of its CPUs.
+const OWNED_WINDOW: usize = 64 << 20;
+
+/// A heap whose spans are those of CPU 0, which allocates. CPU `FREER` frees.
+pub(crate) struct Owned<G: SimGeometry, const FREER: u16> {
+    heap: Box<Heap<Sim<G>, HostedCpus>>,
+    machine: Sim<G>,
+}
+
+impl<G: SimGeometry, const FREER: u16> Owned<G, FREER> {
+    #[expect(clippy::unused_self, reason = "other subjects need themselves")]
+    fn go(&self, frees: bool) {
+        Hosted::set_cpu(CpuId(if frees { FREER } else { 0 }));
+    }
+}
+
+impl<G: SimGeometry, const FREER: u16> Subject for Owned<G, FREER> {
+    type Heap = Heap<Sim<G>, HostedCpus>;
+
+    const LARGE: usize = 41 * G::GEOMETRY.page_bytes();
+
+    fn new() -> Self {
+        let machine = Sim::<G>::default();
+        let heap: Box<Heap<Sim<G>, HostedCpus>> = Box::default();
+        heap.init(&[lone_window::<G>(OWNED_WINDOW)], machine.clone())
+            .expect("a good window");
+        let subject = Self { heap, machine };
+        // The first request makes the blocks of the CPUs.
+        let layout = Layout::new::<[u64; 5]>();
+        let first = subject.get(layout).expect("memory");
+        subject.free(first, layout);
+        let spans = subject.heap.stats().of(Purpose::Spans);
+        assert!(spans > usize::from(HostedCpus::CPUS) * 4096, "no blocks");
+        subject
+    }
+
+    with_flags!(heap, go);
+
+    fn objects(&self) -> Vec<(usize, usize)> {
+        let mut all = Vec::new();
+        self.heap.for_each_object(|address, bytes| {
+            let pointer = self.machine.pointer(address);
+            all.push((pointer.addr().get(), bytes));
+        });
+        all
+    }
+
+    fn metadata(&self) -> NonNull<u8> {
+        let last = lone_window::<G>(OWNED_WINDOW).base + OWNED_WINDOW - 64;
+        self.machine.pointer(VirtAddr::new(last))
+    }
+
+    accounts!(heap);
 }
 
 /// Bytes of the window of a [`Whole`].
