@@ -9,7 +9,7 @@ use super::record::{
     Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
     scan_of,
 };
-use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
+use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 
 /// A record with all of its bits. Changes are made under the central lock.
 #[derive(Clone, Copy, Debug)]
@@ -233,11 +233,14 @@ impl<'a> SpanRef<'a> {
     /// Whether `slot` of `slots` is live: of a span that a CPU owns, one that others have freed is
     /// not.
     pub(crate) fn is_live(self, slot: usize, slots: usize) -> bool {
-        if !self.is_taken(slot) {
-            return false;
+        if self.record.tag().owner().is_some() {
+            // First, and in order: the owner clears the bit of a slot that it takes back last.
+            let freed = self.word(slot / WORD_BITS + remote_words(slots));
+            if freed.load(Acquire) >> (slot % WORD_BITS) & 1 != 0 {
+                return false;
+            }
         }
-        self.record.tag().owner().is_none()
-            || !self.is_taken(slot + remote_words(slots) * WORD_BITS)
+        self.is_taken(slot)
     }
 
     /// Slots whose bits are set, of `slots`.

@@ -42,11 +42,11 @@ pub(super) fn swap_mask(atomic: &AtomicU16, value: u16, order: Ordering) -> u16 
     }
 }
 
-/// Changes a word, and returns what it was.
+/// Clears all other bits of a word, and returns what it was.
 #[inline(always)]
-pub(super) fn swap_word(atomic: &AtomicUsize, value: usize, order: Ordering) -> usize {
+pub(super) fn keep_in_word(atomic: &AtomicUsize, value: usize, order: Ordering) -> usize {
     #[cfg(target_has_atomic = "ptr")]
-    return atomic.swap(value, order);
+    return atomic.fetch_and(value, order);
     #[cfg(not(target_has_atomic = "ptr"))]
     {
         let _ = (value, order);

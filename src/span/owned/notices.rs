@@ -9,13 +9,14 @@ use archipelago_api::Machine;
 use super::super::record::WORD_BITS;
 use super::super::records::Records;
 use super::super::slots::SpanRef;
-use super::atomics::{keep_in_number, set_in_number, swap_mask, swap_word};
+use super::atomics::{keep_in_number, keep_in_word, set_in_number, swap_mask};
 use super::block::{Emptied, Entered};
 use super::frees::add_credit;
 use super::places::{Place, remote_words};
 use super::queue::{FEW_SLOTS, FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
+use crate::base::sync::CoreUsize as AtomicUsize;
 
 impl Entered<'_> {
     /// Takes a slot of the first span in the queue of `place`, whose current word is used up, if a
@@ -129,13 +130,7 @@ impl Entered<'_> {
         let words = slots.div_ceil(WORD_BITS);
         let mut count = 0;
         for at in (0..words).filter(|at| posted >> at & 1 != 0) {
-            let remote = span.word(at + remote_words(slots));
-            let freed = swap_word(remote, 0, Ordering::Acquire);
-            let word = span.word(at);
-            let live = word.load(Ordering::Relaxed);
-            debug_assert_eq!(freed & !live, 0, "a slot is freed once");
-            word.store(live & !freed, Ordering::Relaxed);
-            count += (freed & live).count_ones();
+            count += take_word_back(span.word(at), span.word(at + remote_words(slots)));
         }
         // Who set the mark has set a bit before, which is seen then.
         keep_in_number(&record.tag, !Tag::REMOTE, Ordering::Acquire);
@@ -188,6 +183,25 @@ impl Entered<'_> {
                     visit(emptied);
                 }
             }
+        }
+    }
+}
+
+/// Takes back the slots that have their bits in a word of remote bits, and returns how many. The
+/// word is empty then.
+fn take_word_back(word: &AtomicUsize, remote: &AtomicUsize) -> u32 {
+    let mut count = 0;
+    loop {
+        let freed = remote.load(Ordering::Relaxed);
+        let live = word.load(Ordering::Relaxed);
+        debug_assert_eq!(freed & !live, 0, "a slot is freed once");
+        // First: a slot whose remote bit alone is cleared would be live for who frees it again.
+        word.store(live & !freed, Ordering::Relaxed);
+        count += (freed & live).count_ones();
+        // Others do not post a word that is not empty, so what they have freed meanwhile is taken
+        // back, too.
+        if keep_in_word(remote, !freed, Ordering::AcqRel) & !freed == 0 {
+            return count;
         }
     }
 }

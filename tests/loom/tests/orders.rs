@@ -15,7 +15,7 @@ const CAUGHT: [Site; 14] = [
     SET,
     SPAN_AT,
     in_atomics("set_in_word"),
-    in_atomics("swap_word"),
+    in_atomics("keep_in_word"),
     in_atomics("set_in_mask"),
     in_atomics("swap_mask"),
     in_atomics("set_in_number"),

@@ -32,7 +32,7 @@ fn a_relaxed_bit_is_caught() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn a_relaxed_word_is_caught() {
-    beside_the_owner(Slots::OfOneWord, Rule::Kept, Some(atomics("swap_word")));
+    beside_the_owner(Slots::OfOneWord, Rule::Kept, Some(atomics("keep_in_word")));
 }
 
 #[test]

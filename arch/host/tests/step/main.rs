@@ -9,6 +9,7 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![expect(clippy::expect_used, reason = "a test fails where its helpers do")]
 
+mod branches;
 mod directed;
 mod flag;
 mod handlers;
@@ -19,7 +20,7 @@ mod trap;
 use std::env;
 use std::process::Command;
 
-use directed::Scenario::{TakenSpanIsEmptied, TakenSpanIsEmptiedElsewhere};
+use directed::Call;
 use handlers::Run;
 use kernel::Stepped;
 
@@ -48,10 +49,17 @@ fn run(case: &str) {
         "plain flag" | "plain flag, without flag" => handlers::run::<Stepped<1, false>>(run),
         "swap" | "swap, without flag" => handlers::run::<Stepped<1, true>>(run),
         "three CPUs" => handlers::run::<Stepped<3, true>>(run),
-        "a taken span is emptied" => directed::run::<Stepped<2, false>>(TakenSpanIsEmptied),
-        "a taken span is emptied elsewhere" => {
-            directed::run::<Stepped<2, true>>(TakenSpanIsEmptiedElsewhere);
+        "a taken span is emptied" => directed::empty_a_taken_span::<Stepped<2, false>>(0),
+        "a taken span is emptied elsewhere" => directed::empty_a_taken_span::<Stepped<2, true>>(1),
+        "misuse" => directed::misuse::<Stepped<2, false>>(Call::Allocate, 0),
+        "misuse beside notices" => directed::misuse::<Stepped<2, false>>(Call::ReadNotices, 0),
+        "misuse elsewhere beside notices" => {
+            directed::misuse::<Stepped<2, true>>(Call::ReadNotices, 1);
         }
+        "no misuse" => directed::misuse::<Stepped<2, false>>(Call::NoMistake, 0),
+        "misuse in a free" => directed::misuse::<Stepped<2, false>>(Call::Free, 0),
+        "misuse elsewhere" => directed::misuse::<Stepped<2, true>>(Call::Allocate, 1),
+        "misuse elsewhere in a free" => directed::misuse::<Stepped<2, true>>(Call::Free, 1),
         _ => unreachable!("{case}"),
     }
 }
@@ -130,6 +138,47 @@ fn the_last_object_of_a_span_is_freed_while_a_cpu_takes_the_span() {
 fn another_cpu_frees_the_last_object_of_a_span_while_a_cpu_takes_the_span() {
     let test = "another_cpu_frees_the_last_object_of_a_span_while_a_cpu_takes_the_span";
     passes(test, "a taken span is emptied elsewhere");
+}
+
+#[test]
+fn handlers_that_free_wrongly_are_told_whatever_they_interrupt() {
+    let test = "handlers_that_free_wrongly_are_told_whatever_they_interrupt";
+    passes(test, "misuse");
+}
+
+#[test]
+fn handlers_that_free_wrongly_are_told_in_a_free() {
+    let test = "handlers_that_free_wrongly_are_told_in_a_free";
+    passes(test, "misuse in a free");
+}
+
+#[test]
+fn handlers_that_free_wrongly_are_told_while_notices_are_read() {
+    let test = "handlers_that_free_wrongly_are_told_while_notices_are_read";
+    passes(test, "misuse beside notices");
+}
+
+#[test]
+fn others_that_free_wrongly_are_told_while_notices_are_read() {
+    let test = "others_that_free_wrongly_are_told_while_notices_are_read";
+    passes(test, "misuse elsewhere beside notices");
+}
+
+#[test]
+fn a_mistake_that_is_none_is_noticed() {
+    is_caught("a_mistake_that_is_none_is_noticed", "no misuse");
+}
+
+#[test]
+fn others_that_free_wrongly_are_told_whatever_they_interrupt() {
+    let test = "others_that_free_wrongly_are_told_whatever_they_interrupt";
+    passes(test, "misuse elsewhere");
+}
+
+#[test]
+fn others_that_free_wrongly_are_told_in_a_free() {
+    let test = "others_that_free_wrongly_are_told_in_a_free";
+    passes(test, "misuse elsewhere in a free");
 }
 
 #[test]

@@ -138,18 +138,25 @@ impl<N: Value> Atomic<N> {
     }
 }
 
+/// The order of the load of an operation that has `order`.
+const fn loads(order: Ordering) -> Ordering {
+    match order {
+        Ordering::Relaxed | Ordering::Release => Ordering::Relaxed,
+        _ => Ordering::Acquire,
+    }
+}
+
 /// Operations that read and write at once.
 ///
 /// Of all loads of an atomic, loom remembers the last one alone, and after a load of its own a
 /// thread would not be tried before those of others. So each operation first comes by the atomic's
 /// gate, which is another atomic that orders nothing.
+///
+/// Loom makes these operations one after the other, so that each reads what the one before wrote.
+/// The memory model allows more: an operation may come before others that were made earlier, unless
+/// these are ordered before it. One that would have changed nothing then is no more than a load.
 impl<N: Value> Atomic<N> {
     /// Exchanges the number.
-    ///
-    /// Loom makes these operations one after the other, so that each reads what the one before
-    /// wrote. The memory model allows more: an operation may come before others that were made
-    /// earlier, unless these are ordered before it. An exchange of zero for a zero that was there
-    /// earlier changes nothing; a load says whether it may be so.
     #[track_caller]
     pub(crate) fn swap(&self, value: N, order: Ordering) -> N {
         let place = Location::caller();
@@ -158,11 +165,7 @@ impl<N: Value> Atomic<N> {
         };
         let order = planted::order(order, place);
         modelled.pass_gate();
-        let loads = match order {
-            Ordering::Relaxed => Ordering::Relaxed,
-            _ => Ordering::Acquire,
-        };
-        if value.to_usize() == 0 && modelled.load(loads) == 0 {
+        if value.to_usize() == 0 && modelled.load(loads(order)) == 0 {
             return value;
         }
         N::of_usize(modelled.swap(value.to_usize(), order))
@@ -185,13 +188,16 @@ impl<N: Value> Atomic<N> {
     #[track_caller]
     pub(crate) fn fetch_and(&self, value: N, order: Ordering) -> N {
         let place = Location::caller();
-        match memory::at(self.0.get().addr(), place) {
-            Some(modelled) => {
-                modelled.pass_gate();
-                N::of_usize(modelled.fetch_and(value.to_usize(), planted::order(order, place)))
-            }
-            None => self.exchange(|before| N::of_usize(before.to_usize() & value.to_usize())),
+        let Some(modelled) = memory::at(self.0.get().addr(), place) else {
+            return self.exchange(|before| N::of_usize(before.to_usize() & value.to_usize()));
+        };
+        let order = planted::order(order, place);
+        modelled.pass_gate();
+        let earlier = modelled.load(loads(order));
+        if earlier & !value.to_usize() == 0 {
+            return N::of_usize(earlier);
         }
+        N::of_usize(modelled.fetch_and(value.to_usize(), order))
     }
 
     /// Replaces a number that is still as it was.
