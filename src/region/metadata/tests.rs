@@ -1,10 +1,15 @@
-//! Metadata memory without a machine: address space, extents and the stock.
+//! Metadata memory: address space, extents and the stock, without a machine and with one.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 
-use archipelago_sim::{Plain32, Sim, SimGeometry as _};
+use archipelago_api::VirtAddr;
+use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 
 use super::*;
+use crate::base::held::Membership;
+use crate::region::ranges::{Ranges, Slot};
+use crate::region::{Ledger, PendingUndo};
 
 type Space32 = Sim<Plain32>;
 
@@ -146,4 +151,69 @@ fn stock_keeps_the_largest_pieces() {
     // What found no place counts as unused.
     assert_eq!(metadata.unused(), 320 + 256 + 192 + 128 + 2 * 64);
     assert_eq!(metadata.find_stock(192, 64), Some(0x1_0000));
+}
+
+/// Runs `work` with metadata memory in a room of two extents that a machine has reserved.
+fn with_source(work: impl FnOnce(&mut Metadata, &Space<'_, Space32>, &Ledger)) {
+    let (machine, ledger) = (Sim::builder().build(), Ledger::new());
+    let (heap, pending) = (Membership::none().heap(), Cell::new(PendingUndo::NONE));
+    // SAFETY: nobody else has the machine or the account.
+    let space = unsafe { Space::new::<Hosted>(&machine, &ledger, heap, |_, _| Ok(()), &pending) };
+    let space = space.expect("nothing is pending");
+    let range = VirtRange::new(VirtAddr::new(ROOM * PAGE), 2 * EXTENT * PAGE);
+    let reserved = space.reserve(range.expect("it does not wrap"));
+    reserved.expect("the space is free").record();
+    work(&mut metadata(2 * EXTENT), &space, &ledger);
+}
+
+#[test]
+fn outgrown_arrays_go_to_stock_and_are_used_again() {
+    with_source(|metadata, space, ledger| {
+        let take = |metadata: &mut Metadata, slots| {
+            let taken = metadata
+                .source(space)
+                .take::<Slot>(Purpose::Ranges, slots, 0);
+            taken.expect("memory")
+        };
+        let mut ranges = Ranges::new();
+        let bytes = |slots| slots * size_of::<Slot>();
+        assert!(ranges.adopt(take(metadata, 16)).is_none());
+        let old = ranges.adopt(take(metadata, 32)).expect("it was outgrown");
+        metadata.put_in_stock(old, space);
+        assert_eq!(ledger.of(Purpose::Ranges), bytes(32));
+        assert_eq!(ledger.of(Purpose::UnusedMetadata), metadata.unused());
+        assert_eq!(stock(metadata), [bytes(16), 0, 0, 0]);
+        let (bump, ready) = (metadata.extent.bump, ledger.mapped_ready());
+        let again = take(metadata, 12).into_slice();
+        assert_eq!(again.len(), 12);
+        assert_eq!(stock(metadata), [bytes(4), 0, 0, 0]);
+        assert_eq!((metadata.extent.bump, ledger.mapped_ready()), (bump, ready));
+        assert_eq!(ledger.of(Purpose::Ranges), bytes(32 + 12));
+        assert_eq!(ledger.of(Purpose::UnusedMetadata), metadata.unused());
+    });
+}
+
+#[test]
+fn what_alignment_and_whole_pages_leave_goes_to_stock() {
+    with_source(|metadata, space, ledger| {
+        let mut take = |count: usize, align| {
+            let taken = metadata
+                .source(space)
+                .take::<Slot>(Purpose::Spans, count, align);
+            taken.expect("memory");
+            metadata.clone()
+        };
+        let line = LINE_BYTES / size_of::<Slot>();
+        assert_eq!(stock(&take(line, 0)), [0; 4]);
+        assert_eq!(
+            stock(&take(line, 4 * LINE_BYTES)),
+            [3 * LINE_BYTES, 0, 0, 0]
+        );
+        let pages = 2 * PAGE / size_of::<Slot>();
+        assert_eq!(stock(&take(pages, 0)), [3 * LINE_BYTES, 0, 0, 0]);
+        let left = take(pages + line, 0);
+        assert_eq!(stock(&left), [PAGE - LINE_BYTES, 3 * LINE_BYTES, 0, 0]);
+        assert_eq!(ledger.of(Purpose::UnusedMetadata), left.unused());
+        assert_eq!(ledger.of(Purpose::Spans), 3 * LINE_BYTES + 4 * PAGE);
+    });
 }

@@ -135,6 +135,30 @@ fn page_aligned_pages_take_exactly_their_size<G: SimGeometry>() {
     rig.free(large);
 }
 
+/// Of the arrays of ranges only the last is charged to them: those that were outgrown are unused.
+fn outgrown_arrays_are_not_in_use<G: SimGeometry>() {
+    let page = Rig::<G>::PAGE;
+    let home = lone_window::<G>(64 * page);
+    let rig = Rig::<G>::on(Sim::default(), &[home]);
+    // With the window of metadata more than 32 ranges, and no more than 64.
+    for number in 0..40 {
+        let above = home.base + home.bytes + (2 * number + 1) * page;
+        let window = Window::new(above, page);
+        rig.heap.add_window(window).expect("a good window");
+    }
+    let wanted = layout(page, page);
+    let take = || rig.allocate(wanted, AllocFlags::empty()).ok();
+    let blocks: Vec<_> = core::iter::from_fn(take).collect();
+    assert!(blocks.len() > 40);
+    let arrays = 3 * 64 * 2 * size_of::<usize>();
+    let charged = rig.heap.stats().of(Purpose::Ranges);
+    assert!(charged <= arrays, "{charged} bytes for ranges");
+    assert!(2 * charged > arrays, "{charged} bytes for ranges");
+    blocks.into_iter().for_each(|block| rig.free(block));
+    rig.check();
+    rig.verify();
+}
+
 /// A call that fails a hundred times leaves no more than one that fails once.
 fn failing_again_and_again_leaves_no_more<G: SimGeometry>() {
     let rig = Rig::<G>::new();
@@ -168,5 +192,6 @@ archipelago_testing::on_every_geometry!(
     metadata_is_a_small_part_of_a_large_heap,
     powers_of_two_take_exactly_their_size,
     page_aligned_pages_take_exactly_their_size,
+    outgrown_arrays_are_not_in_use,
     failing_again_and_again_leaves_no_more,
 );
