@@ -135,6 +135,27 @@ fn page_aligned_pages_take_exactly_their_size<G: SimGeometry>() {
     rig.free(large);
 }
 
+/// Of the empty spans of a class one is kept, however many there were.
+fn one_empty_span_of_a_class_is_kept<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let in_use = || {
+        let stats = rig.heap.stats();
+        stats.owned_pages - stats.free_pages
+    };
+    // Four slots in a page.
+    let size = Rig::<G>::PAGE / 4;
+    let before = in_use();
+    let kept = [1, 3, 5].map(|spans| {
+        let blocks: Vec<_> = (0..4 * spans).map(|_| rig.get(size, 8)).collect();
+        assert!(in_use() >= before + spans, "{spans} spans");
+        blocks.into_iter().for_each(|block| rig.free(block));
+        rig.verify();
+        in_use()
+    });
+    assert_eq!(kept, [kept[0]; 3]);
+    assert!(kept[0] > before, "one is kept");
+}
+
 /// Of the arrays of ranges only the last is charged to them: those that were outgrown are unused.
 fn outgrown_arrays_are_not_in_use<G: SimGeometry>() {
     let page = Rig::<G>::PAGE;
@@ -192,6 +213,7 @@ archipelago_testing::on_every_geometry!(
     metadata_is_a_small_part_of_a_large_heap,
     powers_of_two_take_exactly_their_size,
     page_aligned_pages_take_exactly_their_size,
+    one_empty_span_of_a_class_is_kept,
     outgrown_arrays_are_not_in_use,
     failing_again_and_again_leaves_no_more,
 );
