@@ -17,6 +17,7 @@ on_every_geometry! {
     free_pages_are_counted_down_to_the_first_page_of_the_space,
     an_alignment_that_the_space_itself_does_not_have,
     a_cache_holds_the_pages_that_are_left,
+    the_highest_free_page_is_found_in_any_chunk,
 }
 
 /// Every request begins where the last one ended, in its chunk and in the next. Short chunks are
@@ -113,6 +114,31 @@ fn a_cache_holds_the_pages_that_are_left<G: TestGeometry>() {
     ] {
         assert_eq!(heap.cache.holds_any(run(first, count)), holds, "{first:#x}");
     }
+}
+
+/// In chunks far apart, so that the tree has several levels, and in neighbours.
+fn the_highest_free_page_is_found_in_any_chunk<G: TestGeometry>() {
+    let base = places::<G>(20)[1] * chunk::<G>();
+    let mut heap = Fixture::<G>::new();
+    assert_eq!(heap.pages.highest_free(&heap.state), None);
+    for first in [base, base + 2 * chunk::<G>(), base + 19 * chunk::<G>()] {
+        heap.grow(run(first, chunk::<G>()));
+        let last = first + chunk::<G>() - 1;
+        let highest = heap.pages.highest_free(&heap.state);
+        assert_eq!(highest, Some(PageIdx(last)));
+    }
+    while let Some(page) = heap.pages.highest_free(&heap.state) {
+        let free = heap.model.iter().rev().find(|(_, page)| page.free);
+        assert_eq!(free.map(|(page, _)| *page), Some(page.0));
+        // Every third one, and then all below it in its chunk.
+        let count = if page.0 % 3 == 0 {
+            1 + page.0 % chunk::<G>()
+        } else {
+            1
+        };
+        heap.take(run(page.0 + 1 - count, count)).expect("free");
+    }
+    assert_eq!(heap.state.free_pages(), 0);
 }
 
 #[test]
