@@ -36,20 +36,25 @@ pub(crate) struct Options {
 const FILES: &[&str] = &[
     "src/page/*.rs",
     "src/span/*.rs",
+    "src/span/owned/*.rs",
     "src/region/*.rs",
+    "src/region/metadata/*.rs",
     "src/region/ranges/*.rs",
     "src/pageheap/alloc.rs",
     "src/pageheap/commit.rs",
-    "src/pageheap/requests.rs",
+    "src/pageheap/cover.rs",
     "src/pageheap/grow.rs",
+    "src/pageheap/idle.rs",
     "src/pageheap/long.rs",
     "src/pageheap/long_piece.rs",
     "src/pageheap/plan.rs",
     "src/pageheap/pool.rs",
+    "src/pageheap/requests.rs",
     "src/pageheap/run.rs",
 ];
 
-/// The tests that have to find the changes.
+/// The tests that have to find the changes, in a heap with its bitmap, which has code of its own in
+/// most of the files.
 const TESTS: &[&str] = &[
     "--lib",
     "--test",
@@ -58,6 +63,8 @@ const TESTS: &[&str] = &[
     "injection",
     "--test",
     "model",
+    "--test",
+    "scannable",
 ];
 
 /// The exit codes of `cargo mutants` for a run that came to its end: all were found, some were not,
@@ -120,6 +127,7 @@ fn arguments(toolchain: &Toolchain, options: &Options, folder: &Path) -> Command
     let mut command = toolchain.cargo("mutants");
     command.current_dir(project::root());
     command.args(["--package", "archipelago", "--no-shuffle", "--jobs", "1"]);
+    command.args(["--features", "heap-bits"]);
     command.arg("--output").arg(folder);
     command.args(["--timeout", &options.timeout.to_string()]);
     if options.list {
