@@ -1,5 +1,5 @@
-//! What the layer keeps exactly although no result depends on it at once: where a search begins,
-//! hints, and the bounds of bits and of the space.
+//! Exactness on which no result depends at once: where a search begins, hints, and the bounds of
+//! bits and of the space.
 
 use core::sync::atomic::AtomicUsize;
 

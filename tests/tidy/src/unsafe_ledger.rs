@@ -117,6 +117,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/region/metadata/mod.rs", 10),
     ("src/region/metadata/tests.rs", 1),
     ("src/region/space.rs", 35),
+    ("src/region/tests.rs", 2),
     ("src/region/token.rs", 1),
     ("src/region/windows.rs", 2),
     ("src/span/central.rs", 1),
