@@ -2,7 +2,7 @@
 //! ones become free pages.
 
 use archipelago::bits::Description;
-use archipelago::{AllocFlags, Cause};
+use archipelago::{AllocFlags, Cause, OwnedRun, Stats, Window};
 use archipelago_api::{Kernel, Machine};
 use archipelago_sim::{Hosted, Sim, SimGeometry};
 use archipelago_testing::{
@@ -154,6 +154,49 @@ fn all_idle_parts_make_way<G: SimGeometry>() {
     rig.verify();
 }
 
+/// Idle parts serve where growth finds no address space for its metadata.
+fn idle_parts_serve_where_metadata_has_no_room<G: SimGeometry>() {
+    let page = Rig::<G>::PAGE;
+    let window = lone_window::<G>(200 * page);
+    let bed = || {
+        let rig = Rig::<G>::on(Sim::default(), &[window]);
+        rig.free(scannable(&rig, 20, 1).expect("memory"));
+        rig
+    };
+    let other = bed();
+    while other.heap.pages().allocate(1, 1, NONE).map(leak).is_ok() {}
+    let owned = other.heap.stats().owned_pages;
+    let rig = bed();
+    let is_full = |stats: Stats| stats.owned_pages == owned && stats.free_pages == 0;
+    // Pages one by one: a longer run would have the idle parts given back.
+    while !is_full(rig.heap.stats()) {
+        leak(rig.heap.pages().allocate(1, 1, NONE).expect("memory"));
+    }
+    let idle = rig.heap.stats().bitmap_pages;
+    assert!(idle > 0);
+    // Pages in arenas of which nothing is known, until one of them has no tables.
+    let far = |number: usize| window.base + (4 + 2 * number) * G::GEOMETRY.arena_bytes();
+    let in_window = (1..50).find_map(|number| {
+        let added = rig.heap.add_window(Window::new(far(number), page));
+        added.expect("a good window");
+        let run = rig.heap.pages().allocate(1, 1, NONE).expect("memory");
+        if run.base().value() < far(1) {
+            return Some(run);
+        }
+        leak(run);
+        None
+    });
+    let run = in_window.expect("there is metadata for ever");
+    assert!(rig.heap.stats().bitmap_pages < idle);
+    drop(run);
+    rig.check();
+    rig.verify();
+}
+
+fn leak<G: SimGeometry>(run: OwnedRun<'_, Sim<G>, Hosted>) {
+    let _ = run.leak();
+}
+
 /// A refusal for want of frames counts the run and all of its parts, whichever part was refused.
 fn a_part_without_frames<G: SimGeometry>() {
     const PAGES: usize = 120;
@@ -216,6 +259,7 @@ on_every_geometry!(
     idle_parts_make_way,
     idle_parts_that_may_be_of_use_stay,
     a_run_grows_over_idle_parts,
+    idle_parts_serve_where_metadata_has_no_room,
     a_part_without_address_space,
 );
 on_geometries_that_decommit!(

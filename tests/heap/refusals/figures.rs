@@ -20,7 +20,7 @@ fn heap_with_tail<G: SimGeometry>() -> Rig<G> {
     rig.machine.set_available_frames(usize::MAX / 2);
     let pages = rig.heap.pages();
     let take = || {
-        pages.allocate(1, 1, NONE).expect("memory").leak();
+        let _ = pages.allocate(1, 1, NONE).expect("memory").leak();
         rig.heap.stats().free_pages
     };
     while take() > 0 {}
