@@ -280,3 +280,28 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
+
+    use super::*;
+
+    const PAGE: usize = Plain32::GEOMETRY.page_bytes();
+
+    #[test]
+    fn a_run_that_leaves_no_room_for_its_metadata_is_too_long() {
+        let want = Want::pages(3);
+        let of = |cause| PageHeap::<Sim<Plain32>, Hosted>::too_long(want, cause);
+        let largest = |pages| want.has_no_window::<Sim<Plain32>>(pages);
+        let refused = |bytes| Cause::MetadataWindow { bytes };
+        assert_eq!(of(refused(1)), largest(2));
+        assert_eq!(of(refused(PAGE)), largest(2));
+        assert_eq!(of(refused(PAGE + 1)), largest(1));
+        // Metadata that takes all of it, or more, is not for the run alone.
+        for bytes in [2 * PAGE + 1, 3 * PAGE, 3 * PAGE + 1] {
+            assert_eq!(of(refused(bytes)), refused(bytes));
+        }
+        assert_eq!(of(Cause::Busy), Cause::Busy);
+    }
+}

@@ -13,6 +13,8 @@ mod need;
 pub(crate) mod ranges;
 mod source;
 mod space;
+#[cfg(test)]
+mod tests;
 pub(crate) mod token;
 mod undo;
 pub(crate) mod windows;

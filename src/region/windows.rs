@@ -170,12 +170,7 @@ impl Windows {
     /// Unused address space that heap pages may come from, in no particular order.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = PageRun> + '_ {
         let room = self.room();
-        let end = if room.end() < self.border {
-            room.end()
-        } else {
-            self.border
-        };
-        let front = PageRun::between(room.first, end);
+        let front = PageRun::between(room.first, room.end().min(self.border));
         self.unused
             .iter()
             .chain(core::iter::once(front))
@@ -193,14 +188,9 @@ impl Windows {
         if home.is_apart {
             return others >= pages;
         }
+        // Growth leaves metadata its share of the room, too. That of all pages is no smaller.
         let room = home.room;
-        let border = room.end().0 - Self::share_of::<S>(room.count);
-        let front = trial
-            .room()
-            .end()
-            .0
-            .min(border)
-            .saturating_sub(room.first.0);
+        let front = trial.room().end().0.saturating_sub(room.first.0);
         let total = room.count + others;
         front + others >= pages && total - Self::share_of::<S>(total) >= pages
     }

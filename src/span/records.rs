@@ -171,3 +171,49 @@ impl<'a, M: Machine> Records<'a, M> {
         self.machine.pointer(address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archipelago_api::Geometry;
+    use archipelago_sim::{Plain32, SimGeometry as _};
+
+    use super::RecordKind;
+    use crate::testing::{Shaped, TestGeometry};
+
+    /// An address space with pages of 2^`SHIFT` bytes.
+    struct Paged<const SHIFT: u32>;
+
+    impl<const SHIFT: u32> TestGeometry for Paged<SHIFT> {
+        const GEOMETRY: Geometry = Geometry {
+            granule_shift: SHIFT,
+            page_shift: SHIFT,
+            chunk_shift: SHIFT + 6,
+            ..Plain32::GEOMETRY
+        };
+    }
+
+    /// Lines of the first piece, and records in a page, of both kinds.
+    fn counts<const SHIFT: u32>() -> [usize; 4] {
+        let (narrow, wide) = (RecordKind::Narrow, RecordKind::Wide);
+        [
+            narrow.lines_of_piece::<Shaped<Paged<SHIFT>>>(),
+            wide.lines_of_piece::<Shaped<Paged<SHIFT>>>(),
+            narrow.in_page::<Shaped<Paged<SHIFT>>>(),
+            wide.in_page::<Shaped<Paged<SHIFT>>>(),
+        ]
+    }
+
+    #[test]
+    fn first_records_take_half_of_a_page_at_most() {
+        assert_eq!(counts::<12>(), [16, 6, 64, 21]);
+        assert_eq!(counts::<14>(), [16, 6, 127, 85]);
+    }
+
+    #[test]
+    fn first_records_of_small_pages_take_half_of_one() {
+        let lines = RecordKind::Narrow.lines_of_piece::<Shaped<Paged<10>>>();
+        assert_eq!(lines, 8);
+        let lines = RecordKind::Narrow.lines_of_piece::<Shaped<Paged<11>>>();
+        assert_eq!(lines, 16);
+    }
+}

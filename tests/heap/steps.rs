@@ -40,6 +40,14 @@ fn every_call_is_for_a_few_pages<G: SimGeometry>() {
             noted.fetch_max(call.range.bytes() / Rig::<G>::PAGE, Ordering::Relaxed);
         }
     });
+    // A refusal undoes what was made in as many steps, of new pages as of old ones.
+    let refuse = || {
+        rig.machine.set_available_frames(PAGES / 2);
+        let refused = rig.allocate(long::<G>(), AllocFlags::empty());
+        refused.expect_err("half of the frames");
+        rig.machine.set_available_frames(usize::MAX / 2);
+    };
+    refuse();
     let block = rig.allocate(long::<G>(), AllocFlags::empty());
     rig.free(block.expect("memory"));
     assert!(rig.heap.scavenge(PAGES).expect("nobody is inside") >= PAGES - MOST);
@@ -47,10 +55,7 @@ fn every_call_is_for_a_few_pages<G: SimGeometry>() {
     rig.free(block.expect("memory"));
     rig.verify();
     assert!(rig.heap.scavenge(2 * PAGES).is_ok());
-    // A refusal undoes what was made in as many steps.
-    rig.machine.set_available_frames(PAGES / 2);
-    let refused = rig.allocate(long::<G>(), AllocFlags::empty());
-    refused.expect_err("half of the frames");
+    refuse();
     rig.machine.clear_hook();
     let longest = longest.load(Ordering::Relaxed);
     assert!((1..=MOST).contains(&longest), "{longest} pages");

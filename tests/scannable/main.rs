@@ -22,5 +22,6 @@ mod reading;
 mod ready;
 mod refusals;
 mod resize;
+mod room;
 mod scavenging;
 mod subject;

@@ -85,6 +85,7 @@ macro_rules! on_every_geometry {
 
 mod corruption;
 mod damage;
+mod exact;
 mod model;
 mod random;
 mod regression;

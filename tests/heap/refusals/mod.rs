@@ -1,5 +1,6 @@
 //! A refused request leaves as many pages to be had as there were, whatever refused it.
 
+mod figures;
 mod runs_and_windows;
 
 use core::cell::Cell;

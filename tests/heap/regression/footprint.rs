@@ -135,6 +135,51 @@ fn page_aligned_pages_take_exactly_their_size<G: SimGeometry>() {
     rig.free(large);
 }
 
+/// Of the empty spans of a class one is kept, however many there were.
+fn one_empty_span_of_a_class_is_kept<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let in_use = || {
+        let stats = rig.heap.stats();
+        stats.owned_pages - stats.free_pages
+    };
+    // Four slots in a page.
+    let size = Rig::<G>::PAGE / 4;
+    let before = in_use();
+    let kept = [1, 3, 5].map(|spans| {
+        let blocks: Vec<_> = (0..4 * spans).map(|_| rig.get(size, 8)).collect();
+        assert!(in_use() >= before + spans, "{spans} spans");
+        blocks.into_iter().for_each(|block| rig.free(block));
+        rig.verify();
+        in_use()
+    });
+    assert_eq!(kept, [kept[0]; 3]);
+    assert!(kept[0] > before, "one is kept");
+}
+
+/// Of the arrays of ranges only the last is charged to them: those that were outgrown are unused.
+fn outgrown_arrays_are_not_in_use<G: SimGeometry>() {
+    let page = Rig::<G>::PAGE;
+    let home = lone_window::<G>(64 * page);
+    let rig = Rig::<G>::on(Sim::default(), &[home]);
+    // With the window of metadata more than 32 ranges, and no more than 64.
+    for number in 0..40 {
+        let above = home.base + home.bytes + (2 * number + 1) * page;
+        let window = Window::new(above, page);
+        rig.heap.add_window(window).expect("a good window");
+    }
+    let wanted = layout(page, page);
+    let take = || rig.allocate(wanted, AllocFlags::empty()).ok();
+    let blocks: Vec<_> = core::iter::from_fn(take).collect();
+    assert!(blocks.len() > 40);
+    let arrays = 3 * 64 * 2 * size_of::<usize>();
+    let charged = rig.heap.stats().of(Purpose::Ranges);
+    assert!(charged <= arrays, "{charged} bytes for ranges");
+    assert!(2 * charged > arrays, "{charged} bytes for ranges");
+    blocks.into_iter().for_each(|block| rig.free(block));
+    rig.check();
+    rig.verify();
+}
+
 /// A call that fails a hundred times leaves no more than one that fails once.
 fn failing_again_and_again_leaves_no_more<G: SimGeometry>() {
     let rig = Rig::<G>::new();
@@ -168,5 +213,7 @@ archipelago_testing::on_every_geometry!(
     metadata_is_a_small_part_of_a_large_heap,
     powers_of_two_take_exactly_their_size,
     page_aligned_pages_take_exactly_their_size,
+    one_empty_span_of_a_class_is_kept,
+    outgrown_arrays_are_not_in_use,
     failing_again_and_again_leaves_no_more,
 );

@@ -1,4 +1,5 @@
-//! Threads are told apart by every bit of their numbers, and any number may be a thread's.
+//! Threads are told apart by every bit of their numbers, and any number may be a thread's; who
+//! finds Ready pages waits for no other thread.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use archipelago_api::{InterruptState, Kernel};
 use archipelago_sim::{Hosted, Kind, Sim, SimGeometry};
 use archipelago_testing::{layout, on_geometries_that_decommit};
 
-use super::{LARGE, check, inside, provoke, shared};
+use super::{LARGE, apart, check, inside, provoke, shared, wait};
 
 /// Runs `work` with interrupts as `state` says.
 fn with_interrupts(state: InterruptState, work: impl FnOnce()) {
@@ -48,4 +49,44 @@ fn threads_differ_in_any_bit<G: SimGeometry>() {
     }
 }
 
-on_geometries_that_decommit!(threads_differ_in_any_bit);
+/// While one thread is inside the machine, another finds runs that are Ready, short and long.
+fn ready_pages_are_found_without_the_machine<G: SimGeometry>() {
+    let rig = shared::<G>(Sim::builder().build());
+    let none = AllocFlags::empty();
+    let take = |count| -> Vec<_> {
+        let pages = rig.heap.pages();
+        let run = || pages.allocate(1, 1, none).expect("memory");
+        core::iter::repeat_with(run).take(count).collect()
+    };
+    // All that is low is Ready afterwards, pages that were cached before are in use, and so is one
+    // above, so that growth begins higher.
+    let mut low = take(201);
+    let above = low.pop();
+    drop(low);
+    let cached = take(64);
+    let served = Arc::new(AtomicUsize::new(0));
+    let _hook = {
+        let (heap, served) = (Arc::clone(&rig), Arc::clone(&served));
+        inside(&rig, Kind::Commit, move |_| {
+            if served.load(Ordering::Relaxed) > 0 {
+                return;
+            }
+            let heap = Arc::clone(&heap);
+            let other = apart(move || {
+                let pages = heap.heap.pages();
+                let runs = [1, 20].map(|count| pages.allocate(count, 1, none));
+                runs.iter().filter(|run| run.is_ok()).count()
+            });
+            served.store(wait(&other, "Ready pages"), Ordering::Relaxed);
+        })
+    };
+    provoke(&rig, Kind::Commit);
+    assert_eq!(served.load(Ordering::Relaxed), 2);
+    drop((cached, above));
+    check(&rig);
+}
+
+on_geometries_that_decommit!(
+    threads_differ_in_any_bit,
+    ready_pages_are_found_without_the_machine
+);

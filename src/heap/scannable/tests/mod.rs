@@ -240,3 +240,18 @@ fn readers_beyond_count_are_readers_for_ever() {
     assert_eq!(bed.idle(), idle);
     bed.check();
 }
+
+/// While the bits of a large object are cleared, with no lock held, another free of it is noticed.
+#[test]
+#[should_panic(expected = "freed twice")]
+fn an_object_that_is_being_freed_is_freed_by_nobody_else() {
+    const BYTES: usize = 1 << 20;
+    let bed = ScannableHeap::<Plain32>::new();
+    let object = bed.allocate(BYTES, Scan::YES).expect("memory");
+    let online = bed.heap.pages.online().expect("initialised");
+    // SAFETY: the object is the test's, which frees it below.
+    let claimed = unsafe { bed.heap.claim_large(online, object, layout(BYTES)) };
+    assert!(claimed.is_some());
+    // SAFETY: the call breaks the contract on purpose: the heap notices, and stops.
+    unsafe { bed.heap.deallocate(object, layout(BYTES)) };
+}

@@ -11,6 +11,320 @@ pub(super) struct Equivalent {
     pub(super) reason: &'static str,
 }
 
+const fn same(file: &'static str, mutant: &'static str, reason: &'static str) -> Equivalent {
+    Equivalent {
+        file,
+        mutant,
+        reason,
+    }
+}
+
 /// The mutants that may survive. Where a function has several of one description, each has an entry
 /// of its own.
-pub(super) const EQUIVALENT: &[Equivalent] = &[];
+pub(super) const EQUIVALENT: &[Equivalent] = &[
+    same(
+        "src/page/bits.rs",
+        "replace < with <= in Bits<'a>::summary",
+        "a chunk of one word ends with the word",
+    ),
+    same(
+        "src/page/bits.rs",
+        "replace | with ^ in Bits<'a>::block",
+        "bits of different words are apart",
+    ),
+    same(
+        "src/page/bits.rs",
+        "replace << with >> in Bits<'a>::block",
+        "words of 64 bits are meant by themselves; for those of 32 there is `cargo xtask i686`",
+    ),
+    same(
+        "src/page/bits.rs",
+        "replace * with / in Bits<'a>::block",
+        "words of 64 bits are meant by themselves; for those of 32 there is `cargo xtask i686`",
+    ),
+    same(
+        "src/page/bits.rs",
+        "replace >> with << in longer_run",
+        "a run is shortened from its other end",
+    ),
+    same(
+        "src/page/cache.rs",
+        "replace && with || in FreePages<S>::flush_cache",
+        "a chunk is looked at in vain once",
+    ),
+    same(
+        "src/page/cache.rs",
+        "replace && with || in FreePages<S>::flush_cache",
+        "a chunk is looked at in vain once",
+    ),
+    same(
+        "src/page/find.rs",
+        "replace FreePages<S>::find_near -> Option<(Chunk<'_>, Piece, PageIdx)> with None",
+        "the tree finds the same run",
+    ),
+    same(
+        "src/page/find.rs",
+        "replace < with == in FreePages<S>::find_near",
+        "the tree finds the same run",
+    ),
+    same(
+        "src/page/find.rs",
+        "replace < with > in FreePages<S>::find_near",
+        "the tree finds the same run",
+    ),
+    same(
+        "src/page/find.rs",
+        "replace < with <= in FreePages<S>::find_near",
+        "the tree finds the same run",
+    ),
+    same(
+        "src/page/find.rs",
+        "replace % with + in FreePages<S>::find_near",
+        "the tree finds the same run",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace && with || in FreePages<S>::mark_free",
+        "a chunk is looked at in vain once",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace && with || in FreePages<S>::mark_free",
+        "a chunk is looked at in vain once",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace < with <= in FreePages<S>::mark_free",
+        "a chunk is looked at in vain once",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace - with + in taken",
+        "a run is searched that cannot be longer",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace - with + in taken",
+        "a run is searched that cannot be longer",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace - with + in taken",
+        "a run is searched that cannot be longer",
+    ),
+    same(
+        "src/page/marks.rs",
+        "replace - with + in taken",
+        "a run is searched that cannot be longer",
+    ),
+    same(
+        "src/page/pages.rs",
+        "replace < with <= in FreePages<S>::free_below",
+        "pages are counted beyond the most, and left out below",
+    ),
+    same(
+        "src/page/pages.rs",
+        "replace < with <= in FreePages<S>::run_above",
+        "pages are counted beyond the most, and left out below",
+    ),
+    same(
+        "src/page/state.rs",
+        "replace < with <= in State::became_free",
+        "the page is the search address already",
+    ),
+    same(
+        "src/page/state.rs",
+        "replace < with <= in State::none_free_below",
+        "the page is the search address already",
+    ),
+    same(
+        "src/page/tree.rs",
+        "replace * with / in Tree<S>::refresh",
+        "summaries are added up more often",
+    ),
+    same(
+        "src/page/tree.rs",
+        "replace < with > in Tree<S>::refresh",
+        "summaries are added up more often",
+    ),
+    same(
+        "src/page/tree.rs",
+        "replace >> with << in Tree<S>::refresh",
+        "summaries are added up more often",
+    ),
+    same(
+        "src/page/tree.rs",
+        "replace >> with << in Tree<S>::refresh",
+        "summaries are added up more often",
+    ),
+    same(
+        "src/pageheap/cover.rs",
+        "replace >> with << in PageHeap<M, K>::drop_surplus",
+        "it differs only while another thread frees pages",
+    ),
+    same(
+        "src/pageheap/grow.rs",
+        "replace match guard Self::METADATA_FIRST with false in PageHeap<M, K>::grow",
+        "the metadata is there already, and making it again makes nothing",
+    ),
+    same(
+        "src/pageheap/grow.rs",
+        "replace < with <= in PageHeap<M, K>::plan",
+        "no two pieces have the same first page",
+    ),
+    same(
+        "src/pageheap/idle.rs",
+        "replace + with - in PageHeap<M, K>::clear_the_way",
+        "parts are freed that are made again at once",
+    ),
+    same(
+        "src/pageheap/idle.rs",
+        "replace + with * in PageHeap<M, K>::clear_the_way",
+        "parts are freed that are made again at once",
+    ),
+    same(
+        "src/pageheap/idle.rs",
+        "replace > with >= in PageHeap<M, K>::clear_the_way",
+        "parts are freed that are made again at once",
+    ),
+    same(
+        "src/pageheap/idle.rs",
+        "replace > with >= in PageHeap<M, K>::free_idle_parts",
+        "without idle parts none is freed",
+    ),
+    same(
+        "src/pageheap/idle.rs",
+        "replace > with >= in PageHeap<M, K>::free_all_idle_parts",
+        "without idle parts none is freed",
+    ),
+    same(
+        "src/pageheap/long.rs",
+        "replace > with >= in PageHeap<M, K>::is_long",
+        "a run of one step is committed at once either way",
+    ),
+    same(
+        "src/pageheap/pool.rs",
+        "replace < with == in PagePool<M, K>::find",
+        "the page cache serves other lengths: the run is the lowest either way",
+    ),
+    same(
+        "src/pageheap/pool.rs",
+        "replace && with || in PagePool<M, K>::extend",
+        "the page cache is emptied in vain",
+    ),
+    same(
+        "src/pageheap/run.rs",
+        "replace ReadyRun::is_zeroed -> bool with false",
+        "memory that is zero is zeroed again",
+    ),
+    same(
+        "src/region/ledger.rs",
+        "replace > with >= in Ledger::became_ready",
+        "a peak is stored that is the same",
+    ),
+    same(
+        "src/region/metadata/mod.rs",
+        "replace < with <= in Metadata::stock_up",
+        "which of two pieces of the same size stays is all the same",
+    ),
+    same(
+        "src/region/metadata/mod.rs",
+        "replace > with >= in Metadata::next_extent",
+        "nothing is put in stock",
+    ),
+    same(
+        "src/region/metadata/mod.rs",
+        "replace > with >= in MetadataSource<'_, M>::bump",
+        "nothing is put in stock",
+    ),
+    same(
+        "src/region/metadata/mod.rs",
+        "replace > with >= in MetadataSource<'_, M>::commit_pages",
+        "nothing is put in stock",
+    ),
+    same(
+        "src/region/ranges/mod.rs",
+        "replace < with <= in Ranges::adopt",
+        "a slot without a range is copied",
+    ),
+    same(
+        "src/region/windows.rs",
+        "replace > with >= in Windows::replace_room",
+        "a piece as large as the room is refused below",
+    ),
+    same(
+        "src/span/class/mod.rs",
+        "replace - with / in ClassTable::fitting",
+        "the search begins at a class below, and ends at the same one",
+    ),
+    same(
+        "src/span/near.rs",
+        "replace | with ^ in Record::set_bits",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/pool.rs",
+        "replace | with ^ in Pool::has_empty_page",
+        "a record is on one list, so that the two first ones differ",
+    ),
+    same(
+        "src/span/pool.rs",
+        "replace match guard Records::<M>::HAS_WIDE with true in Pool::take_empty_page",
+        "without wide records the stock of them is empty",
+    ),
+    same(
+        "src/span/pool.rs",
+        "replace && with || in Pool::all_unused",
+        "the walk goes on, and has its answer already",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::mark_wide",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::mark_paged",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::describe",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::describe",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::mark",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/record.rs",
+        "replace | with ^ in Record::claim",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/records.rs",
+        "replace < with <= in RecordKind::in_page",
+        "both are the most that there can be",
+    ),
+    same(
+        "src/span/records.rs",
+        "replace < with <= in RecordKind::lines_of_piece",
+        "both are the most that there can be",
+    ),
+    same(
+        "src/span/slots.rs",
+        "replace * with / in SpanRef<'a>::alloc_slot",
+        "slots beyond the last are refused below",
+    ),
+    same(
+        "src/span/tokens.rs",
+        "replace NewSlot<'a>::is_zeroed -> bool with false",
+        "memory that is zero is zeroed again",
+    ),
+];

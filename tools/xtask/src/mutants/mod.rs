@@ -1,6 +1,15 @@
 //! `cargo xtask mutants`: small changes of the library that its fast tests have to find.
+//!
+//! `cargo mutants` lists the changes. All of them are built at once, in a copy of the project in
+//! which each has a switch, and each is tried with the tests that come by it, which takes a second
+//! or two. A switch has no effect on what the compiler evaluates: `--each` has `cargo mutants`
+//! build every change by itself, which takes minutes for each.
 
+mod change;
+mod copy;
 mod equivalent;
+mod run;
+mod splice;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +25,7 @@ use crate::rustup;
 use crate::setup::Install;
 use crate::toolchain::{Toolchain, without_installs};
 use equivalent::{EQUIVALENT, Equivalent};
+use run::Fate;
 
 /// The options of `cargo xtask mutants`.
 #[derive(Args, Clone, Debug)]
@@ -23,33 +33,41 @@ pub(crate) struct Options {
     /// The files of the library to change, from the project's root; without any, those of pages,
     /// spans and regions, of growth and of runs.
     files: Vec<PathBuf>,
-    /// Seconds that the tests of one change may take. A change for which they take longer counts as
-    /// found.
+    /// Seconds that the tests of one change may take which is built by itself. A change for which
+    /// they take longer counts as found.
     #[arg(long, default_value_t = 600)]
     timeout: u64,
     /// List the changes, and test none of them.
     #[arg(long)]
     list: bool,
+    /// Build every change by itself.
+    #[arg(long)]
+    each: bool,
 }
 
 /// The files that are changed unless others are named.
 const FILES: &[&str] = &[
     "src/page/*.rs",
     "src/span/*.rs",
+    "src/span/owned/*.rs",
     "src/region/*.rs",
+    "src/region/metadata/*.rs",
     "src/region/ranges/*.rs",
     "src/pageheap/alloc.rs",
     "src/pageheap/commit.rs",
-    "src/pageheap/requests.rs",
+    "src/pageheap/cover.rs",
     "src/pageheap/grow.rs",
+    "src/pageheap/idle.rs",
     "src/pageheap/long.rs",
     "src/pageheap/long_piece.rs",
     "src/pageheap/plan.rs",
     "src/pageheap/pool.rs",
+    "src/pageheap/requests.rs",
     "src/pageheap/run.rs",
 ];
 
-/// The tests that have to find the changes.
+/// The tests that have to find the changes, in a heap with its bitmap, which has code of its own in
+/// most of the files.
 const TESTS: &[&str] = &[
     "--lib",
     "--test",
@@ -58,6 +76,8 @@ const TESTS: &[&str] = &[
     "injection",
     "--test",
     "model",
+    "--test",
+    "scannable",
 ];
 
 /// The exit codes of `cargo mutants` for a run that came to its end: all were found, some were not,
@@ -83,20 +103,19 @@ pub(crate) fn command(options: &Options, install: Install) -> Result<ExitCode> {
     ensure_mutants(install)?;
     let folder = project::target_of("mutants");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut run = arguments(&toolchain, options, &folder);
-    println!("{}", process::describe(&run));
-    let status = run.status()?;
-    if options.list {
+    let outcomes = if options.list {
+        let mut list = arguments(&toolchain, options, &folder);
+        let status = list.arg("--list").status()?;
         return Ok(if status.success() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         });
-    }
-    if !status.code().is_some_and(|code| ENDED.contains(&code)) {
-        bail!("`cargo mutants` did not come to its end: {status}");
-    }
-    let outcomes = Outcomes::read(&folder.join("mutants.out"))?;
+    } else if options.each || !cfg!(target_os = "linux") {
+        build_each(&toolchain, options, &folder)?
+    } else {
+        switch_each(&toolchain, options, &folder)?
+    };
     let survivors = survivors(&outcomes.missed, EQUIVALENT);
     for known in EQUIVALENT {
         println!(
@@ -120,19 +139,56 @@ fn arguments(toolchain: &Toolchain, options: &Options, folder: &Path) -> Command
     let mut command = toolchain.cargo("mutants");
     command.current_dir(project::root());
     command.args(["--package", "archipelago", "--no-shuffle", "--jobs", "1"]);
+    command.args(["--features", "heap-bits"]);
     command.arg("--output").arg(folder);
     command.args(["--timeout", &options.timeout.to_string()]);
-    if options.list {
-        command.arg("--list");
-    }
     if options.files.is_empty() {
         command.args(FILES.iter().flat_map(|file| ["--file", file]));
     }
     for file in &options.files {
         command.arg("--file").arg(file);
     }
-    command.arg("--").args(TESTS);
     command
+}
+
+/// Has `cargo mutants` build and test every change by itself.
+fn build_each(toolchain: &Toolchain, options: &Options, folder: &Path) -> Result<Outcomes> {
+    let mut run = arguments(toolchain, options, folder);
+    run.arg("--").args(TESTS);
+    println!("{}", process::describe(&run));
+    let status = run.status()?;
+    if !status.code().is_some_and(|code| ENDED.contains(&code)) {
+        bail!("`cargo mutants` did not come to its end: {status}");
+    }
+    Outcomes::read(&folder.join("mutants.out"))
+}
+
+/// Builds all changes at once, and switches each on in turn.
+fn switch_each(toolchain: &Toolchain, options: &Options, folder: &Path) -> Result<Outcomes> {
+    let mut list = arguments(toolchain, options, folder);
+    let list = process::output_of(list.args(["--list", "--json"]));
+    let changes = change::read(&list.context("`cargo mutants` lists nothing")?)?;
+    let built = copy::build(toolchain, folder, &changes, TESTS)?;
+    let tests = run::tests(&built, folder, changes.len())?;
+    let mut outcomes = Outcomes::default();
+    for (number, (change, tests)) in changes.iter().zip(&tests).enumerate() {
+        let name = change.name.clone();
+        if built.unviable.contains(&number) {
+            outcomes.unviable.push(name);
+        } else if built.constant.contains(&number) {
+            outcomes.constant.push(name);
+        } else {
+            match run::try_change(&built, number, tests)? {
+                Fate::Found => outcomes.caught.push(name),
+                Fate::Hung => outcomes.timeout.push(name),
+                Fate::Missed => {
+                    println!("missed, by {} tests: {name}", tests.len());
+                    outcomes.missed.push(name);
+                }
+            }
+        }
+    }
+    Ok(outcomes)
 }
 
 /// Installs `cargo mutants` if it is missing.
@@ -156,6 +212,8 @@ struct Outcomes {
     missed: Vec<String>,
     timeout: Vec<String>,
     unviable: Vec<String>,
+    /// Changes without a switch.
+    constant: Vec<String>,
 }
 
 impl Outcomes {
@@ -172,16 +230,19 @@ impl Outcomes {
             missed: list("missed.txt")?,
             timeout: list("timeout.txt")?,
             unviable: list("unviable.txt")?,
+            constant: Vec::new(),
         })
     }
 
     /// A line with the counts, `survivors` of the missed changes being faults.
     fn summary(&self, survivors: usize) -> String {
         format!(
-            "{} found, {} without an end, {} not Rust, {} known to be no faults, {survivors} survive",
+            "{} found, {} without an end, {} not Rust, {} without a switch, {} known to be no faults, \
+             {survivors} survive",
             self.caught.len(),
             self.timeout.len(),
             self.unviable.len(),
+            self.constant.len(),
             self.missed.len() - survivors,
         )
     }
@@ -255,7 +316,8 @@ mod tests {
         };
         assert_eq!(
             outcomes.summary(1),
-            "2 found, 0 without an end, 0 not Rust, 2 known to be no faults, 1 survive"
+            "2 found, 0 without an end, 0 not Rust, 0 without a switch, 2 known to be no faults, 1 \
+             survive"
         );
     }
 
@@ -280,6 +342,7 @@ mod tests {
             files: vec![PathBuf::from("src/span/none.rs")],
             timeout: 1,
             list: true,
+            each: false,
         };
         let error = command(&options, Install::Never).expect_err("there is no such file");
         assert!(error.is::<BadInput>(), "{error}");

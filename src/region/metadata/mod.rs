@@ -392,3 +392,6 @@ impl<M: Machine> Source for MetadataSource<'_, M> {
         Ok(self.zeroed(offset, count))
     }
 }
+
+#[cfg(test)]
+mod tests;
