@@ -90,6 +90,14 @@ impl Place {
         if table.size(class) > LARGEST || table.slots(class) > most || number >= ENTRIES {
             return Self::NONE;
         }
+        // A free by the owner looks up the bit of a slot behind the last, if there is room for one
+        // in the span: it must be one that is never set.
+        let halves = [NARROW_SLOTS / 2, WIDE_SLOTS / 2];
+        let slots = table.slots(class);
+        assert!(
+            table.tail_bytes(class) == 0 || (slots != halves[0] && slots != halves[1]),
+            "a span with a bit for every slot has no bytes behind the last"
+        );
         Self::numbered(class.number() + 1)
     }
 
