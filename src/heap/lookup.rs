@@ -123,12 +123,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         } else {
             Self::TABLE.slot_at(class, offset)
         };
-        let slots = Self::TABLE.slots(class);
-        if slot * Self::TABLE.size(class) != offset || slot >= slots {
+        if slot * Self::TABLE.size(class) != offset || slot >= Self::TABLE.slots(class) {
             return Err(Misuse::InteriorPointer);
         }
         // The bit of a slot that another CPU has freed is set until the owner takes it back.
-        if Self::HAS_CPUS && !span.is_live(slot, slots) {
+        if Self::HAS_CPUS && !span.is_live(slot, Self::TABLE.slots(class)) {
             return Err(Misuse::DoubleFree);
         }
         // SAFETY: the caller holds the central lock until the object is gone, as it promises.
