@@ -163,8 +163,8 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         NonNull::slice_from_raw_parts(start, bytes)
     }
 
-    /// Makes a new span of `class` the CPU's and takes its first slot; `None` if the block has come
-    /// into use meanwhile, and the span is on its central list.
+    /// Makes a new span of `class` the CPU's, or a central one if the block has come into use
+    /// meanwhile, and takes its first slot.
     ///
     /// # Errors
     /// The step that refused.
@@ -187,18 +187,19 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let mut lists = self.heap.central.lock();
         let run = ready.record();
         record.describe::<M>(Kind::Small(class.number()), run, free_slots, false);
-        lists.count_span::<M>(record);
         self.heap.pages.index().set(run, Some(handle));
-        match self.enter() {
-            Some(entered) => {
-                entered.own(records, handle, place);
-                Ok(entered.take(place))
-            }
-            None => {
-                lists.put_span(records, SpanClass::noscan(class), handle);
-                Ok(None)
-            }
+        if let Some(entered) = self.enter() {
+            lists.count_span::<M>(record);
+            entered.own(records, handle, place);
+            return Ok(entered.take(place));
         }
+        // Not empty on its list: nobody looks for empty spans there.
+        let slot = lists.insert(records, SpanClass::noscan(class), handle, slots);
+        drop(lists);
+        let memory = self
+            .heap
+            .slot_memory(online, class, slot, AllocFlags::empty());
+        Ok(Some(memory.cast()))
     }
 
     /// Frees `slot` of a span that a CPU owns. The caller holds the central lock.

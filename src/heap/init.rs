@@ -51,6 +51,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// decides on which thread and when; otherwise pages are scavenged only where a request would
     /// be refused without their memory.
     ///
+    /// Spans of CPUs with free slots become the heap's first: those of all CPUs where interrupts
+    /// switch threads, else those of the CPU that this runs on.
+    ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was
     /// decommitted.
@@ -60,10 +63,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// # Cost
     /// A search and a call of the machine for every run of free pages that are Ready.
     pub fn scavenge(&self, pages: usize) -> Result<usize, Cause> {
-        match self.pages.online() {
-            Some(online) => self.pages.scavenge(online, self, pages),
-            None => Ok(0),
-        }
+        let Some(online) = self.pages.online() else {
+            return Ok(0);
+        };
+        self.cpus().drain(online);
+        self.pages.scavenge(online, self, pages)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::base::{PageIdx, PageRun};
 use crate::heap::Heap;
 use crate::pageheap::{Gated, HeldPool, Online};
 use crate::region::Purpose;
-use crate::span::{Kind, Lists, Owner, Place, Record, SpanRef};
+use crate::span::{Kind, Lists, Owner, Place, Record, SpanRef, full_is_counted};
 
 /// A heap whose locks are held, to be checked.
 pub(super) struct Check<'a, M: Machine, K: Kernel> {
@@ -225,6 +225,10 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         let class = Place::of_tag(tag).class(Heap::<M, K>::TABLE);
         let is_class = class.is_some_and(|class| Kind::Small(class.number()) == span.kind());
         at_rule(is_class, "a span's place is that of its class")?;
+        at_rule(
+            full_is_counted(span, slots),
+            "a full span of a CPU has as many live slots as its credit says",
+        )?;
         at_rule(
             span.count_all_taken() == span.count_taken(slots) + span.count_freed_by_others(slots),
             "no bit is set beyond the slots of a span",

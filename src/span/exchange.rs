@@ -10,16 +10,6 @@ use super::tokens::RetiredRun;
 use crate::arena::SpanHandle;
 
 impl Lists {
-    /// Puts a span with free slots on the list of its class.
-    pub(crate) fn put_span<M: Machine>(
-        &mut self,
-        records: Records<'_, M>,
-        class: SpanClass,
-        handle: SpanHandle,
-    ) {
-        self.link(records, class.number(), handle);
-    }
-
     /// Counts a small span that was just made, for a CPU.
     pub(crate) fn count_span<M: Machine>(&mut self, record: &Record) {
         self.counts.count_small::<M>(record, true);

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 
-use archipelago::{AllocFlags, Heap};
+use archipelago::{AllocFlags, Heap, Purpose};
 use archipelago_api::{CpuId, Fault, Kernel, Machine};
 use archipelago_sim::{Hosted, HostedCpus, Sim, SimGeometry};
 use archipelago_testing::{layout, lone_window, on_every_geometry};
@@ -42,6 +42,14 @@ fn check<G: SimGeometry>(heap: &OwnHeap<G>, live: usize) {
     let stats = heap.stats();
     assert_eq!(heap.verify(), Ok(()), "{stats}");
     assert_eq!(stats.small_objects + stats.large_objects, live, "{stats}");
+}
+
+/// Nothing is live, and no CPU keeps a page once the heap is scavenged.
+fn all_goes_back<G: SimGeometry>(heap: &OwnHeap<G>) {
+    check(heap, 0);
+    heap.scavenge(usize::MAX).expect("not busy");
+    check(heap, 0);
+    assert_eq!(heap.stats().of(Purpose::Objects), 0);
 }
 
 /// An object that can be sent to another thread.
@@ -97,9 +105,7 @@ fn objects_keep_their_contents<G: SimGeometry>() {
         // SAFETY: as above.
         unsafe { heap.deallocate(start, layout) };
     }
-    check(&heap, 0);
-    heap.scavenge(usize::MAX).expect("not busy");
-    check(&heap, 0);
+    all_goes_back(&heap);
 }
 
 /// One CPU allocates and another frees: the memory does not grow, although the consumer keeps an
@@ -147,7 +153,7 @@ fn objects_go_to_another_cpu<G: SimGeometry>() {
     });
     let steady = peaks[ROUNDS / 2];
     assert!(peaks[ROUNDS - 1] <= steady + steady / 4, "{peaks:?}");
-    check(heap, 0);
+    all_goes_back(heap);
 }
 
 /// Several CPUs allocate, free their own objects, and free those of the others.

@@ -47,6 +47,10 @@ pub trait Cpus: 'static {
     /// Whether there may be more than one.
     const SEVERAL: bool = true;
 
+    /// How many of them own spans of the heap, those with the lowest numbers: see
+    /// [`Kernel::CPUS`].
+    const OWN_SPANS: u16 = 0;
+
     /// The CPU that this runs on. No two CPUs have one number.
     fn current_cpu() -> CpuId;
 }
@@ -142,6 +146,8 @@ pub struct ReadyMade<I, P, T, C> {
 }
 
 impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, T, C> {
+    const CPUS: u16 = P::OWN_SPANS;
+
     #[inline]
     fn disable_interrupts() -> InterruptState {
         I::disable()

@@ -25,5 +25,6 @@ pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
+pub(crate) use queue::full_is_counted;
 pub(crate) use remote::RemoteFree;
 pub(crate) use tag::{Owner, Tag};

@@ -82,9 +82,11 @@ impl Entered<'_> {
         }
         if entry.first().is_none() && !self.block.inbox.is_empty() {
             self.read_notices(records);
+            // Slots of the current span may be among those that were taken back.
+            self.leave_current(records, entry);
         }
         let handle = entry.pop(records)?;
-        if let Some(full) = current {
+        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
             self.mark_full(records.get(full).record, entry.slots.get());
         }
         let span = records.get(handle);

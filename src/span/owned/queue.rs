@@ -272,3 +272,16 @@ pub(super) const fn credit_of_current(live: u16, slots: u16) -> u16 {
     let least = if slots <= FEW_SLOTS { 1 } else { LOOK };
     if live > least { live } else { least }
 }
+
+/// Whether a span that is a CPU's, of `slots` slots, has as many live ones as its credit says, if
+/// it is full or was until a short while ago.
+pub(crate) fn full_is_counted(span: SpanRef<'_>, slots: usize) -> bool {
+    let record = span.record;
+    if record.previous.load(Ordering::Relaxed) != FULL {
+        return true;
+    }
+    let slots = u16::try_from(slots).unwrap_or(u16::MAX);
+    let credit = record.free_slots.load(Ordering::Relaxed);
+    let freed = credit_of_full(slots).checked_sub(credit);
+    freed.is_some_and(|freed| span.count_taken(slots.into()) == usize::from(slots - freed))
+}

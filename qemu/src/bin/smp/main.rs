@@ -56,6 +56,8 @@ entry!(main);
 struct Numbered;
 
 impl Cpus for Numbered {
+    const OWN_SPANS: u16 = 4;
+
     fn current_cpu() -> CpuId {
         current_cpu()
     }
