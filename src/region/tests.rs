@@ -7,6 +7,7 @@ use archipelago_api::{Geometry, VirtAddr, VirtRange};
 use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 
 use super::need::{Need, Trial};
+use super::ranges::FIRST_CAPACITY;
 use super::token::Reserved;
 use super::windows::{Home, Windows};
 use super::{Cause, LINE_BYTES, Purpose};
@@ -102,10 +103,13 @@ fn a_piece_as_large_as_the_room_does_not_take_its_place() {
 #[test]
 fn a_whole_piece_leaves_its_slot_to_the_rest_of_the_room() {
     // As many as the first array holds.
-    let pieces = [run(200, 50), run(300, 80), run(400, 60), run(500, 60)];
+    let mut pieces = [run(0, 0); FIRST_CAPACITY];
+    for (number, piece) in pieces.iter_mut().enumerate() {
+        *piece = run(200 + 100 * number, if number == 1 { 80 } else { 60 });
+    }
     let home = home::<Space32>(run(100, 10), false);
     let mut windows = windows::<Space32>(home, &pieces);
-    assert_eq!(windows.unused().needs_room(1), Some(8));
+    assert_eq!(windows.unused().needs_room(1), Some(2 * FIRST_CAPACITY));
     assert_eq!(exhaust::<Space32>(&mut windows), Ok(()));
     assert_eq!(windows.room(), run(300, 80));
     assert!(windows.unused().contains_run(run(100, 10)));
