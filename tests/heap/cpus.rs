@@ -44,7 +44,7 @@ fn check<G: SimGeometry>(heap: &OwnHeap<G>, live: usize) {
     assert_eq!(stats.small_objects + stats.large_objects, live, "{stats}");
 }
 
-/// Nothing is live, and no CPU keeps a page once the heap is scavenged.
+/// Checks that nothing is live, and that no CPU keeps a page once the heap is scavenged.
 fn all_goes_back<G: SimGeometry>(heap: &OwnHeap<G>) {
     check(heap, 0);
     heap.scavenge(usize::MAX).expect("not busy");
