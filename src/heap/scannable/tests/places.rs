@@ -55,7 +55,7 @@ impl<G: SimGeometry> ScannableHeap<G> {
         // SAFETY: the test holds an object in the span.
         let found = unsafe {
             self.heap
-                .find_bits(online, handle, record.first::<Sim<Plain32>>(), class)
+                .find_bits(online, handle, record.first::<Sim<G>>(), class)
         };
         let (distance, near) = found;
         record.set_bits(distance, near);
@@ -71,7 +71,7 @@ impl<G: SimGeometry> ScannableHeap<G> {
 
     /// The bits of every word of a span.
     fn entries(&self, record: &Record) -> Vec<Option<WordBits>> {
-        let run = record.run::<Sim<Plain32>>();
+        let run = record.run::<Sim<G>>();
         let view = self.heap.bits();
         let first = view.at(run.first.address::<Sim<G>>());
         let words = successors(first, |cursor| Some(cursor.next()));
@@ -113,8 +113,8 @@ fn both_ways_are_one<G: SimGeometry>() {
             for (object, mask) in objects.iter().zip(&masks) {
                 assert_eq!(bed.pointers(*object), *mask, "{words} words");
                 assert_eq!(
-                    bed.record(*object).run::<Sim<Plain32>>(),
-                    record.run::<Sim<Plain32>>()
+                    bed.record(*object).run::<Sim<G>>(),
+                    record.run::<Sim<G>>()
                 );
             }
             (record.near_slots(), bed.entries(record), objects)
