@@ -178,18 +178,19 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if !Heap::<M, K>::HAS_CPUS || self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
             return false;
         }
-        for number in 0..usize::from(K::CPUS) {
-            let entered = match self.block_of(number) {
+        let give_up = |entered: Entered<'_>| {
+            let mut lists = self.heap.central.lock();
+            entered.drain(online.records(), |handle| {
+                self.take_in(online, &mut lists, handle);
+            });
+        };
+        if K::REENTRY.is_by_threads() {
+            for block in self.all() {
                 // SAFETY: threads may come between, so that anybody may enter.
-                Some(block) if K::REENTRY.is_by_threads() => unsafe { block.enter(K::REENTRY) },
-                _ => self.enter().filter(|_| number == 0),
-            };
-            if let Some(entered) = entered {
-                let mut lists = self.heap.central.lock();
-                entered.drain(online.records(), |handle| {
-                    self.take_in(online, &mut lists, handle);
-                });
+                unsafe { block.enter(K::REENTRY) }.map(give_up);
             }
+        } else {
+            self.enter().map(give_up);
         }
         true
     }

@@ -100,7 +100,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if flags.contains(AllocFlags::NO_GROW) {
             return;
         }
-        let Some(map) = self.map() else {
+        let Some(map) = self.block().and_then(CpuBlock::map) else {
             return;
         };
         while let Some((next, lacks)) = map.lacks::<M>(run) {

@@ -43,7 +43,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     pub(crate) fn alloc_more(self, layout: Layout) -> Option<NonNull<u8>> {
         let place = Heap::<M, K>::PLACES.place_of(layout);
         let entered = self.enter()?;
-        // SAFETY: as above.
+        // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         entered.take_more(online.records(), place)
     }

@@ -11,47 +11,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use archipelago_host::{
-    AllocFlags, CpuId, Heap, Host, HostKernel, InterruptState, Kernel, Report, Window,
-};
+use archipelago_host::{AllocFlags, Heap, Host, HostKernel, Kernel, Window};
 
-/// The kernel of a process whose first threads own spans.
-struct Threads;
-
-impl Kernel for Threads {
-    const CPUS: u16 = 16;
-
-    fn disable_interrupts() -> InterruptState {
-        HostKernel::disable_interrupts()
-    }
-
-    unsafe fn restore_interrupts(state: InterruptState) {
-        // SAFETY: the caller's promise is the same.
-        unsafe { HostKernel::restore_interrupts(state) };
-    }
-
-    fn interrupts_enabled() -> bool {
-        HostKernel::interrupts_enabled()
-    }
-
-    fn current_cpu() -> CpuId {
-        HostKernel::current_cpu()
-    }
-
-    fn current_thread() -> usize {
-        HostKernel::current_thread()
-    }
-
-    fn relax() {
-        HostKernel::relax();
-    }
-
-    fn stop(report: &Report) -> ! {
-        HostKernel::stop(report)
-    }
-}
-
-type CpuHeap = Heap<Host, Threads>;
+type CpuHeap = Heap<Host, HostKernel>;
 
 /// Bytes of address space of a heap.
 const WINDOW: usize = 64 << 20;

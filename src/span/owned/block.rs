@@ -130,16 +130,15 @@ impl CpuBlock {
             self.is_entered.store(true, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
         }
-        Some(Entered {
-            block: self,
-            is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
-        })
+        // SAFETY: the caller has entered the block just now.
+        Some(unsafe { self.entered(reentry) })
     }
 
     /// The entered block of a caller who has forgotten that he entered it.
     ///
     /// # Safety
     /// The caller entered the block and has not left it.
+    #[inline(always)]
     pub(crate) unsafe fn entered(&self, reentry: Reentry) -> Entered<'_> {
         Entered {
             block: self,

@@ -11,6 +11,7 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::{keep_in_number, keep_in_word, set_in_number, swap_mask};
 use super::block::{Emptied, Entered};
+use super::entry::ClassSpans;
 use super::frees::add_credit;
 use super::places::{Place, remote_words};
 use super::queue::{FEW_SLOTS, FULL, LOOK};
@@ -35,24 +36,7 @@ impl Entered<'_> {
         if !entry.has_one_word() {
             return None;
         }
-        let handle = entry.pop(records)?;
-        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
-            self.mark_full(records.get(full).record, entry.slots.get());
-        }
-        let record = records.get(handle).record;
-        // SAFETY: the span is the CPU's, and the block is entered.
-        unsafe {
-            add_credit(
-                record,
-                if entry.slots.get() > FEW_SLOTS {
-                    LOOK
-                } else {
-                    0
-                },
-            )
-        };
-        record.previous.store(0, Ordering::Relaxed);
-        entry.current.set(handle.0.get());
+        let record = records.get(self.start_next(records, entry)?).record;
         let start = records.machine().pointer(record.base::<M>());
         let full = usize::MAX >> (WORD_BITS - usize::from(entry.slots.get()));
         // SAFETY:
@@ -85,26 +69,32 @@ impl Entered<'_> {
             // Slots of the current span may be among those that were taken back.
             self.leave_current(records, entry);
         }
-        let handle = entry.pop(records)?;
-        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
-            self.mark_full(records.get(full).record, entry.slots.get());
-        }
-        let span = records.get(handle);
-        // SAFETY: the span is the CPU's, and the block is entered.
-        unsafe {
-            add_credit(
-                span.record,
-                if entry.slots.get() > FEW_SLOTS {
-                    LOOK
-                } else {
-                    0
-                },
-            )
-        };
-        span.record.previous.store(0, Ordering::Relaxed);
-        entry.current.set(handle.0.get());
+        let span = records.get(self.start_next(records, entry)?);
         self.next_word(records, span, entry);
         entry.take()
+    }
+
+    /// Makes the first span of the queue the current one, without its word; the one that was
+    /// current is full.
+    #[inline(always)]
+    fn start_next<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        entry: &ClassSpans,
+    ) -> Option<SpanHandle> {
+        let handle = entry.pop(records)?;
+        let slots = entry.slots.get();
+        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
+            self.mark_full(records.get(full).record, slots);
+        }
+        let record = records.get(handle).record;
+        if slots > FEW_SLOTS {
+            // SAFETY: the span is the CPU's, and the block is entered.
+            unsafe { add_credit(record, LOOK) };
+        }
+        record.previous.store(0, Ordering::Relaxed);
+        entry.current.set(handle.0.get());
+        Some(handle)
     }
 
     /// Takes back the slots that others have freed.

@@ -112,10 +112,7 @@ fn both_ways_are_one<G: SimGeometry>() {
             assert_eq!(record.kind(), Kind::Small(class.number()));
             for (object, mask) in objects.iter().zip(&masks) {
                 assert_eq!(bed.pointers(*object), *mask, "{words} words");
-                assert_eq!(
-                    bed.record(*object).run::<Sim<G>>(),
-                    record.run::<Sim<G>>()
-                );
+                assert_eq!(bed.record(*object).run::<Sim<G>>(), record.run::<Sim<G>>());
             }
             (record.near_slots(), bed.entries(record), objects)
         };
