@@ -94,7 +94,7 @@ pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
     SpanReport, VirtAddr, VirtRange, context, kernels,
 };
-pub use global::{alloc_at_once, alloc_next};
+pub use global::{alloc_at_once, alloc_missed};
 pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]

@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use crate::heap::{Heap, deallocate_slowly};
+use crate::heap::{Cpus, Heap, deallocate_slowly};
 
 /// Allocates memory for `layout`, of at least one byte, if the CPU that this runs on has a slot for
 /// it at hand: for front ends that prepare something before they make any other request. `None`
@@ -23,14 +23,14 @@ pub fn alloc_at_once<M: Machine, K: Kernel>(
     Some(heap.cpus().alloc_at_once(layout)?.0)
 }
 
-/// Allocates memory for `layout`, for which [`alloc_at_once`] had none, if the CPU that this runs
-/// on has another span at hand that is soon found. `None` says nothing of whether there is memory.
-///
-/// # Cost
-/// Some 50 instructions, and no lock.
+/// Allocates memory for `layout`, of at least one byte, for which [`alloc_at_once`] had none, in
+/// every way that there is; null if it is refused.
 #[inline(always)]
-pub fn alloc_next<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) -> Option<NonNull<u8>> {
-    heap.cpus().alloc_next(layout)
+pub fn alloc_missed<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) -> *mut u8 {
+    match heap.cpus().alloc_next(layout) {
+        Some(start) => start.as_ptr(),
+        None => alloc_slowly(heap, layout.align(), layout.size()),
+    }
 }
 
 // SAFETY: `GlobalAlloc` needs
@@ -108,10 +108,7 @@ extern "C" fn alloc_soon<M: Machine, K: Kernel>(
 ) -> *mut u8 {
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    match alloc_next(heap, layout) {
-        Some(start) => start.as_ptr(),
-        None => alloc_slowly(heap, align, size),
-    }
+    alloc_missed(heap, layout)
 }
 
 #[cold]
@@ -123,10 +120,14 @@ extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
 ) -> *mut u8 {
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    if let Some(start) = heap.cpus().alloc_more(layout) {
-        return start.as_ptr();
+    let flags = K::context();
+    match heap
+        .cpus()
+        .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
+    {
+        Some(Ok(start)) => start.as_ptr(),
+        _ => pointer_or_null(heap.allocate(layout, flags).ok()),
     }
-    pointer_or_null(heap.allocate(layout, K::context()).ok())
 }
 
 #[cold]
@@ -139,7 +140,17 @@ extern "C" fn alloc_zeroed_slowly<M: Machine, K: Kernel>(
     let flags = K::context().union(AllocFlags::ZEROED);
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    pointer_or_null(heap.allocate(layout, flags).ok())
+    match heap
+        .cpus()
+        .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
+    {
+        Some(Ok(start)) => {
+            // SAFETY: the slot is the caller's, and as long as the layout.
+            unsafe { start.write_bytes(0, size) };
+            start.as_ptr()
+        }
+        _ => pointer_or_null(heap.allocate(layout, flags).ok()),
+    }
 }
 
 /// # Safety

@@ -10,7 +10,7 @@ use super::object_heap::Heap;
 use super::request::{AllocError, dangling, refusal};
 use crate::pageheap::Online;
 use crate::region::Cause;
-use crate::span::SpanClass;
+use crate::span::{Place, SpanClass};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling
@@ -32,20 +32,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Ready.
     #[inline]
     pub fn allocate(&self, layout: Layout, flags: AllocFlags) -> Result<NonNull<[u8]>, AllocError> {
-        if let Some((start, place)) = self.cpus().alloc_at_once(layout) {
-            if let Some(class) = place.class(Self::TABLE) {
-                return Ok(Cpus::<M, K>::cleared(start, class, flags));
-            }
-        }
-        allocate_uncounted(self, layout, flags).map_err(|cause| refusal(self, layout, cause))
-    }
-
-    /// Stops the machine if the machine itself makes a request that could call it again.
-    #[inline(always)]
-    fn reject_machine(&self, flags: AllocFlags) {
-        if !flags.contains(AllocFlags::ATOMIC) && self.pages.is_called_by_machine() {
-            self.pages.stop_machine_allocates();
-        }
+        alloc_quickly(self, layout, flags).map_err(|cause| refusal(self, layout, cause))
     }
 
     /// The checks that come before a request that the early heap does not serve.
@@ -87,6 +74,24 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 ///
 /// # Errors
 /// The step that refused.
+#[inline(always)]
+pub(super) fn alloc_quickly<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    layout: Layout,
+    flags: AllocFlags,
+) -> Result<NonNull<[u8]>, Cause> {
+    if let Some((start, place)) = heap.cpus().alloc_at_once(layout) {
+        if let Some(class) = place.class(Heap::<M, K>::TABLE) {
+            return Ok(Cpus::<M, K>::cleared(start, class, flags));
+        }
+    }
+    allocate_uncounted(heap, layout, flags)
+}
+
+/// [`alloc_quickly`], for a request that the CPU's current word does not serve.
+///
+/// # Errors
+/// The step that refused.
 pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
     heap: &Heap<M, K>,
     layout: Layout,
@@ -103,8 +108,9 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
         return heap.allocate_large(online, layout, flags);
     };
     if Heap::<M, K>::HAS_CPUS {
-        if let Some(Ok(memory)) = heap.cpus().alloc_owned(online, class, flags) {
-            return Ok(memory);
+        let place = Place::of(Heap::<M, K>::TABLE, class);
+        if let Some(Ok(start)) = heap.cpus().alloc_owned(place, flags) {
+            return Ok(Cpus::<M, K>::cleared(start, class, flags));
         }
     }
     let span_class = SpanClass::noscan(class);

@@ -12,6 +12,9 @@ use crate::pageheap::Online;
 use crate::region::LINE_BYTES;
 use crate::span::{BlockPlace, CpuBlock, Emptied, Entered, Kind, Lists, SpanMap};
 
+/// When the heap has to commit memory, a CPU keeps no more than one of so many of its pages.
+const KEPT_SHARE: usize = 160;
+
 /// The CPUs of a heap that own spans.
 pub(crate) struct Cpus<'a, M: Machine, K: Kernel> {
     pub(super) heap: &'a Heap<M, K>,
@@ -62,11 +65,20 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The block of CPU `number`, if there is one.
     #[inline(always)]
     pub(super) fn block_of(self, number: usize) -> Option<&'a CpuBlock> {
-        let first = NonNull::new(self.heap.central.blocks.load(Ordering::Acquire))?;
+        let block = self.block_or_nobodys(number)?;
+        (K::CPUS != 1 || !core::ptr::eq(block, CpuBlock::nobodys().as_ptr())).then_some(block)
+    }
+
+    /// The block of CPU `number`, if there is one; of a kernel's one CPU, nobody's before it is
+    /// made.
+    #[inline(always)]
+    fn block_or_nobodys(self, number: usize) -> Option<&'a CpuBlock> {
+        let first = self.heap.central.blocks.load(Ordering::Acquire);
         let block = if K::CPUS == 1 {
-            first.cast()
+            // SAFETY: the pointer is never null where there is one CPU.
+            unsafe { NonNull::new_unchecked(first.cast()) }
         } else {
-            Self::place_in(first, number)?.block()?
+            Self::place_in(NonNull::new(first)?, number)?.block()?
         };
         // SAFETY: blocks were set up before they were published, stay, and are shared.
         Some(unsafe { block.as_ref() })
@@ -101,7 +113,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
             usize::from(K::cpu_at_hand().0)
         };
         // SAFETY: as for `enter`.
-        unsafe { self.block_of(number)?.enter(K::REENTRY) }
+        unsafe { self.block_or_nobodys(number)?.enter(K::REENTRY) }
     }
 
     /// Enters the block of this CPU, unless somebody is inside.
@@ -136,9 +148,16 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         }
     }
 
+    /// Whether the block of the one CPU was made, or the table of blocks.
+    fn has_blocks(self) -> bool {
+        let first = self.heap.central.blocks.load(Ordering::Relaxed);
+        let is_nobodys = K::CPUS == 1 && first == CpuBlock::nobodys().as_ptr().cast();
+        Heap::<M, K>::HAS_CPUS && !first.is_null() && !is_nobodys
+    }
+
     /// Bytes of the blocks of CPUs, and of what leads to them and to their spans.
     pub(crate) fn bytes(self) -> usize {
-        if !Heap::<M, K>::HAS_CPUS || self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
+        if !self.has_blocks() {
             return 0;
         }
         let table = if K::CPUS == 1 { 0 } else { Self::TABLE_BYTES };
@@ -157,25 +176,40 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         self.all().next()?.map()
     }
 
-    /// Gives up the empty spans that this CPU keeps. Returns whether there were some.
+    /// Gives up the empty spans that this CPU keeps.
+    pub(super) fn reclaim_all_kept(self, online: &Online<M>) {
+        let Some(entered) = self.enter() else {
+            return;
+        };
+        let mut lists = self.heap.central.lock();
+        entered.give_up_kept(online.records(), 0, |Emptied(handle)| {
+            self.take_in(online, &mut lists, handle);
+        });
+    }
+
+    /// Gives up the empty spans that this CPU keeps if they are more than a small share of the
+    /// heap's pages. Returns whether they are.
     pub(super) fn reclaim_kept(self, online: &Online<M>) -> bool {
-        let Some(entered) = self.enter().filter(Entered::has_kept) else {
+        let Some(entered) = self.enter() else {
             return false;
         };
-        let mut is_any = false;
+        let ready = self.heap.pages.ledger().mapped_ready() / M::GEOMETRY.page_bytes();
+        let most = ready / KEPT_SHARE;
+        if entered.collect_kept(online.records()) <= most {
+            return false;
+        }
         let mut lists = self.heap.central.lock();
-        entered.give_up_kept(online.records(), |Emptied(handle)| {
+        entered.give_up_kept(online.records(), most, |Emptied(handle)| {
             self.take_in(online, &mut lists, handle);
-            is_any = true;
         });
-        is_any
+        true
     }
 
     /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots.
     /// Returns whether there is a block.
     #[cold]
     pub(crate) fn drain(self, online: &Online<M>) -> bool {
-        if !Heap::<M, K>::HAS_CPUS || self.heap.central.blocks.load(Ordering::Relaxed).is_null() {
+        if !self.has_blocks() {
             return false;
         }
         let give_up = |entered: Entered<'_>| {

@@ -18,34 +18,30 @@ use crate::span::{
 };
 
 impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
+    /// The place that serves `layout`.
+    #[inline(always)]
+    pub(crate) fn place_of(layout: Layout) -> Place {
+        Heap::<M, K>::PLACES.place_of(layout)
+    }
+
     /// Allocates a slot of the CPU's, if its current word has one.
     #[inline(always)]
     pub(crate) fn alloc_at_once(self, layout: Layout) -> Option<(NonNull<u8>, Place)> {
         if !Heap::<M, K>::HAS_CPUS {
             return None;
         }
-        let place = Heap::<M, K>::PLACES.place_of(layout);
+        let place = Self::place_of(layout);
         Some((self.enter_at_once()?.take(place)?, place))
     }
 
     /// Allocates a slot of the next span that the CPU has, if that is soon done.
     #[inline(always)]
     pub(crate) fn alloc_next(self, layout: Layout) -> Option<NonNull<u8>> {
-        let place = Heap::<M, K>::PLACES.place_of(layout);
-        let entered = self.enter_at_once()?;
-        // SAFETY: a heap that has blocks is online.
-        let online = unsafe { self.heap.pages.online_at_once() };
-        entered.take_next(online.records(), place)
-    }
-
-    /// Allocates a slot of the CPU's from the spans that it has besides the current word.
-    #[inline(always)]
-    pub(crate) fn alloc_more(self, layout: Layout) -> Option<NonNull<u8>> {
-        let place = Heap::<M, K>::PLACES.place_of(layout);
+        let place = Self::place_of(layout);
         let entered = self.enter()?;
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
-        entered.take_more(online.records(), place)
+        entered.take_next(online.records(), place)
     }
 
     /// Frees an object that lies in a span of the CPU's; `false`, and nothing is changed, if it
@@ -58,16 +54,15 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if !Heap::<M, K>::HAS_CPUS {
             return false;
         }
-        let place = Heap::<M, K>::PLACES.place_of(layout);
+        let place = Self::place_of(layout);
         let Some(entered) = self.enter_at_once() else {
             return false;
         };
         let address = if M::POINTERS_ARE_ADDRESSES {
             VirtAddr::new(pointer.addr().get())
         } else {
-            // SAFETY: a heap that has blocks is online.
-            let online = unsafe { self.heap.pages.online_at_once() };
-            match online.machine.address(pointer) {
+            let online = self.heap.pages.online();
+            match online.and_then(|online| online.machine.address(pointer)) {
                 Some(address) => address,
                 None => return false,
             }
@@ -76,81 +71,91 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         match unsafe { entered.free_at::<M>(address, place) } {
             OwnFree::Done => true,
             OwnFree::Spent(span) => {
-                look_at(self.heap, entered.stay(), span);
+                entered.stay();
+                look_at(self.heap, span);
                 true
             }
             OwnFree::Refused => false,
         }
     }
 
-    /// Allocates a slot of `class`, which has a place, for a request that its CPU could not serve
-    /// at once: of another span of the CPU's, of a central one, which becomes the CPU's, or of a
-    /// new one. `None` if the block is in use, or there is none.
+    /// Allocates a slot of `place` for a request that its CPU could not serve at once: of another
+    /// span of the CPU's, of a central one, which becomes the CPU's, or of a new one. `None` if the
+    /// block is in use, or there is none, or no class has the place.
     ///
     /// # Errors
     /// The step that refused a new span.
     #[cold]
     #[inline(never)]
-    pub(super) fn alloc_owned(
+    pub(crate) fn alloc_owned(
         self,
-        online: &Online<M>,
-        class: SizeClass,
+        place: Place,
         flags: AllocFlags,
-    ) -> Option<Result<NonNull<[u8]>, Cause>> {
-        let place = Place::of(Heap::<M, K>::TABLE, class);
-        if !place.is_some() {
-            return None;
-        }
-        let records = online.records();
+    ) -> Option<Result<NonNull<u8>, Cause>> {
+        let class = place.class(Heap::<M, K>::TABLE)?;
         let entered = self.enter()?;
-        let mut taken = entered.take_more(records, place);
-        if taken.is_none() {
-            let span_class = SpanClass::noscan(class);
-            // Under the lock until the span is the CPU's: who frees an object of a span that is
-            // nobody's retires it if that was the last.
-            let mut lists = self.heap.central.lock();
-            if let Some(handle) = lists.take_span(records, span_class) {
-                entered.own(records, handle, place);
-                taken = entered.take(place);
-            }
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
+        let records = online.records();
+        if let Some(taken) = entered.take_more(records, place) {
+            return Some(Ok(taken));
         }
-        if taken.is_none() && self.recast_kept(online, &entered, class) {
-            taken = entered.take(place);
+        if let Some(taken) = self.take_over(online, &entered, class, place) {
+            return Some(Ok(taken));
+        }
+        if let Some(taken) = self.recast_kept(online, &entered, class, place) {
+            return Some(Ok(taken));
         }
         drop(entered);
-        if let Some(start) = taken {
-            return Some(Ok(Self::cleared(start, class, flags)));
-        }
-        match self.make_owned(online, class, place, flags) {
-            Ok(start) => Some(Ok(Self::cleared(start?, class, flags))),
-            Err(cause) => Some(Err(cause)),
-        }
+        self.make_owned(online, class, place, flags).transpose()
     }
 
-    /// Makes an empty span that the CPU keeps one of `class`, which has a place; `false` if none
-    /// has as many pages.
-    fn recast_kept(self, online: &Online<M>, entered: &Entered<'_>, class: SizeClass) -> bool {
+    /// Makes a central span of `class` that has free slots the CPU's, and takes one.
+    #[inline(always)]
+    fn take_over(
+        self,
+        online: &Online<M>,
+        entered: &Entered<'_>,
+        class: SizeClass,
+        place: Place,
+    ) -> Option<NonNull<u8>> {
+        let records = online.records();
+        // Under the lock until the span is the CPU's: who frees an object of a span that is
+        // nobody's retires it if that was the last.
+        let mut lists = self.heap.central.lock();
+        let handle = lists.take_span(records, SpanClass::noscan(class))?;
+        entered.own(records, handle, place);
+        entered.take(place)
+    }
+
+    /// Makes an empty span that the CPU keeps one of `class`, and takes a slot, if one has as many
+    /// pages.
+    #[inline(always)]
+    fn recast_kept(
+        self,
+        online: &Online<M>,
+        entered: &Entered<'_>,
+        class: SizeClass,
+        place: Place,
+    ) -> Option<NonNull<u8>> {
         let records = online.records();
         let slots = Heap::<M, K>::TABLE.slots(class);
         let is_narrow = record_kind::<M, K>(slots) == RecordKind::Narrow;
-        let pages = Heap::<M, K>::TABLE.pages(class);
-        let fits =
-            |record: &Record| (is_narrow || record.is_wide()) && record.run::<M>().count == pages;
-        let Some(Emptied(handle)) = entered.give_up_kept_one(records, fits) else {
-            return false;
-        };
+        let fits = |record: &Record| is_narrow || record.is_wide();
+        let handle = entered.take_kept(records, Heap::<M, K>::TABLE.pages(class), fits)?;
         let record = records.get(handle).record;
-        let mut lists = self.heap.central.lock();
-        // A span has at most 1280 slots.
-        lists.recast_span::<M>(record, class, u16::try_from(slots).unwrap_or(u16::MAX));
-        drop(lists);
-        entered.own(records, handle, Place::of(Heap::<M, K>::TABLE, class));
-        true
+        if record.kind() != Kind::Small(class.number()) {
+            let mut lists = self.heap.central.lock();
+            // A span has at most 1280 slots.
+            lists.recast_span::<M>(record, class, u16::try_from(slots).unwrap_or(u16::MAX));
+        }
+        entered.start(records, handle, place);
+        entered.take(place)
     }
 
     /// The memory of a slot, cleared if `flags` ask for zeroes.
     #[inline(always)]
-    pub(super) fn cleared(
+    pub(crate) fn cleared(
         start: NonNull<u8>,
         class: SizeClass,
         flags: AllocFlags,
@@ -175,6 +180,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         place: Place,
         flags: AllocFlags,
     ) -> Result<Option<NonNull<u8>>, Cause> {
+        self.heap.reject_machine(flags);
         let slots = Heap::<M, K>::TABLE.slots(class);
         let want = Want::pages(Heap::<M, K>::TABLE.pages(class));
         let (handle, ready) =
@@ -190,7 +196,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         self.heap.pages.index().set(run, Some(handle));
         if let Some(entered) = self.enter() {
             lists.count_span::<M>(record);
-            entered.own(records, handle, place);
+            entered.own_new(records, handle, place);
             return Ok(entered.take(place));
         }
         // Not empty on its list: nobody looks for empty spans there.
@@ -235,16 +241,18 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     }
 }
 
-/// Looks at a span whose credit a free of its CPU has spent, and leaves the CPU's `block`, which
-/// the caller has entered.
-// Out of line, and not to unwind, so that the way of most frees saves no register.
+/// Looks at a span whose credit a free of its CPU has spent, and leaves the CPU's block, which the
+/// caller has entered.
+// Out of line, and not to unwind, so that the way of most frees saves no register. That is why it
+// finds the block again.
 #[cold]
 #[inline(never)]
-extern "C" fn look_at<M: Machine, K: Kernel>(
-    heap: &Heap<M, K>,
-    block: &CpuBlock,
-    span: MappedSpan,
-) {
+extern "C" fn look_at<M: Machine, K: Kernel>(heap: &Heap<M, K>, span: MappedSpan) {
+    // SAFETY: the span is of a CPU whose block is entered, which alone gives it up.
+    let owner = unsafe { span.owner() };
+    let Some(block) = owner.and_then(|owner| heap.cpus().block_of(owner.number())) else {
+        return;
+    };
     // SAFETY: a heap that has blocks is online.
     let online = unsafe { heap.pages.online_at_once() };
     // SAFETY: the caller has entered the block.

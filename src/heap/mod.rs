@@ -31,6 +31,7 @@ mod spans;
 mod tests;
 
 pub use adjacent::AdjacentRun;
+pub(crate) use blocks::Cpus;
 pub use early::EarlyRegion;
 pub(crate) use free::deallocate_slowly;
 pub use object_heap::Heap;

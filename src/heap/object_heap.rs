@@ -80,7 +80,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         Self {
             early,
             pages: PageHeap::new(),
-            central: Central::new(),
+            central: Central::new(Self::HAS_CPUS && K::CPUS == 1),
             refill: RankedLock::new(None),
         }
     }

@@ -10,7 +10,7 @@ impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
     /// Retires every empty span, and frees every page of records that is empty.
     fn reclaim(&self, online: &Online<M>) {
         if Self::HAS_CPUS {
-            self.cpus().reclaim_kept(online);
+            self.cpus().reclaim_all_kept(online);
         }
         loop {
             // Freed under the central lock, as everywhere: until its entry is gone, the index names

@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
 
-use archipelago_api::{Kernel, Machine, Report};
+use archipelago_api::{AllocFlags, Kernel, Machine, Report};
 
 use super::object_heap::Heap;
 use crate::pageheap::Want;
@@ -74,6 +74,14 @@ fn count_refusal<M: Machine, K: Kernel>(heap: &Heap<M, K>) {
 }
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
+    /// Stops the machine if the machine itself makes a request that could call it again.
+    #[inline(always)]
+    pub(super) fn reject_machine(&self, flags: AllocFlags) {
+        if !flags.contains(AllocFlags::ATOMIC) && self.pages.is_called_by_machine() {
+            self.pages.stop_machine_allocates();
+        }
+    }
+
     /// The class that serves `layout`; `None` for a large object.
     // In line where that pays.
     #[inline(always)]

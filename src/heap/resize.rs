@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use super::alloc::allocate_uncounted;
+use super::alloc::alloc_quickly;
 use super::early::Fate;
 use super::lookup::{Location, is_aligned};
 use super::misuse::Misuse;
@@ -154,7 +154,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             bits: NewBits::KEPT,
         };
         // SAFETY: the caller's promise is the same.
-        unsafe { resize.run(self, |flags| allocate_uncounted(self, new, flags)) }
+        unsafe { resize.run(self, |flags| alloc_quickly(self, new, flags)) }
     }
 }
 

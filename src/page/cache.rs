@@ -94,6 +94,40 @@ impl PageCache {
     }
 }
 
+impl PageCache {
+    /// Takes the pages from `page` up that are left and scavenged, `most` of them at most. Returns
+    /// how many.
+    pub(crate) fn take_scavenged(&mut self, page: PageIdx, most: usize) -> usize {
+        let Some(bit) = self.bit_of(page) else {
+            return 0;
+        };
+        let above = (self.scavenged >> bit).trailing_ones() as usize;
+        let count = above.min(most);
+        if let Some(mask) = mask(bit, count) {
+            self.free &= !mask;
+            self.scavenged &= !mask;
+        }
+        count
+    }
+
+    /// Puts pages that are taken and Ready into the cache; `false`, and nothing is changed, if it
+    /// is of another block.
+    pub(crate) fn put_back(&mut self, run: PageRun) -> bool {
+        let bit = self.bit_of(run.first).filter(|_| !self.is_empty());
+        let Some(mask) = bit.and_then(|bit| mask(bit, run.count)) else {
+            return false;
+        };
+        self.free |= mask;
+        true
+    }
+}
+
+/// The bits of `count` pages from `bit` up, if there are some and all are in one block.
+fn mask(bit: usize, count: usize) -> Option<u64> {
+    let is_inside = count > 0 && bit + count <= BLOCK_PAGES;
+    is_inside.then(|| u64::MAX >> (BLOCK_PAGES - count) << bit)
+}
+
 impl<S: Shape> FreePages<S> {
     /// Takes all free pages of the aligned block that holds the lowest free page; `None` if no page
     /// is free.

@@ -5,7 +5,7 @@ use archipelago_api::{Kernel, Machine};
 use super::page_heap::{Online, PageHeap};
 use super::pool::PagePool;
 use super::reclaim::Reclaim;
-use super::run::{ReadyRun, Transit, Want};
+use super::run::{ReadyRun, Want};
 use crate::region::{Cause, Space, Windows};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -70,30 +70,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 None => return self.alloc_short(online, want, user),
             }
         };
-        self.commit_found(online, found, user)
-    }
-
-    /// Commits a run that was found, or frees it again.
-    ///
-    /// # Errors
-    /// The step that refused.
-    pub(super) fn commit_found(
-        &self,
-        online: &Online<M>,
-        found: Transit,
-        user: &impl Reclaim<M>,
-    ) -> Result<ReadyRun, Cause> {
-        let transit = match PagePool::<M, K>::if_ready(found) {
-            Ok(ready) => return Ok(ready),
-            Err(transit) => transit,
-        };
-        if Self::is_long(transit.run().count) {
-            return self.commit_long(online, transit, user);
-        }
-        let committed = self.with_machine(online, user, |space, _| {
-            self.commit_part(space, &transit, transit.run())
-        });
-        self.finish_commit(transit, committed)
+        self.commit_ahead(online, found, user)
     }
 
     /// Inside the gate: looks at pages that were freed or grown while the caller waited, then at

@@ -5,6 +5,7 @@
 //! its user for pages through one trait, [`Reclaim`], and calls nothing else above it.
 
 mod adjacent;
+mod ahead;
 mod alloc;
 mod array;
 mod bitmap;

@@ -213,6 +213,27 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         Self::charge_found(ledger, self.pages.extend(&mut side.pages, run, more))
     }
 
+    /// Takes the pages above a run in transit that lack memory, too, up to `most`, if the page
+    /// cache has them.
+    pub(super) fn take_above(&self, transit: Transit, most: usize) -> Transit {
+        let mut side = self.side.lock();
+        let count = side.cache.take_scavenged(transit.run().end(), most);
+        // SAFETY: the cache held the pages, so that they are
+        // 1. taken, and named by nobody else;
+        // 2. scavenged, as the cache knew.
+        unsafe { transit.with_above(count) }
+    }
+
+    /// Frees a run, which stays Ready: into the page cache, if it holds the pages beside.
+    pub(super) fn put_back(&self, ledger: &Ledger, run: ReadyRun) {
+        let run = run.record();
+        ledger.transfer(Purpose::Objects, Purpose::Free, run.bytes::<M>());
+        let mut side = self.side.lock();
+        if !side.cache.put_back(run) {
+            self.free_taken(&mut side, run);
+        }
+    }
+
     /// Takes the highest run of free pages below `below` that are Ready, at most `most`. They stay
     /// charged as free.
     pub(super) fn take_victim(&self, below: PageIdx, most: usize) -> Option<Victim> {

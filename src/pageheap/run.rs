@@ -99,6 +99,34 @@ impl Transit {
         !M::DECOMMITS || self.scavenged == 0
     }
 
+    /// The run with `count` pages above it, all of which lack memory.
+    ///
+    /// # Safety
+    /// The invariants hold for those pages.
+    #[inline(always)]
+    pub(super) const unsafe fn with_above(self, count: usize) -> Self {
+        Self {
+            run: PageRun::new(self.run.first, self.run.count + count),
+            scavenged: self.scavenged + count,
+        }
+    }
+
+    /// The first `pages` pages, of which there are as many at least, and the others, all of which
+    /// lack memory.
+    pub(super) const fn split_at(self, pages: usize) -> (Self, Self) {
+        let Self { run, scavenged } = self;
+        let others = run.count - pages;
+        let first = Self {
+            run: PageRun::new(run.first, pages),
+            scavenged: scavenged - others,
+        };
+        let others = Self {
+            run: PageRun::between(first.run.end(), run.end()),
+            scavenged: others,
+        };
+        (first, others)
+    }
+
     /// Gives the token up for the page pool's record.
     #[inline(always)]
     pub(super) const fn record(self) -> PageRun {

@@ -7,7 +7,7 @@ use core::ops::Deref;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use archipelago::{Heap, InitError, Window, alloc_at_once, alloc_next};
+use archipelago::{Heap, InitError, Window, alloc_at_once, alloc_missed};
 use archipelago_api::{Kernel, ReserveError, VirtRange};
 
 use crate::error::HostError;
@@ -167,8 +167,9 @@ impl<K: Kernel> HostHeap<K> {
     // Out of line, as is what comes then: each saves as few registers as it needs.
     #[inline(never)]
     fn soon(&self, layout: Layout) -> *mut u8 {
-        if let Some(start) = alloc_next(&self.heap, layout) {
-            return start.as_ptr();
+        let memory = alloc_missed(&self.heap, layout);
+        if !memory.is_null() {
+            return memory;
         }
         // SAFETY: the caller promises a layout of at least one byte.
         self.slowly(layout, |layout| unsafe { self.heap.alloc(layout) })

@@ -16,6 +16,7 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::swap_flag;
 use super::entry::ClassSpans;
+use super::kept::Kept;
 use super::map::{MapView, SpanMap};
 use super::places::{ENTRIES, ENTRY_BYTES, Place, remote_words};
 use super::remote::{self, Inbox, RemoteFree};
@@ -24,9 +25,6 @@ use crate::arena::SpanHandle;
 use crate::base::sparse;
 use crate::base::sync::{AtomicBool, AtomicPtr, Ordering};
 
-/// Empty spans that a block keeps.
-pub(super) const KEPT: usize = 8;
-
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
 #[repr(C)]
@@ -34,12 +32,8 @@ pub(crate) struct CpuBlock {
     pub(super) entries: [ClassSpans; ENTRIES],
     /// The records of the spans that CPUs own, by page.
     pub(super) map: MapView,
-    /// The tag of the CPU's spans in place 0.
-    tag: Cell<u32>,
     is_entered: AtomicBool,
-    /// Handles of spans that became empty, the oldest at `next_kept`; 0 for none.
-    pub(super) kept: [Cell<u32>; KEPT],
-    pub(super) next_kept: Cell<usize>,
+    pub(super) kept: Kept,
     pub(super) inbox: Inbox,
 }
 
@@ -56,6 +50,31 @@ unsafe impl sparse::Entry for CpuBlock {}
 unsafe impl Sync for CpuBlock {}
 // SAFETY: the pointers of entries lead to memory of the heap, wherever they are used.
 unsafe impl Send for CpuBlock {}
+
+/// A block that is no CPU's, and has no spans: in place of the block of the one CPU before that is
+/// made, so that nobody has to look whether it was. It is entered as any other.
+#[repr(C)]
+struct Nobodys {
+    entries: [ClassSpans; ENTRIES],
+    zero: [Cell<usize>; NOBODYS_ZEROES],
+}
+
+const NOBODYS_ZEROES: usize =
+    (size_of::<CpuBlock>() - size_of::<[ClassSpans; ENTRIES]>()) / size_of::<usize>();
+
+// SAFETY: it is used as a block is, which can be shared.
+unsafe impl Sync for Nobodys {}
+
+static NOBODYS: Nobodys = Nobodys {
+    entries: [const { ClassSpans::dry() }; ENTRIES],
+    zero: [const { Cell::new(0) }; NOBODYS_ZEROES],
+};
+
+const _: () = assert!(
+    size_of::<Nobodys>() == size_of::<CpuBlock>()
+        && align_of::<Nobodys>() == align_of::<CpuBlock>(),
+    "the block that is nobody's has the layout of a block"
+);
 
 /// The place of a CPU's block in the table of blocks; null before it is made.
 #[derive(Debug)]
@@ -93,12 +112,19 @@ pub(crate) struct Entered<'a> {
 pub(crate) struct Emptied(pub(crate) SpanHandle);
 
 impl CpuBlock {
+    /// The block that is no CPU's. Zero is valid behind its entries, as for every block.
+    pub(crate) const fn nobodys() -> NonNull<Self> {
+        let block = &raw const NOBODYS;
+        // SAFETY: a static has an address.
+        unsafe { NonNull::new_unchecked(block.cast_mut().cast()) }
+    }
+
     /// Makes fresh memory the block of `owner`.
     pub(crate) fn set_up(&self, owner: Owner, table: &ClassTable, map: Option<&'static SpanMap>) {
         self.map.set_up(map);
-        self.tag.set(Tag::new(owner, Place::NONE.in_tag()).0);
         for (number, entry) in (0..).zip(&self.entries) {
             let place = Place::numbered(number);
+            entry.tag.set(Tag::new(owner, place.in_tag()).0);
             match place.class(table) {
                 Some(class) if Place::of(table, class) == place => {
                     entry.set_up(
@@ -173,12 +199,6 @@ impl CpuBlock {
     pub(crate) fn map(&self) -> Option<&'static SpanMap> {
         self.map.map()
     }
-
-    /// Whether a span with this tag is of this block.
-    #[inline]
-    pub(super) fn owns(&self, tag: Tag) -> bool {
-        tag.owner() == Tag(self.tag.get()).owner()
-    }
 }
 
 impl Drop for Entered<'_> {
@@ -220,6 +240,6 @@ impl<'a> Entered<'a> {
     /// The tag that spans of this block have in `place`.
     #[inline(always)]
     pub(crate) fn tag(&self, place: Place) -> Tag {
-        Tag(self.block.tag.get() | u32::from(place.in_tag()))
+        Tag(self.entry(place).tag.get())
     }
 }

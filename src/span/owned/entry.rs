@@ -2,13 +2,13 @@
 //! spans that come after it.
 
 use core::cell::Cell;
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU32, NonZeroUsize};
 use core::ptr::NonNull;
 
 use archipelago_api::Machine;
 
 use super::super::list::RecordList;
-use super::super::record::WORD_BITS;
+use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use crate::arena::SpanHandle;
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
@@ -38,9 +38,26 @@ pub(super) struct ClassSpans {
     queue: Cell<RecordList>,
     /// Slots of a span.
     pub(super) slots: Cell<u16>,
+    /// The tag of the spans.
+    pub(super) tag: Cell<u32>,
 }
 
 impl ClassSpans {
+    /// An entry of no class, without spans.
+    pub(super) const fn dry() -> Self {
+        Self {
+            word: Cell::new(&raw const DRY),
+            full: Cell::new(usize::MAX),
+            base: Cell::new(NonNull::dangling().as_ptr()),
+            size: Cell::new(0),
+            magic: Cell::new(0),
+            current: Cell::new(0),
+            queue: Cell::new(RecordList::EMPTY),
+            slots: Cell::new(0),
+            tag: Cell::new(u32::MAX),
+        }
+    }
+
     /// Makes the entry one of a class, and dry. Its memory is zero.
     pub(super) fn set_up(&self, size: u32, magic: u32, slots: u16) {
         self.size.set(size);
@@ -65,6 +82,42 @@ impl ClassSpans {
         self.word.set(word);
         self.full.set(full);
         self.base.set(base);
+    }
+
+    /// The current span.
+    #[inline(always)]
+    pub(super) fn current(&self) -> Option<SpanHandle> {
+        NonZeroU32::new(self.current.get()).map(SpanHandle)
+    }
+
+    /// Whether the word has no free slot.
+    #[inline(always)]
+    pub(super) fn is_used_up(&self) -> bool {
+        // SAFETY: the word is there, by the first invariant.
+        let word = unsafe { &*self.word.get() };
+        word.load(Relaxed) == self.full.get()
+    }
+
+    /// Whether the word has no live slot.
+    #[inline(always)]
+    pub(super) fn may_be_empty(&self) -> bool {
+        // SAFETY: the word is there, by the first invariant.
+        let word = unsafe { &*self.word.get() };
+        word.load(Relaxed) == 0
+    }
+
+    /// Takes slots from the first word of `record` from now on.
+    ///
+    /// # Safety
+    /// The record's span becomes the current one, and `start` is its first byte.
+    #[inline(always)]
+    pub(super) unsafe fn take_from_first(&self, record: &Record, start: NonNull<u8>) {
+        let in_word = usize::from(self.slots.get()).min(WORD_BITS);
+        let full = usize::MAX >> (WORD_BITS - in_word);
+        // SAFETY:
+        // 1. the caller's promise is the same;
+        // 2. the span has as many slots.
+        unsafe { self.take_from(&record.bits[0], full, start.as_ptr()) };
     }
 
     /// Whether slots are taken from this word.

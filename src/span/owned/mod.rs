@@ -10,13 +10,16 @@
 
 mod atomics;
 mod block;
+mod emptied;
 mod entry;
 mod frees;
+mod kept;
 mod map;
 mod notices;
 mod places;
 mod queue;
 mod remote;
+mod state;
 mod tag;
 
 pub(crate) use atomics::ARE_THERE;
@@ -25,6 +28,6 @@ pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
-pub(crate) use queue::full_is_counted;
 pub(crate) use remote::RemoteFree;
+pub(crate) use state::full_is_counted;
 pub(crate) use tag::{Owner, Tag};

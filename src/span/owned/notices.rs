@@ -14,7 +14,7 @@ use super::block::{Emptied, Entered};
 use super::entry::ClassSpans;
 use super::frees::add_credit;
 use super::places::{Place, remote_words};
-use super::queue::{FEW_SLOTS, FULL, LOOK};
+use super::state::{FEW_SLOTS, FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 use crate::base::sync::CoreUsize as AtomicUsize;
@@ -38,11 +38,8 @@ impl Entered<'_> {
         }
         let record = records.get(self.start_next(records, entry)?).record;
         let start = records.machine().pointer(record.base::<M>());
-        let full = usize::MAX >> (WORD_BITS - usize::from(entry.slots.get()));
-        // SAFETY:
-        // 1. the word is the current span's;
-        // 2. the span has no other, and as many slots.
-        unsafe { entry.take_from(&record.bits[0], full, start.as_ptr()) };
+        // SAFETY: the span is the current one now, and begins there.
+        unsafe { entry.take_from_first(record, start) };
         entry.take()
     }
 
@@ -58,8 +55,7 @@ impl Entered<'_> {
         if let Some(taken) = entry.take() {
             return Some(taken);
         }
-        let current = NonZeroU32::new(entry.current.get()).map(SpanHandle);
-        if let Some(handle) = current.filter(|_| !entry.has_one_word()) {
+        if let Some(handle) = entry.current().filter(|_| !entry.has_one_word()) {
             if self.next_word(records, records.get(handle), entry) {
                 return entry.take();
             }
@@ -84,7 +80,7 @@ impl Entered<'_> {
     ) -> Option<SpanHandle> {
         let handle = entry.pop(records)?;
         let slots = entry.slots.get();
-        if let Some(full) = NonZeroU32::new(entry.current.get()).map(SpanHandle) {
+        if let Some(full) = entry.current() {
             self.mark_full(records.get(full).record, slots);
         }
         let record = records.get(handle).record;
@@ -130,7 +126,13 @@ impl Entered<'_> {
         if (0..words).any(is_any) {
             set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);
         }
-        if count == 0 || entry.current.get() == handle.0.get() {
+        if count == 0 {
+            return;
+        }
+        if entry.current.get() == handle.0.get() {
+            if self.live_slots(span, entry) == 0 {
+                self.keep_current(record);
+            }
             return;
         }
         if record.previous.load(Ordering::Relaxed) == FULL {
@@ -150,32 +152,13 @@ impl Entered<'_> {
         self.read_notices(records);
         for entry in &self.block.entries {
             self.leave_current(records, entry);
-            while let Some(handle) = entry.first() {
+            while let Some(handle) = entry.pop(records) {
                 let span = records.get(handle);
-                self.disown(records, handle, span, Place::of_tag(span.record.tag()));
+                self.disown::<M>(span, Place::of_tag(span.record.tag()));
                 visit(handle);
             }
         }
-    }
-
-    /// Whether spans are kept, which may have come into use again.
-    pub(crate) fn has_kept(&self) -> bool {
-        self.block.kept.iter().any(|kept| kept.get() != 0)
-    }
-
-    /// Gives up the spans that are kept and empty, each to `visit`.
-    pub(crate) fn give_up_kept<M: Machine>(
-        &self,
-        records: Records<'_, M>,
-        mut visit: impl FnMut(Emptied),
-    ) {
-        for kept in &self.block.kept {
-            if let Some(handle) = NonZeroU32::new(kept.replace(0)).map(SpanHandle) {
-                if let Some(emptied) = self.give_up_if_empty(records, handle) {
-                    visit(emptied);
-                }
-            }
-        }
+        self.give_up_kept(records, 0, |Emptied(handle)| visit(handle));
     }
 }
 

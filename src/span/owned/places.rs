@@ -2,24 +2,28 @@
 
 use core::alloc::Layout;
 
-use super::super::class::{ClassTable, SizeClass};
+use super::super::class::{CLASSES, ClassTable, SizeClass};
 use super::super::record::{NARROW_SLOTS, WIDE_SLOTS};
 use super::tag::Tag;
 
 /// Sizes up to here, aligned to [`FINE_ALIGN`] at most, are looked up by the byte.
 const FINE: usize = 1024;
 const FINE_ALIGN: usize = 8;
-/// Sizes up to here have a place.
-const LARGEST: usize = 8192;
-/// The alignments of the coarse table: from here to half of [`LARGEST`].
+/// Sizes up to here are looked up in the coarse table.
+const COARSE: usize = 8192;
+/// The alignments of the coarse table: from here to half of [`COARSE`].
 const COARSE_ALIGN: usize = 16;
+/// Sizes up to here, aligned to [`COARSE_ALIGN`] at most, are looked up in the table of long ones.
+const LONG: usize = 32768;
 
 /// Entries of the coarse table.
-const COARSE: usize = 2 * LARGEST / COARSE_ALIGN + 1;
+const COARSE_ENTRIES: usize = 2 * COARSE / COARSE_ALIGN + 1;
+/// Entries of the table of long sizes.
+const LONG_ENTRIES: usize = (LONG - COARSE) / COARSE_ALIGN;
 
 /// Entries of a block: one for each class that CPUs own spans of, and number 0, which is always
 /// dry.
-pub(super) const ENTRIES: usize = 72;
+pub(super) const ENTRIES: usize = CLASSES as usize + 1;
 
 /// Bytes of an entry.
 pub(super) const ENTRY_BYTES: usize = 64;
@@ -32,8 +36,10 @@ pub(crate) struct Place(usize);
 #[derive(Debug)]
 pub(crate) struct Places {
     fine: [u16; FINE + 1],
-    /// By `(LARGEST - 1 + size + align) >> log2(align)`: each alignment has a stretch of its own.
-    coarse: [u16; COARSE],
+    /// By `(COARSE - 1 + size + align) >> log2(align)`: each alignment has a stretch of its own.
+    coarse: [u16; COARSE_ENTRIES],
+    /// Numbers of places, by [`COARSE_ALIGN`] bytes above [`COARSE`].
+    long: [u8; LONG_ENTRIES],
 }
 
 impl Place {
@@ -72,14 +78,8 @@ impl Place {
     }
 
     /// The number of the entry.
-    const fn number(self) -> usize {
+    pub(super) const fn number(self) -> usize {
         self.0 / ENTRY_BYTES
-    }
-
-    /// Whether there is a class for the place.
-    #[inline(always)]
-    pub(crate) const fn is_some(self) -> bool {
-        self.0 != 0
     }
 
     /// The place of `class`, if CPUs own spans of it: those with bits to spare for remote frees.
@@ -87,7 +87,7 @@ impl Place {
         let has_wide = table.most_slots() > NARROW_SLOTS;
         let most = if has_wide { WIDE_SLOTS } else { NARROW_SLOTS } / 2;
         let number = class.number() as usize + 1;
-        if table.size(class) > LARGEST || table.slots(class) > most || number >= ENTRIES {
+        if table.slots(class) > most || number >= ENTRIES {
             return Self::NONE;
         }
         // A free by the owner looks up the bit of a slot behind the last, if there is room for one
@@ -115,7 +115,8 @@ impl Places {
     pub(crate) const fn new(table: &ClassTable) -> Self {
         let mut places = Self {
             fine: [0; FINE + 1],
-            coarse: [0; COARSE],
+            coarse: [0; COARSE_ENTRIES],
+            long: [0; LONG_ENTRIES],
         };
         let mut size = 1;
         while size <= FINE {
@@ -123,16 +124,24 @@ impl Places {
             size += 1;
         }
         let mut align = COARSE_ALIGN;
-        while align <= LARGEST / 2 && align <= table.page_bytes {
+        while align <= COARSE / 2 && align <= table.page_bytes {
             let mut size = align;
-            while size <= LARGEST {
-                let at = (LARGEST - 1 + size + align) >> align.trailing_zeros();
+            while size <= COARSE {
+                let at = (COARSE - 1 + size + align) >> align.trailing_zeros();
                 if at < places.coarse.len() {
                     places.coarse[at] = place_for(table, size, align);
                 }
                 size += align;
             }
             align *= 2;
+        }
+        let mut at = 0;
+        while at < LONG_ENTRIES {
+            let size = COARSE + (at + 1) * COARSE_ALIGN;
+            if let Some(class) = table.class_for(size, COARSE_ALIGN) {
+                places.long[at] = Place::of(table, class).number().to_le_bytes()[0];
+            }
+            at += 1;
         }
         places
     }
@@ -142,37 +151,49 @@ impl Places {
     #[inline(always)]
     pub(crate) fn place_of(&self, layout: Layout) -> Place {
         let (size, align) = (layout.size(), layout.align());
-        if align > FINE_ALIGN {
-            if align == COARSE_ALIGN {
-                return self.place_of_coarse(size);
+        if align <= FINE_ALIGN {
+            if let Some(place) = self.fine.get(size) {
+                return Place(usize::from(*place));
             }
-            return self.place_of_any(size, align);
         }
-        match self.fine.get(size) {
-            Some(place) => Place(usize::from(*place)),
-            None => self.place_of_coarse(size),
+        others();
+        if align <= COARSE_ALIGN {
+            return self.place_of_coarse(size);
         }
+        self.place_of_any(size, align)
     }
 
     /// The place for `size` bytes aligned to [`COARSE_ALIGN`].
     #[inline(always)]
     fn place_of_coarse(&self, size: usize) -> Place {
-        if size > LARGEST {
-            return Place::NONE;
+        if size > COARSE {
+            return self.place_of_long(size);
         }
-        let at = (LARGEST - 1 + size + COARSE_ALIGN) / COARSE_ALIGN;
+        let at = (COARSE - 1 + size + COARSE_ALIGN) / COARSE_ALIGN;
         Place(usize::from(self.coarse.get(at).copied().unwrap_or(0)))
+    }
+
+    /// The place for `size` bytes, of more than [`COARSE`], aligned to [`COARSE_ALIGN`].
+    #[inline(always)]
+    fn place_of_long(&self, size: usize) -> Place {
+        let at = (size - COARSE - 1) / COARSE_ALIGN;
+        Place::numbered(self.long.get(at).copied().unwrap_or(0))
     }
 
     #[inline(always)]
     fn place_of_any(&self, size: usize, align: usize) -> Place {
-        if size > LARGEST {
+        if size > COARSE {
             return Place::NONE;
         }
-        let at = (LARGEST - 1).wrapping_add(size).wrapping_add(align) >> align.trailing_zeros();
+        let at = (COARSE - 1).wrapping_add(size).wrapping_add(align) >> align.trailing_zeros();
         Place(usize::from(self.coarse.get(at).copied().unwrap_or(0)))
     }
 }
+
+/// Marks the way of layouts that are not the most frequent ones.
+#[cold]
+#[inline(always)]
+const fn others() {}
 
 const fn place_for(table: &ClassTable, size: usize, align: usize) -> u16 {
     match table.class_for(size, align) {

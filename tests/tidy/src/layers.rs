@@ -52,6 +52,7 @@ const ORDERS: &[Order] = &[
             "machine.rs",
             "long_piece.rs",
             "long.rs",
+            "ahead.rs",
             "alloc.rs",
             "adjacent.rs",
             "bitmap/mod.rs",

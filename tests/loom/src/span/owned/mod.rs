@@ -4,10 +4,14 @@
 mod atomics;
 #[path = "../../../../../src/span/owned/block.rs"]
 mod block;
+#[path = "../../../../../src/span/owned/emptied.rs"]
+mod emptied;
 #[path = "../../../../../src/span/owned/entry.rs"]
 mod entry;
 #[path = "../../../../../src/span/owned/frees.rs"]
 mod frees;
+#[path = "../../../../../src/span/owned/kept.rs"]
+mod kept;
 #[path = "../../../../../src/span/owned/map.rs"]
 mod map;
 #[path = "../../../../../src/span/owned/notices.rs"]
@@ -18,6 +22,8 @@ mod places;
 mod queue;
 #[path = "../../../../../src/span/owned/remote.rs"]
 mod remote;
+#[path = "../../../../../src/span/owned/state.rs"]
+mod state;
 #[path = "../../../../../src/span/owned/tag.rs"]
 mod tag;
 

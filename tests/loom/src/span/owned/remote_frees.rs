@@ -86,6 +86,7 @@ fn read_notices_badly(stage: &Stage, entered: &Entered<'_>, rule: Rule) {
         if has_remote_bits(stage) {
             span.record.tag.fetch_or(Tag::REMOTE, Relaxed);
         }
+        entered.keep_current(span.record);
     }
 }
 
@@ -156,9 +157,10 @@ pub fn of_the_last_slots(slots: Slots, rule: Rule, site: Option<Site>) -> BTreeS
 fn retire(stage: &Stage, rule: Rule) -> bool {
     let entered = stage.enter(0).expect("nobody is inside");
     read_notices(stage, &entered, rule);
-    let emptied = entered.give_up_if_empty(stage.records(), stage.handle());
-    if emptied.is_some() {
+    let mut is_empty = false;
+    entered.give_up_kept(stage.records(), 0, |_| is_empty = true);
+    if is_empty {
         stage.withdraw();
     }
-    emptied.is_some()
+    is_empty
 }

@@ -63,7 +63,7 @@ impl Stage {
         let stage = Arc::new(Self {
             machine: Pages::new(),
             blocks: Memory::aligned(bytes, align_of::<CpuBlock>()),
-            central: Central::new(),
+            central: Central::new(false),
             slots: [(), (), ()].map(UnsafeCell::new),
             cells: UnsafeCell::new(()),
         });
@@ -108,7 +108,7 @@ impl Stage {
 
     pub(super) fn place() -> Place {
         let place = Place::of(Self::table(), Self::class());
-        assert!(place.is_some(), "CPUs own spans of the class");
+        assert_ne!(place, Place::NONE, "CPUs own spans of the class");
         place
     }
 

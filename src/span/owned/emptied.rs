@@ -1,0 +1,164 @@
+//! Empty spans: kept for the next spans of any class, or given up.
+
+use core::sync::atomic::Ordering;
+
+use archipelago_api::Machine;
+
+use super::super::record::Record;
+use super::super::records::Records;
+use super::block::{Emptied, Entered};
+use super::entry::ClassSpans;
+use super::kept::LONGEST;
+use super::places::Place;
+use crate::arena::SpanHandle;
+
+/// Pages of all spans that a CPU keeps beside those that are current.
+const MOST_PAGES: usize = 64;
+
+impl Entered<'_> {
+    /// Keeps an empty span that is current or in the queue. With the `Emptied` a span is nobody's.
+    pub(super) fn keep<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        (handle, record): (SpanHandle, &Record),
+        entry: &ClassSpans,
+    ) -> Option<Emptied> {
+        if entry.current.get() == handle.0.get() {
+            if entry.first().is_none() {
+                self.keep_current(record);
+                return None;
+            }
+            entry.dry_up();
+        } else {
+            entry.queue_mut(|queue| queue.unlink(records, handle));
+        }
+        // What it has when its class changes.
+        let slots = entry.slots.get();
+        record.free_slots.store(slots, Ordering::Relaxed);
+        self.put_aside(records, handle, record)
+    }
+
+    /// Notes that a current span is empty, which stays current.
+    #[inline(always)]
+    pub(super) fn keep_current(&self, record: &Record) {
+        self.block
+            .kept
+            .note_current(Place::of_tag(record.tag()), true);
+    }
+
+    /// Keeps an empty span that is on no list.
+    fn put_aside<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+        record: &Record,
+    ) -> Option<Emptied> {
+        let kept = &self.block.kept;
+        if !kept.push(records, handle, record.run::<M>().count) {
+            return Some(self.give_up(records, handle));
+        }
+        if kept.pages.get() <= MOST_PAGES {
+            return None;
+        }
+        let handle = kept.pop(records, kept.most())?;
+        Some(self.give_up(records, handle))
+    }
+
+    /// Takes an empty span of `pages` pages that `fits`. It is on no list.
+    pub(crate) fn take_kept<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        pages: usize,
+        fits: impl Fn(&Record) -> bool,
+    ) -> Option<SpanHandle> {
+        let kept = &self.block.kept;
+        if let Some(handle) = kept.pop(records, pages) {
+            if fits(records.get(handle).record) {
+                return Some(handle);
+            }
+            // Rare: a class of so many slots that most records have no room for them.
+            kept.push(records, handle, pages);
+        }
+        let mut place = Place::NONE;
+        while let Some(next) = kept.next_current(place) {
+            place = next;
+            let entry = self.entry(place);
+            let is_right = entry.current().is_some_and(|handle| {
+                let record = records.get(handle).record;
+                record.run::<M>().count == pages && fits(record)
+            });
+            if is_right {
+                kept.note_current(place, false);
+                if let Some(handle) = self.take_current(records, entry) {
+                    return Some(handle);
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes the current span of a place if it is empty. It is on no list then.
+    fn take_current<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        entry: &ClassSpans,
+    ) -> Option<SpanHandle> {
+        if !entry.may_be_empty() {
+            return None;
+        }
+        let handle = entry.current()?;
+        let span = records.get(handle);
+        if self.live_slots(span, entry) != 0 {
+            return None;
+        }
+        entry.dry_up();
+        span.record
+            .free_slots
+            .store(entry.slots.get(), Ordering::Relaxed);
+        Some(handle)
+    }
+
+    /// Keeps the current spans that are empty as the others, for any class. Returns the pages of
+    /// all spans that are kept.
+    pub(crate) fn collect_kept<M: Machine>(&self, records: Records<'_, M>) -> usize {
+        let kept = &self.block.kept;
+        let mut place = Place::NONE;
+        while let Some(next) = kept.next_current(place) {
+            place = next;
+            if let Some(handle) = self.take_current(records, self.entry(place)) {
+                let pages = records.get(handle).record.run::<M>().count;
+                kept.push(records, handle, pages);
+            }
+        }
+        for bits in &kept.currents {
+            bits.set(0);
+        }
+        kept.pages.get()
+    }
+
+    /// Gives up empty spans, the longest first, each to `visit`, until those that are kept have no
+    /// more than `most` pages.
+    pub(crate) fn give_up_kept<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        most: usize,
+        mut visit: impl FnMut(Emptied),
+    ) {
+        self.collect_kept(records);
+        let kept = &self.block.kept;
+        for pages in (1..=LONGEST).rev() {
+            while kept.pages.get() > most {
+                let Some(handle) = kept.pop(records, pages) else {
+                    break;
+                };
+                visit(self.give_up(records, handle));
+            }
+        }
+    }
+
+    fn give_up<M: Machine>(&self, records: Records<'_, M>, handle: SpanHandle) -> Emptied {
+        let span = records.get(handle);
+        self.disown::<M>(span, Place::of_tag(span.record.tag()));
+        Emptied(handle)
+    }
+}
