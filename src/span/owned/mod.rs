@@ -18,6 +18,8 @@ mod places;
 mod queue;
 mod remote;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use atomics::ARE_THERE;
 pub(crate) use block::{BlockPlace, CpuBlock, Emptied, Entered};
