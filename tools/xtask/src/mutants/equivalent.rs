@@ -1,13 +1,15 @@
 //! Mutants that no test can find, because they are no faults.
 
-/// A mutant that does not change what the heap does, as far as anyone can tell.
+/// Mutants of one description that do not change what the heap does, as far as anyone can tell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Equivalent {
     /// The file, from the project's root.
     pub(super) file: &'static str,
-    /// The mutant, as `cargo mutants` describes it.
+    /// The mutants, as `cargo mutants` describes each.
     pub(super) mutant: &'static str,
-    /// The reason why it is no fault.
+    /// How many places of the function there are that are changed so.
+    pub(super) count: usize,
+    /// The reason why they are no faults.
     pub(super) reason: &'static str,
 }
 
@@ -15,12 +17,19 @@ const fn same(file: &'static str, mutant: &'static str, reason: &'static str) ->
     Equivalent {
         file,
         mutant,
+        count: 1,
         reason,
     }
 }
 
-/// The mutants that may survive. Where a function has several of one description, each has an entry
-/// of its own.
+impl Equivalent {
+    /// So many of one description.
+    const fn times(self, count: usize) -> Self {
+        Self { count, ..self }
+    }
+}
+
+/// The mutants that may survive, one entry for each description.
 pub(super) const EQUIVALENT: &[Equivalent] = &[
     same(
         "src/page/bits.rs",
@@ -51,12 +60,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/page/cache.rs",
         "replace && with || in FreePages<S>::flush_cache",
         "a chunk is looked at in vain once",
-    ),
-    same(
-        "src/page/cache.rs",
-        "replace && with || in FreePages<S>::flush_cache",
-        "a chunk is looked at in vain once",
-    ),
+    )
+    .times(2),
     same(
         "src/page/find.rs",
         "replace FreePages<S>::find_near -> Option<(Chunk<'_>, Piece, PageIdx)> with None",
@@ -86,12 +91,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/page/marks.rs",
         "replace && with || in FreePages<S>::mark_free",
         "a chunk is looked at in vain once",
-    ),
-    same(
-        "src/page/marks.rs",
-        "replace && with || in FreePages<S>::mark_free",
-        "a chunk is looked at in vain once",
-    ),
+    )
+    .times(2),
     same(
         "src/page/marks.rs",
         "replace < with <= in FreePages<S>::mark_free",
@@ -101,22 +102,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/page/marks.rs",
         "replace - with + in taken",
         "a run is searched that cannot be longer",
-    ),
-    same(
-        "src/page/marks.rs",
-        "replace - with + in taken",
-        "a run is searched that cannot be longer",
-    ),
-    same(
-        "src/page/marks.rs",
-        "replace - with + in taken",
-        "a run is searched that cannot be longer",
-    ),
-    same(
-        "src/page/marks.rs",
-        "replace - with + in taken",
-        "a run is searched that cannot be longer",
-    ),
+    )
+    .times(4),
     same(
         "src/page/pages.rs",
         "replace < with <= in FreePages<S>::free_below",
@@ -151,12 +138,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/page/tree.rs",
         "replace >> with << in Tree<S>::refresh",
         "summaries are added up more often",
-    ),
-    same(
-        "src/page/tree.rs",
-        "replace >> with << in Tree<S>::refresh",
-        "summaries are added up more often",
-    ),
+    )
+    .times(2),
     same(
         "src/pageheap/cover.rs",
         "replace >> with << in PageHeap<M, K>::drop_surplus",
@@ -291,12 +274,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/span/record.rs",
         "replace | with ^ in Record::describe",
         "the bits are apart",
-    ),
-    same(
-        "src/span/record.rs",
-        "replace | with ^ in Record::describe",
-        "the bits are apart",
-    ),
+    )
+    .times(2),
     same(
         "src/span/record.rs",
         "replace | with ^ in Record::mark",
