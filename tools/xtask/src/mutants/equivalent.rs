@@ -246,6 +246,41 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "the bits are apart",
     ),
     same(
+        "src/span/owned/block.rs",
+        "replace match guard Place::of(table, class) == place with true in CpuBlock::set_up",
+        "no layout and no tag leads to the entry",
+    ),
+    same(
+        "src/span/owned/block.rs",
+        "replace CpuBlock::owns -> bool with true",
+        "a block that gives a span up keeps it no more",
+    ),
+    same(
+        "src/span/owned/block.rs",
+        "replace | with ^ in Entered<'a>::tag",
+        "the bits are apart",
+    ),
+    same(
+        "src/span/owned/entry.rs",
+        "replace ClassSpans::takes_from -> bool with true",
+        "a span in the queue whose credit is spent has no live slot",
+    ),
+    same(
+        "src/span/owned/notices.rs",
+        "replace & with | in take_word_back",
+        "a word that is posted has the bit of a live slot",
+    ),
+    same(
+        "src/span/owned/notices.rs",
+        "delete ! in take_word_back",
+        "it differs only while another CPU frees: a model in tests/loom finds it",
+    ),
+    same(
+        "src/span/owned/queue.rs",
+        "replace > with >= in credit_of_current",
+        "both are the same number",
+    ),
+    same(
         "src/span/pool.rs",
         "replace | with ^ in Pool::has_empty_page",
         "a record is on one list, so that the two first ones differ",
