@@ -156,6 +156,21 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "no two pieces have the same first page",
     ),
     same(
+        "src/pageheap/home.rs",
+        "replace + with - in PageHeap<M, K>::smallest",
+        "the search begins beyond every answer",
+    ),
+    same(
+        "src/pageheap/home.rs",
+        "replace + with * in PageHeap<M, K>::smallest",
+        "the search begins beyond every answer",
+    ),
+    same(
+        "src/pageheap/home.rs",
+        "replace / with * in PageHeap<M, K>::smallest",
+        "the search begins beyond every answer",
+    ),
+    same(
         "src/pageheap/idle.rs",
         "replace + with - in PageHeap<M, K>::clear_the_way",
         "parts are freed that are made again at once",
@@ -181,6 +196,16 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "without idle parts none is freed",
     ),
     same(
+        "src/pageheap/limit.rs",
+        "replace || with && in PageHeap<M, K>::scavenge_for",
+        "what is kept back was asked for before, and a busy machine takes no memory",
+    ),
+    same(
+        "src/pageheap/limit.rs",
+        "replace > with >= in PageHeap<M, K>::scavenge_for",
+        "the next refusal is the same, and the last",
+    ),
+    same(
         "src/pageheap/long.rs",
         "replace > with >= in PageHeap<M, K>::is_long",
         "a run of one step is committed at once either way",
@@ -199,6 +224,16 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/pageheap/run.rs",
         "replace ReadyRun::is_zeroed -> bool with false",
         "memory that is zero is zeroed again",
+    ),
+    same(
+        "src/pageheap/scavenge.rs",
+        "replace + with * in PageHeap<M, K>::scavenge_inside",
+        "the last page of the space is nobody's",
+    ),
+    same(
+        "src/pageheap/scavenge.rs",
+        "replace >> with << in PageHeap<M, K>::scavenge_inside",
+        "no page is above the last one",
     ),
     same(
         "src/region/ledger.rs",

@@ -57,6 +57,7 @@ const FILES: &[&str] = &[
     "src/pageheap/commit.rs",
     "src/pageheap/cover.rs",
     "src/pageheap/grow.rs",
+    "src/pageheap/home.rs",
     "src/pageheap/idle.rs",
     "src/pageheap/long.rs",
     "src/pageheap/long_piece.rs",
@@ -64,6 +65,7 @@ const FILES: &[&str] = &[
     "src/pageheap/pool.rs",
     "src/pageheap/requests.rs",
     "src/pageheap/run.rs",
+    "src/pageheap/scavenge.rs",
 ];
 
 /// The tests that have to find the changes, in a heap with its bitmap, which has code of its own in
