@@ -276,3 +276,22 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         span.unwrap_or(1) + 1 + records
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archipelago_sim::{Hosted, Plain32, Sim, Small};
+
+    use super::{Need, PageHeap};
+
+    #[test]
+    fn first_records_are_needed_in_metadata_memory_or_not_at_all() {
+        // A kilobyte of narrow ones, and two wide ones.
+        let plain = PageHeap::<Sim<Plain32>, Hosted>::first_metadata;
+        let records = |metadata: [(Need, usize); 9]| [metadata[1], metadata[2]];
+        let [narrow, wide] = records(plain(true)).map(|(need, count)| (need.bytes, count));
+        assert_eq!([narrow, wide], [(1024, 1), (384, 1)]);
+        assert!(records(plain(false)).iter().all(|(_, count)| *count == 0));
+        let [_, (_, wide)] = records(PageHeap::<Sim<Small>, Hosted>::first_metadata(true));
+        assert_eq!(wide, 0, "no span there needs one");
+    }
+}

@@ -257,3 +257,30 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.bitmap.claim(&self.index, &self.ledger, scan, run)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archipelago_sim::{Hosted, Plain32, Sim};
+
+    use super::{PageHeap, Purpose};
+
+    #[test]
+    fn a_reserve_that_could_not_be_filled_is_filled_again_once_memory_has_changed() {
+        let heap = PageHeap::<Sim<Plain32>, Hosted>::new();
+        let changes_by = |change: &dyn Fn()| {
+            heap.note_refusal();
+            assert!(!heap.has_changed_since_refusal());
+            change();
+            heap.has_changed_since_refusal()
+        };
+        let ledger = heap.ledger();
+        assert!(changes_by(&|| ledger.plant(Purpose::Free, 1 << 12)));
+        assert!(changes_by(&|| ledger.set_limit(1 << 20)));
+        assert!(changes_by(&|| {
+            // Both by as much.
+            ledger.plant(Purpose::Free, 1 << 13);
+            ledger.set_limit((1 << 20) + (1 << 13));
+        }));
+        assert!(!changes_by(&|| ()));
+    }
+}

@@ -152,12 +152,34 @@ fn what_scavenging_does_not_change_is_scavenged_once<G: SimGeometry>() {
     rig.check();
 }
 
+/// The memory of all free pages serves a request that lacks no byte more.
+fn exactly_as_much_as_was_missing_is_scavenged<G: SimGeometry>() {
+    let rig = Rig::<G>::new();
+    let pages = rig.heap.pages();
+    let get = |count| pages.allocate(count, 1, AllocFlags::empty());
+    let runs = [8, 1, 4, 1].map(|count| get(count).expect("memory"));
+    let [long, _first, short, _second] = runs;
+    drop(long);
+    pages.scavenge(usize::MAX).expect("not busy");
+    drop(short);
+    let missing = 4 * Rig::<G>::PAGE;
+    assert_eq!(rig.heap.stats().of(Purpose::Free), missing);
+    let limit = rig.heap.stats().mapped_ready + missing;
+    rig.heap.set_limit(limit - 1);
+    get(8).expect_err("a byte too many");
+    rig.heap.set_limit(limit);
+    let _run = get(8).expect("there is as much");
+    assert_eq!(rig.heap.stats().mapped_ready, limit);
+    rig.check();
+}
+
 archipelago_testing::on_every_geometry!(what_scavenging_cannot_make_up_for_scavenges_nothing);
 archipelago_testing::on_geometries_that_decommit!(
     two_holes_in_a_run_are_made_up_for,
     what_was_freed_serves_requests_of_another_size,
     a_limit_scavenges_before_it_refuses,
     what_scavenging_does_not_change_is_scavenged_once,
+    exactly_as_much_as_was_missing_is_scavenged,
 );
 
 /// Without an MMU the heap commits pages as it needs them, and decommits none.

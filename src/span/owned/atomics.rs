@@ -78,28 +78,22 @@ pub(super) fn set_in_mask(atomic: &AtomicU16, value: u16, order: Ordering) -> u1
     }
 }
 
-/// Sets bits of a number, and returns what it was.
+/// Sets bits of a number.
 #[inline(always)]
-pub(super) fn set_in_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
+pub(super) fn set_in_number(atomic: &AtomicU32, value: u32, order: Ordering) {
     #[cfg(target_has_atomic = "ptr")]
-    return atomic.fetch_or(value, order);
+    atomic.fetch_or(value, order);
     #[cfg(not(target_has_atomic = "ptr"))]
-    {
-        let _ = (value, order);
-        atomic.load(Ordering::Relaxed)
-    }
+    let _ = (atomic, value, order);
 }
 
-/// Clears all other bits of a number, and returns what it was.
+/// Clears all other bits of a number.
 #[inline(always)]
-pub(super) fn keep_in_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
+pub(super) fn keep_in_number(atomic: &AtomicU32, value: u32, order: Ordering) {
     #[cfg(target_has_atomic = "ptr")]
-    return atomic.fetch_and(value, order);
+    atomic.fetch_and(value, order);
     #[cfg(not(target_has_atomic = "ptr"))]
-    {
-        let _ = (value, order);
-        atomic.load(Ordering::Relaxed)
-    }
+    let _ = (atomic, value, order);
 }
 
 /// Changes a number that is still `before`.

@@ -21,6 +21,8 @@ mod queue;
 mod remote;
 mod state;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use atomics::ARE_THERE;
 pub(crate) use block::{BlockPlace, CpuBlock, Emptied, Entered};

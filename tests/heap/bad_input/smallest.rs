@@ -1,7 +1,8 @@
 //! The smallest windows: a heap that is online serves.
 
 use archipelago::{AllocFlags, InitError, Window, WindowRule};
-use archipelago_sim::{Sim, SimGeometry};
+use archipelago_api::{Geometry, IndexWord};
+use archipelago_sim::{Plain32, Sim, SimGeometry};
 use archipelago_testing::{Rig, layout, lone_window};
 
 /// Tries a heap in `windows`: whether it came online, and then it serves a byte and a page; or the
@@ -132,8 +133,73 @@ fn a_small_window_beside_a_large_one_is_used<G: SimGeometry>() {
     rig.check();
 }
 
+/// Metadata without room in its own window goes on in the largest window for objects: others may be
+/// too small for that.
+fn metadata_goes_on_in_the_largest_window<G: SimGeometry>() {
+    let (page, arena) = (Rig::<G>::PAGE, G::GEOMETRY.arena_bytes());
+    let start = lone_window::<G>(arena).base;
+    let mut tried = 0;
+    for metadata_pages in 1..=40 {
+        let metadata = Window::for_metadata(start + 4 * arena, metadata_pages * page);
+        let Err((named, smallest)) = try_windows::<G>(&[metadata, Window::new(start, page)]) else {
+            continue;
+        };
+        // One page less than what would do, and a little more, as growth may have taken some.
+        let shorter = Window::new(start + 2 * arena, smallest - page);
+        let longer = Window::new(start, smallest + 3 * page);
+        // The window for metadata may be too small to note where others are.
+        if named.for_metadata || try_windows::<G>(&[metadata, longer]).is_err() {
+            continue;
+        }
+        assert_eq!(try_windows::<G>(&[metadata, longer, shorter]), Ok(()));
+        tried += 1;
+    }
+    assert!(tried > 0, "metadata goes on");
+}
+
+/// A space whose blocks of metadata are long, compared with a granule.
+struct LongBlocks;
+
+impl SimGeometry for LongBlocks {
+    const GEOMETRY: Geometry = Geometry {
+        granule_shift: 8,
+        page_shift: 8,
+        chunk_shift: 17,
+        ..Plain32::GEOMETRY
+    };
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[];
+}
+
+#[test]
+fn a_window_may_lack_many_granules() {
+    let window = Window::new(1 << 30, 1 << 10);
+    let smallest = try_window::<LongBlocks>(window).expect_err("a kilobyte is too little");
+    assert!(smallest > 64 << 10, "{smallest} bytes");
+    let less = Window::new(window.base, smallest - 256);
+    assert_eq!(try_window::<LongBlocks>(less), Err(smallest));
+    let window = Window::new(window.base, smallest);
+    assert_eq!(try_window::<LongBlocks>(window), Ok(()));
+}
+
+/// A space like [`Plain32`] whose windows are the memory, with records of both kinds.
+struct Fixed32;
+
+impl SimGeometry for Fixed32 {
+    const GEOMETRY: Geometry = Plain32::GEOMETRY;
+    type IndexRoot = [IndexWord; 1];
+    const TABLE_SHIFTS: &'static [u32] = &[];
+    const DECOMMITS: bool = false;
+}
+
+#[test]
+fn records_of_both_kinds_have_pages_where_memory_is_never_taken_back() {
+    a_heap_that_comes_online_serves::<Fixed32>();
+}
+
 archipelago_testing::on_every_geometry!(
     a_heap_that_comes_online_serves,
     a_window_for_metadata_is_large_enough_or_one_is_named,
     a_small_window_beside_a_large_one_is_used,
+    metadata_goes_on_in_the_largest_window,
 );
