@@ -234,9 +234,11 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return freed.map_err(|()| Misuse::DoubleFree);
         }
         // SAFETY: the slot is the caller's, and the tag is of that block.
-        match unsafe { owner.free_remotely(records, span, slot, slots) } {
+        match unsafe { owner.free_remotely(records, (span, tag), slot, slots) } {
             RemoteFree::Done => Ok(None),
             RemoteFree::Double => Err(Misuse::DoubleFree),
+            // No span is handed over under the central lock.
+            RemoteFree::HandedOver => Err(Misuse::Damaged),
         }
     }
 }
