@@ -7,9 +7,11 @@ use std::sync::mpsc;
 use std::thread;
 
 use archipelago::kernels::SingleCpu;
-use archipelago::{AllocFlags, Heap, Purpose};
+use archipelago::{AllocFlags, Heap, Purpose, alloc_at_once};
 use archipelago_api::{CpuId, Fault, Kernel, Machine};
-use archipelago_sim::{Hosted, HostedCpus, Sim, SimGeometry};
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64;
+use archipelago_sim::{Hosted, HostedCpus, Plain32, Sim, SimGeometry};
 use archipelago_testing::{layout, lone_window, on_every_geometry};
 
 type OwnHeap<G, K = HostedCpus> = Heap<Sim<G>, K>;
@@ -200,6 +202,29 @@ fn cpus_free_each_others_objects<G: SimGeometry>() {
         drop(senders);
     });
     check(heap, 0);
+}
+
+/// The request that makes a CPU's block makes a span of it, which the CPU allocates from.
+#[test]
+fn the_first_request_is_the_blocks() {
+    has_a_span_at_once::<Plain32, HostedCpus>();
+    has_a_span_at_once::<Plain32, SingleCpu<Hosted>>();
+    #[cfg(target_pointer_width = "64")]
+    has_a_span_at_once::<X86_64, HostedCpus>();
+    #[cfg(target_pointer_width = "64")]
+    has_a_span_at_once::<X86_64, SingleCpu<Hosted>>();
+}
+
+fn has_a_span_at_once<G: SimGeometry, K: Kernel>() {
+    Hosted::set_cpu(CpuId(0));
+    let heap: Box<OwnHeap<G, K>> = Box::default();
+    heap.init(&[lone_window::<G>(64 << 20)], Sim::default())
+        .expect("a good window");
+    let object = get(&heap, 8);
+    let next = alloc_at_once(&heap, layout(8, 8)).expect("there is a span of the size");
+    free(&heap, next, 8);
+    free(&heap, object, 8);
+    check(&heap, 0);
 }
 
 /// Frees `object` on CPU `cpu`, and returns the fault that was found.
