@@ -108,6 +108,19 @@ unsafe fn free<G: Global>(object: *mut u8, layout: Layout) {
     unsafe { G::heap().dealloc(object, layout) };
 }
 
+/// Stands for [`allocate`] in the loop that the figures are compared with.
+#[inline(never)]
+fn allocate_nothing(layout: Layout) -> *mut u8 {
+    black_box(core::ptr::without_provenance_mut(layout.align()))
+}
+
+/// Stands for [`free`] there.
+#[inline(never)]
+fn free_nothing(object: *mut u8, layout: Layout) {
+    black_box(object);
+    black_box(layout);
+}
+
 fn measure_in<G: Global>() {
     const PAIRS: u64 = 1_000;
     let layout = black_box(Layout::new::<[u64; 8]>());
@@ -117,10 +130,15 @@ fn measure_in<G: Global>() {
         // SAFETY: the object was allocated just now with this layout.
         unsafe { free::<G>(object, layout) };
     };
+    let nothing = || {
+        let object = allocate_nothing(layout);
+        assert!(!object.is_null(), "there is memory");
+        free_nothing(object, layout);
+    };
     // Neighbours that stay, so that no span becomes empty.
-    let neighbours = [allocate::<G>(layout), allocate::<G>(layout)];
+    let neighbours = [(); 10].map(|()| allocate::<G>(layout));
     (0..PAIRS).for_each(|_| pair());
-    let (nothing, ()) = count_instructions(|| (0..PAIRS).for_each(|_| black_box(())));
+    let (nothing, ()) = count_instructions(|| (0..PAIRS).for_each(|_| nothing()));
     let (pairs, ()) = count_instructions(|| (0..PAIRS).for_each(|_| pair()));
     for object in neighbours {
         // SAFETY: the object was allocated with this layout, and nothing uses it.
