@@ -109,7 +109,12 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
     };
     let from_cpu = || {
         let place = Place::of(Heap::<M, K>::TABLE, class);
-        let start = heap.cpus().alloc_owned(place, flags)?.ok()?;
+        let (start, is_zeroed) = heap.cpus().alloc_owned(place, flags)?.ok()?;
+        let flags = if is_zeroed {
+            AllocFlags::empty()
+        } else {
+            flags
+        };
         Some(Cpus::<M, K>::cleared(start, class, flags))
     };
     if Heap::<M, K>::HAS_CPUS {
