@@ -14,6 +14,8 @@ mod planted;
 #[cfg(test)]
 #[cfg(feature = "heap-bits")]
 mod planted_bits;
+#[cfg(test)]
+mod planted_owned;
 mod rules;
 mod stats;
 mod verify;

@@ -2,16 +2,19 @@
 
 use core::num::NonZeroU32;
 
-use archipelago_api::{VirtAddr, VirtRange};
-use archipelago_sim::{Plain32, Sim};
+use archipelago_api::{Kernel, VirtAddr, VirtRange};
+use archipelago_sim::{Hosted, Plain32, Sim};
 
 use super::damaged::{DamagedHeap, PlainHeap, WINDOW};
 use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun};
+use crate::heap::Heap;
 use crate::region::{Purpose, Undo};
 use crate::span::{Kind, RecordKind};
 
 impl Sound for DamagedHeap {
+    type Kernel = Hosted;
+
     fn make() -> Self {
         Self::new()
     }
@@ -23,9 +26,11 @@ impl Sound for DamagedHeap {
 
 /// A sound heap that is to be damaged.
 pub(super) trait Sound {
+    type Kernel: Kernel;
+
     fn make() -> Self;
 
-    fn heap(&self) -> &PlainHeap;
+    fn heap(&self) -> &Heap<Sim<Plain32>, Self::Kernel>;
 }
 
 /// Breaks a rule with `damage` and expects that `verify` names it.
@@ -48,7 +53,6 @@ macro_rules! planted {
         const RULES: &[&str] = &[$($rule),*];
     };
 }
-#[cfg(feature = "heap-bits")]
 pub(super) use planted;
 
 fn run(first: PageIdx, count: usize) -> PageRun {

@@ -83,6 +83,8 @@ impl DamagedBitmap {
 }
 
 impl Sound for DamagedBitmap {
+    type Kernel = Hosted;
+
     fn make() -> Self {
         Self::new()
     }

@@ -54,6 +54,10 @@ impl Record {
         self.fresh_slot.store(slot, Relaxed);
     }
 
+    pub(crate) fn plant_tag(&self, more: u32) {
+        self.tag.fetch_add(more, Relaxed);
+    }
+
     pub(crate) fn plant_previous(&self, handle: u32) {
         self.previous.store(handle, Relaxed);
     }

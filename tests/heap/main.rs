@@ -15,6 +15,7 @@ extern crate alloc;
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod adjacent_windows;
+mod ahead;
 mod bad_input;
 mod cpus;
 mod elsewhere;

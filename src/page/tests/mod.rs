@@ -83,6 +83,7 @@ macro_rules! on_every_geometry {
 }
 // Below the macro, which is in scope from here on.
 
+mod cached;
 mod corruption;
 mod damage;
 mod exact;

@@ -13,7 +13,7 @@ use super::places::Place;
 use crate::arena::SpanHandle;
 
 /// Pages of all spans that a CPU keeps beside those that are current.
-const MOST_PAGES: usize = 64;
+pub(super) const MOST_PAGES: usize = 64;
 
 impl Entered<'_> {
     /// Keeps an empty span that is current or in the queue. With the `Emptied` a span is nobody's.

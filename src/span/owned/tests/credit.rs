@@ -10,7 +10,11 @@ fn frees_of_full(slots: usize) -> usize {
 
 /// The frees after which a current span is looked at.
 fn frees_of_current(live: usize, slots: usize) -> usize {
-    live.max(if slots <= 16 { 1 } else { 8 })
+    if slots <= 16 {
+        live.max(1)
+    } else {
+        live + live / 2 + 4
+    }
 }
 
 #[test]
@@ -26,7 +30,11 @@ fn a_full_span_is_queued_by_its_first_free_or_after_a_quarter_of_its_slots() {
                 assert_eq!(free(span, slot), None);
             }
             assert!(!span.is_full(), "{class:?}");
-            assert_eq!(stage.first(class), Some(span.handle));
+            // An empty one is kept, and in no queue.
+            let is_empty = span.live() == 0;
+            assert_eq!(stage.has_kept(), is_empty, "{class:?}");
+            let queued = (!is_empty).then_some(span.handle);
+            assert_eq!(stage.first(class), queued, "{class:?}");
         }
     }
 }
@@ -104,10 +112,10 @@ fn a_current_span_of_many_slots_and_few_live_ones_is_looked_at_now_and_then() {
             for _ in 0..10 {
                 stage.take(class).expect("the span has free slots");
             }
-            for slot in 0..8 {
+            for slot in 0..4 {
                 assert_eq!(free(span, slot), None);
             }
-            assert_eq!((span.live(), span.credit()), (2, 8), "{class:?}");
+            assert_eq!((span.live(), span.credit()), (6, 13), "{class:?}");
         }
     }
 }
@@ -129,7 +137,7 @@ fn a_span_of_few_slots_that_comes_from_the_queue_is_looked_at_when_it_is_empty()
         stage.take(class).expect("the span has free slots");
         assert!(stage.is_current(span));
         // Looking at others costs more than their memory is worth for a while.
-        let more = if slots <= 16 { 0 } else { 8 };
+        let more = if slots <= 16 { 0 } else { 4 };
         assert_eq!(span.credit(), live + more, "{class:?}");
     }
 }

@@ -41,7 +41,7 @@ fn the_central_lists_take_spans_with_free_slots_and_give_them_back() {
     let class = Stage::class_with(|slots| slots == 4);
     let stage = Stage::new();
     let (full, part) = (stage.full(class), stage.span(class));
-    let central = Central::<Hosted>::new();
+    let central = Central::<Hosted>::new(false);
     let mut lists = central.lock();
     let span_class = part.get().span_class(class);
     assert_eq!(lists.take_span(stage.records(), span_class), None);

@@ -2,17 +2,8 @@
 
 use archipelago_api::VirtAddr;
 
-use super::stage::{PAGE, Plain, START, Span, Stage};
-use crate::span::owned::frees::OwnFree;
+use super::stage::{PAGE, START, Stage};
 use crate::span::record::WORD_BITS;
-
-/// Frees what is at `address`; whether the short way serves that.
-fn is_free_at(stage: &Stage, span: Span<'_>, address: VirtAddr) -> bool {
-    let entered = stage.enter();
-    // SAFETY: nobody uses the slots.
-    let freed = unsafe { entered.free_at::<Plain>(address, span.place()) };
-    !matches!(freed, OwnFree::Refused)
-}
 
 #[test]
 fn only_the_first_byte_of_a_live_slot_is_freed() {
@@ -25,17 +16,14 @@ fn only_the_first_byte_of_a_live_slot_is_freed() {
             let start = span.slot(slot).value();
             for inside in [1, 4, size / 2, size - 1] {
                 let address = VirtAddr::new(start + inside);
-                assert!(!is_free_at(&stage, span, address), "{inside} of {class:?}");
+                assert!(!span.is_free_at(address), "{inside} of {class:?}");
             }
-            assert!(
-                is_free_at(&stage, span, span.slot(slot)),
-                "{slot} of {class:?}"
-            );
-            assert!(!is_free_at(&stage, span, span.slot(slot)), "it is free");
+            assert!(span.is_free_at(span.slot(slot)), "{slot} of {class:?}");
+            assert!(!span.is_free_at(span.slot(slot)), "it is free");
             assert_eq!(span.live(), span.slots() - slot - 1);
         }
         for tail in (span.slot(span.slots()).value()..end).step_by(4) {
-            assert!(!is_free_at(&stage, span, VirtAddr::new(tail)), "{class:?}");
+            assert!(!span.is_free_at(VirtAddr::new(tail)), "{class:?}");
         }
     }
 }
@@ -47,11 +35,11 @@ fn slots_of_another_place_or_of_nobody_are_not_freed() {
     let class = classes.next().expect("a class");
     let other = classes.next().expect("another class");
     let (span, others, nobodys) = (stage.full(class), stage.full(other), stage.span(class));
-    assert!(!is_free_at(&stage, others, span.slot(0)));
-    assert!(!is_free_at(&stage, span, nobodys.slot(0)));
-    assert!(!is_free_at(&stage, span, VirtAddr::new(START - 8)));
+    assert!(!others.is_free_at(span.slot(0)));
+    assert!(!span.is_free_at(nobodys.slot(0)));
+    assert!(!span.is_free_at(VirtAddr::new(START - 8)));
     assert_eq!(span.live(), span.slots());
-    assert!(is_free_at(&stage, span, span.slot(0)));
+    assert!(span.is_free_at(span.slot(0)));
 }
 
 #[test]
@@ -72,16 +60,55 @@ fn a_full_span_is_settled_soon_unless_it_is_empty() {
 
 #[test]
 fn a_current_span_of_one_word_is_settled_soon_unless_it_is_empty() {
-    for (slots, frees) in [(2, 1), (16, 1), (32, 8)] {
+    for (slots, frees) in [(2, 1), (16, 1), (32, 4)] {
         let stage = Stage::new();
         let span = stage.own(Stage::class_with(|of| of == slots));
         span.fill();
         for slot in 0..slots {
             let settled = span.free_and_settle(slot);
-            let (is_looked_at, is_empty) = (slot + 1 == frees, slot + 1 == slots);
+            // One of many slots is not looked at when it becomes empty.
+            let (is_looked_at, is_empty) = (slot + 1 == frees, slot + 1 == slots && slots <= 16);
             let spent = (is_looked_at || is_empty).then_some(!is_empty);
             assert_eq!(settled, spent, "{slot} of {slots}");
             assert!(stage.is_current(span));
+        }
+    }
+}
+
+/// The current word has no free slot, or there is none.
+#[test]
+fn a_full_span_of_one_word_becomes_current_where_no_slot_is_at_hand() {
+    for class in Stage::classes() {
+        for has_current in [true, false] {
+            let stage = Stage::new();
+            let (span, other) = (stage.full(class), stage.own(class));
+            other.fill();
+            if !has_current {
+                other.leave();
+            }
+            let slots = span.slots();
+            let frees = if slots <= 16 { 1 } else { slots / 4 };
+            for slot in 0..frees {
+                let settled = span.free_and_settle(slot);
+                assert_eq!(settled, (slot + 1 == frees).then_some(true), "{class:?}");
+            }
+            assert!(!span.is_full(), "{class:?}");
+            let has_one_word = slots <= WORD_BITS;
+            assert_eq!(stage.is_current(span), has_one_word, "{class:?}");
+            let queued = (!has_one_word).then_some(span.handle);
+            assert_eq!(stage.first(class), queued, "{class:?}");
+            assert_eq!(other.is_full(), has_one_word || !has_current);
+            if has_one_word {
+                let live = span.live();
+                let credit = if slots <= 16 {
+                    live.max(1)
+                } else {
+                    live + live / 2 + 4
+                };
+                assert_eq!(span.credit(), credit, "{class:?}");
+                assert_eq!(stage.has_kept(), live == 0, "{class:?}");
+                assert_eq!(stage.take_at_once(class), Some(span.slot(0)));
+            }
         }
     }
 }
@@ -90,13 +117,14 @@ fn a_current_span_of_one_word_is_settled_soon_unless_it_is_empty() {
 fn others_are_not_settled_soon() {
     let stage = Stage::new();
     let one = stage.full(Stage::class_with(|slots| slots == 1));
+    stage.own(one.class);
     assert_eq!(one.free_and_settle(0), Some(false), "it is empty");
     let current = stage.own(Stage::class_with(|slots| slots > WORD_BITS));
     for _ in 0..16 {
         stage.take(current.class).expect("the span has free slots");
     }
-    for slot in 0..7 {
+    for slot in 0..3 {
         assert_eq!(current.free_and_settle(slot), None);
     }
-    assert_eq!(current.free_and_settle(7), Some(false), "it has many words");
+    assert_eq!(current.free_and_settle(3), Some(false), "it has many words");
 }

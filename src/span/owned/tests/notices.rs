@@ -81,5 +81,6 @@ fn a_notice_leaves_the_current_span_current() {
         assert_eq!(span.live(), 0);
         assert!(stage.is_current(span) && stage.first(class).is_none());
         assert_eq!(span.credit(), credit, "{class:?}");
+        assert!(stage.has_kept(), "another class may take it");
     }
 }

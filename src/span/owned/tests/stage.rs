@@ -17,8 +17,8 @@ use crate::span::owned::block::{CpuBlock, Emptied, Entered};
 use crate::span::owned::frees::OwnFree;
 use crate::span::owned::map::{MapEntry, SpanMap};
 use crate::span::owned::places::{Place, remote_words};
-use crate::span::owned::queue::FULL;
 use crate::span::owned::remote::RemoteFree;
+use crate::span::owned::state::FULL;
 use crate::span::owned::tag::{Owner, Tag};
 use crate::span::record::{Kind, NARROW_SLOTS, Record, WORD_BITS};
 use crate::span::records::Records;
@@ -112,7 +112,7 @@ impl Stage {
     /// The classes that CPUs own spans of.
     pub(super) fn classes() -> impl Iterator<Item = SizeClass> {
         let classes = (0..).map_while(|number| Self::table().class(number));
-        classes.filter(|class| Place::of(Self::table(), *class).is_some())
+        classes.filter(|class| Place::of(Self::table(), *class) != Place::NONE)
     }
 
     /// The first class of whose slots there are so many as `fits` says.
@@ -181,9 +181,14 @@ impl Stage {
         entered.entry(Place::of(Self::table(), class)).first()
     }
 
-    /// Whether the CPU keeps an empty span.
+    /// Whether the CPU knows that it has an empty span.
     pub(super) fn has_kept(&self) -> bool {
-        self.enter().has_kept()
+        self.kept_pages() > 0 || self.enter().block.kept.next_current(Place::NONE).is_some()
+    }
+
+    /// Pages of the empty spans that are no class's current ones.
+    pub(super) fn kept_pages(&self) -> usize {
+        self.enter().block.kept.pages.get()
     }
 
     /// Whether the span is the current one of its class.
@@ -328,6 +333,14 @@ impl Span<'_> {
             OwnFree::Spent(span) => Some(entered.settle(self.stage.records(), span)),
             OwnFree::Refused => panic!("the slot is live"),
         }
+    }
+
+    /// Frees what is at `address` as one of the span's place; whether the short way serves that.
+    pub(super) fn is_free_at(self, address: VirtAddr) -> bool {
+        let entered = self.stage.enter();
+        // SAFETY: nobody uses the slots.
+        let freed = unsafe { entered.free_at::<Plain>(address, self.place()) };
+        !matches!(freed, OwnFree::Refused)
     }
 
     /// Frees a live slot on another CPU.

@@ -286,16 +286,6 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "no layout and no tag leads to the entry",
     ),
     same(
-        "src/span/owned/block.rs",
-        "replace CpuBlock::owns -> bool with true",
-        "a block that gives a span up keeps it no more",
-    ),
-    same(
-        "src/span/owned/block.rs",
-        "replace | with ^ in Entered<'a>::tag",
-        "the bits are apart",
-    ),
-    same(
         "src/span/owned/entry.rs",
         "replace ClassSpans::takes_from -> bool with true",
         "a span in the queue whose credit is spent has no live slot",
@@ -309,11 +299,6 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/span/owned/notices.rs",
         "delete ! in take_word_back",
         "it differs only while another CPU frees: a model in tests/loom finds it",
-    ),
-    same(
-        "src/span/owned/queue.rs",
-        "replace > with >= in credit_of_current",
-        "both are the same number",
     ),
     same(
         "src/span/pool.rs",
