@@ -283,15 +283,21 @@ impl<S: Shape> FreePages<S> {
         if !S::SCAVENGES {
             return None;
         }
-        let first = Tree::<S>::pieces(run).find_map(|piece| {
+        let (first, here) = Tree::<S>::pieces(run).find_map(|piece| {
             let bits = self.tree.chunk(piece.chunk)?.scavenged;
             let first = bits.next_set(piece.first)?;
             let inside = first < piece.first + piece.count;
-            inside.then(|| PageIdx(piece.chunk * Tree::<S>::CHUNK_PAGES + first))
+            let page = PageIdx(piece.chunk * Tree::<S>::CHUNK_PAGES + first);
+            inside.then(|| (page, bits.run_above(first)))
         })?;
         let rest = run.end().0 - first.0;
-        let count = self.run_above(first, rest, |chunk| chunk.scavenged);
-        Some(PageRun::new(first, count))
+        let reaches_end = (first.0 + here) % Tree::<S>::CHUNK_PAGES == 0;
+        if here >= rest || !reaches_end {
+            return Some(PageRun::new(first, here.min(rest)));
+        }
+        let above = PageIdx(first.0 + here);
+        let more = self.run_above(above, rest - here, |chunk| chunk.scavenged);
+        Some(PageRun::new(first, here + more))
     }
 
     /// How many pages from `page` up have their bit set in the bitmap that `bits` picks, counted up
