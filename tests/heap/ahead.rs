@@ -21,27 +21,26 @@ const MOST: usize = 16;
 const BLOCK: usize = 64;
 
 /// A heap with a block of pages that lack memory, below all other free pages.
-struct Bed<G: SimGeometry> {
-    heap: &'static OwnHeap<G>,
+struct Bed<'h, G: SimGeometry> {
+    heap: &'h OwnHeap<G>,
     machine: Sim<G>,
     /// The first page of the block.
     start: VirtAddr,
     /// The runs that hold the rest.
-    _held: Vec<Run<'static, G>>,
+    _held: Vec<Run<'h, G>>,
 }
 
-impl<G: SimGeometry> Bed<G> {
+impl<'h, G: SimGeometry> Bed<'h, G> {
     const PAGE: usize = G::GEOMETRY.page_bytes();
 
-    /// A bed whose heap has `pages` Ready pages and some more. `None` where runs come from no page
-    /// cache, or the space is too small.
-    fn new(pages: usize) -> Option<Self> {
-        let window = 2 * (pages + 4 * SHARE) * Self::PAGE;
+    /// A bed whose heap, a new one, has `pages` Ready pages and some more. `None` where runs come
+    /// from no page cache, or the space is too small.
+    fn new(heap: &'h OwnHeap<G>, pages: usize) -> Option<Self> {
+        let window = (pages + 2 * SHARE) * Self::PAGE;
         let space = G::GEOMETRY.last_offset().value();
         if G::GEOMETRY.chunk_pages() <= BLOCK || window > space / 4 {
             return None;
         }
-        let heap: &'static OwnHeap<G> = Box::leak(Box::default());
         let machine = Sim::<G>::default();
         heap.init(&[lone_window::<G>(window)], machine.clone())
             .expect("a good window");
@@ -87,7 +86,7 @@ impl<G: SimGeometry> Bed<G> {
         assert_eq!(stats.mapped_ready, bytes);
     }
 
-    fn get(&self, pages: usize) -> Run<'static, G> {
+    fn get(&self, pages: usize) -> Run<'h, G> {
         self.heap.pages().allocate(pages, 1, NONE).expect("memory")
     }
 
@@ -130,7 +129,8 @@ impl<G: SimGeometry> Bed<G> {
 fn pages_above_a_run_are_ready_and_free<G: SimGeometry>() {
     for (pages, least, most) in [(3 * SHARE, 3, 3), ((MOST + 1) * SHARE, MOST, MOST)] {
         for count in [1, 3] {
-            let Some(bed) = Bed::<G>::new(pages) else {
+            let heap = Box::default();
+            let Some(bed) = Bed::<G>::new(&heap, pages) else {
                 return;
             };
             let (before, ahead) = (bed.heap.stats(), bed.most());
@@ -164,7 +164,8 @@ fn pages_above_a_run_are_ready_and_free<G: SimGeometry>() {
 
 /// A heap of fewer pages makes none Ready that nobody has asked for.
 fn a_small_heap_makes_no_pages_ready_ahead<G: SimGeometry>() {
-    let Some(bed) = Bed::<G>::new(0) else {
+    let heap = Box::default();
+    let Some(bed) = Bed::<G>::new(&heap, 0) else {
         return;
     };
     assert_eq!(bed.most(), 0);
@@ -176,7 +177,8 @@ fn a_small_heap_makes_no_pages_ready_ahead<G: SimGeometry>() {
 
 /// The share bounds what is ahead at any time, up to the end of the block.
 fn no_more_than_the_share_is_ahead<G: SimGeometry>() {
-    let Some(bed) = Bed::<G>::new(5 * SHARE) else {
+    let heap = Box::default();
+    let Some(bed) = Bed::<G>::new(&heap, 5 * SHARE) else {
         return;
     };
     let mut random = fastrand::Rng::with_seed(11);
@@ -200,8 +202,9 @@ fn no_more_than_the_share_is_ahead<G: SimGeometry>() {
 }
 
 /// Makes a request where `refuse` has the longer commit refused, which serves it by itself.
-fn refuse_ahead<G: SimGeometry>(refuse: impl Fn(&Bed<G>, usize), allow: impl Fn(&Bed<G>)) {
-    let Some(bed) = Bed::<G>::new(4 * SHARE) else {
+fn refuse_ahead<G: SimGeometry>(refuse: impl Fn(&Bed<'_, G>, usize), allow: impl Fn(&Bed<'_, G>)) {
+    let heap = Box::default();
+    let Some(bed) = Bed::<G>::new(&heap, 4 * SHARE) else {
         return;
     };
     let ahead = bed.most();
@@ -268,7 +271,8 @@ fn a_busy_machine_is_asked_for_the_run_again<G: SimGeometry>() {
 
 /// A request that is refused altogether changes nothing.
 fn a_run_that_is_refused_leaves_no_page_ahead<G: SimGeometry>() {
-    let Some(bed) = Bed::<G>::new(4 * SHARE) else {
+    let heap = Box::default();
+    let Some(bed) = Bed::<G>::new(&heap, 4 * SHARE) else {
         return;
     };
     let (before, frames) = (bed.heap.stats(), frames(&bed.machine));
