@@ -92,9 +92,9 @@ pub use machine::{
 // On machines with an MMU.
 #[cfg(mmu)]
 pub use machine::{
-    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
-    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
-    holding_machine, map, translate, unmap,
+    BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS, MultiCpu,
+    NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, RETURN, SingleCpuThreads, TOP_WINDOW, USER_CAN_TOUCH,
+    WINDOWS_UNDER_TEST, holding_machine, map, translate, unmap,
 };
 #[cfg(mmu)]
 pub use mapping::{Permissions, Translation};

@@ -74,7 +74,7 @@ pub(super) fn make_part<M: Machine, T: sparse::Entry>(
         Some(base) => source
             .offset_of(base)
             .ok_or(Cause::MetadataWindow { bytes: block_bytes })?,
-        None => source.take_block(block_bytes)?,
+        None => source.take_block(block_bytes, block_bytes)?,
     };
     let offset = archipelago_api::Offset::new(block.value() + part * shape.part_bytes::<T>());
     // SAFETY: `commit_part` needs

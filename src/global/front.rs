@@ -125,7 +125,7 @@ extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
         .cpus()
         .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
     {
-        Some(Ok(start)) => start.as_ptr(),
+        Some(Ok((start, _))) => start.as_ptr(),
         _ => pointer_or_null(heap.allocate(layout, flags).ok()),
     }
 }
@@ -144,9 +144,11 @@ extern "C" fn alloc_zeroed_slowly<M: Machine, K: Kernel>(
         .cpus()
         .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
     {
-        Some(Ok(start)) => {
-            // SAFETY: the slot is the caller's, and as long as the layout.
-            unsafe { start.write_bytes(0, size) };
+        Some(Ok((start, is_zeroed))) => {
+            if !is_zeroed {
+                // SAFETY: the slot is the caller's, and as long as the layout.
+                unsafe { start.write_bytes(0, size) };
+            }
             start.as_ptr()
         }
         _ => pointer_or_null(heap.allocate(layout, flags).ok()),

@@ -107,18 +107,30 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
     let Some(class) = Heap::<M, K>::class_of(layout) else {
         return heap.allocate_large(online, layout, flags);
     };
-    if Heap::<M, K>::HAS_CPUS {
+    let from_cpu = || {
         let place = Place::of(Heap::<M, K>::TABLE, class);
-        if let Some(Ok(start)) = heap.cpus().alloc_owned(place, flags) {
-            return Ok(Cpus::<M, K>::cleared(start, class, flags));
+        let (start, is_zeroed) = heap.cpus().alloc_owned(place, flags)?.ok()?;
+        let flags = if is_zeroed {
+            AllocFlags::empty()
+        } else {
+            flags
+        };
+        Some(Cpus::<M, K>::cleared(start, class, flags))
+    };
+    if Heap::<M, K>::HAS_CPUS {
+        if let Some(memory) = from_cpu() {
+            return Ok(memory);
         }
     }
     let span_class = SpanClass::noscan(class);
     match heap.alloc_slot(online, span_class) {
         Some(slot) => Ok(heap.slot_memory(online, class, slot, flags)),
         None => {
-            if Heap::<M, K>::HAS_CPUS {
-                heap.cpus().make_block(online, flags);
+            if Heap::<M, K>::HAS_CPUS && heap.cpus().make_block(online, flags).is_some() {
+                // The span of this request is the first that the map names.
+                if let Some(memory) = from_cpu() {
+                    return Ok(memory);
+                }
             }
             heap.alloc_beyond(online, span_class, layout, flags)
         }

@@ -80,8 +80,9 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     }
 
     /// Allocates a slot of `place` for a request that its CPU could not serve at once: of another
-    /// span of the CPU's, of a central one, which becomes the CPU's, or of a new one. `None` if the
-    /// block is in use, or there is none, or no class has the place.
+    /// span of the CPU's, of a central one, which becomes the CPU's, or of a new one. Returns
+    /// whether it is known to be zero, too. `None` if the block is in use, or there is none, or no
+    /// class has the place.
     ///
     /// # Errors
     /// The step that refused a new span.
@@ -91,20 +92,20 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         self,
         place: Place,
         flags: AllocFlags,
-    ) -> Option<Result<NonNull<u8>, Cause>> {
+    ) -> Option<Result<(NonNull<u8>, bool), Cause>> {
         let class = place.class(Heap::<M, K>::TABLE)?;
         let entered = self.enter()?;
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         let records = online.records();
         if let Some(taken) = entered.take_more(records, place) {
-            return Some(Ok(taken));
+            return Some(Ok((taken, false)));
         }
         if let Some(taken) = self.take_over(online, &entered, class, place) {
-            return Some(Ok(taken));
+            return Some(Ok((taken, false)));
         }
         if let Some(taken) = self.recast_kept(online, &entered, class, place) {
-            return Some(Ok(taken));
+            return Some(Ok((taken, false)));
         }
         drop(entered);
         self.make_owned(online, class, place, flags).transpose()
@@ -169,7 +170,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     }
 
     /// Makes a new span of `class` the CPU's, or a central one if the block has come into use
-    /// meanwhile, and takes its first slot.
+    /// meanwhile, and takes its first slot. Returns whether it is known to be zero, too.
     ///
     /// # Errors
     /// The step that refused.
@@ -179,7 +180,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         class: SizeClass,
         place: Place,
         flags: AllocFlags,
-    ) -> Result<Option<NonNull<u8>>, Cause> {
+    ) -> Result<Option<(NonNull<u8>, bool)>, Cause> {
         self.heap.reject_machine(flags);
         let slots = Heap::<M, K>::TABLE.slots(class);
         let want = Want::pages(Heap::<M, K>::TABLE.pages(class));
@@ -191,13 +192,14 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         self.extend_map(online, ready.run(), flags);
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
         let mut lists = self.heap.central.lock();
+        let is_zeroed = ready.is_zeroed();
         let run = ready.record();
         record.describe::<M>(Kind::Small(class.number()), run, free_slots, false);
         self.heap.pages.index().set(run, Some(handle));
         if let Some(entered) = self.enter() {
             lists.count_span::<M>(record);
             entered.own_new(records, handle, place);
-            return Ok(entered.take(place));
+            return Ok(entered.take(place).map(|start| (start, is_zeroed)));
         }
         // Not empty on its list: nobody looks for empty spans there.
         let slot = lists.insert(records, SpanClass::noscan(class), handle, slots);
@@ -205,7 +207,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let memory = self
             .heap
             .slot_memory(online, class, slot, AllocFlags::empty());
-        Ok(Some(memory.cast()))
+        Ok(Some((memory.cast(), is_zeroed)))
     }
 
     /// Frees `slot` of a span that a CPU owns. The caller holds the central lock.
@@ -234,9 +236,11 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return freed.map_err(|()| Misuse::DoubleFree);
         }
         // SAFETY: the slot is the caller's, and the tag is of that block.
-        match unsafe { owner.free_remotely(records, span, slot, slots) } {
+        match unsafe { owner.free_remotely(records, (span, tag), slot, slots) } {
             RemoteFree::Done => Ok(None),
             RemoteFree::Double => Err(Misuse::DoubleFree),
+            // No span is handed over under the central lock.
+            RemoteFree::HandedOver => Err(Misuse::Damaged),
         }
     }
 }

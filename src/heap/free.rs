@@ -167,6 +167,10 @@ pub(crate) unsafe fn deallocate_slowly<M: Machine, K: Kernel>(
     layout: Layout,
 ) {
     // SAFETY: the caller's promise is the same.
+    if Heap::<M, K>::HAS_CPUS && unsafe { heap.cpus().free_elsewhere(pointer, layout) } {
+        return;
+    }
+    // SAFETY: as above.
     if let Err(misuse) = unsafe { heap.free_checked(pointer, layout) } {
         heap.stop_misused(pointer, layout, misuse);
     }

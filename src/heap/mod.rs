@@ -21,6 +21,7 @@ mod object_heap;
 mod pages;
 mod reclaim;
 mod records;
+mod remote;
 mod request;
 mod reserve;
 mod resize;

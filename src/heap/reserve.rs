@@ -101,7 +101,7 @@ mod tests {
     use core::alloc::Layout;
 
     use archipelago_api::CpuId;
-    use archipelago_api::kernels::{Cpus, MultiCpuThreads, Threads};
+    use archipelago_api::kernels::{Cpus, MultiCpuThreads, SingleCpu, Threads};
     use archipelago_sim::{Hosted, Plain32, Sim};
 
     use super::*;
@@ -178,6 +178,38 @@ mod tests {
         heap.allocate(run, AllocFlags::empty()).expect("memory");
         assert_eq!(heap.pages.reserve_pages(), 3);
         assert!(!heap.pages.reserve_is_low(), "it is full");
+    }
+
+    /// Allocates packets in handlers, which find the CPU's block in use if `interrupts` says so.
+    fn packets(
+        heap: &Heap<Sim<Plain32>, SingleCpu<Hosted>>,
+        interrupts: bool,
+        most: usize,
+    ) -> usize {
+        let entered = interrupts.then(|| heap.cpus().enter().expect("nobody is inside"));
+        let packet = Layout::from_size_align(1500, 8).expect("a layout");
+        let served = (0..most).take_while(|_| heap.allocate(packet, AllocFlags::ATOMIC).is_ok());
+        let served = served.count();
+        drop(entered);
+        served
+    }
+
+    /// Handlers that interrupt the heap have spans beside those of the CPU: one more of each size.
+    #[test]
+    fn handlers_that_interrupt_the_heap_take_a_span_more() {
+        // A span of 3 pages holds 8 packets.
+        for (spans, served) in [(5, 33), (6, 40)] {
+            let heap: Box<Heap<Sim<Plain32>, SingleCpu<Hosted>>> = Box::default();
+            heap.init(&[Window::new(0x4000_0000, 1 << 24)], Sim::default())
+                .expect("a good window");
+            heap.allocate(Layout::new::<u64>(), AllocFlags::empty())
+                .expect("memory, and for the block");
+            heap.set_reserve(3 * spans).expect("memory");
+            let first = packets(&heap, false, 1);
+            assert_eq!(first + packets(&heap, true, 39), served);
+            // The slots that are left in the CPU's span serve handlers that interrupt other code.
+            assert_eq!(packets(&heap, false, 7), 7);
+        }
     }
 
     /// Threads that must not wait.

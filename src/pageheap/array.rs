@@ -45,7 +45,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             if pages.count == 0 || bytes / page_bytes > room.count / SHARE {
                 return Err(Cause::MetadataWindow { bytes });
             }
-            let offset = windows.source(space).take_block(bytes)?;
+            // Not aligned to its size: then a page table that leads to the first entries leads to
+            // the next metadata as well.
+            let offset = windows.source(space).take_block(bytes, page_bytes)?;
             let start: NonNull<u8> = online.machine.pointer(M::GEOMETRY.address(offset));
             Ok(ArraySpace {
                 entries: start.cast(),

@@ -66,7 +66,7 @@ impl Trial {
         let page_bytes = S::GEOMETRY.page_bytes();
         let bytes = need.bytes.next_multiple_of(LINE_BYTES);
         let align = need.align.max(LINE_BYTES);
-        if need.is_block || bytes >= page_bytes {
+        if need.is_block || !metadata.is_small::<S>(bytes) {
             let whole = bytes.next_multiple_of(page_bytes);
             metadata
                 .take_address::<S>(whole, align.max(page_bytes))

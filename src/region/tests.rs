@@ -216,12 +216,20 @@ fn metadata_to_be_takes_what_metadata_takes() {
         is_block: true,
     };
     let of_page = PAGE / LINE_BYTES;
+    // It begins where the piece before it ends.
+    let longer = Need::of_bytes(PAGE + 1);
     // What fills an extent, and the pages that the next piece leaves then.
-    let cases: [&[(Need, usize)]; 4] = [
+    let cases: [&[(Need, usize)]; 5] = [
         &[(small, EXTENT * of_page)],
         &[(small, 1), (page, EXTENT - 1), (small, of_page - 1)],
         &[(small, 1), (block, EXTENT - 1), (small, of_page - 1)],
         &[(block, EXTENT)],
+        &[
+            (small, 1),
+            (longer, 2),
+            (page, EXTENT - 3),
+            (small, of_page - 3),
+        ],
     ];
     for needs in cases {
         for next in [small, page, block] {

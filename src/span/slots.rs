@@ -4,7 +4,7 @@ use archipelago_api::VirtAddr;
 
 use super::class::{Scan, SizeClass, SpanClass};
 use super::distance::RecordAddress;
-use super::owned::remote_words;
+use super::owned::{remote_words, take_word};
 use super::record::{
     Kind, NARROW_WORDS, Record, WORD_BITS, WideRecord, ZEROED, is_claimed, is_loose, kind_of,
     scan_of,
@@ -211,6 +211,22 @@ impl<'a> SpanRef<'a> {
         let free_slots = self.record.free_slots.load(Relaxed).wrapping_add(1);
         self.record.free_slots.store(free_slots, Relaxed);
         usize::from(free_slots)
+    }
+
+    /// Takes the remote bits of the word of `slot` away, and returns the slots that had one. The
+    /// caller holds the central lock, and no CPU owns the span.
+    pub(crate) fn take_remote_slots(
+        self,
+        slot: usize,
+        slots: usize,
+    ) -> impl Iterator<Item = usize> + use<> {
+        let at = slot / WORD_BITS;
+        let mut left = take_word(self.word(at + remote_words(slots)));
+        core::iter::from_fn(move || {
+            let lowest = left.trailing_zeros() as usize;
+            left = (left != 0).then(|| left & (left - 1))?;
+            Some(at * WORD_BITS + lowest)
+        })
     }
 
     /// Live slots, of `slots`: of a span that a CPU owns, those that others have freed are not.

@@ -12,7 +12,8 @@ mod unwinding;
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use archipelago_sim::{Plain32, SmallFixed, Top30};
+use archipelago::kernels::SingleCpu;
+use archipelago_sim::{Hosted, HostedCpus, Plain32, SmallFixed, Top30};
 use archipelago_testing::layout;
 
 use cases::{Objects, cases};
@@ -85,13 +86,21 @@ fn the_whole_heap_finds_every_mistake() {
 /// Frees by the CPU that owns the spans, by another, and by one beyond those that own spans.
 #[test]
 fn spans_of_cpus_find_every_mistake() {
-    finds_every_mistake::<Owned<Plain32, 0>>();
-    finds_every_mistake::<Owned<Plain32, 1>>();
-    finds_every_mistake::<Owned<Plain32, 100>>();
+    finds_every_mistake::<Owned<Plain32, HostedCpus, 0>>();
+    finds_every_mistake::<Owned<Plain32, HostedCpus, 1>>();
+    finds_every_mistake::<Owned<Plain32, HostedCpus, 100>>();
     #[cfg(target_pointer_width = "64")]
-    finds_every_mistake::<Owned<archipelago_sim::X86_64, 0>>();
+    finds_every_mistake::<Owned<archipelago_sim::X86_64, HostedCpus, 0>>();
     #[cfg(target_pointer_width = "64")]
-    finds_every_mistake::<Owned<archipelago_sim::X86_64, 1>>();
+    finds_every_mistake::<Owned<archipelago_sim::X86_64, HostedCpus, 1>>();
+}
+
+/// A kernel of one CPU has the ready-made type.
+#[test]
+fn spans_of_one_cpu_find_every_mistake() {
+    finds_every_mistake::<Owned<Plain32, SingleCpu<Hosted>, 0>>();
+    #[cfg(target_pointer_width = "64")]
+    finds_every_mistake::<Owned<archipelago_sim::X86_64, SingleCpu<Hosted>, 0>>();
 }
 
 #[test]
@@ -167,8 +176,8 @@ fn every_heap_lists_its_objects() {
 /// Before a heap has memory, all pointers are foreign.
 #[test]
 fn a_heap_without_memory_has_no_objects() {
-    let firmware = archipelago_firmware::FirmwareHeap::<archipelago_sim::Hosted>::empty();
-    let flat = archipelago_flat::FlatHeap::<archipelago_sim::Hosted>::empty();
+    let firmware = archipelago_firmware::FirmwareHeap::<Hosted>::empty();
+    let flat = archipelago_flat::FlatHeap::<Hosted>::empty();
     let pointer = core::ptr::NonNull::<u64>::dangling().cast();
     let wanted = layout(8, 8);
     // SAFETY: no object is there.

@@ -5,11 +5,11 @@ use core::fmt::Debug;
 use core::ptr::NonNull;
 
 use archipelago::{
-    AllocFlags, CpuId, EarlyRegion, Heap, Machine, Purpose, ReallocError, Report, VirtAddr,
+    AllocFlags, CpuId, EarlyRegion, Heap, Kernel, Machine, Purpose, ReallocError, Report, VirtAddr,
 };
 use archipelago_firmware::FirmwareHeap;
 use archipelago_flat::{FlatHeap, Small};
-use archipelago_sim::{Hosted, HostedCpus, Sim, SimGeometry};
+use archipelago_sim::{Hosted, Sim, SimGeometry};
 use archipelago_testing::lone_window;
 
 /// A heap to be misused. Its objects are never used, so that any of them may be freed.
@@ -130,26 +130,26 @@ pub(crate) struct Whole<G: SimGeometry> {
 const OWNED_WINDOW: usize = 64 << 20;
 
 /// A heap whose spans are those of CPU 0, which allocates. CPU `FREER` frees.
-pub(crate) struct Owned<G: SimGeometry, const FREER: u16> {
-    heap: Box<Heap<Sim<G>, HostedCpus>>,
+pub(crate) struct Owned<G: SimGeometry, K: Kernel, const FREER: u16> {
+    heap: Box<Heap<Sim<G>, K>>,
     machine: Sim<G>,
 }
 
-impl<G: SimGeometry, const FREER: u16> Owned<G, FREER> {
+impl<G: SimGeometry, K: Kernel, const FREER: u16> Owned<G, K, FREER> {
     #[expect(clippy::unused_self, reason = "other subjects need themselves")]
     fn go(&self, frees: bool) {
         Hosted::set_cpu(CpuId(if frees { FREER } else { 0 }));
     }
 }
 
-impl<G: SimGeometry, const FREER: u16> Subject for Owned<G, FREER> {
-    type Heap = Heap<Sim<G>, HostedCpus>;
+impl<G: SimGeometry, K: Kernel, const FREER: u16> Subject for Owned<G, K, FREER> {
+    type Heap = Heap<Sim<G>, K>;
 
     const LARGE: usize = 41 * G::GEOMETRY.page_bytes();
 
     fn new() -> Self {
         let machine = Sim::<G>::default();
-        let heap: Box<Heap<Sim<G>, HostedCpus>> = Box::default();
+        let heap: Box<Heap<Sim<G>, K>> = Box::default();
         heap.init(&[lone_window::<G>(OWNED_WINDOW)], machine.clone())
             .expect("a good window");
         let subject = Self { heap, machine };

@@ -16,7 +16,7 @@ use core::hint;
 use core::marker::PhantomData;
 
 use crate::context::{Context, Ordinary};
-use crate::{AllocFlags, CpuId, InterruptState, Kernel, Report};
+use crate::{AllocFlags, CpuId, InterruptState, Kernel, Reentry, Report};
 
 /// Masking interrupts on one kind of CPU.
 pub trait Interrupts: 'static {
@@ -43,6 +43,32 @@ pub trait Interrupts: 'static {
 }
 
 /// The CPUs of a kernel.
+///
+/// Requests take the fewest instructions where CPUs own spans, and the kernel promises that no
+/// other thread comes between two instructions of the heap:
+///
+/// ```
+/// use archipelago_api::kernels::{Cpus, Interrupts, MultiCpu};
+/// use archipelago_api::{CpuId, Kernel, Reentry};
+/// # fn number_of_this_cpu() -> u16 { 0 }
+///
+/// /// Up to eight CPUs, numbered from 0 on, whose threads are switched where they ask for it.
+/// enum Cooperative {}
+///
+/// impl Cpus for Cooperative {
+///     const OWN_SPANS: u16 = 8;
+///     // SAFETY: no interrupt switches threads, and each CPU has a number of its own.
+///     const REENTRY: Reentry = unsafe { Reentry::handlers() };
+///
+///     fn current_cpu() -> CpuId {
+///         CpuId(number_of_this_cpu())
+///     }
+/// }
+///
+/// fn promises<I: Interrupts>() -> bool {
+///     <MultiCpu<I, Cooperative>>::REENTRY.is_by_handlers()
+/// }
+/// ```
 pub trait Cpus: 'static {
     /// Whether there may be more than one.
     const SEVERAL: bool = true;
@@ -50,6 +76,11 @@ pub trait Cpus: 'static {
     /// How many of them own spans of the heap, those with the lowest numbers: see
     /// [`Kernel::CPUS`].
     const OWN_SPANS: u16 = 0;
+
+    /// The users of the heap that may come between two instructions of it on one of them: see
+    /// [`Kernel::REENTRY`]. All may, unless the kernel promises otherwise: only who knows all of
+    /// its threads and handlers can do that, so that [`OneCpu`] does not.
+    const REENTRY: Reentry = Reentry::THREADS;
 
     /// The CPU that this runs on. No two CPUs have one number.
     fn current_cpu() -> CpuId;
@@ -88,12 +119,16 @@ pub trait Threads: 'static {
     }
 }
 
-/// The one CPU of a kernel.
+/// The one CPU of a kernel. It owns spans, on machines where CPUs do.
+///
+/// A kernel that can promise more of its [`REENTRY`](Cpus::REENTRY) has a type of its own in the
+/// place of this one, for [`MultiCpu`] or [`MultiCpuThreads`], with `SEVERAL` false as here.
 #[derive(Debug)]
 pub enum OneCpu {}
 
 impl Cpus for OneCpu {
     const SEVERAL: bool = false;
+    const OWN_SPANS: u16 = 1;
 
     #[inline]
     fn current_cpu() -> CpuId {
@@ -147,6 +182,7 @@ pub struct ReadyMade<I, P, T, C> {
 
 impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, T, C> {
     const CPUS: u16 = P::OWN_SPANS;
+    const REENTRY: Reentry = P::REENTRY;
 
     #[inline]
     fn disable_interrupts() -> InterruptState {

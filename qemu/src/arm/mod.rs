@@ -27,7 +27,7 @@ pub use addresses::{
     BEYOND, BOTTOM_WINDOW, CODE_IS_READ_ONLY, FREE_PAGE, HAS_EXECUTE_NEVER, MORE_WINDOWS,
     NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, TOP_WINDOW, USER_CAN_TOUCH, WINDOWS_UNDER_TEST,
 };
-pub use archipelago_arm::{MultiCpuThreads, SingleCpu};
+pub use archipelago_arm::{MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 pub use counter::instructions;
 pub use fault::Cause;
 pub use heap::{Frames, HEAP_WINDOW, HeapMachine, Mapper, SECOND_WINDOW, holding_machine};

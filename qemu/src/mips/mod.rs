@@ -25,7 +25,7 @@ pub use addresses::{
     MORE_WINDOWS, NOT_ADDRESSES, NOT_MAPPED, OCCUPIED, SECOND_WINDOW, TOP_WINDOW, USER_CAN_TOUCH,
     WINDOWS_UNDER_TEST,
 };
-pub use archipelago_mips::SingleCpu;
+pub use archipelago_mips::{MultiCpu, SingleCpu, SingleCpuThreads};
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;

@@ -30,7 +30,7 @@ pub use addresses::{
 };
 pub use apic::current_cpu;
 pub(crate) use apic::start_cpu_timer;
-pub use archipelago_x86_64::{MultiCpuThreads, SingleCpu};
+pub use archipelago_x86_64::{MultiCpu, MultiCpuThreads, SingleCpu, SingleCpuThreads};
 pub use counter::instructions;
 pub use exit::exit;
 pub use fault::Cause;

@@ -191,9 +191,13 @@ impl Metadata {
         self.extent.top = start;
         Ok(start)
     }
-}
 
-impl Metadata {
+    /// Whether a piece is small: bumped, so that it begins in the page where the last one ends.
+    pub(super) fn is_small<S: Shape>(&self, bytes: usize) -> bool {
+        let page = S::GEOMETRY.page_bytes();
+        bytes < page || (S::SCAVENGES && bytes % page != 0 && bytes < self.extent_bytes / 4)
+    }
+
     /// The place of the next small piece, in a new extent if the present one has none.
     pub(super) fn place<S: Shape>(&mut self, bytes: usize, align: usize) -> Result<usize, Cause> {
         loop {
@@ -223,14 +227,13 @@ pub(crate) struct MetadataSource<'a, M> {
 }
 
 impl<M: Machine> MetadataSource<'_, M> {
-    /// Address space for a block of `bytes` bytes, aligned to its size, none of it committed.
+    /// Address space for a block of `bytes` bytes, whole pages, none of it committed.
     ///
     /// # Errors
     /// [`Cause::MetadataWindow`] if none is left.
-    pub(crate) fn take_block(&mut self, bytes: usize) -> Result<Offset, Cause> {
-        self.metadata
-            .take_address::<M>(bytes, bytes)
-            .map(Offset::new)
+    pub(crate) fn take_block(&mut self, bytes: usize, align: usize) -> Result<Offset, Cause> {
+        let offset = self.metadata.take_address::<M>(bytes, align)?;
+        Ok(Offset::new(offset))
     }
 
     /// The offset of `block`, which this source handed out.
@@ -357,7 +360,7 @@ impl<M: Machine> MetadataSource<'_, M> {
     fn take_bytes(&mut self, purpose: Purpose, bytes: usize, align: usize) -> Result<usize, Cause> {
         let offset = match self.zeroed_from_stock(bytes, align) {
             Some(offset) => offset,
-            None if bytes < M::GEOMETRY.page_bytes() => self.bump(bytes, align)?,
+            None if self.metadata.is_small::<M>(bytes) => self.bump(bytes, align)?,
             None => return self.commit_pages(purpose, bytes, align),
         };
         self.space

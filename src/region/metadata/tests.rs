@@ -153,22 +153,22 @@ fn stock_keeps_the_largest_pieces() {
     assert_eq!(metadata.find_stock(192, 64), Some(0x1_0000));
 }
 
-/// Runs `work` with metadata memory in a room of two extents that a machine has reserved.
-fn with_source(work: impl FnOnce(&mut Metadata, &Space<'_, Space32>, &Ledger)) {
+/// Runs `work` with metadata memory in a room of `extents` extents that a machine has reserved.
+fn with_source(extents: usize, work: impl FnOnce(&mut Metadata, &Space<'_, Space32>, &Ledger)) {
     let (machine, ledger) = (Sim::builder().build(), Ledger::new());
     let (heap, pending) = (Membership::none().heap(), Cell::new(PendingUndo::NONE));
     // SAFETY: nobody else has the machine or the account.
     let space = unsafe { Space::new::<Hosted>(&machine, &ledger, heap, |_, _| Ok(()), &pending) };
     let space = space.expect("nothing is pending");
-    let range = VirtRange::new(VirtAddr::new(ROOM * PAGE), 2 * EXTENT * PAGE);
+    let range = VirtRange::new(VirtAddr::new(ROOM * PAGE), extents * EXTENT * PAGE);
     let reserved = space.reserve(range.expect("it does not wrap"));
     reserved.expect("the space is free").record();
-    work(&mut metadata(2 * EXTENT), &space, &ledger);
+    work(&mut metadata(extents * EXTENT), &space, &ledger);
 }
 
 #[test]
 fn outgrown_arrays_go_to_stock_and_are_used_again() {
-    with_source(|metadata, space, ledger| {
+    with_source(2, |metadata, space, ledger| {
         let take = |metadata: &mut Metadata, slots| {
             let taken = metadata
                 .source(space)
@@ -195,7 +195,7 @@ fn outgrown_arrays_go_to_stock_and_are_used_again() {
 
 #[test]
 fn what_alignment_and_whole_pages_leave_goes_to_stock() {
-    with_source(|metadata, space, ledger| {
+    with_source(2, |metadata, space, ledger| {
         let mut take = |count: usize, align| {
             let taken = metadata
                 .source(space)
@@ -215,5 +215,38 @@ fn what_alignment_and_whole_pages_leave_goes_to_stock() {
         assert_eq!(stock(&left), [PAGE - LINE_BYTES, 3 * LINE_BYTES, 0, 0]);
         assert_eq!(ledger.of(Purpose::UnusedMetadata), left.unused());
         assert_eq!(ledger.of(Purpose::Spans), 3 * LINE_BYTES + 4 * PAGE);
+    });
+}
+
+#[test]
+fn a_piece_longer_than_a_page_begins_where_the_last_one_ends() {
+    with_source(2, |metadata, space, ledger| {
+        let mut take = |bytes: usize| {
+            let count = bytes / size_of::<Slot>();
+            let taken = metadata
+                .source(space)
+                .take::<Slot>(Purpose::Spans, count, 0);
+            taken.expect("memory").into_slice().as_ptr().addr()
+        };
+        let first = take(3 * LINE_BYTES);
+        assert_eq!(take(PAGE + LINE_BYTES), first + 3 * LINE_BYTES);
+        assert_eq!(ledger.mapped_ready(), 2 * PAGE);
+        assert_eq!(stock(metadata), [0; 4]);
+        let unused = ledger.of(Purpose::UnusedMetadata);
+        assert_eq!(unused, PAGE - 4 * LINE_BYTES);
+        assert_eq!(unused, metadata.unused());
+    });
+}
+
+#[test]
+fn a_block_and_the_next_extent_have_no_gap_between_them() {
+    with_source(6, |metadata, space, _| {
+        assert!(metadata.place::<Space32>(64, 64).is_ok());
+        // Aligned to its size it would lie an extent lower.
+        let block = metadata.source(space).take_block(4 * EXTENT * PAGE, PAGE);
+        assert_eq!(block, Ok(Offset::new((ROOM + EXTENT) * PAGE)));
+        assert_eq!(metadata.room(), PageRun::new(PageIdx(ROOM), EXTENT));
+        assert!(metadata.next_extent::<Space32>().is_ok());
+        assert_eq!(metadata.extent.top, (ROOM + EXTENT) * PAGE);
     });
 }

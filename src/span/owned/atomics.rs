@@ -54,6 +54,12 @@ pub(super) fn keep_in_word(atomic: &AtomicUsize, value: usize, order: Ordering) 
     }
 }
 
+/// Empties a word, and returns what it was.
+#[inline(always)]
+pub(in super::super) fn take_word(atomic: &AtomicUsize) -> usize {
+    keep_in_word(atomic, 0, Ordering::AcqRel)
+}
+
 /// Sets bits of a word, and returns what it was.
 #[inline(always)]
 pub(super) fn set_in_word(atomic: &AtomicUsize, value: usize, order: Ordering) -> usize {
@@ -78,13 +84,16 @@ pub(super) fn set_in_mask(atomic: &AtomicU16, value: u16, order: Ordering) -> u1
     }
 }
 
-/// Sets bits of a number.
+/// Sets bits of a number, and returns what it was.
 #[inline(always)]
-pub(super) fn set_in_number(atomic: &AtomicU32, value: u32, order: Ordering) {
+pub(super) fn set_in_number(atomic: &AtomicU32, value: u32, order: Ordering) -> u32 {
     #[cfg(target_has_atomic = "ptr")]
-    atomic.fetch_or(value, order);
+    return atomic.fetch_or(value, order);
     #[cfg(not(target_has_atomic = "ptr"))]
-    let _ = (atomic, value, order);
+    {
+        let _ = (value, order);
+        atomic.load(Ordering::Relaxed)
+    }
 }
 
 /// Clears all other bits of a number.

@@ -11,10 +11,10 @@ use core::sync::atomic::compiler_fence;
 use archipelago_api::{Machine, Reentry};
 
 use super::super::class::ClassTable;
-use super::super::record::WORD_BITS;
+use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::super::slots::SpanRef;
-use super::atomics::swap_flag;
+use super::atomics::{set_in_number, swap_flag};
 use super::entry::ClassSpans;
 use super::kept::Kept;
 use super::map::{MapView, SpanMap};
@@ -175,23 +175,41 @@ impl CpuBlock {
     /// Frees `slot` of a span of this block's CPU for another, who has the slot.
     ///
     /// # Safety
-    /// The slot is the caller's, so that the span is in use; its record has the tag of this block.
+    /// The slot is the caller's, so that the span is in use; its record had the tag `tag`, of this
+    /// block.
+    #[inline(always)]
     pub(crate) unsafe fn free_remotely<M: Machine>(
         &self,
         records: Records<'_, M>,
-        span: SpanRef<'_>,
+        (span, tag): (SpanRef<'_>, Tag),
         slot: usize,
         slots: usize,
     ) -> RemoteFree {
         let word = slot / WORD_BITS;
         let words = (span.word(word), span.word(word + remote_words(slots)));
+        let post = |record: &Record| self.post(records, record);
         // SAFETY: the caller's promise is the same.
-        unsafe {
-            remote::free(span.record, slot, words, |record| {
-                if let Some(handle) = records.handle(record) {
-                    self.inbox.post(record, handle.0.get());
-                }
-            })
+        unsafe { remote::free((span.record, tag), slot, words, post) }
+    }
+
+    /// Posts the word of remote bits that has the bit of `slot`, and is not empty, of a span of
+    /// this block's CPU. The caller holds the central lock.
+    pub(crate) fn post_word_of<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        record: &Record,
+        slot: usize,
+    ) {
+        set_in_number(&record.tag, Tag::REMOTE, Ordering::Release);
+        remote::post_word(record, slot / WORD_BITS, |record| {
+            self.post(records, record);
+        });
+    }
+
+    #[cold]
+    fn post<M: Machine>(&self, records: Records<'_, M>, record: &Record) {
+        if let Some(handle) = records.handle(record) {
+            self.inbox.post(record, handle.0.get());
         }
     }
 

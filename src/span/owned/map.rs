@@ -51,6 +51,24 @@ impl SpanMap {
         self.most.store(most, Ordering::Relaxed);
     }
 
+    /// The span that the map names for the page of `address`.
+    #[inline(always)]
+    pub(crate) fn find<S: Shape>(&self, address: VirtAddr) -> Option<MappedSpan> {
+        let offset = address
+            .value()
+            .wrapping_sub(self.start.load(Ordering::Relaxed));
+        let page = offset >> S::GEOMETRY.page_shift;
+        if page >= self.ready.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the entry is Ready.
+        let entry = unsafe { self.entries.load(Ordering::Relaxed).add(page) };
+        // SAFETY: as above; entries are never exclusive.
+        let record = unsafe { (*entry).0.load(Ordering::Relaxed) };
+        // SAFETY: entries that are Ready name records.
+        Some(MappedSpan(unsafe { NonNull::new_unchecked(record) }))
+    }
+
     /// The entry that is to be made Ready next, and the number of entries that are not, for all
     /// pages up to the end of `run`; `None` if they are Ready, or there is no place for them.
     pub(crate) fn lacks<S: Shape>(&self, run: PageRun) -> Option<(NonNull<MapEntry>, usize)> {
@@ -173,7 +191,7 @@ impl MappedSpan {
     /// # Safety
     /// The record stays one as long as it is borrowed: the span is in use.
     #[inline(always)]
-    pub(super) unsafe fn record<'a>(self) -> &'a Record {
+    pub(crate) unsafe fn record<'a>(self) -> &'a Record {
         // SAFETY: there is a record; its fields are atomics, and are shared.
         unsafe { self.0.as_ref() }
     }

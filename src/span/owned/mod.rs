@@ -25,6 +25,7 @@ mod tag;
 mod tests;
 
 pub(crate) use atomics::ARE_THERE;
+pub(super) use atomics::take_word;
 pub(crate) use block::{BlockPlace, CpuBlock, Emptied, Entered};
 pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};

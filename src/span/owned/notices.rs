@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 
 use archipelago_api::Machine;
 
+use super::super::list::RecordList;
 use super::super::record::WORD_BITS;
 use super::super::records::Records;
 use super::super::slots::SpanRef;
@@ -152,11 +153,16 @@ impl Entered<'_> {
         self.read_notices(records);
         for entry in &self.block.entries {
             self.leave_current(records, entry);
+            let mut stay = RecordList::EMPTY;
             while let Some(handle) = entry.pop(records) {
                 let span = records.get(handle);
-                self.disown::<M>(span, Place::of_tag(span.record.tag()));
-                visit(handle);
+                if self.hand_over::<M>(span, Place::of_tag(span.record.tag())) {
+                    visit(handle);
+                } else {
+                    stay.push(records, handle);
+                }
             }
+            entry.queue_mut(|queue| *queue = stay);
         }
         self.give_up_kept(records, 0, |Emptied(handle)| visit(handle));
     }

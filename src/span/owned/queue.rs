@@ -7,6 +7,7 @@ use archipelago_api::Machine;
 use super::super::record::WORD_BITS;
 use super::super::records::Records;
 use super::super::slots::SpanRef;
+use super::atomics::swap_number;
 use super::block::{Emptied, Entered};
 use super::entry::ClassSpans;
 use super::places::Place;
@@ -74,8 +75,8 @@ impl Entered<'_> {
         let span = records.get(handle);
         let entry = self.entry(place);
         span.record.fresh_slot.store(0, Ordering::Relaxed);
-        // The release is for those who look the record up; the tag comes last.
-        span.record.tag.store(self.tag(place).0, Ordering::Release);
+        // Exchanged, because others may mark it who have not seen yet that it was handed over.
+        swap_number(&span.record.tag, self.tag(place).0, Ordering::Relaxed);
         let run = span.record.run::<M>();
         self.block.map.enter::<M>(run, records.place(handle));
         self.leave_current(records, entry);

@@ -9,6 +9,11 @@
 //! So a slot that was freed counts as live until the owner reads the notice of its word, and as
 //! long as one is live the span stays the owner's: the record cannot go while somebody posts it.
 //! Who finds the word not empty touches the record no more, because another has posted it, or will.
+//!
+//! An owner **hands over** a span with live slots by taking its tag away, and takes it back if a
+//! remote bit is set then. Who posts a word looks at the tag after setting the bit: either he finds
+//! the tag as it was, and the owner, who looks at the bits later, keeps the span; or he finishes
+//! the free under the central lock, where no span is handed over, for all bits of the word.
 
 use super::super::record::{Record, WORD_BITS};
 use super::atomics::{replace, set_in_mask, set_in_number, set_in_word, swap_number};
@@ -22,15 +27,18 @@ pub(crate) enum RemoteFree {
     Done,
     /// The slot was freed before.
     Double,
+    /// The owner has handed the span over meanwhile: the free is to be finished under the central
+    /// lock, for the whole word.
+    HandedOver,
 }
 
-/// Frees `slot` of the span of `record`, which is live, for the owner of the inbox. `live` and
-/// `remote` are the words of its bit.
+/// Frees `slot` of the span of `record`, which is live, and whose tag was `tag`, for the owner.
+/// `live` and `remote` are the words of its bit.
 ///
 /// # Safety
 /// The slot is the caller's, so that the span is in use until this sets its bit.
 pub(super) unsafe fn free(
-    record: &Record,
+    (record, tag): (&Record, Tag),
     slot: usize,
     (live, remote): (&AtomicUsize, &AtomicUsize),
     post: impl FnOnce(&Record),
@@ -49,13 +57,20 @@ pub(super) unsafe fn free(
     }
     if before == 0 {
         // The owner may have read notices meanwhile, and cleared the mark before the bit was set.
-        set_in_number(&record.tag, Tag::REMOTE, Ordering::Release);
-        let word = 1 << (slot / WORD_BITS);
-        if set_in_mask(record.posted(), word, Ordering::Release) == 0 {
-            post(record);
+        let now = set_in_number(&record.tag, Tag::REMOTE, Ordering::AcqRel);
+        if !Tag(now).is_of_same_owner(tag) {
+            return RemoteFree::HandedOver;
         }
+        post_word(record, slot / WORD_BITS, post);
     }
     RemoteFree::Done
+}
+
+/// Posts a word of remote bits that is not empty.
+pub(super) fn post_word(record: &Record, word: usize, post: impl FnOnce(&Record)) {
+    if set_in_mask(record.posted(), 1 << word, Ordering::Release) == 0 {
+        post(record);
+    }
 }
 
 /// The list of records whose owner has notices to read.

@@ -9,12 +9,13 @@ use core::sync::atomic::Ordering;
 
 use archipelago_api::Machine;
 
-use super::super::record::Record;
+use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::super::slots::SpanRef;
+use super::atomics::swap_number;
 use super::block::Entered;
 use super::entry::ClassSpans;
-use super::places::Place;
+use super::places::{Place, remote_words};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 
@@ -26,15 +27,36 @@ pub(super) const FEW_SLOTS: u16 = 16;
 pub(super) const FULL: u32 = u32::MAX;
 
 impl Entered<'_> {
-    /// Gives up a span that is on no list, whatever it holds: it is nobody's now, and its record
-    /// counts its slots.
+    /// Gives up a span that is on no list, and has live slots, unless somebody is freeing one of
+    /// them remotely; `false` then, and the span stays. The caller holds the central lock.
+    pub(super) fn hand_over<M: Machine>(&self, span: SpanRef<'_>, place: Place) -> bool {
+        let record = span.record;
+        swap_number(&record.tag, Tag::NONE.0, Ordering::AcqRel);
+        let slots = usize::from(self.entry(place).slots.get());
+        let mut words = 0..slots.div_ceil(WORD_BITS);
+        let is_any = |at: usize| span.word(at + remote_words(slots)).load(Ordering::Relaxed) != 0;
+        if words.any(is_any) {
+            let tag = self.tag(place).0 | Tag::REMOTE;
+            swap_number(&record.tag, tag, Ordering::AcqRel);
+            return false;
+        }
+        self.forget::<M>(span, place);
+        true
+    }
+
+    /// Gives up an empty span that is on no list: it is nobody's now.
     pub(super) fn disown<M: Machine>(&self, span: SpanRef<'_>, place: Place) {
+        span.record.tag.store(Tag::NONE.0, Ordering::Relaxed);
+        self.forget::<M>(span, place);
+    }
+
+    /// Forgets a span, whose record counts its slots from now on.
+    fn forget<M: Machine>(&self, span: SpanRef<'_>, place: Place) {
         let entry = self.entry(place);
         let record = span.record;
         self.block.map.clear::<M>(record.run::<M>());
         let slots = entry.slots.get();
         let live = self.live_slots(span, entry);
-        record.tag.store(Tag::NONE.0, Ordering::Relaxed);
         record.free_slots.store(slots - live, Ordering::Relaxed);
         record.fresh_slot.store(slots, Ordering::Relaxed);
     }

@@ -53,6 +53,12 @@ impl Tag {
         Some(Owner(u16::from_le_bytes([low, high]) & CPU_MASK))
     }
 
+    /// Whether the tag is that of a span of the same owner in the same place.
+    #[inline(always)]
+    pub(super) const fn is_of_same_owner(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !REMOTE == 0
+    }
+
     /// The bytes from the beginning of the owner's block to the span's place.
     pub(super) const fn place(self) -> usize {
         (self.0 & PLACE_MASK) as usize

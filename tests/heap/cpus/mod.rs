@@ -9,18 +9,21 @@ use core::ptr::NonNull;
 use std::sync::mpsc;
 use std::thread;
 
-use archipelago::{AllocFlags, Heap, Purpose};
+use archipelago::kernels::SingleCpu;
+use archipelago::{AllocFlags, Heap, Purpose, alloc_at_once};
 use archipelago_api::{CpuId, Fault, Kernel, Machine};
-use archipelago_sim::{Hosted, HostedCpus, Sim, SimGeometry};
+#[cfg(target_pointer_width = "64")]
+use archipelago_sim::X86_64;
+use archipelago_sim::{Hosted, HostedCpus, Plain32, Sim, SimGeometry};
 use archipelago_testing::{layout, lone_window, on_every_geometry};
 
-type OwnHeap<G> = Heap<Sim<G>, HostedCpus>;
+type OwnHeap<G, K = HostedCpus> = Heap<Sim<G>, K>;
 
 const NONE: AllocFlags = AllocFlags::empty();
 
 /// A heap that is large enough for the blocks of its CPUs, which are there.
-fn heap<G: SimGeometry>() -> Option<Box<OwnHeap<G>>> {
-    let heap: Box<OwnHeap<G>> = Box::default();
+fn heap<G: SimGeometry, K: Kernel>() -> Option<Box<OwnHeap<G, K>>> {
+    let heap: Box<OwnHeap<G, K>> = Box::default();
     let bytes = G::GEOMETRY.last_offset().value() / 2;
     let window = lone_window::<G>(bytes.min(64 << 20));
     heap.init(&[window], Sim::default()).ok()?;
@@ -30,25 +33,25 @@ fn heap<G: SimGeometry>() -> Option<Box<OwnHeap<G>>> {
     Some(heap)
 }
 
-fn get<G: SimGeometry>(heap: &OwnHeap<G>, bytes: usize) -> NonNull<u8> {
+fn get<G: SimGeometry, K: Kernel>(heap: &OwnHeap<G, K>, bytes: usize) -> NonNull<u8> {
     heap.allocate(layout(bytes, 8), NONE)
         .expect("memory")
         .cast()
 }
 
-fn free<G: SimGeometry>(heap: &OwnHeap<G>, object: NonNull<u8>, bytes: usize) {
+fn free<G: SimGeometry, K: Kernel>(heap: &OwnHeap<G, K>, object: NonNull<u8>, bytes: usize) {
     // SAFETY: the object was allocated with this layout, and nothing uses it.
     unsafe { heap.deallocate(object, layout(bytes, 8)) };
 }
 
-fn check<G: SimGeometry>(heap: &OwnHeap<G>, live: usize) {
+fn check<G: SimGeometry, K: Kernel>(heap: &OwnHeap<G, K>, live: usize) {
     let stats = heap.stats();
     assert_eq!(heap.verify(), Ok(()), "{stats}");
     assert_eq!(stats.small_objects + stats.large_objects, live, "{stats}");
 }
 
 /// Checks that nothing is live, and that no CPU keeps a page once the heap is scavenged.
-fn all_goes_back<G: SimGeometry>(heap: &OwnHeap<G>) {
+fn all_goes_back<G: SimGeometry, K: Kernel>(heap: &OwnHeap<G, K>) {
     check(heap, 0);
     heap.scavenge(usize::MAX).expect("not busy");
     check(heap, 0);
@@ -62,8 +65,8 @@ struct Sent(NonNull<u8>);
 unsafe impl Send for Sent {}
 
 /// Objects of many sizes and alignments come and go, and keep what was written to them.
-fn objects_keep_their_contents<G: SimGeometry>() {
-    let Some(heap) = heap::<G>() else {
+fn keep_contents<G: SimGeometry, K: Kernel>() {
+    let Some(heap) = heap::<G, K>() else {
         return;
     };
     let mut random = fastrand::Rng::with_seed(7);
@@ -111,12 +114,17 @@ fn objects_keep_their_contents<G: SimGeometry>() {
     all_goes_back(&heap);
 }
 
+fn objects_keep_their_contents<G: SimGeometry>() {
+    keep_contents::<G, HostedCpus>();
+    keep_contents::<G, SingleCpu<Hosted>>();
+}
+
 /// One CPU allocates and another frees: the memory does not grow, although the consumer keeps an
 /// object of each span.
 fn objects_go_to_another_cpu<G: SimGeometry>() {
     const ROUNDS: usize = 20;
     const EACH: usize = 2000;
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let (heap, mut peaks) = (&*heap, Vec::new());
@@ -163,7 +171,7 @@ fn objects_go_to_another_cpu<G: SimGeometry>() {
 fn cpus_free_each_others_objects<G: SimGeometry>() {
     const CPUS: u16 = 3;
     const ROUNDS: usize = 300;
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let heap = &*heap;
@@ -199,6 +207,29 @@ fn cpus_free_each_others_objects<G: SimGeometry>() {
     check(heap, 0);
 }
 
+/// The request that makes a CPU's block makes a span of it, which the CPU allocates from.
+#[test]
+fn the_first_request_is_the_blocks() {
+    has_a_span_at_once::<Plain32, HostedCpus>();
+    has_a_span_at_once::<Plain32, SingleCpu<Hosted>>();
+    #[cfg(target_pointer_width = "64")]
+    has_a_span_at_once::<X86_64, HostedCpus>();
+    #[cfg(target_pointer_width = "64")]
+    has_a_span_at_once::<X86_64, SingleCpu<Hosted>>();
+}
+
+fn has_a_span_at_once<G: SimGeometry, K: Kernel>() {
+    Hosted::set_cpu(CpuId(0));
+    let heap: Box<OwnHeap<G, K>> = Box::default();
+    heap.init(&[lone_window::<G>(64 << 20)], Sim::default())
+        .expect("a good window");
+    let object = get(&heap, 8);
+    let next = alloc_at_once(&heap, layout(8, 8)).expect("there is a span of the size");
+    free(&heap, next, 8);
+    free(&heap, object, 8);
+    check(&heap, 0);
+}
+
 /// Frees `object` on CPU `cpu`, and returns the fault that was found.
 fn free_on<G: SimGeometry>(
     heap: &OwnHeap<G>,
@@ -221,7 +252,7 @@ fn free_on<G: SimGeometry>(
 
 /// Every way to free twice is found at the free, whoever owns the span and whoever frees.
 fn a_double_free_is_found_at_once<G: SimGeometry>() {
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     Hosted::set_cpu(CpuId(0));
@@ -243,7 +274,7 @@ fn a_double_free_is_found_at_once<G: SimGeometry>() {
 
 /// Other misuse is found, too, on the owner's CPU and on another.
 fn other_misuse_is_found<G: SimGeometry>() {
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     Hosted::set_cpu(CpuId(0));
@@ -297,6 +328,7 @@ fn blocks_are_drained_before_a_refusal<G: SimGeometry>() {
 fn the_kernel_says_how_many_cpus_own_spans() {
     let cpus = [Hosted::CPUS, HostedCpus::CPUS];
     assert_eq!(cpus, [0, 8], "other tests have central spans alone");
+    assert_eq!(<SingleCpu<Hosted>>::CPUS, 1);
 }
 
 on_every_geometry!(

@@ -137,7 +137,8 @@ pub(crate) fn explore_briefly<T: Clone + Ord + Send + 'static>(
     explore_within(Some(interruptions), site, model)
 }
 
-fn explore_within<T: Clone + Ord + Send + 'static>(
+/// [`explore`], in those orders in which threads are interrupted so many times at most.
+pub(crate) fn explore_within<T: Clone + Ord + Send + 'static>(
     interruptions: Option<usize>,
     site: Option<Site>,
     model: impl Fn(&Outcomes<T>) + Send + Sync + 'static,

@@ -38,12 +38,6 @@ const UNDER_A_LOCK: [Site; 4] = [
     in_sparse("give_part_again"),
 ];
 
-/// Ordered by the central lock, which whoever owns a span or frees a slot of another's holds.
-const UNDER_THE_CENTRAL_LOCK: Site = Site {
-    file: "src/span/owned/queue.rs",
-    function: "own",
-};
-
 const fn in_sparse(function: &'static str) -> Site {
     Site {
         file: "src/base/sparse.rs",
@@ -81,8 +75,7 @@ fn every_ordered_access_is_accounted_for() {
     for slots in [Slots::OfOneWord, Slots::OfTwoWords] {
         remote_frees::beside_the_owner(slots, remote_frees::Rule::Kept, None);
     }
-    let locked = [UNDER_THE_CENTRAL_LOCK];
-    let known = [CAUGHT.as_slice(), &UNDER_A_LOCK, &locked].concat();
+    let known = [CAUGHT.as_slice(), &UNDER_A_LOCK].concat();
     assert_eq!(seen_outside_of(&known), [""; 0]);
     for left_out in 0..known.len() {
         let mut fewer = known.clone();
@@ -99,5 +92,4 @@ fn the_locks_are_enough_where_they_are_held() {
     UNDER_A_LOCK
         .into_iter()
         .for_each(|site| run_tables(Some(site)));
-    run_hand_over(Some(UNDER_THE_CENTRAL_LOCK));
 }

@@ -88,6 +88,7 @@ const ORDERS: &[Order] = &[
             "cpus.rs",
             "elsewhere.rs",
             "alloc.rs",
+            "remote.rs",
             "free.rs",
             "init.rs",
             "pages.rs",

@@ -348,7 +348,9 @@ impl Span<'_> {
         let (records, slots) = (self.stage.records(), self.slots());
         let block = self.stage.block;
         // SAFETY: nobody uses the slot; the span is of the block's CPU.
-        let freed = unsafe { block.free_remotely(records, self.get(), slot, slots) };
+        let freed = unsafe {
+            block.free_remotely(records, (self.get(), self.get().record.tag()), slot, slots)
+        };
         assert_eq!(freed, RemoteFree::Done);
     }
 }

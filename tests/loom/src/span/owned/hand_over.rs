@@ -23,6 +23,8 @@ pub enum Rule {
     OwnedWithoutTheLock,
     /// Spans are given up without the central lock.
     GivenUpWithoutTheLock,
+    /// A free is not finished whose span was handed over.
+    NotFinished,
     /// A block is used without being entered.
     NotEntered,
 }
@@ -42,27 +44,75 @@ const FREED: usize = SLOTS[0];
 /// A slot of the other word of bits.
 const LIVE: usize = SLOTS[2];
 
-/// Frees a slot as the heap does for a caller whose CPU does not own the span.
-fn free(stage: &Stage, slot: usize) -> Owner {
+/// Frees a slot as the heap does for a caller whose CPU does not own the span: without a lock, but
+/// for a span that is nobody's, or was handed over meanwhile.
+fn free(stage: &Stage, slot: usize, rule: Rule) -> Owner {
+    let Some(owner) = stage.record().tag().owner() else {
+        stage.use_slot(slot);
+        return free_locked(stage, slot);
+    };
+    let number = u16::try_from(owner.number()).expect("a number");
+    let freed = stage.free_remotely(number, slot);
+    assert_ne!(freed, RemoteFree::Double, "the slot was live");
+    match freed {
+        RemoteFree::HandedOver if rule == Rule::NotFinished => Owner::Nobody,
+        RemoteFree::HandedOver => finish(stage, slot),
+        _ => Owner::Cpu(owner.number()),
+    }
+}
+
+/// Frees a slot of a span that was nobody's when it was looked up.
+fn free_locked(stage: &Stage, slot: usize) -> Owner {
     stage.with_lists(|lists| match stage.record().tag().owner() {
         Some(owner) => {
-            let freed = stage.free_remotely(owner.number(), slot);
-            assert_eq!(freed, RemoteFree::Done, "the slot was live");
+            let tag = stage.record().tag();
+            // SAFETY: the slot is the caller's, in a span of that CPU's.
+            let freed = unsafe {
+                let span = (stage.span(), tag);
+                let (records, slots) = (stage.records(), Stage::slots());
+                let block = stage.block(owner.number());
+                block.free_remotely(records, span, slot, slots)
+            };
+            assert_eq!(
+                freed,
+                RemoteFree::Done,
+                "no span is handed over under the lock"
+            );
             Owner::Cpu(owner.number())
         }
         None => {
-            stage.use_slot(slot);
-            let span = stage.span();
-            // SAFETY: the central lock is held until the token is used up.
-            let live = unsafe { span.taken_slot(slot) }.expect("the slot was live");
-            let (class, slots) = (Stage::class(), Stage::slots());
-            let retired = lists.free(stage.records(), stage.handle(), span, class, live, slots);
-            if retired.is_some() {
-                stage.withdraw();
+            free_central(stage, lists, slot);
+            Owner::Nobody
+        }
+    })
+}
+
+/// Finishes a free as `src/heap/remote.rs` does.
+fn finish(stage: &Stage, slot: usize) -> Owner {
+    stage.with_lists(|lists| match stage.record().tag().owner() {
+        Some(owner) => {
+            let block = stage.block(owner.number());
+            block.post_word_of(stage.records(), stage.record(), slot);
+            Owner::Cpu(owner.number())
+        }
+        None => {
+            for slot in stage.span().take_remote_slots(slot, Stage::slots()) {
+                free_central(stage, lists, slot);
             }
             Owner::Nobody
         }
     })
+}
+
+fn free_central(stage: &Stage, lists: &mut Lists, slot: usize) {
+    let span = stage.span();
+    // SAFETY: the central lock is held until the token is used up.
+    let live = unsafe { span.taken_slot(slot) }.expect("the slot was live");
+    let (class, slots) = (Stage::class(), Stage::slots());
+    let retired = lists.free(stage.records(), stage.handle(), span, class, live, slots);
+    if retired.is_some() {
+        stage.withdraw();
+    }
 }
 
 /// Makes CPU 0 give up its span, as before a refusal. Returns whether the span was empty, and is no
@@ -115,23 +165,53 @@ pub fn beside_a_free(rule: Rule, site: Option<Site>) -> BTreeSet<Owner> {
         let stage = Stage::new(&[FREED]);
         let freer = {
             let (stage, outcomes) = (Arc::clone(&stage), outcomes.clone());
-            thread::spawn(move || outcomes.note(free(&stage, FREED)))
+            thread::spawn(move || outcomes.note(free(&stage, FREED, rule)))
         };
-        let entered = stage.enter(0).expect("nobody is inside");
-        let is_retired = give_up(&stage, &entered, rule);
-        drop(entered);
-        let taken = if is_retired {
-            None
-        } else {
-            take_over(&stage, rule)
-        };
+        let taken = hand_over(&stage, rule);
         freer.join().expect("no panic");
-        if taken.is_some() {
-            let entered = stage.enter(1).expect("nobody is inside");
-            entered.read_notices(stage.records());
-            assert_eq!(stage.count_taken(), 1, "the slot is free");
-        }
+        check_that_live_are(&stage, usize::from(taken.is_some()));
     })
+}
+
+/// A span goes the same way while two of its objects are freed that have their bits in one word.
+/// Returns whose the span was at each of the frees.
+pub fn beside_two_frees(rule: Rule, site: Option<Site>) -> BTreeSet<Owner> {
+    planted::explore_within(Some(2), site, move |outcomes| {
+        let stage = Stage::new(&SLOTS[..3]);
+        let freers = [SLOTS[0], SLOTS[1]].map(|slot| {
+            let (stage, outcomes) = (Arc::clone(&stage), outcomes.clone());
+            thread::spawn(move || outcomes.note(free(&stage, slot, rule)))
+        });
+        let taken = hand_over(&stage, rule);
+        for freer in freers {
+            freer.join().expect("no panic");
+        }
+        check_that_live_are(&stage, 1 + usize::from(taken.is_some()));
+    })
+}
+
+/// CPU 0 gives its span up, and CPU 1 takes it over. Returns the slot that it takes.
+fn hand_over(stage: &Stage, rule: Rule) -> Option<usize> {
+    let entered = stage.enter(0).expect("nobody is inside");
+    let is_retired = give_up(stage, &entered, rule);
+    drop(entered);
+    if is_retired {
+        return None;
+    }
+    take_over(stage, rule)
+}
+
+/// Checks that so many slots are live once the owner has read its notices.
+fn check_that_live_are(stage: &Stage, count: usize) {
+    if stage.is_gone() {
+        assert_eq!(count, 0, "a live slot keeps the span");
+        return;
+    }
+    if let Some(owner) = stage.record().tag().owner() {
+        let entered = stage.enter(owner.number()).expect("nobody is inside");
+        entered.read_notices(stage.records());
+    }
+    assert_eq!(stage.count_taken(), count, "a slot is lost");
 }
 
 /// The block of a CPU is drained from outside while the CPU takes a slot. Returns whether the slot

@@ -31,6 +31,7 @@ pub mod hand_over;
 pub mod remote_frees;
 mod stage;
 
+pub(super) use atomics::take_word;
 pub(crate) use block::{CpuBlock, Emptied, Entered};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};

@@ -1,6 +1,7 @@
 //! The stage of the models: one span, the blocks of two CPUs, and the central lists.
 
 use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::{Machine, Offset, Reentry};
@@ -16,7 +17,7 @@ use super::super::slots::SpanRef;
 use super::block::{CpuBlock, Entered};
 use super::places::Place;
 use super::remote::RemoteFree;
-use super::tag::Owner;
+use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::{PageIdx, PageRun};
 use crate::memory::{self, Memory};
@@ -36,8 +37,8 @@ const FIRST: PageIdx = PageIdx(4);
 /// Words of bits of the span.
 const WORDS: usize = 2;
 
-/// The first slots of its two words of bits, and one more of the first word.
-pub(super) const SLOTS: [usize; 3] = [0, 1, 64];
+/// The first slots of its two words of bits, and more of the first word.
+pub(super) const SLOTS: [usize; 4] = [0, 1, 64, 2];
 
 /// A span that CPU 0 owns, with the blocks of two CPUs.
 pub(super) struct Stage {
@@ -48,6 +49,8 @@ pub(super) struct Stage {
     slots: [UnsafeCell<()>; SLOTS.len()],
     /// The cells of a block.
     cells: UnsafeCell<()>,
+    /// The span is no more. No part of the model.
+    is_gone: AtomicBool,
 }
 
 // SAFETY: loom says when the memory of slots and blocks is used by two threads at once; the rest
@@ -64,8 +67,9 @@ impl Stage {
             machine: Pages::new(),
             blocks: Memory::aligned(bytes, align_of::<CpuBlock>()),
             central: Central::new(false),
-            slots: [(), (), ()].map(UnsafeCell::new),
+            slots: SLOTS.map(|_| UnsafeCell::new(())),
             cells: UnsafeCell::new(()),
+            is_gone: AtomicBool::new(false),
         });
         let record = stage.record();
         memory::make_each_fresh(fields(record));
@@ -159,14 +163,15 @@ impl Stage {
         self.slots[at.expect("the slot has memory")].with_mut(|_| ());
     }
 
-    /// Uses a slot for the last time and frees it for CPU `owner`.
-    pub(super) fn free_remotely(&self, owner: usize, slot: usize) -> RemoteFree {
+    /// Uses a slot for the last time and frees it for CPU `owner`, whose span it was.
+    pub(super) fn free_remotely(&self, owner: u16, slot: usize) -> RemoteFree {
         self.use_slot(slot);
         let (records, slots) = (self.records(), Self::slots());
-        // SAFETY: the slot is the caller's, in a span of that CPU's.
+        let tag = Tag::new(Owner::new(owner), Self::place().in_tag());
+        // SAFETY: the slot is the caller's, in a span that was that CPU's.
         unsafe {
-            self.block(owner)
-                .free_remotely(records, self.span(), slot, slots)
+            self.block(owner.into())
+                .free_remotely(records, (self.span(), tag), slot, slots)
         }
     }
 
@@ -191,8 +196,14 @@ impl Stage {
         SpanClass::noscan(Self::class())
     }
 
+    /// Whether the record went.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone.load(Relaxed)
+    }
+
     /// The record goes: it describes another span from now on.
     pub(super) fn withdraw(&self) {
+        self.is_gone.store(true, Relaxed);
         memory::withdraw_each(fields(self.record()));
     }
 }

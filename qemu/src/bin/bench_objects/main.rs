@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+mod pairs;
+
 use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -99,12 +101,15 @@ fn main(boot: Boot) -> ! {
     measure_reallocations(running.heap);
     if running.info.has_word("own") {
         running.check();
+        pairs::measure(&running);
         exit(Verdict::Pass)
     }
     for pairs in [1_000, 5_000, 50_000, 500_000] {
         measure_frees(&heap, pairs);
     }
     running.check();
+    // Last, because other heaps take frames that the account does not know of.
+    pairs::measure(&running);
 
     // One block serves the peers one after the other.
     let block = Layout::from_size_align(PEER_BYTES, 4096).expect("a valid layout");
