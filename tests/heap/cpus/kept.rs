@@ -1,7 +1,5 @@
 //! Empty spans that a CPU keeps, as the heap sees them.
 
-use archipelago::Purpose;
-
 use super::*;
 
 /// Pages of the spans that a CPU keeps, and empty spans that the central lists keep.
@@ -27,7 +25,7 @@ fn make_and_free<G: SimGeometry>(
 /// A free of what was freed long ago is found, whether its span is kept or current.
 fn misuse_of_a_kept_span_is_found<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in [16, 64, 500, 2000] {
@@ -54,7 +52,7 @@ fn misuse_of_a_kept_span_is_found<G: SimGeometry>() {
 /// The last span that became empty is kept for sure, if it is short.
 fn a_double_free_in_the_span_that_was_kept_last_is_named<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let in_page = G::GEOMETRY.page_bytes() / 64;
@@ -83,7 +81,7 @@ fn a_double_free_in_the_span_that_was_kept_last_is_named<G: SimGeometry>() {
 /// A span goes from class to class and back: nothing is counted twice, and no memory is taken.
 fn spans_go_from_class_to_class_and_back<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let page = G::GEOMETRY.page_bytes();
@@ -118,7 +116,7 @@ fn spans_go_from_class_to_class_and_back<G: SimGeometry>() {
 
 fn no_more_pages_are_kept_than_the_bound<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let page = G::GEOMETRY.page_bytes();
@@ -137,7 +135,7 @@ fn no_more_pages_are_kept_than_the_bound<G: SimGeometry>() {
 /// Empty spans are given up before the heap grows, and before free pages get memory.
 fn kept_spans_serve_other_requests<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     let page = G::GEOMETRY.page_bytes();

@@ -2,8 +2,6 @@
 
 use core::alloc::GlobalAlloc;
 
-use archipelago::{Purpose, alloc_at_once};
-
 use super::*;
 
 /// Bytes of objects whose classes are the largest, by the size.
@@ -28,7 +26,7 @@ fn objects<G: SimGeometry>(heap: &OwnHeap<G>, count: usize, bytes: usize) -> Vec
 /// Objects keep what was written, and a slot that its owner has freed is at hand at once.
 fn large_slots_are_the_cpus<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in SIZES.into_iter().filter(|bytes| has_slots::<G>(*bytes)) {
@@ -62,7 +60,7 @@ fn large_slots_are_the_cpus<G: SimGeometry>() {
 /// A slot that was used is zeroed, in whatever way it is asked for.
 fn large_slots_are_zeroed<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in SIZES {
@@ -88,7 +86,7 @@ fn large_slots_are_zeroed<G: SimGeometry>() {
 
 /// Alignments above 16 have no place for so many bytes, and are served by the central lists.
 fn other_alignments_are_served_too<G: SimGeometry>() {
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in SIZES.into_iter().skip(1) {
@@ -107,7 +105,7 @@ fn other_alignments_are_served_too<G: SimGeometry>() {
 
 fn misuse_of_large_slots_is_found<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in SIZES {
@@ -145,7 +143,7 @@ fn misuse_of_large_slots_is_found<G: SimGeometry>() {
 /// Slots that another CPU has freed serve the owner: no span more is made for it.
 fn large_slots_come_back_from_another_cpu<G: SimGeometry>() {
     Hosted::set_cpu(CpuId(0));
-    let Some(heap) = heap::<G>() else {
+    let Some(heap) = heap::<G, HostedCpus>() else {
         return;
     };
     for bytes in SIZES.into_iter().filter(|bytes| has_slots::<G>(*bytes)) {
