@@ -23,6 +23,7 @@ mod history;
 mod interface;
 mod interrupts;
 mod lookups;
+mod one_cpu;
 mod preemption;
 mod reclaim;
 mod refusals;

@@ -1,5 +1,8 @@
 //! Spans that CPUs own: what was true of all spans is true of them.
 
+mod kept;
+mod large;
+
 use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::ptr::NonNull;
