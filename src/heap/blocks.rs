@@ -176,11 +176,12 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         self.all().next()?.map()
     }
 
-    /// Gives up the empty spans that this CPU keeps.
+    /// Gives up the empty spans of this CPU.
     pub(super) fn reclaim_all_kept(self, online: &Online<M>) {
         let Some(entered) = self.enter() else {
             return;
         };
+        entered.collect_all(online.records());
         let mut lists = self.heap.central.lock();
         entered.give_up_kept(online.records(), 0, |Emptied(handle)| {
             self.take_in(online, &mut lists, handle);
@@ -205,8 +206,9 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         true
     }
 
-    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots.
-    /// Returns whether there is a block.
+    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots, and
+    /// those of which others are freeing slots. Unless threads may come between, this CPU's block is
+    /// the only one. Returns whether there is a block.
     #[cold]
     pub(crate) fn drain(self, online: &Online<M>) -> bool {
         if !self.has_blocks() {

@@ -101,6 +101,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if let Some(taken) = entered.take_more(records, place) {
             return Some(Ok((taken, false)));
         }
+        self.heap.reject_machine(flags);
         if let Some(taken) = self.take_over(online, &entered, class, place) {
             return Some(Ok((taken, false)));
         }
@@ -181,7 +182,6 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         place: Place,
         flags: AllocFlags,
     ) -> Result<Option<(NonNull<u8>, bool)>, Cause> {
-        self.heap.reject_machine(flags);
         let slots = Heap::<M, K>::TABLE.slots(class);
         let want = Want::pages(Heap::<M, K>::TABLE.pages(class));
         let (handle, ready) =

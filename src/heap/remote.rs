@@ -41,6 +41,10 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             return false;
         }
         if let Some(entered) = self.enter().filter(|entered| entered.is_of(found.owner)) {
+            // The tag was read before: only from here on the span stays the CPU's.
+            if found.span.record.tag().owner() != found.tag.owner() {
+                return false;
+            }
             let span = (found.handle, found.span);
             // SAFETY: the slot is the caller's.
             let freed = unsafe { entered.free_slot(records, span, found.slot) };
@@ -111,7 +115,8 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let (records, record) = (online.records(), found.span.record);
         let mut lists = self.heap.central.lock();
         if let Some(owner) = record.tag().owner() {
-            // Another CPU has made it its own, and hands it over no more.
+            // A CPU has made it its own again. It does not hand it over under the lock, nor later,
+            // as long as the word is not empty.
             if let Some(owner) = self.block_of(owner.number()) {
                 owner.post_word_of(records, record, found.slot);
             }

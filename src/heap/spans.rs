@@ -116,7 +116,15 @@ fn try_run<M: Machine, K: Kernel>(
     flags: AllocFlags,
     may_try_again: bool,
 ) -> Result<(SpanHandle, ReadyRun), Cause> {
-    let handle = heap.alloc_record(online, kind, flags)?;
+    let handle = match heap.alloc_record(online, kind, flags) {
+        Ok(handle) => handle,
+        Err(cause) => {
+            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().drain(online) {
+                return try_run(heap, online, kind, want, flags, false);
+            }
+            return Err(cause);
+        }
+    };
     match heap.pages.alloc(online, want, flags, heap) {
         Ok(ready) => {
             // Afterwards: where memory was refused before, this request has found out whether

@@ -10,7 +10,7 @@ use crate::arena::SpanHandle;
 
 /// A list of records, each of which names its neighbours. The first one's link back is of no
 /// account, so that records come and go at the front at little cost. A record is on one list at
-/// most. Guarded by the central lock.
+/// most. Guarded by the central lock, or a CPU's own.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub(super) struct RecordList {

@@ -50,8 +50,8 @@ impl Record {
     /// A CPU owns the span, and does so as long as this takes.
     #[inline(always)]
     pub(super) unsafe fn base_at_once(&self) -> usize {
-        // SAFETY: the field is written by who describes the record, which nobody does while a CPU
-        // owns the span.
+        // SAFETY: the field is written by who describes the record. While a CPU owns the span that
+        // is the CPU alone, from within its block, as this is.
         unsafe { read_alone(&self.start) }
     }
 

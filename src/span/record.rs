@@ -2,8 +2,8 @@
 //!
 //! A record is one cache line, and its alloc bits are part of it. A span of more slots than the
 //! line has bits for has a wide record, three lines of which two hold bits. Fields are atomics
-//! because lookups read them without a lock; all writes are made under the central lock or before
-//! the span is entered in the arena index.
+//! because lookups read them without a lock; all writes are made under the central lock, before the
+//! span is entered in the arena index, or, of a span that a CPU owns, as `owned` says.
 
 use core::mem::{offset_of, size_of};
 

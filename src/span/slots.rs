@@ -11,7 +11,8 @@ use super::record::{
 };
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 
-/// A record with all of its bits. Changes are made under the central lock.
+/// A record with all of its bits. Changes are made under the central lock, or by the CPU that owns
+/// the span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanRef<'a> {
     /// The record.

@@ -27,7 +27,8 @@ pub trait Kernel: 'static {
     /// How many CPUs have spans of their own, from which they take slots without a lock: those with
     /// the numbers below. All others, and all CPUs of a kernel that says 0, share the heap's spans
     /// under a lock. So do all CPUs on machines that do not take memory back
-    /// ([`Machine::DECOMMITS`](crate::Machine::DECOMMITS)), where code is as scarce as memory.
+    /// ([`Machine::DECOMMITS`](crate::Machine::DECOMMITS)), where code is as scarce as memory. A
+    /// kernel that says 1 has one CPU, whose number the heap does not ask for.
     const CPUS: u16 = 0;
 
     /// The users of the heap that may come between two instructions of it on one CPU.

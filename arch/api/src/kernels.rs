@@ -181,7 +181,13 @@ pub struct ReadyMade<I, P, T, C> {
 }
 
 impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, T, C> {
-    const CPUS: u16 = P::OWN_SPANS;
+    const CPUS: u16 = {
+        assert!(
+            P::OWN_SPANS != 1 || !P::SEVERAL,
+            "where one CPU owns spans, it is the only one: `SEVERAL` is false, or let more own them"
+        );
+        P::OWN_SPANS
+    };
     const REENTRY: Reentry = P::REENTRY;
 
     #[inline]

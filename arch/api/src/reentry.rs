@@ -33,7 +33,10 @@ impl Reentry {
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there but
     ///   handlers that interrupt it and return before it goes on.
-    /// - No two CPUs have the same number at the same time.
+    /// - No two CPUs have the same number at the same time, and if [`Kernel::CPUS`] is 1, one CPU
+    ///   alone uses the heap.
+    ///
+    /// [`Kernel::CPUS`]: crate::Kernel::CPUS
     #[must_use]
     pub const unsafe fn handlers() -> Self {
         Self(Reach::Handlers)
@@ -43,7 +46,10 @@ impl Reentry {
     ///
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there.
-    /// - No two CPUs have the same number at the same time.
+    /// - No two CPUs have the same number at the same time, and if [`Kernel::CPUS`] is 1, one CPU
+    ///   alone uses the heap.
+    ///
+    /// [`Kernel::CPUS`]: crate::Kernel::CPUS
     #[must_use]
     pub const unsafe fn nothing() -> Self {
         Self(Reach::Nothing)

@@ -167,12 +167,7 @@ impl<K: Kernel> HostHeap<K> {
     // Out of line, as is what comes then: each saves as few registers as it needs.
     #[inline(never)]
     fn soon(&self, layout: Layout) -> *mut u8 {
-        let memory = alloc_missed(&self.heap, layout);
-        if !memory.is_null() {
-            return memory;
-        }
-        // SAFETY: the caller promises a layout of at least one byte.
-        self.slowly(layout, |layout| unsafe { self.heap.alloc(layout) })
+        self.slowly(layout, |layout| alloc_missed(&self.heap, layout))
     }
 
     /// Makes a request, and makes it again if it is refused and may have come before the window. A

@@ -8,8 +8,7 @@ use super::super::record::Record;
 use super::super::records::Records;
 use super::block::{Emptied, Entered};
 use super::entry::ClassSpans;
-use super::kept::LONGEST;
-use super::places::Place;
+use super::places::{LONGEST, Place};
 use crate::arena::SpanHandle;
 
 /// Pages of all spans that a CPU keeps beside those that are current.
@@ -32,10 +31,13 @@ impl Entered<'_> {
         } else {
             entry.queue_mut(|queue| queue.unlink(records, handle));
         }
-        // What it has when its class changes.
-        let slots = entry.slots.get();
-        record.free_slots.store(slots, Ordering::Relaxed);
-        self.put_aside(records, handle, record)
+        self.keep_aside(records, (handle, record), entry);
+        let kept = &self.block.kept;
+        if kept.pages.get() <= MOST_PAGES {
+            return None;
+        }
+        let handle = kept.pop(records, kept.most())?;
+        Some(self.give_up(records, handle))
     }
 
     /// Notes that a current span is empty, which stays current.
@@ -46,22 +48,19 @@ impl Entered<'_> {
             .note_current(Place::of_tag(record.tag()), true);
     }
 
-    /// Keeps an empty span that is on no list.
-    fn put_aside<M: Machine>(
+    /// Keeps an empty span that is on no list, however many are kept.
+    pub(super) fn keep_aside<M: Machine>(
         &self,
         records: Records<'_, M>,
-        handle: SpanHandle,
-        record: &Record,
-    ) -> Option<Emptied> {
+        (handle, record): (SpanHandle, &Record),
+        entry: &ClassSpans,
+    ) {
+        record.previous.store(0, Ordering::Relaxed);
+        // What it has when its class changes.
+        let slots = entry.slots.get();
+        record.free_slots.store(slots, Ordering::Relaxed);
         let kept = &self.block.kept;
-        if !kept.push(records, handle, record.run::<M>().count) {
-            return Some(self.give_up(records, handle));
-        }
-        if kept.pages.get() <= MOST_PAGES {
-            return None;
-        }
-        let handle = kept.pop(records, kept.most())?;
-        Some(self.give_up(records, handle))
+        kept.push(records, handle, record.run::<M>().count);
     }
 
     /// Takes an empty span of `pages` pages that `fits`. It is on no list.
@@ -90,6 +89,10 @@ impl Entered<'_> {
             if is_right {
                 kept.note_current(place, false);
                 if let Some(handle) = self.take_current(records, entry) {
+                    // What it has when its class changes.
+                    let slots = entry.slots.get();
+                    let record = records.get(handle).record;
+                    record.free_slots.store(slots, Ordering::Relaxed);
                     return Some(handle);
                 }
             }
@@ -112,9 +115,6 @@ impl Entered<'_> {
             return None;
         }
         entry.dry_up();
-        span.record
-            .free_slots
-            .store(entry.slots.get(), Ordering::Relaxed);
         Some(handle)
     }
 
@@ -125,15 +125,26 @@ impl Entered<'_> {
         let mut place = Place::NONE;
         while let Some(next) = kept.next_current(place) {
             place = next;
-            if let Some(handle) = self.take_current(records, self.entry(place)) {
-                let pages = records.get(handle).record.run::<M>().count;
-                kept.push(records, handle, pages);
+            let entry = self.entry(place);
+            if let Some(handle) = self.take_current(records, entry) {
+                self.keep_aside(records, (handle, records.get(handle).record), entry);
             }
         }
         for bits in &kept.currents {
             bits.set(0);
         }
         kept.pages.get()
+    }
+
+    /// Keeps all current spans that are empty, also those that nobody has found so yet, and those
+    /// that others have emptied.
+    pub(crate) fn collect_all<M: Machine>(&self, records: Records<'_, M>) {
+        self.read_notices(records);
+        for entry in &self.block.entries {
+            if let Some(handle) = self.take_current(records, entry) {
+                self.keep_aside(records, (handle, records.get(handle).record), entry);
+            }
+        }
     }
 
     /// Gives up empty spans, the longest first, each to `visit`, until those that are kept have no

@@ -9,11 +9,8 @@ use archipelago_api::Machine;
 
 use super::super::list::RecordList;
 use super::super::records::Records;
-use super::places::{ENTRIES, Place};
+use super::places::{ENTRIES, LONGEST, Place};
 use crate::arena::SpanHandle;
-
-/// Pages of the longest span that is kept.
-pub(super) const LONGEST: usize = 16;
 
 /// The empty spans of a CPU. Touched by whoever has entered the CPU's block.
 #[derive(Debug)]
@@ -27,23 +24,23 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Adds an empty span of `pages` pages; `false` if it is too long.
+    /// Adds an empty span of `pages` pages.
     pub(super) fn push<M: Machine>(
         &self,
         records: Records<'_, M>,
         handle: SpanHandle,
         pages: usize,
-    ) -> bool {
+    ) {
         let at = pages.wrapping_sub(1);
         let (Some(list), Some(count)) = (self.lists.get(at), self.counts.get(at)) else {
-            return false;
+            debug_assert!(false, "no class has longer spans");
+            return;
         };
         let mut changed = list.get();
         changed.push(records, handle);
         list.set(changed);
         count.set(count.get() + 1);
         self.pages.set(self.pages.get() + pages);
-        true
     }
 
     /// Takes the span of `pages` pages that was added last.

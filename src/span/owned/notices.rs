@@ -136,12 +136,19 @@ impl Entered<'_> {
             }
             return;
         }
-        if record.previous.load(Ordering::Relaxed) == FULL {
+        let live = self.live_slots(span, entry);
+        let is_full = record.previous.load(Ordering::Relaxed) == FULL;
+        if live == 0 {
+            if !is_full {
+                entry.queue_mut(|queue| queue.unlink(records, handle));
+            }
+            self.keep_aside(records, (handle, record), entry);
+            return;
+        }
+        if is_full {
             self.push(records, handle, record, entry);
         }
-        // An empty one is found when it is current.
-        let live = self.live_slots(span, entry);
-        record.free_slots.store(live.max(1), Ordering::Relaxed);
+        record.free_slots.store(live, Ordering::Relaxed);
     }
 
     /// Gives up all spans but those without free slots, each to `visit`.

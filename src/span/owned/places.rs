@@ -6,6 +6,9 @@ use super::super::class::{CLASSES, ClassTable, SizeClass};
 use super::super::record::{NARROW_SLOTS, WIDE_SLOTS};
 use super::tag::Tag;
 
+/// Pages of the longest span.
+pub(super) const LONGEST: usize = 16;
+
 /// Sizes up to here, aligned to [`FINE_ALIGN`] at most, are looked up by the byte.
 const FINE: usize = 1024;
 const FINE_ALIGN: usize = 8;
@@ -94,6 +97,10 @@ impl Place {
         // in the span: it must be one that is never set.
         let halves = [NARROW_SLOTS / 2, WIDE_SLOTS / 2];
         let slots = table.slots(class);
+        assert!(
+            table.pages(class) <= LONGEST,
+            "empty spans are kept by their pages"
+        );
         assert!(
             table.tail_bytes(class) == 0 || (slots != halves[0] && slots != halves[1]),
             "a span with a bit for every slot has no bytes behind the last"

@@ -75,8 +75,9 @@ impl Entered<'_> {
         let span = records.get(handle);
         let entry = self.entry(place);
         span.record.fresh_slot.store(0, Ordering::Relaxed);
-        // Exchanged, because others may mark it who have not seen yet that it was handed over.
-        swap_number(&span.record.tag, self.tag(place).0, Ordering::Relaxed);
+        // Exchanged, because others may mark it who have not seen yet that it was handed over; and
+        // with release, so that who finds the CPU's tag posts to the mask that was emptied before.
+        swap_number(&span.record.tag, self.tag(place).0, Ordering::Release);
         let run = span.record.run::<M>();
         self.block.map.enter::<M>(run, records.place(handle));
         self.leave_current(records, entry);

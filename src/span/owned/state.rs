@@ -27,8 +27,8 @@ pub(super) const FEW_SLOTS: u16 = 16;
 pub(super) const FULL: u32 = u32::MAX;
 
 impl Entered<'_> {
-    /// Gives up a span that is on no list, and has live slots, unless somebody is freeing one of
-    /// them remotely; `false` then, and the span stays. The caller holds the central lock.
+    /// Gives up a span that is on no list, and may have live slots, unless somebody is freeing one
+    /// of them remotely; `false` then, and the span stays. The caller holds the central lock.
     pub(super) fn hand_over<M: Machine>(&self, span: SpanRef<'_>, place: Place) -> bool {
         let record = span.record;
         swap_number(&record.tag, Tag::NONE.0, Ordering::AcqRel);

@@ -1,5 +1,6 @@
 //! Spans that CPUs own: what was true of all spans is true of them.
 
+mod handed_over;
 mod kept;
 mod large;
 

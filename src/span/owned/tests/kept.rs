@@ -8,7 +8,7 @@ use super::stage::{Span, Stage};
 use crate::arena::SpanHandle;
 use crate::span::class::SizeClass;
 use crate::span::owned::emptied::MOST_PAGES;
-use crate::span::owned::kept::LONGEST;
+use crate::span::owned::places::LONGEST;
 use crate::span::owned::places::Place;
 use crate::span::owned::{Emptied, Tag};
 use crate::span::record::Record;

@@ -9,7 +9,10 @@ fn freed_slots_come_back_when_the_class_runs_dry() {
         let stage = Stage::new();
         let span = stage.full(class);
         let slots = [0, span.slots() / 2, span.slots() - 1];
-        let end = if span.slots() < 3 { 1 } else { 3 };
+        if span.slots() == 1 {
+            continue;
+        }
+        let end = if span.slots() < 4 { 1 } else { 3 };
         for slot in &slots[..end] {
             span.free_remotely(*slot);
         }
@@ -62,9 +65,16 @@ fn a_full_span_is_queued_by_a_notice() {
         let span = stage.full(class);
         span.free_remotely(0);
         stage.enter().read_notices(stage.records());
-        assert_eq!(stage.first(class), Some(span.handle), "{class:?}");
         assert!(!span.is_full(), "{class:?}");
-        assert_eq!(span.credit(), span.live().max(1), "{class:?}");
+        if span.slots() == 1 {
+            assert!(
+                stage.first(class).is_none() && stage.has_kept(),
+                "{class:?}"
+            );
+            continue;
+        }
+        assert_eq!(stage.first(class), Some(span.handle), "{class:?}");
+        assert_eq!(span.credit(), span.live(), "{class:?}");
     }
 }
 
