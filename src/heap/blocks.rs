@@ -181,6 +181,8 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         let Some(entered) = self.enter() else {
             return;
         };
+        // Others may have emptied some.
+        entered.read_notices(online.records());
         entered.collect_all(online.records());
         let mut lists = self.heap.central.lock();
         entered.give_up_kept(online.records(), 0, |Emptied(handle)| {
@@ -206,9 +208,9 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         true
     }
 
-    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots, and
-    /// those of which others are freeing slots. Unless threads may come between, this CPU's block is
-    /// the only one. Returns whether there is a block.
+    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots,
+    /// and those of which others are freeing slots. Unless threads may come between, this CPU's
+    /// block is the only one. Returns whether there is a block.
     #[cold]
     pub(crate) fn drain(self, online: &Online<M>) -> bool {
         if !self.has_blocks() {

@@ -7,7 +7,8 @@ use super::object_heap::Heap;
 use crate::pageheap::{Online, Reclaim};
 
 impl<M: Machine, K: Kernel> Reclaim<M> for Heap<M, K> {
-    /// Retires every empty span of the central lists and of this CPU, and frees every page of records that is empty.
+    /// Retires every empty span of the central lists and of this CPU, and frees every page of
+    /// records that is empty.
     fn reclaim(&self, online: &Online<M>) {
         if Self::HAS_CPUS {
             self.cpus().reclaim_all_kept(online);

@@ -136,10 +136,8 @@ impl Entered<'_> {
         kept.pages.get()
     }
 
-    /// Keeps all current spans that are empty, also those that nobody has found so yet, and those
-    /// that others have emptied.
+    /// Keeps all current spans that are empty, also those that nobody has found so yet.
     pub(crate) fn collect_all<M: Machine>(&self, records: Records<'_, M>) {
-        self.read_notices(records);
         for entry in &self.block.entries {
             if let Some(handle) = self.take_current(records, entry) {
                 self.keep_aside(records, (handle, records.get(handle).record), entry);

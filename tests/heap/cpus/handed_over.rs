@@ -8,9 +8,11 @@ use archipelago_api::{CpuId, InterruptState, Kernel};
 use archipelago_sim::{Hosted, Sim, X86_64};
 use archipelago_testing::{layout, lone_window};
 
+/// Work that comes between, and after how many questions for the CPU.
+type Between = Option<(usize, fn())>;
+
 thread_local! {
-    /// What comes between, and after how many questions for the CPU.
-    static BETWEEN: Cell<Option<(usize, fn())>> = const { Cell::new(None) };
+    static BETWEEN: Cell<Between> = const { Cell::new(None) };
 }
 
 /// A kernel whose threads are switched when the heap asks for the CPU.
