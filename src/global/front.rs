@@ -80,7 +80,7 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
             return;
         }
         // SAFETY: as above.
-        unsafe { dealloc_slowly(self, pointer, layout.align(), layout.size()) };
+        unsafe { dealloc_elsewhere(self, pointer, layout.align(), layout.size()) };
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -153,6 +153,28 @@ extern "C" fn alloc_zeroed_slowly<M: Machine, K: Kernel>(
         }
         _ => pointer_or_null(heap.allocate(layout, flags).ok()),
     }
+}
+
+/// # Safety
+/// As for `GlobalAlloc::dealloc`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn dealloc_elsewhere<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    pointer: *mut u8,
+    align: usize,
+    size: usize,
+) {
+    // SAFETY: the numbers are those of a layout.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: memory that was handed out has an address.
+    let start = unsafe { NonNull::new_unchecked(pointer) };
+    // SAFETY: the caller's promise is the same.
+    if unsafe { heap.cpus().free_elsewhere(start, layout) } {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { dealloc_slowly(heap, pointer, align, size) };
 }
 
 /// # Safety

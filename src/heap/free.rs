@@ -33,6 +33,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
             return;
         }
         // SAFETY: as above.
+        if Self::HAS_CPUS && unsafe { self.cpus().free_elsewhere(pointer, layout) } {
+            return;
+        }
+        // SAFETY: as above.
         unsafe { deallocate_slowly(self, pointer, layout) };
     }
 
@@ -156,7 +160,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     }
 }
 
-/// Frees an object that the CPU's own spans did not take back at once.
+/// Frees an object that no CPU's span took back.
 ///
 /// # Safety
 /// As for [`Heap::deallocate`].
@@ -167,10 +171,6 @@ pub(crate) unsafe fn deallocate_slowly<M: Machine, K: Kernel>(
     layout: Layout,
 ) {
     // SAFETY: the caller's promise is the same.
-    if Heap::<M, K>::HAS_CPUS && unsafe { heap.cpus().free_elsewhere(pointer, layout) } {
-        return;
-    }
-    // SAFETY: as above.
     if let Err(misuse) = unsafe { heap.free_checked(pointer, layout) } {
         heap.stop_misused(pointer, layout, misuse);
     }

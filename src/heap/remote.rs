@@ -8,14 +8,13 @@ use archipelago_api::{Kernel, Machine};
 
 use super::blocks::Cpus;
 use super::object_heap::Heap;
-use crate::arena::SpanHandle;
 use crate::pageheap::Online;
-use crate::span::{CpuBlock, Place, RemoteFree, SizeClass, SpanRef, Tag};
+use crate::span::{CpuBlock, MappedSpan, Place, Record, RemoteFree, SizeClass, Tag};
 
 /// An object in a span that a CPU owned when it was looked up.
 struct OwnedObject<'a> {
-    handle: SpanHandle,
-    span: SpanRef<'a>,
+    span: MappedSpan,
+    record: &'a Record,
     tag: Tag,
     owner: &'a CpuBlock,
     class: SizeClass,
@@ -28,52 +27,34 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     ///
     /// # Safety
     /// As for [`Heap::deallocate`].
-    pub(super) unsafe fn free_elsewhere(self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        let Some(online) = self.heap.pages.online() else {
+    #[inline(always)]
+    pub(crate) unsafe fn free_elsewhere(self, pointer: NonNull<u8>, layout: Layout) -> bool {
+        let Some(block) = self.block() else {
             return false;
         };
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
         // SAFETY: the caller's promise is the same.
-        let Some(found) = (unsafe { self.find_owned(online, pointer, layout) }) else {
+        let Some(found) = (unsafe { self.find_owned(online, block, pointer, layout) }) else {
             return false;
         };
-        let (records, slots) = (online.records(), Heap::<M, K>::TABLE.slots(found.class));
-        if !found.span.is_live(found.slot, slots) {
-            return false;
-        }
-        if let Some(entered) = self.enter().filter(|entered| entered.is_of(found.owner)) {
-            // The tag was read before: only from here on the span stays the CPU's.
-            if found.span.record.tag().owner() != found.tag.owner() {
-                return false;
-            }
-            let span = (found.handle, found.span);
+        if core::ptr::eq(block, found.owner) {
             // SAFETY: the slot is the caller's.
-            let freed = unsafe { entered.free_slot(records, span, found.slot) };
-            drop(entered);
-            if let Ok(Some(emptied)) = freed {
-                self.retire_emptied(online, emptied);
-            }
-            return freed.is_ok();
+            return unsafe { self.free_again(online, &found) };
         }
-        let span = (found.span, found.tag);
-        // SAFETY: the slot is the caller's, and the tag is of that block.
-        match unsafe { found.owner.free_remotely(records, span, found.slot, slots) } {
-            RemoteFree::Done => true,
-            RemoteFree::Double => false,
-            RemoteFree::HandedOver => {
-                self.finish_free(online, &found);
-                true
-            }
-        }
+        // SAFETY: as above.
+        unsafe { self.free_for_owner(online, &found) }
     }
 
-    /// The object at `pointer`, if a CPU owns its span.
+    /// The object at `pointer`, if a CPU owns its span. `block` is any CPU's.
     ///
     /// # Safety
     /// As for [`Heap::deallocate`].
     #[inline(always)]
     unsafe fn find_owned<'a>(
         self,
-        online: &'a Online<M>,
+        online: &Online<M>,
+        block: &CpuBlock,
         pointer: NonNull<u8>,
         layout: Layout,
     ) -> Option<OwnedObject<'a>>
@@ -81,25 +62,24 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         Self: 'a,
     {
         let place = Self::place_of(layout);
-        let class = place.class(Heap::<M, K>::TABLE)?;
         let address = online.machine.address(pointer)?;
-        let span = self.block()?.map()?.find::<M>(address)?;
+        let span = block.map()?.find::<M>(address)?;
         // SAFETY: the caller's object keeps the span in use. Without one, the page is named as long
         // as a CPU owns the span, which needs a second free of the object at the same time to end.
-        let record = unsafe { span.record() };
+        let record: &Record = unsafe { span.record() };
         let tag = record.tag();
         if Place::of_tag(tag) != place {
             return None;
         }
+        let class = place.class(Heap::<M, K>::TABLE)?;
         let owner = self.block_of(tag.owner()?.number())?;
         let offset = address.bytes_above(record.base::<M>())?;
         let slot = Heap::<M, K>::TABLE.slot_at(class, offset);
         let is_start = slot < Heap::<M, K>::TABLE.slots(class)
             && slot * Heap::<M, K>::TABLE.size(class) == offset;
-        let handle = online.records().handle(record).filter(|_| is_start)?;
-        Some(OwnedObject {
-            handle,
-            span: online.records().get(handle),
+        is_start.then_some(OwnedObject {
+            span,
+            record,
             tag,
             owner,
             class,
@@ -107,12 +87,74 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         })
     }
 
+    /// Frees an object of a span that another CPU owns.
+    ///
+    /// # Safety
+    /// The object is the caller's.
+    #[inline(always)]
+    unsafe fn free_for_owner(self, online: &Online<M>, found: &OwnedObject<'_>) -> bool {
+        let (records, slots) = (online.records(), Heap::<M, K>::TABLE.slots(found.class));
+        let freed = {
+            let span = (found.span, found.tag);
+            // SAFETY: the slot is the caller's, and the tag is of that block.
+            unsafe {
+                found
+                    .owner
+                    .free_remotely_at(records, span, found.slot, slots)
+            }
+        };
+        match freed {
+            RemoteFree::Done => true,
+            RemoteFree::Double => false,
+            RemoteFree::HandedOver => {
+                self.finish_free(online, found);
+                true
+            }
+        }
+    }
+
+    /// Frees an object of a span of this CPU, of which others have freed slots, or which it was
+    /// interrupted in.
+    ///
+    /// # Safety
+    /// The object is the caller's.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_again(self, online: &Online<M>, found: &OwnedObject<'_>) -> bool {
+        let records = online.records();
+        let Some(handle) = records.handle(found.record) else {
+            return false;
+        };
+        let span = records.get(handle);
+        if !span.is_live(found.slot, Heap::<M, K>::TABLE.slots(found.class)) {
+            return false;
+        }
+        let Some(entered) = self.enter().filter(|entered| entered.is_of(found.owner)) else {
+            // SAFETY: the object is the caller's.
+            return unsafe { self.free_for_owner(online, found) };
+        };
+        // The tag was read before: only from here on the span stays the CPU's.
+        if found.record.tag().owner() != found.tag.owner() {
+            return false;
+        }
+        // SAFETY: the slot is the caller's.
+        let freed = unsafe { entered.free_slot(records, (handle, span), found.slot) };
+        drop(entered);
+        if let Ok(Some(emptied)) = freed {
+            self.retire_emptied(online, emptied);
+        }
+        freed.is_ok()
+    }
+
     /// Finishes a free whose span was handed over meanwhile, with all that set bits in the same
     /// word since.
     #[cold]
     #[inline(never)]
     fn finish_free(self, online: &Online<M>, found: &OwnedObject<'_>) {
-        let (records, record) = (online.records(), found.span.record);
+        let (records, record) = (online.records(), found.record);
+        let Some(handle) = records.handle(record) else {
+            return;
+        };
         let mut lists = self.heap.central.lock();
         if let Some(owner) = record.tag().owner() {
             // A CPU has made it its own again. It does not hand it over under the lock, nor later,
@@ -122,15 +164,15 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             }
             return;
         }
-        let slots = Heap::<M, K>::TABLE.slots(found.class);
-        for slot in found.span.take_remote_slots(found.slot, slots) {
+        let (span, slots) = (records.get(handle), Heap::<M, K>::TABLE.slots(found.class));
+        for slot in span.take_remote_slots(found.slot, slots) {
             // SAFETY: the central lock is held until the token is used up.
-            let Some(slot) = (unsafe { found.span.taken_slot(slot) }) else {
+            let Some(slot) = (unsafe { span.taken_slot(slot) }) else {
                 continue;
             };
-            let retired = lists.free(records, found.handle, found.span, found.class, slot, slots);
+            let retired = lists.free(records, handle, span, found.class, slot, slots);
             if let Some(retired) = retired {
-                self.heap.free_retired(found.span.scan(), retired);
+                self.heap.free_retired(span.scan(), retired);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::super::slots::SpanRef;
 use super::atomics::{set_in_number, swap_flag};
 use super::entry::ClassSpans;
 use super::kept::Kept;
-use super::map::{MapView, SpanMap};
+use super::map::{MapView, MappedSpan, SpanMap};
 use super::places::{ENTRIES, ENTRY_BYTES, Place, remote_words};
 use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
@@ -190,6 +190,30 @@ impl CpuBlock {
         let post = |record: &Record| self.post(records, record);
         // SAFETY: the caller's promise is the same.
         unsafe { remote::free((span.record, tag), slot, words, post) }
+    }
+
+    /// [`free_remotely`](Self::free_remotely) for a span that the map names.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn free_remotely_at<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        (span, tag): (MappedSpan, Tag),
+        slot: usize,
+        slots: usize,
+    ) -> RemoteFree {
+        let remote = slot + remote_words(slots) * WORD_BITS;
+        // SAFETY: the slot is one of the span's, which is in use.
+        let live = unsafe { span.word(slot) };
+        // SAFETY: the record has bits for twice as many slots.
+        let remote = unsafe { span.word(remote) };
+        // SAFETY: the span is in use.
+        let record = unsafe { span.record() };
+        let post = |record: &Record| self.post(records, record);
+        // SAFETY: the caller's promise is the same.
+        unsafe { remote::free((record, tag), slot, (live, remote), post) }
     }
 
     /// Posts the word of remote bits that has the bit of `slot`, and is not empty, of a span of
