@@ -181,10 +181,10 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         let Some(entered) = self.enter() else {
             return;
         };
+        let mut lists = self.heap.central.lock();
         // Others may have emptied some.
         entered.read_notices(online.records());
         entered.collect_all(online.records());
-        let mut lists = self.heap.central.lock();
         entered.give_up_kept(online.records(), 0, |Emptied(handle)| {
             self.take_in(online, &mut lists, handle);
         });
