@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use archipelago_api::{Geometry, VirtAddr, VirtRange};
+#[cfg(target_pointer_width = "64")]
+use archipelago_api::Geometry;
+use archipelago_api::{VirtAddr, VirtRange};
 use archipelago_sim::{Hosted, Plain32, Sim, SimGeometry as _};
 
 use super::need::{Need, Trial};
@@ -12,7 +14,9 @@ use super::token::Reserved;
 use super::windows::{Home, Windows};
 use super::{Cause, LINE_BYTES, Purpose};
 use crate::base::{PageIdx, PageRun, Shape};
-use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
+use crate::testing::{HostSource, top_up};
+#[cfg(target_pointer_width = "64")]
+use crate::testing::{Shaped, TestGeometry};
 
 type Space32 = Sim<Plain32>;
 

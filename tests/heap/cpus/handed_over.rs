@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago::{AllocFlags, Heap, Report};
 use archipelago_api::{CpuId, InterruptState, Kernel};
-use archipelago_sim::{Hosted, Sim, X86_64};
+use archipelago_sim::{Hosted, Plain32, Sim};
 use archipelago_testing::{layout, lone_window};
 
 /// Work that comes between, and after how many questions for the CPU.
@@ -48,7 +48,7 @@ impl Kernel for Switched {
     }
 }
 
-static HEAP: Heap<Sim<X86_64>, Switched> = Heap::new();
+static HEAP: Heap<Sim<Plain32>, Switched> = Heap::new();
 
 fn get() -> NonNull<u8> {
     let memory = HEAP.allocate(layout(64, 8), AllocFlags::empty());
@@ -68,7 +68,7 @@ fn check(live: usize) {
 
 #[test]
 fn a_free_is_of_the_span_as_it_is_when_the_block_is_entered() {
-    HEAP.init(&[lone_window::<X86_64>(64 << 20)], Sim::default())
+    HEAP.init(&[lone_window::<Plain32>(16 << 20)], Sim::default())
         .expect("a good window");
     for questions in 0..8 {
         Hosted::set_cpu(CpuId(0));
