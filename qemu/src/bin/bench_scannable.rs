@@ -14,15 +14,32 @@ use core::hint::black_box;
 use core::ptr::NonNull;
 
 use archipelago::bits::{Description, HeapBits, PointerMap, Tables};
-use archipelago::{AllocFlags, VirtAddr};
+use archipelago::{AllocFlags, Heap, VirtAddr};
+use archipelago_api::kernels::Cpus;
+use archipelago_api::{CpuId, Kernel};
 use archipelago_qemu::{
-    Boot, HEAP_WINDOW, KernelHeap, Verdict, count_instructions, entry, exit, println, start_heap,
+    Boot, HEAP_WINDOW, HeapMachine, KernelHeap, MultiCpu, Running, SECOND_WINDOW, Verdict,
+    count_instructions, entry, exit, machine, println, start_heap,
 };
 
 entry!(main);
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap::new();
+
+/// A CPU that owns no spans. Scannable objects lie in central spans, and so do those that they are
+/// compared with, in one heap.
+enum Shared {}
+
+impl Cpus for Shared {
+    const SEVERAL: bool = false;
+
+    fn current_cpu() -> CpuId {
+        CpuId(0)
+    }
+}
+
+static PLAIN: Heap<HeapMachine, MultiCpu<Shared>> = Heap::new();
 
 const WORD: usize = size_of::<usize>();
 
@@ -43,9 +60,6 @@ fn main(boot: Boot) -> ! {
     let running = start_heap(boot, &HEAP, &[HEAP_WINDOW]);
     // Below all that is walked, which has no holes then.
     let mut live = Vec::with_capacity(OBJECTS);
-    if BITMAP == "sparse" {
-        measure_maps();
-    }
     for words in [2, 8, 60, 64] {
         measure_requests(words, &mut live);
         measure_walks(words, &live);
@@ -54,6 +68,10 @@ fn main(boot: Boot) -> ! {
         }
     }
     running.check();
+    if BITMAP == "sparse" {
+        // Last, since the frames of another heap are in no account.
+        measure_maps(&running);
+    }
     exit(Verdict::Pass)
 }
 
@@ -69,7 +87,7 @@ fn map(words: usize) -> PointerMap<'static> {
 
 #[inline(never)]
 fn plain(layout: Layout) -> NonNull<[u8]> {
-    let memory = HEAP.allocate(layout, AllocFlags::empty());
+    let memory = PLAIN.allocate(layout, AllocFlags::empty());
     memory.expect("memory")
 }
 
@@ -79,26 +97,39 @@ fn scannable(layout: Layout, object: &Description<'_>) -> NonNull<[u8]> {
     memory.expect("memory")
 }
 
+#[inline(never)]
+fn described(layout: Layout, object: &Description<'_>) -> NonNull<[u8]> {
+    let memory = PLAIN.allocate_scannable(layout, object, AllocFlags::empty());
+    memory.expect("memory")
+}
+
 fn free(object: NonNull<u8>, words: usize) {
+    free_in(&HEAP, object, words);
+}
+
+fn free_in<K: Kernel>(heap: &Heap<HeapMachine, K>, object: NonNull<u8>, words: usize) {
     // SAFETY: everything here is allocated with the layout of its words, and freed once.
-    unsafe { HEAP.deallocate(object, layout(words)) };
+    unsafe { heap.deallocate(object, layout(words)) };
 }
 
 /// The slot that an object lies in, of its span.
-fn slot_of(object: NonNull<[u8]>) -> usize {
+fn slot_in<K: Kernel>(heap: &Heap<HeapMachine, K>, object: NonNull<[u8]>) -> usize {
     let address = VirtAddr::new(object.cast::<u8>().addr().get());
-    HEAP.object_at(address).expect("a live object").slot
+    heap.object_at(address).expect("a live object").slot
 }
 
 /// Measures how many instructions a scannable allocation takes more than a plain one of the same
 /// layout, in the same slot of an existing span, for every number of words that fits a size class.
-fn measure_maps() {
+fn measure_maps(running: &Running) {
+    let machine = machine(running.shared_memory());
+    let started = PLAIN.init(&[SECOND_WINDOW], machine);
+    started.expect("the window is free");
     let mut beyond = Beyond::default();
     for words in 1..=MOST_WORDS {
         let description = map(words);
         let description = Description::one(&description);
-        let without = slots(words, || plain(layout(words)));
-        let with = slots(words, || scannable(layout(words), &description));
+        let without = slots(&PLAIN, words, || plain(layout(words)));
+        let with = slots(&PLAIN, words, || described(layout(words), &description));
         assert_eq!(without.costs.len(), with.costs.len(), "spans of a class");
         beyond.add(&without, &with);
         let following = class_words(words + 1);
@@ -161,27 +192,32 @@ struct Slots {
 /// The words of the class that so many words lie in.
 fn class_words(words: usize) -> usize {
     let object = plain(layout(words));
-    free(object.cast(), words);
+    free_in(&PLAIN, object.cast(), words);
     object.len() / WORD
 }
 
 /// Allocates one object for each slot of a span, and counts. The span is there before the first
 /// one: an object that was in its first slot is freed then.
-fn slots(words: usize, allocate: impl Fn() -> NonNull<[u8]>) -> Slots {
+fn slots<K: Kernel>(
+    heap: &Heap<HeapMachine, K>,
+    words: usize,
+    allocate: impl Fn() -> NonNull<[u8]>,
+) -> Slots {
     let (nothing, ()) = count_instructions(|| ());
     // The first two hold the span while its first slot is free.
     let held = [allocate(), allocate()];
-    assert_eq!(held.map(slot_of), [0, 1], "a span of its own");
+    let slots = held.map(|object| slot_in(heap, object));
+    assert_eq!(slots, [0, 1], "a span of its own");
     let class_words = held[0].len() / WORD;
     let mut costs = Vec::with_capacity(1024);
     let mut live = Vec::with_capacity(1024);
     let count = |live: &mut Vec<NonNull<u8>>| {
         let (instructions, object) = count_instructions(&allocate);
         live.push(object.cast());
-        (slot_of(object), instructions - nothing)
+        (slot_in(heap, object), instructions - nothing)
     };
     for (slot, object) in held.into_iter().enumerate() {
-        free(object.cast(), words);
+        free_in(heap, object.cast(), words);
         let (again, instructions) = count(&mut live);
         assert_eq!(again, slot, "the lowest slot is taken first");
         costs.push(instructions);
@@ -194,7 +230,7 @@ fn slots(words: usize, allocate: impl Fn() -> NonNull<[u8]>) -> Slots {
         costs.push(instructions);
     }
     for object in live {
-        free(object, words);
+        free_in(heap, object, words);
     }
     Slots { costs, class_words }
 }
