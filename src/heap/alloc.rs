@@ -80,12 +80,22 @@ pub(super) fn alloc_quickly<M: Machine, K: Kernel>(
     layout: Layout,
     flags: AllocFlags,
 ) -> Result<NonNull<[u8]>, Cause> {
-    if let Some((start, place)) = heap.cpus().alloc_at_once(layout) {
-        if let Some(class) = place.class(Heap::<M, K>::TABLE) {
-            return Ok(Cpus::<M, K>::cleared(start, class, flags));
-        }
+    match at_once(heap, layout, flags) {
+        Some(memory) => Ok(memory),
+        None => allocate_uncounted(heap, layout, flags),
     }
-    allocate_uncounted(heap, layout, flags)
+}
+
+// A function of its own for the sake of the stack where nothing is optimised.
+#[inline]
+fn at_once<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    layout: Layout,
+    flags: AllocFlags,
+) -> Option<NonNull<[u8]>> {
+    let (start, place) = heap.cpus().alloc_at_once(layout)?;
+    let class = place.class(Heap::<M, K>::TABLE)?;
+    Some(Cpus::<M, K>::cleared(start, class, flags))
 }
 
 /// [`alloc_quickly`], for a request that the CPU's current word does not serve.

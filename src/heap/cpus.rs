@@ -10,7 +10,7 @@ use super::misuse::Misuse;
 use super::object_heap::Heap;
 use super::records::record_kind;
 use crate::arena::SpanHandle;
-use crate::pageheap::{Online, Want};
+use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::Cause;
 use crate::span::{
     CpuBlock, Emptied, Entered, Kind, MappedSpan, OwnFree, Place, Record, RecordKind, RemoteFree,
@@ -94,22 +94,34 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         flags: AllocFlags,
     ) -> Option<Result<(NonNull<u8>, bool), Cause>> {
         let class = place.class(Heap::<M, K>::TABLE)?;
+        if let Some(taken) = self.take_owned(class, place, flags)? {
+            return Some(Ok((taken, false)));
+        }
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
+        self.make_owned(online, class, place, flags).transpose()
+    }
+
+    /// Takes a slot of any span that is there. `None` if the block is in use, or there is none.
+    // Out of line: what it needs of the stack is given back before a span is made.
+    #[inline(never)]
+    fn take_owned(
+        self,
+        class: SizeClass,
+        place: Place,
+        flags: AllocFlags,
+    ) -> Option<Option<NonNull<u8>>> {
         let entered = self.enter()?;
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
-        let records = online.records();
-        if let Some(taken) = entered.take_more(records, place) {
-            return Some(Ok((taken, false)));
+        if let Some(taken) = entered.take_more(online.records(), place) {
+            return Some(Some(taken));
         }
         self.heap.reject_machine(flags);
         if let Some(taken) = self.take_over(online, &entered, class, place) {
-            return Some(Ok((taken, false)));
+            return Some(Some(taken));
         }
-        if let Some(taken) = self.recast_kept(online, &entered, class, place) {
-            return Some(Ok((taken, false)));
-        }
-        drop(entered);
-        self.make_owned(online, class, place, flags).transpose()
+        Some(self.recast_kept(online, &entered, class, place))
     }
 
     /// Makes a central span of `class` that has free slots the CPU's, and takes one.
@@ -187,9 +199,24 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let (handle, ready) =
             self.heap
                 .alloc_run(online, record_kind::<M, K>(slots), want, flags)?;
+        self.extend_map(online, ready.run(), flags);
+        Ok(self.begin_span(online, (handle, ready), class, place))
+    }
+
+    /// Makes a record and a run a span of `class`, the CPU's if its block can be entered, and takes
+    /// its first slot.
+    // A function of its own for the sake of the stack where nothing is optimised.
+    #[inline]
+    fn begin_span(
+        self,
+        online: &Online<M>,
+        (handle, ready): (SpanHandle, ReadyRun),
+        class: SizeClass,
+        place: Place,
+    ) -> Option<(NonNull<u8>, bool)> {
+        let slots = Heap::<M, K>::TABLE.slots(class);
         let records = online.records();
         let record = records.get(handle).record;
-        self.extend_map(online, ready.run(), flags);
         let free_slots = u16::try_from(slots).unwrap_or(u16::MAX);
         let mut lists = self.heap.central.lock();
         let is_zeroed = ready.is_zeroed();
@@ -199,7 +226,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         if let Some(entered) = self.enter() {
             lists.count_span::<M>(record);
             entered.own_new(records, handle, place);
-            return Ok(entered.take(place).map(|start| (start, is_zeroed)));
+            return entered.take(place).map(|start| (start, is_zeroed));
         }
         // Not empty on its list: nobody looks for empty spans there.
         let slot = lists.insert(records, SpanClass::noscan(class), handle, slots);
@@ -207,7 +234,7 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         let memory = self
             .heap
             .slot_memory(online, class, slot, AllocFlags::empty());
-        Ok(Some((memory.cast(), is_zeroed)))
+        Some((memory.cast(), is_zeroed))
     }
 
     /// Frees `slot` of a span that a CPU owns. The caller holds the central lock.

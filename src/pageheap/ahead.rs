@@ -38,10 +38,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if longer.run().count == pages {
             return self.commit_found(online, longer, user);
         }
-        let committed = self.in_gate(online, |space, _| {
-            self.commit_part(space, &longer, longer.run())
-        });
-        if let Ok(is_zeroed) = committed {
+        if let Ok(is_zeroed) = self.commit_longer(online, &longer) {
             let all = self.pool.finish_commit(longer, is_zeroed);
             let (run, above) = all.split_at(pages);
             self.pool.put_back(&self.ledger, above);
@@ -50,6 +47,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let (found, above) = longer.split_at(pages);
         self.pool.free_in_transit(above);
         self.commit_found(online, found, user)
+    }
+
+    // A function of its own for the sake of the stack where nothing is optimised.
+    fn commit_longer(&self, online: &Online<M>, longer: &Transit) -> Result<bool, Cause> {
+        self.in_gate(online, |space, _| {
+            self.commit_part(space, longer, longer.run())
+        })
     }
 
     /// Commits a run that was found, or frees it again.
