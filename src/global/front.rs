@@ -120,14 +120,7 @@ extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
 ) -> *mut u8 {
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    let flags = K::context();
-    match heap
-        .cpus()
-        .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
-    {
-        Some(Ok((start, _))) => start.as_ptr(),
-        _ => pointer_or_null(heap.allocate(layout, flags).ok()),
-    }
+    alloc_with(heap, layout, K::context())
 }
 
 #[cold]
@@ -140,19 +133,24 @@ extern "C" fn alloc_zeroed_slowly<M: Machine, K: Kernel>(
     let flags = K::context().union(AllocFlags::ZEROED);
     // SAFETY: the numbers are those of a layout.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    match heap
-        .cpus()
-        .alloc_owned(Cpus::<M, K>::place_of(layout), flags)
-    {
-        Some(Ok((start, is_zeroed))) => {
-            if !is_zeroed {
-                // SAFETY: the slot is the caller's, and as long as the layout.
-                unsafe { start.write_bytes(0, size) };
-            }
-            start.as_ptr()
-        }
-        _ => pointer_or_null(heap.allocate(layout, flags).ok()),
+    alloc_with(heap, layout, flags)
+}
+
+#[inline(always)]
+fn alloc_with<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    layout: Layout,
+    flags: AllocFlags,
+) -> *mut u8 {
+    let place = Cpus::<M, K>::place_of(layout);
+    let Some(Ok((start, is_zeroed))) = heap.cpus().alloc_owned(place, flags) else {
+        return pointer_or_null(heap.allocate(layout, flags).ok());
+    };
+    if flags.contains(AllocFlags::ZEROED) && !is_zeroed {
+        // SAFETY: the slot is the caller's, and as long as the layout.
+        unsafe { start.write_bytes(0, layout.size()) };
     }
+    start.as_ptr()
 }
 
 /// # Safety

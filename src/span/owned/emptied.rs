@@ -125,10 +125,7 @@ impl Entered<'_> {
         let mut place = Place::NONE;
         while let Some(next) = kept.next_current(place) {
             place = next;
-            let entry = self.entry(place);
-            if let Some(handle) = self.take_current(records, entry) {
-                self.keep_aside(records, (handle, records.get(handle).record), entry);
-            }
+            self.keep_if_empty(records, self.entry(place));
         }
         for bits in &kept.currents {
             bits.set(0);
@@ -139,9 +136,13 @@ impl Entered<'_> {
     /// Keeps all current spans that are empty, also those that nobody has found so yet.
     pub(crate) fn collect_all<M: Machine>(&self, records: Records<'_, M>) {
         for entry in &self.block.entries {
-            if let Some(handle) = self.take_current(records, entry) {
-                self.keep_aside(records, (handle, records.get(handle).record), entry);
-            }
+            self.keep_if_empty(records, entry);
+        }
+    }
+
+    fn keep_if_empty<M: Machine>(&self, records: Records<'_, M>, entry: &ClassSpans) {
+        if let Some(handle) = self.take_current(records, entry) {
+            self.keep_aside(records, (handle, records.get(handle).record), entry);
         }
     }
 
