@@ -94,8 +94,8 @@ pub use archipelago_api::{
     AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
     SpanReport, VirtAddr, VirtRange, context, kernels,
 };
-pub use global::{alloc_at_once, alloc_missed};
-pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, OwnedRun, Pages, ReallocError};
+pub use global::{alloc_at_once, alloc_slowly, alloc_soon, alloc_zeroed_slowly};
+pub use heap::{AdjacentRun, AllocError, EarlyRegion, Heap, Missed, OwnedRun, Pages, ReallocError};
 pub use inspect::{ArenaView, ChunkView, PageStats, SpanView, Stats, Violation};
 #[cfg(feature = "heap-bits")]
 pub use inspect::{BitsPartView, BitsView, ObjectView};

@@ -5,32 +5,61 @@ use core::ptr::{self, NonNull};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use crate::heap::{Cpus, Heap, deallocate_slowly};
+use crate::heap::{AtOnce, Cpus, Heap, Missed, deallocate_slowly};
+use crate::span::MappedSpan;
 
 /// Allocates memory for `layout`, of at least one byte, if the CPU that this runs on has a slot for
-/// it at hand: for front ends that prepare something before they make any other request. `None`
-/// says nothing of whether there is memory.
+/// it at hand: for front ends that prepare something before they make any other request.
 ///
 /// The memory is freed as any other object of the heap.
 ///
+/// # Errors
+/// The request, for [`alloc_missed`] to go on with. It says nothing of whether there is memory.
 /// # Cost
 /// Some 20 instructions, and no lock.
 #[inline(always)]
 pub fn alloc_at_once<M: Machine, K: Kernel>(
     heap: &Heap<M, K>,
     layout: Layout,
-) -> Option<NonNull<u8>> {
-    Some(heap.cpus().alloc_at_once(layout)?.0)
+) -> Result<NonNull<u8>, Missed<'_>> {
+    let (start, _) = heap.cpus().alloc_at_once(layout)?;
+    Ok(start)
 }
 
-/// Allocates memory for `layout`, of at least one byte, for which [`alloc_at_once`] had none, in
-/// every way that there is; null if it is refused.
+/// Allocates memory for a layout that [`alloc_at_once`] had none for, of the CPU's next span, if
+/// that is soon done. `None` says nothing of whether there is memory: [`alloc_slowly`] then finds
+/// it in every way that there is.
+///
+/// # Safety
+/// [`alloc_at_once`] of this heap has returned `missed` for the layout.
+/// # Cost
+/// Some 30 instructions, and no lock.
 #[inline(always)]
-pub fn alloc_missed<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) -> *mut u8 {
-    match heap.cpus().alloc_next(layout) {
-        Some(start) => start.as_ptr(),
-        None => alloc_slowly(heap, layout.align(), layout.size()),
-    }
+pub unsafe fn alloc_soon<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    missed: Missed<'_>,
+) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise is the same.
+    unsafe { heap.cpus().alloc_next(missed) }
+}
+
+/// Allocates memory for `layout`, of at least one byte, for which [`alloc_soon`] had none; null if
+/// it is refused.
+///
+/// # Locks
+/// As [`Heap::allocate`].
+#[inline(always)]
+pub fn alloc_slowly<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) -> *mut u8 {
+    slowly(heap, layout.align(), layout.size())
+}
+
+/// [`alloc_slowly`], of memory that is zero.
+///
+/// # Locks
+/// As [`Heap::allocate`].
+#[inline(always)]
+pub fn alloc_zeroed_slowly<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) -> *mut u8 {
+    zeroed_slowly(heap, layout.align(), layout.size())
 }
 
 // SAFETY: `GlobalAlloc` needs
@@ -40,27 +69,31 @@ pub fn alloc_missed<M: Machine, K: Kernel>(heap: &Heap<M, K>, layout: Layout) ->
 unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Some((start, _)) = self.cpus().alloc_at_once(layout) {
-            return start.as_ptr();
-        }
         if !Self::HAS_CPUS {
             return contained(|| pointer_or_null(self.allocate(layout, K::context()).ok()));
         }
-        alloc_soon(self, layout.align(), layout.size())
+        match alloc_at_once(self, layout) {
+            Ok(start) => start.as_ptr(),
+            // SAFETY: the request is this one.
+            Err(missed) => unsafe { soon(self, layout.align(), layout.size(), missed) },
+        }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if let Some((start, _)) = self.cpus().alloc_at_once(layout) {
-            // SAFETY: the slot is the caller's, and as long as the layout.
-            unsafe { start.write_bytes(0, layout.size()) };
-            return start.as_ptr();
-        }
         if !Self::HAS_CPUS {
             let flags = K::context().union(AllocFlags::ZEROED);
             return contained(|| pointer_or_null(self.allocate(layout, flags).ok()));
         }
-        alloc_zeroed_slowly(self, layout.align(), layout.size())
+        match alloc_at_once(self, layout) {
+            Ok(start) => {
+                // SAFETY: the slot is the caller's, and as long as the layout.
+                unsafe { start.write_bytes(0, layout.size()) };
+                start.as_ptr()
+            }
+            // SAFETY: the request is this one.
+            Err(missed) => unsafe { zeroed_soon(self, layout.align(), layout.size(), missed) },
+        }
     }
 
     #[inline]
@@ -76,11 +109,17 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
         // SAFETY: memory that was handed out has an address.
         let start = unsafe { NonNull::new_unchecked(pointer) };
         // SAFETY: the caller's promise is the same.
-        if unsafe { self.cpus().free_at_once(start, layout) } {
-            return;
+        match unsafe { self.cpus().free_at_once(start, layout) } {
+            AtOnce::Done => {}
+            // SAFETY: as above.
+            AtOnce::Elsewhere(span) => unsafe {
+                dealloc_for_another(self, pointer, layout.align(), layout.size(), span);
+            },
+            // SAFETY: as above.
+            AtOnce::Refused => unsafe {
+                dealloc_elsewhere(self, pointer, layout.align(), layout.size());
+            },
         }
-        // SAFETY: as above.
-        unsafe { dealloc_elsewhere(self, pointer, layout.align(), layout.size()) };
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -99,21 +138,45 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
 // The ways that most requests do not take: out of line, with the arguments that they came with, so
 // that the others save no register and end in a jump.
 
+/// # Safety
+/// As for [`alloc_soon`].
 #[cold]
 #[inline(never)]
-extern "C" fn alloc_soon<M: Machine, K: Kernel>(
+unsafe extern "C" fn soon<M: Machine, K: Kernel>(
     heap: &Heap<M, K>,
     align: usize,
     size: usize,
+    missed: Missed<'_>,
 ) -> *mut u8 {
-    // SAFETY: the numbers are those of a layout.
-    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    alloc_missed(heap, layout)
+    // SAFETY: the caller's promise is the same.
+    match unsafe { alloc_soon(heap, missed) } {
+        Some(start) => start.as_ptr(),
+        None => slowly(heap, align, size),
+    }
+}
+
+/// # Safety
+/// As for [`alloc_soon`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn zeroed_soon<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    align: usize,
+    size: usize,
+    missed: Missed<'_>,
+) -> *mut u8 {
+    // SAFETY: the caller's promise is the same.
+    let Some(start) = (unsafe { alloc_soon(heap, missed) }) else {
+        return zeroed_slowly(heap, align, size);
+    };
+    // SAFETY: the slot is the caller's, and as long as the layout.
+    unsafe { start.write_bytes(0, size) };
+    start.as_ptr()
 }
 
 #[cold]
 #[inline(never)]
-extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
+extern "C" fn slowly<M: Machine, K: Kernel>(
     heap: &Heap<M, K>,
     align: usize,
     size: usize,
@@ -125,7 +188,7 @@ extern "C" fn alloc_slowly<M: Machine, K: Kernel>(
 
 #[cold]
 #[inline(never)]
-extern "C" fn alloc_zeroed_slowly<M: Machine, K: Kernel>(
+extern "C" fn zeroed_slowly<M: Machine, K: Kernel>(
     heap: &Heap<M, K>,
     align: usize,
     size: usize,
@@ -151,6 +214,29 @@ fn alloc_with<M: Machine, K: Kernel>(
         unsafe { start.write_bytes(0, layout.size()) };
     }
     start.as_ptr()
+}
+
+/// # Safety
+/// As for `GlobalAlloc::dealloc`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn dealloc_for_another<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    pointer: *mut u8,
+    align: usize,
+    size: usize,
+    span: MappedSpan,
+) {
+    // SAFETY: the numbers are those of a layout.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: memory that was handed out has an address.
+    let start = unsafe { NonNull::new_unchecked(pointer) };
+    // SAFETY: the caller's promise is the same.
+    if unsafe { heap.cpus().free_for_another(span, start, layout) } {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { dealloc_elsewhere(heap, pointer, align, size) };
 }
 
 /// # Safety

@@ -7,4 +7,4 @@
 mod allocator;
 mod front;
 
-pub use front::{alloc_at_once, alloc_missed};
+pub use front::{alloc_at_once, alloc_slowly, alloc_soon, alloc_zeroed_slowly};

@@ -93,7 +93,7 @@ fn at_once<M: Machine, K: Kernel>(
     layout: Layout,
     flags: AllocFlags,
 ) -> Option<NonNull<[u8]>> {
-    let (start, place) = heap.cpus().alloc_at_once(layout)?;
+    let (start, place) = heap.cpus().alloc_at_once(layout).ok()?;
     let class = place.class(Heap::<M, K>::TABLE)?;
     Some(Cpus::<M, K>::cleared(start, class, flags))
 }

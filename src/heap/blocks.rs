@@ -10,7 +10,7 @@ use super::object_heap::Heap;
 use crate::arena::SpanHandle;
 use crate::pageheap::Online;
 use crate::region::LINE_BYTES;
-use crate::span::{BlockPlace, CpuBlock, Emptied, Entered, Kind, Lists, SpanMap};
+use crate::span::{BlockPlace, CpuBlock, Emptied, Entered, Kind, Lists, SpanMap, Tag};
 
 /// When the heap has to commit memory, a CPU keeps no more than one of so many of its pages.
 const KEPT_SHARE: usize = 160;
@@ -82,6 +82,31 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         };
         // SAFETY: blocks were set up before they were published, stay, and are shared.
         Some(unsafe { block.as_ref() })
+    }
+
+    /// The block of the CPU that has given a span this tag.
+    ///
+    /// # Safety
+    /// The span is still the CPU's.
+    #[inline(always)]
+    pub(super) unsafe fn block_of_owner(self, tag: Tag) -> &'a CpuBlock {
+        let first = self.heap.central.blocks.load(Ordering::Acquire);
+        // SAFETY: the span is a CPU's, which has a block.
+        let first = unsafe { NonNull::new_unchecked(first) };
+        if K::CPUS == 1 {
+            // SAFETY: blocks were set up before they were published, stay, and are shared.
+            return unsafe { first.cast::<CpuBlock>().as_ref() };
+        }
+        // SAFETY: as above.
+        let owner = unsafe { tag.owner().unwrap_unchecked() };
+        // SAFETY: there is a place for every CPU that may have a block.
+        let place = unsafe { first.cast::<BlockPlace>().add(owner.number()) };
+        // SAFETY: places stay, and are shared.
+        let block = unsafe { place.as_ref() }.block();
+        // SAFETY: the span is that CPU's, which has a block.
+        let block = unsafe { block.unwrap_unchecked() };
+        // SAFETY: blocks were set up before they were published, stay, and are shared.
+        unsafe { block.as_ref() }
     }
 
     /// The place of the block of CPU `number` in the table that begins with `first`.

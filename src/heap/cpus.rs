@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use archipelago_api::{AllocFlags, Kernel, Machine, VirtAddr};
 
 use super::blocks::Cpus;
+use super::missed::Missed;
 use super::misuse::Misuse;
 use super::object_heap::Heap;
 use super::records::record_kind;
@@ -17,7 +18,18 @@ use crate::span::{
     SizeClass, SpanClass, SpanRef,
 };
 
-impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
+/// The outcome of a free that is made at once if it can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AtOnce {
+    /// The object is free.
+    Done,
+    /// The object is not this CPU's alone to free: its page is this span's.
+    Elsewhere(MappedSpan),
+    /// The CPU's block is not at hand, or there is no such object in the CPU's spans.
+    Refused,
+}
+
+impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The place that serves `layout`.
     #[inline(always)]
     pub(crate) fn place_of(layout: Layout) -> Place {
@@ -25,57 +37,72 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     }
 
     /// Allocates a slot of the CPU's, if its current word has one.
+    ///
+    /// # Errors
+    /// The request, to go on with.
     #[inline(always)]
-    pub(crate) fn alloc_at_once(self, layout: Layout) -> Option<(NonNull<u8>, Place)> {
+    pub(crate) fn alloc_at_once(self, layout: Layout) -> Result<(NonNull<u8>, Place), Missed<'a>> {
         if !Heap::<M, K>::HAS_CPUS {
-            return None;
+            return Err(Missed::without_block(Place::NONE));
         }
         let place = Self::place_of(layout);
-        Some((self.enter_at_once()?.take(place)?, place))
+        let Some(entered) = self.enter_at_once() else {
+            return Err(Missed::without_block(place));
+        };
+        match entered.take(place) {
+            Some(start) => Ok((start, place)),
+            None => Err(Missed::by(entered, place)),
+        }
     }
 
     /// Allocates a slot of the next span that the CPU has, if that is soon done.
+    ///
+    /// # Safety
+    /// [`alloc_at_once`](Self::alloc_at_once) of this heap has returned `missed`.
     #[inline(always)]
-    pub(crate) fn alloc_next(self, layout: Layout) -> Option<NonNull<u8>> {
-        let place = Self::place_of(layout);
-        let entered = self.enter()?;
+    pub(crate) unsafe fn alloc_next(self, missed: Missed<'_>) -> Option<NonNull<u8>> {
+        let place = missed.place();
+        let entered = missed.into_entered(K::REENTRY)?;
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         entered.take_next(online.records(), place)
     }
 
-    /// Frees an object that lies in a span of the CPU's; `false`, and nothing is changed, if it
-    /// does not, or is not one.
+    /// The address of a pointer, if it is one of the machine's.
+    #[inline(always)]
+    pub(super) fn address_of(self, pointer: NonNull<u8>) -> Option<VirtAddr> {
+        if M::POINTERS_ARE_ADDRESSES {
+            return Some(VirtAddr::new(pointer.addr().get()));
+        }
+        self.heap.pages.online()?.machine.address(pointer)
+    }
+
+    /// Frees an object that lies in a span of the CPU's.
     ///
     /// # Safety
     /// As for [`try_deallocate`](Self::try_deallocate).
     #[inline(always)]
-    pub(crate) unsafe fn free_at_once(self, pointer: NonNull<u8>, layout: Layout) -> bool {
+    pub(crate) unsafe fn free_at_once(self, pointer: NonNull<u8>, layout: Layout) -> AtOnce {
         if !Heap::<M, K>::HAS_CPUS {
-            return false;
+            return AtOnce::Refused;
         }
         let place = Self::place_of(layout);
         let Some(entered) = self.enter_at_once() else {
-            return false;
+            return AtOnce::Refused;
         };
-        let address = if M::POINTERS_ARE_ADDRESSES {
-            VirtAddr::new(pointer.addr().get())
-        } else {
-            let online = self.heap.pages.online();
-            match online.and_then(|online| online.machine.address(pointer)) {
-                Some(address) => address,
-                None => return false,
-            }
+        let Some(address) = self.address_of(pointer) else {
+            return AtOnce::Refused;
         };
         // SAFETY: the caller's promise is the same.
         match unsafe { entered.free_at::<M>(address, place) } {
-            OwnFree::Done => true,
+            OwnFree::Done => AtOnce::Done,
             OwnFree::Spent(span) => {
                 entered.stay();
                 look_at(self.heap, span);
-                true
+                AtOnce::Done
             }
-            OwnFree::Refused => false,
+            OwnFree::Elsewhere(span) => AtOnce::Elsewhere(span),
+            OwnFree::Refused => AtOnce::Refused,
         }
     }
 
@@ -280,15 +307,14 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
 #[inline(never)]
 extern "C" fn look_at<M: Machine, K: Kernel>(heap: &Heap<M, K>, span: MappedSpan) {
     // SAFETY: the span is of a CPU whose block is entered, which alone gives it up.
-    let owner = unsafe { span.owner() };
-    let Some(block) = owner.and_then(|owner| heap.cpus().block_of(owner.number())) else {
-        return;
-    };
+    let tag = unsafe { span.record() }.tag();
+    // SAFETY: as above.
+    let block = unsafe { heap.cpus().block_of_owner(tag) };
     // SAFETY: a heap that has blocks is online.
     let online = unsafe { heap.pages.online_at_once() };
     // SAFETY: the caller has entered the block.
     let entered = unsafe { block.entered(K::REENTRY) };
-    if entered.settle(online.records(), span) {
+    if entered.settle(online.records(), span, tag) {
         return;
     }
     look_longer(heap, entered.stay(), span);

@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 
 use archipelago_api::{Kernel, Machine, Report};
 
+use super::cpus::AtOnce;
 use super::early::Fate;
 use super::lookup::{Location, Object};
 use super::misuse::Misuse;
@@ -29,7 +30,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Constant, but for a large object or the last slot of a span: linear in the pages given back.
     pub unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise is the same.
-        if unsafe { self.cpus().free_at_once(pointer, layout) } {
+        if let AtOnce::Done = unsafe { self.cpus().free_at_once(pointer, layout) } {
             return;
         }
         // SAFETY: as above.

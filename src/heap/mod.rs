@@ -16,6 +16,7 @@ mod free;
 mod init;
 mod lookup;
 mod memory;
+mod missed;
 mod misuse;
 mod object_heap;
 mod pages;
@@ -33,8 +34,10 @@ mod tests;
 
 pub use adjacent::AdjacentRun;
 pub(crate) use blocks::Cpus;
+pub(crate) use cpus::AtOnce;
 pub use early::EarlyRegion;
 pub(crate) use free::deallocate_slowly;
+pub use missed::Missed;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
 pub use request::{AllocError, ReallocError};

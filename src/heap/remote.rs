@@ -9,7 +9,7 @@ use archipelago_api::{Kernel, Machine};
 use super::blocks::Cpus;
 use super::object_heap::Heap;
 use crate::pageheap::Online;
-use crate::span::{CpuBlock, MappedSpan, Place, Record, RemoteFree, SizeClass, Tag};
+use crate::span::{CpuBlock, MappedSpan, Place, Record, RemoteFree, Tag};
 
 /// An object in a span that a CPU owned when it was looked up.
 struct OwnedObject<'a> {
@@ -17,72 +17,89 @@ struct OwnedObject<'a> {
     record: &'a Record,
     tag: Tag,
     owner: &'a CpuBlock,
-    class: SizeClass,
+    place: Place,
     slot: usize,
 }
 
-impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
-    /// Frees an object that lies in a span that a CPU owns; `false`, and nothing is changed, if it
-    /// does not, or is not one.
+impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
+    /// Frees an object whose page is that of `span`, if another CPU owns the span; `false`, and
+    /// nothing is changed, if none does, or there is no such object.
+    ///
+    /// # Safety
+    /// As for [`Heap::deallocate`].
+    #[inline(always)]
+    pub(crate) unsafe fn free_for_another(
+        self,
+        span: MappedSpan,
+        pointer: NonNull<u8>,
+        layout: Layout,
+    ) -> bool {
+        // SAFETY: the caller's promise is the same.
+        let Some(found) = (unsafe { self.owned_object(span, pointer, layout) }) else {
+            return false;
+        };
+        // SAFETY: the slot is the caller's.
+        unsafe { self.free_for_owner(&found) }
+    }
+
+    /// Frees an object that lies in a span that a CPU owns, be it this one; `false`, and nothing is
+    /// changed, if it does not, or is not one.
     ///
     /// # Safety
     /// As for [`Heap::deallocate`].
     #[inline(always)]
     pub(crate) unsafe fn free_elsewhere(self, pointer: NonNull<u8>, layout: Layout) -> bool {
-        let Some(block) = self.block() else {
+        let find = || {
+            let address = self.address_of(pointer)?;
+            self.map()?.find::<M>(address)
+        };
+        let Some(span) = find() else {
             return false;
         };
-        // SAFETY: a heap that has blocks is online.
-        let online = unsafe { self.heap.pages.online_at_once() };
         // SAFETY: the caller's promise is the same.
-        let Some(found) = (unsafe { self.find_owned(online, block, pointer, layout) }) else {
+        let Some(found) = (unsafe { self.owned_object(span, pointer, layout) }) else {
             return false;
         };
-        if core::ptr::eq(block, found.owner) {
+        if self
+            .block()
+            .is_some_and(|block| core::ptr::eq(block, found.owner))
+        {
             // SAFETY: the slot is the caller's.
-            return unsafe { self.free_again(online, &found) };
+            return unsafe { self.free_again(&found) };
         }
         // SAFETY: as above.
-        unsafe { self.free_for_owner(online, &found) }
+        unsafe { self.free_for_owner(&found) }
     }
 
-    /// The object at `pointer`, if a CPU owns its span. `block` is any CPU's.
+    /// The object at `pointer`, whose page is that of `span`, if a CPU owns the span.
     ///
     /// # Safety
     /// As for [`Heap::deallocate`].
     #[inline(always)]
-    unsafe fn find_owned<'a>(
+    unsafe fn owned_object(
         self,
-        online: &Online<M>,
-        block: &CpuBlock,
+        span: MappedSpan,
         pointer: NonNull<u8>,
         layout: Layout,
-    ) -> Option<OwnedObject<'a>>
-    where
-        Self: 'a,
-    {
+    ) -> Option<OwnedObject<'a>> {
         let place = Self::place_of(layout);
-        let address = online.machine.address(pointer)?;
-        let span = block.map()?.find::<M>(address)?;
         // SAFETY: the caller's object keeps the span in use. Without one, the page is named as long
         // as a CPU owns the span, which needs a second free of the object at the same time to end.
         let record: &Record = unsafe { span.record() };
         let tag = record.tag();
-        if Place::of_tag(tag) != place {
+        let owner = self.block_of(tag.owner()?.number())?;
+        if !place.is_of(tag) {
             return None;
         }
-        let class = place.class(Heap::<M, K>::TABLE)?;
-        let owner = self.block_of(tag.owner()?.number())?;
-        let offset = address.bytes_above(record.base::<M>())?;
-        let slot = Heap::<M, K>::TABLE.slot_at(class, offset);
-        let is_start = slot < Heap::<M, K>::TABLE.slots(class)
-            && slot * Heap::<M, K>::TABLE.size(class) == offset;
-        is_start.then_some(OwnedObject {
+        let base = record.base::<M>().value();
+        let offset = self.address_of(pointer)?.value().wrapping_sub(base);
+        let slot = owner.slot_at(place, offset)?;
+        Some(OwnedObject {
             span,
             record,
             tag,
             owner,
-            class,
+            place,
             slot,
         })
     }
@@ -92,18 +109,13 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     /// # Safety
     /// The object is the caller's.
     #[inline(always)]
-    unsafe fn free_for_owner(self, online: &Online<M>, found: &OwnedObject<'_>) -> bool {
-        let (records, slots) = (online.records(), Heap::<M, K>::TABLE.slots(found.class));
-        let freed = {
-            let span = (found.span, found.tag);
-            // SAFETY: the slot is the caller's, and the tag is of that block.
-            unsafe {
-                found
-                    .owner
-                    .free_remotely_at(records, span, found.slot, slots)
-            }
-        };
-        match freed {
+    unsafe fn free_for_owner(self, found: &OwnedObject<'_>) -> bool {
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
+        let span = (found.span, found.tag);
+        let slot = (found.place, found.slot);
+        // SAFETY: the slot is the caller's, and the tag is of that block.
+        match unsafe { found.owner.free_remotely_at(online.records(), span, slot) } {
             RemoteFree::Done => true,
             RemoteFree::Double => false,
             RemoteFree::HandedOver => {
@@ -120,18 +132,23 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     /// The object is the caller's.
     #[cold]
     #[inline(never)]
-    unsafe fn free_again(self, online: &Online<M>, found: &OwnedObject<'_>) -> bool {
+    unsafe fn free_again(self, found: &OwnedObject<'_>) -> bool {
+        // SAFETY: a heap that has blocks is online.
+        let online = unsafe { self.heap.pages.online_at_once() };
         let records = online.records();
-        let Some(handle) = records.handle(found.record) else {
+        let (Some(handle), Some(class)) = (
+            records.handle(found.record),
+            found.place.class(Heap::<M, K>::TABLE),
+        ) else {
             return false;
         };
         let span = records.get(handle);
-        if !span.is_live(found.slot, Heap::<M, K>::TABLE.slots(found.class)) {
+        if !span.is_live(found.slot, Heap::<M, K>::TABLE.slots(class)) {
             return false;
         }
         let Some(entered) = self.enter().filter(|entered| entered.is_of(found.owner)) else {
             // SAFETY: the object is the caller's.
-            return unsafe { self.free_for_owner(online, found) };
+            return unsafe { self.free_for_owner(found) };
         };
         // The tag was read before: only from here on the span stays the CPU's.
         if found.record.tag().owner() != found.tag.owner() {
@@ -152,7 +169,10 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     #[inline(never)]
     fn finish_free(self, online: &Online<M>, found: &OwnedObject<'_>) {
         let (records, record) = (online.records(), found.record);
-        let Some(handle) = records.handle(record) else {
+        let (Some(handle), Some(class)) = (
+            records.handle(record),
+            found.place.class(Heap::<M, K>::TABLE),
+        ) else {
             return;
         };
         let mut lists = self.heap.central.lock();
@@ -164,13 +184,13 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
             }
             return;
         }
-        let (span, slots) = (records.get(handle), Heap::<M, K>::TABLE.slots(found.class));
+        let (span, slots) = (records.get(handle), Heap::<M, K>::TABLE.slots(class));
         for slot in span.take_remote_slots(found.slot, slots) {
             // SAFETY: the central lock is held until the token is used up.
             let Some(slot) = (unsafe { span.taken_slot(slot) }) else {
                 continue;
             };
-            let retired = lists.free(records, handle, span, found.class, slot, slots);
+            let retired = lists.free(records, handle, span, class, slot, slots);
             if let Some(retired) = retired {
                 self.heap.free_retired(span.scan(), retired);
             }

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use archipelago_api::Machine;
 
+use super::record::Record;
 use super::records::Records;
 use crate::arena::SpanHandle;
 
@@ -30,21 +31,25 @@ impl RecordList {
 
     /// Whether the record is the only one.
     pub(super) fn is_only<M: Machine>(self, records: Records<'_, M>, handle: SpanHandle) -> bool {
-        self.first() == Some(handle) && records.get(handle).record.next.load(Relaxed) == 0
+        self.first() == Some(handle) && records.record(handle).next.load(Relaxed) == 0
     }
 
     /// Puts a record that is on no list in front.
     #[inline(never)]
     pub(super) fn link<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        self.push(records, handle);
+        self.push(records, (handle, records.record(handle)));
     }
 
     /// [`link`](Self::link), in line.
     #[inline(always)]
-    pub(super) fn push<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        records.get(handle).record.next.store(self.first, Relaxed);
+    pub(super) fn push<M: Machine>(
+        &mut self,
+        records: Records<'_, M>,
+        (handle, record): (SpanHandle, &Record),
+    ) {
+        record.next.store(self.first, Relaxed);
         if let Some(next) = self.first() {
-            let next = records.get(next).record;
+            let next = records.record(next);
             next.previous.store(handle.0.get(), Relaxed);
         }
         self.first = handle.0.get();
@@ -54,14 +59,14 @@ impl RecordList {
     #[inline(always)]
     pub(super) fn pop<M: Machine>(&mut self, records: Records<'_, M>) -> Option<SpanHandle> {
         let first = self.first()?;
-        self.first = records.get(first).record.next.load(Relaxed);
+        self.first = records.record(first).next.load(Relaxed);
         Some(first)
     }
 
     /// Takes a record of this list off it.
     #[inline(never)]
     pub(super) fn unlink<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        let record = records.get(handle).record;
+        let record = records.record(handle);
         let next = record.next.load(Relaxed);
         if self.first == handle.0.get() {
             self.first = next;
@@ -69,10 +74,10 @@ impl RecordList {
         }
         let previous = record.previous.load(Relaxed);
         if let Some(before) = NonZeroU32::new(previous).map(SpanHandle) {
-            records.get(before).record.next.store(next, Relaxed);
+            records.record(before).next.store(next, Relaxed);
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
-            records.get(after).record.previous.store(previous, Relaxed);
+            records.record(after).previous.store(previous, Relaxed);
         }
     }
 
@@ -90,7 +95,7 @@ impl RecordList {
             let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
                 return;
             };
-            let record = records.get(handle).record;
+            let record = records.record(handle);
             if !visit(
                 handle,
                 before == 0 || record.previous.load(Relaxed) == before,

@@ -93,11 +93,6 @@ impl<'a, M: Machine> Records<'a, M> {
         Self { machine, anchor }
     }
 
-    /// The machine.
-    pub(super) const fn machine(self) -> &'a M {
-        self.machine
-    }
-
     /// Whether handles can name records anywhere in `page`.
     pub(crate) fn reach_page(&self, page: PageIdx) -> bool {
         // The record at the anchor would have the handle 0.
@@ -105,6 +100,7 @@ impl<'a, M: Machine> Records<'a, M> {
     }
 
     /// The handle of a record, or `None` if the record is out of reach of the anchor.
+    #[inline]
     pub(crate) fn handle(&self, record: &Record) -> Option<SpanHandle> {
         let address = self.machine.address(NonNull::from(record).cast())?;
         let offset = M::GEOMETRY.offset(address)?;
@@ -113,20 +109,48 @@ impl<'a, M: Machine> Records<'a, M> {
         if (below as u64).wrapping_add(REACH) >= 2 * REACH {
             return None;
         }
-        let lines = u32::try_from((below / LINE_BYTES) as u64 & u64::from(u32::MAX)).ok()?;
-        NonZeroU32::new(lines).map(SpanHandle)
+        NonZeroU32::new(Self::lines(below)).map(SpanHandle)
+    }
+
+    /// The number of lines in so many bytes, modulo 2^32.
+    #[inline(always)]
+    fn lines(bytes: usize) -> u32 {
+        let lines = (bytes / LINE_BYTES) as u64 & u64::from(u32::MAX);
+        u32::try_from(lines).unwrap_or(0)
+    }
+
+    /// The handle of a record that has one.
+    ///
+    /// # Safety
+    /// The record is one of the pool's, all of which are within reach.
+    #[inline(always)]
+    pub(super) unsafe fn handle_at_once(&self, record: &Record) -> SpanHandle {
+        let pointer = NonNull::from(record).cast();
+        // SAFETY: the record lies in a window of the machine.
+        let address = unsafe { self.machine.address(pointer).unwrap_unchecked() };
+        // SAFETY: as above.
+        let offset = unsafe { M::GEOMETRY.offset(address).unwrap_unchecked() };
+        let below = self.anchor.value().wrapping_sub(offset.value());
+        // SAFETY: no record lies at the anchor.
+        SpanHandle(unsafe { NonZeroU32::new_unchecked(Self::lines(below)) })
+    }
+
+    /// The record that `handle` names, without the rest of a wide one.
+    #[inline(always)]
+    pub(super) fn record(&self, handle: SpanHandle) -> &'a Record {
+        // SAFETY: `as_ref` needs
+        // - a record at the address: handles are made by `handle` of a `&Record` alone;
+        // - that it stays one: the memory of records is given back when none of them is in use,
+        //   and then nobody has a handle of one, see `Pool`;
+        // - no exclusive reference to it: its fields are atomics, and are shared.
+        unsafe { self.place(handle).as_ref() }
     }
 
     /// The record that `handle` names.
     #[inline]
     pub(crate) fn get(&self, handle: SpanHandle) -> SpanRef<'a> {
         let pointer = self.pointer(handle);
-        // SAFETY: `as_ref` needs
-        // - a record at the address: handles are made by `handle` of a `&Record` alone;
-        // - that it stays one: the memory of records is given back when none of them is in use,
-        //   and then nobody has a handle of one, see `Pool`;
-        // - no exclusive reference to it: its fields are atomics, and are shared.
-        let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
+        let record = self.record(handle);
         let kind = record.kind_word();
         if !Self::HAS_WIDE || !is_wide(kind) {
             return SpanRef::new(record, None, kind, self.address(handle));
@@ -159,8 +183,21 @@ impl<'a, M: Machine> Records<'a, M> {
     }
 
     /// The record that `handle` names, of which the pointer reaches all lines.
+    #[inline(always)]
     pub(super) fn place(&self, handle: SpanHandle) -> NonNull<Record> {
         self.pointer(handle).cast()
+    }
+
+    /// The first byte of the span of `record`.
+    ///
+    /// # Safety
+    /// A CPU owns the span, and does so as long as this takes.
+    #[inline(always)]
+    pub(super) unsafe fn start_of(&self, record: &Record) -> NonNull<u8> {
+        let start = record.base::<M>();
+        // SAFETY: the record is that of a span, and no window reaches address 0.
+        unsafe { core::hint::assert_unchecked(start.value() != 0) };
+        self.machine.pointer(start)
     }
 
     #[inline]

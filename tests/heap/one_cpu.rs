@@ -5,7 +5,8 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
 use archipelago::{
-    AllocFlags, Cause, EarlyRegion, Heap, Purpose, Window, alloc_at_once, alloc_missed,
+    AllocFlags, Cause, EarlyRegion, Heap, Purpose, Window, alloc_at_once, alloc_slowly, alloc_soon,
+    alloc_zeroed_slowly,
 };
 use archipelago_api::{CpuId, InterruptState, Kernel, Machine, Reentry, Report, VirtAddr};
 use archipelago_sim::{Hosted, Sim, SimGeometry};
@@ -87,8 +88,11 @@ fn use_before_init<G: SimGeometry, K: Kernel>(
     let mut answers = String::new();
     let mut note = |answer: &dyn core::fmt::Debug| answers += &format!("{answer:?}\n");
     for layout in layouts() {
-        assert_eq!(alloc_at_once(heap, layout), None);
-        assert!(alloc_missed(heap, layout).is_null());
+        let missed = alloc_at_once(heap, layout).expect_err("no heap yet");
+        // SAFETY: the heap has missed this layout.
+        assert_eq!(unsafe { alloc_soon(heap, missed) }, None);
+        assert!(alloc_slowly(heap, layout).is_null());
+        assert!(alloc_zeroed_slowly(heap, layout).is_null());
         // SAFETY: the layout is not empty.
         assert!(unsafe { heap.alloc(layout) }.is_null());
         // SAFETY: as above.
@@ -197,7 +201,7 @@ fn small_windows_do_without_the_block<G: SimGeometry>() {
     let mut held = Vec::new();
     while let Ok(object) = heap.allocate(layout(200, 8), NONE) {
         held.push(object.cast());
-        assert_eq!(alloc_at_once(&*heap, layout(200, 8)), None);
+        assert!(alloc_at_once(&*heap, layout(200, 8)).is_err());
     }
     assert!(block_bytes(&heap) < 4096, "{}", heap.stats());
     assert_eq!(heap.verify(), Ok(()));
@@ -218,7 +222,7 @@ fn the_block_serves_once_it_is_made<G: SimGeometry>() {
     if !Sim::<G>::DECOMMITS || window::<G>().bytes < 16 << 20 {
         return;
     }
-    assert_eq!(alloc_at_once(&*heap, layout(64, 8)), None);
+    assert!(alloc_at_once(&*heap, layout(64, 8)).is_err());
     let first = get(&heap, 64);
     let second = get(&heap, 64);
     let third = alloc_at_once(&*heap, layout(64, 8)).expect("the block has a span");
@@ -235,7 +239,7 @@ fn early_blocks_are_freed_before_and_after_init() {
     static REGION: EarlyRegion<4096> = EarlyRegion::new();
     static HEAP: OneHeap<Plain, THREADS> = Heap::with_early(&REGION);
     let [kept, freed] = [64, 64].map(|bytes| get(&HEAP, bytes));
-    assert_eq!(alloc_at_once(&HEAP, layout(64, 8)), None);
+    assert!(alloc_at_once(&HEAP, layout(64, 8)).is_err());
     free(&HEAP, freed, 64);
     assert_eq!(get(&HEAP, 64), freed, "it is free again");
     HEAP.init(&[window::<Plain>()], Sim::default())

@@ -7,7 +7,9 @@ use core::ops::Deref;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use archipelago::{Heap, InitError, Window, alloc_at_once, alloc_missed};
+use archipelago::{
+    Heap, InitError, Missed, Window, alloc_at_once, alloc_slowly, alloc_soon, alloc_zeroed_slowly,
+};
 use archipelago_api::{Kernel, ReserveError, VirtRange};
 
 use crate::error::HostError;
@@ -164,18 +166,39 @@ impl<K: Kernel> HostHeap<K> {
     }
 
     /// Allocates memory that is not at hand, of the thread's next span or in any other way.
+    ///
+    /// # Safety
+    /// The heap has returned `missed` for this layout.
     // Out of line, as is what comes then: each saves as few registers as it needs.
     #[inline(never)]
-    fn soon(&self, layout: Layout) -> *mut u8 {
-        self.slowly(layout, |layout| alloc_missed(&self.heap, layout))
+    unsafe fn soon(&self, layout: Layout, missed: Missed<'_>) -> *mut u8 {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { alloc_soon(&self.heap, missed) } {
+            Some(start) => start.as_ptr(),
+            None => self.slowly(|| alloc_slowly(&self.heap, layout)),
+        }
+    }
+
+    /// [`soon`](Self::soon), of memory that is zero.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(never)]
+    unsafe fn zeroed_soon(&self, layout: Layout, missed: Missed<'_>) -> *mut u8 {
+        // SAFETY: the caller's promise is the same.
+        let Some(start) = (unsafe { alloc_soon(&self.heap, missed) }) else {
+            return self.slowly(|| alloc_zeroed_slowly(&self.heap, layout));
+        };
+        // SAFETY: the object is the caller's, and as long as the layout.
+        unsafe { start.write_bytes(0, layout.size()) };
+        start.as_ptr()
     }
 
     /// Makes a request, and makes it again if it is refused and may have come before the window. A
     /// refused request has changed nothing.
-    // Out of line, so that a request that the thread's own spans serve saves no register.
     #[inline(never)]
-    fn slowly(&self, layout: Layout, request: impl Fn(Layout) -> *mut u8) -> *mut u8 {
-        let memory = request(layout);
+    fn slowly(&self, request: impl Fn() -> *mut u8) -> *mut u8 {
+        let memory = request();
         if !memory.is_null() {
             return memory;
         }
@@ -186,7 +209,7 @@ impl<K: Kernel> HostHeap<K> {
             return ptr::null_mut();
         }
         SEEN_OPEN.set(number());
-        request(layout)
+        request()
     }
 }
 
@@ -195,10 +218,11 @@ impl<K: Kernel> HostHeap<K> {
 unsafe impl<K: Kernel> GlobalAlloc for HostHeap<K> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Some(start) = alloc_at_once(&self.heap, layout) {
-            return start.as_ptr();
+        match alloc_at_once(&self.heap, layout) {
+            Ok(start) => start.as_ptr(),
+            // SAFETY: the request is this one.
+            Err(missed) => unsafe { self.soon(layout, missed) },
         }
-        self.soon(layout)
     }
 
     #[inline]
@@ -209,8 +233,15 @@ unsafe impl<K: Kernel> GlobalAlloc for HostHeap<K> {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout of at least one byte.
-        self.slowly(layout, |layout| unsafe { self.heap.alloc_zeroed(layout) })
+        match alloc_at_once(&self.heap, layout) {
+            Ok(start) => {
+                // SAFETY: the object is the caller's, and as long as the layout.
+                unsafe { start.write_bytes(0, layout.size()) };
+                start.as_ptr()
+            }
+            // SAFETY: the request is this one.
+            Err(missed) => unsafe { self.zeroed_soon(layout, missed) },
+        }
     }
 
     #[inline]

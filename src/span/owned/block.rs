@@ -192,7 +192,7 @@ impl CpuBlock {
         unsafe { remote::free((span.record, tag), slot, words, post) }
     }
 
-    /// [`free_remotely`](Self::free_remotely) for a span that the map names.
+    /// [`free_remotely`](Self::free_remotely) for a span of `place` that the map names.
     ///
     /// # Safety
     /// As there.
@@ -201,9 +201,9 @@ impl CpuBlock {
         &self,
         records: Records<'_, M>,
         (span, tag): (MappedSpan, Tag),
-        slot: usize,
-        slots: usize,
+        (place, slot): (Place, usize),
     ) -> RemoteFree {
+        let slots = usize::from(self.entry(place).slots.get());
         let remote = slot + remote_words(slots) * WORD_BITS;
         // SAFETY: the slot is one of the span's, which is in use.
         let live = unsafe { span.word(slot) };
@@ -214,6 +214,22 @@ impl CpuBlock {
         let post = |record: &Record| self.post(records, record);
         // SAFETY: the caller's promise is the same.
         unsafe { remote::free((record, tag), slot, (live, remote), post) }
+    }
+
+    /// The slot that begins `offset` bytes above the first of a span of `place`. Anybody may ask:
+    /// the numbers of the class stay as they were when the block was set up.
+    #[inline(always)]
+    pub(crate) fn slot_at(&self, place: Place, offset: usize) -> Option<usize> {
+        self.entry(place).slot_at(offset)
+    }
+
+    #[inline(always)]
+    fn entry(&self, place: Place) -> &ClassSpans {
+        let first = core::ptr::from_ref(&self.entries).cast::<ClassSpans>();
+        // SAFETY: places are those of entries.
+        let entry = unsafe { first.byte_add(place.bytes()) };
+        // SAFETY: the entry lies in the block, which is borrowed as long.
+        unsafe { &*entry }
     }
 
     /// Posts the word of remote bits that has the bit of `slot`, and is not empty, of a span of
@@ -255,11 +271,7 @@ impl Drop for Entered<'_> {
 impl<'a> Entered<'a> {
     #[inline(always)]
     pub(super) fn entry(&self, place: Place) -> &'a ClassSpans {
-        let first = core::ptr::from_ref(&self.block.entries).cast::<ClassSpans>();
-        // SAFETY: places are those of entries.
-        let entry = unsafe { first.byte_add(place.bytes()) };
-        // SAFETY: the entry lies in the block, which is borrowed as long.
-        unsafe { &*entry }
+        self.block.entry(place)
     }
 
     /// Takes a slot of the current word.

@@ -10,6 +10,7 @@ use archipelago_api::Machine;
 use super::super::list::RecordList;
 use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
+use super::credit::credit_of_full;
 use crate::arena::SpanHandle;
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
 
@@ -38,8 +39,12 @@ pub(super) struct ClassSpans {
     queue: Cell<RecordList>,
     /// Slots of a span.
     pub(super) slots: Cell<u16>,
+    /// The frees after which a full span comes into the queue.
+    pub(super) full_credit: Cell<u16>,
     /// The tag of the spans.
     pub(super) tag: Cell<u32>,
+    /// The value of a span's first word when every slot that has its bit there is live.
+    first_full: Cell<usize>,
 }
 
 impl ClassSpans {
@@ -54,7 +59,9 @@ impl ClassSpans {
             current: Cell::new(0),
             queue: Cell::new(RecordList::EMPTY),
             slots: Cell::new(0),
+            full_credit: Cell::new(0),
             tag: Cell::new(u32::MAX),
+            first_full: Cell::new(usize::MAX),
         }
     }
 
@@ -63,6 +70,9 @@ impl ClassSpans {
         self.size.set(size);
         self.magic.set(magic);
         self.slots.set(slots);
+        self.full_credit.set(credit_of_full(slots));
+        let in_word = usize::from(slots).clamp(1, WORD_BITS);
+        self.first_full.set(usize::MAX >> (WORD_BITS - in_word));
         self.dry_up();
     }
 
@@ -112,11 +122,10 @@ impl ClassSpans {
     /// The record's span becomes the current one, and `start` is its first byte.
     #[inline(always)]
     pub(super) unsafe fn take_from_first(&self, record: &Record, start: NonNull<u8>) {
-        let in_word = usize::from(self.slots.get()).min(WORD_BITS);
-        let full = usize::MAX >> (WORD_BITS - in_word);
+        let full = self.first_full.get();
         // SAFETY:
         // 1. the caller's promise is the same;
-        // 2. the span has as many slots.
+        // 2. the number is that of the first word.
         unsafe { self.take_from(&record.bits[0], full, start.as_ptr()) };
     }
 
@@ -135,10 +144,12 @@ impl ClassSpans {
         if live == self.full.get() {
             return None;
         }
-        word.store(live | live.wrapping_add(1), Relaxed);
+        // Its lowest bit that is set is the lowest that is not set in the word.
+        let next = live.wrapping_add(1);
+        word.store(live | next, Relaxed);
         // SAFETY: a word with every bit set is full, whatever the slots.
-        let free = unsafe { NonZeroUsize::new_unchecked(!live) };
-        let slot = free.trailing_zeros() as usize;
+        let next = unsafe { NonZeroUsize::new_unchecked(next) };
+        let slot = next.trailing_zeros() as usize;
         let offset = slot * self.size.get() as usize;
         // SAFETY: the slot is one of the word's, whose slots lie in the span from the base on.
         let start = unsafe { self.base.get().add(offset) };
@@ -176,9 +187,9 @@ impl ClassSpans {
 
     /// Puts a span in front of the queue.
     #[inline(always)]
-    pub(super) fn push<M: Machine>(&self, records: Records<'_, M>, handle: SpanHandle) {
+    pub(super) fn push<M: Machine>(&self, records: Records<'_, M>, span: (SpanHandle, &Record)) {
         let mut queue = self.queue.get();
-        queue.push(records, handle);
+        queue.push(records, span);
         self.queue.set(queue);
     }
 

@@ -6,10 +6,11 @@ use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::block::{Emptied, Entered};
+use super::credit::{FULL, credit_of_current};
 use super::entry::ClassSpans;
 use super::map::MappedSpan;
 use super::places::Place;
-use super::state::{FULL, credit_of_current, credit_of_full};
+use super::tag::Tag;
 use crate::arena::SpanHandle;
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering, add_alone};
 
@@ -20,6 +21,9 @@ pub(crate) enum OwnFree {
     Done,
     /// The slot is free, and the span is to be looked at.
     Spent(MappedSpan),
+    /// The page is that of this span, which is another CPU's, or of which others have freed slots;
+    /// nothing has changed.
+    Elsewhere(MappedSpan),
     /// The address is not that of a live slot of the place in a span of the CPU's; nothing has
     /// changed.
     Refused,
@@ -39,7 +43,7 @@ impl Entered<'_> {
         // as a CPU owns the span, which needs a second free of the object at the same time to end.
         let record = unsafe { span.record() };
         if record.tag() != self.tag(place) {
-            return OwnFree::Refused;
+            return OwnFree::Elsewhere(span);
         }
         // SAFETY: as long as a CPU owns the span, its first page is read alone.
         let base = unsafe { record.base_at_once() };
@@ -83,13 +87,20 @@ impl Entered<'_> {
         Ok(self.credit_is_spent(records, handle))
     }
 
-    /// Looks at a span whose credit a free has spent, if that is soon done: gives the current one
-    /// credit again, and puts one that was full in the queue. `false` if nothing was done.
+    /// Looks at a span whose credit a free has spent, and whose tag is `tag`, if that is soon done:
+    /// gives the current one credit again, and puts one that was full in the queue. `false` if
+    /// nothing was done.
     #[inline(always)]
-    pub(crate) fn settle<M: Machine>(&self, records: Records<'_, M>, span: MappedSpan) -> bool {
+    pub(crate) fn settle<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        span: MappedSpan,
+        tag: Tag,
+    ) -> bool {
         // SAFETY: the span is the CPU's, which alone gives it up.
         let record = unsafe { span.record() };
-        let entry = self.entry(Place::of_tag(record.tag()));
+        // SAFETY: the span is one of this block's.
+        let entry = self.entry(unsafe { Place::of_owned(tag) });
         if record.previous.load(Ordering::Relaxed) != FULL {
             let live = record.bits[0].load(Ordering::Relaxed);
             if !entry.has_one_word() || !entry.takes_from(&record.bits[0]) || live == 0 {
@@ -101,12 +112,11 @@ impl Entered<'_> {
             record.free_slots.store(credit, Ordering::Relaxed);
             return true;
         }
-        let Some(handle) = records.handle(record) else {
-            return false;
-        };
+        // SAFETY: the record is that of a span.
+        let handle = unsafe { records.handle_at_once(record) };
         // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
         let slots = entry.slots.get();
-        let live = slots - credit_of_full(slots);
+        let live = slots - entry.full_credit.get();
         if entry.has_one_word() && entry.is_used_up() {
             self.switch_to(records, (handle, record), live, entry);
             return true;
@@ -115,7 +125,7 @@ impl Entered<'_> {
             return false;
         }
         record.previous.store(0, Ordering::Relaxed);
-        entry.push(records, handle);
+        entry.push(records, (handle, record));
         record.free_slots.store(live, Ordering::Relaxed);
         true
     }
@@ -131,13 +141,14 @@ impl Entered<'_> {
         entry: &ClassSpans,
     ) {
         if let Some(full) = entry.current() {
-            self.mark_full(records.get(full).record, entry.slots.get());
+            self.mark_full(records.record(full), entry);
         }
         record.previous.store(0, Ordering::Relaxed);
         let credit = credit_of_current(live, entry.slots.get());
         record.free_slots.store(credit, Ordering::Relaxed);
         entry.current.set(handle.0.get());
-        let start = records.machine().pointer(record.base::<M>());
+        // SAFETY: the span is this CPU's.
+        let start = unsafe { records.start_of(record) };
         // SAFETY: the span is the current one now, and begins there.
         unsafe { entry.take_from_first(record, start) };
         if live == 0 {

@@ -37,7 +37,7 @@ impl Kept {
             return;
         };
         let mut changed = list.get();
-        changed.push(records, handle);
+        changed.link(records, handle);
         list.set(changed);
         count.set(count.get() + 1);
         self.pages.set(self.pages.get() + pages);

@@ -10,7 +10,6 @@ use core::ptr::NonNull;
 use archipelago_api::VirtAddr;
 
 use super::super::record::{Record, WORD_BITS};
-use super::tag::Owner;
 use crate::base::sparse::{Entry, Zeroed};
 use crate::base::sync::{AtomicPtr, CoreUsize as AtomicUsize, Ordering};
 use crate::base::{PageIdx, PageRun, Shape};
@@ -194,16 +193,6 @@ impl MappedSpan {
     pub(crate) unsafe fn record<'a>(self) -> &'a Record {
         // SAFETY: there is a record; its fields are atomics, and are shared.
         unsafe { self.0.as_ref() }
-    }
-
-    /// The CPU that owns the span.
-    ///
-    /// # Safety
-    /// The record stays one during the call: the span is in use.
-    #[inline(always)]
-    pub(crate) unsafe fn owner(self) -> Option<Owner> {
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.record() }.tag().owner()
     }
 
     /// The word of live bits that has the bit of `slot`.

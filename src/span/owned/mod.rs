@@ -10,6 +10,7 @@
 
 mod atomics;
 mod block;
+mod credit;
 mod emptied;
 mod entry;
 mod frees;

@@ -12,10 +12,10 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::{keep_in_number, keep_in_word, set_in_number, swap_mask};
 use super::block::{Emptied, Entered};
+use super::credit::{FEW_SLOTS, FULL, LOOK};
 use super::entry::ClassSpans;
 use super::frees::add_credit;
 use super::places::{Place, remote_words};
-use super::state::{FEW_SLOTS, FULL, LOOK};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
 use crate::base::sync::CoreUsize as AtomicUsize;
@@ -30,15 +30,12 @@ impl Entered<'_> {
         place: Place,
     ) -> Option<NonNull<u8>> {
         let entry = self.entry(place);
-        // Somebody else may have been inside when the caller looked at the word.
-        if let Some(taken) = entry.take() {
-            return Some(taken);
-        }
         if !entry.has_one_word() {
             return None;
         }
-        let record = records.get(self.start_next(records, entry)?).record;
-        let start = records.machine().pointer(record.base::<M>());
+        let record = records.record(self.start_next(records, entry)?);
+        // SAFETY: the span is this CPU's.
+        let start = unsafe { records.start_of(record) };
         // SAFETY: the span is the current one now, and begins there.
         unsafe { entry.take_from_first(record, start) };
         entry.take()
@@ -82,9 +79,9 @@ impl Entered<'_> {
         let handle = entry.pop(records)?;
         let slots = entry.slots.get();
         if let Some(full) = entry.current() {
-            self.mark_full(records.get(full).record, slots);
+            self.mark_full(records.record(full), entry);
         }
-        let record = records.get(handle).record;
+        let record = records.record(handle);
         if slots > FEW_SLOTS {
             // SAFETY: the span is the CPU's, and the block is entered.
             unsafe { add_credit(record, LOOK) };
@@ -166,7 +163,7 @@ impl Entered<'_> {
                 if self.hand_over::<M>(span, Place::of_tag(span.record.tag())) {
                     visit(handle);
                 } else {
-                    stay.push(records, handle);
+                    stay.link(records, handle);
                 }
             }
             entry.queue_mut(|queue| *queue = stay);

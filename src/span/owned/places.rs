@@ -33,6 +33,7 @@ pub(super) const ENTRY_BYTES: usize = 64;
 
 /// The place of an entry in a CPU's block, in bytes; 0 for a layout that no CPU's span serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Place(usize);
 
 /// The places of all layouts.
@@ -62,6 +63,21 @@ impl Place {
         } else {
             Self::NONE
         }
+    }
+
+    /// The place of a span with this tag, of a CPU.
+    ///
+    /// # Safety
+    /// The tag is one that a block has given a span, which is still the CPU's.
+    #[inline(always)]
+    pub(super) const unsafe fn of_owned(tag: Tag) -> Self {
+        Self(tag.place())
+    }
+
+    /// Whether a span with this tag has this place.
+    #[inline(always)]
+    pub(crate) const fn is_of(self, tag: Tag) -> bool {
+        self.0 == tag.place()
     }
 
     /// [`bytes`](Self::bytes) as a tag has it.

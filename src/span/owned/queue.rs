@@ -9,9 +9,9 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::swap_number;
 use super::block::{Emptied, Entered};
+use super::credit::{FULL, LOOK, credit_of_current};
 use super::entry::ClassSpans;
 use super::places::Place;
-use super::state::{FULL, LOOK, credit_of_current, credit_of_full};
 use crate::arena::SpanHandle;
 
 impl Entered<'_> {
@@ -28,7 +28,7 @@ impl Entered<'_> {
         if record.previous.load(Ordering::Relaxed) == FULL {
             // All of the credit of a full span was spent, and no slot of it was taken meanwhile.
             let slots = entry.slots.get();
-            let live = slots - credit_of_full(slots);
+            let live = slots - entry.full_credit.get();
             self.push(records, handle, record, entry);
             if live == 0 {
                 return self.keep(records, (handle, record), entry);
@@ -110,7 +110,7 @@ impl Entered<'_> {
         record.tag.store(self.tag(place).0, Ordering::Release);
         if entry.has_one_word() && entry.is_used_up() {
             if let Some(full) = entry.current() {
-                self.mark_full(records.get(full).record, entry.slots.get());
+                self.mark_full(records.record(full), entry);
             }
         } else {
             self.leave_current(records, entry);
@@ -119,7 +119,8 @@ impl Entered<'_> {
         record.free_slots.store(credit, Ordering::Relaxed);
         record.previous.store(0, Ordering::Relaxed);
         entry.current.set(handle.0.get());
-        let start = records.machine().pointer(record.base::<M>());
+        // SAFETY: the span is this CPU's.
+        let start = unsafe { records.start_of(record) };
         // SAFETY: the span is the current one now, and begins there.
         unsafe { entry.take_from_first(record, start) };
     }
@@ -137,7 +138,7 @@ impl Entered<'_> {
             self.push(records, handle, span.record, entry);
             span.record.free_slots.store(live.max(1), Ordering::Relaxed);
         } else {
-            self.mark_full(span.record, slots);
+            self.mark_full(span.record, entry);
         }
     }
 
@@ -174,8 +175,8 @@ impl Entered<'_> {
             if word.load(Ordering::Relaxed) == full {
                 continue;
             }
-            let first = span.record.base::<M>();
-            let start = records.machine().pointer(first);
+            // SAFETY: the span is this CPU's.
+            let start = unsafe { records.start_of(span.record) };
             // SAFETY: the slot of the word's first bit lies in the span.
             let base = unsafe { start.add(at * WORD_BITS * entry.size()) };
             // SAFETY: 1. the word is the current span's; 2. base and value are as said.

@@ -1,9 +1,4 @@
 //! The state of a span that a CPU owns: current, in the queue of its class, full, or empty.
-//!
-//! A span has **credit**: so many frees until somebody looks at it. That of a span in the queue is
-//! the number of its live slots, so that the free which empties it finds it empty. A full span is
-//! on no list, and comes into the queue when its credit is spent. The current span is looked at now
-//! and then.
 
 use core::sync::atomic::Ordering;
 
@@ -14,17 +9,11 @@ use super::super::records::Records;
 use super::super::slots::SpanRef;
 use super::atomics::swap_number;
 use super::block::Entered;
+use super::credit::{FULL, credit_of_full};
 use super::entry::ClassSpans;
 use super::places::{Place, remote_words};
 use super::tag::Tag;
 use crate::arena::SpanHandle;
-
-/// Frees after which a current span is looked at that may be empty.
-pub(super) const LOOK: u16 = 4;
-/// Spans of so many slots or fewer are queued at their first free, others after a quarter.
-pub(super) const FEW_SLOTS: u16 = 16;
-/// The link back of a span that is full and not in the queue.
-pub(super) const FULL: u32 = u32::MAX;
 
 impl Entered<'_> {
     /// Gives up a span that is on no list, and may have live slots, unless somebody is freeing one
@@ -62,11 +51,11 @@ impl Entered<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn mark_full(&self, record: &Record, slots: u16) {
+    pub(super) fn mark_full(&self, record: &Record, entry: &ClassSpans) {
         record.previous.store(FULL, Ordering::Relaxed);
         record
             .free_slots
-            .store(credit_of_full(slots), Ordering::Relaxed);
+            .store(entry.full_credit.get(), Ordering::Relaxed);
     }
 
     pub(super) fn live_slots(&self, span: SpanRef<'_>, entry: &ClassSpans) -> u16 {
@@ -85,22 +74,6 @@ impl Entered<'_> {
         record.previous.store(0, Ordering::Relaxed);
         entry.queue_mut(|queue| queue.link(records, handle));
     }
-}
-
-/// The frees after which a full span of `slots` slots comes into the queue.
-#[inline(always)]
-pub(super) const fn credit_of_full(slots: u16) -> u16 {
-    if slots <= FEW_SLOTS { 1 } else { slots / 4 }
-}
-
-/// The frees after which a current span with `live` live slots of `slots` is looked at: when it may
-/// be empty, or, where looking costs more than the memory is worth, a little later.
-#[inline(always)]
-pub(super) const fn credit_of_current(live: u16, slots: u16) -> u16 {
-    if slots > FEW_SLOTS {
-        return live + live / 2 + LOOK;
-    }
-    if live > 0 { live } else { 1 }
 }
 
 /// Whether a span that is a CPU's, of `slots` slots, has as many live ones as its credit says, if

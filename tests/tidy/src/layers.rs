@@ -82,6 +82,7 @@ const ORDERS: &[Order] = &[
             "scannable/hooks.rs",
             "retired.rs",
             "blocks.rs",
+            "missed.rs",
             "reclaim.rs",
             "cpu_memory.rs",
             "spans.rs",

@@ -42,12 +42,14 @@ fn the_next_span_of_one_word_is_at_hand() {
         for slot in 0..frees {
             assert_eq!(next.free(slot), None);
         }
-        assert_eq!(stage.take_next(class), Some(current.slot(0)));
+        assert_eq!(stage.take_at_once(class), Some(current.slot(0)));
         while stage.take_at_once(class).is_some() {}
-        for slot in 0..frees {
-            assert_eq!(stage.take_next(class), Some(next.slot(slot)), "{slots}");
-            assert!(stage.is_current(next) && current.is_full());
+        assert_eq!(stage.take_next(class), Some(next.slot(0)), "{slots}");
+        assert!(stage.is_current(next) && current.is_full());
+        for slot in 1..frees {
+            assert_eq!(stage.take_at_once(class), Some(next.slot(slot)), "{slots}");
         }
+        assert_eq!(stage.take_at_once(class), None);
         assert_eq!(stage.take_next(class), None);
     }
 }
@@ -60,7 +62,12 @@ fn the_next_span_of_several_words_takes_longer() {
     span.leave();
     assert_eq!(stage.take_next(class), None);
     assert_eq!(stage.take(class), Some(span.slot(0)));
-    assert_eq!(stage.take_next(class), Some(span.slot(1)));
+    while stage.take_at_once(class).is_some() {}
+    assert_eq!(
+        stage.take_next(class),
+        None,
+        "another word takes longer, too"
+    );
 }
 
 #[test]

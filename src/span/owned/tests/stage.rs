@@ -14,11 +14,11 @@ use crate::region::{Purpose, Source as _};
 use crate::span::class::{ClassTable, SizeClass};
 use crate::span::class_table::table;
 use crate::span::owned::block::{CpuBlock, Emptied, Entered};
+use crate::span::owned::credit::FULL;
 use crate::span::owned::frees::OwnFree;
 use crate::span::owned::map::{MapEntry, SpanMap};
 use crate::span::owned::places::{Place, remote_words};
 use crate::span::owned::remote::RemoteFree;
-use crate::span::owned::state::FULL;
 use crate::span::owned::tag::{Owner, Tag};
 use crate::span::record::{Kind, NARROW_SLOTS, Record, WORD_BITS};
 use crate::span::records::Records;
@@ -330,8 +330,11 @@ impl Span<'_> {
         // SAFETY: nobody uses the slot.
         match unsafe { entered.free_at::<Plain>(self.slot(slot), self.place()) } {
             OwnFree::Done => None,
-            OwnFree::Spent(span) => Some(entered.settle(self.stage.records(), span)),
-            OwnFree::Refused => panic!("the slot is live"),
+            OwnFree::Spent(span) => {
+                let tag = self.get().record.tag();
+                Some(entered.settle(self.stage.records(), span, tag))
+            }
+            OwnFree::Elsewhere(_) | OwnFree::Refused => panic!("the slot is live"),
         }
     }
 
@@ -340,7 +343,7 @@ impl Span<'_> {
         let entered = self.stage.enter();
         // SAFETY: nobody uses the slots.
         let freed = unsafe { entered.free_at::<Plain>(address, self.place()) };
-        !matches!(freed, OwnFree::Refused)
+        !matches!(freed, OwnFree::Elsewhere(_) | OwnFree::Refused)
     }
 
     /// Frees a live slot on another CPU.

@@ -4,6 +4,8 @@
 mod atomics;
 #[path = "../../../../../src/span/owned/block.rs"]
 mod block;
+#[path = "../../../../../src/span/owned/credit.rs"]
+mod credit;
 #[path = "../../../../../src/span/owned/emptied.rs"]
 mod emptied;
 #[path = "../../../../../src/span/owned/entry.rs"]
