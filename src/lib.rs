@@ -91,7 +91,7 @@ extern crate alloc;
 extern crate std;
 
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
+    AllocFlags, CpuId, CpuSlot, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
     SpanReport, VirtAddr, VirtRange, context, kernels,
 };
 pub use global::{alloc_at_once, alloc_slowly, alloc_soon, alloc_zeroed_slowly};

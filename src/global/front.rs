@@ -96,7 +96,7 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if !Self::HAS_CPUS {
             if let Some(pointer) = NonNull::new(pointer) {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use archipelago_api::{Kernel, Machine};
+use archipelago_api::{CpuSlot, Kernel, Machine};
 
 use super::object_heap::Heap;
 use crate::arena::SpanHandle;
@@ -73,7 +73,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// made.
     #[inline(always)]
     fn block_or_nobodys(self, number: usize) -> Option<&'a CpuBlock> {
-        let first = self.heap.central.blocks.load(Ordering::Acquire);
+        let first = self.heap.central.blocks.first.load(Ordering::Acquire);
         let block = if K::CPUS == 1 {
             // SAFETY: the pointer is never null where there is one CPU.
             unsafe { NonNull::new_unchecked(first.cast()) }
@@ -90,7 +90,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The span is still the CPU's.
     #[inline(always)]
     pub(super) unsafe fn block_of_owner(self, tag: Tag) -> &'a CpuBlock {
-        let first = self.heap.central.blocks.load(Ordering::Acquire);
+        let first = self.heap.central.blocks.first.load(Ordering::Acquire);
         // SAFETY: the span is a CPU's, which has a block.
         let first = unsafe { NonNull::new_unchecked(first) };
         if K::CPUS == 1 {
@@ -132,21 +132,58 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if !Heap::<M, K>::HAS_CPUS {
             return None;
         }
-        let number = if K::CPUS == 1 {
-            0
+        let block = if K::CPUS == 1 {
+            self.block_or_nobodys(0)?
         } else {
-            usize::from(K::cpu_at_hand().0)
+            self.block_at_hand()?
         };
         // SAFETY: as for `enter`.
-        unsafe { self.block_or_nobodys(number)?.enter(K::REENTRY) }
+        unsafe { block.enter(K::REENTRY) }
+    }
+
+    /// The block that the slot of this CPU leads to; without slots, the CPU's.
+    #[inline(always)]
+    fn block_at_hand(self) -> Option<&'a CpuBlock> {
+        K::with_cpu_slot(|slot| {
+            let Some(slot) = slot else {
+                return self.block();
+            };
+            let block = slot.get(self.heap.central.blocks.key())?.cast();
+            // SAFETY: this heap has put a block there. Blocks were set up before, stay, and are
+            // shared.
+            Some(unsafe { block.as_ref() })
+        })
     }
 
     /// Enters the block of this CPU, unless somebody is inside.
     #[inline(always)]
     pub(super) fn enter(self) -> Option<Entered<'a>> {
+        let block = self.block()?;
+        if K::CPUS != 1 && K::with_cpu_slot(|slot| slot.is_some_and(CpuSlot::is_free)) {
+            self.claim_slot();
+        }
         // SAFETY: the block is this CPU's, as far as the kernel's `REENTRY` says that CPUs are told
         // apart.
-        unsafe { self.block()?.enter(K::REENTRY) }
+        unsafe { block.enter(K::REENTRY) }
+    }
+
+    /// Puts the block of this CPU into its slot.
+    #[cold]
+    #[inline(never)]
+    fn claim_slot(self) {
+        // Masked: the slot and the number are those of one CPU.
+        let state = K::disable_interrupts();
+        if let Some(block) = self.block() {
+            K::with_cpu_slot(|slot| {
+                // SAFETY: the block is this CPU's.
+                let claim = |slot: &CpuSlot| unsafe {
+                    slot.claim(self.heap.central.blocks.key(), NonNull::from(block).cast());
+                };
+                slot.map(claim)
+            });
+        }
+        // SAFETY: the state is of the call above.
+        unsafe { K::restore_interrupts(state) };
     }
 
     /// Retires a span that a CPU has given up because it is empty.
@@ -175,7 +212,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
 
     /// Whether the block of the one CPU was made, or the table of blocks.
     fn has_blocks(self) -> bool {
-        let first = self.heap.central.blocks.load(Ordering::Relaxed);
+        let first = self.heap.central.blocks.first.load(Ordering::Relaxed);
         let is_nobodys = K::CPUS == 1 && first == CpuBlock::nobodys().as_ptr().cast();
         Heap::<M, K>::HAS_CPUS && !first.is_null() && !is_nobodys
     }

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use archipelago_api::{AllocFlags, Kernel, Machine};
+use archipelago_api::{AllocFlags, HeapKey, Kernel, Machine};
 
 use super::blocks::Cpus;
 use super::object_heap::Heap;
@@ -54,12 +54,13 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     fn make_block_of(self, online: &Online<M>, number: u16) -> Result<(), Cause> {
         let pages = &self.heap.pages;
         let blocks = &self.heap.central.blocks;
-        if K::CPUS > 1 && blocks.load(Ordering::Relaxed).is_null() {
+        if K::CPUS > 1 && blocks.first.load(Ordering::Relaxed).is_null() {
             let count = usize::from(K::CPUS);
             let table =
                 pages.take_metadata::<BlockPlace>(online, self.heap, Purpose::Spans, count)?;
             let first = table.into_slice().as_ptr().cast_mut().cast();
-            blocks.store(first, Ordering::Release);
+            blocks.first.store(first, Ordering::Release);
+            blocks.set_key(HeapKey::next());
         }
         let memory = pages.take_metadata::<CpuBlock>(online, self.heap, Purpose::Spans, 1)?;
         let block = memory.into_entry();
@@ -70,9 +71,9 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         block.set_up(Owner::new(number), Heap::<M, K>::TABLE, map);
         if K::CPUS == 1 {
             let block = core::ptr::from_ref(block).cast_mut();
-            blocks.store(block.cast(), Ordering::Release);
+            blocks.first.store(block.cast(), Ordering::Release);
         } else {
-            let first = NonNull::new(blocks.load(Ordering::Acquire));
+            let first = NonNull::new(blocks.first.load(Ordering::Acquire));
             let place = first.and_then(|first| Self::place_in(first, usize::from(number)));
             if let Some(place) = place {
                 place.publish(block);

@@ -3,14 +3,13 @@
 //! The lists own their lock, the outermost. Span records and alloc bits change under it.
 
 use core::num::NonZeroU32;
-use core::sync::atomic::AtomicPtr;
 
 use archipelago_api::{Kernel, Machine};
 
 use super::class::{SPAN_CLASSES, Scan, SizeClass, SpanClass};
 use super::counts::SpanCounts;
 use super::list::RecordList;
-use super::owned::CpuBlock;
+use super::owned::Blocks;
 use super::pool::{Pool, RecordPage};
 use super::record::{Kind, Record};
 use super::records::{RecordKind, Records};
@@ -25,22 +24,15 @@ use crate::base::sparse::Zeroed;
 /// The central lists of a heap in the kernel `K`, behind their lock.
 pub(crate) struct Central<K: Kernel> {
     lists: RankedLock<Lists, K, { rank::CENTRAL }>,
-    /// The block of the kernel's one CPU; that of nobody before it is made. Or the places of the
-    /// blocks of its CPUs; null before they are made.
-    pub(crate) blocks: AtomicPtr<u8>,
+    pub(crate) blocks: Blocks,
 }
 
 impl<K: Kernel> Central<K> {
     /// Lists without spans, for one CPU that is to own spans, or for others.
     pub(crate) const fn new(is_for_one: bool) -> Self {
-        let blocks = if is_for_one {
-            CpuBlock::nobodys().cast().as_ptr()
-        } else {
-            core::ptr::null_mut()
-        };
         Self {
             lists: RankedLock::new(Lists::new()),
-            blocks: AtomicPtr::new(blocks),
+            blocks: Blocks::new(is_for_one),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use core::{fmt, hint};
 
-use crate::{AllocFlags, Reentry, Report};
+use crate::{AllocFlags, CpuSlot, Reentry, Report};
 
 /// The number of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,13 +79,37 @@ pub trait Kernel: 'static {
         CpuId(0)
     }
 
-    /// [`current_cpu`](Self::current_cpu), or a number that is no CPU's if finding the CPU takes
-    /// more than a few instructions this time: the request then goes a longer way, which asks
-    /// again.
-    #[must_use]
+    /// Calls `work` with the slot of the CPU that this runs on, or without one if the kernel keeps
+    /// none: the heap then asks for the CPU's number, which takes it some instructions more.
+    ///
+    /// A kernel of several CPUs that own spans keeps one slot for each, beside what else it keeps
+    /// for the CPU, where it finds it in an instruction or two. The slot may be another CPU's by
+    /// the time that `work` uses it, if threads may come between and go on elsewhere.
+    ///
+    /// ```
+    /// use archipelago_api::CpuSlot;
+    ///
+    /// /// What a kernel keeps for a CPU, at an address that a register of the CPU holds.
+    /// struct Area {
+    ///     heap: CpuSlot,
+    ///     // ...
+    /// }
+    ///
+    /// fn area_of_this_cpu() -> &'static Area {
+    /// #   static AREA: Area = Area { heap: CpuSlot::new() };
+    /// #   &AREA
+    ///     // ...
+    /// }
+    ///
+    /// // In the implementation of `Kernel`:
+    /// fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+    ///     work(Some(&area_of_this_cpu().heap))
+    /// }
+    /// # assert!(with_cpu_slot(|slot| slot.is_some_and(CpuSlot::is_free)));
+    /// ```
     #[inline(always)]
-    fn cpu_at_hand() -> CpuId {
-        Self::current_cpu()
+    fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        work(None)
     }
 
     /// A number that tells apart the threads of control that may be inside the heap at once: any

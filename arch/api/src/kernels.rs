@@ -16,7 +16,7 @@ use core::hint;
 use core::marker::PhantomData;
 
 use crate::context::{Context, Ordinary};
-use crate::{AllocFlags, CpuId, InterruptState, Kernel, Reentry, Report};
+use crate::{AllocFlags, CpuId, CpuSlot, InterruptState, Kernel, Reentry, Report};
 
 /// Masking interrupts on one kind of CPU.
 pub trait Interrupts: 'static {
@@ -84,6 +84,13 @@ pub trait Cpus: 'static {
 
     /// The CPU that this runs on. No two CPUs have one number.
     fn current_cpu() -> CpuId;
+
+    /// Calls `work` with the slot of the CPU that this runs on, if there are slots: see
+    /// [`Kernel::with_cpu_slot`].
+    #[inline(always)]
+    fn with_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        work(None)
+    }
 }
 
 /// The threads of a kernel that switches them in interrupts.
@@ -209,6 +216,11 @@ impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, 
     #[inline]
     fn current_cpu() -> CpuId {
         P::current_cpu()
+    }
+
+    #[inline(always)]
+    fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        P::with_slot(work)
     }
 
     #[inline]

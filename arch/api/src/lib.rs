@@ -27,6 +27,7 @@
 
 mod addr;
 pub mod context;
+mod cpu_slot;
 #[cfg(feature = "critical-section")]
 mod critical;
 mod error;
@@ -41,6 +42,7 @@ mod reentry;
 mod report;
 
 pub use addr::{Offset, PhysAddr, VirtAddr};
+pub use cpu_slot::{CpuSlot, HeapKey};
 #[cfg(feature = "critical-section")]
 pub use critical::CriticalSection;
 pub use error::{Busy, CommitError, PrepareError, ReserveError};

@@ -33,8 +33,8 @@ impl Reentry {
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there but
     ///   handlers that interrupt it and return before it goes on.
-    /// - No two CPUs have the same number at the same time, and if [`Kernel::CPUS`] is 1, one CPU
-    ///   alone uses the heap.
+    /// - No two CPUs have the same number or the same slot at the same time, and if
+    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
     ///
     /// [`Kernel::CPUS`]: crate::Kernel::CPUS
     #[must_use]
@@ -46,8 +46,8 @@ impl Reentry {
     ///
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there.
-    /// - No two CPUs have the same number at the same time, and if [`Kernel::CPUS`] is 1, one CPU
-    ///   alone uses the heap.
+    /// - No two CPUs have the same number or the same slot at the same time, and if
+    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
     ///
     /// [`Kernel::CPUS`]: crate::Kernel::CPUS
     #[must_use]

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 
-use archipelago_api::CpuId;
+use archipelago_api::{CpuId, CpuSlot};
 
 /// Words of the bitmap of numbers.
 const WORDS: usize = 16;
@@ -22,6 +22,8 @@ thread_local! {
     /// The number of this thread, [`BEYOND`] before it was asked for. Without a destructor, so that
     /// an allocator may use it at any time.
     static OWN: Cell<CpuId> = const { Cell::new(BEYOND) };
+    /// The slot of this thread: as it was when the thread got a number.
+    static SLOT: CpuSlot = const { CpuSlot::new() };
     /// A byte whose address no other thread has.
     static PLACE: u8 = const { 0 };
 }
@@ -36,10 +38,10 @@ pub(crate) fn current() -> CpuId {
     })
 }
 
-/// The number of this thread, if it has one already.
+/// The slot of this thread.
 #[inline(always)]
-pub(crate) fn at_hand() -> CpuId {
-    OWN.get()
+pub(crate) fn with_slot<R>(work: impl FnOnce(&CpuSlot) -> R) -> R {
+    SLOT.with(work)
 }
 
 /// A number that no other live thread has.

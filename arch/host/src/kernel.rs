@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::hint;
 
-use archipelago_api::{CpuId, InterruptState, Kernel, Report};
+use archipelago_api::{CpuId, CpuSlot, InterruptState, Kernel, Report};
 
 use crate::{cpu, message};
 
@@ -45,8 +45,8 @@ impl Kernel for HostKernel {
     }
 
     #[inline(always)]
-    fn cpu_at_hand() -> CpuId {
-        cpu::at_hand()
+    fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        cpu::with_slot(|slot| work(Some(slot)))
     }
 
     fn current_thread() -> usize {

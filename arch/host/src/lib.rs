@@ -63,7 +63,7 @@ mod message;
 mod reservations;
 
 pub use archipelago::{AllocFlags, Heap, Stats, Window};
-pub use archipelago_api::{CpuId, Fault, InterruptState, Kernel, Reentry, Report};
+pub use archipelago_api::{CpuId, CpuSlot, Fault, InterruptState, Kernel, Reentry, Report};
 pub use error::HostError;
 pub use heap::HostHeap;
 pub use kernel::HostKernel;

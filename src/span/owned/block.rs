@@ -23,7 +23,7 @@ use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
-use crate::base::sync::{AtomicBool, AtomicPtr, Ordering};
+use crate::base::sync::{AtomicBool, Ordering};
 
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
@@ -75,28 +75,6 @@ const _: () = assert!(
         && align_of::<Nobodys>() == align_of::<CpuBlock>(),
     "the block that is nobody's has the layout of a block"
 );
-
-/// The place of a CPU's block in the table of blocks; null before it is made.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct BlockPlace(AtomicPtr<CpuBlock>);
-
-// SAFETY: null is a pointer; it is shared through an atomic, and needs no drop.
-unsafe impl sparse::Entry for BlockPlace {}
-
-impl BlockPlace {
-    /// The block, if it was made.
-    #[inline(always)]
-    pub(crate) fn block(&self) -> Option<NonNull<CpuBlock>> {
-        NonNull::new(self.0.load(Ordering::Acquire))
-    }
-
-    /// Publishes the block.
-    pub(crate) fn publish(&self, block: &'static CpuBlock) {
-        let block = core::ptr::from_ref(block).cast_mut();
-        self.0.store(block, Ordering::Release);
-    }
-}
 
 /// Proof that the caller is the one who touches the block.
 #[derive(Debug)]

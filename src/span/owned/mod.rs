@@ -21,17 +21,19 @@ mod places;
 mod queue;
 mod remote;
 mod state;
+mod table;
 mod tag;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use atomics::ARE_THERE;
 pub(super) use atomics::take_word;
-pub(crate) use block::{BlockPlace, CpuBlock, Emptied, Entered};
+pub(crate) use block::{CpuBlock, Emptied, Entered};
 pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
 pub(crate) use remote::RemoteFree;
 pub(crate) use state::full_is_counted;
+pub(crate) use table::{BlockPlace, Blocks};
 pub(crate) use tag::{Owner, Tag};

@@ -54,7 +54,7 @@ mod span;
 pub mod testing;
 
 pub use archipelago_api::{
-    AllocFlags, CpuId, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
+    AllocFlags, CpuId, CpuSlot, Fault, InterruptState, Kernel, Machine, PhysAddr, Reentry, Report,
     SpanReport, VirtAddr, VirtRange, context, kernels,
 };
 pub use global::{alloc_at_once, alloc_slowly, alloc_soon, alloc_zeroed_slowly};

@@ -10,6 +10,7 @@ use crate::source::Source;
 /// the number of blocks, implementations, traits and functions that it opens. A change that adds
 /// one changes a number here.
 const LEDGER: &[(&str, usize)] = &[
+    ("arch/api/src/cpu_slot.rs", 4),
     ("arch/api/src/critical.rs", 10),
     ("arch/api/src/kernel.rs", 1),
     ("arch/api/src/kernels.rs", 3),
@@ -73,11 +74,11 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/global/front.rs", 33),
     ("src/heap/alloc.rs", 1),
     ("src/heap/early.rs", 13),
-    ("src/heap/blocks.rs", 15),
+    ("src/heap/blocks.rs", 18),
     ("src/heap/cpus.rs", 16),
     ("src/heap/cpu_memory.rs", 1),
     ("src/heap/retired.rs", 4),
-    ("src/span/owned/block.rs", 18),
+    ("src/span/owned/block.rs", 17),
     ("src/span/owned/entry.rs", 9),
     ("src/span/owned/frees.rs", 17),
     ("src/span/owned/map.rs", 17),
@@ -85,6 +86,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/span/owned/places.rs", 1),
     ("src/span/owned/queue.rs", 5),
     ("src/span/owned/remote.rs", 1),
+    ("src/span/owned/table.rs", 1),
     ("src/span/owned/tests/blocks.rs", 6),
     ("src/span/owned/tests/map.rs", 2),
     ("src/span/owned/tests/stage.rs", 12),

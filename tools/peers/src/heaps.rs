@@ -12,7 +12,7 @@ use spin::Mutex;
 use talc::TalcLock;
 use talc::source::Manual;
 
-use crate::one_thread::OneThread;
+use crate::kernels::{OneThread, Shared};
 
 /// A heap that is compared.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ const GIVEN_BYTES: usize = 1 << 30;
 
 /// The harness's own memory, so that no heap that is measured serves anything else.
 #[global_allocator]
-static HARNESS: HostHeap = HostHeap::new();
+static HARNESS: HostHeap<Shared> = HostHeap::with_kernel(1 << 36);
 
 static ARCHIPELAGO: HostHeap = HostHeap::new();
 static ARCHIPELAGO_ONE: HostHeap<OneThread> = HostHeap::with_kernel(GIVEN_BYTES);

@@ -12,7 +12,7 @@
 extern crate alloc;
 
 mod heaps;
-mod one_thread;
+mod kernels;
 mod page;
 mod times;
 

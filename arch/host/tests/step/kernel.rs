@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 
-use archipelago_host::{AllocFlags, CpuId, InterruptState, Kernel, Reentry, Report};
+use archipelago_host::{AllocFlags, CpuId, CpuSlot, InterruptState, Kernel, Reentry, Report};
 
 use crate::trap;
 
@@ -14,6 +14,9 @@ static IS_STEPPED: AtomicBool = AtomicBool::new(false);
 
 /// The CPU that runs.
 static CPU: AtomicU16 = AtomicU16::new(0);
+
+/// The slots of CPUs.
+static SLOTS: [CpuSlot; 3] = [const { CpuSlot::new() }; 3];
 
 /// Whether a handler runs.
 static IN_HANDLER: AtomicBool = AtomicBool::new(false);
@@ -77,6 +80,15 @@ impl<const CPUS: u16, const PREEMPTS: bool> Kernel for Stepped<CPUS, PREEMPTS> {
 
     fn current_cpu() -> CpuId {
         CpuId(CPU.load(Relaxed))
+    }
+
+    /// Kernels that do not switch threads keep no slots, so that both ways are tried.
+    fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        work(
+            SLOTS
+                .get(usize::from(CPU.load(Relaxed)))
+                .filter(|_| PREEMPTS),
+        )
     }
 
     /// One thread runs at a time, and nothing interrupts the machine that could call it.

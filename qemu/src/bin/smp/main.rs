@@ -35,7 +35,7 @@ use core::hint;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago::{Heap, Purpose};
-use archipelago_api::CpuId;
+use archipelago_api::{CpuId, CpuSlot};
 use archipelago_api::context::HandlersOf;
 use archipelago_api::kernels::Cpus;
 use archipelago_qemu::protocol::{self, Test};
@@ -60,6 +60,11 @@ impl Cpus for Numbered {
 
     fn current_cpu() -> CpuId {
         current_cpu()
+    }
+
+    fn with_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
+        static SLOTS: [CpuSlot; MOST_CPUS] = [const { CpuSlot::new() }; MOST_CPUS];
+        work(SLOTS.get(usize::from(current_cpu().0)))
     }
 }
 

@@ -26,6 +26,8 @@ mod queue;
 mod remote;
 #[path = "../../../../../src/span/owned/state.rs"]
 mod state;
+#[path = "../../../../../src/span/owned/table.rs"]
+mod table;
 #[path = "../../../../../src/span/owned/tag.rs"]
 mod tag;
 
@@ -38,4 +40,5 @@ pub(crate) use block::{CpuBlock, Emptied, Entered};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
 pub(crate) use remote::RemoteFree;
+pub(crate) use table::Blocks;
 pub(crate) use tag::{Owner, Tag};
