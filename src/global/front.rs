@@ -5,8 +5,8 @@ use core::ptr::{self, NonNull};
 
 use archipelago_api::{AllocFlags, Kernel, Machine};
 
-use crate::heap::{AtOnce, Cpus, Heap, Missed, deallocate_slowly};
-use crate::span::MappedSpan;
+use crate::heap::{AtOnce, Cpus, ForAnother, Heap, Missed, announce_first, deallocate_slowly};
+use crate::span::{MappedSpan, Tag};
 
 /// Allocates memory for `layout`, of at least one byte, if the CPU that this runs on has a slot for
 /// it at hand: for front ends that prepare something before they make any other request.
@@ -112,8 +112,8 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
         match unsafe { self.cpus().free_at_once(start, layout) } {
             AtOnce::Done => {}
             // SAFETY: as above.
-            AtOnce::Elsewhere(span) => unsafe {
-                dealloc_for_another(self, pointer, layout.align(), layout.size(), span);
+            AtOnce::Elsewhere(span, own) => unsafe {
+                dealloc_for_another(self, pointer, layout.align(), layout.size(), span, own);
             },
             // SAFETY: as above.
             AtOnce::Refused => unsafe {
@@ -226,17 +226,17 @@ unsafe extern "C" fn dealloc_for_another<M: Machine, K: Kernel>(
     align: usize,
     size: usize,
     span: MappedSpan,
+    own: Tag,
 ) {
-    // SAFETY: the numbers are those of a layout.
-    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
     // SAFETY: memory that was handed out has an address.
     let start = unsafe { NonNull::new_unchecked(pointer) };
     // SAFETY: the caller's promise is the same.
-    if unsafe { heap.cpus().free_for_another(span, start, layout) } {
-        return;
+    match unsafe { heap.cpus().free_for_another(span, start, own) } {
+        ForAnother::Done => {}
+        ForAnother::First(freed) => announce_first(heap, freed),
+        // SAFETY: as above.
+        ForAnother::Refused => unsafe { dealloc_elsewhere(heap, pointer, align, size) },
     }
-    // SAFETY: as above.
-    unsafe { dealloc_elsewhere(heap, pointer, align, size) };
 }
 
 /// # Safety

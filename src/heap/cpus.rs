@@ -15,7 +15,7 @@ use crate::pageheap::{Online, ReadyRun, Want};
 use crate::region::Cause;
 use crate::span::{
     CpuBlock, Emptied, Entered, Kind, MappedSpan, OwnFree, Place, Record, RecordKind, RemoteFree,
-    SizeClass, SpanClass, SpanRef,
+    SizeClass, SpanClass, SpanRef, Tag,
 };
 
 /// The outcome of a free that is made at once if it can be.
@@ -23,8 +23,9 @@ use crate::span::{
 pub(crate) enum AtOnce {
     /// The object is free.
     Done,
-    /// The object is not this CPU's alone to free: its page is this span's.
-    Elsewhere(MappedSpan),
+    /// The object is not in a span of the CPU's alone: its page is this span's. Those of the CPU
+    /// alone that serve the layout have this tag.
+    Elsewhere(MappedSpan, Tag),
     /// The CPU's block is not at hand, or there is no such object in the CPU's spans.
     Refused,
 }
@@ -101,7 +102,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
                 look_at(self.heap, span);
                 AtOnce::Done
             }
-            OwnFree::Elsewhere(span) => AtOnce::Elsewhere(span),
+            OwnFree::Elsewhere(span, own) => AtOnce::Elsewhere(span, own),
             OwnFree::Refused => AtOnce::Refused,
         }
     }

@@ -40,4 +40,5 @@ pub(crate) use free::deallocate_slowly;
 pub use missed::Missed;
 pub use object_heap::Heap;
 pub use pages::{OwnedRun, Pages};
+pub(crate) use remote::{ForAnother, announce_first};
 pub use request::{AllocError, ReallocError};

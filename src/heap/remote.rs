@@ -2,44 +2,61 @@
 //! without a lock.
 
 use core::alloc::Layout;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use archipelago_api::{Kernel, Machine};
 
 use super::blocks::Cpus;
 use super::object_heap::Heap;
 use crate::pageheap::Online;
-use crate::span::{CpuBlock, MappedSpan, Place, Record, RemoteFree, Tag};
+use crate::span::{CpuBlock, MappedSpan, Marked, Place, Record, RemoteFree, Tag};
 
 /// An object in a span that a CPU owned when it was looked up.
-struct OwnedObject<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnedObject {
     span: MappedSpan,
-    record: &'a Record,
     tag: Tag,
-    owner: &'a CpuBlock,
-    place: Place,
     slot: usize,
 }
 
+/// The outcome of a free for another CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ForAnother {
+    /// The object is free.
+    Done,
+    /// The object is free as soon as this is [announced](announce).
+    First(OwnedObject),
+    /// No other CPU owns the span, or there is no such object; nothing has changed.
+    Refused,
+}
+
 impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
-    /// Frees an object whose page is that of `span`, if another CPU owns the span; `false`, and
-    /// nothing is changed, if none does, or there is no such object.
+    /// Frees an object whose page is that of `span`, if another CPU owns the span. The spans of this
+    /// CPU that serve the object's layout have the tag `own`.
     ///
     /// # Safety
-    /// As for [`Heap::deallocate`].
+    /// - As for [`Heap::deallocate`].
+    /// - A block of this heap gives spans the tag `own`.
     #[inline(always)]
     pub(crate) unsafe fn free_for_another(
         self,
         span: MappedSpan,
         pointer: NonNull<u8>,
-        layout: Layout,
-    ) -> bool {
+        own: Tag,
+    ) -> ForAnother {
+        // SAFETY: as in `owned_object`.
+        let tag = unsafe { span.record() }.tag();
+        if !tag.is_of_another(own) {
+            return ForAnother::Refused;
+        }
         // SAFETY: the caller's promise is the same.
-        let Some(found) = (unsafe { self.owned_object(span, pointer, layout) }) else {
-            return false;
-        };
-        // SAFETY: the slot is the caller's.
-        unsafe { self.free_for_owner(&found) }
+        let place = unsafe { Place::of_owned(own) };
+        // SAFETY: as above; and the tag is that of a span of a CPU, in that place.
+        match unsafe { self.object_in((span, tag), pointer, place) } {
+            // SAFETY: the object is the caller's.
+            Some(found) => unsafe { self.mark(found, place) },
+            None => ForAnother::Refused,
+        }
     }
 
     /// Frees an object that lies in a span that a CPU owns, be it this one; `false`, and nothing is
@@ -57,21 +74,20 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
             return false;
         };
         // SAFETY: the caller's promise is the same.
-        let Some(found) = (unsafe { self.owned_object(span, pointer, layout) }) else {
+        let found = unsafe { self.owned_object(span, pointer, Self::place_of(layout)) };
+        let Some(found) = found else {
             return false;
         };
-        if self
-            .block()
-            .is_some_and(|block| core::ptr::eq(block, found.owner))
-        {
+        let owner = self.owner_of(found);
+        if self.block().is_some_and(|block| ptr::eq(block, owner)) {
             // SAFETY: the slot is the caller's.
-            return unsafe { self.free_again(&found) };
+            return unsafe { self.free_again(found) };
         }
         // SAFETY: as above.
-        unsafe { self.free_for_owner(&found) }
+        unsafe { self.free_for_owner(found) }
     }
 
-    /// The object at `pointer`, whose page is that of `span`, if a CPU owns the span.
+    /// The object of `place` at `pointer`, whose page is that of `span`, if a CPU owns the span.
     ///
     /// # Safety
     /// As for [`Heap::deallocate`].
@@ -80,49 +96,72 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         self,
         span: MappedSpan,
         pointer: NonNull<u8>,
-        layout: Layout,
-    ) -> Option<OwnedObject<'a>> {
-        let place = Self::place_of(layout);
+        place: Place,
+    ) -> Option<OwnedObject> {
         // SAFETY: the caller's object keeps the span in use. Without one, the page is named as long
         // as a CPU owns the span, which needs a second free of the object at the same time to end.
-        let record: &Record = unsafe { span.record() };
-        let tag = record.tag();
-        let owner = self.block_of(tag.owner()?.number())?;
-        if !place.is_of(tag) {
+        let tag = unsafe { span.record() }.tag();
+        if tag.owner().is_none() || !place.is_of(tag) {
             return None;
         }
-        let base = record.base::<M>().value();
-        let offset = self.address_of(pointer)?.value().wrapping_sub(base);
-        let slot = owner.slot_at(place, offset)?;
-        Some(OwnedObject {
-            span,
-            record,
-            tag,
-            owner,
-            place,
-            slot,
-        })
+        // SAFETY: as above; and the tag is that of a span of a CPU, in that place.
+        unsafe { self.object_in((span, tag), pointer, place) }
     }
 
-    /// Frees an object of a span that another CPU owns.
+    /// The object at `pointer` in a span of `place` that a CPU owns, which has the tag.
+    ///
+    /// # Safety
+    /// - As for [`Heap::deallocate`].
+    /// - A block has given the span the tag, in this place.
+    #[inline(always)]
+    unsafe fn object_in(
+        self,
+        (span, tag): (MappedSpan, Tag),
+        pointer: NonNull<u8>,
+        place: Place,
+    ) -> Option<OwnedObject> {
+        // SAFETY: as in `owned_object`.
+        let base = unsafe { span.record() }.base::<M>().value();
+        let offset = self.address_of(pointer)?.value().wrapping_sub(base);
+        // SAFETY: the tag is that of a span of a CPU.
+        let slot = unsafe { self.block_of_owner(tag) }.slot_at(place, offset)?;
+        Some(OwnedObject { span, tag, slot })
+    }
+
+    /// The block of the CPU that owned the object's span.
+    #[inline(always)]
+    fn owner_of(self, found: OwnedObject) -> &'a CpuBlock {
+        // SAFETY: the tag is that of a span of a CPU.
+        unsafe { self.block_of_owner(found.tag) }
+    }
+
+    /// Marks an object of a span of `place` that another CPU owns as freed.
     ///
     /// # Safety
     /// The object is the caller's.
     #[inline(always)]
-    unsafe fn free_for_owner(self, found: &OwnedObject<'_>) -> bool {
-        // SAFETY: a heap that has blocks is online.
-        let online = unsafe { self.heap.pages.online_at_once() };
-        let span = (found.span, found.tag);
-        let slot = (found.place, found.slot);
-        // SAFETY: the slot is the caller's, and the tag is of that block.
-        match unsafe { found.owner.free_remotely_at(online.records(), span, slot) } {
-            RemoteFree::Done => true,
-            RemoteFree::Double => false,
-            RemoteFree::HandedOver => {
-                self.finish_free(online, found);
-                true
-            }
+    unsafe fn mark(self, found: OwnedObject, place: Place) -> ForAnother {
+        let (span, slot) = ((found.span, found.tag), (place, found.slot));
+        // SAFETY: the slot is the caller's, and the tag is of that block and place.
+        match unsafe { self.owner_of(found).mark(span, slot) } {
+            Marked::Done => ForAnother::Done,
+            Marked::First => ForAnother::First(found),
+            Marked::Double => ForAnother::Refused,
         }
+    }
+
+    /// Frees an object of a span that another CPU owns; `false` if it was freed before.
+    ///
+    /// # Safety
+    /// The object is the caller's.
+    unsafe fn free_for_owner(self, found: OwnedObject) -> bool {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.mark(found, Place::of_tag(found.tag)) } {
+            ForAnother::Done => {}
+            ForAnother::First(found) => announce(self.heap, found.span, found.tag, found.slot),
+            ForAnother::Refused => return false,
+        }
+        true
     }
 
     /// Frees an object of a span of this CPU, of which others have freed slots, or which it was
@@ -132,26 +171,27 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The object is the caller's.
     #[cold]
     #[inline(never)]
-    unsafe fn free_again(self, found: &OwnedObject<'_>) -> bool {
+    unsafe fn free_again(self, found: OwnedObject) -> bool {
         // SAFETY: a heap that has blocks is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         let records = online.records();
-        let (Some(handle), Some(class)) = (
-            records.handle(found.record),
-            found.place.class(Heap::<M, K>::TABLE),
-        ) else {
+        // SAFETY: the object is the caller's, so that the span is in use.
+        let record = unsafe { found.span.record() };
+        let class = Place::of_tag(found.tag).class(Heap::<M, K>::TABLE);
+        let (Some(handle), Some(class)) = (records.handle(record), class) else {
             return false;
         };
         let span = records.get(handle);
         if !span.is_live(found.slot, Heap::<M, K>::TABLE.slots(class)) {
             return false;
         }
-        let Some(entered) = self.enter().filter(|entered| entered.is_of(found.owner)) else {
+        let owner = self.owner_of(found);
+        let Some(entered) = self.enter().filter(|entered| entered.is_of(owner)) else {
             // SAFETY: the object is the caller's.
             return unsafe { self.free_for_owner(found) };
         };
         // The tag was read before: only from here on the span stays the CPU's.
-        if found.record.tag().owner() != found.tag.owner() {
+        if record.tag().owner() != found.tag.owner() {
             return false;
         }
         // SAFETY: the slot is the caller's.
@@ -165,14 +205,10 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
 
     /// Finishes a free whose span was handed over meanwhile, with all that set bits in the same
     /// word since.
-    #[cold]
-    #[inline(never)]
-    fn finish_free(self, online: &Online<M>, found: &OwnedObject<'_>) {
-        let (records, record) = (online.records(), found.record);
-        let (Some(handle), Some(class)) = (
-            records.handle(record),
-            found.place.class(Heap::<M, K>::TABLE),
-        ) else {
+    fn finish_free(self, online: &Online<M>, record: &Record, found: OwnedObject) {
+        let records = online.records();
+        let class = Place::of_tag(found.tag).class(Heap::<M, K>::TABLE);
+        let (Some(handle), Some(class)) = (records.handle(record), class) else {
             return;
         };
         let mut lists = self.heap.central.lock();
@@ -196,4 +232,31 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
             }
         }
     }
+}
+
+/// Announces to the owner of a span that `slot` was marked as freed, the first of its word.
+#[cold]
+#[inline(never)]
+extern "C" fn announce<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    span: MappedSpan,
+    tag: Tag,
+    slot: usize,
+) {
+    let found = OwnedObject { span, tag, slot };
+    // SAFETY: a heap that has blocks is online.
+    let online = unsafe { heap.pages.online_at_once() };
+    // SAFETY: a word that is not empty keeps the span in use until it is announced.
+    let record = unsafe { span.record() };
+    let owner = heap.cpus().owner_of(found);
+    let announced = owner.announce(online.records(), (record, tag), slot);
+    if announced == RemoteFree::HandedOver {
+        heap.cpus().finish_free(online, record, found);
+    }
+}
+
+/// [`announce`], of what [`Cpus::free_for_another`] has returned.
+#[inline(always)]
+pub(crate) fn announce_first<M: Machine, K: Kernel>(heap: &Heap<M, K>, found: OwnedObject) {
+    announce(heap, found.span, found.tag, found.slot);
 }

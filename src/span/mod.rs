@@ -30,8 +30,8 @@ pub(crate) use class_table::table;
 #[cfg(feature = "heap-bits")]
 pub(crate) use near::BitsPlace;
 pub(crate) use owned::{
-    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place,
-    Places, RemoteFree, SpanMap, Tag, full_is_counted,
+    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, Marked, OwnFree,
+    Owner, Place, Places, RemoteFree, SpanMap, Tag, full_is_counted,
 };
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};

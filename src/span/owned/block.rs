@@ -19,7 +19,7 @@ use super::entry::ClassSpans;
 use super::kept::Kept;
 use super::map::{MapView, MappedSpan, SpanMap};
 use super::places::{ENTRIES, ENTRY_BYTES, Place, remote_words};
-use super::remote::{self, Inbox, RemoteFree};
+use super::remote::{self, Inbox, Marked, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
@@ -155,7 +155,6 @@ impl CpuBlock {
     /// # Safety
     /// The slot is the caller's, so that the span is in use; its record had the tag `tag`, of this
     /// block.
-    #[inline(always)]
     pub(crate) unsafe fn free_remotely<M: Machine>(
         &self,
         records: Records<'_, M>,
@@ -165,33 +164,44 @@ impl CpuBlock {
     ) -> RemoteFree {
         let word = slot / WORD_BITS;
         let words = (span.word(word), span.word(word + remote_words(slots)));
-        let post = |record: &Record| self.post(records, record);
         // SAFETY: the caller's promise is the same.
-        unsafe { remote::free((span.record, tag), slot, words, post) }
+        match unsafe { remote::mark((span.record, tag), slot, words) } {
+            Marked::Done => RemoteFree::Done,
+            Marked::Double => RemoteFree::Double,
+            Marked::First => self.announce(records, (span.record, tag), slot),
+        }
     }
 
-    /// [`free_remotely`](Self::free_remotely) for a span of `place` that the map names.
+    /// Marks `slot` of a span of `place`, which the map names, as freed by another.
     ///
     /// # Safety
-    /// As there.
+    /// As for [`free_remotely`](Self::free_remotely).
     #[inline(always)]
-    pub(crate) unsafe fn free_remotely_at<M: Machine>(
+    pub(crate) unsafe fn mark(
         &self,
-        records: Records<'_, M>,
         (span, tag): (MappedSpan, Tag),
         (place, slot): (Place, usize),
-    ) -> RemoteFree {
-        let slots = usize::from(self.entry(place).slots.get());
-        let remote = slot + remote_words(slots) * WORD_BITS;
+    ) -> Marked {
+        let remote = slot / WORD_BITS + usize::from(self.entry(place).remote_words.get());
         // SAFETY: the slot is one of the span's, which is in use.
         let live = unsafe { span.word(slot) };
         // SAFETY: the record has bits for twice as many slots.
-        let remote = unsafe { span.word(remote) };
+        let remote = unsafe { span.word(remote * WORD_BITS) };
         // SAFETY: the span is in use.
         let record = unsafe { span.record() };
-        let post = |record: &Record| self.post(records, record);
         // SAFETY: the caller's promise is the same.
-        unsafe { remote::free((record, tag), slot, (live, remote), post) }
+        unsafe { remote::mark((record, tag), slot, (live, remote)) }
+    }
+
+    /// Announces the word that has the bit of `slot` after this was [marked](Self::mark) as the
+    /// first of the word.
+    pub(crate) fn announce<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        span: (&Record, Tag),
+        slot: usize,
+    ) -> RemoteFree {
+        remote::announce(span, slot / WORD_BITS, |record| self.post(records, record))
     }
 
     /// The slot that begins `offset` bytes above the first of a span of `place`. Anybody may ask:
@@ -273,5 +283,14 @@ impl<'a> Entered<'a> {
     #[inline(always)]
     pub(crate) fn tag(&self, place: Place) -> Tag {
         Tag(self.entry(place).tag.get())
+    }
+
+    /// [`tag`](Self::tag), read again where the compiler would keep it in a register, which costs
+    /// those an instruction who only compare it.
+    #[inline(always)]
+    pub(super) fn tag_again(&self, place: Place) -> Tag {
+        let tag = self.entry(place).tag.as_ptr();
+        // SAFETY: whoever has entered the block alone touches the entry.
+        Tag(unsafe { tag.read_volatile() })
     }
 }

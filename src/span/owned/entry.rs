@@ -11,6 +11,7 @@ use super::super::list::RecordList;
 use super::super::record::{Record, WORD_BITS};
 use super::super::records::Records;
 use super::credit::credit_of_full;
+use super::places::remote_words;
 use crate::arena::SpanHandle;
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering::Relaxed};
 
@@ -41,6 +42,8 @@ pub(super) struct ClassSpans {
     pub(super) slots: Cell<u16>,
     /// The frees after which a full span comes into the queue.
     pub(super) full_credit: Cell<u16>,
+    /// The words of remote bits begin so many words after those of live bits.
+    pub(super) remote_words: Cell<u16>,
     /// The tag of the spans.
     pub(super) tag: Cell<u32>,
     /// The value of a span's first word when every slot that has its bit there is live.
@@ -60,6 +63,7 @@ impl ClassSpans {
             queue: Cell::new(RecordList::EMPTY),
             slots: Cell::new(0),
             full_credit: Cell::new(0),
+            remote_words: Cell::new(0),
             tag: Cell::new(u32::MAX),
             first_full: Cell::new(usize::MAX),
         }
@@ -71,6 +75,9 @@ impl ClassSpans {
         self.magic.set(magic);
         self.slots.set(slots);
         self.full_credit.set(credit_of_full(slots));
+        // A record has some twenty words.
+        let words = u16::try_from(remote_words(usize::from(slots))).unwrap_or(0);
+        self.remote_words.set(words);
         let in_word = usize::from(slots).clamp(1, WORD_BITS);
         self.first_full.set(usize::MAX >> (WORD_BITS - in_word));
         self.dry_up();

@@ -21,9 +21,9 @@ pub(crate) enum OwnFree {
     Done,
     /// The slot is free, and the span is to be looked at.
     Spent(MappedSpan),
-    /// The page is that of this span, which is another CPU's, or of which others have freed slots;
-    /// nothing has changed.
-    Elsewhere(MappedSpan),
+    /// The page is that of this span, which is another CPU's, or one that others have freed slots
+    /// of, or nobody's; nothing has changed. Those of the CPU alone have this tag in the place.
+    Elsewhere(MappedSpan, Tag),
     /// The address is not that of a live slot of the place in a span of the CPU's; nothing has
     /// changed.
     Refused,
@@ -43,7 +43,7 @@ impl Entered<'_> {
         // as a CPU owns the span, which needs a second free of the object at the same time to end.
         let record = unsafe { span.record() };
         if record.tag() != self.tag(place) {
-            return OwnFree::Elsewhere(span);
+            return OwnFree::Elsewhere(span, self.tag_again(place));
         }
         // SAFETY: as long as a CPU owns the span, its first page is read alone.
         let base = unsafe { record.base_at_once() };

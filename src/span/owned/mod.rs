@@ -33,7 +33,7 @@ pub(crate) use frees::OwnFree;
 pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
-pub(crate) use remote::RemoteFree;
+pub(crate) use remote::{Marked, RemoteFree};
 pub(crate) use state::full_is_counted;
 pub(crate) use table::{BlockPlace, Blocks};
 pub(crate) use tag::{Owner, Tag};

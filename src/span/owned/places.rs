@@ -68,9 +68,9 @@ impl Place {
     /// The place of a span with this tag, of a CPU.
     ///
     /// # Safety
-    /// The tag is one that a block has given a span, which is still the CPU's.
+    /// The tag is one that a block has given a span.
     #[inline(always)]
-    pub(super) const unsafe fn of_owned(tag: Tag) -> Self {
+    pub(crate) const unsafe fn of_owned(tag: Tag) -> Self {
         Self(tag.place())
     }
 

@@ -32,37 +32,59 @@ pub(crate) enum RemoteFree {
     HandedOver,
 }
 
-/// Frees `slot` of the span of `record`, which is live, and whose tag was `tag`, for the owner.
-/// `live` and `remote` are the words of its bit.
+/// The outcome of setting the remote bit of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// The slot is the owner's to take back.
+    Done,
+    /// The bit is the first one of its word, which is to be announced.
+    First,
+    /// The slot was freed before.
+    Double,
+}
+
+/// Marks `slot` of the span of `record`, whose tag was `tag`, as freed. `live` and `remote` are the
+/// words of its bit.
 ///
 /// # Safety
-/// The slot is the caller's, so that the span is in use until this sets its bit.
-pub(super) unsafe fn free(
+/// The slot is the caller's, if it is live, so that the span is in use until this sets its bit.
+#[inline(always)]
+pub(super) unsafe fn mark(
     (record, tag): (&Record, Tag),
     slot: usize,
     (live, remote): (&AtomicUsize, &AtomicUsize),
-    post: impl FnOnce(&Record),
-) -> RemoteFree {
+) -> Marked {
     let bit = 1 << (slot % WORD_BITS);
     if live.load(Ordering::Relaxed) & bit == 0 {
-        return RemoteFree::Double;
+        return Marked::Double;
     }
     // First: the record is touched afterwards only if the word was empty.
-    if record.tag.load(Ordering::Relaxed) & Tag::REMOTE == 0 {
+    if tag.0 & Tag::REMOTE == 0 {
         set_in_number(&record.tag, Tag::REMOTE, Ordering::Relaxed);
     }
     let before = set_in_word(remote, bit, Ordering::Release);
     if before & bit != 0 {
-        return RemoteFree::Double;
+        return Marked::Double;
     }
     if before == 0 {
-        // The owner may have read notices meanwhile, and cleared the mark before the bit was set.
-        let now = set_in_number(&record.tag, Tag::REMOTE, Ordering::AcqRel);
-        if !Tag(now).is_of_same_owner(tag) {
-            return RemoteFree::HandedOver;
-        }
-        post_word(record, slot / WORD_BITS, post);
+        return Marked::First;
     }
+    Marked::Done
+}
+
+/// Announces a word of remote bits, number `word` of the span of `record`, to the owner, after the
+/// first of its bits was set. The tag was `tag` before.
+pub(super) fn announce(
+    (record, tag): (&Record, Tag),
+    word: usize,
+    post: impl FnOnce(&Record),
+) -> RemoteFree {
+    // The owner may have read notices meanwhile, and cleared the mark before the bit was set.
+    let now = set_in_number(&record.tag, Tag::REMOTE, Ordering::AcqRel);
+    if !Tag(now).is_of_same_owner(tag) {
+        return RemoteFree::HandedOver;
+    }
+    post_word(record, word, post);
     RemoteFree::Done
 }
 

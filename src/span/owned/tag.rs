@@ -17,6 +17,7 @@ pub(crate) struct Owner(u16);
 
 /// A tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Tag(pub(in super::super) u32);
 
 impl Owner {
@@ -57,6 +58,14 @@ impl Tag {
     #[inline(always)]
     pub(super) const fn is_of_same_owner(self, other: Self) -> bool {
         (self.0 ^ other.0) & !REMOTE == 0
+    }
+
+    /// Whether the tag is that of another CPU's span in the same place as a span of a CPU with the
+    /// tag `own`.
+    #[inline(always)]
+    pub(crate) const fn is_of_another(self, own: Self) -> bool {
+        let difference = self.0 ^ own.0;
+        difference & (OWNED_MASK | PLACE_MASK) == 0 && difference & !REMOTE != 0
     }
 
     /// The bytes from the beginning of the owner's block to the span's place.

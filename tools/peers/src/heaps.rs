@@ -153,8 +153,9 @@ impl Heap {
         let searches = self.name == "linked_list";
         let is_slow = searches || self.name == "buddy";
         match row {
+            Row::Remote if !self.is_shared => None,
             Row::Fragments if is_slow => Some(Scale::Reduced),
-            Row::Churn10k | Row::Trace("git" | "rustc" | "jq") if searches => None,
+            Row::Remote | Row::Churn10k | Row::Trace("git" | "rustc" | "jq") if searches => None,
             _ => Some(Scale::Full),
         }
     }

@@ -33,6 +33,8 @@ pub enum Row {
     BatchFreeFifo,
     /// Freeing them in a random order.
     BatchFreeRandom,
+    /// Freeing them on another thread.
+    Remote,
     /// A random one of 10,000 blocks makes place for one of 16 B to 1 KiB, a power of two.
     Churn10k,
     /// All requests of a recorded program.
@@ -54,7 +56,7 @@ pub enum Scale {
 
 impl Row {
     /// All rows, in their order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Pair,
         Self::churn("c300", 200, 300, false),
         Self::churn("c5000", 200, 5000, false),
@@ -65,6 +67,7 @@ impl Row {
         Self::BatchAllocate,
         Self::BatchFreeFifo,
         Self::BatchFreeRandom,
+        Self::Remote,
         Self::Churn10k,
         Self::Trace("sqlite"),
         Self::Trace("git"),
@@ -97,6 +100,7 @@ impl Row {
             Self::BatchAllocate => "batch-alloc",
             Self::BatchFreeFifo => "batch-free-fifo",
             Self::BatchFreeRandom => "batch-free-random",
+            Self::Remote => "remote",
             Self::Churn10k => "churn10k",
             Self::Fragments => "frag",
         }
@@ -123,6 +127,7 @@ impl Row {
             Self::BatchAllocate => "alloc of 10,000 blocks of 64 B".to_owned(),
             Self::BatchFreeFifo => "free of 10,000 blocks, first in, first out".to_owned(),
             Self::BatchFreeRandom => "free of 10,000 blocks in a random order".to_owned(),
+            Self::Remote => "free of 10,000 blocks by another thread, in a random order".to_owned(),
             Self::Churn10k => "16 B to 1 KiB, 10,000 live, one after another replaced".to_owned(),
             Self::Trace(name) => format!("all requests of {name}'s trace"),
             Self::Fragments => {
@@ -152,6 +157,7 @@ impl Row {
             Self::BatchAllocate => batch(few(10_000, 100), |_| Vec::new()),
             Self::BatchFreeFifo => batch(few(10_000, 100), |count| (0..count).collect()),
             Self::BatchFreeRandom => batch(few(10_000, 100), shuffled),
+            Self::Remote => batch(few(10_000, 100), shuffled).passed_on(),
             Self::Churn10k => churn10k(few(10_000, 50), few(60_000, 300)),
             Self::Trace(name) => trace(name, few(usize::MAX, 500)),
             Self::Fragments => match scale {

@@ -3,6 +3,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::hint::black_box;
+use std::thread;
 
 use crate::action::{Action, Slots};
 
@@ -17,6 +18,8 @@ pub struct Workload {
     /// The frees of the blocks that are live at the end.
     after: Vec<Action>,
     slots: usize,
+    /// Whether another thread makes the requests that are measured.
+    is_passed_on: bool,
 }
 
 impl Workload {
@@ -37,6 +40,17 @@ impl Workload {
             measured,
             after,
             slots,
+            is_passed_on: false,
+        }
+    }
+
+    /// The same, with the requests that are measured made by a thread of their own, which has used
+    /// the heap before.
+    #[must_use]
+    pub fn passed_on(self) -> Self {
+        Self {
+            is_passed_on: true,
+            ..self
         }
     }
 
@@ -64,12 +78,21 @@ impl Workload {
     ///
     /// # Panics
     /// If a request is refused.
-    pub fn run(&self, heap: &dyn GlobalAlloc) {
-        let opening = Action::allocate(0, Layout::new::<u64>(), false);
+    pub fn run(&self, heap: &(dyn GlobalAlloc + Sync)) {
         let mut slots = Slots::new(self.slots.max(1));
-        slots.execute(heap, &[opening, Action::free(0, opening.layout())]);
+        open(heap);
         slots.execute(heap, &self.before);
-        measure(&mut slots, black_box(heap), &self.measured);
+        if self.is_passed_on {
+            let slots = &mut slots;
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    open(heap);
+                    measure(slots, black_box(heap), &self.measured);
+                });
+            });
+        } else {
+            measure(&mut slots, black_box(heap), &self.measured);
+        }
         slots.execute(heap, &self.after);
     }
 
@@ -97,6 +120,12 @@ impl Workload {
             }
         }
     }
+}
+
+/// A first request, with which a heap gets what it has for the thread.
+fn open(heap: &dyn GlobalAlloc) {
+    let opening = Action::allocate(0, Layout::new::<u64>(), false);
+    Slots::new(1).execute(heap, &[opening, Action::free(0, opening.layout())]);
 }
 
 /// The requests that are measured: [`MEASURED`].

@@ -334,7 +334,7 @@ impl Span<'_> {
                 let tag = self.get().record.tag();
                 Some(entered.settle(self.stage.records(), span, tag))
             }
-            OwnFree::Elsewhere(_) | OwnFree::Refused => panic!("the slot is live"),
+            OwnFree::Elsewhere(..) | OwnFree::Refused => panic!("the slot is live"),
         }
     }
 
@@ -343,7 +343,7 @@ impl Span<'_> {
         let entered = self.stage.enter();
         // SAFETY: nobody uses the slots.
         let freed = unsafe { entered.free_at::<Plain>(address, self.place()) };
-        !matches!(freed, OwnFree::Elsewhere(_) | OwnFree::Refused)
+        !matches!(freed, OwnFree::Elsewhere(..) | OwnFree::Refused)
     }
 
     /// Frees a live slot on another CPU.

@@ -39,6 +39,6 @@ pub(super) use atomics::take_word;
 pub(crate) use block::{CpuBlock, Emptied, Entered};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
-pub(crate) use remote::RemoteFree;
+pub(crate) use remote::{Marked, RemoteFree};
 pub(crate) use table::Blocks;
 pub(crate) use tag::{Owner, Tag};
