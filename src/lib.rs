@@ -51,6 +51,11 @@
 //! - `heap-bits`: which words of the heap hold pointers: the module `bits`,
 //!   `Heap::allocate_scannable`, `Heap::reallocate_scannable`, `Heap::object_of`, `Heap::bits`; the
 //!   crate `archipelago-derive` derives the maps of structures.
+//! - `trusting`: a free of a slot in a span of the CPU's own does not check that the address is the
+//!   start of a slot, nor that the slot is live. A double free of such an object is not reported,
+//!   nor is a pointer into one, which frees it. All other frees are checked as before, and so are
+//!   [`Heap::try_deallocate`] and changes of size. For kernels alone: a library would turn the
+//!   checks off for all crates that use the heap.
 #![no_std]
 
 mod arena;

@@ -20,6 +20,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// the start of a slot, the slot is live, and the layout is the object's. Anything else stops
     /// the machine with a report: see [`try_deallocate`](Self::try_deallocate).
     ///
+    /// With the feature `trusting`, a free in a span of the CPU's own is not checked for the first
+    /// two: it frees the slot around the address, live or not.
+    ///
     /// # Safety
     /// - `pointer` was allocated by this heap with `layout`, or reallocated to it.
     /// - Nothing uses the object any more.

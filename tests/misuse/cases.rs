@@ -6,6 +6,8 @@ use core::ptr::{self, NonNull};
 use archipelago::Fault;
 use archipelago_testing::layout;
 
+use Reported::{Always, UnlessTrusted};
+
 use crate::subjects::Subject;
 
 /// A mistake: the pointer and the layout that are passed, and what is found.
@@ -14,6 +16,17 @@ pub(crate) struct Case {
     pub(crate) pointer: NonNull<u8>,
     pub(crate) layout: Layout,
     pub(crate) fault: Fault,
+    pub(crate) reported: Reported,
+}
+
+/// Whether a free stops with a report.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reported {
+    /// From every CPU, with every feature.
+    Always,
+    /// With the feature `trusting`, unless the CPU that frees owns the span. `try_deallocate` and
+    /// changes of size find it there, too.
+    UnlessTrusted,
 }
 
 /// The live objects that mistakes are made with.
@@ -50,148 +63,195 @@ pub(crate) fn cases<S: Subject>(subject: &S) -> (Objects, Vec<Case>) {
     };
     let (small, half) = (slot.1, S::LARGE / 2);
     let table = [
-        ("a slot that was freed", freed_slot, Fault::DoubleFree),
-        ("a slot whose page is free", alone, Fault::DoubleFree),
+        (
+            "a slot that was freed",
+            freed_slot,
+            Fault::DoubleFree,
+            UnlessTrusted,
+        ),
+        (
+            "a slot whose page is free",
+            alone,
+            Fault::DoubleFree,
+            UnlessTrusted,
+        ),
         (
             "a large object that was freed",
             freed_large,
             Fault::DoubleFree,
+            Always,
         ),
         (
             "a freed slot as a large object",
             sized(freed_slot, S::LARGE),
             Fault::DoubleFree,
+            Always,
         ),
         (
             "the second byte of a slot",
             above(slot, 1),
             Fault::InteriorPointer,
+            UnlessTrusted,
         ),
         (
             "the second word of a slot",
             above(slot, 8),
             Fault::InteriorPointer,
+            UnlessTrusted,
         ),
         (
             "the middle of a slot",
             above(slot, 32),
             Fault::InteriorPointer,
+            UnlessTrusted,
         ),
         (
             "the last byte of a slot",
             above(slot, 63),
             Fault::InteriorPointer,
+            UnlessTrusted,
         ),
         (
             "the second byte of a large object",
             above(large, 1),
             Fault::InteriorPointer,
+            Always,
         ),
         (
             "a later page of a large object",
             above(large, 4096),
             Fault::InteriorPointer,
+            Always,
         ),
         (
             "the last byte of a large object",
             above(large, S::LARGE - 1),
             Fault::InteriorPointer,
+            Always,
         ),
         (
             "the inside of a large object as a slot",
             (above(large, 64).0, small),
             Fault::InteriorPointer,
+            Always,
         ),
         (
             "memory of nobody's",
             (NonNull::from(&FOREIGN).cast(), small),
             Fault::ForeignPointer,
+            Always,
         ),
-        ("the number 1", (number(1), small), Fault::ForeignPointer),
+        (
+            "the number 1",
+            (number(1), small),
+            Fault::ForeignPointer,
+            Always,
+        ),
         (
             "the number 4096",
             (number(4096), small),
             Fault::ForeignPointer,
+            Always,
         ),
         (
             "the highest number",
             (number(usize::MAX), small),
             Fault::ForeignPointer,
+            Always,
         ),
         (
             "the middle of all numbers",
             (number(usize::MAX / 2 + 1), small),
             Fault::ForeignPointer,
+            Always,
         ),
         (
             "metadata",
             (subject.metadata(), small),
             Fault::ForeignPointer,
+            Always,
         ),
         (
             "metadata as a large object",
             (subject.metadata(), large.1),
             Fault::ForeignPointer,
+            Always,
         ),
         (
             "a slot with a longer layout",
             sized(slot, 200),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a slot with a shorter layout",
             sized(slot, 24),
             Fault::WrongLayout,
+            Always,
         ),
-        ("a slot as one byte", sized(slot, 1), Fault::WrongLayout),
+        (
+            "a slot as one byte",
+            sized(slot, 1),
+            Fault::WrongLayout,
+            Always,
+        ),
         (
             "a slot as a large object",
             sized(slot, S::LARGE),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a slot of too great an alignment",
             too_aligned(slot),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a large object as a slot",
             sized(large, 64),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a large object with a shorter layout",
             sized(large, half),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a large object with a longer layout",
             sized(large, 2 * S::LARGE),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a large object of too great an alignment",
             too_aligned(large),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a slot of as many bytes as can be",
             sized(slot, usize::MAX / 2 - 7),
             Fault::WrongLayout,
+            Always,
         ),
         (
             "a large object of as many bytes",
             sized(large, usize::MAX / 2 - 7),
             Fault::WrongLayout,
+            Always,
         ),
     ];
     let table = table
         .into_iter()
-        .map(|(name, (pointer, layout), fault)| Case {
+        .map(|(name, (pointer, layout), fault, reported)| Case {
             name,
             pointer,
             layout,
             fault,
+            reported,
         });
     let objects = Objects {
         slot,

@@ -12,17 +12,23 @@ mod unwinding;
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
+use archipelago::Fault;
 use archipelago::kernels::SingleCpu;
 use archipelago_sim::{Hosted, HostedCpus, Plain32, SmallFixed, Top30};
 use archipelago_testing::layout;
 
-use cases::{Objects, cases};
+use cases::{Objects, Reported, cases};
 use subjects::{Early, EarlyAfterwards, Firmware, Flat, Owned, Subject, Whole};
 
 /// The report of a kernel that the heap stops during `work`.
 fn stopped(name: &str, work: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(work)).expect_err(name);
     panic.downcast_ref::<String>().expect("a report").clone()
+}
+
+/// Whether a free of this subject stops with a report.
+fn is_reported<S: Subject>(reported: Reported) -> bool {
+    reported == Reported::Always || !cfg!(feature = "trusting") || !S::FREES_OWN
 }
 
 /// Makes every mistake, checks that each is refused and changes nothing, and returns the objects.
@@ -44,12 +50,15 @@ fn refuses_every_mistake<S: Subject>(subject: &S) -> Objects {
             assert_eq!(refused, Err(report), "{name}");
             assert_eq!(subject.account(), before, "{name}");
         }
-        let said = stopped(name, || subject.free(pointer, old));
-        assert_eq!(said, report.to_string(), "{name}");
         let said = stopped(name, || {
             subject.resize(pointer, old, new);
         });
         assert_eq!(said, report.to_string(), "{name}");
+        // Else it is a free of the slot: `a_trusting_heap_frees_the_slot_around_a_pointer`.
+        if is_reported::<S>(case.reported) {
+            let said = stopped(name, || subject.free(pointer, old));
+            assert_eq!(said, report.to_string(), "{name}");
+        }
         assert_eq!(subject.account(), before, "{name}");
         // No lock is held, and nothing was handed out twice.
         let object = subject.get(new).expect("memory");
@@ -63,7 +72,7 @@ fn frees_each_once<S: Subject>(subject: &S, objects: &Objects) {
     for (pointer, layout) in [objects.slot, objects.neighbour, objects.large] {
         assert_eq!(subject.try_free(pointer, layout), Ok(()));
         let report = subject.try_free(pointer, layout).expect_err("it is free");
-        assert_eq!(report.fault, archipelago::Fault::DoubleFree);
+        assert_eq!(report.fault, Fault::DoubleFree);
     }
     subject.account();
 }
@@ -93,6 +102,42 @@ fn spans_of_cpus_find_every_mistake() {
     finds_every_mistake::<Owned<archipelago_sim::X86_64, HostedCpus, 0>>();
     #[cfg(target_pointer_width = "64")]
     finds_every_mistake::<Owned<archipelago_sim::X86_64, HostedCpus, 1>>();
+}
+
+/// A heap with the feature `trusting` frees the slot around the pointer where others stop, live or
+/// not, and no other one.
+#[cfg(feature = "trusting")]
+#[test]
+fn a_trusting_heap_frees_the_slot_around_a_pointer() {
+    type Trusting = Owned<Plain32, HostedCpus, 0>;
+    let mistakes = cases(&Trusting::new()).1.len();
+    let mut trusted = 0;
+    for number in 0..mistakes {
+        let subject = Trusting::new();
+        let (objects, cases) = cases(&subject);
+        let case = &cases[number];
+        if is_reported::<Trusting>(case.reported) {
+            continue;
+        }
+        trusted += 1;
+        let (name, before) = (case.name, subject.objects());
+        subject.free(case.pointer, case.layout);
+        let mut expected = before;
+        if case.fault == Fault::InteriorPointer {
+            let freed = objects.slot.0.addr().get();
+            expected.retain(|(start, _)| *start != freed);
+        }
+        assert_eq!(subject.objects(), expected, "{name}");
+        for (pointer, layout) in [objects.slot, objects.neighbour, objects.large] {
+            let is_live = expected
+                .iter()
+                .any(|(start, _)| *start == pointer.addr().get());
+            assert_eq!(subject.try_free(pointer, layout).is_ok(), is_live, "{name}");
+        }
+        assert_eq!(subject.objects(), [], "{name}");
+        subject.account();
+    }
+    assert_eq!(trusted, 6);
 }
 
 /// A kernel of one CPU has the ready-made type.
@@ -183,7 +228,7 @@ fn a_heap_without_memory_has_no_objects() {
     // SAFETY: no object is there.
     let refused = unsafe { firmware.try_deallocate(pointer, wanted) };
     let report = refused.expect_err("it has none");
-    assert_eq!(report.fault, archipelago::Fault::ForeignPointer);
+    assert_eq!(report.fault, Fault::ForeignPointer);
     // SAFETY: no object is there.
     assert_eq!(unsafe { flat.try_deallocate(pointer, wanted) }, Err(report));
 }

@@ -19,6 +19,9 @@ pub(crate) trait Subject: Sized {
     /// Bytes of an object that has pages of its own, an odd number of them.
     const LARGE: usize;
 
+    /// Whether the CPU that frees owns the spans.
+    const FREES_OWN: bool = false;
+
     fn new() -> Self;
     fn get(&self, layout: Layout) -> Option<NonNull<u8>>;
     fn free(&self, pointer: NonNull<u8>, layout: Layout);
@@ -146,6 +149,8 @@ impl<G: SimGeometry, K: Kernel, const FREER: u16> Subject for Owned<G, K, FREER>
     type Heap = Heap<Sim<G>, K>;
 
     const LARGE: usize = 41 * G::GEOMETRY.page_bytes();
+
+    const FREES_OWN: bool = FREER == 0;
 
     fn new() -> Self {
         let machine = Sim::<G>::default();

@@ -177,6 +177,16 @@ impl ClassSpans {
         usize::try_from(product >> 32).ok()
     }
 
+    /// The slot that has the byte `offset` bytes above the first one of a span.
+    ///
+    /// For an offset in the span, that is one of its slots, or the one behind the last, as
+    /// [`ClassTable::slot_at`](super::super::class::ClassTable::slot_at) says.
+    #[inline(always)]
+    pub(super) fn slot_around(&self, offset: usize) -> usize {
+        let product = (offset as u64).wrapping_mul(u64::from(self.magic.get()));
+        usize::try_from(product >> 32).unwrap_or(usize::MAX)
+    }
+
     /// The first span of the queue.
     #[inline]
     pub(super) fn first(&self) -> Option<SpanHandle> {

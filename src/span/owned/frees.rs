@@ -14,6 +14,9 @@ use super::tag::Tag;
 use crate::arena::SpanHandle;
 use crate::base::sync::{CoreUsize as AtomicUsize, Ordering, add_alone};
 
+/// Whether a free at once takes the caller's word for it that a live object begins at the address.
+const TRUSTING: bool = cfg!(feature = "trusting");
+
 /// The outcome of a free that the owner makes at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OwnFree {
@@ -24,13 +27,14 @@ pub(crate) enum OwnFree {
     /// The page is that of this span, which is another CPU's, or one that others have freed slots
     /// of, or nobody's; nothing has changed. Those of the CPU alone have this tag in the place.
     Elsewhere(MappedSpan, Tag),
-    /// The address is not that of a live slot of the place in a span of the CPU's; nothing has
-    /// changed.
+    /// The address is not that of a live slot of the place in a span of the CPU's, or with the
+    /// feature `trusting` not in such a span; nothing has changed.
     Refused,
 }
 
 impl Entered<'_> {
-    /// Frees the slot at `address`, if it is one of `place` in a span of this block.
+    /// Frees the slot at `address`, if it is one of `place` in a span of this block. With the
+    /// feature `trusting`, the slot around `address`, live or not, if its span is such a one.
     ///
     /// # Safety
     /// If an object begins there, it is the caller's.
@@ -48,14 +52,23 @@ impl Entered<'_> {
         // SAFETY: as long as a CPU owns the span, its first page is read alone.
         let base = unsafe { record.base_at_once() };
         let offset = address.value().wrapping_sub(base);
-        let Some(slot) = self.entry(place).slot_at(offset) else {
-            return OwnFree::Refused;
+        let entry = self.entry(place);
+        let slot = if TRUSTING {
+            entry.slot_around(offset)
+        } else {
+            match entry.slot_at(offset) {
+                Some(slot) => slot,
+                None => return OwnFree::Refused,
+            }
         };
         // SAFETY:
         // - the record is the CPU's, which alone gives it up;
-        // - the page is the span's, which is of the class of the place.
+        // - the page is the span's, which is of the class of the place, so that the slot is one of
+        //   the span's or the one behind the last, whichever byte of it the address is.
         let word = unsafe { span.word(slot) };
-        if !clear_live(word, slot) {
+        if TRUSTING {
+            clear_bit(word, slot);
+        } else if !clear_live(word, slot) {
             return OwnFree::Refused;
         }
         // SAFETY: the record is the CPU's, and the block is entered.
@@ -179,6 +192,13 @@ fn clear_live(word: &AtomicUsize, slot: usize) -> bool {
     }
     word.store(after, Ordering::Relaxed);
     true
+}
+
+/// Clears the live bit of a slot in its word.
+#[inline(always)]
+fn clear_bit(word: &AtomicUsize, slot: usize) {
+    let live = word.load(Ordering::Relaxed);
+    word.store(live & !(1 << (slot % WORD_BITS)), Ordering::Relaxed);
 }
 
 /// Counts a free; `true` if the span has no credit any more.

@@ -28,13 +28,26 @@ pub(crate) struct Heap {
     pub(crate) is_shared: bool,
 }
 
+/// The name of the heap that one thread uses.
+const NAME_OF_ONE: &str = if cfg!(feature = "trusting") {
+    "archipelago-trusting"
+} else {
+    "archipelago-one"
+};
+
 /// Bytes of address space of a heap that has to be given its memory.
 const GIVEN_BYTES: usize = 1 << 30;
+
+/// Bytes of it that have frames from the beginning.
+const MAPPED_BYTES: usize = 64 << 20;
 
 /// The harness's own memory, so that no heap that is measured serves anything else.
 #[global_allocator]
 static HARNESS: HostHeap<Shared> = HostHeap::with_kernel(1 << 36);
 
+/// The heap that several threads may use. A program has the crate with the feature `trusting` or
+/// without it; one that has it leaves this heap out.
+#[cfg(not(feature = "trusting"))]
 static ARCHIPELAGO: HostHeap = HostHeap::new();
 static ARCHIPELAGO_ONE: HostHeap<OneThread> = HostHeap::with_kernel(GIVEN_BYTES);
 static TALC: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
@@ -45,8 +58,9 @@ static BUDDY: buddy_system_allocator::LockedHeap<32> = buddy_system_allocator::L
 /// The heaps, in the order of columns. The first one costs what the harness costs.
 const HEAPS: &[Heap] = &[
     Heap::new("null", "archipelago-workloads", &Nothing),
+    #[cfg(not(feature = "trusting"))]
     Heap::new("archipelago", "archipelago-host", &ARCHIPELAGO),
-    Heap::new("archipelago-one", "archipelago-host", &ARCHIPELAGO_ONE).for_one_thread(),
+    Heap::new(NAME_OF_ONE, "archipelago-host", &ARCHIPELAGO_ONE).for_one_thread(),
     Heap::new(
         "rusty_alloc",
         "rusty_alloc-api",
@@ -85,9 +99,14 @@ const HEAPS: &[Heap] = &[
     Heap::new("system", "libc", &std::alloc::System),
 ];
 
-/// Memory for a heap that has to be given some. It has frames only where it is touched.
+/// Memory for a heap that has to be given some, as a kernel gives it that maps it beforehand: its
+/// first pages have frames, more than most workloads take; the others have some when they are
+/// touched.
 fn memory() -> *mut MaybeUninit<u8> {
-    let memory = Vec::<MaybeUninit<u8>>::with_capacity(GIVEN_BYTES);
+    let mut memory = Vec::<MaybeUninit<u8>>::with_capacity(GIVEN_BYTES);
+    for page in memory.spare_capacity_mut()[..MAPPED_BYTES].chunks_mut(4096) {
+        page[0] = MaybeUninit::new(MaybeUninit::new(0));
+    }
     let memory = memory.leak().as_mut_ptr();
     // The heaps that take a number find the memory by it.
     memory.expose_provenance();
@@ -141,6 +160,11 @@ impl Heap {
             OPENED[index].call_once(give);
         }
         self.heap
+    }
+
+    /// Whether objects of the heap have memory, as all have but those of the harness.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.name != "null"
     }
 
     /// How many requests of a row the heap can be asked to make under a profiler: `None` if it

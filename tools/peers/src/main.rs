@@ -6,13 +6,17 @@
 //! peers rows                one line a row: `row NAME WHAT IT IS`
 //! peers count HEAP ROW      one workload, to be profiled: `actions COUNT`
 //! peers times ROUNDS HEAP…  lines `time HEAP THREADS MINIMUM MEDIAN P90 P99`, ns a request
+//! peers latency N HEAP…     lines `latency HEAP PHASE KIND P50 P99 P999 P9999 MOST`, ns a call
+//! peers latency-once FILE HEAP…   what one of its processes does: the times, into a file
 //! peers page FILE OUT       draws the lines of a file as a page of HTML
 //! ```
 
 extern crate alloc;
 
+mod clock;
 mod heaps;
 mod kernels;
+mod latency;
 mod page;
 mod times;
 
@@ -33,9 +37,13 @@ fn main() -> ExitCode {
         ["rows"] => rows(),
         ["count", heap, row] => count(heap, row),
         ["times", rounds, names @ ..] => times::print(rounds, names),
+        ["latency", processes, names @ ..] => latency::print(processes, names),
+        ["latency-once", file, names @ ..] => latency::once(file, names),
         ["page", file, out] => page::draw(file, out),
         _ => Err(
-            "say `heaps`, `rows`, `count HEAP ROW`, `times ROUNDS HEAP…` or `page FILE OUT`".into(),
+            "say `heaps`, `rows`, `count HEAP ROW`, `times ROUNDS HEAP…`, `latency N HEAP…` or `page \
+             FILE OUT`"
+                .into(),
         ),
     };
     match done {

@@ -1,10 +1,19 @@
 //! Frees of the owner, the short way.
 
+#[cfg(feature = "trusting")]
+use alloc::vec::Vec;
+
 use archipelago_api::VirtAddr;
 
 use super::stage::{PAGE, START, Stage};
+#[cfg(feature = "trusting")]
+use crate::base::sync::Ordering::Relaxed;
+#[cfg(feature = "trusting")]
+use crate::span::owned::places::remote_words;
 use crate::span::record::WORD_BITS;
 
+// With `trusting` any byte does, and a slot is freed however often: the next test.
+#[cfg(not(feature = "trusting"))]
 #[test]
 fn only_the_first_byte_of_a_live_slot_is_freed() {
     for class in Stage::classes() {
@@ -24,6 +33,36 @@ fn only_the_first_byte_of_a_live_slot_is_freed() {
         }
         for tail in (span.slot(span.slots()).value()..end).step_by(4) {
             assert!(!span.is_free_at(VirtAddr::new(tail)), "{class:?}");
+        }
+    }
+}
+
+/// A trusting heap changes no other bit than that of the slot around the address, whatever byte of
+/// the span that is.
+#[cfg(feature = "trusting")]
+#[test]
+fn every_byte_of_a_slot_frees_that_slot_alone() {
+    for class in Stage::classes() {
+        let stage = Stage::new();
+        let span = stage.full(class);
+        let size = Stage::table().size(class);
+        let end = span.slot(0).value() + Stage::table().pages(class) * PAGE;
+        let words = || -> Vec<usize> {
+            let all = 0..2 * remote_words(span.slots());
+            all.map(|at| span.get().word(at).load(Relaxed)).collect()
+        };
+        let mut expected = words();
+        for tail in span.slot(span.slots()).value()..end {
+            assert!(span.is_free_at(VirtAddr::new(tail)), "{class:?}");
+            assert_eq!(words(), expected, "{class:?}");
+        }
+        for slot in 0..span.slots() {
+            expected[slot / WORD_BITS] &= !(1 << (slot % WORD_BITS));
+            for inside in [0, 1, 4, size / 2, size - 1] {
+                let address = VirtAddr::new(span.slot(slot).value() + inside);
+                assert!(span.is_free_at(address), "{inside} of {class:?}");
+                assert_eq!(words(), expected, "{inside} of {class:?}");
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 pub(crate) use parts::Part;
+pub(crate) use peers::committed as committed_peers;
 
 use crate::figures::{Figures, Judgement, PEAK, Stale};
 use crate::machine::{self, Machine};
@@ -123,12 +124,14 @@ pub(crate) fn run(options: &Options, install: Install) -> Result<ExitCode> {
     })
 }
 
-/// The figures of all parts.
+/// The figures of all parts, the committed ones of `peers` among them.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn measure_all(install: Install) -> Result<Figures> {
-    Ok(measure(&Options::of(Vec::new())?, install)?.1)
+    let mut figures = measure(&Options::of(Vec::new())?, install)?.1;
+    figures.extend(committed_peers()?);
+    Ok(figures)
 }
 
 /// Measures the chosen parts.

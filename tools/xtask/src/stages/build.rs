@@ -20,8 +20,9 @@ const PORTABLE: &[&str] = &[
     "archipelago-firmware",
 ];
 
-/// The features that a kernel may turn on; the others are for tests on the host.
-pub(super) const FEATURES: &str = "archipelago/allocator-api2,archipelago/heap-bits";
+/// The features that any kernel may turn on; the others are for tests on the host.
+pub(super) const FEATURES: &str =
+    "archipelago/allocator-api2,archipelago/heap-bits,archipelago/trusting";
 
 pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain) {
     for target in TARGETS {

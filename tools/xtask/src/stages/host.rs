@@ -23,6 +23,32 @@ const WITH_BITMAP: &[&str] = &[
     "archipelago/heap-bits,archipelago-bench/heap-bits,archipelago-host/heap-bits",
 ];
 
+/// The tests of frees that a heap with the feature `trusting` does not check, and of the others
+/// beside them: those that find mistakes, those of the spans of CPUs, and of the front that most
+/// programs use.
+const TRUSTING: &[&str] = &[
+    "-p",
+    "archipelago",
+    "-F",
+    "archipelago/trusting",
+    "--lib",
+    "--test",
+    "misuse",
+    "--test",
+    "global_alloc",
+    "--test",
+    "heap",
+    "--",
+    "owned::tests",
+    "mistake",
+    "trusting",
+    "cpus::",
+    "vector",
+    "collections_live",
+];
+/// Some of them: more are there.
+const TRUSTING_TESTS: usize = 150;
+
 /// The figures that a heap without the bitmap has, but for those that the level of optimisation
 /// changes.
 const WITHOUT_BITMAP: &[&str] = &["fill", "strides"];
@@ -42,6 +68,13 @@ pub(super) fn run(stage: &mut Stage, toolchain: &Toolchain, measured: &mut Figur
         cargo_test::follow(1, stage, name, &mut command);
         measure(stage, figures, measured);
     }
+    let mut command = toolchain.cargo("test");
+    command
+        .current_dir(project::root())
+        .arg("--no-fail-fast")
+        .args(TRUSTING);
+    let name = "cargo test, frees that are trusted";
+    cargo_test::follow(TRUSTING_TESTS, stage, name, &mut command);
 }
 
 /// Runs the program that prints figures, which the tests have built on the way.

@@ -80,6 +80,7 @@ pub(crate) fn run(part: Option<Part>, install: Install) -> Result<ExitCode> {
         .map(|part| part.run(&toolchain, install, &mut beside, &mut measured))
         .collect();
     if !measured.is_empty() {
+        measured.extend(crate::bench::committed_peers()?);
         stages.push(figures::compare(&toolchain, &measured));
     }
     let (text, passed) = report::summary(&stages);

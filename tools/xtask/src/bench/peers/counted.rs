@@ -33,6 +33,12 @@ impl Counted {
         self.0.get(&(row.to_owned(), heap.to_owned())).copied()
     }
 
+    /// The figures, each with its row and its heap.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (&str, &str, Cell)> {
+        let cells = self.0.iter();
+        cells.map(|((row, heap), cell)| (row.as_str(), heap.as_str(), *cell))
+    }
+
     /// The figures of the other, and those of this one that the other has not.
     pub(super) fn updated(mut self, other: &Self) -> Self {
         let cells = other.0.iter().map(|(place, cell)| (place.clone(), *cell));

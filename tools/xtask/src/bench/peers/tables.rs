@@ -44,6 +44,35 @@ impl Time {
     }
 }
 
+/// Nanoseconds of an allocation of one heap, by the heap before the first of them, and by how many
+/// processes are looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Latency {
+    heap: String,
+    phase: String,
+    kind: String,
+    /// The median, the 99th of a hundred, the 999th of a thousand, the 9,999th of ten thousand, and
+    /// the longest.
+    quantiles: [f64; 5],
+}
+
+impl Latency {
+    /// Reads `latency HEAP PHASE KIND P50 P99 P999 P9999 MOST`.
+    pub(super) fn read(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("latency ")?.split(' ');
+        let mut name = || words.next().map(str::to_owned);
+        let (heap, phase, kind) = (name()?, name()?, name()?);
+        let mut number = || words.next()?.parse().ok();
+        let quantiles = [number()?, number()?, number()?, number()?, number()?];
+        Some(Self {
+            heap,
+            phase,
+            kind,
+            quantiles,
+        })
+    }
+}
+
 /// All that was measured.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
@@ -53,6 +82,7 @@ pub(super) struct Measured {
     pub(super) rows: Vec<Row>,
     pub(super) counted: Counted,
     pub(super) times: Vec<Time>,
+    pub(super) latencies: Vec<Latency>,
 }
 
 impl Measured {
@@ -84,7 +114,8 @@ impl Measured {
         text.push_str(
             "\n## Nanoseconds a request\n\nOf one thread, while so many make the same requests \
              (c300): the minimum, the median and the 90th and 99th of a hundred of short rounds, \
-             which the heaps take in turn. The harness is included: `null` is what it takes.\n\n\
+             which the heaps take in turn; archipelago-trusting is another program, and takes none. \
+             The harness is included: `null` is what it takes.\n\n\
              | heap | threads | minimum | median | p90 | p99 | million a second, all threads |\n\
              | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );
@@ -98,7 +129,38 @@ impl Measured {
                 format_args!("| {heap} | {threads} | {} | {rate} |", cells.join(" | ")),
             );
         }
+        self.latency_table(&mut text);
         text
+    }
+
+    /// The table of single allocations.
+    fn latency_table(&self, text: &mut String) {
+        if self.latencies.is_empty() {
+            return;
+        }
+        text.push_str(
+            "\n## Nanoseconds of an allocation\n\nOf a million of 16 bytes to 16 KiB, with 4,096 \
+             objects live, without what the clock takes. *Empty* is a heap without memory, or, of \
+             talc and rlsf, one whose memory was mapped beforehand; *warm* is the same heap after \
+             these calls. *Each* is the median of what several processes saw, in which the longest \
+             are mostly the machine's; *least* has the least of them for each call, since all make \
+             the same calls.\n\n\
+             | heap | before | of | p50 | p99 | p99.9 | p99.99 | most |\n\
+             | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n",
+        );
+        for Latency {
+            heap,
+            phase,
+            kind,
+            quantiles,
+        } in &self.latencies
+        {
+            let cells = quantiles.map(|value| number(value, 0)).join(" | ");
+            line(
+                text,
+                format_args!("| {heap} | {phase} | {kind} | {cells} |"),
+            );
+        }
     }
 
     /// The heaps, each with its version.
@@ -197,6 +259,9 @@ mod tests {
             rows: ["pair", "git"].map(row).into(),
             counted,
             times: vec![Time::read("time talc 2 4.00 5.00 6.00 7.00").expect("a time")],
+            latencies: vec![
+                Latency::read("latency rlsf warm least 10.0 20.0 30.4 1700.0 9.0").expect("one"),
+            ],
         }
     }
 
@@ -211,6 +276,7 @@ mod tests {
             "| git | 80.3 | – |",
             "- **pair**: requests",
             "| talc | 2 | 4.0 | 5.0 | 6.0 | 7.0 | 500.0 |",
+            "| rlsf | warm | least | 10 | 20 | 30 | 1,700 | 9 |",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} in:\n{text}");
         }
@@ -228,5 +294,6 @@ mod tests {
         }
         assert!(lines.ends_with("time talc 2 4.00 5.00 6.00 7.00\n"));
         assert_eq!(Time::read("time talc 2 4.00"), None);
+        assert_eq!(Latency::read("latency rlsf warm least 10.0"), None);
     }
 }
