@@ -31,8 +31,8 @@ pub(crate) enum ForAnother {
 }
 
 impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
-    /// Frees an object whose page is that of `span`, if another CPU owns the span. The spans of this
-    /// CPU that serve the object's layout have the tag `own`.
+    /// Frees an object whose page is that of `span`, if another CPU owns the span. The spans of
+    /// this CPU that serve the object's layout have the tag `own`.
     ///
     /// # Safety
     /// - As for [`Heap::deallocate`].

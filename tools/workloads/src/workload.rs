@@ -44,8 +44,7 @@ impl Workload {
         }
     }
 
-    /// The same, with the requests that are measured made by a thread of their own, which has used
-    /// the heap before.
+    /// Lets another thread make the requests that are measured, which has used the heap before.
     #[must_use]
     pub fn passed_on(self) -> Self {
         Self {
