@@ -82,8 +82,22 @@ pub trait Cpus: 'static {
     /// its threads and handlers can do that, so that [`OneCpu`] does not.
     const REENTRY: Reentry = Reentry::THREADS;
 
-    /// The CPU that this runs on. No two CPUs have one number.
+    /// The CPU that this runs on. No two CPUs have one number, but for [`CpuId::SHARED`].
     fn current_cpu() -> CpuId;
+
+    /// Whether the CPU may be using the heap: see [`Kernel::is_online`].
+    #[must_use]
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        let _ = cpu;
+        true
+    }
+
+    /// Runs `work` on every other CPU that is online: see [`Kernel::on_other_cpus`].
+    fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
+        let _ = work;
+        false
+    }
 }
 
 /// The threads of a kernel that switches them in interrupts.
@@ -209,6 +223,15 @@ impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, 
     #[inline]
     fn current_cpu() -> CpuId {
         P::current_cpu()
+    }
+
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        P::is_online(cpu)
+    }
+
+    fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
+        P::on_other_cpus(work)
     }
 
     #[inline]
