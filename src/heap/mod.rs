@@ -9,6 +9,7 @@ mod alloc;
 mod blocks;
 mod cpu_memory;
 mod cpus;
+mod drain;
 mod early;
 mod early_map;
 mod elsewhere;

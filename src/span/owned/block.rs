@@ -23,7 +23,16 @@ use super::remote::{self, Inbox, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
-use crate::base::sync::{AtomicBool, AtomicPtr, Ordering};
+use crate::base::sync::{AtomicPtr, AtomicU8, Ordering};
+
+/// A block that nobody is inside of.
+pub(super) const NOBODY: u8 = 0;
+/// A block that somebody is inside of.
+pub(super) const ENTERED: u8 = 1;
+/// A block that another is inside of for its CPU, which is offline.
+pub(super) const VISITED: u8 = 2;
+/// A block that was drained when its CPU was offline, and that nobody has entered since.
+pub(super) const DRAINED: u8 = 3;
 
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
@@ -32,7 +41,8 @@ pub(crate) struct CpuBlock {
     pub(super) entries: [ClassSpans; ENTRIES],
     /// The records of the spans that CPUs own, by page.
     pub(super) map: MapView,
-    is_entered: AtomicBool,
+    /// One of the states above.
+    pub(super) inside: AtomicU8,
     pub(super) kept: Kept,
     pub(super) inbox: Inbox,
 }
@@ -145,15 +155,15 @@ impl CpuBlock {
     #[inline(always)]
     pub(crate) unsafe fn enter(&self, reentry: Reentry) -> Option<Entered<'_>> {
         if reentry.is_by_threads() {
-            if swap_flag(&self.is_entered, true, Ordering::Acquire) {
+            if swap_flag(&self.inside, ENTERED, Ordering::Acquire) == ENTERED {
                 return None;
             }
         } else if reentry.is_by_handlers() {
             // A handler leaves the flag as it finds it, so nothing comes between these two.
-            if self.is_entered.load(Ordering::Relaxed) {
+            if self.inside.load(Ordering::Relaxed) != NOBODY {
                 return None;
             }
-            self.is_entered.store(true, Ordering::Relaxed);
+            self.inside.store(ENTERED, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
         }
         // SAFETY: the caller has entered the block just now.
@@ -169,6 +179,14 @@ impl CpuBlock {
         Entered {
             block: self,
             is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
+        }
+    }
+
+    /// The block of a caller who has entered it by a mark.
+    pub(super) const fn marked(&self) -> Entered<'_> {
+        Entered {
+            block: self,
+            is_marked: true,
         }
     }
 
@@ -247,7 +265,7 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.is_marked {
-            self.block.is_entered.store(false, Ordering::Release);
+            self.block.inside.store(NOBODY, Ordering::Release);
         }
     }
 }

@@ -16,6 +16,7 @@ mod frees;
 mod kept;
 mod map;
 mod notices;
+mod outside;
 mod places;
 mod queue;
 mod remote;

@@ -1,5 +1,7 @@
 //! Spans that CPUs own: what was true of all spans is true of them.
 
+mod answering;
+mod drained;
 mod handed_over;
 mod kept;
 mod large;
