@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use archipelago_api::{CpuId, Kernel, Machine};
+use archipelago_api::{AllocFlags, CpuId, Kernel, Machine};
 
 use super::blocks::Cpus;
 use crate::pageheap::Online;
@@ -37,6 +37,21 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
             self.retire_emptied(online, emptied);
         });
         is_any
+    }
+
+    /// Makes way for a request that was refused: gives up the empty spans of this CPU if `flags`
+    /// allow no more, else all that CPUs can give up. Returns whether the request is to be made
+    /// again.
+    ///
+    /// # Locks
+    /// As for [`drain`](Self::drain).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_way(self, online: &Online<M>, flags: AllocFlags) -> bool {
+        if flags.contains(AllocFlags::NO_GROW) {
+            return self.give_up_kept(online);
+        }
+        self.drain(online)
     }
 
     /// Gives up the empty spans that this CPU keeps if they are more than a small share of the
@@ -96,9 +111,14 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     fn drain_own(self, online: &Online<M>) -> bool {
         match self.enter() {
             Some(entered) => self.drain_entered(online, &entered),
-            None => return self.block().is_some(),
+            None => return self.is_inside(),
         }
         false
+    }
+
+    /// Whether the code that this interrupts is inside the block of this CPU.
+    pub(super) fn is_inside(self) -> bool {
+        self.block().is_some() && self.enter().is_none()
     }
 
     fn drain_entered(self, online: &Online<M>, entered: &Entered<'_>) {

@@ -14,6 +14,7 @@ mod early;
 mod early_map;
 mod elsewhere;
 mod free;
+mod hidden;
 mod init;
 mod lookup;
 mod memory;

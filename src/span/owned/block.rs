@@ -31,8 +31,10 @@ pub(super) const NOBODY: u8 = 0;
 pub(super) const ENTERED: u8 = 1;
 /// A block that another is inside of for its CPU, which is offline.
 pub(super) const VISITED: u8 = 2;
-/// A block that was drained when its CPU was offline, and that nobody has entered since.
-pub(super) const DRAINED: u8 = 3;
+/// A block that another has been inside of for its CPU, and that nobody has entered since.
+pub(super) const LEFT: u8 = 3;
+/// A block that another has drained so.
+pub(super) const DRAINED: u8 = 4;
 
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
@@ -112,8 +114,10 @@ impl BlockPlace {
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
     pub(super) block: &'a CpuBlock,
-    /// Whether the block's flag says so.
+    /// Whether the block's state says so.
     is_marked: bool,
+    /// The block's state afterwards.
+    left_as: u8,
 }
 
 /// An empty span that the block does not keep: it is nobody's now.
@@ -179,14 +183,16 @@ impl CpuBlock {
         Entered {
             block: self,
             is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
+            left_as: NOBODY,
         }
     }
 
-    /// The block of a caller who has entered it by a mark.
-    pub(super) const fn marked(&self) -> Entered<'_> {
+    /// The block of a caller who has entered it from outside.
+    pub(super) const fn visited(&self) -> Entered<'_> {
         Entered {
             block: self,
             is_marked: true,
+            left_as: LEFT,
         }
     }
 
@@ -265,7 +271,7 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.is_marked {
-            self.block.inside.store(NOBODY, Ordering::Release);
+            self.block.inside.store(self.left_as, Ordering::Release);
         }
     }
 }

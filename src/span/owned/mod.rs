@@ -33,5 +33,5 @@ pub(crate) use map::{MapEntry, MappedSpan, SpanMap};
 pub(super) use places::remote_words;
 pub(crate) use places::{Place, Places};
 pub(crate) use remote::RemoteFree;
-pub(crate) use state::full_is_counted;
+pub(crate) use state::{full_is_counted, has_hidden_slots};
 pub(crate) use tag::{Owner, Tag};

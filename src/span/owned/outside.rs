@@ -5,11 +5,11 @@
 //! the CPU that comes online makes that known first, and then looks at the mark. Between the two,
 //! each has a sequentially consistent fence, so that one of them sees the other.
 //!
-//! A block that was drained stays marked as such when it is left. Its CPU sees that it is not as it
-//! was and takes the mark away, and whoever drains blocks need not look at it again.
+//! A block stays marked when it is left from outside. Its CPU sees that it is not as it was, and
+//! takes the mark away. Another mark says that the block was drained, and need not be soon again.
 
 use super::atomics::replace_flag;
-use super::block::{CpuBlock, DRAINED, Entered, NOBODY, VISITED};
+use super::block::{CpuBlock, DRAINED, ENTERED, Entered, LEFT, NOBODY, VISITED};
 use crate::base::sync::{Ordering, fence};
 
 impl CpuBlock {
@@ -27,10 +27,7 @@ impl CpuBlock {
             return None;
         }
         let before = self.inside.load(Ordering::Relaxed);
-        if before != NOBODY && before != DRAINED {
-            return None;
-        }
-        if !replace_flag(&self.inside, before, VISITED) {
+        if before == ENTERED || before == VISITED || !replace_flag(&self.inside, before, VISITED) {
             return None;
         }
         // After the exchange it also orders what others who have drained the block did before.
@@ -44,14 +41,16 @@ impl CpuBlock {
         if self.inside.load(Ordering::Relaxed) != VISITED {
             return None;
         }
-        Some(self.marked())
+        Some(self.visited())
     }
 
-    /// Takes the mark away that the block was drained, which keeps its CPU out: on that CPU, where
-    /// only handlers may come between.
+    /// Takes the mark away that another was inside of the block, which keeps its CPU out: on that
+    /// CPU, where only handlers may come between.
+    #[inline(always)]
     pub(crate) fn come_back(&self) {
-        if self.inside.load(Ordering::Relaxed) == DRAINED {
-            // Whoever has drained the block left it with release.
+        let state = self.inside.load(Ordering::Relaxed);
+        if state == LEFT || state == DRAINED {
+            // Whoever was inside left the block with release.
             fence(Ordering::Acquire);
             self.inside.store(NOBODY, Ordering::Relaxed);
         }

@@ -5,6 +5,7 @@ mod drained;
 mod handed_over;
 mod kept;
 mod large;
+mod pressure;
 
 use alloc::boxed::Box;
 use core::alloc::Layout;

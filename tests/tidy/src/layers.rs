@@ -82,6 +82,7 @@ const ORDERS: &[Order] = &[
             "retired.rs",
             "blocks.rs",
             "drain.rs",
+            "hidden.rs",
             "reserve.rs",
             "reclaim.rs",
             "cpu_memory.rs",

@@ -7,6 +7,9 @@ use archipelago_api::Reentry;
 use super::stage::Stage;
 use crate::span::owned::block::{CpuBlock, Entered};
 
+// SAFETY: all that runs is a test.
+const HANDLERS: Reentry = unsafe { Reentry::handlers() };
+
 /// Enters the block from outside, of a CPU that is offline.
 fn visit(block: &CpuBlock) -> Option<Entered<'_>> {
     // SAFETY: all that runs is this test.
@@ -16,7 +19,7 @@ fn visit(block: &CpuBlock) -> Option<Entered<'_>> {
 /// Enters the block as its CPU does, where handlers may come between.
 fn enter(block: &CpuBlock) -> Option<Entered<'_>> {
     // SAFETY: all that runs is this test.
-    unsafe { block.enter(Reentry::handlers()) }
+    unsafe { block.enter(HANDLERS) }
 }
 
 #[test]
@@ -30,6 +33,9 @@ fn one_is_inside_at_a_time() {
     assert!(enter(stage.block).is_none());
     assert!(visit(stage.block).is_none());
     drop(inside);
+    assert!(!stage.block.is_drained());
+    assert!(enter(stage.block).is_none(), "it is not as its CPU left it");
+    stage.block.come_back();
     assert!(enter(stage.block).is_some());
 }
 
@@ -85,7 +91,7 @@ fn a_cpu_that_was_there_in_between_is_left_alone() {
         if asked.replace(asked.get() + 1) == 1 {
             // It had seen that nobody is inside before the mark was set.
             // SAFETY: as the CPU leaves a block that it has entered.
-            drop(unsafe { stage.block.entered(Reentry::handlers()) });
+            drop(unsafe { stage.block.entered(HANDLERS) });
         }
         true
     };
