@@ -140,10 +140,12 @@ pub trait Kernel: 'static {
     /// a few dozen instructions, which nobody holds with interrupts enabled. Its time is linear in
     /// the spans that the CPU gives up.
     ///
-    /// A CPU that is interrupted inside its spans gives nothing up. The heap asks all CPUs up to
-    /// three times as long as there is one, calls [`relax`](Self::relax) in between, and then does
-    /// without: what such a CPU keeps is left behind, and so is that of one that is offline for the
-    /// kernel but not for [`is_online`](Self::is_online).
+    /// A CPU that is interrupted inside its spans gives nothing up. Each time that the heap wants
+    /// memory, it asks all CPUs up to three times as long as there is such a one, calls
+    /// [`relax`](Self::relax) in between, and then does without: what that CPU keeps is left
+    /// behind, and so is what one keeps that is offline for the kernel but not for
+    /// [`is_online`](Self::is_online). A request that is refused after several steps has asked
+    /// before each of them, and at last for free slots of full spans in up to three places.
     fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
         let _ = work;
         false
