@@ -9,7 +9,7 @@
 use archipelago_api::{IndexRoot, IndexWord};
 
 pub(crate) use core::sync::atomic::{
-    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize as CoreUsize, Ordering,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize as CoreUsize, Ordering, fence,
 };
 
 #[cfg(not(feature = "critical-section"))]

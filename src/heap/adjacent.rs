@@ -68,10 +68,12 @@ fn allocate_adjacent<'h, M: Machine, K: Kernel>(
         return Err(refused(Cause::NotReady { bytes }));
     }
     heap.refill_if_low(online, flags);
-    let (ready, physical) = heap
-        .pages
-        .alloc_adjacent(online, want, layout.align(), heap)
-        .map_err(refused)?;
+    let align = layout.align();
+    let mut found = heap.pages.alloc_adjacent(online, want, align, heap);
+    if Heap::<M, K>::HAS_CPUS && found.is_err() && heap.cpus().make_way(online, flags) {
+        found = heap.pages.alloc_adjacent(online, want, align, heap);
+    }
+    let (ready, physical) = found.map_err(refused)?;
     let run = pages.own(online, ready, flags);
     Ok(AdjacentRun { run, physical })
 }

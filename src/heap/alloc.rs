@@ -10,7 +10,7 @@ use super::object_heap::Heap;
 use super::request::{AllocError, dangling, refusal};
 use crate::pageheap::Online;
 use crate::region::Cause;
-use crate::span::{Place, SpanClass};
+use crate::span::{Place, SizeClass, SpanClass};
 
 impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Allocates memory for `layout` as `flags` allow. A layout of size zero gets a dangling
@@ -142,7 +142,31 @@ pub(super) fn allocate_uncounted<M: Machine, K: Kernel>(
                     return Ok(memory);
                 }
             }
-            heap.alloc_beyond(online, span_class, layout, flags)
+            match heap.alloc_beyond(online, span_class, layout, flags) {
+                Err(cause) => alloc_given_up(heap, online, class, flags).ok_or(cause),
+                memory => memory,
+            }
         }
     }
+}
+
+/// Allocates a slot that a CPU has given up, at last of a full span: for a request that would be
+/// refused otherwise.
+#[cold]
+fn alloc_given_up<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    online: &Online<M>,
+    class: SizeClass,
+    flags: AllocFlags,
+) -> Option<NonNull<[u8]>> {
+    if !Heap::<M, K>::HAS_CPUS || flags.contains(AllocFlags::NO_GROW) {
+        return None;
+    }
+    let get = || heap.alloc_slot(online, SpanClass::noscan(class));
+    // A step that was refused has drained the CPUs, after the lists were looked at.
+    let slot = get().or_else(|| {
+        let is_any = heap.cpus().give_up_hidden(online, class);
+        is_any.then(get)?
+    })?;
+    Some(heap.slot_memory(online, class, slot, flags))
 }

@@ -12,9 +12,6 @@ use crate::pageheap::Online;
 use crate::region::LINE_BYTES;
 use crate::span::{BlockPlace, CpuBlock, Emptied, Entered, Kind, Lists, SpanMap, Tag};
 
-/// When the heap has to commit memory, a CPU keeps no more than one of so many of its pages.
-const KEPT_SHARE: usize = 160;
-
 /// The CPUs of a heap that own spans.
 pub(crate) struct Cpus<'a, M: Machine, K: Kernel> {
     pub(super) heap: &'a Heap<M, K>,
@@ -43,6 +40,11 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
 }
 
 impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
+    /// Whether the heap enters the blocks of CPUs that are offline in a way of its own. Where
+    /// threads may come between it enters those of all CPUs, and where nothing may, nobody marks a
+    /// block.
+    pub(super) const VISITS: bool = K::CPUS > 1 && K::REENTRY.is_by_handlers();
+
     /// The block of this CPU, if there is one.
     #[inline(always)]
     pub(super) fn block(self) -> Option<&'a CpuBlock> {
@@ -162,6 +164,9 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if K::CPUS != 1 && K::with_cpu_slot(|slot| slot.is_some_and(CpuSlot::is_free)) {
             self.claim_slot();
         }
+        if Self::VISITS {
+            block.come_back();
+        }
         // SAFETY: the block is this CPU's, as far as the kernel's `REENTRY` says that CPUs are told
         // apart.
         unsafe { block.enter(K::REENTRY) }
@@ -211,7 +216,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     }
 
     /// Whether the block of the one CPU was made, or the table of blocks.
-    fn has_blocks(self) -> bool {
+    pub(super) fn has_blocks(self) -> bool {
         let first = self.heap.central.blocks.first.load(Ordering::Relaxed);
         let is_nobodys = K::CPUS == 1 && first == CpuBlock::nobodys().as_ptr().cast();
         Heap::<M, K>::HAS_CPUS && !first.is_null() && !is_nobodys
@@ -236,62 +241,5 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The map of the spans that CPUs own, if there is one.
     pub(super) fn map(self) -> Option<&'static SpanMap> {
         self.all().next()?.map()
-    }
-
-    /// Gives up the empty spans of this CPU.
-    pub(super) fn reclaim_all_kept(self, online: &Online<M>) {
-        let Some(entered) = self.enter() else {
-            return;
-        };
-        let mut lists = self.heap.central.lock();
-        // Others may have emptied some.
-        entered.read_notices(online.records());
-        entered.collect_all(online.records());
-        entered.give_up_kept(online.records(), 0, |Emptied(handle)| {
-            self.take_in(online, &mut lists, handle);
-        });
-    }
-
-    /// Gives up the empty spans that this CPU keeps if they are more than a small share of the
-    /// heap's pages. Returns whether they are.
-    pub(super) fn reclaim_kept(self, online: &Online<M>) -> bool {
-        let Some(entered) = self.enter() else {
-            return false;
-        };
-        let ready = self.heap.pages.ledger().mapped_ready() / M::GEOMETRY.page_bytes();
-        let most = ready / KEPT_SHARE;
-        if entered.collect_kept(online.records()) <= most {
-            return false;
-        }
-        let mut lists = self.heap.central.lock();
-        entered.give_up_kept(online.records(), most, |Emptied(handle)| {
-            self.take_in(online, &mut lists, handle);
-        });
-        true
-    }
-
-    /// Gives up all spans of all CPUs whose blocks can be entered, but those without free slots,
-    /// and those of which others are freeing slots. Unless threads may come between, this CPU's
-    /// block is the only one. Returns whether there is a block.
-    #[cold]
-    pub(crate) fn drain(self, online: &Online<M>) -> bool {
-        if !self.has_blocks() {
-            return false;
-        }
-        let give_up = |entered: Entered<'_>| {
-            let mut lists = self.heap.central.lock();
-            entered.drain(online.records(), |handle| {
-                self.take_in(online, &mut lists, handle);
-            });
-        };
-        if K::REENTRY.is_by_threads() {
-            for block in self.all() {
-                // SAFETY: threads may come between, so that anybody may enter.
-                unsafe { block.enter(K::REENTRY) }.map(give_up);
-            }
-        } else {
-            self.enter().map(give_up);
-        }
-        true
     }
 }

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use archipelago_api::{AllocFlags, HeapKey, Kernel, Machine};
+use archipelago_api::{AllocFlags, CpuId, Fault, HeapKey, Kernel, Machine, Report};
 
 use super::blocks::Cpus;
 use super::object_heap::Heap;
@@ -20,12 +20,18 @@ const MOST_TO_MEMORY: usize = 4;
 
 impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
     /// Makes the block of this CPU, if there is none and the windows are large enough for it: for a
-    /// request that has to grow the heap anyway.
+    /// request that has to grow the heap anyway. Stops the machine if the kernel declared fewer
+    /// CPUs.
     #[cold]
     pub(super) fn make_block(self, online: &Online<M>, flags: AllocFlags) -> Option<()> {
         let number = u16::try_from(Self::this_cpu()).ok()?;
-        let is_one = number < K::CPUS && self.block_of(usize::from(number)).is_none();
-        if !is_one || flags.contains(AllocFlags::NO_GROW) {
+        if number >= K::CPUS {
+            if number != CpuId::SHARED.0 {
+                stop_undeclared::<K>(number);
+            }
+            return None;
+        }
+        if self.block_of(usize::from(number)).is_some() || flags.contains(AllocFlags::NO_GROW) {
             return None;
         }
         let pages = &self.heap.pages;
@@ -136,4 +142,18 @@ impl<M: Machine, K: Kernel> Cpus<'_, M, K> {
         };
         extended.is_ok()
     }
+}
+
+/// Stops the machine: a CPU has a number that the kernel did not declare.
+#[cold]
+fn stop_undeclared<K: Kernel>(number: u16) -> ! {
+    K::stop(&Report {
+        fault: Fault::UndeclaredCpu {
+            cpu: CpuId(number),
+            declared: K::CPUS,
+        },
+        address: None,
+        layout: None,
+        span: None,
+    })
 }

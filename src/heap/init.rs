@@ -52,7 +52,9 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// be refused without their memory.
     ///
     /// Spans of CPUs with free slots become the heap's first: those of all CPUs where interrupts
-    /// switch threads, else those of the CPU that this runs on.
+    /// switch threads, else those of the CPU that this runs on, of CPUs that are offline
+    /// ([`Kernel::is_online`]) and, with interrupts enabled, of those that the kernel can make work
+    /// for this ([`Kernel::on_other_cpus`]). What the CPUs inside their spans keep is left behind.
     ///
     /// # Errors
     /// [`Cause::Busy`] if the machine is in use and interrupts are masked, before anything was

@@ -57,6 +57,10 @@ impl<'h, M: Machine, K: Kernel> Pages<'h, M, K> {
     /// Allocates `count` pages of the heap, at least one, whose first address is a multiple of
     /// `align` bytes, a power of two. An alignment below a page is that of a page.
     ///
+    /// A request that would be refused is made again after CPUs have given up free memory that they
+    /// keep: with [`AllocFlags::NO_GROW`], the empty spans of this CPU; else all that can be had
+    /// (see [`Kernel::on_other_cpus`]).
+    ///
     /// # Errors
     /// [`AllocError`] with the step that refused; [`Cause::NoSuchRun`] for no pages, and for an
     /// `align` that is not a power of two. The heap is as it was.
@@ -212,7 +216,11 @@ fn allocate_run<'h, M: Machine, K: Kernel>(
     let refused = |cause| AllocError { layout, cause };
     let online = pages.heap.ready_to_allocate(flags).map_err(refused)?;
     let want = Heap::<M, K>::wanted(layout).map_err(refused)?;
-    let ready = pages.heap.pages.alloc(online, want, flags, pages.heap);
+    let heap = pages.heap;
+    let mut ready = heap.pages.alloc(online, want, flags, heap);
+    if Heap::<M, K>::HAS_CPUS && ready.is_err() && heap.cpus().make_way(online, flags) {
+        ready = heap.pages.alloc(online, want, flags, heap);
+    }
     let run = pages.own(online, ready.map_err(refused)?, flags);
     pages.heap.refill_if_low(online, flags);
     Ok(run)
@@ -237,10 +245,13 @@ fn extend_run<M: Machine, K: Kernel>(
     let online = owned.heap.ready_to_allocate(flags).map_err(refused)?;
     let want = Want::pages(more);
     // The reserve is not refilled here: it could take the very pages that are to be added.
-    let added = owned
-        .heap
-        .pages
-        .extend(online, owned.run, want, flags, owned.heap);
+    let heap = owned.heap;
+    let mut added = heap.pages.extend(online, owned.run, want, flags, heap);
+    // Pages that are in use are not worth the spans of all CPUs.
+    let is_short = matches!(added, Err(cause) if !matches!(cause, Cause::NotFree { .. }));
+    if Heap::<M, K>::HAS_CPUS && is_short && heap.cpus().make_way(online, flags) {
+        added = heap.pages.extend(online, owned.run, want, flags, heap);
+    }
     let added = owned
         .heap
         .pages()

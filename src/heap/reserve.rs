@@ -11,7 +11,8 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
     /// Keeps `pages` Ready pages, and as many span records of each kind, for atomic requests. What
     /// they take is filled up again by the next ordinary request that needs pages; where that was
     /// refused, it is tried again after the heap's memory or its limit changed. Pages and records
-    /// above the goal become free.
+    /// above the goal become free. Before this refuses, CPUs give up free memory that they keep, as
+    /// before any refusal; for what fills the reserve up again they do not.
     ///
     /// # Errors
     /// The step that refused. The reserve holds what could be had, up to all memory that there is,
@@ -24,7 +25,10 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         };
         *self.refill.lock() = Some(try_to_fill);
         self.pages.keep_reserve(pages);
-        let filled = fill(self, online);
+        let mut filled = fill(self, online);
+        if Self::HAS_CPUS && filled.is_err() && self.cpus().drain(online) {
+            filled = fill(self, online);
+        }
         self.reclaim_record_pages(online);
         filled
     }

@@ -103,8 +103,7 @@ impl<M: Machine, K: Kernel> Heap<M, K> {
         want: Want,
         flags: AllocFlags,
     ) -> Result<(SpanHandle, ReadyRun), Cause> {
-        let may_try_again = !flags.contains(AllocFlags::NO_GROW);
-        try_run(self, online, kind, want, flags, may_try_again)
+        try_run(self, online, kind, want, flags, true)
     }
 }
 
@@ -119,7 +118,7 @@ fn try_run<M: Machine, K: Kernel>(
     let handle = match heap.alloc_record(online, kind, flags) {
         Ok(handle) => handle,
         Err(cause) => {
-            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().drain(online) {
+            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().make_way(online, flags) {
                 return try_run(heap, online, kind, want, flags, false);
             }
             return Err(cause);
@@ -134,12 +133,13 @@ fn try_run<M: Machine, K: Kernel>(
         }
         Err(cause) => {
             let is_freed = drop_record(heap, online, handle);
-            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().drain(online) {
+            if Heap::<M, K>::HAS_CPUS && may_try_again && heap.cpus().make_way(online, flags) {
                 return try_run(heap, online, kind, want, flags, false);
             }
             // The page that was made for the record may be the one that is missing.
             let is_short = M::DECOMMITS || matches!(cause, Cause::Window { .. });
-            if !may_try_again || !is_short || !is_freed {
+            let may_grow = may_try_again && !flags.contains(AllocFlags::NO_GROW);
+            if !may_grow || !is_short || !is_freed {
                 return Err(cause);
             }
             heap.make_piece_of_records(online, kind)?;

@@ -31,7 +31,7 @@ pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
 pub(crate) use owned::{
     ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, Marked, OwnFree,
-    Owner, Place, Places, RemoteFree, SpanMap, Tag, full_is_counted,
+    Owner, Place, Places, RemoteFree, SpanMap, Tag, full_is_counted, has_hidden_slots,
 };
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};

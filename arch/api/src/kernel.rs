@@ -8,6 +8,13 @@ use crate::{AllocFlags, CpuSlot, Reentry, Report};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CpuId(pub u16);
 
+impl CpuId {
+    /// The number of whoever has none of his own: a CPU before it is numbered, or one more than the
+    /// kernel declared. All that have it share the heap's spans under a lock, as they do in a
+    /// kernel whose CPUs own none.
+    pub const SHARED: Self = Self(u16::MAX);
+}
+
 /// Whether interrupts were enabled before they were disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "interrupts stay disabled until the state is restored"]
@@ -25,10 +32,13 @@ pub enum InterruptState {
 /// None of them may allocate from the heap.
 pub trait Kernel: 'static {
     /// How many CPUs have spans of their own, from which they take slots without a lock: those with
-    /// the numbers below. All others, and all CPUs of a kernel that says 0, share the heap's spans
-    /// under a lock. So do all CPUs on machines that do not take memory back
+    /// the numbers below. Whoever is [`CpuId::SHARED`], and all CPUs of a kernel that says 0, share
+    /// the heap's spans under a lock. So do all CPUs on machines that do not take memory back
     /// ([`Machine::DECOMMITS`](crate::Machine::DECOMMITS)), where code is as scarce as memory. A
     /// kernel that says 1 has one CPU, whose number the heap does not ask for.
+    ///
+    /// Any other number stops the machine ([`Fault::UndeclaredCpu`](crate::Fault::UndeclaredCpu))
+    /// when a request of that CPU makes the heap grow.
     const CPUS: u16 = 0;
 
     /// The users of the heap that may come between two instructions of it on one CPU.
@@ -110,6 +120,59 @@ pub trait Kernel: 'static {
     #[inline(always)]
     fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
         work(None)
+    }
+
+    /// Whether the CPU may be using the heap. While the answer is no, nobody uses the heap with the
+    /// number of that CPU, and nobody begins to before the answer is yes. The heap then takes the
+    /// CPU's free memory back: before it grows, when it scavenges, and before it refuses a request.
+    /// It asks for CPUs that have used it before, with interrupts masked or enabled, inside the
+    /// growth gate or outside it. The answer takes a few instructions, and waits for nothing.
+    ///
+    /// Where interrupts switch threads ([`Reentry::THREADS`]) a wrong answer costs nothing: spans
+    /// are entered by an exchange there, and whoever finds them entered does without them. So the
+    /// number of a thread that has ended may go to a new one at any moment. Under
+    /// [`Reentry::handlers`] the promise has two more parts, since the heap enters such a CPU's
+    /// spans itself. Under [`Reentry::nothing`] the heap does not ask.
+    ///
+    /// - A CPU that goes: whoever reads the answer no sees all that the CPU did before, as by a
+    ///   store with release and a load with acquire.
+    /// - A CPU that comes: between the store that makes the answer yes and the CPU's next use of
+    ///   the heap there is a sequentially consistent fence, on the CPU that stores it, and the CPU
+    ///   that comes sees the store.
+    ///
+    /// The default says yes, always.
+    #[must_use]
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        let _ = cpu;
+        true
+    }
+
+    /// Runs `work` once on every other CPU that is online, in the handler of an interrupt or with
+    /// interrupts masked in any other way, and returns `true` after all of them have returned from
+    /// it; `false`, without running it, if the kernel has no means of that. By this the heap gets
+    /// at free memory that other CPUs keep, before it refuses a request and when it scavenges:
+    /// under [`Reentry::handlers`], where nobody else may touch the spans of a CPU. Where threads
+    /// may come between it needs no help, and under [`Reentry::nothing`] it does not ask, since
+    /// `work` would come between.
+    ///
+    /// The heap calls it with interrupts enabled, holding none of its locks nor the growth gate, so
+    /// that the caller answers while it waits, and two CPUs that call it at once answer each other.
+    /// A thread that holds a lock of the kernel's which others take with interrupts masked must not
+    /// make requests that may grow the heap, as is so for shoot-downs of a TLB. `work` allocates
+    /// nothing, and never waits for code that it interrupted: it takes locks of the heap, each for
+    /// a few dozen instructions, which nobody holds with interrupts enabled. Its time is linear in
+    /// the spans that the CPU gives up.
+    ///
+    /// A CPU that is interrupted inside its spans gives nothing up. Each time that the heap wants
+    /// memory, it asks all CPUs up to three times as long as there is such a one, calls
+    /// [`relax`](Self::relax) in between, and then does without: what that CPU keeps is left
+    /// behind, and so is what one keeps that is offline for the kernel but not for
+    /// [`is_online`](Self::is_online). A request that is refused after several steps has asked
+    /// before each of them, and at last for free slots of full spans in up to three places.
+    fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
+        let _ = work;
+        false
     }
 
     /// A number that tells apart the threads of control that may be inside the heap at once: any

@@ -82,7 +82,7 @@ pub trait Cpus: 'static {
     /// its threads and handlers can do that, so that [`OneCpu`] does not.
     const REENTRY: Reentry = Reentry::THREADS;
 
-    /// The CPU that this runs on. No two CPUs have one number.
+    /// The CPU that this runs on. No two CPUs have one number, but for [`CpuId::SHARED`].
     fn current_cpu() -> CpuId;
 
     /// Calls `work` with the slot of the CPU that this runs on, if there are slots: see
@@ -90,6 +90,20 @@ pub trait Cpus: 'static {
     #[inline(always)]
     fn with_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
         work(None)
+    }
+
+    /// Whether the CPU may be using the heap: see [`Kernel::is_online`].
+    #[must_use]
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        let _ = cpu;
+        true
+    }
+
+    /// Runs `work` on every other CPU that is online: see [`Kernel::on_other_cpus`].
+    fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
+        let _ = work;
+        false
     }
 }
 
@@ -221,6 +235,15 @@ impl<I: Interrupts, P: Cpus, T: Threads, C: Context> Kernel for ReadyMade<I, P, 
     #[inline(always)]
     fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
         P::with_slot(work)
+    }
+
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        P::is_online(cpu)
+    }
+
+    fn on_other_cpus(work: &(dyn Fn() + Sync)) -> bool {
+        P::on_other_cpus(work)
     }
 
     #[inline]

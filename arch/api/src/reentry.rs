@@ -33,10 +33,13 @@ impl Reentry {
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there but
     ///   handlers that interrupt it and return before it goes on.
-    /// - No two CPUs have the same number or the same slot at the same time, and if
-    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], or the same
+    ///   slot, and if [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - [`Kernel::is_online`] keeps the promise of its documentation, as the provided one does.
     ///
+    /// [`CpuId::SHARED`]: crate::CpuId::SHARED
     /// [`Kernel::CPUS`]: crate::Kernel::CPUS
+    /// [`Kernel::is_online`]: crate::Kernel::is_online
     #[must_use]
     pub const unsafe fn handlers() -> Self {
         Self(Reach::Handlers)
@@ -46,9 +49,10 @@ impl Reentry {
     ///
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there.
-    /// - No two CPUs have the same number or the same slot at the same time, and if
-    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], or the same
+    ///   slot, and if [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
     ///
+    /// [`CpuId::SHARED`]: crate::CpuId::SHARED
     /// [`Kernel::CPUS`]: crate::Kernel::CPUS
     #[must_use]
     pub const unsafe fn nothing() -> Self {

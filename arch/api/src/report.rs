@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::fmt;
 
-use crate::VirtAddr;
+use crate::{CpuId, VirtAddr};
 
 /// The rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub enum Fault {
     /// [`Kernel::current_thread`](crate::Kernel::current_thread) gives the same number, or another
     /// CPU with the same [`Kernel::current_cpu`](crate::Kernel::current_cpu), looks like it.
     MachineAllocates,
+    /// A CPU has a number that the kernel did not declare:
+    /// [`Kernel::CPUS`](crate::Kernel::CPUS) is not above it, and it is not
+    /// [`CpuId::SHARED`](crate::CpuId::SHARED).
+    UndeclaredCpu {
+        /// The answer of [`Kernel::current_cpu`](crate::Kernel::current_cpu).
+        cpu: CpuId,
+        /// The number of CPUs in [`Kernel::CPUS`](crate::Kernel::CPUS).
+        declared: u16,
+    },
     /// A structure of the heap is damaged; the name says which rule it breaks.
     Corruption(&'static str),
 }
@@ -65,6 +74,11 @@ impl fmt::Display for Fault {
                 "the mapper or frame allocator allocated from within a call of the heap \
                  without ATOMIC; or Kernel::current_thread gives two threads one number, or \
                  Kernel::current_cpu two CPUs",
+            ),
+            Self::UndeclaredCpu { cpu, declared } => write!(
+                f,
+                "Kernel::current_cpu says {cpu}, and Kernel::CPUS declares {declared}: declare \
+                 more, or let it say CpuId::SHARED for a CPU that is to own no spans"
             ),
             Self::Corruption(rule) => write!(f, "corrupted: {rule}"),
         }

@@ -7,16 +7,19 @@ use core::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Order
 
 use archipelago_api::{CpuId, CpuSlot};
 
-/// Words of the bitmap of numbers.
-const WORDS: usize = 16;
+/// How many threads have numbers of their own.
+pub(crate) const COUNT: u16 = 256;
 
 const BITS: usize = usize::BITS as usize;
+
+/// Words of the bitmap of numbers.
+const WORDS: usize = COUNT as usize / BITS;
 
 /// For each number, whether a thread has it.
 static TAKEN: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 
 /// The number of a thread that found none: threads beyond share it.
-const BEYOND: CpuId = CpuId(u16::MAX);
+const BEYOND: CpuId = CpuId::SHARED;
 
 thread_local! {
     /// The number of this thread, [`BEYOND`] before it was asked for. Without a destructor, so that
@@ -66,6 +69,13 @@ fn take() -> CpuId {
         return BEYOND;
     }
     id
+}
+
+/// Whether a thread has the number, which may end or begin meanwhile.
+pub(crate) fn is_taken(number: CpuId) -> bool {
+    let number = usize::from(number.0);
+    let word = TAKEN.get(number / BITS);
+    word.is_some_and(|word| word.load(Acquire) >> (number % BITS) & 1 != 0)
 }
 
 /// Takes the lowest number that is free.

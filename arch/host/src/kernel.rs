@@ -25,7 +25,7 @@ thread_local! {
 }
 
 impl Kernel for HostKernel {
-    const CPUS: u16 = 256;
+    const CPUS: u16 = cpu::COUNT;
 
     #[inline]
     fn disable_interrupts() -> InterruptState {
@@ -47,6 +47,11 @@ impl Kernel for HostKernel {
     #[inline(always)]
     fn with_cpu_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
         cpu::with_slot(|slot| work(Some(slot)))
+    }
+
+    #[inline]
+    fn is_online(cpu: CpuId) -> bool {
+        cpu::is_taken(cpu)
     }
 
     fn current_thread() -> usize {

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
+use archipelago::Purpose;
 use archipelago_host::{AllocFlags, Heap, Host, HostKernel, Kernel, Window};
 
 type CpuHeap = Heap<Host, HostKernel>;
@@ -19,6 +20,9 @@ type CpuHeap = Heap<Host, HostKernel>;
 const WINDOW: usize = 64 << 20;
 
 fn heap() -> CpuHeap {
+    /// Tests at once would find the same range.
+    static FINDS: Mutex<()> = Mutex::new(());
+    let _finds = FINDS.lock();
     let heap = CpuHeap::new();
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
     // SAFETY: a new mapping that replaces none disturbs nothing.
@@ -152,6 +156,85 @@ fn threads_end_and_others_free_their_objects_and_take_their_numbers() {
     }
     exchange.free_all(&heap);
     check(&heap);
+}
+
+/// Slots that a thread frees before it ends, and objects that it leaves.
+const FREED: usize = 1_000_000;
+const LEFT: usize = 5_000;
+const SMALL: Layout = Layout::new::<[usize; 2]>();
+const FREED_BYTES: usize = FREED * SMALL.size();
+
+/// Objects of a thread that has ended, each with its number in it.
+struct Left(Vec<NonNull<usize>>);
+
+// SAFETY: whoever has the objects is their only user.
+unsafe impl Send for Left {}
+
+impl Left {
+    fn check_and_free(self, heap: &CpuHeap) {
+        assert_eq!(heap.verify(), Ok(()));
+        assert_eq!(heap.stats().small_objects, LEFT);
+        for (number, object) in self.0.into_iter().enumerate() {
+            // SAFETY: the object was written, and nobody else uses it.
+            assert_eq!(unsafe { object.read() }, number);
+            // SAFETY: the object was allocated with this layout, and nothing uses it.
+            unsafe { heap.dealloc(object.as_ptr().cast(), SMALL) };
+        }
+        check(heap);
+    }
+}
+
+/// Runs a thread which leaves a million free slots in its spans, and those of its objects that
+/// `is_left` names.
+fn leave_slots(heap: &CpuHeap, is_left: fn(usize) -> bool) -> Left {
+    // This thread keeps a number of its own, which no other one takes.
+    let _ = HostKernel::current_cpu();
+    let work = || {
+        // SAFETY: the layout has bytes.
+        let get = |_| NonNull::new(unsafe { heap.alloc(SMALL) }).expect("memory");
+        let objects: Vec<_> = (0..LEFT + FREED).map(get).collect();
+        let mut left = Vec::new();
+        for (number, object) in objects.into_iter().enumerate() {
+            if is_left(number) {
+                let object = object.cast();
+                // SAFETY: the object has so many bytes.
+                unsafe { object.write(left.len()) };
+                left.push(object);
+            } else {
+                // SAFETY: the object was allocated with this layout, and nothing uses it.
+                unsafe { heap.dealloc(object.as_ptr(), SMALL) };
+            }
+        }
+        Left(left)
+    };
+    thread::scope(|scope| scope.spawn(work).join().expect("no panic"))
+}
+
+#[test]
+fn slots_of_a_thread_that_has_ended_go_back_with_a_scavenge() {
+    let heap = heap();
+    let left = leave_slots(&heap, |number| number < LEFT);
+    heap.scavenge(usize::MAX).expect("the machine is free");
+    let bytes = heap.stats().of(Purpose::Objects);
+    assert!(bytes < FREED_BYTES / 100, "{bytes} of {FREED_BYTES}");
+    left.check_and_free(&heap);
+}
+
+#[test]
+fn slots_of_a_thread_that_has_ended_serve_others_before_the_heap_grows() {
+    let heap = heap();
+    // One in each span, so that no page is free.
+    let left = leave_slots(&heap, |number| number % (FREED / LEFT + 1) == 0);
+    let owned = heap.stats().owned_pages;
+    // SAFETY: the layout has bytes.
+    let get = |_| unsafe { heap.alloc(SMALL) };
+    let objects: Vec<_> = (0..FREED).map(get).collect();
+    assert_eq!(heap.stats().owned_pages, owned, "the heap has grown");
+    for object in objects {
+        // SAFETY: the object was allocated with this layout, and nothing uses it.
+        unsafe { heap.dealloc(object, SMALL) };
+    }
+    left.check_and_free(&heap);
 }
 
 #[test]

@@ -136,7 +136,8 @@ impl Kernel for Hosted {
     }
 }
 
-/// The kernel of a test that is [`Hosted`], but that its first CPUs own spans.
+/// The kernel of a test that is [`Hosted`], but that its first CPUs own spans. All others are
+/// [`CpuId::SHARED`].
 #[derive(Clone, Copy, Debug)]
 pub struct HostedCpus;
 
@@ -157,7 +158,12 @@ impl Kernel for HostedCpus {
     }
 
     fn current_cpu() -> CpuId {
-        Hosted::current_cpu()
+        let cpu = Hosted::current_cpu();
+        if cpu.0 < Self::CPUS {
+            cpu
+        } else {
+            CpuId::SHARED
+        }
     }
 
     fn current_thread() -> usize {

@@ -1,20 +1,34 @@
 //! Read-modify-write operations, which cores without compare-and-swap lack: there no CPU owns
 //! spans, and none of these is called.
 
-use crate::base::sync::{AtomicBool, AtomicU16, AtomicU32, CoreUsize as AtomicUsize, Ordering};
+use crate::base::sync::{AtomicU8, AtomicU16, AtomicU32, CoreUsize as AtomicUsize, Ordering};
 
 /// Whether the operations are there.
 pub(crate) const ARE_THERE: bool = cfg!(target_has_atomic = "ptr");
 
 /// Changes a flag, and returns what it was.
 #[inline(always)]
-pub(super) fn swap_flag(atomic: &AtomicBool, value: bool, order: Ordering) -> bool {
+pub(super) fn swap_flag(atomic: &AtomicU8, value: u8, order: Ordering) -> u8 {
     #[cfg(target_has_atomic = "ptr")]
     return atomic.swap(value, order);
     #[cfg(not(target_has_atomic = "ptr"))]
     {
         let _ = (value, order);
         atomic.load(Ordering::Relaxed)
+    }
+}
+
+/// Changes a flag that is still `before`, and orders nothing; `false` if it is not.
+#[inline(always)]
+pub(super) fn replace_flag(atomic: &AtomicU8, before: u8, after: u8) -> bool {
+    #[cfg(target_has_atomic = "ptr")]
+    return atomic
+        .compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok();
+    #[cfg(not(target_has_atomic = "ptr"))]
+    {
+        let _ = (atomic, before, after);
+        false
     }
 }
 

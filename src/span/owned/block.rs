@@ -23,7 +23,18 @@ use super::remote::{self, Inbox, Marked, RemoteFree};
 use super::tag::{Owner, Tag};
 use crate::arena::SpanHandle;
 use crate::base::sparse;
-use crate::base::sync::{AtomicBool, Ordering};
+use crate::base::sync::{AtomicU8, Ordering};
+
+/// A block that nobody is inside of.
+pub(super) const NOBODY: u8 = 0;
+/// A block that somebody is inside of.
+pub(super) const ENTERED: u8 = 1;
+/// A block that another is inside of for its CPU, which is offline.
+pub(super) const VISITED: u8 = 2;
+/// A block that another has been inside of for its CPU, and that nobody has entered since.
+pub(super) const LEFT: u8 = 3;
+/// A block that another has drained so.
+pub(super) const DRAINED: u8 = 4;
 
 /// The block of a CPU. Zero is one without spans, to be set up.
 #[derive(Debug)]
@@ -32,7 +43,8 @@ pub(crate) struct CpuBlock {
     pub(super) entries: [ClassSpans; ENTRIES],
     /// The records of the spans that CPUs own, by page.
     pub(super) map: MapView,
-    is_entered: AtomicBool,
+    /// One of the states above.
+    pub(super) inside: AtomicU8,
     pub(super) kept: Kept,
     pub(super) inbox: Inbox,
 }
@@ -80,8 +92,10 @@ const _: () = assert!(
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
     pub(super) block: &'a CpuBlock,
-    /// Whether the block's flag says so.
+    /// Whether the block's state says so.
     is_marked: bool,
+    /// The block's state afterwards.
+    left_as: u8,
 }
 
 /// An empty span that the block does not keep: it is nobody's now.
@@ -123,15 +137,15 @@ impl CpuBlock {
     #[inline(always)]
     pub(crate) unsafe fn enter(&self, reentry: Reentry) -> Option<Entered<'_>> {
         if reentry.is_by_threads() {
-            if swap_flag(&self.is_entered, true, Ordering::Acquire) {
+            if swap_flag(&self.inside, ENTERED, Ordering::Acquire) == ENTERED {
                 return None;
             }
         } else if reentry.is_by_handlers() {
             // A handler leaves the flag as it finds it, so nothing comes between these two.
-            if self.is_entered.load(Ordering::Relaxed) {
+            if self.inside.load(Ordering::Relaxed) != NOBODY {
                 return None;
             }
-            self.is_entered.store(true, Ordering::Relaxed);
+            self.inside.store(ENTERED, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
         }
         // SAFETY: the caller has entered the block just now.
@@ -147,6 +161,16 @@ impl CpuBlock {
         Entered {
             block: self,
             is_marked: reentry.is_by_threads() || reentry.is_by_handlers(),
+            left_as: NOBODY,
+        }
+    }
+
+    /// The block of a caller who has entered it from outside.
+    pub(super) const fn visited(&self) -> Entered<'_> {
+        Entered {
+            block: self,
+            is_marked: true,
+            left_as: LEFT,
         }
     }
 
@@ -251,7 +275,7 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.is_marked {
-            self.block.is_entered.store(false, Ordering::Release);
+            self.block.inside.store(self.left_as, Ordering::Release);
         }
     }
 }

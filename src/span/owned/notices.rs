@@ -148,11 +148,13 @@ impl Entered<'_> {
         record.free_slots.store(live, Ordering::Relaxed);
     }
 
-    /// Gives up all spans but those without free slots, each to `visit`.
-    pub(crate) fn drain<M: Machine>(
+    /// Gives up all spans but those without free slots, each to `visit`, with what `lock` returns:
+    /// the central lock, which is held for one span at a time.
+    pub(crate) fn drain<M: Machine, L>(
         &self,
         records: Records<'_, M>,
-        mut visit: impl FnMut(SpanHandle),
+        lock: impl Fn() -> L,
+        mut visit: impl FnMut(&mut L, SpanHandle),
     ) {
         self.read_notices(records);
         for entry in &self.block.entries {
@@ -160,15 +162,16 @@ impl Entered<'_> {
             let mut stay = RecordList::EMPTY;
             while let Some(handle) = entry.pop(records) {
                 let span = records.get(handle);
+                let mut lists = lock();
                 if self.hand_over::<M>(span, Place::of_tag(span.record.tag())) {
-                    visit(handle);
+                    visit(&mut lists, handle);
                 } else {
                     stay.link(records, handle);
                 }
             }
             entry.queue_mut(|queue| *queue = stay);
         }
-        self.give_up_kept(records, 0, |Emptied(handle)| visit(handle));
+        self.give_up_kept(records, 0, |Emptied(handle)| visit(&mut lock(), handle));
     }
 }
 

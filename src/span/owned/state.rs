@@ -33,6 +33,20 @@ impl Entered<'_> {
         true
     }
 
+    /// Gives up a span that was seen to have hidden slots, if it is this block's and still has;
+    /// `false` if it stays. The caller holds the central lock.
+    pub(crate) fn give_up_full<M: Machine>(
+        &self,
+        records: Records<'_, M>,
+        handle: SpanHandle,
+    ) -> bool {
+        let span = records.get(handle);
+        let place = Place::of_tag(span.record.tag());
+        let is_own = span.record.tag().is_of_same_owner(self.tag(place));
+        let slots = usize::from(self.entry(place).slots.get());
+        is_own && has_hidden_slots(span, slots) && self.hand_over::<M>(span, place)
+    }
+
     /// Gives up an empty span that is on no list: it is nobody's now.
     pub(super) fn disown<M: Machine>(&self, span: SpanRef<'_>, place: Place) {
         span.record.tag.store(Tag::NONE.0, Ordering::Relaxed);
@@ -74,6 +88,15 @@ impl Entered<'_> {
         record.previous.store(0, Ordering::Relaxed);
         entry.queue_mut(|queue| queue.link(records, handle));
     }
+}
+
+/// Whether a span of `slots` slots is a CPU's, is full or was until a short while ago, and has free
+/// slots now. Anybody may ask; the answer may be out of date.
+pub(crate) fn has_hidden_slots(span: SpanRef<'_>, slots: usize) -> bool {
+    let record = span.record;
+    record.tag().owner().is_some()
+        && record.previous.load(Ordering::Relaxed) == FULL
+        && span.count_taken(slots) < slots
 }
 
 /// Whether a span that is a CPU's, of `slots` slots, has as many live ones as its credit says, if

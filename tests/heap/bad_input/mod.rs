@@ -1,5 +1,7 @@
-//! Bad input: windows that break a rule, and pointers that break the contract.
+//! Bad input: windows that break a rule, pointers that break the contract, and CPUs beyond those
+//! declared.
 
+mod cpus;
 mod foreign;
 mod init;
 mod misuse;

@@ -1,8 +1,11 @@
 //! Spans that CPUs own: what was true of all spans is true of them.
 
+mod answering;
+mod drained;
 mod handed_over;
 mod kept;
 mod large;
+mod pressure;
 
 use alloc::boxed::Box;
 use core::alloc::Layout;

@@ -35,4 +35,4 @@ mod span;
 
 pub use pageheap::withdrawal;
 pub use planted::{Site, seen_outside_of};
-pub use span::owned::{hand_over, remote_frees};
+pub use span::owned::{hand_over, remote_frees, visits};

@@ -5,11 +5,12 @@ use archipelago_loom::hand_over;
 use archipelago_loom::lookup::{self, Ready, SET, SPAN_AT};
 use archipelago_loom::parts::{self, FIND, PUBLISH};
 use archipelago_loom::remote_frees::{self, Slots};
+use archipelago_loom::visits;
 use archipelago_loom::withdrawal::{self, Rule};
 use archipelago_loom::{Site, seen_outside_of};
 
 /// Caught by the tests in the other files of this folder.
-const CAUGHT: [Site; 14] = [
+const CAUGHT: [Site; 17] = [
     PUBLISH,
     FIND,
     SET,
@@ -23,6 +24,9 @@ const CAUGHT: [Site; 14] = [
     in_atomics("swap_number"),
     in_atomics("replace"),
     in_atomics("swap_flag"),
+    in_outside("enter_from_outside"),
+    in_outside("come_back"),
+    in_outside("leave_drained"),
     Site {
         file: "src/span/owned/block.rs",
         function: "drop",
@@ -41,6 +45,13 @@ const UNDER_A_LOCK: [Site; 4] = [
 const fn in_sparse(function: &'static str) -> Site {
     Site {
         file: "src/base/sparse.rs",
+        function,
+    }
+}
+
+const fn in_outside(function: &'static str) -> Site {
+    Site {
+        file: "src/span/owned/outside.rs",
         function,
     }
 }
@@ -72,6 +83,7 @@ fn run_hand_over(site: Option<Site>) {
 fn every_ordered_access_is_accounted_for() {
     run_tables(None);
     run_hand_over(None);
+    visits::after_a_visit(visits::Rule::Kept, None);
     for slots in [Slots::OfOneWord, Slots::OfTwoWords] {
         remote_frees::beside_the_owner(slots, remote_frees::Rule::Kept, None);
     }

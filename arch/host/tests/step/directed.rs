@@ -3,15 +3,15 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use archipelago_host::{Fault, Heap, Host, Kernel};
+use archipelago_host::{CpuId, Fault, Heap, Host, Kernel};
 
 use crate::branches::interrupt_everywhere;
 use crate::handlers::{check, heap};
 use crate::kernel;
 use crate::trap::fault;
 
-/// A CPU beyond those that own spans.
-const BEYOND: u16 = 9;
+/// A CPU that owns no spans.
+const BEYOND: u16 = CpuId::SHARED.0;
 
 /// A slot of a class of which the blocks have no span. Behind its slots a page has room for half of
 /// one more.

@@ -58,8 +58,10 @@ struct Numbered;
 impl Cpus for Numbered {
     const OWN_SPANS: u16 = 4;
 
+    /// CPUs beyond those own no spans.
     fn current_cpu() -> CpuId {
-        current_cpu()
+        let cpu = current_cpu();
+        if cpu.0 < Self::OWN_SPANS { cpu } else { CpuId::SHARED }
     }
 
     fn with_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {

@@ -16,7 +16,7 @@ fn a_drained_cpu_keeps_full_spans_alone() {
         stage.take(class).expect("a slot");
         let mut drained = Vec::new();
         let entered = stage.enter();
-        entered.drain(stage.records(), |handle| drained.push(handle));
+        entered.drain(stage.records(), || (), |(), handle| drained.push(handle));
         drop(entered);
         drained.sort_by_key(|handle| handle.0);
         let mut free = [queued.handle, current.handle];

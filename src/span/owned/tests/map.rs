@@ -78,7 +78,7 @@ fn every_byte_of_a_span_leads_to_its_record_as_long_as_it_is_the_cpus() {
     assert_eq!(found(bytes), Some(after.handle));
     assert_eq!(stage.find(VirtAddr::new(START - 1)), None);
     let entered = stage.enter();
-    entered.drain(stage.records(), |_| ());
+    entered.drain(stage.records(), || (), |(), _| ());
     drop(entered);
     for offset in [0, PAGE, bytes - 1] {
         assert_eq!(found(offset), None, "{offset}");

@@ -7,6 +7,7 @@ mod frees;
 mod kept;
 mod map;
 mod notices;
+mod outside;
 mod places;
 mod slots;
 mod stage;

@@ -26,6 +26,7 @@ unsafe impl<N> Send for Atomic<N> {}
 
 /// The names of `core`, and that of the facade for `core`'s own.
 pub(crate) type AtomicBool = Atomic<bool>;
+pub(crate) type AtomicU8 = Atomic<u8>;
 pub(crate) type AtomicU16 = Atomic<u16>;
 pub(crate) type AtomicU32 = Atomic<u32>;
 pub(crate) type AtomicUsize = Atomic<usize>;
@@ -68,6 +69,16 @@ impl Value for u16 {
     }
 }
 
+impl Value for u8 {
+    fn to_usize(self) -> usize {
+        self.into()
+    }
+
+    fn of_usize(value: usize) -> Self {
+        value.try_into().unwrap_or(Self::MAX)
+    }
+}
+
 impl Value for bool {
     fn to_usize(self) -> usize {
         self.into()
@@ -85,6 +96,15 @@ impl<T> Value for *mut T {
 
     fn of_usize(value: usize) -> Self {
         ptr::with_exposed_provenance_mut(value)
+    }
+}
+
+/// A fence; none at all where it is planted.
+#[track_caller]
+pub(crate) fn fence(order: Ordering) {
+    match planted::order(order, Location::caller()) {
+        Ordering::Relaxed => {}
+        order => loom::sync::atomic::fence(order),
     }
 }
 
@@ -218,6 +238,18 @@ impl<N: Value> Atomic<N> {
         modelled.pass_gate();
         let replaced = modelled.compare_exchange(before, after, order, failed);
         replaced.map(N::of_usize).map_err(N::of_usize)
+    }
+
+    /// Replaces a number that is still as it was.
+    #[track_caller]
+    pub(crate) fn compare_exchange(
+        &self,
+        before: N,
+        after: N,
+        order: Ordering,
+        failed: Ordering,
+    ) -> Result<N, N> {
+        self.compare_exchange_weak(before, after, order, failed)
     }
 
     /// Changes a number outside of the model.

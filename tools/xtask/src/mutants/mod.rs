@@ -53,6 +53,7 @@ const FILES: &[&str] = &[
     "src/region/*.rs",
     "src/region/metadata/*.rs",
     "src/region/ranges/*.rs",
+    "src/pageheap/ahead.rs",
     "src/pageheap/alloc.rs",
     "src/pageheap/commit.rs",
     "src/pageheap/cover.rs",

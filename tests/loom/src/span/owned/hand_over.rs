@@ -117,7 +117,7 @@ fn free_central(stage: &Stage, lists: &mut Lists, slot: usize) {
 
 /// Makes CPU 0 give up its span, as before a refusal. Returns whether the span was empty, and is no
 /// more.
-fn give_up(stage: &Stage, entered: &Entered<'_>, rule: Rule) -> bool {
+pub(super) fn give_up(stage: &Stage, entered: &Entered<'_>, rule: Rule) -> bool {
     let mut is_retired = false;
     let mut put = |lists: &mut Lists, handle| {
         let (class, slots) = (Stage::class(), Stage::slots());
@@ -125,10 +125,14 @@ fn give_up(stage: &Stage, entered: &Entered<'_>, rule: Rule) -> bool {
         is_retired = retired.is_some();
     };
     if rule == Rule::GivenUpWithoutTheLock {
-        entered.drain(stage.records(), |_| ());
+        entered.drain(stage.records(), || (), |(), _| ());
         stage.with_lists(|lists| put(lists, stage.handle()));
     } else {
-        stage.with_lists(|lists| entered.drain(stage.records(), |handle| put(lists, handle)));
+        entered.drain(
+            stage.records(),
+            || stage.lists(),
+            |lists, handle| put(lists, handle),
+        );
     }
     if is_retired {
         stage.withdraw();

@@ -18,6 +18,8 @@ mod kept;
 mod map;
 #[path = "../../../../../src/span/owned/notices.rs"]
 mod notices;
+#[path = "../../../../../src/span/owned/outside.rs"]
+mod outside;
 #[path = "../../../../../src/span/owned/places.rs"]
 mod places;
 #[path = "../../../../../src/span/owned/queue.rs"]
@@ -34,6 +36,7 @@ mod tag;
 pub mod hand_over;
 pub mod remote_frees;
 mod stage;
+pub mod visits;
 
 pub(super) use atomics::take_word;
 pub(crate) use block::{CpuBlock, Emptied, Entered};

@@ -1,5 +1,6 @@
 //! The stage of the models: one span, the blocks of two CPUs, and the central lists.
 
+use core::ops::DerefMut;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
@@ -186,9 +187,14 @@ impl Stage {
         self.span().count_taken(Self::slots())
     }
 
+    /// Takes the central lock.
+    pub(super) fn lists(&self) -> impl DerefMut<Target = Lists> {
+        self.central.lock()
+    }
+
     /// Runs `work` under the central lock.
     pub(super) fn with_lists<R>(&self, work: impl FnOnce(&mut Lists) -> R) -> R {
-        work(&mut self.central.lock())
+        work(&mut self.lists())
     }
 
     /// The list that the span is on when it is central.
