@@ -322,41 +322,42 @@ impl<N: Entry, L: Entry> Link<N, L> {
 
     /// The node that the link names.
     #[inline]
-    pub(crate) fn node(&self) -> Option<&N> {
+    pub(crate) fn node(&self) -> Option<&'static N> {
         self.named(IS_NODE)
     }
 
     /// The leaf that the link names.
     #[inline]
-    pub(crate) fn leaf(&self) -> Option<&L> {
+    pub(crate) fn leaf(&self) -> Option<&'static L> {
         self.named(IS_LEAF)
     }
 
     /// Publishes a node. The link named nothing.
-    pub(crate) fn publish_node(&self, memory: Zeroed<N>) -> &N {
+    pub(crate) fn publish_node(&self, memory: Zeroed<N>) -> &'static N {
         self.publish(memory, IS_NODE)
     }
 
     /// Publishes a leaf. The link named nothing.
-    pub(crate) fn publish_leaf(&self, memory: Zeroed<L>) -> &L {
+    pub(crate) fn publish_leaf(&self, memory: Zeroed<L>) -> &'static L {
         self.publish(memory, IS_LEAF)
     }
 
     #[inline]
-    fn named<T: Entry>(&self, tag: usize) -> Option<&T> {
+    fn named<T: Entry>(&self, tag: usize) -> Option<&'static T> {
         let tagged = self.tagged.load(Ordering::Acquire);
         if tagged.addr() & tag == 0 {
             return None;
         }
         let entry = tagged.map_addr(|addr| addr & !(IS_NODE | IS_LEAF));
-        // SAFETY: a reference needs
-        // - an aligned place that stays Ready: the tag says that a `T` was published there;
+        // SAFETY: a reference needs, for `'static`,
+        // - an aligned place that stays Ready: the tag says that a `T` was published there, in
+        //   memory that `publish` took for as long as the heap lives;
         // - a valid value: the Acquire load saw the Release store that followed the zeroing;
         // - no writes but through atomics, as `Entry` promises.
         Some(unsafe { &*entry.cast::<T>() })
     }
 
-    fn publish<T: Entry>(&self, memory: Zeroed<T>, tag: usize) -> &T {
+    fn publish<T: Entry>(&self, memory: Zeroed<T>, tag: usize) -> &'static T {
         const {
             assert!(
                 align_of::<T>() > IS_NODE | IS_LEAF,

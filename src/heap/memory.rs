@@ -8,7 +8,7 @@ use super::object_heap::Heap;
 use crate::pageheap::{Online, ReadyRun};
 use crate::span::{NewSlot, SizeClass};
 
-/// The memory of a run, cleared if `flags` ask for zeroes and it may hold others.
+/// The memory of a run, cleared as far as it may hold others than zeroes if `flags` ask for them.
 pub(super) fn run_memory<M: Machine>(
     online: &Online<M>,
     ready: &ReadyRun,
@@ -16,11 +16,12 @@ pub(super) fn run_memory<M: Machine>(
 ) -> NonNull<[u8]> {
     let start = online.machine.pointer(ready.run().first.address::<M>());
     let bytes = ready.run().bytes::<M>();
-    if flags.contains(AllocFlags::ZEROED) && !ready.is_zeroed() {
+    if flags.contains(AllocFlags::ZEROED) {
+        let unclear = ready.unclear() << M::GEOMETRY.page_shift;
         // SAFETY: `write_bytes` needs the bytes
-        // - writable: the run is Ready;
+        // - writable: the run is Ready, and has as many pages;
         // - unshared: the caller holds its token.
-        unsafe { start.write_bytes(0, bytes) };
+        unsafe { start.write_bytes(0, unclear) };
     }
     NonNull::slice_from_raw_parts(start, bytes)
 }

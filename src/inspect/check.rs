@@ -86,32 +86,24 @@ impl<M: Machine, K: Kernel> Check<'_, M, K> {
         let (pages, state) = self.pool.pages();
         let is_free = pages.is_free(state, at);
         let in_reserve = self.pool.reserve().any(|run| run.contains(at));
-        let in_cache = self.pool.cache().holds(at);
-        let owners = [is_free, in_reserve, in_cache]
-            .iter()
-            .filter(|owner| **owner)
-            .count();
+        let has_owner = is_free || in_reserve;
         // Nothing but the account knows the runs that the kernel took, the pages of records, and
         // those of the heap bitmap.
         let has_runs = self.heap.pages.ledger().of(Purpose::Runs) > 0;
         let has_bits = self.bitmap_pages > 0 || self.heap.pages.ledger().of(Purpose::HeapBits) > 0;
         let has_pages = has_runs || has_bits || self.lists.record_pages() > 0;
-        let in_run = owners == 0 && has_pages;
+        let in_run = !has_owner && has_pages;
         rule_at::<M>(
-            owners > 0 || in_run,
+            has_owner || in_run,
             at,
             "a page that is not free belongs to a span or the reserve",
         )?;
         rule_at::<M>(
-            owners < 2,
+            !is_free || !in_reserve,
             at,
-            "a page is free, in the reserve or in the page cache",
+            "a page is free or in the reserve",
         )?;
-        let scavenged = if in_cache {
-            self.pool.cache().is_scavenged(at)
-        } else {
-            pages.count_scavenged(PageRun::new(at, 1)) == 1
-        };
+        let scavenged = pages.count_scavenged(PageRun::new(at, 1)) == 1;
         rule_at::<M>(
             !in_reserve || !scavenged,
             at,

@@ -219,7 +219,7 @@ planted! {
         let room = gated.windows.room();
         gated.windows.plant_room(PageRun::between(bed.first, room.end()));
     };
-    a_free_page_is_in_the_reserve: "a page is free, in the reserve or in the page cache", |bed| {
+    a_free_page_is_in_the_reserve: "a page is free or in the reserve", |bed| {
         let free = bed.free_page();
         bed.heap.pages.pool().hold().plant().2.plant(run(free, 1));
     };

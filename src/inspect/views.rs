@@ -17,7 +17,7 @@ pub struct ArenaView {
     pub chunks: usize,
     /// Pages that the heap owns in it.
     pub pages: usize,
-    /// Pages in spans, in runs of the kernel, in the reserve, and in the page cache.
+    /// Pages in spans, in runs of the kernel, and in the reserve.
     pub used: usize,
     /// Free pages that are Ready.
     pub ready: usize,
@@ -35,7 +35,7 @@ pub struct ChunkView {
     pub arena: VirtAddr,
     /// Pages that the heap owns in it.
     pub pages: usize,
-    /// Pages in spans, in runs of the kernel, in the reserve, and in the page cache.
+    /// Pages in spans, in runs of the kernel, and in the reserve.
     pub used: usize,
     /// Free pages that are Ready.
     pub ready: usize,

@@ -51,7 +51,7 @@ impl<S: Shape> FreePages<S> {
             return None;
         }
         let chunk = state.search()?.0 >> Tree::<S>::CHUNK_SHIFT;
-        let top = state.top();
+        let top = state.top().height;
         let node = self.tree.node(chunk, top)?;
         let base = Tree::<S>::node_base(chunk, top);
         let mut walk = Walk {

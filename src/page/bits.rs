@@ -4,7 +4,7 @@
 //! the chunk yet, holds no free page; the same goes for the pages of a chunk that belong to
 //! somebody else.
 
-use core::ops::{BitAnd, Shr};
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::summary::Summary;
@@ -36,18 +36,21 @@ pub(crate) struct Found {
 /// the chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits<'a> {
-    pub(super) words: &'a [AtomicUsize],
+    pub(super) words: &'a Words,
     pages: usize,
 }
 
 impl<'a> Bits<'a> {
     /// The bitmap in `words`, of which the first `pages` bits are used.
     #[inline]
-    pub(crate) fn new(words: &'a Words, pages: usize) -> Self {
-        Self {
-            words: &words[..pages.div_ceil(WORD)],
-            pages,
-        }
+    pub(crate) const fn new(words: &'a Words, pages: usize) -> Self {
+        Self { words, pages }
+    }
+
+    /// Words of the chunk.
+    #[inline]
+    const fn len(self) -> usize {
+        self.pages.div_ceil(WORD)
     }
 
     /// Pages of the chunk.
@@ -56,9 +59,22 @@ impl<'a> Bits<'a> {
         self.pages
     }
 
+    /// The word number `index`.
     #[inline]
-    fn word(self, index: usize) -> usize {
+    pub(super) fn word(self, index: usize) -> usize {
         self.words[index].load(Ordering::Relaxed)
+    }
+
+    /// The word number `index`, if the bitmap has as many.
+    #[inline]
+    pub(super) fn word_or_none(self, index: usize) -> Option<usize> {
+        (index < self.len()).then(|| self.word(index))
+    }
+
+    /// Replaces the word number `index`.
+    #[inline]
+    pub(super) fn put_word(self, index: usize, word: usize) {
+        self.words[index].store(word, Ordering::Relaxed);
     }
 
     /// Sets `count` bits from `first`.
@@ -129,7 +145,7 @@ impl<'a> Bits<'a> {
     #[inline]
     pub(crate) fn next_set(self, page: usize) -> Option<usize> {
         let mut ignored = page % WORD;
-        for index in page / WORD..self.words.len() {
+        for index in page / WORD..self.len() {
             let word = self.word(index) >> ignored << ignored;
             ignored = 0;
             if word != 0 {
@@ -146,7 +162,7 @@ impl<'a> Bits<'a> {
         // Set bits directly below the word that is looked at.
         let mut run = 0;
         let mut ignored = from % WORD;
-        for index in from / WORD..self.words.len() {
+        for index in from / WORD..self.len() {
             let word = self.word(index) >> ignored << ignored;
             ignored = 0;
             if word == 0 {
@@ -179,7 +195,7 @@ impl<'a> Bits<'a> {
         let mut start = None;
         let mut max = 0;
         let mut run = 0;
-        for index in 0..self.words.len() {
+        for index in 0..self.len() {
             let word = self.word(index);
             if word == usize::MAX {
                 run += WORD;
@@ -210,6 +226,35 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// The longest run among the bits of `range`, or `known` if that is longer. The search ends
+    /// with a run of `most` bits. Bits above the range may be seen, those of the same word.
+    #[inline]
+    pub(crate) fn longest(self, range: Range<usize>, known: usize, most: usize) -> usize {
+        let mut max = known;
+        // Set bits directly below the word that is looked at.
+        let mut run = 0;
+        let mut ignored = range.start % WORD;
+        for index in range.start / WORD..range.end.div_ceil(WORD) {
+            if max >= most {
+                break;
+            }
+            let word = self.word(index) >> ignored << ignored;
+            ignored = 0;
+            if word == 0 {
+                run = 0;
+                continue;
+            }
+            let low = word.trailing_ones() as usize;
+            run += low;
+            max = max.max(run);
+            if low < WORD {
+                max = longer_run(word, max);
+                run = word.leading_ones() as usize;
+            }
+        }
+        max
+    }
+
     /// The highest run of pages below `below` whose bits are set here and clear in `other`: first
     /// page and length.
     pub(crate) fn highest_without(self, other: Bits<'_>, below: usize) -> Option<(usize, usize)> {
@@ -237,16 +282,8 @@ impl<'a> Bits<'a> {
 
     /// Whether the bits past the chunk are clear.
     pub(crate) fn unused_are_clear(self) -> bool {
-        masks(self.pages, self.words.len() * WORD - self.pages)
+        masks(self.pages, self.len() * WORD - self.pages)
             .all(|(index, mask)| self.word(index) & mask == 0)
-    }
-
-    /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.
-    pub(crate) fn block(self, first: usize) -> u64 {
-        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
-        words.enumerate().fold(0, |block, (position, word)| {
-            block | (word.load(Ordering::Relaxed) as u64) << (position * WORD)
-        })
     }
 }
 
@@ -282,21 +319,14 @@ fn masks(first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A word that runs of ones are found in: one of a bitmap, or a page cache.
-trait Ones: Copy + Eq + From<u8> + BitAnd<Output = Self> + Shr<usize, Output = Self> {}
-
-impl Ones for usize {}
-impl Ones for u64 {}
-
 /// The bits of `word` that begin a run of at least `count` ones; `count` is at least one.
 ///
 /// A bit stays if the `count - 1` bits above it are set; each step doubles how many have been
 /// looked at.
 #[inline]
-fn run_starts<B: Ones>(word: B, count: usize) -> B {
-    let none = B::from(0);
-    if count > 8 * size_of::<B>() {
-        return none;
+pub(super) const fn run_starts(word: usize, count: usize) -> usize {
+    if count > WORD {
+        return 0;
     }
     // Few words of a fragmented chunk have eight ones in a row, which takes no loop to see.
     let (mut starts, mut seen) = if count >= 8 {
@@ -304,8 +334,8 @@ fn run_starts<B: Ones>(word: B, count: usize) -> B {
     } else {
         (word, 1)
     };
-    while starts != none && 2 * seen <= count {
-        starts = starts & (starts >> seen);
+    while starts != 0 && 2 * seen <= count {
+        starts &= starts >> seen;
         seen *= 2;
     }
     starts & (starts >> (count - seen))
@@ -313,17 +343,10 @@ fn run_starts<B: Ones>(word: B, count: usize) -> B {
 
 /// The bits of `word` that begin a run of at least eight ones.
 #[inline]
-fn starts_of_eight<B: Ones>(word: B) -> B {
+const fn starts_of_eight(word: usize) -> usize {
     let two = word & (word >> 1);
     let four = two & (two >> 2);
     four & (four >> 4)
-}
-
-/// Where the first run of `count` ones in `word` begins.
-#[inline]
-pub(crate) fn first_run(word: u64, count: usize) -> Option<usize> {
-    let starts = run_starts(word, count);
-    (starts != 0).then(|| starts.trailing_zeros() as usize)
 }
 
 /// The length of the longest run of ones in `word`, or `known` if that is longer.

@@ -5,7 +5,7 @@ use crate::base::{PageIdx, Shape};
 use super::free_pages::FreePages;
 use super::state::State;
 use super::summary;
-use super::tree::{Chunk, FAN_OUT, Piece, Tree, TreeNode};
+use super::tree::{FAN_OUT, Top, Tree, TreeNode};
 
 /// A run that was found.
 #[derive(Clone, Copy, Debug)]
@@ -34,20 +34,20 @@ enum Step {
 }
 
 impl<S: Shape> Tree<S> {
-    /// The lowest run of `count` free pages (at least one) in the tree up to height `top`. No page
-    /// below `from` is free.
+    /// The lowest run of `count` free pages (at least one) in the tree up to `top`. No page below
+    /// `from` is free.
     ///
-    /// At most 8 summaries are read for each height from `top` down, and one bitmap.
-    pub(super) fn find(&self, top: usize, count: usize, from: PageIdx) -> Option<Hit> {
+    /// At most 8 summaries are read for each height from the top down, and one bitmap.
+    pub(super) fn find(&self, top: Top, count: usize, from: PageIdx) -> Option<Hit> {
         let mut search = Search {
             count,
             run: 0,
             lowest: None,
         };
         let chunk = from.0 >> Self::CHUNK_SHIFT;
-        let mut node = self.node(chunk, top)?;
-        let mut base = Self::node_base(chunk, top);
-        let mut height = top;
+        let mut height = top.height;
+        let mut node = self.node_from(top, chunk, height)?;
+        let mut base = Self::node_base(chunk, height);
         loop {
             let shift = Self::child_shift(height);
             // The search address is in this node or below it.
@@ -95,36 +95,16 @@ impl<S: Shape> FreePages<S> {
         if count == 0 {
             return None;
         }
-        let search = state.search()?;
-        if let Some((_, piece, _)) = self.find_near(search, count) {
-            let base = piece.chunk << Tree::<S>::CHUNK_SHIFT;
-            return Some(PageIdx(base + piece.first));
+        let from = state.search_for(count)?;
+        let number = from.0 >> Tree::<S>::CHUNK_SHIFT;
+        let near = self.tree.chunk_from(state.top(), number);
+        if let Some(chunk) = near.filter(|chunk| summary::longest(chunk.value) >= count) {
+            if let Some(first) = Self::first_near(chunk, from.0 % Tree::<S>::CHUNK_PAGES, count) {
+                return Some(PageIdx((number << Tree::<S>::CHUNK_SHIFT) + first));
+            }
         }
-        let hit = self.tree.find(state.top(), count, search)?;
+        let hit = self.tree.find(state.top(), count, from)?;
         Some(hit.first)
-    }
-
-    /// The lowest run of `count` pages if it lies in the chunk of the search address, and the
-    /// lowest free page: most requests are answered here.
-    #[inline]
-    pub(super) fn find_near(
-        &self,
-        search: PageIdx,
-        count: usize,
-    ) -> Option<(Chunk<'_>, Piece, PageIdx)> {
-        let number = search.0 >> Tree::<S>::CHUNK_SHIFT;
-        let chunk = self.tree.chunk(number)?;
-        if summary::load(chunk.value).max < count {
-            return None;
-        }
-        let found = chunk.free.find(count, search.0 % Tree::<S>::CHUNK_PAGES)?;
-        let piece = Piece {
-            chunk: number,
-            first: found.first,
-            count,
-        };
-        let lowest = (number << Tree::<S>::CHUNK_SHIFT) + found.lowest;
-        Some((chunk, piece, PageIdx(lowest)))
     }
 }
 

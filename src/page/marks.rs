@@ -3,9 +3,9 @@
 use crate::base::{PageIdx, PageRun, Shape};
 
 use super::free_pages::{FreePages, Taken};
-use super::state::State;
-use super::summary::{self, Summary};
-use super::tree::{Chunk, Piece, Tree};
+use super::state::{LONGEST_BOUND, State};
+use super::summary::{self, Summary, Value};
+use super::tree::{Chunk, Piece, Top, Tree};
 
 impl<S: Shape> FreePages<S> {
     const MARKS_SHORT: bool = Tree::<S>::SHORT_CHUNKS && !S::SCAVENGES;
@@ -24,6 +24,17 @@ impl<S: Shape> FreePages<S> {
         });
     }
 
+    /// The chunk of `run` if it lies in one, and chunks are long.
+    #[inline]
+    pub(super) fn near_piece(&self, state: &State, run: PageRun) -> Option<(Chunk<'_>, Piece)> {
+        if Tree::<S>::SHORT_CHUNKS {
+            return None;
+        }
+        let piece = Tree::<S>::piece(run)?;
+        let chunk = self.tree.chunk_from(state.top(), piece.chunk)?;
+        Some((chunk, piece))
+    }
+
     /// Marks `run`, all of which is free, taken.
     pub(super) fn mark_taken(&self, state: &mut State, run: PageRun) -> Taken {
         if Self::MARKS_SHORT {
@@ -31,37 +42,70 @@ impl<S: Shape> FreePages<S> {
             state.free -= run.count;
             return Taken { run, scavenged: 0 };
         }
+        if let Some((chunk, piece)) = self.near_piece(state, run) {
+            return self.mark_piece_taken(state, chunk, piece, usize::MAX);
+        }
         let mut scavenged = 0;
         self.change(state.top(), run, |chunk, piece| {
             scavenged += Self::scavenged_in(chunk, piece);
-            taken::<S>(chunk, piece, 0)
+            taken::<S>(chunk, piece, summary::load(chunk.value), usize::MAX)
         });
         state.free -= run.count;
         state.scavenged -= scavenged;
         Taken { run, scavenged }
     }
 
-    /// Marks `piece` of `chunk`, all of which is free, taken. No page of the chunk below `floor` is
-    /// free.
+    /// Marks `piece` of `chunk`, all of which is free, taken. No run of more than `below` pages
+    /// lies below it in the chunk.
     #[inline]
     pub(super) fn mark_piece_taken(
         &self,
         state: &mut State,
         chunk: Chunk<'_>,
         piece: Piece,
-        floor: usize,
+        below: usize,
     ) -> Taken {
         let scavenged = Self::scavenged_in(chunk, piece);
-        if summary::store(chunk.value, taken::<S>(chunk, piece, floor)) {
-            self.tree.refresh(state.top(), piece.chunk, piece.chunk);
-        }
+        let old = summary::load(chunk.value);
+        let new = taken::<S>(chunk, piece, old, below);
+        self.note_summary(state, chunk.value, piece.chunk, new);
         state.free -= piece.count;
         state.scavenged -= scavenged;
-        let first = (piece.chunk << Tree::<S>::CHUNK_SHIFT) + piece.first;
         Taken {
-            run: PageRun::new(PageIdx(first), piece.count),
+            run: Tree::<S>::run_of(piece),
             scavenged,
         }
+    }
+
+    /// Marks `piece` of `chunk`, none of which is free, free.
+    #[inline]
+    pub(super) fn mark_piece_free(&self, state: &mut State, chunk: Chunk<'_>, piece: Piece) {
+        let scavenged = self.scavenged_of_freed(chunk, piece);
+        let old = summary::load(chunk.value);
+        let new = freed::<S>(state, chunk, piece, old);
+        self.note_summary(state, chunk.value, piece.chunk, new);
+        state.free += piece.count;
+        state.scavenged += scavenged;
+        state.became_free(Tree::<S>::run_of(piece).first);
+    }
+
+    /// Writes the summary of chunk `number`, which may be as before, and those above.
+    #[inline]
+    pub(super) fn note_summary(&self, state: &State, value: &Value, number: usize, new: Summary) {
+        let old = summary::load(value);
+        if summary::store(value, new) {
+            self.tree.refresh_above(state.top(), number, old, new);
+        }
+    }
+
+    /// How many pages of a piece that becomes free are scavenged. The others are hinted at.
+    #[inline]
+    fn scavenged_of_freed(&self, chunk: Chunk<'_>, piece: Piece) -> usize {
+        let scavenged = Self::scavenged_in(chunk, piece);
+        if S::SCAVENGES && scavenged < piece.count && !summary::may_be_ready(chunk.value) {
+            self.tree.hint_ready(piece.chunk);
+        }
+        scavenged
     }
 
     /// Marks `run`, none of which is free, free.
@@ -72,13 +116,10 @@ impl<S: Shape> FreePages<S> {
             return state.became_free(run.first);
         }
         let mut scavenged = 0;
-        self.change(state.top(), run, |chunk, piece| {
-            let here = Self::scavenged_in(chunk, piece);
-            scavenged += here;
-            if S::SCAVENGES && here < piece.count && !summary::may_be_ready(chunk.value) {
-                self.tree.hint_ready(piece.chunk);
-            }
-            freed::<S>(chunk, piece)
+        let top = state.top();
+        self.change(top, run, |chunk, piece| {
+            scavenged += self.scavenged_of_freed(chunk, piece);
+            freed::<S>(state, chunk, piece, summary::load(chunk.value))
         });
         state.free += run.count;
         state.scavenged += scavenged;
@@ -86,17 +127,17 @@ impl<S: Shape> FreePages<S> {
     }
 
     /// Runs `change`, which answers with the chunk's new summary, on every piece of `run`; then
-    /// brings the summaries above up to date, as far as height `top`.
+    /// brings the summaries above up to date, as far as `top`.
     #[inline]
     pub(super) fn change(
         &self,
-        top: usize,
+        top: Top,
         run: PageRun,
         mut change: impl FnMut(Chunk<'_>, Piece) -> Summary,
     ) {
         let mut changed = None;
         for piece in Tree::<S>::pieces(run) {
-            let Some(chunk) = self.tree.chunk(piece.chunk) else {
+            let Some(chunk) = self.tree.chunk_from(top, piece.chunk) else {
                 debug_assert!(false, "owned pages have bitmaps");
                 continue;
             };
@@ -114,56 +155,60 @@ impl<S: Shape> FreePages<S> {
 
 /// Frees the pages of `piece`, none of which is free, and answers with the chunk's new summary.
 #[inline]
-fn freed<S: Shape>(chunk: Chunk<'_>, piece: Piece) -> Summary {
+fn freed<S: Shape>(state: &mut State, chunk: Chunk<'_>, piece: Piece, old: Summary) -> Summary {
     if Tree::<S>::SHORT_CHUNKS {
         chunk.free.set(piece.first, piece.count);
         return chunk.free.summary();
     }
-    let old = summary::load(chunk.value);
     let end = piece.first + piece.count;
     let below = chunk.free.run_below(piece.first);
     let above = chunk.free.run_above(end);
     chunk.free.set(piece.first, piece.count);
     let run = below + piece.count + above;
-    Summary {
-        start: if below == piece.first { run } else { old.start },
+    let mut new = Summary {
         max: old.max.max(run),
-        end: if end + above == chunk.free.pages() {
-            run
-        } else {
-            old.end
-        },
+        ..old
+    };
+    let mut start = Tree::<S>::run_of(piece).first.0 - below;
+    let mut longest = run;
+    if below == piece.first {
+        new.start = run;
+        // It may go on below.
+        (start, longest) = (start.saturating_sub(LONGEST_BOUND), LONGEST_BOUND);
     }
+    if end + above == chunk.free.pages() {
+        new.end = run;
+        // It may go on above.
+        longest = LONGEST_BOUND;
+    }
+    state.run_became_free(PageIdx(start), longest);
+    new
 }
 
 /// Takes the pages of `piece`, all of which are free, and answers with the chunk's new summary. No
-/// page below `floor` is free.
+/// run of more than `most_below` pages lies below the piece.
 #[inline]
-fn taken<S: Shape>(chunk: Chunk<'_>, piece: Piece, floor: usize) -> Summary {
+fn taken<S: Shape>(chunk: Chunk<'_>, piece: Piece, old: Summary, most_below: usize) -> Summary {
     if Tree::<S>::SHORT_CHUNKS {
         chunk.free.clear(piece.first, piece.count);
         return chunk.free.summary();
     }
-    let old = summary::load(chunk.value);
     let pages = chunk.free.pages();
     let end = piece.first + piece.count;
     let below = chunk.free.run_below(piece.first);
     let above = chunk.free.run_above(end);
     chunk.free.clear(piece.first, piece.count);
-    let max = if below + piece.count + above == old.max {
+    let mut max = old.max;
+    if below + piece.count + above == old.max {
         // It may have been the only run of that length.
-        let left = below.max(above);
-        let elsewhere = (piece.first - below - floor).max(pages - end - above);
-        if left >= elsewhere {
-            left
-        } else if chunk.free.find(old.max, floor).is_some() {
-            old.max
-        } else {
-            return chunk.free.summary();
+        max = below.max(above);
+        if max < pages - end - above {
+            max = chunk.free.longest(end + above..pages, max, old.max);
         }
-    } else {
-        old.max
-    };
+        if max < most_below.min(piece.first - below) {
+            max = chunk.free.longest(0..piece.first - below, max, old.max);
+        }
+    }
     Summary {
         start: if below == piece.first {
             below

@@ -8,7 +8,7 @@ use super::bits::{Bits, ChunkBits};
 use super::free_pages::{FreePages, Taken};
 use super::state::{PagesError, State};
 use super::summary;
-use super::tree::{Chunk, Piece, Tree, TreeNode};
+use super::tree::{Chunk, Piece, Top, Tree, TreeNode};
 
 impl<S: Shape> FreePages<S> {
     /// Makes all tables that the pages of `run` need, so that [`grow`](Self::grow) cannot fail for
@@ -56,25 +56,25 @@ impl<S: Shape> FreePages<S> {
     /// Moves the top of the tree up over all owned pages, `before` being some of those that it
     /// stood over until now.
     fn raise_top(&self, state: &mut State, before: Option<PageRun>) {
-        let (old, new) = (state.top(), Self::height_of_top(state));
+        let (old, new) = (state.top().height, self.top_of(state));
         if let Some(before) = before {
             let chunk = before.first.0 >> Tree::<S>::CHUNK_SHIFT;
-            self.tree.lift(chunk, old, new);
+            self.tree.lift(chunk, old, new.height);
         }
         state.set_top(new);
     }
 
-    /// The height of the lowest node above every owned page.
-    pub(super) fn height_of_top(state: &State) -> usize {
+    /// The lowest node above every owned page.
+    pub(super) fn top_of(&self, state: &State) -> Top {
         let mut ranges = state.owned.iter();
         let Some(first) = ranges.next() else {
-            return 0;
+            return Top::ROOT;
         };
         let last = ranges.next_back().unwrap_or(first);
-        Tree::<S>::height_above(
-            first.first.0 >> Tree::<S>::CHUNK_SHIFT,
-            (last.end().0 - 1) >> Tree::<S>::CHUNK_SHIFT,
-        )
+        let chunk = first.first.0 >> Tree::<S>::CHUNK_SHIFT;
+        let last = (last.end().0 - 1) >> Tree::<S>::CHUNK_SHIFT;
+        self.tree
+            .top_at(chunk, Tree::<S>::height_above(chunk, last))
     }
 
     /// Takes the lowest free run of `count` pages; `None` if there is none, or `count` is zero.
@@ -82,24 +82,31 @@ impl<S: Shape> FreePages<S> {
         if Tree::<S>::SHORT_CHUNKS {
             return self.alloc_walking(state, count, 1);
         }
-        if count == 0 {
-            return None;
-        }
-        let search = state.search()?;
-        if let Some((chunk, piece, lowest)) = self.find_near(search, count) {
-            let floor = lowest.0 % Tree::<S>::CHUNK_PAGES;
-            let taken = self.mark_piece_taken(state, chunk, piece, floor);
-            state.none_free_below_owned(lowest);
+        if let Some(taken) = self.alloc_near(state, count) {
             return Some(taken);
         }
-        let Some(hit) = self.tree.find(state.top(), count, search) else {
-            if count == 1 {
-                state.none_free();
-            }
+        self.alloc_far(state, count)
+    }
+
+    /// [`alloc`](Self::alloc) of a run that is not in the chunk where its search begins.
+    #[inline(never)]
+    fn alloc_far(&self, state: &mut State, count: usize) -> Option<Taken> {
+        let from = state.search_for(count)?;
+        let Some(hit) = self.tree.find(state.top(), count, from) else {
+            state.no_run(count);
             return None;
         };
+        if state.search() == Some(from) {
+            // From there up, the search has met all free pages.
+            state.none_free_below(hit.lowest);
+        }
+        state.no_run_below(count, hit.first);
+        if let Some(taken) = self.alloc_near(state, count) {
+            return Some(taken);
+        }
+        // It lies in several chunks, or is so long that its search has no bound of its own.
         let taken = self.mark_taken(state, PageRun::new(hit.first, count));
-        state.none_free_below(hit.lowest);
+        state.no_run_below(count, taken.run.end());
         Some(taken)
     }
 
@@ -147,6 +154,13 @@ impl<S: Shape> FreePages<S> {
     /// # Errors
     /// If a page of it is not taken. Nothing is changed then.
     pub(crate) fn free(&self, state: &mut State, run: PageRun) -> Result<(), PagesError> {
+        if !Tree::<S>::SHORT_CHUNKS && self.free_near(state, run).is_some() {
+            return Ok(());
+        }
+        if let Some((chunk, piece)) = self.taken_piece(state, run) {
+            self.mark_piece_free(state, chunk, piece);
+            return Ok(());
+        }
         if !self.is_taken(state, run) {
             return Err(PagesError::NotTaken);
         }
@@ -160,6 +174,9 @@ impl<S: Shape> FreePages<S> {
     /// If a page of it is not taken. Nothing is changed then.
     pub(crate) fn made_ready(&self, state: &mut State, run: PageRun) -> Result<(), PagesError> {
         if !S::SCAVENGES {
+            return Ok(());
+        }
+        if !Tree::<S>::SHORT_CHUNKS && self.made_ready_near(state, run).is_some() {
             return Ok(());
         }
         self.for_taken(state, run, |chunk, piece| {
@@ -178,14 +195,28 @@ impl<S: Shape> FreePages<S> {
     }
 
     /// The maximal runs of scavenged pages inside `run`, lowest first: what has to be committed
-    /// before the run is used, or given back if that fails.
+    /// before the run is used, or given back if that fails. If `are_all`, all of its pages are
+    /// known to be scavenged.
     ///
     /// Whoever holds `run` taken need not hold the page lock: nobody else changes the bits of these
     /// pages.
-    pub(crate) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
+    #[inline]
+    pub(crate) fn scavenged_runs(
+        &self,
+        run: PageRun,
+        are_all: bool,
+    ) -> impl Iterator<Item = PageRun> + '_ {
         let mut at = run.first.0;
         core::iter::from_fn(move || {
-            let next = self.next_scavenged(PageRun::between(PageIdx(at), run.end()))?;
+            let left = PageRun::between(PageIdx(at), run.end());
+            if left.is_empty() {
+                return None;
+            }
+            let next = if are_all && S::SCAVENGES {
+                left
+            } else {
+                self.next_scavenged(left)?
+            };
             at = next.end().0;
             Some(next)
         })
@@ -227,10 +258,10 @@ impl<S: Shape> FreePages<S> {
     pub(crate) fn largest_run(&self, state: &State) -> usize {
         let top = state.search().and_then(|search| {
             let chunk = search.0 >> Tree::<S>::CHUNK_SHIFT;
-            self.tree.node(chunk, state.top())
+            self.tree.node(chunk, state.top().height)
         });
         top.map_or(0, |node| {
-            let shift = Tree::<S>::child_shift(state.top());
+            let shift = Tree::<S>::child_shift(state.top().height);
             summary::merge(&node.values, shift).max
         })
     }
@@ -247,6 +278,17 @@ impl<S: Shape> FreePages<S> {
         }
         self.for_each(run, note);
         Ok(())
+    }
+
+    /// `run` as a piece of a long chunk, if it lies in one, is owned, and none of it is free.
+    #[inline]
+    fn taken_piece(&self, state: &State, run: PageRun) -> Option<(Chunk<'_>, Piece)> {
+        if Tree::<S>::SHORT_CHUNKS || !Tree::<S>::in_space(run) || !state.owned.contains_run(run) {
+            return None;
+        }
+        let (chunk, piece) = self.near_piece(state, run)?;
+        let is_taken = chunk.free.all_are(false, piece.first, piece.count);
+        is_taken.then_some((chunk, piece))
     }
 
     /// Runs `note` on every piece of `run` that has tables.

@@ -3,8 +3,10 @@
 
 use core::fmt;
 
-use crate::base::PageIdx;
+use crate::base::{PageIdx, PageRun};
 use crate::region::ranges::{Ranges, RangesError};
+
+use super::tree::Top;
 
 /// Why the page layer left everything as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +43,16 @@ pub(crate) struct State {
     pub(super) scavenged: usize,
     /// No page below it is free; `None` if no page is.
     pub(super) search: Option<PageIdx>,
-    /// The height of the top of the tree: the lowest node above every owned page.
-    top: usize,
+    /// The top of the tree: the lowest node above every owned page.
+    top: Top,
+    /// Bounds for the searches of short runs, which longer ones begin at as well. No run of `n + 2`
+    /// pages starts below the bound at `n`. The bound of a longer run is no lower than that of a
+    /// shorter one.
+    bounds: [PageIdx; LONGEST_BOUND - 1],
 }
+
+/// Pages of the longest run whose searches have a bound of their own: longer ones begin there too.
+pub(super) const LONGEST_BOUND: usize = 5;
 
 impl State {
     /// A state without pages.
@@ -53,7 +62,8 @@ impl State {
             free: 0,
             scavenged: 0,
             search: None,
-            top: 0,
+            top: Top::ROOT,
+            bounds: [PageIdx(0); LONGEST_BOUND - 1],
         }
     }
 
@@ -84,15 +94,83 @@ impl State {
         self.search
     }
 
-    /// The height of the top of the tree.
+    /// The top of the tree.
     #[inline]
-    pub(super) const fn top(&self) -> usize {
+    pub(super) const fn top(&self) -> Top {
         self.top
     }
 
-    /// Sets the height of the top of the tree.
-    pub(super) const fn set_top(&mut self, height: usize) {
-        self.top = height;
+    /// Sets the top of the tree.
+    pub(super) const fn set_top(&mut self, top: Top) {
+        self.top = top;
+    }
+
+    /// The place of the bound of searches for `count` pages, at least two.
+    #[inline]
+    const fn bound_of(count: usize) -> usize {
+        let count = if count < LONGEST_BOUND {
+            count
+        } else {
+            LONGEST_BOUND
+        };
+        count - 2
+    }
+
+    /// Where a search for a run of `count` pages begins, no run of which starts below; `None` if
+    /// there is none.
+    #[inline]
+    pub(super) fn search_for(&self, count: usize) -> Option<PageIdx> {
+        let search = self.search?;
+        if count < 2 {
+            return (count == 1).then_some(search);
+        }
+        let bound = self.bounds[Self::bound_of(count)];
+        (bound != Self::NOWHERE).then_some(search.max(bound))
+    }
+
+    /// Notes that no run of `count` pages starts below `bound`.
+    #[inline]
+    pub(super) fn no_run_below(&mut self, count: usize, bound: PageIdx) {
+        if !(2..=LONGEST_BOUND).contains(&count) {
+            return;
+        }
+        for longer in &mut self.bounds[count - 2..] {
+            if *longer >= bound {
+                break;
+            }
+            *longer = bound;
+        }
+    }
+
+    /// Notes that there is no run of `count` pages.
+    pub(super) fn no_run(&mut self, count: usize) {
+        if count == 1 {
+            self.search = None;
+        }
+        self.no_run_below(count, Self::NOWHERE);
+    }
+
+    /// Above every page.
+    const NOWHERE: PageIdx = PageIdx(usize::MAX);
+
+    /// Moves the bounds of all searches but the first to `bound`, and that one above if it is the
+    /// lowest page.
+    #[cfg(test)]
+    pub(super) fn plant_bounds(&mut self, bound: PageIdx) {
+        self.bounds = [bound; LONGEST_BOUND - 1];
+        if bound == PageIdx(0) {
+            self.bounds[0] = PageIdx(1);
+        }
+    }
+
+    /// Whether the searches that would find `run` begin no higher.
+    pub(super) fn searches_meet(&self, run: PageRun) -> bool {
+        run.count < 2 || self.bounds[Self::bound_of(run.count)] <= run.first
+    }
+
+    /// The bounds of searches, from runs of two pages up.
+    pub(super) const fn bounds(&self) -> &[PageIdx; LONGEST_BOUND - 1] {
+        &self.bounds
     }
 
     /// Notes that the owned page `page` became free, and may be the lowest.
@@ -101,6 +179,18 @@ impl State {
         debug_assert!(self.owned.contains(page), "only owned pages become free");
         if self.search.is_none_or(|search| page < search) {
             self.search = Some(page);
+        }
+    }
+
+    /// Notes that a run of `count` free pages now starts at `start`.
+    #[inline]
+    pub(super) fn run_became_free(&mut self, start: PageIdx, count: usize) {
+        let shorter = count.clamp(1, LONGEST_BOUND) - 1;
+        for bound in self.bounds[..shorter].iter_mut().rev() {
+            if *bound <= start {
+                break;
+            }
+            *bound = start;
         }
     }
 

@@ -45,6 +45,18 @@ pub(crate) fn load(value: &Value) -> Summary {
     }
 }
 
+/// Reads the longest run alone.
+#[inline]
+pub(crate) fn longest(value: &Value) -> usize {
+    count(value, MAX)
+}
+
+/// Reads the pages at the end alone.
+#[inline]
+pub(crate) fn end(value: &Value) -> usize {
+    count(value, END)
+}
+
 /// Writes the summary and says whether it changed.
 #[inline]
 pub(crate) fn store(value: &Value, summary: Summary) -> bool {

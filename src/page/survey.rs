@@ -12,7 +12,7 @@ use super::tree::{FAN_OUT, Tree, TreeNode};
 pub(crate) struct ChunkCount {
     /// The owned pages, side by side.
     pub(crate) run: PageRun,
-    /// Pages that are taken, those of page caches among them.
+    /// Pages that are taken.
     pub(crate) taken: usize,
     /// Free pages that have memory.
     pub(crate) ready: usize,
@@ -62,7 +62,7 @@ impl<S: Shape> FreePages<S> {
     /// Reads at most 8 summaries for each level of the tree that has owned pages, and one bitmap.
     pub(crate) fn highest_free(&self, state: &State) -> Option<PageIdx> {
         let first = state.search()?.0 >> Tree::<S>::CHUNK_SHIFT;
-        let mut height = state.top();
+        let mut height = state.top().height;
         let mut base = Tree::<S>::node_base(first, height);
         let mut node = self.tree.node(first, height)?;
         loop {

@@ -14,6 +14,8 @@ struct Audit<'a> {
     free: usize,
     scavenged: usize,
     lowest: Option<PageIdx>,
+    /// The run of free pages that was met last.
+    last: PageRun,
 }
 
 impl<S: Shape> FreePages<S> {
@@ -34,7 +36,7 @@ impl<S: Shape> FreePages<S> {
                 return Err("an owned chunk has no bitmaps");
             }
         }
-        if Self::height_of_top(state) != state.top() {
+        if !self.top_of(state).is(state.top()) {
             return Err("the top of the tree is not that of the owned ranges");
         }
         let mut audit = Audit {
@@ -42,6 +44,7 @@ impl<S: Shape> FreePages<S> {
             free: 0,
             scavenged: 0,
             lowest: None,
+            last: PageRun::new(PageIdx(0), 0),
         };
         audit.node::<S>(self.tree.root(), Tree::<S>::LEVELS - 1, 0)?;
         audit.conclude()
@@ -95,7 +98,7 @@ impl Audit<'_> {
         };
         self.node::<S>(child, height - 1, start)?;
         let hint = child.values.iter().any(summary::may_be_ready);
-        if height > self.state.top() {
+        if height > self.state.top().height {
             return Ok((Summary::NONE, hint));
         }
         let shift = Tree::<S>::child_shift(height - 1);
@@ -115,6 +118,10 @@ impl Audit<'_> {
             .ok_or("a free page is not owned")?;
         self.owned(chunk.scavenged, start)
             .ok_or("a scavenged page is not owned")?;
+        if !Tree::<S>::SHORT_CHUNKS {
+            self.searches(chunk.free, start)
+                .ok_or("a search begins above a run that it would find")?;
+        }
         let pages = Tree::<S>::CHUNK_PAGES;
         let free = chunk.free.count(0, pages);
         let scavenged = chunk.free.count_both(chunk.scavenged, 0, pages);
@@ -140,6 +147,26 @@ impl Audit<'_> {
         bits.unused_are_clear().then_some(())
     }
 
+    /// `Some` if no search begins above a run of free pages that it would find. Runs may go on from
+    /// the chunk below.
+    fn searches(&mut self, free: Bits<'_>, start: usize) -> Option<()> {
+        let mut at = 0;
+        while let Some(first) = free.next_set(at) {
+            let count = free.run_above(first);
+            let page = PageIdx(start + first);
+            if self.last.end() == page {
+                self.last.count += count;
+            } else {
+                self.last = PageRun::new(page, count);
+            }
+            if !self.state.searches_meet(self.last) {
+                return None;
+            }
+            at = first + count;
+        }
+        Some(())
+    }
+
     /// Compares the totals and the search address.
     fn conclude(&self) -> Result<(), &'static str> {
         if self.free != self.state.free {
@@ -147,6 +174,9 @@ impl Audit<'_> {
         }
         if self.scavenged != self.state.scavenged {
             return Err("the total of scavenged pages is wrong");
+        }
+        if !self.state.bounds().is_sorted() {
+            return Err("a search for longer runs begins below one for shorter runs");
         }
         match (self.state.search(), self.lowest) {
             (None, Some(_)) => Err("no search address although pages are free"),

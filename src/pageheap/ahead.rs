@@ -38,11 +38,9 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if longer.run().count == pages {
             return self.commit_found(online, longer, user);
         }
-        if let Ok(is_zeroed) = self.commit_longer(online, &longer) {
-            let all = self.pool.finish_commit(longer, is_zeroed);
-            let (run, above) = all.split_at(pages);
-            self.pool.put_back(&self.ledger, above);
-            return Ok(run);
+        if let Ok(unclear) = self.commit_longer(online, &longer) {
+            let ledger = &self.ledger;
+            return Ok(self.pool.finish_ahead(ledger, longer, pages, unclear));
         }
         let (found, above) = longer.split_at(pages);
         self.pool.free_in_transit(above);
@@ -50,7 +48,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     }
 
     // A function of its own for the sake of the stack where nothing is optimised.
-    fn commit_longer(&self, online: &Online<M>, longer: &Transit) -> Result<bool, Cause> {
+    fn commit_longer(&self, online: &Online<M>, longer: &Transit) -> Result<usize, Cause> {
         self.in_gate(online, |space, _| {
             self.commit_part(space, longer, longer.run())
         })

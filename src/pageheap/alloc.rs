@@ -64,8 +64,6 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             found
         } else {
             self.pool.free_in_transit(found);
-            // Or what was given up would stay free beside pages of the cache that lack memory.
-            self.pool.drain_cache();
             match self.pool.find(&self.ledger, want) {
                 Some(found) => found,
                 // Somebody else has taken it meanwhile.

@@ -10,8 +10,8 @@ use crate::region::{Cause, Purpose, Space};
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
     /// Commits the pages of `part`, a part of a run in transit, that lack memory, and charges all
-    /// of the part to objects. The scavenged bits stay. Returns whether all of it is known to be
-    /// zero.
+    /// of the part to objects. The scavenged bits stay. Returns how many of its first pages may
+    /// hold others than zeroes.
     ///
     /// # Errors
     /// The pages that were scavenged are so again. The figures are those of the run from the part
@@ -21,10 +21,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         space: &Space<'_, M>,
         transit: &Transit,
         part: PageRun,
-    ) -> Result<bool, Cause> {
-        let mut is_zeroed = true;
-        let mut committed = 0;
-        for hole in self.pool.scavenged_runs(part) {
+    ) -> Result<usize, Cause> {
+        // All between the two is known to be zero.
+        let (mut clear_from, mut clear_to) = (part.first, part.first);
+        let (mut committed, mut are_zeroed) = (0, true);
+        for hole in self.pool.scavenged_runs(transit, part) {
             let Some(range) = hole.range::<M>() else {
                 continue;
             };
@@ -35,14 +36,21 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             match space.commit(prepared, Purpose::Objects) {
                 Ok((ready, contents)) => {
                     ready.record();
-                    is_zeroed &= contents == Contents::Zeroed;
+                    if contents != Contents::Zeroed {
+                        are_zeroed = false;
+                        clear_from = hole.end();
+                    } else if hole.first != clear_to {
+                        clear_from = hole.first;
+                    }
+                    clear_to = hole.end();
                 }
                 Err(Refused { range, why }) => {
                     range.record();
                     // SAFETY: the holes below were committed just now, for the run whose token is
                     // held.
                     unsafe {
-                        self.decommit_parts(space, PageRun::between(part.first, hole.first));
+                        let below = PageRun::between(part.first, hole.first);
+                        self.decommit_parts(space, transit, below);
                     }
                     let bytes = |pages: usize| pages << M::GEOMETRY.page_shift;
                     let to_come = PageRun::between(part.first, transit.run().end());
@@ -56,7 +64,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let before = part.bytes::<M>() - (committed << M::GEOMETRY.page_shift);
         self.ledger
             .transfer(Purpose::Free, Purpose::Objects, before);
-        Ok(is_zeroed && committed == part.count)
+        let known = if are_zeroed && part == transit.run() {
+            transit.unclear()
+        } else {
+            part.count
+        };
+        if clear_to != part.end() {
+            return Ok(known);
+        }
+        Ok(known.min(clear_from.0 - part.first.0))
     }
 
     /// Undoes [`commit_part`](Self::commit_part): the part is charged as it was before.
@@ -79,17 +95,17 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             .transfer(Purpose::Objects, Purpose::Free, before);
         // SAFETY: the holes of the part were committed, as the caller promises, and the token of
         // the run is borrowed.
-        unsafe { self.decommit_parts(space, part) };
+        unsafe { self.decommit_parts(space, transit, part) };
     }
 
-    /// Decommits the pages of `run`, a part of a run in transit, that were committed for it. Where
-    /// the machine has become busy, they stay Ready and become free pages like any other.
+    /// Decommits the pages of `run`, a part of `transit`, that were committed for it. Where the
+    /// machine has become busy, they stay Ready and become free pages like any other.
     ///
     /// # Safety
     /// The caller holds the token in transit, and every page of `run` whose scavenged bit is set
     /// was committed since the token was made.
-    unsafe fn decommit_parts(&self, space: &Space<'_, M>, run: PageRun) {
-        for part in self.pool.scavenged_runs(run) {
+    unsafe fn decommit_parts(&self, space: &Space<'_, M>, transit: &Transit, run: PageRun) {
+        for part in self.pool.scavenged_runs(transit, run) {
             let Some(range) = part.range::<M>() else {
                 continue;
             };
@@ -116,10 +132,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     pub(super) fn finish_commit(
         &self,
         transit: Transit,
-        committed: Result<bool, Cause>,
+        committed: Result<usize, Cause>,
     ) -> Result<ReadyRun, Cause> {
         match committed {
-            Ok(is_zeroed) => Ok(self.pool.finish_commit(transit, is_zeroed)),
+            Ok(unclear) => Ok(self.pool.finish_commit(transit, unclear)),
             Err(cause) => {
                 self.pool.free_in_transit(transit);
                 Err(cause)

@@ -29,12 +29,12 @@ pub(super) struct Claim {
     pub(super) piece: Reserved,
 }
 
-/// The memory of a step: the run's new pages, the rest of the piece, and whether all of the run is
-/// known to be zero. The tail is committed.
+/// The memory of a step: the run's new pages, the rest of the piece, and how many of the first
+/// pages of the run may hold others than zeroes. The tail is committed.
 struct Committed {
     head: Ready,
     rest: Option<Prepared>,
-    is_zeroed: bool,
+    unclear: usize,
 }
 
 impl<M: Machine, K: Kernel> PageHeap<M, K> {
@@ -191,7 +191,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Committed {
             head,
             mut rest,
-            is_zeroed,
+            unclear,
         } = committed;
         loop {
             let cause = match self.make_metadata(space, windows, plan.piece) {
@@ -199,7 +199,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                     let committed = Committed {
                         head,
                         rest,
-                        is_zeroed,
+                        unclear,
                     };
                     return Ok(self.publish(plan, tail, committed));
                 }
@@ -228,11 +228,11 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Committed {
             head,
             rest,
-            is_zeroed,
+            unclear,
         } = committed;
         self.pool
             .publish(plan, tail, head, rest)
-            .with_zeroed(is_zeroed)
+            .with_unclear(unclear)
     }
 
     /// Makes the whole run Ready and prepares the piece, or leaves both as they were. The new part
@@ -245,15 +245,15 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         tail: Option<&Transit>,
     ) -> Result<Committed, Refused<Reserved, Cause>> {
         let (head_bytes, granule) = (plan.head().bytes::<M>(), M::GEOMETRY.granule_bytes());
-        let tail_is_zeroed = match tail {
+        let tail_unclear = match tail {
             Some(tail) => match self.commit_part(space, tail, tail.run()) {
-                Ok(is_zeroed) => is_zeroed,
+                Ok(unclear) => unclear,
                 Err(why) => {
                     let why = why.beside(head_bytes, 0, granule);
                     return Err(Refused::new(piece, why));
                 }
             },
-            None => true,
+            None => 0,
         };
         let committed = space.prepare(piece).and_then(|prepared| {
             let (head, rest) = prepared.split_at(head_bytes);
@@ -261,7 +261,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 Ok((head, contents)) => Ok(Committed {
                     head,
                     rest,
-                    is_zeroed: tail_is_zeroed && contents == Contents::Zeroed,
+                    unclear: match contents {
+                        Contents::Zeroed => tail_unclear,
+                        _ => plan.run.count,
+                    },
                 }),
                 Err(Refused { range, why }) => Err(Refused {
                     range: space.unprepare(range.join(rest)),

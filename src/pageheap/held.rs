@@ -6,7 +6,7 @@ use super::pool::HeldPool;
 #[cfg(test)]
 use super::reserve::Reserve;
 use crate::base::PageRun;
-use crate::page::{FreePages, PageCache, State};
+use crate::page::{FreePages, State};
 use crate::region::ranges::Ranges;
 
 impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
@@ -20,11 +20,6 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         (self.pages, &self.side.pages)
     }
 
-    /// The page cache.
-    pub(crate) fn cache(&self) -> &PageCache {
-        &self.side.cache
-    }
-
     /// The runs that the reserve is in.
     pub(crate) fn reserve(&self) -> impl Iterator<Item = PageRun> + '_ {
         self.side.reserve.runs()
@@ -35,14 +30,14 @@ impl<'a, M: Machine, K: Kernel> HeldPool<'a, M, K> {
         self.side.reserve.goal()
     }
 
-    /// Pages that are free, those of the page cache included.
+    /// Pages that are free.
     pub(crate) fn free_pages(&self) -> usize {
-        self.side.pages.free_pages() + self.side.cache.pages()
+        self.side.pages.free_pages()
     }
 
     /// Free pages that lack memory.
     pub(crate) fn scavenged_pages(&self) -> usize {
-        self.side.pages.scavenged_pages() + self.side.cache.scavenged_pages()
+        self.side.pages.scavenged_pages()
     }
 }
 

@@ -99,7 +99,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         if space.finish_undo().is_err() || pages == 0 {
             return false;
         }
-        self.reclaim(online, user);
+        user.reclaim(online);
         if pages > self.scavengeable_pages() {
             return false;
         }
@@ -108,14 +108,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         scavenged.is_ok_and(|done| done > 0)
     }
 
-    /// Makes every page that is kept back a free page: those of the user, and the page cache.
-    pub(super) fn reclaim(&self, online: &Online<M>, user: &impl Reclaim<M>) {
-        user.reclaim(online);
-        self.pool.drain_cache();
-    }
-
-    /// Finds a run, at last among pages that were kept back. What growth joins to a piece is out of
-    /// the cache afterwards.
+    /// Finds a run, at last among pages that were kept back.
     pub(super) fn find_or_reclaim(
         &self,
         online: &Online<M>,
@@ -124,7 +117,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
     ) -> Option<Transit> {
         self.pool.find(&self.ledger, want).or_else(|| {
             user.reclaim(online);
-            self.pool.find_anywhere(&self.ledger, want)
+            self.pool.find(&self.ledger, want)
         })
     }
 

@@ -60,7 +60,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         self.finish_commit(transit, committed)
     }
 
-    /// Commits a run in transit in steps; returns whether all of it is known to be zero.
+    /// Commits a run in transit in steps; returns how many of its first pages may hold others than
+    /// zeroes.
     ///
     /// # Errors
     /// The step that refused; nothing is committed.
@@ -69,10 +70,10 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         online: &Online<M>,
         transit: &Transit,
         user: &impl Reclaim<M>,
-    ) -> Result<bool, Cause> {
+    ) -> Result<usize, Cause> {
         let run = transit.run();
         let all = self.pool.count_scavenged(run) << M::GEOMETRY.page_shift;
-        let mut is_zeroed = true;
+        let mut unclear = 0;
         for step in steps(run) {
             let committed = self.with_machine(online, user, |space, _| {
                 if step.first == run.first {
@@ -81,7 +82,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
                 self.commit_part(space, transit, step)
             });
             match committed {
-                Ok(zeroed) => is_zeroed &= zeroed,
+                Ok(0) => {}
+                Ok(pages) => unclear = step.first.0 - run.first.0 + pages,
                 Err(cause) => {
                     let done = PageRun::between(run.first, step.first);
                     let had = self.pool.count_scavenged(done) << M::GEOMETRY.page_shift;
@@ -92,7 +94,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
             user.between_steps(online);
         }
-        Ok(is_zeroed)
+        Ok(unclear)
     }
 
     /// Undoes [`commit_steps`](Self::commit_steps) for `done`, the first steps of the run.
@@ -133,8 +135,8 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         let Claim { plan, tail, piece } = claim.ok_or(Cause::Busy)?;
         let mut piece = LongPiece::new(plan.piece, piece);
         let committed = self.commit_claimed(online, tail.as_ref(), &mut piece, user);
-        let is_zeroed = match committed {
-            Ok(is_zeroed) => is_zeroed,
+        let unclear = match committed {
+            Ok(unclear) => unclear,
             Err(cause) => {
                 self.settle_refused(online, tail, piece, user);
                 return Err(cause);
@@ -148,13 +150,13 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         }
         let had = plan.piece.bytes::<M>();
         published
-            .map(|run| run.with_zeroed(is_zeroed))
+            .map(|run| run.with_unclear(unclear))
             .map_err(|cause| cause.beside(had, had, M::GEOMETRY.granule_bytes()))
             .map_err(|cause| Self::too_long(want, cause))
     }
 
-    /// Commits the tail and the piece of a claim in steps; returns whether all of it is known to be
-    /// zero.
+    /// Commits the tail and the piece of a claim in steps; returns how many of the first pages may
+    /// hold others than zeroes.
     ///
     /// # Errors
     /// The step that refused; nothing is committed.
@@ -164,18 +166,20 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         tail: Option<&Transit>,
         piece: &mut LongPiece,
         user: &impl Reclaim<M>,
-    ) -> Result<bool, Cause> {
+    ) -> Result<usize, Cause> {
         let granule = M::GEOMETRY.granule_bytes();
-        let mut is_zeroed = match tail {
+        let mut unclear = match tail {
             Some(tail) => self
                 .commit_steps(online, tail, user)
                 .map_err(|cause| cause.beside(piece.pages().bytes::<M>(), 0, granule))?,
-            None => true,
+            None => 0,
         };
         while let Some(step) = piece.next_step() {
             let committed = self.with_machine(online, user, |space, _| piece.commit(space, step));
             match committed {
-                Ok(contents) => is_zeroed &= contents == Contents::Zeroed,
+                Ok(Contents::Zeroed) => {}
+                // The pages of the steps below may be zero: nobody counts them.
+                Ok(_) => unclear = usize::MAX,
                 Err(cause) => {
                     let below = tail.map_or(0, |tail| self.pool.count_scavenged(tail.run()));
                     let had = (piece.done() + below) << M::GEOMETRY.page_shift;
@@ -185,7 +189,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
             }
             user.between_steps(online);
         }
-        Ok(is_zeroed)
+        Ok(unclear)
     }
 
     /// Undoes [`commit_claimed`](Self::commit_claimed), as far as the piece was committed.

@@ -94,7 +94,7 @@ impl<M: Machine, K: Kernel> PageHeap<M, K> {
         loop {
             let step = (pages - done).min(STEP);
             let scavenged = self.with_machine(online, user, |space, windows| {
-                self.reclaim(online, user);
+                user.reclaim(online);
                 self.scavenge_inside(space, windows, step)
             });
             match scavenged {

@@ -31,6 +31,7 @@ mod requests;
 mod reserve;
 mod run;
 mod scavenge;
+mod side;
 mod stock;
 mod window;
 

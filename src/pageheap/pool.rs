@@ -1,4 +1,4 @@
-//! The page pool: free pages, the page cache and the reserve, behind the page lock.
+//! The page pool: free pages and the reserve, behind the page lock.
 //!
 //! Every run that leaves the pool leaves as a token, and every token comes back to it.
 
@@ -7,19 +7,16 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use archipelago_api::{Kernel, Machine};
 
 use super::plan::Plan;
-use super::reserve::Reserve;
 use super::run::{ReadyRun, Transit, Want};
+use super::side::Side;
 use crate::base::invariant::expect_invariant;
 use crate::base::lock::{RankedGuard, RankedLock, rank};
 use crate::base::sparse::Zeroed;
 use crate::base::{PageIdx, PageRun};
-use crate::page::{BLOCK_PAGES, FreePages, PageCache, State, Taken};
+use crate::page::{FreePages, Taken};
 use crate::region::ranges::{Outgrown, Slot};
 use crate::region::token::{Prepared, Ready};
 use crate::region::{Cause, Ledger, Purpose, Source};
-
-/// Runs shorter than this come from the page cache: a quarter of its pages.
-const CACHED_RUN: usize = 16;
 
 /// The pages that a heap on `M` owns and does not use.
 pub(crate) struct PagePool<M: Machine, K: Kernel> {
@@ -36,17 +33,6 @@ pub(crate) struct PagePool<M: Machine, K: Kernel> {
     /// The memory that the heap had when the reserve could not be filled. Here for the sake of the
     /// heap's size.
     pub(super) refused_at: AtomicUsize,
-}
-
-/// The state that the page lock guards.
-#[derive(Debug)]
-pub(super) struct Side {
-    /// The free pages.
-    pub(super) pages: State,
-    /// The cache of all CPUs.
-    pub(super) cache: PageCache,
-    /// The reserve.
-    pub(super) reserve: Reserve,
 }
 
 /// Free pages that are Ready and were taken to lose their memory. Nothing else names them.
@@ -70,19 +56,14 @@ pub(crate) struct HeldPool<'a, M: Machine, K: Kernel> {
 }
 
 impl<M: Machine, K: Kernel> PagePool<M, K> {
-    /// Whether single pages come from a page cache: only where a cache is less than a chunk, which
-    /// is all that is searched without one.
-    const CACHES_PAGES: bool = M::GEOMETRY.chunk_pages() > BLOCK_PAGES;
+    /// Whether pages are made Ready ahead.
+    const KNOWS_CLEAR: bool = M::DECOMMITS && K::CPUS > 0;
 
     /// A pool without pages.
     pub(super) const fn new() -> Self {
         Self {
             pages: FreePages::new(),
-            side: RankedLock::new(Side {
-                pages: State::new(),
-                cache: PageCache::EMPTY,
-                reserve: Reserve::new(),
-            }),
+            side: RankedLock::new(Side::new()),
             reserve_is_low: AtomicBool::new(false),
             reserve_is_filling: AtomicBool::new(false),
             metadata_is_apart: AtomicBool::new(false),
@@ -110,39 +91,20 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         }
     }
 
-    /// Takes the lowest free run that serves `want`, a short one from the page cache. A run that is
-    /// Ready is charged to objects.
+    /// Takes the lowest free run that serves `want`. A run that is Ready is charged to objects.
     pub(super) fn find(&self, ledger: &Ledger, want: Want) -> Option<Transit> {
         let mut side = self.side.lock();
-        let cached = Self::CACHES_PAGES && want.align_pages == 1 && want.pages < CACHED_RUN;
-        let taken = if cached {
-            self.find_cached(&mut side, want.pages)
-        } else {
-            self.find_past_cache(&mut side, want)
+        let taken = self
+            .pages
+            .alloc_aligned(&mut side.pages, want.pages, want.align_pages);
+        let unclear = match taken {
+            Some(taken) if Self::KNOWS_CLEAR => {
+                side.take_clear(taken, |below| self.pages.count_scavenged(below))
+            }
+            _ => usize::MAX,
         };
-        Self::charge_found(ledger, taken)
-    }
-
-    /// Takes the lowest free run that serves `want`, the pages of the page cache included.
-    pub(super) fn find_anywhere(&self, ledger: &Ledger, want: Want) -> Option<Transit> {
-        let mut side = self.side.lock();
-        self.flush_cache(&mut side);
-        Self::charge_found(ledger, self.find_past_cache(&mut side, want))
-    }
-
-    fn find_past_cache(&self, side: &mut Side, want: Want) -> Option<Taken> {
-        self.pages
-            .alloc_aligned(&mut side.pages, want.pages, want.align_pages)
-    }
-
-    /// A short run out of the page cache, which is filled when it is empty; past it if the cache
-    /// has none that long.
-    fn find_cached(&self, side: &mut Side, pages: usize) -> Option<Taken> {
-        if side.cache.is_empty() {
-            side.cache = self.pages.fill_cache(&mut side.pages)?;
-        }
-        let cached = side.cache.alloc(pages);
-        cached.or_else(|| self.pages.alloc(&mut side.pages, pages))
+        let found = Self::charge_found(ledger, taken)?;
+        Some(found.with_unclear(unclear))
     }
 
     /// The token of pages that were just taken, under the page lock; charged if they are Ready.
@@ -162,9 +124,8 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         unsafe { Transit::assume(taken.run, taken.scavenged) }
     }
 
-    /// Takes the lowest run that is long enough, pages of the page cache included, if all of it is
-    /// Ready and `is_covered`; else, if the request is atomic, a run of the reserve that is.
-    /// Charges it to objects.
+    /// Takes the lowest run that is long enough if all of it is Ready and `is_covered`; else, if
+    /// the request is atomic, a run of the reserve that is. Charges it to objects.
     pub(super) fn take_ready(
         &self,
         ledger: &Ledger,
@@ -174,8 +135,6 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     ) -> Option<ReadyRun> {
         let mut side = self.side.lock();
         let side = &mut *side;
-        // The cached pages are the lowest: they are looked at with the others.
-        self.flush_cache(side);
         let bytes = want.pages << M::GEOMETRY.page_shift;
         let lowest = self.pages.lowest_run(&side.pages, want.pages);
         let fits = lowest.filter(|lowest| {
@@ -183,6 +142,7 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         });
         if let Some(taken) = fits.and_then(|lowest| self.pages.take(&mut side.pages, lowest.run)) {
             ledger.transfer(Purpose::Free, Purpose::Objects, bytes);
+            side.forget_clear(taken.run);
             // SAFETY: 1. the pages were free and Ready, were taken just now and are charged;
             // 2. nothing named them while they were free.
             return Some(unsafe { ReadyRun::assume(taken.run) });
@@ -205,33 +165,50 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     /// Takes the `more` pages that follow `run`. A run that is Ready is charged to objects.
     pub(super) fn extend(&self, ledger: &Ledger, run: PageRun, more: usize) -> Option<Transit> {
         let mut side = self.side.lock();
-        let side = &mut *side;
-        let added = PageRun::new(run.end(), more);
-        if Self::CACHES_PAGES && side.cache.holds_any(added) {
-            self.flush_cache(side);
+        let taken = self.pages.extend(&mut side.pages, run, more);
+        if let Some(taken) = taken {
+            side.forget_clear(taken.run);
         }
-        Self::charge_found(ledger, self.pages.extend(&mut side.pages, run, more))
+        Self::charge_found(ledger, taken)
     }
 
-    /// Takes the pages above a run in transit that lack memory, too, up to `most`, if the page
-    /// cache has them.
+    /// Takes the free pages above a run in transit that lack memory, too, up to `most`.
     pub(super) fn take_above(&self, transit: Transit, most: usize) -> Transit {
         let mut side = self.side.lock();
-        let count = side.cache.take_scavenged(transit.run().end(), most);
-        // SAFETY: the cache held the pages, so that they are
-        // 1. taken, and named by nobody else;
-        // 2. scavenged, as the cache knew.
+        let count = self
+            .pages
+            .take_scavenged(&mut side.pages, transit.run().end(), most);
+        // SAFETY: the page layer took the pages just now, under the page lock:
+        // 1. they were free, so no token or record names them;
+        // 2. all of them are scavenged.
         unsafe { transit.with_above(count) }
     }
 
-    /// Frees a run, which stays Ready: into the page cache, if it holds the pages beside.
-    pub(super) fn put_back(&self, ledger: &Ledger, run: ReadyRun) {
-        let run = run.record();
-        ledger.transfer(Purpose::Objects, Purpose::Free, run.bytes::<M>());
+    /// Hands out the first `pages` pages of a run in transit whose memory was committed and charged
+    /// to objects, and frees the others, which stay Ready. All but the first `unclear` pages are
+    /// zero.
+    pub(super) fn finish_ahead(
+        &self,
+        ledger: &Ledger,
+        transit: Transit,
+        pages: usize,
+        unclear: usize,
+    ) -> ReadyRun {
+        let all = transit.record();
+        let run = PageRun::new(all.first, pages);
+        let above = PageRun::between(run.end(), all.end());
+        ledger.transfer(Purpose::Objects, Purpose::Free, above.bytes::<M>());
         let mut side = self.side.lock();
-        if !side.cache.put_back(run) {
-            self.free_taken(&mut side, run);
-        }
+        self.made_ready(&mut side, all);
+        self.free_taken(&mut side, above);
+        side.note_clear(PageRun::between(
+            above.first.max(all.first.plus(unclear)),
+            above.end(),
+        ));
+        // SAFETY: 1. the caller committed and charged every page that lacked memory, and the others
+        // were Ready and are charged too;
+        // 2. the token in transit, the only one, is used up here, and those of the other pages.
+        unsafe { ReadyRun::assume(run) }.with_unclear(unclear)
     }
 
     /// Takes the highest run of free pages below `below` that are Ready, at most `most`. They stay
@@ -241,15 +218,17 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         let run = self.pages.highest_ready(&mut side.pages, below, most)?;
         let taken = self.pages.take(&mut side.pages, run);
         expect_invariant::<K, _, _>(taken.ok_or(()), "free pages that are ready are free");
+        side.forget_clear(run);
         Some(Victim { run })
     }
 
-    /// Takes the highest free page that is in no page cache, and charges it to objects if it is
-    /// Ready.
+    /// Takes the highest free page, and charges it to objects if it is Ready.
     pub(super) fn find_highest(&self, ledger: &Ledger) -> Option<Transit> {
         let mut side = self.side.lock();
         let page = self.pages.highest_free(&side.pages)?;
-        let taken = self.pages.take(&mut side.pages, PageRun::new(page, 1));
+        let run = PageRun::new(page, 1);
+        let taken = self.pages.take(&mut side.pages, run);
+        side.forget_clear(run);
         Self::charge_found(ledger, taken)
     }
 
@@ -267,10 +246,15 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         self.free_taken(&mut side, victim.run);
     }
 
-    /// The parts of a run in transit that lack memory, lowest first.
+    /// The parts of `part`, a part of a run in transit, that lack memory, lowest first.
     // No lock: the bits of these pages change by the hands of the token's holder alone.
-    pub(super) fn scavenged_runs(&self, run: PageRun) -> impl Iterator<Item = PageRun> + '_ {
-        self.pages.scavenged_runs(run)
+    #[inline]
+    pub(super) fn scavenged_runs(
+        &self,
+        transit: &Transit,
+        part: PageRun,
+    ) -> impl Iterator<Item = PageRun> + '_ {
+        self.pages.scavenged_runs(part, transit.lacks_all())
     }
 
     /// How many pages of a run in transit lack memory.
@@ -288,24 +272,26 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
         expect_invariant::<K, _, _>(made, "a run in transit is taken");
     }
 
-    /// Hands out a run in transit whose memory was committed and charged to objects.
-    pub(super) fn finish_commit(&self, transit: Transit, is_zeroed: bool) -> ReadyRun {
+    /// Hands out a run in transit whose memory was committed and charged to objects, of which all
+    /// but the first `unclear` pages are zero.
+    pub(super) fn finish_commit(&self, transit: Transit, unclear: usize) -> ReadyRun {
         let run = transit.record();
         self.made_ready(&mut self.side.lock(), run);
         // SAFETY: 1. the caller committed and charged every page that lacked memory, and the others
         // were Ready and are charged too;
         // 2. the token in transit, the only one, is used up here.
-        unsafe { ReadyRun::assume(run) }.with_zeroed(is_zeroed)
+        unsafe { ReadyRun::assume(run) }.with_unclear(unclear)
     }
 
     /// A run that was found Ready; the run in transit if some of it lacks memory.
-    pub(super) const fn if_ready(transit: Transit) -> Result<ReadyRun, Transit> {
+    pub(super) fn if_ready(transit: Transit) -> Result<ReadyRun, Transit> {
         if !transit.is_ready::<M>() {
             return Err(transit);
         }
+        let unclear = transit.unclear();
         // SAFETY: 1. the run is Ready, and was charged when it was found for that reason;
         // 2. the token in transit, the only one, is used up here.
-        Ok(unsafe { ReadyRun::assume(transit.record()) })
+        Ok(unsafe { ReadyRun::assume(transit.record()) }.with_unclear(unclear))
     }
 
     /// Frees a run in transit, with its scavenged bits and its charge as they are.
@@ -324,17 +310,6 @@ impl<M: Machine, K: Kernel> PagePool<M, K> {
     pub(super) fn free_taken(&self, side: &mut Side, run: PageRun) {
         let freed = self.pages.free(&mut side.pages, run);
         expect_invariant::<K, _, _>(freed, "the pages of a run are taken");
-    }
-
-    fn flush_cache(&self, side: &mut Side) {
-        if Self::CACHES_PAGES {
-            self.pages.flush_cache(&mut side.pages, &mut side.cache);
-        }
-    }
-
-    /// Frees the pages of the page cache.
-    pub(super) fn drain_cache(&self) {
-        self.flush_cache(&mut self.side.lock());
     }
 }
 
@@ -393,6 +368,7 @@ impl<M: Machine, K: Kernel> HeldPool<'_, M, K> {
     /// Takes exactly `run`, pages that were counted as free since the pool is held.
     pub(super) fn take(&mut self, run: PageRun) -> Transit {
         let taken = self.pages.take(&mut self.side.pages, run);
+        self.side.forget_clear(run);
         let taken = expect_invariant::<K, _, _>(taken.ok_or(()), "pages counted as free are free");
         PagePool::<M, K>::in_transit(taken)
     }

@@ -75,6 +75,8 @@ impl Want {
 pub(crate) struct Transit {
     run: PageRun,
     scavenged: usize,
+    /// All but so many of the first pages are known to be zero or lack memory.
+    unclear: usize,
 }
 
 impl Transit {
@@ -84,7 +86,27 @@ impl Transit {
     /// The invariants of the type hold.
     #[inline(always)]
     pub(super) const unsafe fn assume(run: PageRun, scavenged: usize) -> Self {
-        Self { run, scavenged }
+        Self {
+            run,
+            scavenged,
+            unclear: run.count,
+        }
+    }
+
+    /// How many of the first pages may hold others than zeroes if those that lack memory get such
+    /// that is zero.
+    #[inline(always)]
+    pub(super) const fn unclear(&self) -> usize {
+        self.unclear
+    }
+
+    /// The run, of which all but the first `unclear` pages are known to be zero or lack memory.
+    #[inline(always)]
+    pub(super) fn with_unclear(self, unclear: usize) -> Self {
+        Self {
+            unclear: unclear.min(self.run.count),
+            ..self
+        }
     }
 
     /// The pages.
@@ -99,6 +121,12 @@ impl Transit {
         !M::DECOMMITS || self.scavenged == 0
     }
 
+    /// Whether no page has memory.
+    #[inline(always)]
+    pub(super) const fn lacks_all(&self) -> bool {
+        self.scavenged == self.run.count
+    }
+
     /// The run with `count` pages above it, all of which lack memory.
     ///
     /// # Safety
@@ -108,21 +136,24 @@ impl Transit {
         Self {
             run: PageRun::new(self.run.first, self.run.count + count),
             scavenged: self.scavenged + count,
+            unclear: self.unclear,
         }
     }
 
     /// The first `pages` pages, of which there are as many at least, and the others, all of which
     /// lack memory.
     pub(super) const fn split_at(self, pages: usize) -> (Self, Self) {
-        let Self { run, scavenged } = self;
+        let Self { run, scavenged, .. } = self;
         let others = run.count - pages;
         let first = Self {
             run: PageRun::new(run.first, pages),
             scavenged: scavenged - others,
+            unclear: pages,
         };
         let others = Self {
             run: PageRun::between(first.run.end(), run.end()),
             scavenged: others,
+            unclear: others,
         };
         (first, others)
     }
@@ -145,7 +176,8 @@ impl Transit {
 #[must_use = "a run that is dropped is lost: record it or free it"]
 pub(crate) struct ReadyRun {
     run: PageRun,
-    is_zeroed: bool,
+    /// So many of the first pages may hold others than zeroes.
+    unclear: usize,
 }
 
 impl ReadyRun {
@@ -157,7 +189,7 @@ impl ReadyRun {
     pub(crate) const unsafe fn assume(run: PageRun) -> Self {
         Self {
             run,
-            is_zeroed: false,
+            unclear: run.count,
         }
     }
 
@@ -170,15 +202,21 @@ impl ReadyRun {
     /// Whether every byte is known to be zero.
     #[inline(always)]
     pub(crate) const fn is_zeroed(&self) -> bool {
-        self.is_zeroed
+        self.unclear == 0
     }
 
-    /// Sets whether all of the run is known to be zero.
+    /// How many of the first pages may hold others than zeroes.
     #[inline(always)]
-    pub(super) const fn with_zeroed(self, is_zeroed: bool) -> Self {
+    pub(crate) const fn unclear(&self) -> usize {
+        self.unclear
+    }
+
+    /// The run, of which all but the first `unclear` pages are known to be zero.
+    #[inline(always)]
+    pub(super) fn with_unclear(self, unclear: usize) -> Self {
         Self {
             run: self.run,
-            is_zeroed,
+            unclear: unclear.min(self.run.count),
         }
     }
 
@@ -190,14 +228,14 @@ impl ReadyRun {
 
     /// The first `pages` pages, of which there are as many at least, and the others.
     pub(super) const fn split_at(self, pages: usize) -> (Self, Self) {
-        let Self { run, is_zeroed } = self;
+        let Self { run, unclear } = self;
         let first = Self {
             run: PageRun::new(run.first, pages),
-            is_zeroed,
+            unclear: if unclear < pages { unclear } else { pages },
         };
         let others = Self {
             run: PageRun::between(first.run.end(), run.end()),
-            is_zeroed,
+            unclear: unclear.saturating_sub(pages),
         };
         (first, others)
     }

@@ -2,8 +2,9 @@
 
 use archipelago_api::{Kernel, Machine};
 
-use super::pool::{PagePool, Side};
+use super::pool::PagePool;
 use super::run::{ReadyRun, Want};
+use super::side::Side;
 use crate::base::PageRun;
 use crate::region::{Cause, Ledger, Purpose};
 

@@ -17,7 +17,7 @@ const NONE: AllocFlags = AllocFlags::empty();
 const SHARE: usize = 512;
 const MOST: usize = 16;
 
-/// Pages of a block of the page cache, which pages ahead come from.
+/// Pages of the block that pages ahead come from, whole words of a bitmap.
 const BLOCK: usize = 64;
 
 /// A heap with a block of pages that lack memory, below all other free pages.
@@ -33,8 +33,8 @@ struct Bed<'h, G: SimGeometry> {
 impl<'h, G: SimGeometry> Bed<'h, G> {
     const PAGE: usize = G::GEOMETRY.page_bytes();
 
-    /// A bed whose heap has `pages` Ready pages and some more. `None` where runs come from no page
-    /// cache, or the space is too small.
+    /// A bed whose heap has `pages` Ready pages and some more. `None` where chunks or the space are
+    /// too small.
     fn new(heap: &'h OwnHeap<G>, pages: usize) -> Option<Self> {
         let window = 2 * (pages + 4 * SHARE) * Self::PAGE;
         let space = G::GEOMETRY.last_offset().value();

@@ -20,7 +20,7 @@ fn elements<G: SimGeometry>(pages: usize) -> usize {
 }
 
 fn assert_refused<G: SimGeometry>(subject: &mut Subject<G>, count: usize, flags: AllocFlags) {
-    // The page cache is flushed first, as it is by a request.
+    // What is kept is given back first, as it is by a request.
     assert_eq!(subject.rig.heap.scavenge(0), Ok(0), "nothing was asked for");
     let before = subject.rig.heap.stats();
     let error = subject

@@ -34,7 +34,7 @@ fn with_idle_parts<G: SimGeometry>() -> Subject<G> {
         subject.plain(Rig::<G>::PAGE);
     }
     assert!(idle(&subject) > 3);
-    // The page cache is flushed first, as it is by all that follows.
+    // What is kept is given back first, as it is by all that follows.
     assert_eq!(subject.rig.heap.scavenge(0), Ok(0), "nothing was asked for");
     subject.check();
     subject

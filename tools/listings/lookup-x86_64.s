@@ -9,7 +9,7 @@
 	48 c1 e9 26                  	shr $0x26,%rcx
 	48 8d 15 00 00 00 00         	lea symbol1(%rip),%rdx
 	25 ff 0f 00 00               	and $0xFFF,%eax
-	48 8b 4c ca 30               	mov 0x30(%rdx,%rcx,8),%rcx
+	48 8b 4c ca 20               	mov 0x20(%rdx,%rcx,8),%rcx
 	89 c2                        	mov %eax,%edx
 	c1 ea 09                     	shr $9,%edx
 	0f a3 d1                     	bt %edx,%ecx

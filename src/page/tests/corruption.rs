@@ -2,7 +2,8 @@
 
 use super::damage::Corruption;
 use super::{Fixture, chunk, places, run};
-use crate::testing::TestGeometry;
+use crate::page::tree::Tree;
+use crate::testing::{Shaped, TestGeometry};
 
 on_every_geometry! {
     planted_corruptions_are_named,
@@ -29,6 +30,10 @@ fn planted_corruptions_are_named<G: TestGeometry>() {
     {
         let mut heap = sound::<G>();
         let planted = heap.pages.corrupt(&mut heap.state, corruption);
+        let is_search = matches!(corruption, Corruption::RunAbove | Corruption::Unordered);
+        if is_search && Tree::<Shaped<G>>::SHORT_CHUNKS {
+            continue;
+        }
         assert!(planted, "{corruption:?} cannot be planted");
         assert_eq!(heap.pages.verify(&heap.state), Err(name), "{corruption:?}");
     }

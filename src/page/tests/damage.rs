@@ -41,11 +41,15 @@ pub(crate) enum Corruption {
     SearchOutside,
     /// There is no search address.
     SearchLost,
+    /// The search for two pages begins above a run of them.
+    RunAbove,
+    /// The search for two pages begins above the one for three.
+    Unordered,
 }
 
 impl Corruption {
     /// Every corruption, and the error that `verify` returns for it.
-    pub(crate) const ALL: [(Self, &'static str); 19] = [
+    pub(crate) const ALL: [(Self, &'static str); 21] = [
         (Self::Ranges(RangesCorruption::Empty), "a range is empty"),
         (
             Self::Ranges(RangesCorruption::OutOfOrder),
@@ -91,6 +95,14 @@ impl Corruption {
         (
             Self::SearchLost,
             "no search address although pages are free",
+        ),
+        (
+            Self::RunAbove,
+            "a search begins above a run that it would find",
+        ),
+        (
+            Self::Unordered,
+            "a search for longer runs begins below one for shorter runs",
         ),
     ];
 }
@@ -148,7 +160,10 @@ impl<S: Shape> FreePages<S> {
             Corruption::RootHint => root
                 .iter()
                 .for_each(|value| summary::hint_ready(value, false)),
-            Corruption::Top => state.set_top(state.top() + 1),
+            Corruption::Top => {
+                let top = state.top();
+                state.set_top(self.tree.top_at(number, top.height + 1));
+            }
             Corruption::FreeTotal => state.free += 1,
             Corruption::ScavengedTotal => state.scavenged += 1,
             Corruption::SearchAbove => state.search = Some(last.first),
@@ -159,6 +174,18 @@ impl<S: Shape> FreePages<S> {
                 return hole.is_some();
             }
             Corruption::SearchLost => state.search = None,
+            Corruption::RunAbove | Corruption::Unordered => {
+                // Short chunks are searched from the first.
+                if Tree::<S>::SHORT_CHUNKS {
+                    return false;
+                }
+                let bound = if corruption == Corruption::RunAbove {
+                    last.first
+                } else {
+                    PageIdx(0)
+                };
+                state.plant_bounds(bound);
+            }
         }
         true
     }

@@ -6,17 +6,13 @@ use core::sync::atomic::AtomicUsize;
 use super::{Fixture, chunk, places, run};
 use crate::base::PageIdx;
 use crate::page::bits::{Bits, MAX_PAGES, WORD};
-use crate::page::cache::BLOCK_PAGES;
 use crate::page::tree::Tree;
 use crate::testing::{Shaped, TestGeometry};
 
 on_every_geometry! {
     a_search_begins_at_the_lowest_free_page,
-    a_search_begins_above_pages_that_are_cached,
-    pages_that_were_cached_are_found_by_their_memory,
     free_pages_are_counted_down_to_the_first_page_of_the_space,
     an_alignment_that_the_space_itself_does_not_have,
-    a_cache_holds_the_pages_that_are_left,
     the_highest_free_page_is_found_in_any_chunk,
 }
 
@@ -44,35 +40,6 @@ fn a_search_begins_at_the_lowest_free_page<G: TestGeometry>() {
     heap.check();
 }
 
-fn a_search_begins_above_pages_that_are_cached<G: TestGeometry>() {
-    let base = places::<G>(4)[1] * chunk::<G>();
-    let mut heap = Fixture::<G>::new();
-    heap.grow(run(base, 2 * chunk::<G>()));
-    let cached = heap.fill_cache();
-    assert!(heap.state.search() >= Some(PageIdx(base + cached - 1)));
-    heap.take(run(base + cached, 2 * chunk::<G>() - cached))
-        .expect("fresh");
-    heap.check();
-    assert!(heap.pages.fill_cache(&mut heap.state).is_none());
-    assert_eq!(heap.state.search(), None);
-}
-
-/// Where nothing was found, nobody looks again, unless pages of a cache come back.
-fn pages_that_were_cached_are_found_by_their_memory<G: TestGeometry>() {
-    let base = places::<G>(4)[1] * chunk::<G>();
-    let end = base + chunk::<G>();
-    let mut heap = Fixture::<G>::new();
-    heap.grow(run(base, chunk::<G>()));
-    heap.take(run(base, chunk::<G>())).expect("fresh");
-    heap.made_ready(run(base, chunk::<G>())).expect("taken");
-    heap.free(run(base, 2)).expect("taken");
-    assert_eq!(heap.fill_cache(), 2);
-    heap.query(end, 1);
-    heap.flush_cache();
-    heap.check();
-    heap.query(end, 1);
-}
-
 fn free_pages_are_counted_down_to_the_first_page_of_the_space<G: TestGeometry>() {
     let mut heap = Fixture::<G>::new();
     heap.grow(run(0, chunk::<G>()));
@@ -96,24 +63,6 @@ fn an_alignment_that_the_space_itself_does_not_have<G: TestGeometry>() {
     let taken = heap.alloc_aligned(2, 2 * first).expect("there is room");
     assert_eq!(taken.run, run(first, 2));
     heap.check();
-}
-
-fn a_cache_holds_the_pages_that_are_left<G: TestGeometry>() {
-    let block = BLOCK_PAGES.min(chunk::<G>());
-    let base = places::<G>(4)[1] * chunk::<G>();
-    let mut heap = Fixture::<G>::new();
-    heap.grow(run(base, 2 * chunk::<G>()));
-    assert_eq!(heap.fill_cache(), block);
-    heap.cache_alloc(3).expect("it is full");
-    for (first, count, holds) in [
-        (base - 1, 4, false),
-        (base + 2, 2, true),
-        (base + 3, 1, true),
-        (base + block - 1, 5, true),
-        (base + block, 5, false),
-    ] {
-        assert_eq!(heap.cache.holds_any(run(first, count)), holds, "{first:#x}");
-    }
 }
 
 /// In chunks far apart, so that the tree has several levels, and in neighbours.

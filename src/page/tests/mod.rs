@@ -29,7 +29,7 @@ geometries! {
     X86 = archipelago_sim::X86_64::GEOMETRY;
     Plain32 = archipelago_sim::Plain32::GEOMETRY;
     Plain31 = archipelago_sim::Plain31::GEOMETRY;
-    // Chunks as large as a page cache.
+    // Chunks of one or two words.
     Small = Geometry {
         address_bits: 24,
         base: 0,
@@ -83,11 +83,11 @@ macro_rules! on_every_geometry {
 }
 // Below the macro, which is in scope from here on.
 
-mod cached;
 mod corruption;
 mod damage;
 mod exact;
 mod model;
+mod near;
 mod random;
 mod regression;
 mod unit;

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use super::run;
 use crate::base::{PageIdx, PageRun};
-use crate::page::cache::BLOCK_PAGES;
+use crate::page::bits::WORD;
 use crate::page::state::PagesError;
 use crate::page::tree::Tree;
-use crate::page::{FreePages, PageCache, State, Taken};
+use crate::page::{FreePages, State, Taken};
 use crate::testing::{HostSource, Shaped, TestGeometry, top_up};
 
 /// The state of an owned page in the model.
@@ -23,7 +23,6 @@ pub(super) struct Fixture<G> {
     pub(super) pages: FreePages<Shaped<G>>,
     pub(super) state: State,
     pub(super) source: HostSource,
-    pub(super) cache: PageCache,
     pub(super) model: BTreeMap<usize, Page>,
 }
 
@@ -33,7 +32,6 @@ impl<G: TestGeometry> Fixture<G> {
             pages: FreePages::new(),
             state: State::new(),
             source: HostSource::default(),
-            cache: PageCache::EMPTY,
             model: BTreeMap::new(),
         }
     }
@@ -114,57 +112,27 @@ impl<G: TestGeometry> Fixture<G> {
         self.expect_noted(asked, result, |page| page.scavenged = true)
     }
 
-    /// Fills the cache, which is empty, and says with how many pages.
-    pub(super) fn fill_cache(&mut self) -> usize {
-        assert!(self.cache.is_empty());
-        let lowest = self.first_fit(1, 1);
-        let filled = self.pages.fill_cache(&mut self.state);
-        assert_eq!(filled.is_some(), lowest.is_some());
-        let (Some(cache), Some(lowest)) = (filled, lowest) else {
-            return 0;
+    /// Takes the scavenged pages above `page`, up to `most` and the end of a word. The page below
+    /// `page` is taken.
+    pub(super) fn take_scavenged(&mut self, page: usize, most: usize) -> usize {
+        let ends = |page: usize| page % G::GEOMETRY.chunk_pages() % WORD == 0;
+        let is_taken = |page: &usize| {
+            let known = self.model.get(page);
+            known.is_some_and(|page| page.free && page.scavenged)
         };
-        let block = BLOCK_PAGES.min(G::GEOMETRY.chunk_pages());
-        assert_eq!(cache.base.0, lowest / block * block);
-        let (free, scavenged) = (cache.free, cache.scavenged);
-        for bit in 0..block {
-            let known = self.model.get_mut(&(cache.base.0 + bit));
-            let was = known.as_ref().is_some_and(|page| page.free);
-            let lost = known
-                .as_ref()
-                .is_some_and(|page| page.free && page.scavenged);
-            assert_eq!(
-                (free >> bit & 1 == 1, scavenged >> bit & 1 == 1),
-                (was, lost)
-            );
-            if let Some(page) = known {
-                page.free = false;
-            }
+        let wanted = (page..page + most)
+            .take_while(|at| *at == page || !ends(*at))
+            .take_while(is_taken)
+            .count();
+        let taken = self
+            .pages
+            .take_scavenged(&mut self.state, PageIdx(page), most);
+        assert_eq!(taken, wanted, "{most} pages from {page:#x}");
+        for page in page..page + taken {
+            let page = self.model.get_mut(&page);
+            page.expect("a page that was taken is owned").free = false;
         }
-        self.cache = cache;
-        self.cache.pages()
-    }
-
-    pub(super) fn cache_alloc(&mut self, count: usize) -> Option<Taken> {
-        let free = self.cache.free;
-        let ones = |bit: usize| (bit..bit + count).all(|bit| free >> bit & 1 == 1);
-        let first = (0..(BLOCK_PAGES + 1).saturating_sub(count)).find(|bit| ones(*bit));
-        let first = first.filter(|_| count > 0);
-        let wanted = first.map(|bit| PageRun::new(self.cache.base.plus(bit), count));
-        let taken = self.cache.alloc(count);
-        assert_eq!(taken.map(|taken| taken.run), wanted);
-        let scavenged = taken.map(|taken| self.scavenged_in(taken.run));
-        assert_eq!(taken.map(|taken| taken.scavenged), scavenged);
         taken
-    }
-
-    pub(super) fn flush_cache(&mut self) {
-        let free = self.cache.free;
-        for bit in (0..BLOCK_PAGES).filter(|bit| free >> bit & 1 == 1) {
-            let page = self.model.get_mut(&(self.cache.base.0 + bit));
-            page.expect("a cached page is owned").free = true;
-        }
-        self.pages.flush_cache(&mut self.state, &mut self.cache);
-        assert!(self.cache.is_empty());
     }
 
     /// The queries, asked about `page`.
@@ -184,7 +152,7 @@ impl<G: TestGeometry> Fixture<G> {
     fn query_scavenged(&self, asked: PageRun) {
         let inside = |page: &usize| self.model.get(page).is_some_and(|page| page.scavenged);
         let wanted = joined((asked.first.0..asked.end().0).filter(inside));
-        let runs: Vec<PageRun> = self.pages.scavenged_runs(asked).collect();
+        let runs: Vec<PageRun> = self.pages.scavenged_runs(asked, false).collect();
         assert_eq!(runs, wanted);
         assert_eq!(self.pages.count_scavenged(asked), self.scavenged_in(asked));
     }

@@ -142,7 +142,7 @@ impl<G: TestGeometry> Actor<G> {
             }
             13..=14 => self.extend(),
             15..=23 => self.give_back(),
-            24..=26 => self.work_cache(),
+            24..=26 => self.work_ahead(),
             27 => self.misuse(),
             28 => self.scavenge(),
             _ => {
@@ -202,17 +202,21 @@ impl<G: TestGeometry> Actor<G> {
         }
     }
 
-    fn work_cache(&mut self) {
-        if self.heap.cache.is_empty() {
-            self.heap.fill_cache();
-        }
-        if self.random.usize(..5) == 0 {
-            self.heap.flush_cache();
+    /// Allocates a run, and takes pages above it to make them Ready together.
+    fn work_ahead(&mut self) {
+        let count = 1 + self.random.usize(..10);
+        let Some(taken) = self.heap.alloc(count) else {
             return;
+        };
+        let most = self.random.usize(..20);
+        let above = self.heap.take_scavenged(taken.run.end().0, most);
+        let all = run(taken.run.first.0, count + above);
+        self.heap.made_ready(all).expect("taken");
+        let above = PageRun::between(taken.run.end(), all.end());
+        if !above.is_empty() {
+            self.heap.free(above).expect("taken");
         }
-        let count = self.random.usize(..10);
-        let taken = self.heap.cache_alloc(count);
-        self.keep(taken.map(|taken| taken.run));
+        self.keep(Some(taken.run));
     }
 
     /// Frees a run that may not be taken. The fixture checks that it is refused then; a run that
@@ -241,7 +245,6 @@ impl<G: TestGeometry> Actor<G> {
 
     /// Afterwards the heap is as if nothing had been taken.
     fn give_all_back(mut self) {
-        self.heap.flush_cache();
         for run in core::mem::take(&mut self.live) {
             self.heap.free(run).expect("it is live");
         }

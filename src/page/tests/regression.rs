@@ -8,9 +8,7 @@ use crate::testing::{Shaped, TestGeometry};
 
 on_every_geometry! {
     regression_search_address_never_lies_in_a_hole,
-    regression_cache_at_the_end_of_owned_pages_leaves_a_lawful_search_address,
     regression_last_page_of_the_space_leaves_a_lawful_search_address,
-    regression_cache_leaves_the_bits_of_taken_pages_alone,
     regression_aligned_run_changes_only_its_own_pages,
     regression_chunk_0_and_page_0_are_like_any_other,
     regression_scattered_chunks_cost_only_their_own_tables,
@@ -48,25 +46,6 @@ fn regression_search_address_never_lies_in_a_hole<G: TestGeometry>() {
     }
 }
 
-/// The page after the block need not be owned, nor need the last page of the block.
-fn regression_cache_at_the_end_of_owned_pages_leaves_a_lawful_search_address<G: TestGeometry>() {
-    let c = chunk::<G>();
-    for base in places::<G>(2) {
-        for owned in [c, c - 3] {
-            let mut heap = Fixture::<G>::new();
-            heap.grow(run(base * c, owned));
-            heap.take(run(base * c, owned - 2)).expect("fresh");
-            assert_eq!(heap.fill_cache(), 2);
-            heap.check();
-            assert_eq!(heap.alloc(1), None);
-            heap.check();
-            heap.flush_cache();
-            heap.check();
-            assert_eq!(heap.fill_cache(), 2);
-        }
-    }
-}
-
 fn regression_last_page_of_the_space_leaves_a_lawful_search_address<G: TestGeometry>() {
     let c = chunk::<G>();
     let top = 1 << G::GEOMETRY.page_number_bits();
@@ -81,27 +60,6 @@ fn regression_last_page_of_the_space_leaves_a_lawful_search_address<G: TestGeome
     heap.free(last.run).expect("taken");
     heap.check();
     assert_eq!(heap.alloc(1).map(|taken| taken.run), Some(last.run));
-}
-
-/// A cache takes the free pages of its block; those that are on their way to get memory stay so.
-fn regression_cache_leaves_the_bits_of_taken_pages_alone<G: TestGeometry>() {
-    let c = chunk::<G>();
-    let base = places::<G>(2)[1] * c;
-    let mut heap = Fixture::<G>::new();
-    heap.grow(run(base, 2 * c));
-    let in_transit = heap.alloc(3).expect("fresh");
-    let ready = heap.alloc(3).expect("fresh");
-    heap.made_ready(ready.run).expect("taken");
-    heap.free(ready.run).expect("taken");
-    heap.fill_cache();
-    heap.check();
-    let runs: alloc::vec::Vec<_> = heap.pages.scavenged_runs(in_transit.run).collect();
-    assert_eq!(runs, [in_transit.run]);
-    assert_eq!(heap.cache_alloc(3).map(|taken| taken.scavenged), Some(0));
-    assert_eq!(heap.cache_alloc(3).map(|taken| taken.scavenged), Some(3));
-    heap.made_ready(in_transit.run).expect("taken");
-    heap.flush_cache();
-    heap.check();
 }
 
 /// Taking more and trimming it would lose which of the trimmed pages were scavenged.
@@ -141,8 +99,7 @@ fn regression_chunk_0_and_page_0_are_like_any_other<G: TestGeometry>() {
         .pages
         .highest_ready(&mut heap.state, run(c, 0).first, 8);
     assert_eq!(ready, Some(run(0, 1)));
-    assert_eq!(heap.fill_cache(), c.min(64));
-    assert_eq!(heap.cache_alloc(1).map(|taken| taken.run), Some(run(0, 1)));
+    assert_eq!(heap.alloc(1).map(|taken| taken.run), Some(run(0, 1)));
     heap.check();
 }
 

@@ -6,8 +6,7 @@ use core::sync::atomic::AtomicUsize;
 use fastrand::Rng;
 
 use super::{Fixture, chunk, places, run};
-use crate::page::PageCache;
-use crate::page::bits::{Bits, MAX_PAGES, WORD, first_run};
+use crate::page::bits::{Bits, MAX_PAGES, WORD, run_starts};
 use crate::page::state::PagesError;
 use crate::page::summary::{self, Summary, Value};
 use crate::region::ranges::RangesError;
@@ -76,6 +75,21 @@ fn compare_bits(random: &mut Rng, bits: Bits<'_>, list: &[bool]) {
         let fits = |start: &usize| list[*start..].iter().take(size).filter(|bit| **bit).count();
         let found = (first..list.len()).find(|start| fits(start) == size);
         assert_eq!(bits.find(size, first).map(|found| found.first), found);
+        // Of the bits below one that is clear.
+        let end = (first + count..list.len()).find(|at| !list[*at]);
+        let end = end.unwrap_or(list.len());
+        let runs = list[first..end].split(|bit| !bit).map(<[bool]>::len);
+        let longest = runs.max().unwrap_or(0);
+        for known in [0, 1, longest.saturating_sub(1), longest, longest + 1] {
+            let wanted = longest.max(known);
+            // Bits above, of the same word, may be seen.
+            let most = bits.longest(first..end, known, usize::MAX);
+            let reach = list.len().min(end.next_multiple_of(WORD));
+            let runs = list[first..reach].split(|bit| !bit).map(<[bool]>::len);
+            assert!(most >= wanted && most <= known.max(runs.max().unwrap_or(0)));
+            let few = bits.longest(first..end, known, known);
+            assert_eq!(few, known, "no more than that was asked for");
+        }
     }
     assert!(bits.unused_are_clear());
 }
@@ -102,22 +116,23 @@ fn setting_and_clearing_touch_nothing_else() {
 
 #[test]
 fn runs_of_ones_are_found_in_words() {
-    for (word, count, found) in [
-        (0x8000_0000_0000_0000, 1, Some(63)),
-        (0xc000_0100_0101_0000, 2, Some(62)),
-        (0xc000_0100_0103_0000, 2, Some(16)),
-        (0xe000_0300_0103_0000, 3, Some(61)),
-        (0xffff_03ff_0107_0000, 16, Some(48)),
-        (0x0fff_03ff_0107_9fff, 16, None),
+    for (word, count, starts) in [
+        (0x8000_0000, 1, 0x8000_0000),
+        (0xc100_0101, 2, 0x4000_0000),
+        (0xc103_0103, 2, 0x4001_0001),
+        (0xe003_0007, 3, 0x2000_0001),
+        (0xffff_07ff, 11, 0x003f_0001),
+        (0x0fff_9fff, 13, 0x0000_8001),
+        (0x0fff_9fff, 16, 0),
     ] {
-        assert_eq!(first_run(word, count), found, "{word:#x}, {count}");
+        assert_eq!(run_starts(word, count), starts, "{word:#x}, {count}");
     }
-    for count in 1..=64 {
-        assert_eq!(first_run(u64::MAX, count), Some(0));
-        assert_eq!(first_run(0, count), None);
-        assert_eq!(first_run(u64::MAX >> 1, count).is_some(), count < 64);
+    for count in 1..=WORD {
+        assert_eq!(run_starts(usize::MAX, count), usize::MAX >> (count - 1));
+        assert_eq!(run_starts(0, count), 0);
+        assert_eq!(run_starts(usize::MAX >> 1, count) != 0, count < WORD);
     }
-    assert_eq!(first_run(u64::MAX, 65), None);
+    assert_eq!(run_starts(usize::MAX, WORD + 1), 0);
 }
 
 #[test]
@@ -236,10 +251,6 @@ fn an_empty_heap_answers_everything<G: TestGeometry>() {
     assert_eq!(heap.take(run(0, 1)), None);
     assert_eq!(heap.free(run(0, 1)), Err(PagesError::NotTaken));
     assert_eq!(heap.free(run(0, 0)), Err(PagesError::NotTaken));
-    assert_eq!(heap.fill_cache(), 0);
-    heap.cache = PageCache::EMPTY;
-    assert_eq!(heap.cache_alloc(1), None);
-    heap.flush_cache();
     heap.query(0, 3);
     heap.check();
 }

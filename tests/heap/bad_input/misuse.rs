@@ -99,7 +99,7 @@ fn an_object_whose_span_is_gone_is_freed_once<G: SimGeometry>() {
     for block in blocks {
         rig.free(block);
     }
-    // The page cache and empty spans are given back, so that the spans no longer exist.
+    // Empty spans are given back, so that the spans no longer exist.
     rig.heap.scavenge(0).expect("the machine is not in use");
     for block in blocks {
         let text = refused(&rig, block.pointer, block.layout);

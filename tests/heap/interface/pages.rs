@@ -90,8 +90,8 @@ fn a_run_grows_and_shrinks_in_place<G: SimGeometry>() {
     rig.check();
 }
 
-/// A single page comes out of the page cache, which then holds the free pages that follow it.
-fn a_run_grows_into_pages_of_the_cache<G: SimGeometry>() {
+/// Single pages come and go directly above the run.
+fn a_run_grows_into_pages_that_were_used<G: SimGeometry>() {
     let rig = Rig::<G>::new();
     drop(pages(&rig).allocate(12, 1, NONE).expect("memory"));
     let mut run = pages(&rig).allocate(1, 1, NONE).expect("memory");
@@ -101,7 +101,6 @@ fn a_run_grows_into_pages_of_the_cache<G: SimGeometry>() {
         run.extend(more, NONE).expect("free pages follow");
         assert_eq!((run.base(), run.count(), runs(&rig)), (base, count, count));
         rig.verify();
-        // The cache is filled again, from the pages that follow the run.
         drop(pages(&rig).allocate(1, 1, NONE).expect("memory"));
     }
     drop(run);
@@ -184,7 +183,7 @@ archipelago_testing::on_every_geometry!(
     memory_that_was_used_is_cleared_again,
     a_run_is_no_object,
     a_run_grows_and_shrinks_in_place,
-    a_run_grows_into_pages_of_the_cache,
+    a_run_grows_into_pages_that_were_used,
     a_leaked_run_is_recovered,
     a_run_that_cannot_be_is_refused,
     an_atomic_run_comes_from_the_reserve,

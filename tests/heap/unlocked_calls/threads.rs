@@ -58,12 +58,12 @@ fn ready_pages_are_found_without_the_machine<G: SimGeometry>() {
         let run = || pages.allocate(1, 1, none).expect("memory");
         core::iter::repeat_with(run).take(count).collect()
     };
-    // All that is low is Ready afterwards, pages that were cached before are in use, and so is one
-    // above, so that growth begins higher.
+    // All that is low is Ready afterwards, some of it is in use, and so is a page above, so that
+    // growth begins higher.
     let mut low = take(201);
     let above = low.pop();
     drop(low);
-    let cached = take(64);
+    let used = take(64);
     let served = Arc::new(AtomicUsize::new(0));
     let _hook = {
         let (heap, served) = (Arc::clone(&rig), Arc::clone(&served));
@@ -82,7 +82,7 @@ fn ready_pages_are_found_without_the_machine<G: SimGeometry>() {
     };
     provoke(&rig, Kind::Commit);
     assert_eq!(served.load(Ordering::Relaxed), 2);
-    drop((cached, above));
+    drop((used, above));
     check(&rig);
 }
 

@@ -4,7 +4,7 @@
 //! The published crate has neither features nor doors for that. A module here is the file of the
 //! library, except for the few that this crate replaces:
 //!
-//! - `page` has two more files, which fill a page layer with a pattern and read a page cache;
+//! - `page` has one more file, which fills a page layer with a pattern;
 //! - with the feature `flat-index`, `arena` has one array of arenas instead of two sparse levels;
 //! - with the feature `flat-bits`, `arena` and `span` find the heap bitmap in one array.
 //!

@@ -39,6 +39,7 @@ const ORDERS: &[Order] = &[
             "bitmap/none.rs",
             "plan.rs",
             "reserve.rs",
+            "side.rs",
             "pool.rs",
             "stock.rs",
             "page_heap.rs",

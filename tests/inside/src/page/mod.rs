@@ -1,19 +1,18 @@
-//! The page layer, with two more files: one fills it with a pattern, the other opens a page cache.
+//! The page layer, with one more file, which fills it with a pattern.
 #![forbid(unsafe_code)]
 
 #[path = "../../../../src/page/aligned.rs"]
 mod aligned;
 #[path = "../../../../src/page/bits.rs"]
 mod bits;
-#[path = "../../../../src/page/cache.rs"]
-mod cache;
-mod cache_image;
 #[path = "../../../../src/page/find.rs"]
 mod find;
 #[path = "../../../../src/page/free_pages.rs"]
 mod free_pages;
 #[path = "../../../../src/page/marks.rs"]
 mod marks;
+#[path = "../../../../src/page/near.rs"]
+mod near;
 #[path = "../../../../src/page/pages.rs"]
 mod pages;
 mod pattern;
@@ -29,7 +28,5 @@ mod tree;
 mod verify;
 
 pub(crate) use bits::{Bits, MAX_PAGES, WORD, Words};
-pub(crate) use cache::{BLOCK_PAGES, PageCache};
-pub use cache_image::CacheImage;
 pub(crate) use free_pages::{FreePages, Taken};
 pub(crate) use state::State;

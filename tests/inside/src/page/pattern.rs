@@ -6,10 +6,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::base::{PageRun, Shape};
 
 use super::bits::{Bits, WORD};
-use super::cache::BLOCK_PAGES;
 use super::free_pages::FreePages;
 use super::state::State;
 use super::tree::Tree;
+
+/// Pages of a block of the pattern.
+const BLOCK_PAGES: usize = 64;
 
 impl<S: Shape> FreePages<S> {
     /// Takes, of each aligned block of 64 pages in `run`, the free pages whose bits `pattern`
@@ -43,6 +45,14 @@ impl<S: Shape> FreePages<S> {
 }
 
 impl Bits<'_> {
+    /// The 64 bits from `first`, a multiple of 64. Bits past the chunk read as clear.
+    fn block(self, first: usize) -> u64 {
+        let words = self.words.iter().skip(first / WORD).take(64 / WORD);
+        words.enumerate().fold(0, |block, (position, word)| {
+            block | (word.load(Relaxed) as u64) << (position * WORD)
+        })
+    }
+
     /// Clears those of the 64 bits from `first`, a multiple of 64, that are set in `block`.
     fn clear_block(self, first: usize, block: u64) {
         let words = self.words.iter().skip(first / WORD).take(64 / WORD);

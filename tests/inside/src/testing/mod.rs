@@ -2,6 +2,7 @@
 //!
 //! Pages are plain numbers here, counted from offset 0 of the address space.
 
+mod cache;
 mod pages;
 mod random;
 mod ranges;
@@ -17,7 +18,7 @@ use crate::base::{PageIdx, PageRun, Shape};
 pub use self::pages::{Bitmap, PageLayer, Taken};
 pub use self::random::Random;
 pub use self::ranges::RangeList;
-pub use crate::page::CacheImage;
+pub use cache::CacheImage;
 
 /// A geometry as a type.
 pub trait TestGeometry: 'static {

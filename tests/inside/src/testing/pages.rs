@@ -7,9 +7,10 @@ use core::ops::Range;
 use core::sync::atomic::AtomicUsize;
 
 use crate::base::{PageIdx, PageRun};
-use crate::page::{self, Bits, CacheImage, FreePages, MAX_PAGES, PageCache, State, WORD, Words};
+use crate::page::{self, Bits, FreePages, MAX_PAGES, State, WORD, Words};
 use crate::region::Purpose;
 
+use super::cache::CacheImage;
 use super::source::{HostSource, top_up};
 use super::{Shaped, TestGeometry, run};
 
@@ -31,12 +32,12 @@ impl From<page::Taken> for Taken {
     }
 }
 
-/// The page layer of one heap, with one page cache.
+/// The page layer of one heap, with pages that were taken for a cache.
 pub struct PageLayer<G> {
     pages: FreePages<Shaped<G>>,
     state: State,
     source: HostSource,
-    cache: PageCache,
+    cache: CacheImage,
 }
 
 impl<G: TestGeometry> PageLayer<G> {
@@ -47,7 +48,7 @@ impl<G: TestGeometry> PageLayer<G> {
             pages: FreePages::new(),
             state: State::new(),
             source: HostSource::default(),
-            cache: PageCache::EMPTY,
+            cache: CacheImage::default(),
         }
     }
 
@@ -114,21 +115,37 @@ impl<G: TestGeometry> PageLayer<G> {
         noted.is_ok()
     }
 
-    /// Fills the page cache, which is empty, and returns its content.
+    /// Takes all free pages of the block of the lowest one for the cache, which is empty, and
+    /// returns its content.
     pub fn fill_cache(&mut self) -> Option<CacheImage> {
-        debug_assert!(self.cache.is_empty(), "a cache is filled when it is empty");
-        self.cache = self.pages.fill_cache(&mut self.state)?;
-        Some(self.cache.image())
+        debug_assert!(self.cache.free == 0, "a cache is filled when it is empty");
+        let base = self.find(1)? / CacheImage::PAGES * CacheImage::PAGES;
+        let mut cache = CacheImage {
+            base,
+            ..CacheImage::default()
+        };
+        for bit in 0..CacheImage::PAGES {
+            if let Some(taken) = self.take(base + bit, 1) {
+                cache.free |= 1 << bit;
+                cache.scavenged |= (taken.scavenged as u64) << bit;
+            }
+        }
+        self.cache = cache;
+        Some(cache)
     }
 
-    /// Takes `count` pages from the page cache alone.
+    /// Takes `count` pages from the cache alone.
     pub fn cache_alloc(&mut self, count: usize) -> Option<Taken> {
-        self.cache.alloc(count).map(Taken::from)
+        self.cache.alloc(count)
     }
 
-    /// Gives the pages of the page cache back.
+    /// Frees the pages of the cache.
     pub fn flush_cache(&mut self) {
-        self.pages.flush_cache(&mut self.state, &mut self.cache);
+        let cache = core::mem::take(&mut self.cache);
+        for bit in (0..CacheImage::PAGES).filter(|bit| cache.free >> bit & 1 == 1) {
+            let is_freed = self.free(cache.base + bit, 1);
+            debug_assert!(is_freed, "the pages of a cache are taken");
+        }
     }
 
     /// Checks every invariant.

@@ -117,7 +117,7 @@ impl SmallHeap {
             let (ready, _) = space.commit(prepared, Purpose::Objects).expect("memory");
             ready.record();
             // SAFETY: the page was committed just now.
-            let page = unsafe { ReadyRun::assume(PART) }.with_zeroed(true);
+            let page = unsafe { ReadyRun::assume(PART) }.with_unclear(0);
             self.bitmap
                 .add(&self.index, &self.machine, &self.ledger, PAGES, page);
         });

@@ -38,54 +38,8 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
     ),
     same(
         "src/page/bits.rs",
-        "replace | with ^ in Bits<'a>::block",
-        "bits of different words are apart",
-    ),
-    same(
-        "src/page/bits.rs",
-        "replace << with >> in Bits<'a>::block",
-        "words of 64 bits are meant by themselves; for those of 32 there is `cargo xtask i686`",
-    ),
-    same(
-        "src/page/bits.rs",
-        "replace * with / in Bits<'a>::block",
-        "words of 64 bits are meant by themselves; for those of 32 there is `cargo xtask i686`",
-    ),
-    same(
-        "src/page/bits.rs",
         "replace >> with << in longer_run",
         "a run is shortened from its other end",
-    ),
-    same(
-        "src/page/cache.rs",
-        "replace && with || in FreePages<S>::flush_cache",
-        "a chunk is looked at in vain once",
-    )
-    .times(2),
-    same(
-        "src/page/find.rs",
-        "replace FreePages<S>::find_near -> Option<(Chunk<'_>, Piece, PageIdx)> with None",
-        "the tree finds the same run",
-    ),
-    same(
-        "src/page/find.rs",
-        "replace < with == in FreePages<S>::find_near",
-        "the tree finds the same run",
-    ),
-    same(
-        "src/page/find.rs",
-        "replace < with > in FreePages<S>::find_near",
-        "the tree finds the same run",
-    ),
-    same(
-        "src/page/find.rs",
-        "replace < with <= in FreePages<S>::find_near",
-        "the tree finds the same run",
-    ),
-    same(
-        "src/page/find.rs",
-        "replace % with + in FreePages<S>::find_near",
-        "the tree finds the same run",
     ),
     same(
         "src/page/marks.rs",
@@ -209,16 +163,6 @@ pub(super) const EQUIVALENT: &[Equivalent] = &[
         "src/pageheap/long.rs",
         "replace > with >= in PageHeap<M, K>::is_long",
         "a run of one step is committed at once either way",
-    ),
-    same(
-        "src/pageheap/pool.rs",
-        "replace < with == in PagePool<M, K>::find",
-        "the page cache serves other lengths: the run is the lowest either way",
-    ),
-    same(
-        "src/pageheap/pool.rs",
-        "replace && with || in PagePool<M, K>::extend",
-        "the page cache is emptied in vain",
     ),
     same(
         "src/pageheap/run.rs",
