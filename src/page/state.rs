@@ -52,7 +52,8 @@ pub(crate) struct State {
 }
 
 /// Pages of the longest run whose searches have a bound of their own: longer ones begin there too.
-pub(super) const LONGEST_BOUND: usize = 5;
+/// One less where a heap has to fit a kilobyte.
+pub(super) const LONGEST_BOUND: usize = if usize::BITS == 64 { 5 } else { 4 };
 
 impl State {
     /// A state without pages.

@@ -31,13 +31,13 @@ impl RecordList {
 
     /// Whether the record is the only one.
     pub(super) fn is_only<M: Machine>(self, records: Records<'_, M>, handle: SpanHandle) -> bool {
-        self.first() == Some(handle) && records.record(handle).next.load(Relaxed) == 0
+        self.first() == Some(handle) && records.get(handle).record.next.load(Relaxed) == 0
     }
 
     /// Puts a record that is on no list in front.
     #[inline(never)]
     pub(super) fn link<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        self.push(records, (handle, records.record(handle)));
+        self.push(records, (handle, records.get(handle).record));
     }
 
     /// [`link`](Self::link), in line.
@@ -49,7 +49,7 @@ impl RecordList {
     ) {
         record.next.store(self.first, Relaxed);
         if let Some(next) = self.first() {
-            let next = records.record(next);
+            let next = records.get(next).record;
             next.previous.store(handle.0.get(), Relaxed);
         }
         self.first = handle.0.get();
@@ -59,14 +59,14 @@ impl RecordList {
     #[inline(always)]
     pub(super) fn pop<M: Machine>(&mut self, records: Records<'_, M>) -> Option<SpanHandle> {
         let first = self.first()?;
-        self.first = records.record(first).next.load(Relaxed);
+        self.first = records.get(first).record.next.load(Relaxed);
         Some(first)
     }
 
     /// Takes a record of this list off it.
     #[inline(never)]
     pub(super) fn unlink<M: Machine>(&mut self, records: Records<'_, M>, handle: SpanHandle) {
-        let record = records.record(handle);
+        let record = records.get(handle).record;
         let next = record.next.load(Relaxed);
         if self.first == handle.0.get() {
             self.first = next;
@@ -74,10 +74,10 @@ impl RecordList {
         }
         let previous = record.previous.load(Relaxed);
         if let Some(before) = NonZeroU32::new(previous).map(SpanHandle) {
-            records.record(before).next.store(next, Relaxed);
+            records.get(before).record.next.store(next, Relaxed);
         }
         if let Some(after) = NonZeroU32::new(next).map(SpanHandle) {
-            records.record(after).previous.store(previous, Relaxed);
+            records.get(after).record.previous.store(previous, Relaxed);
         }
     }
 
@@ -95,7 +95,7 @@ impl RecordList {
             let Some(handle) = NonZeroU32::new(next).map(SpanHandle) else {
                 return;
             };
-            let record = records.record(handle);
+            let record = records.get(handle).record;
             if !visit(
                 handle,
                 before == 0 || record.previous.load(Relaxed) == before,

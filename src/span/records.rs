@@ -100,7 +100,6 @@ impl<'a, M: Machine> Records<'a, M> {
     }
 
     /// The handle of a record, or `None` if the record is out of reach of the anchor.
-    #[inline]
     pub(crate) fn handle(&self, record: &Record) -> Option<SpanHandle> {
         let address = self.machine.address(NonNull::from(record).cast())?;
         let offset = M::GEOMETRY.offset(address)?;
@@ -143,14 +142,15 @@ impl<'a, M: Machine> Records<'a, M> {
         // - that it stays one: the memory of records is given back when none of them is in use,
         //   and then nobody has a handle of one, see `Pool`;
         // - no exclusive reference to it: its fields are atomics, and are shared.
-        unsafe { self.place(handle).as_ref() }
+        unsafe { self.pointer(handle).cast::<Record>().as_ref() }
     }
 
     /// The record that `handle` names.
     #[inline]
     pub(crate) fn get(&self, handle: SpanHandle) -> SpanRef<'a> {
         let pointer = self.pointer(handle);
-        let record = self.record(handle);
+        // SAFETY: as for `record`.
+        let record: &Record = unsafe { pointer.cast::<Record>().as_ref() };
         let kind = record.kind_word();
         if !Self::HAS_WIDE || !is_wide(kind) {
             return SpanRef::new(record, None, kind, self.address(handle));

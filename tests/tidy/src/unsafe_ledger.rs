@@ -142,7 +142,7 @@ const LEDGER: &[(&str, usize)] = &[
     ("src/span/central.rs", 1),
     ("src/span/near.rs", 4),
     ("src/span/record.rs", 1),
-    ("src/span/records.rs", 9),
+    ("src/span/records.rs", 10),
     ("src/span/slots.rs", 1),
     ("src/testing/source.rs", 3),
 ];
