@@ -123,9 +123,11 @@ impl CpuBlock {
                         table.size_of_slot(class),
                         table.magic_of(class),
                         table.slots_of(class),
+                        // No class has spans of more than `LONGEST` pages.
+                        u16::try_from(table.pages(class)).unwrap_or(0),
                     );
                 }
-                _ => entry.set_up(0, 0, 0),
+                _ => entry.set_up(0, 0, 0, 0),
             }
         }
     }

@@ -31,13 +31,20 @@ impl Entered<'_> {
         } else {
             entry.queue_mut(|queue| queue.unlink(records, handle));
         }
-        self.keep_aside(records, (handle, record), entry);
         let kept = &self.block.kept;
-        if kept.pages.get() <= MOST_PAGES {
-            return None;
+        let pages = usize::from(entry.pages.get());
+        if kept.pages.get() + pages > MOST_PAGES {
+            // The most are of its own length if they are at least half of all.
+            if 2 * (kept.count(pages) + 1) * pages > kept.pages.get() + pages {
+                record.previous.store(0, Ordering::Relaxed);
+                return Some(self.give_up(records, handle));
+            }
+            self.keep_aside(records, (handle, record), entry);
+            let handle = kept.pop(records, kept.most())?;
+            return Some(self.give_up(records, handle));
         }
-        let handle = kept.pop(records, kept.most())?;
-        Some(self.give_up(records, handle))
+        self.keep_aside(records, (handle, record), entry);
+        None
     }
 
     /// Notes that a current span is empty, which stays current.
@@ -60,7 +67,7 @@ impl Entered<'_> {
         let slots = entry.slots.get();
         record.free_slots.store(slots, Ordering::Relaxed);
         let kept = &self.block.kept;
-        kept.push(records, handle, record.run::<M>().count);
+        kept.push(records, handle, usize::from(entry.pages.get()));
     }
 
     /// Takes an empty span of `pages` pages that `fits`. It is on no list.
@@ -82,11 +89,11 @@ impl Entered<'_> {
         while let Some(next) = kept.next_current(place) {
             place = next;
             let entry = self.entry(place);
-            let is_right = entry.current().is_some_and(|handle| {
-                let record = records.get(handle).record;
-                record.run::<M>().count == pages && fits(record)
-            });
-            if is_right {
+            if usize::from(entry.pages.get()) != pages {
+                continue;
+            }
+            let current = entry.current();
+            if current.is_some_and(|handle| fits(records.record(handle))) {
                 kept.note_current(place, false);
                 if let Some(handle) = self.take_current(records, entry) {
                     // What it has when its class changes.
@@ -167,8 +174,7 @@ impl Entered<'_> {
     }
 
     fn give_up<M: Machine>(&self, records: Records<'_, M>, handle: SpanHandle) -> Emptied {
-        let span = records.get(handle);
-        self.disown::<M>(span, Place::of_tag(span.record.tag()));
+        self.disown::<M>(records.record(handle));
         Emptied(handle)
     }
 }

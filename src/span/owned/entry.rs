@@ -42,6 +42,8 @@ pub(super) struct ClassSpans {
     pub(super) slots: Cell<u16>,
     /// The frees after which a full span comes into the queue.
     pub(super) full_credit: Cell<u16>,
+    /// Pages of a span.
+    pub(super) pages: Cell<u16>,
     /// The words of remote bits begin so many words after those of live bits.
     pub(super) remote_words: Cell<u16>,
     /// The tag of the spans.
@@ -63,6 +65,7 @@ impl ClassSpans {
             queue: Cell::new(RecordList::EMPTY),
             slots: Cell::new(0),
             full_credit: Cell::new(0),
+            pages: Cell::new(0),
             remote_words: Cell::new(0),
             tag: Cell::new(u32::MAX),
             first_full: Cell::new(usize::MAX),
@@ -70,10 +73,11 @@ impl ClassSpans {
     }
 
     /// Makes the entry one of a class, and dry. Its memory is zero.
-    pub(super) fn set_up(&self, size: u32, magic: u32, slots: u16) {
+    pub(super) fn set_up(&self, size: u32, magic: u32, slots: u16, pages: u16) {
         self.size.set(size);
         self.magic.set(magic);
         self.slots.set(slots);
+        self.pages.set(pages);
         self.full_credit.set(credit_of_full(slots));
         // A record has some twenty words.
         let words = u16::try_from(remote_words(usize::from(slots))).unwrap_or(0);

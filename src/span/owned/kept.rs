@@ -43,6 +43,12 @@ impl Kept {
         self.pages.set(self.pages.get() + pages);
     }
 
+    /// Spans of `pages` pages.
+    pub(super) fn count(&self, pages: usize) -> usize {
+        let count = self.counts.get(pages.wrapping_sub(1));
+        count.map_or(0, |count| usize::from(count.get()))
+    }
+
     /// Takes the span of `pages` pages that was added last.
     pub(super) fn pop<M: Machine>(
         &self,

@@ -29,7 +29,8 @@ impl Entered<'_> {
             swap_number(&record.tag, tag, Ordering::AcqRel);
             return false;
         }
-        self.forget::<M>(span, place);
+        let live = self.live_slots(span, self.entry(place));
+        self.forget::<M>(record, place, live);
         true
     }
 
@@ -48,18 +49,16 @@ impl Entered<'_> {
     }
 
     /// Gives up an empty span that is on no list: it is nobody's now.
-    pub(super) fn disown<M: Machine>(&self, span: SpanRef<'_>, place: Place) {
-        span.record.tag.store(Tag::NONE.0, Ordering::Relaxed);
-        self.forget::<M>(span, place);
+    pub(super) fn disown<M: Machine>(&self, record: &Record) {
+        let place = Place::of_tag(record.tag());
+        record.tag.store(Tag::NONE.0, Ordering::Relaxed);
+        self.forget::<M>(record, place, 0);
     }
 
-    /// Forgets a span, whose record counts its slots from now on.
-    fn forget<M: Machine>(&self, span: SpanRef<'_>, place: Place) {
-        let entry = self.entry(place);
-        let record = span.record;
+    /// Forgets a span with so many live slots, whose record counts its slots from now on.
+    fn forget<M: Machine>(&self, record: &Record, place: Place, live: u16) {
         self.block.map.clear::<M>(record.run::<M>());
-        let slots = entry.slots.get();
-        let live = self.live_slots(span, entry);
+        let slots = self.entry(place).slots.get();
         record.free_slots.store(slots - live, Ordering::Relaxed);
         record.fresh_slot.store(slots, Ordering::Relaxed);
     }
