@@ -129,10 +129,51 @@ unsafe impl<M: Machine, K: Kernel> GlobalAlloc for Heap<M, K> {
         // SAFETY: a layout's alignment is a power of two, and the caller promises that the new
         // size, rounded up to it, is at most `isize::MAX`.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if Self::HAS_CPUS {
+            // SAFETY: the caller's promise is the same.
+            if let Some(memory) = unsafe { realloc_at_once(self, pointer, layout, new) } {
+                return memory.as_ptr();
+            }
+        }
         // SAFETY: the caller's promise is that of `GlobalAlloc::realloc`, which is the same.
         let memory = contained(|| unsafe { self.reallocate(pointer, layout, new, K::context()) });
         pointer_or_null(memory.ok())
     }
+}
+
+/// Reallocates an object of the CPU's own spans, to the same slot or to one that is soon found.
+/// `None` if that is not so, and nothing has changed.
+///
+/// # Safety
+/// As for `GlobalAlloc::realloc`.
+// A function of its own for the sake of the stack where nothing is optimised.
+#[inline]
+unsafe fn realloc_at_once<M: Machine, K: Kernel>(
+    heap: &Heap<M, K>,
+    pointer: NonNull<u8>,
+    old: Layout,
+    new: Layout,
+) -> Option<NonNull<u8>> {
+    let place = Cpus::<M, K>::place_of(old);
+    // Before it is read: what is no object of this layout is reported by the longer way.
+    // SAFETY: the caller's promise is the same.
+    if !unsafe { heap.cpus().is_at_hand(pointer, place) } {
+        return None;
+    }
+    if place == Cpus::<M, K>::place_of(new) {
+        return Some(pointer);
+    }
+    let memory = match alloc_at_once(heap, new) {
+        Ok(memory) => memory,
+        // SAFETY: the request is this one.
+        Err(missed) => unsafe { alloc_soon(heap, missed) }?,
+    };
+    let bytes = old.size().min(new.size());
+    // SAFETY: the object and the new memory have so many bytes, and are not the same.
+    unsafe { memory.copy_from_nonoverlapping(pointer, bytes) };
+    // SAFETY: the object was allocated with this layout, and nothing uses it any more.
+    unsafe { heap.dealloc(pointer.as_ptr(), old) };
+    Some(memory)
 }
 
 // The ways that most requests do not take: out of line, with the arguments that they came with, so

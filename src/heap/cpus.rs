@@ -107,6 +107,20 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         }
     }
 
+    /// Whether an object that `place` serves lies in a span of the CPU's, and can be freed at once.
+    ///
+    /// # Safety
+    /// As for [`try_deallocate`](Self::try_deallocate).
+    #[inline]
+    pub(crate) unsafe fn is_at_hand(self, pointer: NonNull<u8>, place: Place) -> bool {
+        let Some(entered) = self.enter_at_once() else {
+            return false;
+        };
+        let address = self.address_of(pointer);
+        // SAFETY: the caller's promise is the same.
+        address.is_some_and(|address| unsafe { entered.is_live_at::<M>(address, place) })
+    }
+
     /// Allocates a slot of `place` for a request that its CPU could not serve at once: of another
     /// span of the CPU's, of a central one, which becomes the CPU's, or of a new one. Returns
     /// whether it is known to be zero, too. `None` if the block is in use, or there is none, or no

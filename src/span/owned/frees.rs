@@ -78,6 +78,30 @@ impl Entered<'_> {
         OwnFree::Done
     }
 
+    /// Whether the slot at `address` is a live one of `place` in a span of this block that the CPU
+    /// alone has freed slots of.
+    ///
+    /// # Safety
+    /// If an object begins there, it is the caller's.
+    #[inline]
+    pub(crate) unsafe fn is_live_at<M: Machine>(&self, address: VirtAddr, place: Place) -> bool {
+        let Some(span) = self.block.map.find::<M>(address) else {
+            return false;
+        };
+        // SAFETY: as in `free_at`.
+        let record = unsafe { span.record() };
+        if record.tag() != self.tag(place) {
+            return false;
+        }
+        let offset = address.value().wrapping_sub(record.base::<M>().value());
+        let Some(slot) = self.entry(place).slot_at(offset) else {
+            return false;
+        };
+        // SAFETY: as in `free_at`.
+        let word = unsafe { span.word(slot) };
+        word.load(Ordering::Relaxed) >> (slot % WORD_BITS) & 1 != 0
+    }
+
     /// Frees a slot of a span of this block. With the `Emptied` a span is nobody's.
     ///
     /// # Errors

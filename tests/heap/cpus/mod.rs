@@ -6,6 +6,7 @@ mod handed_over;
 mod kept;
 mod large;
 mod pressure;
+mod resized;
 
 use alloc::boxed::Box;
 use core::alloc::Layout;
