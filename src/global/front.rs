@@ -14,7 +14,7 @@ use crate::span::{MappedSpan, Tag};
 /// The memory is freed as any other object of the heap.
 ///
 /// # Errors
-/// The request, for [`alloc_missed`] to go on with. It says nothing of whether there is memory.
+/// The request, for [`alloc_soon`] to go on with. It says nothing of whether there is memory.
 /// # Cost
 /// Some 20 instructions, and no lock.
 #[inline(always)]
@@ -31,7 +31,9 @@ pub fn alloc_at_once<M: Machine, K: Kernel>(
 /// it in every way that there is.
 ///
 /// # Safety
-/// [`alloc_at_once`] of this heap has returned `missed` for the layout.
+/// - [`alloc_at_once`] of this heap has returned `missed` for the layout.
+/// - This follows on the same CPU, in the same thread or handler, unless threads may come between
+///   in any case ([`Reentry::THREADS`](archipelago_api::Reentry::THREADS)).
 /// # Cost
 /// Some 30 instructions, and no lock.
 #[inline(always)]

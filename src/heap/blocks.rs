@@ -89,7 +89,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// The block of the CPU that has given a span this tag.
     ///
     /// # Safety
-    /// The span is still the CPU's.
+    /// A block of this heap has given a span the tag, and the caller sees all that was done before.
     #[inline(always)]
     pub(super) unsafe fn block_of_owner(self, tag: Tag) -> &'a CpuBlock {
         let first = self.heap.central.blocks.first.load(Ordering::Acquire);

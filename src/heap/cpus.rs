@@ -64,7 +64,11 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     pub(crate) unsafe fn alloc_next(self, missed: Missed<'_>) -> Option<NonNull<u8>> {
         let place = missed.place();
         let entered = missed.into_entered(K::REENTRY)?;
-        // SAFETY: a heap that has blocks is online.
+        if !entered.has_next(place) {
+            // So it is with nobody's block, which is there before the heap is online.
+            return None;
+        }
+        // SAFETY: a block with spans is a CPU's, of a heap that is online.
         let online = unsafe { self.heap.pages.online_at_once() };
         entered.take_next(online.records(), place)
     }

@@ -131,14 +131,19 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     /// Drains the blocks of CPUs that are offline, but those that nobody has used since.
     #[inline(never)]
     fn drain_offline(self, online: &Online<M>) {
-        if K::CPUS <= 1 || !self.has_blocks() {
+        let may_enter = Self::VISITS || K::REENTRY.is_by_threads();
+        if K::CPUS <= 1 || !may_enter || !self.has_blocks() {
             return;
         }
         for number in 0..K::CPUS {
             let block = self.block_of(number.into());
             let is_new = |block: &&CpuBlock| !block.is_drained() && !K::is_online(CpuId(number));
             let entered = block.filter(is_new);
-            let entered = entered.and_then(|block| self.enter_other(block, number));
+            let entered = entered.and_then(|block| {
+                // One enters at a time: the mark of a block does not say whose it is.
+                let _lists = self.heap.central.lock();
+                self.enter_other(block, number)
+            });
             if let Some(entered) = entered {
                 self.drain_entered(online, &entered);
                 entered.leave_drained();
@@ -147,7 +152,7 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
     }
 
     /// Enters the block of any CPU where threads may come between, else of one that is offline,
-    /// unless somebody is inside.
+    /// unless somebody is inside. The caller holds the central lock.
     pub(super) fn enter_other(self, block: &'a CpuBlock, number: u16) -> Option<Entered<'a>> {
         if K::REENTRY.is_by_threads() {
             // SAFETY: threads may come between, so that anybody may enter.
@@ -156,8 +161,8 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if !Self::VISITS {
             return None;
         }
-        // SAFETY: only handlers may come between, and by the promise of `Reentry::handlers` the
-        // kernel answers as it has to.
+        // SAFETY: the central lock keeps others out of the call. Only handlers may come between,
+        // and by the promise of `Reentry::handlers` the kernel answers as it has to.
         unsafe { block.enter_from_outside(|| !K::is_online(CpuId(number))) }
     }
 

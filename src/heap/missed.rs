@@ -1,13 +1,16 @@
 //! Requests that the slots at hand did not serve.
 
+use core::marker::PhantomData;
+
 use archipelago_api::Reentry;
 
 use crate::span::{CpuBlock, Entered, Place};
 
 /// A request that [`alloc_at_once`](crate::alloc_at_once) did not serve, for
-/// [`alloc_missed`](crate::alloc_missed), which goes on where that stopped.
+/// [`alloc_soon`](crate::alloc_soon), which goes on where that stopped.
 ///
 /// The CPU's spans are in use until then, or until this is dropped: other requests go a longer way.
+/// So it stays on its CPU, and in the thread or the handler that has it.
 ///
 /// Invariant: the block is entered.
 #[derive(Debug)]
@@ -16,13 +19,19 @@ use crate::span::{CpuBlock, Entered, Place};
 pub struct Missed<'a> {
     block: Option<&'a CpuBlock>,
     place: Place,
+    /// No other thread may have it.
+    _stays: PhantomData<*const ()>,
 }
 
 impl<'a> Missed<'a> {
     /// A request for a slot of `place` whose CPU's block is not at hand, or in use.
     #[inline(always)]
     pub(super) fn without_block(place: Place) -> Self {
-        Self { block: None, place }
+        Self {
+            block: None,
+            place,
+            _stays: PhantomData,
+        }
     }
 
     /// A request for a slot of `place`, of which an entered block has none at hand.
@@ -31,6 +40,7 @@ impl<'a> Missed<'a> {
         Self {
             block: Some(entered.stay()),
             place,
+            _stays: PhantomData,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{Ordering, fence};
 
 use archipelago_api::{Kernel, Machine};
 
@@ -49,6 +50,8 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if !tag.is_of_another(own) {
             return ForAnother::Refused;
         }
+        // The owner may have published its block since: before it gave the span the tag.
+        fence(Ordering::Acquire);
         // SAFETY: the caller's promise is the same.
         let place = unsafe { Place::of_owned(own) };
         // SAFETY: as above; and the tag is that of a span of a CPU, in that place.
@@ -104,6 +107,8 @@ impl<'a, M: Machine, K: Kernel> Cpus<'a, M, K> {
         if tag.owner().is_none() || !place.is_of(tag) {
             return None;
         }
+        // As in `free_for_another`.
+        fence(Ordering::Acquire);
         // SAFETY: as above; and the tag is that of a span of a CPU, in that place.
         unsafe { self.object_in((span, tag), pointer, place) }
     }

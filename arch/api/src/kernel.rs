@@ -93,8 +93,9 @@ pub trait Kernel: 'static {
     /// none: the heap then asks for the CPU's number, which takes it some instructions more.
     ///
     /// A kernel of several CPUs that own spans keeps one slot for each, beside what else it keeps
-    /// for the CPU, where it finds it in an instruction or two. The slot may be another CPU's by
-    /// the time that `work` uses it, if threads may come between and go on elsewhere.
+    /// for the CPU, where it finds it in an instruction or two. A slot goes with the number of its
+    /// CPU for good: a CPU that gets another number gets another slot. The slot may be another
+    /// CPU's by the time that `work` uses it, if threads may come between and go on elsewhere.
     ///
     /// ```
     /// use archipelago_api::CpuSlot;
@@ -123,10 +124,11 @@ pub trait Kernel: 'static {
     }
 
     /// Whether the CPU may be using the heap. While the answer is no, nobody uses the heap with the
-    /// number of that CPU, and nobody begins to before the answer is yes. The heap then takes the
-    /// CPU's free memory back: before it grows, when it scavenges, and before it refuses a request.
-    /// It asks for CPUs that have used it before, with interrupts masked or enabled, inside the
-    /// growth gate or outside it. The answer takes a few instructions, and waits for nothing.
+    /// number or the slot of that CPU, and nobody begins to before the answer is yes. The heap then
+    /// takes the CPU's free memory back: before it grows, when it scavenges, and before it refuses
+    /// a request. It asks for CPUs that have used it before, with interrupts masked or enabled,
+    /// inside the growth gate or outside it, and under a lock. The answer takes a few instructions,
+    /// and waits for nothing.
     ///
     /// Where interrupts switch threads ([`Reentry::THREADS`]) a wrong answer costs nothing: spans
     /// are entered by an exchange there, and whoever finds them entered does without them. So the

@@ -33,8 +33,9 @@ impl Reentry {
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there but
     ///   handlers that interrupt it and return before it goes on.
-    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], or the same
-    ///   slot, and if [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], and if
+    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - A slot goes with one number for good: a CPU that gets another number gets another slot.
     /// - [`Kernel::is_online`] keeps the promise of its documentation, as the provided one does.
     ///
     /// [`CpuId::SHARED`]: crate::CpuId::SHARED
@@ -49,8 +50,9 @@ impl Reentry {
     ///
     /// # Safety
     /// - Between two instructions of the heap on one CPU, nothing else uses the heap there.
-    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], or the same
-    ///   slot, and if [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - No two CPUs have the same number at the same time, but for [`CpuId::SHARED`], and if
+    ///   [`Kernel::CPUS`] is 1, one CPU alone uses the heap.
+    /// - A slot goes with one number for good: a CPU that gets another number gets another slot.
     ///
     /// [`CpuId::SHARED`]: crate::CpuId::SHARED
     /// [`Kernel::CPUS`]: crate::Kernel::CPUS

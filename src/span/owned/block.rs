@@ -294,6 +294,12 @@ impl<'a> Entered<'a> {
         self.entry(place).take()
     }
 
+    /// Whether there is a span in the queue of `place`.
+    #[inline(always)]
+    pub(crate) fn has_next(&self, place: Place) -> bool {
+        self.entry(place).first().is_some()
+    }
+
     /// The block, which stays entered.
     #[inline(always)]
     pub(crate) fn stay(self) -> &'a CpuBlock {

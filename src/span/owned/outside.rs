@@ -16,9 +16,12 @@ impl CpuBlock {
     /// Enters the block of a CPU that `is_offline`, unless somebody is inside or it comes online.
     ///
     /// # Safety
-    /// Only handlers may come between. While `is_offline`, the CPU does not use the block; whoever
-    /// finds it so sees all that the CPU did before; and between the end of that and the CPU's next
-    /// use there is a sequentially consistent fence.
+    /// - No two callers are in this function for one block at once: the mark does not say whose it
+    ///   is.
+    /// - Only handlers may come between.
+    /// - While `is_offline`, the CPU does not use the block; whoever finds it so sees all that the
+    ///   CPU did before; and between the end of that and the CPU's next use there is a sequentially
+    ///   consistent fence.
     pub(crate) unsafe fn enter_from_outside(
         &self,
         is_offline: impl Fn() -> bool,

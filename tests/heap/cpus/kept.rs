@@ -91,7 +91,7 @@ fn spans_go_from_class_to_class_and_back<G: SimGeometry>() {
         return;
     }
     let mut ready = 0;
-    for round in 0..6 {
+    for round in 0..8 {
         for bytes in sizes {
             let objects: Vec<_> = (0..4 * page / bytes).map(|_| get(&heap, bytes)).collect();
             check(&heap, objects.len());
@@ -106,7 +106,7 @@ fn spans_go_from_class_to_class_and_back<G: SimGeometry>() {
             assert_eq!(heap.stats().live_bytes, 0);
         }
         // Each class may have a current span of its own after a while.
-        if round == 1 {
+        if round == 3 {
             ready = heap.stats().mapped_ready;
         }
     }

@@ -1,7 +1,9 @@
 //! The block of a CPU that is offline is entered by one at a time.
 
 use archipelago_loom::Site;
-use archipelago_loom::visits::{Rule, after_a_visit, beside_a_cpu_that_comes_and_goes, two_visits};
+use archipelago_loom::visits::{
+    Rule, after_a_visit, beside_a_cpu_that_comes_and_goes, two_visits, two_visits_beside_a_cpu,
+};
 
 const fn in_outside(function: &'static str) -> Site {
     Site {
@@ -25,9 +27,20 @@ fn a_cpu_that_comes_finds_its_block_as_it_was_left() {
 
 #[test]
 fn two_others_enter_one_after_the_other() {
-    let outcomes = two_visits(None);
+    let outcomes = two_visits(Rule::Kept, None);
     let all = [(false, true), (true, false), (true, true)];
     assert!(outcomes.into_iter().eq(all));
+}
+
+#[test]
+fn two_others_enter_one_after_the_other_while_the_cpu_comes_and_goes() {
+    two_visits_beside_a_cpu(Rule::Kept, 2);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn two_others_that_enter_at_once_are_caught() {
+    two_visits_beside_a_cpu(Rule::NotOneAtATime, 3);
 }
 
 #[test]
@@ -63,5 +76,5 @@ fn a_visit_that_ends_without_order_is_caught() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn a_visit_after_another_without_a_fence_is_caught() {
-    two_visits(Some(in_outside("enter_from_outside")));
+    two_visits(Rule::NotOneAtATime, Some(in_outside("enter_from_outside")));
 }

@@ -38,8 +38,8 @@ pub(crate) use class::{CLASSES, ClassTable, SPAN_CLASSES, Scan, SizeClass, SpanC
 pub(crate) use class_table::table;
 pub(crate) use near::BitsPlace;
 pub(crate) use owned::{
-    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, OwnFree, Owner, Place,
-    Places, RemoteFree, SpanMap, Tag, full_is_counted,
+    ARE_THERE, BlockPlace, CpuBlock, Emptied, Entered, MapEntry, MappedSpan, Marked, OwnFree,
+    Owner, Place, Places, RemoteFree, SpanMap, Tag, full_is_counted, has_hidden_slots,
 };
 pub(crate) use record::{Kind, NARROW_SLOTS, Record};
 pub(crate) use records::{RecordKind, Records};

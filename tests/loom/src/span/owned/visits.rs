@@ -22,6 +22,8 @@ pub enum Rule {
     NoFence,
     /// The CPU goes offline without order.
     LeftWithoutOrder,
+    /// Two others enter at once.
+    NotOneAtATime,
 }
 
 // SAFETY: in the model each CPU is a thread, which nothing interrupts.
@@ -76,10 +78,15 @@ impl Scene {
     }
 
     /// Drains the block of CPU 0, if it is offline. Returns whether it was.
-    fn drain(&self) -> bool {
+    fn drain(&self, rule: Rule) -> bool {
         let block = self.stage.block(0);
-        // SAFETY: the CPU does what is asked for, unless a rule is broken.
-        let entered = unsafe { block.enter_from_outside(|| !self.is_online.load(Acquire)) };
+        // SAFETY: the CPU and others do what is asked for, unless a rule is broken.
+        let enter = || unsafe { block.enter_from_outside(|| !self.is_online.load(Acquire)) };
+        let entered = if rule == Rule::NotOneAtATime {
+            enter()
+        } else {
+            self.stage.with_lists(|_| enter())
+        };
         let Some(entered) = entered else {
             return false;
         };
@@ -104,7 +111,7 @@ pub fn beside_a_cpu_that_comes_and_goes(rule: Rule, site: Option<Site>) -> BTree
                 is_used
             })
         };
-        let is_drained = scene.drain();
+        let is_drained = scene.drain(rule);
         outcomes.note((cpu.join().expect("no panic"), is_drained));
     })
 }
@@ -121,7 +128,7 @@ pub fn after_a_visit(rule: Rule, site: Option<Site>) -> BTreeSet<bool> {
                 scene.use_block()
             })
         };
-        scene.drain();
+        scene.drain(rule);
         let is_used = cpu.join().expect("no panic");
         assert!(scene.use_block(), "nobody is inside any more");
         outcomes.note(is_used);
@@ -129,14 +136,37 @@ pub fn after_a_visit(rule: Rule, site: Option<Site>) -> BTreeSet<bool> {
 }
 
 /// Two others drain a block of a CPU that is offline. Returns whether each entered it.
-pub fn two_visits(site: Option<Site>) -> BTreeSet<(bool, bool)> {
+pub fn two_visits(rule: Rule, site: Option<Site>) -> BTreeSet<(bool, bool)> {
     planted::explore_within(Some(3), site, move |outcomes| {
         let scene = Scene::new(false);
         let other = {
             let scene = Arc::clone(&scene);
-            thread::spawn(move || scene.drain())
+            thread::spawn(move || scene.drain(rule))
         };
-        let is_first = scene.drain();
+        let is_first = scene.drain(rule);
         outcomes.note((is_first, other.join().expect("no panic")));
     })
+}
+
+/// Two others drain a block while its CPU comes online, uses it and goes offline.
+pub fn two_visits_beside_a_cpu(rule: Rule, bound: usize) {
+    planted::explore_within(Some(bound), None, move |outcomes| {
+        let scene = Scene::new(false);
+        let other = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || scene.drain(rule))
+        };
+        let cpu = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || {
+                scene.come(rule);
+                scene.use_block();
+                scene.go(rule);
+            })
+        };
+        scene.drain(rule);
+        other.join().expect("no panic");
+        cpu.join().expect("no panic");
+        outcomes.note(());
+    });
 }
