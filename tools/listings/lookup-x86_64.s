@@ -3,13 +3,13 @@
 	48 01 f9                     	add %rdi,%rcx
 	48 89 c8                     	mov %rcx,%rax
 	48 c1 e8 30                  	shr $0x30,%rax
-	75 54                        	jne .L1
+	75 57                        	jne .L1
 	48 89 f8                     	mov %rdi,%rax
 	48 c1 e8 1a                  	shr $0x1A,%rax
 	48 c1 e9 26                  	shr $0x26,%rcx
 	48 8d 15 00 00 00 00         	lea symbol1(%rip),%rdx
 	25 ff 0f 00 00               	and $0xFFF,%eax
-	48 8b 4c ca 20               	mov 0x20(%rdx,%rcx,8),%rcx
+	48 8b 8c ca 00 02 00 00      	mov 0x200(%rdx,%rcx,8),%rcx
 	89 c2                        	mov %eax,%edx
 	c1 ea 09                     	shr $9,%edx
 	0f a3 d1                     	bt %edx,%ecx
