@@ -35,9 +35,9 @@ use core::hint;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago::{Heap, Purpose};
-use archipelago_api::{CpuId, CpuSlot};
 use archipelago_api::context::HandlersOf;
 use archipelago_api::kernels::Cpus;
+use archipelago_api::{CpuId, CpuSlot};
 use archipelago_qemu::protocol::{self, Test};
 use archipelago_qemu::{
     Account, Boot, BootInfo, HEAP_WINDOW, MOST_CPUS, Memory, Module, MultiCpuThreads, current_cpu,
@@ -61,7 +61,11 @@ impl Cpus for Numbered {
     /// CPUs beyond those own no spans.
     fn current_cpu() -> CpuId {
         let cpu = current_cpu();
-        if cpu.0 < Self::OWN_SPANS { cpu } else { CpuId::SHARED }
+        if cpu.0 < Self::OWN_SPANS {
+            cpu
+        } else {
+            CpuId::SHARED
+        }
     }
 
     fn with_slot<R>(work: impl FnOnce(Option<&CpuSlot>) -> R) -> R {
