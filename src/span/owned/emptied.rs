@@ -33,18 +33,18 @@ impl Entered<'_> {
         }
         let kept = &self.block.kept;
         let pages = usize::from(entry.pages.get());
-        if kept.pages.get() + pages > MOST_PAGES {
-            // The most are of its own length if they are at least half of all.
-            if 2 * (kept.count(pages) + 1) * pages > kept.pages.get() + pages {
-                record.previous.store(0, Ordering::Relaxed);
-                return Some(self.give_up(records, handle));
-            }
-            self.keep_aside(records, (handle, record), entry);
-            let handle = kept.pop(records, kept.most())?;
+        let all = kept.pages.get() + pages;
+        // The span would be given up at once if more than half of all pages are of its length.
+        if all > MOST_PAGES && 2 * (kept.count(pages) + 1) * pages > all {
+            record.previous.store(0, Ordering::Relaxed);
             return Some(self.give_up(records, handle));
         }
         self.keep_aside(records, (handle, record), entry);
-        None
+        if all <= MOST_PAGES {
+            return None;
+        }
+        let handle = kept.pop(records, kept.most())?;
+        Some(self.give_up(records, handle))
     }
 
     /// Notes that a current span is empty, which stays current.
